@@ -1,0 +1,93 @@
+# mx20: a backup mail exchanger.  `make help` lists what this file can do.
+
+SAN     ?=
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  ?= /usr/bin/python3
+B       := build/$(or $(SAN),plain)
+VERSION := 0.1.0
+
+PKGS    := libconfig lmdb openssl libunbound libcurl jansson libidn2 libsystemd
+CTLPKGS := libconfig lmdb openssl jansson libidn2
+XFLAGS  := -std=c17 -MMD -MP -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
+           -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wformat=2 \
+           -Wvla -fno-strict-aliasing -fstack-protector-strong -pthread \
+           $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
+           -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
+# libev's watchers are cast by its own macros: hence no strict aliasing.
+CPPFLAGS += -I. -D_GNU_SOURCE -DMX_VERSION='"$(VERSION)"' -DMX_PREFIX='"$(PREFIX)"'
+XLDFLAGS := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now \
+            $(if $(SAN),-fsanitize=$(SAN))
+# Debian's libev has no .pc file.
+LIBS     = $(shell pkg-config --libs $(PKGS)) -lev -lm
+CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -lev -lm
+
+# Folders in the order a mail travels; files by wildcard.
+SHARED  := common/base common/smtp common/mail common/control common/net \
+           config common/spool
+ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
+           daemon/delivery daemon/dsn daemon/control
+SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
+SHSRC   := $(wildcard $(addsuffix /*.c,$(SHARED)))
+CTLSRC  := $(wildcard daemon/ctl/*.c)
+UNITSRC := $(wildcard tests/unit/*/*/test_*.c tests/unit/*/test_*.c)
+FUZZSRC := $(wildcard tests/fuzz/fuzz_*.c)
+OBJ     := $(SRC:%.c=$(B)/%.o)
+SHOBJ   := $(SHSRC:%.c=$(B)/%.o)
+CTLOBJ  := $(CTLSRC:%.c=$(B)/%.o)
+UNIT    := $(UNITSRC:tests/unit/%.c=$(B)/unit/%)
+SUPSRC  := $(wildcard tests/support/*.c)
+SUPOBJ  := $(SUPSRC:%.c=$(B)/%.o)
+LIB     := $(B)/libmx20.a
+SHLIB   := $(B)/libmx20shared.a
+
+all: $(B)/mx20d $(B)/mx20ctl ## build build/mx20d and build/mx20ctl
+ifeq ($(SAN),)
+all: build/mx20d build/mx20ctl
+endif
+
+build/mx20d build/mx20ctl: build/%: build/plain/%
+	@ln -f $< $@
+
+$(B)/mx20d: $(B)/daemon/main.o $(LIB)
+	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/mx20ctl: $(CTLOBJ) $(SHLIB)
+	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(CTLLIBS)
+
+$(LIB): $(OBJ)
+$(SHLIB): $(SHOBJ)
+$(LIB) $(SHLIB):
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(XFLAGS) -c -o $@ $<
+
+# A static pattern: a bare one without a recipe would add no prerequisites.
+$(UNIT): $(B)/unit/%: $(B)/tests/unit/%.o $(SUPOBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
+
+-include $(OBJ:.o=.d) $(CTLOBJ:.o=.d) $(UNIT:$(B)/unit/%=$(B)/tests/unit/%.d)
+-include $(SUPOBJ:.o=.d) $(B)/daemon/main.d
+
+.PHONY: all help deps run demo check check-unit check-system fuzz bench lint \
+        format install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+deps: ## install what is missing to build and test (Debian packages)
+	@tests/support/deps.sh
+
+clean: ## remove everything that was built
+	rm -rf build
+
+objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) # compile everything, link nothing
+.PHONY: objects
+
+check-unit: $(UNIT) # run every unit test program
+	@B=$(B) tests/support/run-unit.sh $(UNIT)

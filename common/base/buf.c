@@ -1,0 +1,83 @@
+#include "common/base/buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+
+void buf_fini(struct buf *b)
+{
+	free(b->p);
+	*b = (struct buf){ 0 };
+}
+
+void buf_reset(struct buf *b)
+{
+	b->n = 0;
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+	size_t need;
+
+	MX_ASSERT(!__builtin_add_overflow(b->n, n, &need));
+	if (need > b->cap) {
+		size_t cap = b->cap > 0 ? b->cap : 64;
+
+		while (cap < need) /* doubles: amortised O(1) a byte */
+			MX_ASSERT(!__builtin_mul_overflow(cap, 2, &cap));
+		b->p = mx_realloc(b->p, cap);
+		b->cap = cap;
+	}
+	return b->p + b->n;
+}
+
+void buf_add(struct buf *b, struct span s)
+{
+	if (s.n == 0)
+		return;
+	memcpy(buf_reserve(b, s.n), s.p, s.n);
+	b->n += s.n;
+}
+
+void buf_adds(struct buf *b, const char *s)
+{
+	buf_add(b, span_str(s));
+}
+
+void buf_addc(struct buf *b, char c)
+{
+	*buf_reserve(b, 1) = c;
+	b->n++;
+}
+
+void buf_addf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	MX_ASSERT(len >= 0);
+	char *at = buf_reserve(b, (size_t)len + 1);
+	va_start(ap, fmt);
+	vsnprintf(at, (size_t)len + 1, fmt, ap);
+	va_end(ap);
+	b->n += (size_t)len;
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+	MX_ASSERT(n <= b->n);
+	b->n -= n;
+	if (b->n > 0 && n > 0)
+		memmove(b->p, b->p + n, b->n);
+}
+
+const char *buf_cstr(struct buf *b)
+{
+	*buf_reserve(b, 1) = '\0';
+	return b->p;
+}

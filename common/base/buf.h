@@ -1,0 +1,41 @@
+/* Owned bytes that grow. */
+#ifndef MX_BASE_BUF_H
+#define MX_BASE_BUF_H
+
+#include <stdarg.h>
+
+#include "common/base/span.h"
+
+/* All zero is a valid empty buffer that owns nothing. */
+struct buf {
+	char *p;
+	size_t n;
+	size_t cap;
+};
+
+void buf_fini(struct buf *b);
+
+/* Empty it, keep the memory. */
+void buf_reset(struct buf *b);
+
+/* Room for n more bytes; returns where they go.  Add to b->n what was used. */
+char *buf_reserve(struct buf *b, size_t n);
+
+void buf_add(struct buf *b, struct span s);
+void buf_adds(struct buf *b, const char *s);
+void buf_addc(struct buf *b, char c);
+void buf_addf(struct buf *b, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Drop n bytes from the front. */
+void buf_consume(struct buf *b, size_t n);
+
+/* NUL after the content, not counted in n; valid until the next change. */
+const char *buf_cstr(struct buf *b);
+
+static inline struct span buf_span(const struct buf *b)
+{
+	return (struct span){ b->p, b->n };
+}
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Every event the log can name, with its level and what it says.  The table
+ * in mx20d(8) follows this list.
+ */
+#ifndef MX_BASE_EVENTS_H
+#define MX_BASE_EVENTS_H
+
+/* clang-format off */
+#define LOG_EVENTS(X) \
+	X(ACCEPTED,  "accepted",  "a message is durable and was answered 250") \
+	X(REJECTED,  "rejected",  "a command or message was refused") \
+	X(DELIVERED, "delivered", "the primary took a message for a recipient") \
+	X(DEFERRED,  "deferred",  "a recipient waits for its own retry") \
+	X(BOUNCED,   "bounced",   "a recipient failed for good; a DSN was made") \
+	X(HELD,      "held",      "mail is kept for the operator") \
+	X(RELEASED,  "released",  "held mail may go again") \
+	X(REMOVED,   "removed",   "the operator removed a message") \
+	X(DELAYED,   "delayed",   "the sender was told of a delay") \
+	X(PROBE,     "probe",     "a primary was probed") \
+	X(STATE,     "state",     "a destination changed its state") \
+	X(ROUTE,     "route",     "what a route look-up found or dropped") \
+	X(RELOAD,    "reload",    "the configuration was replaced, or not") \
+	X(CONNECT,   "connect",   "a client connected") \
+	X(DISCONNECT,"disconnect","a client left") \
+	X(TLS,       "tls",       "a TLS handshake ended") \
+	X(SPOOL,     "spool",     "the spool opened, filled up or failed") \
+	X(CONTROL,   "control",   "an operator's command") \
+	X(WAKE,      "wake",      "something cut a wait short") \
+	X(CONFIG,    "config",    "a warning about the configuration") \
+	X(START,     "start",     "the daemon is ready") \
+	X(STOP,      "stop",      "the daemon leaves") \
+	X(LOG,       "log",       "lines were lost because stderr was slow")
+/* clang-format on */
+
+#define LOG_EVENT_ENUM(id, name, help) EV_##id,
+enum log_event { LOG_EVENTS(LOG_EVENT_ENUM) EV_COUNT };
+#undef LOG_EVENT_ENUM
+
+#endif

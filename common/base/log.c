@@ -1,0 +1,253 @@
+#include "common/base/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/base/buf.h"
+#include "common/base/msgid.h"
+
+enum { QUEUE_BYTES = 1 << 20 };
+
+#define EVENT_NAME(id, name, help) [EV_##id] = name,
+static const char *const event_names[] = { LOG_EVENTS(EVENT_NAME) };
+#undef EVENT_NAME
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+/* sd-daemon(3): what journald takes for a line's priority */
+static const int priorities[] = {
+	[LOG_LEVEL_ERROR] = 3,
+	[LOG_LEVEL_WARN] = 4,
+	[LOG_LEVEL_INFO] = 6,
+	[LOG_LEVEL_DEBUG] = 7,
+};
+
+static struct {
+	_Atomic(enum log_level) level;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool running, stopping, idle, journal;
+	struct buf queue;
+	uint64_t dropped;
+} logger = {
+	.level = LOG_LEVEL_INFO,
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.wake = PTHREAD_COND_INITIALIZER,
+};
+
+static bool needs_quotes(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7f)
+			return true;
+	}
+	return s.n == 0;
+}
+
+/* Control bytes never reach a terminal or a log parser as they came. */
+static void add_escaped(struct buf *b, struct span s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c == '"' || c == '\\')
+			buf_addf(b, "\\%c", c);
+		else if (c == '\n')
+			buf_adds(b, "\\n");
+		else if (c < ' ' || c == 0x7f)
+			buf_addf(b, "\\x%02x", c);
+		else
+			buf_addc(b, (char)c);
+	}
+}
+
+static void add_text(struct buf *b, struct span s, const char *open,
+		     const char *close)
+{
+	bool quote = needs_quotes(s) && (s.n > 0 || *open == '\0');
+
+	if (quote)
+		buf_addc(b, '"');
+	buf_adds(b, open);
+	if (quote)
+		add_escaped(b, s);
+	else
+		buf_add(b, s);
+	buf_adds(b, close);
+	if (quote)
+		buf_addc(b, '"');
+}
+
+static void add_field(struct buf *b, const struct log_field *f)
+{
+	if (f->kind == LOG_KIND_SPAN && f->text.n == 0)
+		return;
+	buf_addc(b, ' ');
+	buf_adds(b, f->key);
+	buf_addc(b, '=');
+	switch (f->kind) {
+	case LOG_KIND_SPAN:
+		add_text(b, f->text, "", "");
+		break;
+	case LOG_KIND_PATH:
+		add_text(b, f->text, "<", ">");
+		break;
+	case LOG_KIND_INT:
+		buf_addf(b, "%lld", (long long)f->number);
+		break;
+	case LOG_KIND_HEX:
+		buf_addf(b, "%llx", (unsigned long long)f->number);
+		break;
+	case LOG_KIND_ID:
+		msg_id_add(b, (uint64_t)f->number);
+		break;
+	case LOG_KIND_END:
+		break;
+	}
+}
+
+static void add_line(struct buf *b, enum log_level level, enum log_event event,
+		     const struct log_field *fields)
+{
+	if (logger.journal)
+		buf_addf(b, "<%d>", priorities[level]);
+	buf_adds(b, event_names[event]);
+	if (level != LOG_LEVEL_INFO) {
+		buf_adds(b, " level=");
+		buf_adds(b, level_names[level]);
+	}
+	for (const struct log_field *f = fields; f->kind != LOG_KIND_END; f++)
+		add_field(b, f);
+	buf_addc(b, '\n');
+}
+
+static void write_all(struct span s)
+{
+	while (s.n > 0) {
+		ssize_t n = write(STDERR_FILENO, s.p, s.n);
+
+		if (n < 0 && errno != EINTR)
+			return; /* nobody left to tell */
+		if (n > 0)
+			s = span_skip(s, (size_t)n);
+	}
+}
+
+void log_fields(enum log_level level, enum log_event event,
+		const struct log_field *fields)
+{
+	if (!log_enabled(level))
+		return;
+	pthread_mutex_lock(&logger.lock);
+	if (logger.queue.n >= QUEUE_BYTES)
+		logger.dropped++;
+	else
+		add_line(&logger.queue, level, event, fields);
+	if (!logger.running) {
+		write_all(buf_span(&logger.queue));
+		buf_reset(&logger.queue);
+	} else if (logger.idle) {
+		logger.idle = false;
+		pthread_cond_signal(&logger.wake);
+	}
+	pthread_mutex_unlock(&logger.lock);
+}
+
+static void note_dropped(void)
+{
+	if (logger.dropped == 0)
+		return;
+	add_line(&logger.queue, LOG_LEVEL_WARN, EV_LOG,
+		 (const struct log_field[]){ LOG_INT("dropped", logger.dropped),
+					     { .kind = LOG_KIND_END } });
+	logger.dropped = 0;
+}
+
+static void *log_thread(void *arg)
+{
+	struct buf out = { 0 };
+
+	(void)arg;
+	pthread_mutex_lock(&logger.lock);
+	for (;;) {
+		while (logger.queue.n == 0 && !logger.stopping) {
+			logger.idle = true;
+			pthread_cond_wait(&logger.wake, &logger.lock);
+		}
+		logger.idle = false;
+		if (logger.queue.n == 0)
+			break;
+		note_dropped();
+		struct buf full = logger.queue;
+
+		logger.queue = out;
+		pthread_mutex_unlock(&logger.lock);
+		write_all(buf_span(&full));
+		buf_reset(&full);
+		out = full;
+		pthread_mutex_lock(&logger.lock);
+	}
+	pthread_mutex_unlock(&logger.lock);
+	buf_fini(&out);
+	return NULL;
+}
+
+bool log_enabled(enum log_level level)
+{
+	return level <= atomic_load_explicit(&logger.level,
+					     memory_order_relaxed);
+}
+
+void log_set_level(enum log_level level)
+{
+	atomic_store(&logger.level, level);
+}
+
+bool log_level_parse(struct span name, enum log_level *out)
+{
+	for (size_t i = 0; i < COUNT(level_names); i++) {
+		if (!span_eq(name, span_str(level_names[i])))
+			continue;
+		*out = (enum log_level)i;
+		return true;
+	}
+	return false;
+}
+
+void log_start(void)
+{
+	MX_ASSERT(!logger.running);
+	logger.stopping = false;
+	logger.journal = getenv("JOURNAL_STREAM") != NULL;
+	MX_ASSERT(pthread_create(&logger.thread, NULL, log_thread, NULL) == 0);
+	pthread_mutex_lock(&logger.lock);
+	logger.running = true;
+	pthread_mutex_unlock(&logger.lock);
+}
+
+void log_stop(void)
+{
+	if (!logger.running)
+		return;
+	pthread_mutex_lock(&logger.lock);
+	logger.stopping = true;
+	pthread_cond_signal(&logger.wake);
+	pthread_mutex_unlock(&logger.lock);
+	pthread_join(logger.thread, NULL);
+	pthread_mutex_lock(&logger.lock);
+	logger.running = false;
+	buf_fini(&logger.queue);
+	pthread_mutex_unlock(&logger.lock);
+}

@@ -1,0 +1,76 @@
+/*
+ * One line per fact, logfmt, on stderr: the event's name, then key=value.
+ * Other levels than info are said behind the name, and under systemd (where
+ * JOURNAL_STREAM is set) a priority prefix stands before it.
+ *
+ *   accepted sid=5f0c mid=1JD8X4Z7QG000 from=<a@x.example> size=10432
+ *   spool level=error path=/var/spool/mx20 error="input/output error"
+ *
+ * The caller never waits for stderr: lines go to a bounded queue that one
+ * thread writes out.  When the queue is full lines are dropped and counted,
+ * and the count is logged.
+ */
+#ifndef MX_BASE_LOG_H
+#define MX_BASE_LOG_H
+
+#include "common/base/events.h"
+#include "common/base/span.h"
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
+		 LOG_LEVEL_DEBUG };
+
+enum log_kind { LOG_KIND_END, LOG_KIND_SPAN, LOG_KIND_INT, LOG_KIND_PATH,
+		LOG_KIND_HEX, LOG_KIND_ID };
+
+struct log_field {
+	enum log_kind kind;
+	const char *key;
+	struct span text;
+	int64_t number;
+};
+
+/* Values.  A path is written as <...>; hex is for sid, id for mid. */
+#define LOG_SPAN(k, s) ((struct log_field){ LOG_KIND_SPAN, (k), (s), 0 })
+#define LOG_STR(k, s) LOG_SPAN(k, span_str(s))
+#define LOG_PATH(k, s) ((struct log_field){ LOG_KIND_PATH, (k), (s), 0 })
+#define LOG_INT(k, n) \
+	((struct log_field){ LOG_KIND_INT, (k), { NULL, 0 }, (int64_t)(n) })
+#define LOG_HEX(k, n) \
+	((struct log_field){ LOG_KIND_HEX, (k), { NULL, 0 }, (int64_t)(n) })
+#define LOG_ID(k, n) \
+	((struct log_field){ LOG_KIND_ID, (k), { NULL, 0 }, (int64_t)(n) })
+
+/*
+ * log_info(EV_ACCEPTED, LOG_ID("mid", id), LOG_PATH("from", from));
+ *
+ * An empty LOG_SPAN is left out of the line; quoting is done here and nowhere
+ * else.  Safe from any thread.
+ */
+#define log_at(level, event, ...) \
+	log_fields((level), (event), (const struct log_field[]){ \
+		__VA_ARGS__, { LOG_KIND_END, NULL, { NULL, 0 }, 0 } })
+#define log_error(event, ...) log_at(LOG_LEVEL_ERROR, event, __VA_ARGS__)
+#define log_warn(event, ...) log_at(LOG_LEVEL_WARN, event, __VA_ARGS__)
+#define log_info(event, ...) log_at(LOG_LEVEL_INFO, event, __VA_ARGS__)
+#define log_debug(event, ...) log_at(LOG_LEVEL_DEBUG, event, __VA_ARGS__)
+
+void log_fields(enum log_level level, enum log_event event,
+		const struct log_field *fields);
+
+/* Is this level written at all?  For fields that cost something to make. */
+bool log_enabled(enum log_level level);
+
+void log_set_level(enum log_level level);
+
+/* "error" "warn" "info" "debug"; false leaves *out alone. */
+bool log_level_parse(struct span name, enum log_level *out);
+
+/*
+ * Start the writing thread; before it, lines are written at once by the
+ * caller.  log_stop writes out what waits and returns to that mode.
+ * Not to be called before a fork that continues.
+ */
+void log_start(void);
+void log_stop(void);
+
+#endif

@@ -1,0 +1,49 @@
+/* What must be known of a message's header, found while it streams by. */
+#ifndef MX_MAIL_HEADER_H
+#define MX_MAIL_HEADER_H
+
+#include "common/base/buf.h"
+
+/*
+ * Scans the header section of canonical content (common/smtp/content.h) fed
+ * in pieces of any size; constant memory.  All zero is the start.
+ */
+struct mail_scan {
+	unsigned received;      /* Received: fields (RFC 5321 section 6.3) */
+	bool tls_required_no;   /* "TLS-Required: No" (RFC 8689 section 5) */
+	bool header_8bit;       /* octets above 127 in the header */
+	bool body_8bit;         /* and in the body */
+	bool done;              /* the empty line was seen */
+	char name[32];          /* field name being read */
+	unsigned char at, state;
+	unsigned char vstate;
+};
+
+void mail_scan_feed(struct mail_scan *s, struct span content);
+
+/* Received field, RFC 5321 section 4.4: what we know of the hop. */
+struct mail_received {
+	struct span helo;        /* as the client said it */
+	struct span client_name; /* reverse name; empty: unknown */
+	struct span client_addr; /* "192.0.2.1", "2001:db8::1" */
+	struct span by;          /* our hostname */
+	struct span with;        /* SMTP, ESMTP, ESMTPS, UTF8SMTP, ... */
+	struct span tls;         /* "TLSv1.3 cipher ..."; empty: none */
+	uint64_t id;
+	struct span rcpt;        /* the only recipient; empty: several */
+	int64_t wall_ms;
+};
+
+/* Append the folded field, CRLF at its end.  Nothing the peer said can break
+ * the header: control bytes and parentheses are replaced. */
+void mail_received_add(struct buf *out, const struct mail_received *r);
+
+/* Append an RFC 5322 section 3.3 date in local time: "Sat, 21 Nov 2026
+ * 21:34:38 +0000". */
+void mail_date_add(struct buf *out, int64_t wall_ms);
+
+/* Append "<id.random@host>". */
+void mail_message_id_add(struct buf *out, uint64_t id, uint64_t nonce,
+			 struct span host);
+
+#endif

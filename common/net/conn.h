@@ -1,0 +1,105 @@
+/*
+ * One TCP connection on the event loop: buffers, one deadline, TLS.
+ *
+ * Idle connections hold no buffers: input is read into one shared buffer of
+ * the loop and only what the owner did not consume is kept; output is kept
+ * only while the kernel does not take it.  Output written during a callback
+ * goes to the kernel in one call when the callback returns.
+ */
+#ifndef MX_NET_CONN_H
+#define MX_NET_CONN_H
+
+#include <ev.h>
+
+#include "common/base/span.h"
+#include "common/net/addr.h"
+#include "common/net/tls.h"
+
+struct conn;
+
+/*
+ * Why a connection ended.  on_end runs at most once; the owner then calls
+ * conn_free (in the callback or later).  After on_end no callback runs.
+ */
+enum conn_end {
+	CONN_EOF,      /* the peer closed its side, all input was offered */
+	CONN_ERROR,    /* reset, refused, unreachable: see conn_error */
+	CONN_DEADLINE, /* the deadline passed */
+	CONN_TLS,      /* the handshake or a record failed: see conn_error */
+};
+
+struct conn_events {
+	/* Unread input: look with conn_input, take with conn_consume.  What is
+	 * left is offered again together with the next bytes.  Also called
+	 * after conn_resume when input waits. */
+	void (*on_input)(struct conn *c, void *arg);
+	/* connect(2) or the TLS handshake that was asked for is done. */
+	void (*on_ready)(struct conn *c, void *arg);
+	/* Output fell to zero after it had been kept; may be NULL. */
+	void (*on_drained)(struct conn *c, void *arg);
+	void (*on_end)(struct conn *c, enum conn_end why, void *arg);
+};
+
+/* Take an accepted, connected socket; fd is owned from here on.  No on_ready
+ * for it: it is ready.  peer is copied. */
+struct conn *conn_new(struct ev_loop *loop, int fd,
+		      const struct net_addr *peer,
+		      const struct conn_events *ev, void *arg);
+
+/* Start connecting; on_ready or on_end follows, never before return. */
+struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
+			  const struct conn_events *ev, void *arg);
+
+/* Close and release at any time, also inside its own callbacks: memory goes
+ * after the callback has returned.  *c becomes NULL.  Output that the kernel
+ * has not taken is dropped; see conn_close_after_output. */
+void conn_free(struct conn **c);
+
+/* Take no more input, send what waits (at most grace_ms), close, release:
+ * the owner forgets the connection; no callback runs any more. */
+void conn_close_after_output(struct conn **c, int64_t grace_ms);
+
+/* All input not consumed yet; valid until the next conn_ call or return. */
+struct span conn_input(struct conn *c);
+void conn_consume(struct conn *c, size_t n);
+
+/* Drop whatever was read and not consumed (RFC 3207 section 4.2);
+ * returns how many bytes that were. */
+size_t conn_discard_input(struct conn *c);
+
+/* Stop and start reading the socket: backpressure. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+
+/* Queue output; the bytes are copied or sent before return. */
+void conn_write(struct conn *c, struct span s);
+/* Bytes the kernel has not taken yet: the writer's backpressure. */
+size_t conn_output_pending(const struct conn *c);
+/* Hand to the kernel now instead of at the end of the callback; needed when
+ * writing from outside a conn callback. */
+void conn_flush(struct conn *c);
+
+/* End with CONN_DEADLINE ms from now unless set again; 0: none.  Cheap: meant
+ * to be called for every line. */
+void conn_deadline(struct conn *c, int64_t ms);
+
+/*
+ * Begin TLS as server or client; on_ready or on_end(CONN_TLS) follows.
+ * Output queued before goes out in clear first.  Input not consumed must have
+ * been discarded.
+ */
+void conn_starttls_server(struct conn *c, struct tls_server *tls);
+void conn_starttls_client(struct conn *c, struct tls_client *tls);
+
+/* Facts of the finished handshake; NULL without TLS. */
+const struct tls_facts *conn_tls(const struct conn *c);
+
+const struct net_addr *conn_peer(const struct conn *c);
+/* Our own end. */
+void conn_local(const struct conn *c, struct net_addr *out);
+
+/* English for log and status: "Connection refused", "certificate has
+ * expired".  Valid as long as c. */
+const char *conn_error(const struct conn *c);
+
+#endif

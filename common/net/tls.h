@@ -1,0 +1,75 @@
+/*
+ * TLS by OpenSSL: server and client contexts.  All verification policy is
+ * decided by the caller (daemon/route) and only carried out here.
+ */
+#ifndef MX_NET_TLS_H
+#define MX_NET_TLS_H
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+/* Reference-counted: sessions keep the one they began with. */
+struct tls_server;
+
+/*
+ * Certificate chains and keys as PEM files; several pairs for RSA beside
+ * ECDSA.  On failure *out is NULL and why says which file and what.  TLS 1.2
+ * and 1.3; a client certificate is asked for and never required.
+ */
+enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
+			   const char *const *keys, size_t pairs,
+			   struct buf *why);
+struct tls_server *tls_server_ref(struct tls_server *t);
+void tls_server_unref(struct tls_server **t);
+
+/* One TLSA record, usable kinds only: usage 2 or 3 (RFC 7672 section 3.1). */
+struct tls_tlsa {
+	unsigned char usage, selector, matching;
+	struct span data;
+};
+
+enum tls_auth {
+	TLS_AUTH_NONE, /* encrypt, accept whatever certificate */
+	TLS_AUTH_PKIX, /* chain to a trusted root and name must match */
+	TLS_AUTH_DANE, /* a TLSA record must match */
+};
+
+/* What to demand of one handshake.  Borrowed during conn_starttls_client
+ * only. */
+struct tls_demand {
+	enum tls_auth auth;
+	struct span sni;             /* host name sent and TLSA base domain */
+	const struct span *names;    /* names the certificate may bear */
+	size_t name_count;
+	const struct tls_tlsa *tlsa;
+	size_t tlsa_count;
+	struct span session_key;     /* reuse within it; destination + policy */
+};
+
+/* The process's client side: roots, session cache.  One per configuration. */
+struct tls_client_ctx;
+enum mx_err tls_client_ctx_new(struct tls_client_ctx **out,
+			       const char *ca_file, struct buf *why);
+struct tls_client_ctx *tls_client_ctx_ref(struct tls_client_ctx *t);
+void tls_client_ctx_unref(struct tls_client_ctx **t);
+
+/* A context and a demand, for conn_starttls_client. */
+struct tls_client {
+	struct tls_client_ctx *ctx;
+	const struct tls_demand *demand;
+};
+
+/* What a finished handshake came to. */
+struct tls_facts {
+	const char *version;      /* "TLSv1.3" */
+	const char *cipher;       /* "TLS_AES_256_GCM_SHA384" */
+	unsigned bits;
+	bool verified;            /* the demand's auth held (client side), or
+				     the client's certificate chains to a
+				     trusted root (server side) */
+	bool reused;              /* session resumption */
+	char peer_name[256];      /* server side: subject name of the client's
+				     certificate if verified; else "" */
+};
+
+#endif

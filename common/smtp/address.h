@@ -1,0 +1,60 @@
+/* Paths, mailboxes and domains as RFC 5321 section 4.1.2 writes them. */
+#ifndef MX_SMTP_ADDRESS_H
+#define MX_SMTP_ADDRESS_H
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/base/span.h"
+
+/* RFC 5321 section 4.5.3.1, in octets. */
+enum { SMTP_LOCAL_MAX = 64, SMTP_DOMAIN_MAX = 255, SMTP_PATH_MAX = 256 };
+
+/*
+ * A reverse-path or forward-path.  Spans borrow from the line parsed.
+ *   <>                 mailbox, local and domain empty
+ *   <postmaster>       local only (RFC 5321 section 4.1.1.3)
+ *   <@a,@b:u@c>        the source route is dropped (RFC 5321 appendix C)
+ *   <"a b"@c>          local keeps its quotes: it goes on as it came
+ *   <u@[192.0.2.1]>    is_literal, domain keeps its brackets
+ */
+struct smtp_path {
+	struct span mailbox; /* local@domain, no angle brackets, no route */
+	struct span local;
+	struct span domain;
+	bool is_literal;
+	bool is_utf8; /* has octets above 127 (RFC 6531) */
+};
+
+/*
+ * Parse "<...>" at the front of *in and step over it.  utf8 permits octets
+ * above 127 (valid UTF-8 only).  MX_EINVAL leaves *in alone.  The empty path
+ * and the domainless postmaster parse; whether they are permitted is the
+ * caller's business.  Length limits of section 4.5.3.1 are enforced.
+ */
+enum mx_err smtp_path_parse(struct span *in, bool utf8, struct smtp_path *out);
+
+/* A mailbox without angle brackets, whole span (for configuration files). */
+enum mx_err smtp_mailbox_parse(struct span in, bool utf8,
+			       struct smtp_path *out);
+
+/*
+ * Append the local part as it is compared: quotes and their backslashes
+ * removed, ASCII letters in lower case ("John"@ equals john@).
+ */
+void smtp_local_canon(struct buf *out, struct span local);
+
+/*
+ * Append the domain as it is compared and looked up: A-labels in lower case,
+ * no trailing dot (RFC 5891, RFC 6531 section 3.7.1).  MX_EINVAL when it is
+ * no domain name: bad labels, too long, or an IDN that does not convert.
+ * Address literals are not domains.
+ */
+enum mx_err smtp_domain_canon(struct buf *out, struct span domain);
+
+/* A host or domain name in letters, digits and hyphens (RFC 5321 Domain). */
+bool smtp_is_domain(struct span s);
+
+/* Bytes above 127 anywhere? */
+bool smtp_has_8bit(struct span s);
+
+#endif

@@ -1,0 +1,80 @@
+/* The arguments of SMTP commands: RFC 5321, 1870, 3030, 3461, 6152, 6531,
+ * 8689. */
+#ifndef MX_SMTP_COMMAND_H
+#define MX_SMTP_COMMAND_H
+
+#include "common/smtp/address.h"
+
+/* Why an argument was not taken; the session turns it into a reply. */
+enum smtp_syntax {
+	SMTP_SYNTAX_OK,
+	SMTP_SYNTAX_BAD,        /* 501 5.5.4: not this command's form */
+	SMTP_SYNTAX_PATH,       /* 501 5.1.7 (MAIL) or 5.1.3 (RCPT) */
+	SMTP_SYNTAX_PARAMETER,  /* 501 5.5.4: bad value, or given twice */
+	SMTP_SYNTAX_UNKNOWN,    /* 555 5.5.4: parameter not offered */
+	SMTP_SYNTAX_UTF8,       /* 553 5.6.7: non-ASCII without SMTPUTF8 */
+};
+
+/* Extensions a parameter may belong to. */
+enum {
+	SMTP_EXT_SIZE = 1 << 0,
+	SMTP_EXT_8BITMIME = 1 << 1,
+	SMTP_EXT_SMTPUTF8 = 1 << 2,
+	SMTP_EXT_DSN = 1 << 3,
+	SMTP_EXT_REQUIRETLS = 1 << 4,
+	SMTP_EXT_PIPELINING = 1 << 5,
+	SMTP_EXT_CHUNKING = 1 << 6,
+	SMTP_EXT_ENHANCED = 1 << 7,
+	SMTP_EXT_STARTTLS = 1 << 8,
+	SMTP_EXT_ETRN = 1 << 9,
+	SMTP_EXT_LIMITS = 1 << 10,
+};
+
+enum smtp_body { SMTP_BODY_NONE, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
+enum smtp_ret { SMTP_RET_NONE, SMTP_RET_FULL, SMTP_RET_HDRS };
+
+/* NOTIFY as bits; 0 is "not given" (RFC 3461 section 4.1). */
+enum {
+	SMTP_NOTIFY_NEVER = 1,
+	SMTP_NOTIFY_SUCCESS = 2,
+	SMTP_NOTIFY_FAILURE = 4,
+	SMTP_NOTIFY_DELAY = 8,
+};
+
+struct smtp_mail {
+	struct smtp_path from;
+	bool has_size;
+	uint64_t size; /* bytes the client announces */
+	enum smtp_body body;
+	enum smtp_ret ret;
+	struct span envid; /* xtext as it came; empty: none */
+	bool smtputf8;
+	bool requiretls;
+};
+
+struct smtp_rcpt {
+	struct smtp_path to;
+	unsigned notify;
+	struct span orcpt; /* "type;xtext" as it came; empty: none */
+};
+
+/*
+ * line is what stands behind "MAIL " or "RCPT ": "FROM:<a@b> SIZE=1".
+ * A blank before the path, which the grammar forbids but some clients send,
+ * is accepted.  offered: SMTP_EXT_ bits of this session (a MAIL parameter of
+ * an extension that is not offered is UNKNOWN).  utf8: the transaction has
+ * SMTPUTF8 (for RCPT).  Spans borrow from line.
+ */
+enum smtp_syntax smtp_mail_parse(struct span line, unsigned offered,
+				 struct smtp_mail *out);
+enum smtp_syntax smtp_rcpt_parse(struct span line, unsigned offered, bool utf8,
+				 struct smtp_rcpt *out);
+
+/* "1000" or "1000 LAST" (RFC 3030 section 2). */
+enum smtp_syntax smtp_bdat_parse(struct span line, uint64_t *size, bool *last);
+
+/* RFC 3461 section 4: decode xtext; false when it is not. */
+bool smtp_xtext_decode(struct buf *out, struct span xtext);
+void smtp_xtext_encode(struct buf *out, struct span text);
+
+#endif

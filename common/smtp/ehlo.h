@@ -1,0 +1,22 @@
+/* What a server said to EHLO: RFC 5321 section 4.1.1.1, RFC 9422. */
+#ifndef MX_SMTP_EHLO_H
+#define MX_SMTP_EHLO_H
+
+#include "common/smtp/command.h"
+#include "common/smtp/reply.h"
+
+struct smtp_ehlo {
+	unsigned offered;   /* SMTP_EXT_ bits */
+	uint64_t size;      /* 0: no limit said */
+	uint32_t mail_max;  /* RFC 9422; 0: not said */
+	uint32_t rcpt_max;
+	char host[256];     /* the name it greets with */
+};
+
+/* Parse the 250 reply to EHLO.  Unknown keywords are ignored. */
+void smtp_ehlo_parse(const struct smtp_reply *r, struct smtp_ehlo *out);
+
+/* The offered extensions as text, "PIPELINING SIZE=1000 8BITMIME". */
+void smtp_ehlo_print(struct buf *out, const struct smtp_ehlo *e);
+
+#endif

@@ -1,0 +1,56 @@
+/* An SMTP reply as a client reads it: RFC 5321 section 4.2, RFC 2034. */
+#ifndef MX_SMTP_REPLY_H
+#define MX_SMTP_REPLY_H
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+/* What one reply may be at most: a peer cannot make us keep more. */
+enum {
+	SMTP_REPLY_LINE_MAX = 4096,  /* bytes of one line, CRLF included */
+	SMTP_REPLY_LINES_MAX = 256,
+	SMTP_REPLY_TEXT_MAX = 8192, /* bytes kept; the rest is dropped */
+};
+
+struct smtp_reply {
+	int code;          /* 200..599 */
+	char enhanced[12]; /* "5.1.1", or "" */
+	struct buf text;   /* text of the lines, code and separator removed,
+			      joined by '\n'; no other control bytes */
+};
+
+void smtp_reply_fini(struct smtp_reply *r);
+void smtp_reply_reset(struct smtp_reply *r); /* ready for the next reply */
+void smtp_reply_copy(struct smtp_reply *to, const struct smtp_reply *from);
+
+/* A reply we make up for a fault of ours or of the network (code 4yz). */
+void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced,
+		    struct span text);
+
+/*
+ * Incremental parser.  Feed it whatever has arrived; it takes whole replies
+ * one at a time.  LF alone ends a line, too (liberal in what we accept).
+ */
+struct smtp_reply_parser {
+	size_t lines;
+	int code;
+	struct buf line; /* a line not complete yet */
+};
+
+enum smtp_reply_state {
+	SMTP_REPLY_MORE, /* *in used up, the reply is not complete */
+	SMTP_REPLY_DONE, /* *r holds one reply, *in starts behind it */
+	SMTP_REPLY_BAD,  /* not SMTP or over a limit: close the connection */
+};
+
+void smtp_reply_parser_fini(struct smtp_reply_parser *p);
+enum smtp_reply_state smtp_reply_feed(struct smtp_reply_parser *p,
+				      struct span *in, struct smtp_reply *r);
+
+/* A whole reply line or lines without parser state; for tests and records. */
+enum mx_err smtp_reply_parse(struct span lines, struct smtp_reply *r);
+
+/* Append "550 5.1.1 text" on one line: lines joined by a space. */
+void smtp_reply_print(struct buf *out, const struct smtp_reply *r);
+
+#endif

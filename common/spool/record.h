@@ -1,0 +1,85 @@
+/* What is stored of a message, as values. */
+#ifndef MX_SPOOL_RECORD_H
+#define MX_SPOOL_RECORD_H
+
+#include "common/base/arena.h"
+#include "common/base/span.h"
+#include "common/smtp/command.h"
+#include "common/smtp/reply.h"
+
+enum envelope_proto { PROTO_LOCAL, PROTO_SMTP, PROTO_ESMTP };
+
+/* Spans borrow: from the session when it commits, from an arena when read. */
+struct envelope {
+	uint64_t id;
+	int64_t arrived_ms;      /* wall */
+	uint64_t bytes;          /* content, our Received field included */
+	struct span from;        /* reverse-path; empty: <> */
+	struct span client_addr; /* text; empty for our own DSNs */
+	struct span helo;
+	struct span envid;       /* xtext */
+	struct span tls;         /* "TLSv1.3 ..."; empty: none */
+	enum envelope_proto proto;
+	enum smtp_body body;
+	enum smtp_ret ret;
+	bool smtputf8, requiretls, tls_required_no;
+	bool header_8bit;        /* needs SMTPUTF8 downstream */
+	bool is_dsn;             /* made here; goes out by its own route and is
+				    never bounced */
+};
+
+/* One forward-path that is still pending. */
+struct recipient {
+	uint32_t number;         /* within the message: the key's last part */
+	struct span path;        /* local@domain as the client wrote it */
+	struct span domain;      /* canonical: the unit's domain */
+	struct span orcpt;       /* "type;xtext" */
+	unsigned notify;         /* SMTP_NOTIFY_ bits */
+	/* what became of it so far */
+	uint32_t attempts;
+	int64_t attempt_ms;      /* wall time of the last attempt; 0: none */
+	struct span last_reply;  /* "450 4.2.1 mailbox busy" */
+	struct span last_host;   /* who said it */
+};
+
+/* Where a unit stands. */
+enum unit_state { UNIT_READY, UNIT_DEFERRED, UNIT_HELD };
+
+/* One message for one domain. */
+struct unit {
+	struct arena arena;      /* owns everything the spans point at */
+	struct envelope envelope;
+	struct span domain;
+	enum unit_state state;
+	int64_t due_ms;          /* wall; deferred only */
+	int64_t expires_ms;      /* wall; when the lifetime ends */
+	struct recipient *rcpts;
+	size_t rcpt_count;
+};
+
+/* NULL is fine. */
+void unit_free(struct unit **u);
+
+/* A domain's row: what `status` shows without touching its messages. */
+struct spool_domain {
+	char name[256];
+	uint64_t units;          /* messages with pending recipients here */
+	uint64_t bytes;          /* sum of their envelope.bytes */
+	int64_t oldest_ms;       /* arrival of the oldest; 0: none */
+	uint64_t ready, deferred, held; /* sum is units */
+	bool is_held;            /* the whole domain, by the operator or by us */
+	char hold_reason[256];
+	char destination[512];   /* route key last used: ties it to targets */
+};
+
+/* Last known state of a target; survives a restart. */
+struct spool_target {
+	char name[300];          /* "mx.example.org[192.0.2.1]:25" */
+	bool is_up;
+	int64_t since_ms;        /* wall */
+	char last_reply[512];
+	char ehlo[256];
+	uint32_t latency_ms;     /* good-day reply latency */
+};
+
+#endif

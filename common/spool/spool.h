@@ -1,0 +1,284 @@
+/*
+ * The spool: a message becomes durable here and is forgotten here.
+ *
+ * One LMDB environment, one writer thread that puts all waiting requests into
+ * one transaction (group commit).  Every function is for the loop thread; none
+ * waits for a disk sync.  Callbacks run on the loop thread, never before the
+ * call that named them has returned.  Nothing outside this folder knows LMDB.
+ */
+#ifndef MX_SPOOL_SPOOL_H
+#define MX_SPOOL_SPOOL_H
+
+#include <ev.h>
+#include <sys/queue.h>
+
+#include "common/base/err.h"
+#include "common/spool/record.h"
+
+struct spool;
+struct spool_draft; /* a message still arriving; not yet ours */
+
+struct spool_options {
+	const char *path;        /* directory; created 0700 if missing */
+	uint64_t size_bytes;     /* quota, counted from used pages */
+	uint64_t reserve_bytes;  /* kept free on the disk */
+};
+
+/*
+ * Open for the daemon: start the writer, drop unsealed content (in the
+ * background), be ready in O(domains).  MX_EBUSY: another daemon has it;
+ * MX_ECORRUPT: not a spool, damaged, or of an unknown schema.  why gets a
+ * sentence for the operator that names the path.
+ */
+enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
+		       const struct spool_options *opt, struct buf *why);
+
+/*
+ * Open for reading only, beside a running daemon or without one (mx20ctl).
+ * Only the functions of the section "Reading" may be called on it.
+ */
+enum mx_err spool_open_reader(struct spool **out, const char *path,
+			      struct buf *why);
+
+/* Commit all that was asked for, run the callbacks of it, stop the writer.
+ * Waits for the disk: only at the end of the process. */
+void spool_close(struct spool **sp);
+
+/* New quota and reserve after a reload. */
+void spool_set_limits(struct spool *sp, uint64_t size_bytes,
+		      uint64_t reserve_bytes);
+
+/* ---- Arriving --------------------------------------------------------- */
+
+/*
+ * Begin a message.  expect_bytes is what the client announced (SIZE), 0 if it
+ * did not.  Room for it is reserved and given back when the draft ends.
+ * MX_ESPACE (452 4.3.1): no room; MX_EIO (451 4.3.0): the disk failed before.
+ */
+enum mx_err spool_draft_new(struct spool *sp, int64_t now_wall_ms,
+			    uint64_t expect_bytes, struct spool_draft **out);
+
+/* Could a message of this size be taken now?  The answer to MAIL. */
+enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes);
+
+/* The queue id it will have; never used twice, also when discarded. */
+uint64_t spool_draft_id(const struct spool_draft *d);
+
+/*
+ * Where to put the next content bytes, and how many may go there (at least
+ * 64): decode straight into it, then say how many were used.  Full chunks go
+ * to the writer.  An error is remembered and returned by spool_commit; the
+ * caller may go on writing (the bytes are thrown away).
+ */
+char *spool_draft_buffer(struct spool_draft *d, size_t *room);
+void spool_draft_used(struct spool_draft *d, size_t n);
+/* The same for bytes that are at hand. */
+void spool_draft_write(struct spool_draft *d, struct span s);
+uint64_t spool_draft_bytes(const struct spool_draft *d);
+enum mx_err spool_draft_error(const struct spool_draft *d);
+
+void spool_draft_discard(struct spool_draft **d);
+
+typedef void spool_commit_cb(enum mx_err err, uint64_t msg_id, void *arg);
+
+/* One recipient as spool_commit takes it. */
+struct spool_rcpt {
+	struct span path;    /* local@domain as it came */
+	struct span domain;  /* canonical */
+	struct span orcpt;
+	unsigned notify;
+	int64_t expires_ms;  /* wall; the end of its domain's lifetime */
+	int64_t warn_ms;     /* wall; when to warn of the delay; 0: never */
+};
+
+/*
+ * Make a draft durable.
+ *
+ * On MX_OK the message survives power loss and the 250 may be sent; from that
+ * reply on we owe delivery or a DSN (RFC 5321 section 4.2.5).  Otherwise
+ * MX_ESPACE (answer 452 4.3.1) or MX_EIO (answer 451 4.3.0).
+ *
+ * Takes the draft: *d is NULL on return, whatever the outcome.  env->id and
+ * env->bytes are filled in from the draft.  cb runs exactly once (cb may be
+ * NULL).  env and rcpts are copied.
+ */
+void spool_commit(struct spool_draft **d, const struct envelope *env,
+		  const struct spool_rcpt *rcpts, size_t count,
+		  spool_commit_cb *cb, void *arg);
+
+/*
+ * Backpressure: true while the writer has more pending than it should.  A
+ * session in DATA then pauses its socket and waits here; waiters are called
+ * once, in order, when there is room again.
+ */
+struct spool_waiter {
+	TAILQ_ENTRY(spool_waiter) link;
+	void (*cb)(struct spool_waiter *w);
+	bool is_waiting;
+};
+bool spool_is_busy(const struct spool *sp);
+void spool_wait(struct spool *sp, struct spool_waiter *w);
+void spool_wait_cancel(struct spool *sp, struct spool_waiter *w);
+
+/* ---- Leaving ---------------------------------------------------------- */
+
+/*
+ * Units of this domain became ready (committed, due again, released).  At most
+ * once per domain and commit.
+ */
+typedef void spool_ready_cb(struct span domain, void *arg);
+void spool_subscribe(struct spool *sp, spool_ready_cb *cb, void *arg);
+
+/* What happened to a recipient of a unit. */
+enum outcome {
+	OUTCOME_UNTRIED,   /* stays as it is, ready */
+	OUTCOME_DELIVERED, /* the primary has it: forget it */
+	OUTCOME_TRANSIENT, /* stays; attempts + 1, reply remembered */
+	OUTCOME_PERMANENT, /* forget it; the caller has made a report of it or
+			      decided that none is due */
+	OUTCOME_HELD,      /* failed for good, kept for the operator */
+};
+
+struct settlement {
+	uint32_t number;        /* the recipient */
+	enum outcome outcome;
+	struct span reply;      /* "450 4.2.1 ..." */
+	struct span host;
+};
+
+typedef void spool_done_cb(enum mx_err err, void *arg);
+
+/*
+ * Record what became of a unit's recipients in one commit.  If a recipient is
+ * transient the unit is deferred to due_ms (wall); if all that is left is
+ * untried it stays ready; if any is held and none pending the unit is held;
+ * if nothing is left the unit goes, and with its last unit the message.
+ * report, if not NULL, is a DSN draft that becomes a message in the same
+ * transaction: neither a crash nor a full disk can lose or double it.  When
+ * the room for a report is short the settlement may use the reserve.
+ * On failure nothing was recorded: the unit is as it was.
+ */
+struct spool_report {
+	struct spool_draft *draft; /* taken */
+	struct envelope envelope;
+	struct spool_rcpt rcpt;
+};
+void spool_settle(struct spool *sp, uint64_t id, struct span domain,
+		  const struct settlement *set, size_t count, int64_t now_ms,
+		  int64_t due_ms, struct spool_report *report,
+		  spool_done_cb *cb, void *arg);
+
+/*
+ * The next ready ids of a domain after `after` (0: from the oldest), oldest
+ * first; returns how many (0: none or domain held).  The unit stays ready
+ * until settled: the caller remembers what it has in hand.
+ */
+size_t spool_ready(struct spool *sp, struct span domain, uint64_t after,
+		   uint64_t *ids, size_t max);
+/* The newest ready ids before `before` (0: from the newest), newest first. */
+size_t spool_ready_newest(struct spool *sp, struct span domain,
+			  uint64_t before, uint64_t *ids, size_t max);
+
+/* Load one unit with its pending recipients.  MX_ENOENT: gone meanwhile. */
+enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
+			    struct unit **out);
+
+/*
+ * Content by position: append up to max bytes from offset on to out.  Returns
+ * MX_OK with nothing appended at the end of the content.
+ */
+enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
+			  size_t max, struct buf *out);
+
+/* When the next deferred unit is due (wall ms); false: none is deferred. */
+bool spool_next_due(struct spool *sp, int64_t *due_ms);
+/* Ask the writer to make all units ready that are due by now_ms (in bounded
+ * steps); subscribers hear of it. */
+void spool_requeue_due(struct spool *sp, int64_t now_ms);
+
+/* Units whose lifetime ended, or whose delay warning is due, by now_ms.
+ * Returns how many were filled in. */
+struct spool_expiry {
+	uint64_t id;
+	char domain[256];
+	bool is_warning; /* else: the end */
+};
+size_t spool_expired(struct spool *sp, int64_t now_ms,
+		     struct spool_expiry *out, size_t max);
+bool spool_next_expiry(struct spool *sp, int64_t *at_ms);
+/* The warning was sent (or none is due): strike it off; report as above. */
+void spool_warned(struct spool *sp, uint64_t id, struct span domain,
+		  int64_t now_ms, struct spool_report *report,
+		  spool_done_cb *cb, void *arg);
+
+/* ---- The operator ------------------------------------------------------ */
+
+/* Which units a command is about: one message, or a whole domain. */
+struct spool_selection {
+	uint64_t id;        /* 0: by domain */
+	struct span domain; /* canonical; empty with id: every domain of it */
+};
+
+typedef void spool_count_cb(enum mx_err err, uint64_t units, void *arg);
+
+/* Keep from being delivered.  With a domain: also what arrives later, until
+ * release; reason is shown by status. */
+void spool_hold(struct spool *sp, struct spool_selection sel,
+		struct span reason, spool_count_cb *cb, void *arg);
+/* Held or deferred units become ready. */
+void spool_release(struct spool *sp, struct spool_selection sel,
+		   spool_count_cb *cb, void *arg);
+/* Deferred (not held) units become ready. */
+void spool_flush(struct spool *sp, struct spool_selection sel,
+		 spool_count_cb *cb, void *arg);
+/* Forget without a report.  In bounded steps; units = how many went. */
+void spool_remove(struct spool *sp, struct spool_selection sel,
+		  spool_count_cb *cb, void *arg);
+
+/* ---- Small facts that survive a restart -------------------------------- */
+
+/* Written behind, with the next commit; errors are logged, not returned. */
+void spool_target_put(struct spool *sp, const struct spool_target *t);
+void spool_domain_destination(struct spool *sp, struct span domain,
+			      struct span route_key);
+/* Any other keyed fact (recipient knowledge "rcpt:", MTA-STS policy "sts:").
+ * An empty value deletes. */
+void spool_fact_put(struct spool *sp, struct span key, struct span value);
+
+/* ---- Reading (also for mx20ctl) ----------------------------------------- */
+
+struct spool_totals {
+	uint64_t messages, bytes;
+	int64_t oldest_ms; /* 0: empty */
+	uint64_t used_bytes, size_bytes; /* of the quota; size 0 for a reader */
+};
+enum mx_err spool_totals(struct spool *sp, struct spool_totals *out);
+
+/* Rows of domains that have mail or a hold, in name order; stops when cb
+ * returns false.  The row is valid during cb. */
+typedef bool spool_domain_cb(const struct spool_domain *row, void *arg);
+enum mx_err spool_domains(struct spool *sp, spool_domain_cb *cb, void *arg);
+enum mx_err spool_domain_get(struct spool *sp, struct span domain,
+			     struct spool_domain *out);
+
+typedef bool spool_target_cb(const struct spool_target *t, void *arg);
+enum mx_err spool_targets(struct spool *sp, spool_target_cb *cb, void *arg);
+enum mx_err spool_target_get(struct spool *sp, struct span name,
+			     struct spool_target *out);
+
+enum mx_err spool_fact_get(struct spool *sp, struct span key, struct buf *out);
+
+/*
+ * Messages in id order after `after`, of one domain or (empty) of all; a unit
+ * at a time, recipients included; stops when cb returns false.  The read
+ * transaction is renewed between pages, so that a slow reader does not pin
+ * pages.
+ */
+typedef bool spool_unit_cb(const struct unit *u, void *arg);
+enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
+		       spool_unit_cb *cb, void *arg);
+/* The units of one message. */
+enum mx_err spool_message(struct spool *sp, uint64_t id, spool_unit_cb *cb,
+			  void *arg);
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * The configuration as one immutable snapshot: settings, allowlist,
+ * recipients, TLS contexts.  A reload makes a new snapshot and swaps it.
+ */
+#ifndef MX_CONFIG_CONFIG_H
+#define MX_CONFIG_CONFIG_H
+
+#include "common/base/log.h"
+#include "common/net/addr.h"
+#include "common/net/tls.h"
+
+enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVEL_NONE, TLS_LEVEL_MAY,
+		 TLS_LEVEL_MUST, TLS_LEVEL_VERIFY, TLS_LEVEL_DANE };
+enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD };
+
+struct config_listen {
+	struct span address;     /* "*" or an address */
+	in_port_t port;
+	bool proxy;              /* PROXY protocol */
+	struct net_cidr *proxy_from;
+	size_t proxy_from_count;
+	bool implicit_tls;
+};
+
+/* One next hop as the configuration names it. */
+struct config_hop {
+	struct span host;        /* name, or empty when addr is a literal */
+	struct net_addr addr;    /* AF_UNSPEC when host is a name */
+	in_port_t port;
+};
+
+/* Options of one allowlist line; the defaults of mx20.conf filled in. */
+struct config_domain {
+	struct span name;        /* canonical; "*." kept for subdomain rows */
+	bool any_recipient;
+	char delimiter;          /* 0: none */
+	const struct config_hop *primary; /* count 0: by MX */
+	size_t primary_count;
+	struct span primary_text; /* normalised: equal text, equal route */
+	enum tls_level tls;
+	int64_t lifetime_ms;
+	const struct net_cidr *etrn;
+	size_t etrn_count;
+};
+
+struct config {
+	/* mx20.conf, see mx20.conf(5) */
+	struct span hostname;            /* canonical */
+	const struct span *aliases; size_t alias_count;
+	struct span domains_path;
+	const struct config_listen *listen; size_t listen_count;
+	struct span user;
+	struct span postmaster;          /* mailbox or empty */
+	struct span control_path;
+	struct { struct span path; uint64_t size_bytes, reserve_bytes;
+		 int64_t lifetime_ms, warn_after_ms; } spool;
+	struct { uint64_t message_bytes; unsigned recipients, connections,
+		 connections_per_client, connection_rate;
+		 int64_t command_timeout_ms, data_timeout_ms;
+		 unsigned errors, hops; } limits;
+	struct { int64_t probe_max_ms, probe_busy_ms; unsigned connections;
+		 const int64_t *retry_ms; size_t retry_count;
+		 int64_t connect_timeout_ms; in_port_t port;
+		 int64_t reply_timeout_ms; /* 0: RFC 5321 s. 4.5.3.2 */ } drain;
+	struct { const struct span *servers; size_t server_count;
+		 struct span trust_anchor; } dns;
+	struct { const struct span *certificates, *keys; size_t pair_count;
+		 enum tls_level outbound; struct span ca_file; } tls;
+	struct { enum bounce_mode mode; struct config_hop relay;
+		 bool has_relay; } bounce;
+	enum log_level log_level;
+
+	/* made from the above */
+	struct tls_server *tls_server;   /* NULL: no certificate */
+	struct tls_client_ctx *tls_client;
+	struct domains *domains;         /* see domains.h */
+	size_t domain_count, recipient_count;
+};
+
+/* Every fault found, one per line: "mx20.conf:12: limits.hops: ...". */
+struct config_errors {
+	struct buf text;
+	size_t count;
+};
+
+/*
+ * Read everything from path.  Blocks, for seconds at ISP size: call it at
+ * start, or on a thread (config/reload.h).  NULL when anything is wrong; then
+ * errors lists all of it.  The result has one reference.
+ */
+struct config *config_load(const char *path, struct config_errors *errors);
+
+/*
+ * The same without allowlist, recipients and TLS files: what mx20ctl needs
+ * (paths, hostname).
+ */
+struct config *config_load_settings(const char *path,
+				    struct config_errors *errors);
+void config_errors_fini(struct config_errors *e);
+
+/* Snapshots are shared by counting: sessions and the drain keep theirs across
+ * a reload.  The last release of a large one happens on a thread of its own,
+ * so that freeing never stalls the loop.  Thread-safe. */
+struct config *config_ref(struct config *c);
+void config_unref(struct config **c);
+
+/* Log what is legal but risky (recipients=*, no certificate, ...). */
+void config_warn(const struct config *c);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * The SMTP client: one connection to one target.  A probe is a delivery
+ * connection that has not been given a unit yet.
+ *
+ * Commands are pipelined (RFC 2920); with CHUNKING whole transactions are.
+ * The machine is a queue of expected replies: each reply settles its head.
+ */
+#ifndef MX_DELIVERY_DELIVERY_H
+#define MX_DELIVERY_DELIVERY_H
+
+#include <ev.h>
+
+#include "common/smtp/ehlo.h"
+#include "common/spool/spool.h"
+#include "daemon/route/route.h"
+
+struct delivery;
+
+struct delivery_options {
+	struct ev_loop *loop;
+	struct spool *spool;
+	struct span helo;                 /* our hostname */
+	const struct route_host *host;    /* borrowed as long as route */
+	struct route *route;              /* a reference is taken */
+	const struct net_addr *target;
+	struct tls_client_ctx *tls;
+	struct span local_name;           /* for "loops back" detection */
+	int64_t connect_timeout_ms, reply_timeout_ms; /* 0: RFC defaults */
+};
+
+/* A unit handed to a connection, and what came of it. */
+struct delivery_job {
+	struct unit *unit;                /* owned by the job */
+	struct settlement *set;           /* one per unit->rcpts, in order;
+					     spans live in unit->arena */
+	int64_t started_ms, ended_ms;     /* monotonic */
+	void *arg;                        /* the caller's */
+};
+
+/* How a connection ended. */
+struct delivery_end {
+	enum { DELIVERY_CLOSED,  /* orderly: idle, or we said QUIT */
+	       DELIVERY_BUSY,    /* it answered, but with 421 or 4yz */
+	       DELIVERY_REFUSED, /* 5yz to greeting or EHLO, or no SMTP */
+	       DELIVERY_LOST,    /* dropped, timed out, unreachable */
+	       DELIVERY_TLS,     /* required TLS could not be had */
+	       DELIVERY_SELF     /* it greets with our own name: a loop */
+	} why;
+	const char *stage;       /* "connect", "greeting", "ehlo", "mail", ... */
+	struct smtp_reply reply; /* the peer's, or made up: 4.4.1 ... */
+};
+
+struct delivery_events {
+	/* Greeting, EHLO and TLS are done: units may be given. Once. */
+	void (*on_ready)(struct delivery *d, const struct smtp_ehlo *ehlo,
+			 int64_t latency_ms, void *arg);
+	/* A job is done; the callee owns it.  When the connection dies, every
+	 * job in hand comes back here first, undecided recipients UNTRIED,
+	 * or, when the final dot (or last BDAT) was out, TRANSIENT-free
+	 * UNTRIED with job->set[].reply saying so (a duplicate is possible). */
+	void (*on_job)(struct delivery *d, struct delivery_job *job,
+		       void *arg);
+	/* More jobs can be given again. */
+	void (*on_room)(struct delivery *d, void *arg);
+	/* Over; d is freed after return. */
+	void (*on_end)(struct delivery *d, const struct delivery_end *end,
+		       void *arg);
+};
+
+/* Connect.  Events follow, never before return. */
+struct delivery *delivery_new(const struct delivery_options *opt,
+			      const struct delivery_events *ev, void *arg);
+
+/* How many more jobs it would take now; 0 before on_ready. */
+size_t delivery_room(const struct delivery *d);
+size_t delivery_jobs(const struct delivery *d);
+
+/* Hand over a job (job->unit set, job->set allocated and zeroed). */
+void delivery_give(struct delivery *d, struct delivery_job *job);
+
+struct delivery_job *delivery_job_new(struct unit **unit, void *arg);
+void delivery_job_free(struct delivery_job **job);
+
+/* Nothing more to do: QUIT and close.  on_end follows. */
+void delivery_quit(struct delivery *d);
+/* Close at once without events; jobs in hand are freed. */
+void delivery_free(struct delivery **d);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * One state machine per destination: probe, ramp, who is due, retry.
+ *
+ *  unknown --mail--> probing --EHLO ok--> up --all targets fail--> down
+ *                       ^  \--fails--------------------------------> |
+ *                       +-----------------timer or trigger-----------+
+ */
+#ifndef MX_DRAIN_DRAIN_H
+#define MX_DRAIN_DRAIN_H
+
+#include <ev.h>
+
+#include "config/config.h"
+#include "common/spool/spool.h"
+#include "daemon/route/route.h"
+
+struct drain;
+
+enum drain_state { DRAIN_UNKNOWN, DRAIN_PROBING, DRAIN_UP, DRAIN_DOWN };
+const char *drain_state_name(enum drain_state s); /* "unknown" ... */
+
+struct drain_options {
+	struct ev_loop *loop;
+	struct spool *spool;
+	struct router *router;
+	struct config *config; /* a reference is taken */
+};
+
+/* Subscribes to the spool and starts on whatever waits in it. */
+struct drain *drain_new(const struct drain_options *opt);
+/* Closes connections politely but at once; nothing is lost. */
+void drain_free(struct drain **d);
+/* New settings: routes are asked again, a changed route wakes its mail. */
+void drain_reload(struct drain *d, struct config *config);
+
+/* ---- Triggers that cut the wait ---- */
+
+/* Probe and retry now: a domain, or every one (empty). */
+void drain_flush(struct drain *d, struct span domain);
+/* A host connected to us: if it is a target that is down, probe it. */
+void drain_heard_from(struct drain *d, const struct net_addr *peer);
+/* Is peer an address of one of the domain's targets?  For ETRN. */
+bool drain_is_target(struct drain *d, struct span domain,
+		     const struct net_addr *peer);
+
+/* ---- For status ---- */
+
+struct drain_target_status {
+	struct span name;            /* "mx.example.org[192.0.2.1]:25" */
+	enum drain_state state;
+	struct span last_reply;
+};
+struct drain_status {
+	enum drain_state state;
+	int64_t since_ms;            /* wall; 0: unknown */
+	int64_t next_probe_ms;       /* wall; 0: none planned */
+	struct span last_reply;
+	unsigned connections;
+	const struct drain_target_status *targets;
+	size_t target_count;
+};
+/* State of the destination the domain belongs to; false: none known yet.
+ * Spans live until the next return to the loop. */
+bool drain_status(struct drain *d, struct span domain,
+		  struct drain_status *out);
+
+#endif

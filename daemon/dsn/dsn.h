@@ -1,0 +1,35 @@
+/* Reports to the sender: RFC 3461, 3464, 6522. */
+#ifndef MX_DSN_DSN_H
+#define MX_DSN_DSN_H
+
+#include "config/config.h"
+#include "common/spool/spool.h"
+
+enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_RELAYED };
+
+struct dsn_rcpt {
+	const struct recipient *rcpt;
+	enum dsn_action action;
+	struct span status;      /* "5.1.1" */
+	struct span reply;       /* the peer's words, "550 5.1.1 ..." */
+	struct span host;        /* who said it; empty: we did */
+	int64_t attempt_ms;      /* wall; 0: none */
+	int64_t retry_until_ms;  /* wall, delayed only */
+};
+
+/* Is a report due for this recipient of this envelope?  Never to <>, never
+ * for our own DSNs, never against NOTIFY (RFC 3461 section 4.1). */
+bool dsn_is_due(const struct envelope *env, const struct recipient *rcpt,
+		enum dsn_action action);
+
+/*
+ * Make one report about these recipients of the unit's message into a draft
+ * for spool_settle or spool_warned.  False: no report could be made
+ * (MX_ESPACE, MX_EIO: try again later).  out->rcpt and envelope borrow from
+ * the unit's arena.
+ */
+enum mx_err dsn_make(struct spool *sp, const struct config *config,
+		     struct unit *unit, const struct dsn_rcpt *rcpts,
+		     size_t count, int64_t now_ms, struct spool_report *out);
+
+#endif

@@ -1,0 +1,52 @@
+/* A connection becomes a message: listeners, sessions, commands, data. */
+#ifndef MX_INTAKE_INTAKE_H
+#define MX_INTAKE_INTAKE_H
+
+#include <ev.h>
+
+#include "config/config.h"
+#include "common/spool/spool.h"
+#include "daemon/policy/policy.h"
+
+struct intake;
+
+/* What intake asks of others, wired by main.c; drain is not known here. */
+struct intake_hooks {
+	/* A client connected from this address. May be NULL. */
+	void (*heard_from)(const struct net_addr *peer, void *arg);
+	/* ETRN (RFC 1985): the reply code (250 251 252 253 458 459) and the
+	 * count for 253.  May be NULL: ETRN is not offered. */
+	int (*etrn)(struct span domain, bool subdomains,
+		    const struct net_addr *peer, const struct tls_facts *tls,
+		    uint64_t *count, void *arg);
+	/* Is it known that this domain publishes a null MX?  556 5.1.10.
+	 * May be NULL. */
+	bool (*is_null_mx)(struct span domain, void *arg);
+	/* Can REQUIRETLS be kept? */
+	bool (*can_requiretls)(void *arg);
+	void *arg;
+};
+
+struct intake_options {
+	struct ev_loop *loop;
+	struct spool *spool;
+	struct policy *policy;
+	struct config *config;         /* a reference is taken */
+	const struct intake_hooks *hooks;
+};
+
+struct intake *intake_new(const struct intake_options *opt);
+
+/* Serve this listening socket (owned from here on). */
+void intake_listen(struct intake *in, int fd, const struct config_listen *l);
+
+/* New sessions use it; running transactions keep theirs. */
+void intake_reload(struct intake *in, struct config *config);
+
+/* Stop listening; sessions get 421 4.3.2 at their next command, at once when
+ * idle.  Messages whose commit is under way are still answered. */
+void intake_stop(struct intake *in);
+size_t intake_sessions(const struct intake *in);
+void intake_free(struct intake **in);
+
+#endif

@@ -1,0 +1,43 @@
+/* Verdicts per stage: may it come in? */
+#ifndef MX_POLICY_POLICY_H
+#define MX_POLICY_POLICY_H
+
+#include "config/config.h"
+#include "config/domains.h"
+#include "common/smtp/command.h"
+
+struct policy; /* counters per client; one per process */
+
+struct policy *policy_new(void);
+void policy_free(struct policy **p);
+
+struct verdict {
+	int code;              /* 0: go on */
+	const char *enhanced;
+	const char *text;      /* static */
+	const char *reason;    /* for the log: "unknown_recipient", ... */
+};
+
+/*
+ * A client connected.  On "go on" it is counted until policy_leave.  Too many
+ * at once from it, too fast, or too many in all: 421 4.7.0 / 4.3.2.
+ */
+struct verdict policy_connect(struct policy *p, const struct config *c,
+			      const struct net_addr *client,
+			      int64_t now_mono_ms);
+void policy_leave(struct policy *p, const struct net_addr *client);
+
+/* What RCPT resolved to when accepted. */
+struct policy_rcpt {
+	struct buf path;     /* forward-path to store; <postmaster> expanded */
+	struct buf domain;   /* canonical */
+	const struct config_domain *row;
+};
+void policy_rcpt_fini(struct policy_rcpt *r);
+
+/* Is this forward-path ours?  550 5.7.1, 550 5.1.1, 501 ... */
+struct verdict policy_rcpt(struct policy *p, const struct config *c,
+			   const struct smtp_path *to,
+			   struct policy_rcpt *out);
+
+#endif
