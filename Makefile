@@ -14,7 +14,8 @@ XFLAGS  := -std=c17 -MMD -MP -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
            -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wformat=2 \
            -Wvla -fno-strict-aliasing -fstack-protector-strong -pthread \
            $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
-           -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
+           -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2) \
+           $(if $(WERROR),-Werror)
 # libev's watchers are cast by its own macros: hence no strict aliasing.
 CPPFLAGS += -I. -D_GNU_SOURCE -DMX_VERSION='"$(VERSION)"' -DMX_PREFIX='"$(PREFIX)"'
 XLDFLAGS := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now \
@@ -81,13 +82,46 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 deps: ## install what is missing to build and test (Debian packages)
-	@tests/support/deps.sh
+	@tests/support/deps.sh test
 
 clean: ## remove everything that was built
 	rm -rf build
 
-objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) # compile everything, link nothing
-.PHONY: objects
+# pkg-config must be there before this file can say what to build with: so
+# these install first and then ask make again.
+run: ## run the daemon in the foreground on an unprivileged port
+	@tests/support/deps.sh build
+	@$(MAKE) --no-print-directory all
+	exec build/mx20d -c config/mx20.conf
 
-check-unit: $(UNIT) # run every unit test program
+demo: ## tell the product's story on loopback: primary down, up, mail delivered
+	@tests/support/deps.sh build
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/support/demo.py
+
+check: ## install what is missing and run every test (SAN=... for sanitizers)
+	@tests/support/deps.sh test
+	@$(MAKE) --no-print-directory check-unit check-system
+
+objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) $(B)/daemon/main.o
+
+check-unit: $(UNIT) ## run every unit test program
 	@B=$(B) tests/support/run-unit.sh $(UNIT)
+
+check-system: all ## the real daemon against real and scripted servers
+	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider \
+		$(PYTESTFLAGS) tests/system
+
+LINTSRC = $(SRC) $(CTLSRC) daemon/main.c
+lint: ## layers, shell, clang-tidy and cppcheck
+	@.ci/layers
+	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+		--enable=warning,portability,performance \
+		--suppressions-list=.ci/cppcheck --library=posix -I. \
+		-D_GNU_SOURCE -DMX_VERSION='""' -DMX_PREFIX='""' -j2 $(LINTSRC)
+	@printf '%s\n' $(LINTSRC) | xargs -P2 -n4 clang-tidy --quiet 2>/dev/null \
+		--extra-arg=-Wno-unknown-warning-option -- $(CPPFLAGS) -std=c17
+
+format: ## clang-format over every source file
+	@clang-format -i $(LINTSRC) $(wildcard common/*/*.h config/*.h daemon/*/*.h)
+.PHONY: objects

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Install the Debian packages that are missing.
+#   deps.sh build   what it takes to build and to run the demo
+#   deps.sh test    and the test suites (Postfix among them, as a primary)
+# Needs root or sudo only when something is missing.
+set -eu
+
+build="build-essential pkg-config libev-dev liblmdb-dev libconfig-dev libssl-dev
+       libunbound-dev libcurl4-openssl-dev libjansson-dev libidn2-dev
+       libsystemd-dev uthash-dev python3"
+test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb-utils openssl
+      python3-pytest python3-aiosmtpd python3-dnspython python3-cryptography
+      python3-pytest-timeout iproute2"
+
+missing() {
+	for p in "$@"; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null |
+			grep -q 'ok installed' || printf '%s ' "$p"
+	done
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		echo "deps: need root or sudo to install: $want" >&2
+		exit 1
+	fi
+}
+
+# Nothing that gets installed may start serving: packages ask this file.
+quiet_install() {
+	made=
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+		as_root chmod 755 /usr/sbin/policy-rc.d
+		made=yes
+	fi
+	status=0
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+		--no-install-recommends "$@" >/dev/null || status=$?
+	[ -z "$made" ] || as_root rm -f /usr/sbin/policy-rc.d
+	return $status
+}
+
+case "${1:-test}" in
+build) want=$(missing $build) ;;
+test)
+	want=$(missing $build $test)
+	# Postfix would push out another mail server that is in use here.
+	if [ -z "$(missing postfix)" ]; then
+		:
+	elif dpkg-query -W -f '${Provides} ${Status}\n' 2>/dev/null |
+		grep 'mail-transport-agent.*ok installed' >/dev/null; then
+		echo "deps: another mail server is installed: Postfix is left out," \
+			"the tests that need it are skipped" >&2
+	else
+		want="$want postfix"
+	fi
+	;;
+*)
+	echo "usage: $0 build|test" >&2
+	exit 2
+	;;
+esac
+
+[ -z "$(printf %s "$want" | tr -d ' ')" ] && exit 0
+echo "deps: installing $want"
+as_root apt-get update -qq
+# shellcheck disable=SC2086
+quiet_install $want
