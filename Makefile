@@ -51,7 +51,7 @@ endif
 build/mx20d build/mx20ctl: build/%: build/plain/%
 	@ln -f $< $@
 
-$(B)/mx20d: $(B)/daemon/main.o $(LIB)
+$(B)/mx20d: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)) $(LIB)
 	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/mx20ctl: $(CTLOBJ) $(SHLIB)
@@ -103,7 +103,7 @@ check: ## install what is missing and run every test (SAN=... for sanitizers)
 	@tests/support/deps.sh test
 	@$(MAKE) --no-print-directory check-unit check-system
 
-objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) $(B)/daemon/main.o
+objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c))
 
 check-unit: $(UNIT) ## run every unit test program
 	@B=$(B) tests/support/run-unit.sh $(UNIT)
