@@ -19,7 +19,9 @@ struct conn;
 
 /*
  * Why a connection ended.  on_end runs at most once; the owner then calls
- * conn_free (in the callback or later).  After on_end no callback runs.
+ * conn_free (in the callback or later).  After on_end no callback runs.  The
+ * peer of a CONN_EOF may still be listening (half-close): what is written
+ * after it is sent, by conn_flush or conn_close_after_output.
  */
 enum conn_end {
 	CONN_EOF,      /* the peer closed its side, all input was offered */
@@ -56,7 +58,9 @@ struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
 void conn_free(struct conn **c);
 
 /* Take no more input, send what waits (at most grace_ms), close, release:
- * the owner forgets the connection; no callback runs any more. */
+ * the owner forgets the connection; no callback runs any more.  *c becomes
+ * NULL.  A peer in the middle of sending is read and ignored for a while, so
+ * that a reset does not overtake our last reply. */
 void conn_close_after_output(struct conn **c, int64_t grace_ms);
 
 /* All input not consumed yet; valid until the next conn_ call or return. */
@@ -71,12 +75,13 @@ size_t conn_discard_input(struct conn *c);
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
 
-/* Queue output; the bytes are copied or sent before return. */
+/* Queue output; the bytes are copied or sent before return.  Thrown away
+ * during a TLS handshake: nothing may go out in clear then. */
 void conn_write(struct conn *c, struct span s);
 /* Bytes the kernel has not taken yet: the writer's backpressure. */
 size_t conn_output_pending(const struct conn *c);
-/* Hand to the kernel now instead of at the end of the callback; needed when
- * writing from outside a conn callback. */
+/* Hand to the kernel now instead of at the end of the callback, or, when
+ * written outside a conn callback, in the next round of the loop. */
 void conn_flush(struct conn *c);
 
 /* End with CONN_DEADLINE ms from now unless set again; 0: none.  Cheap: meant
@@ -85,8 +90,9 @@ void conn_deadline(struct conn *c, int64_t ms);
 
 /*
  * Begin TLS as server or client; on_ready or on_end(CONN_TLS) follows.
- * Output queued before goes out in clear first.  Input not consumed must have
- * been discarded.
+ * Output queued before goes out in clear first.  Input not consumed is taken
+ * for the first TLS records (behind a PROXY header it is that): who speaks
+ * STARTTLS discards it first.
  */
 void conn_starttls_server(struct conn *c, struct tls_server *tls);
 void conn_starttls_client(struct conn *c, struct tls_client *tls);

@@ -14,11 +14,13 @@ struct tls_server;
 /*
  * Certificate chains and keys as PEM files; several pairs for RSA beside
  * ECDSA.  On failure *out is NULL and why says which file and what.  TLS 1.2
- * and 1.3; a client certificate is asked for and never required.
+ * and 1.3; a client certificate is asked for and never required.  ca_file
+ * holds the roots that client certificates are checked with; NULL or "": the
+ * system's.
  */
 enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 			   const char *const *keys, size_t pairs,
-			   struct buf *why);
+			   const char *ca_file, struct buf *why);
 struct tls_server *tls_server_ref(struct tls_server *t);
 void tls_server_unref(struct tls_server **t);
 
@@ -31,7 +33,9 @@ struct tls_tlsa {
 enum tls_auth {
 	TLS_AUTH_NONE, /* encrypt, accept whatever certificate */
 	TLS_AUTH_PKIX, /* chain to a trusted root and name must match */
-	TLS_AUTH_DANE, /* a TLSA record must match */
+	TLS_AUTH_DANE, /* a TLSA record must match; if none of them is usable
+			  the connection is encrypted and not verified (RFC
+			  7672 section 2.2) */
 };
 
 /* What to demand of one handshake.  Borrowed during conn_starttls_client
@@ -43,10 +47,12 @@ struct tls_demand {
 	size_t name_count;
 	const struct tls_tlsa *tlsa;
 	size_t tlsa_count;
-	struct span session_key;     /* reuse within it; destination + policy */
+	struct span session_key;     /* reuse within it; destination.  What is
+					demanded above counts as well */
 };
 
-/* The process's client side: roots, session cache.  One per configuration. */
+/* The process's client side: roots, session cache.  One per configuration;
+ * reference-counted.  ca_file NULL or "": the system's roots. */
 struct tls_client_ctx;
 enum mx_err tls_client_ctx_new(struct tls_client_ctx **out,
 			       const char *ca_file, struct buf *why);
@@ -68,8 +74,9 @@ struct tls_facts {
 				     the client's certificate chains to a
 				     trusted root (server side) */
 	bool reused;              /* session resumption */
-	char peer_name[256];      /* server side: subject name of the client's
-				     certificate if verified; else "" */
+	/* Server side, of a verified client certificate; else "". */
+	const char *peer_name;    /* for the log: first of the names */
+	const char *peer_names;   /* its DNS names, one blank between them */
 };
 
 #endif
