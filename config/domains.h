@@ -13,11 +13,13 @@ const struct config_domain *domains_find(const struct domains *d,
 					 struct span canonical);
 
 /*
- * Is this local part (as written) a recipient of the row?  postmaster always
- * is.  Honours any_recipient and delimiter.
+ * Is local@domain a recipient of the row?  domain is the canonical one that
+ * row was found for (a "*." row covers many); local is as written.  postmaster
+ * always is.  Honours any_recipient and delimiter.
  */
 bool domains_has_recipient(const struct domains *d,
-			   const struct config_domain *row, struct span local);
+			   const struct config_domain *row,
+			   struct span domain, struct span local);
 
 /* Every row, in no order; stops when cb returns false. */
 typedef bool domains_cb(const struct config_domain *row, void *arg);
