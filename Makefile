@@ -103,12 +103,19 @@ check: ## install what is missing and run every test (SAN=... for sanitizers)
 	@tests/support/deps.sh test
 	@$(MAKE) --no-print-directory check-unit check-system
 
+# Load generators and measuring tools, also used by the system tests.
+BENCHSRC := $(wildcard tests/bench/*.c)
+BENCH    := $(BENCHSRC:tests/bench/%.c=$(B)/bench/%)
+$(BENCH): $(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c))
 
 check-unit: $(UNIT) ## run every unit test program
 	@B=$(B) tests/support/run-unit.sh $(UNIT)
 
-check-system: all ## the real daemon against real and scripted servers
+check-system: all $(BENCH) ## the real daemon against real and scripted servers
 	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		$(PYTESTFLAGS) tests/system
 
