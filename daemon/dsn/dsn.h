@@ -10,23 +10,27 @@ enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_RELAYED };
 struct dsn_rcpt {
 	const struct recipient *rcpt;
 	enum dsn_action action;
-	struct span status;      /* "5.1.1" */
-	struct span reply;       /* the peer's words, "550 5.1.1 ..." */
-	struct span host;        /* who said it; empty: we did */
-	int64_t attempt_ms;      /* wall; 0: none */
-	int64_t retry_until_ms;  /* wall, delayed only */
+	struct span status;	/* "5.1.1" */
+	struct span reply;	/* the peer's words, "550 5.1.1 ..." */
+	struct span host;	/* who said it; empty: we did */
+	int64_t attempt_ms;	/* wall; 0: none */
+	int64_t retry_until_ms; /* wall, delayed only */
 };
 
-/* Is a report due for this recipient of this envelope?  Never to <>, never
- * for our own DSNs, never against NOTIFY (RFC 3461 section 4.1). */
+/*
+ * Is a report due for this recipient of this envelope?  Never to <>, never
+ * for our own DSNs, never against NOTIFY (RFC 3461 section 4.1).  RELAYED is
+ * for a next hop that does not offer DSN: when it does, SUCCESS is its
+ * business.
+ */
 bool dsn_is_due(const struct envelope *env, const struct recipient *rcpt,
 		enum dsn_action action);
 
 /*
- * Make one report about these recipients of the unit's message into a draft
- * for spool_settle or spool_warned.  False: no report could be made
- * (MX_ESPACE, MX_EIO: try again later).  out->rcpt and envelope borrow from
- * the unit's arena.
+ * Make one report about these recipients (at least one) of the unit's message
+ * into a draft for spool_settle or spool_warned.  On an error there is no
+ * draft (MX_ESPACE, MX_EIO: try again later).  out->rcpt and envelope borrow
+ * from the unit's arena.  Reads the spool, never waits for the disk's sync.
  */
 enum mx_err dsn_make(struct spool *sp, const struct config *config,
 		     struct unit *unit, const struct dsn_rcpt *rcpts,

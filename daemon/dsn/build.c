@@ -1,0 +1,143 @@
+/*
+ * The report as a message: multipart/report (RFC 6522) of three parts.
+ *
+ *   header          From, To, Subject, Auto-Submitted ...
+ *   --boundary      text/plain: for people
+ *   --boundary      message/delivery-status: for programs
+ *   --boundary      text/rfc822-headers or message/rfc822: which message
+ *   --boundary--
+ */
+#include "daemon/dsn/report.h"
+
+#include "common/base/msgid.h"
+#include "common/mail/header.h"
+
+/* The worst that is reported decides what the report is called. */
+static const char *const subjects[] = {
+	[DSN_FAILED] = "Mail delivery failed: your message was not delivered",
+	[DSN_DELAYED] = "Mail delivery delayed: your message still waits",
+	[DSN_RELAYED] = "Mail delivery report: your message was handed on",
+};
+
+struct parts {
+	struct buf human, status, quote;
+	bool is_global;
+	char boundary[64];
+};
+
+static const char *subject(const struct dsn_report *r)
+{
+	enum dsn_action worst = DSN_RELAYED;
+
+	for (size_t i = 0; i < r->count; i++)
+		if (r->rcpts[i].action < worst)
+			worst = r->rcpts[i].action;
+	return subjects[worst];
+}
+
+static bool occurs(const struct buf *in, const char *what)
+{
+	return in->n > 0 && memmem(in->p, in->n, what, strlen(what)) != NULL;
+}
+
+/* The nonce is random and nobody can guess it; still, look. */
+static void choose_boundary(const struct dsn_report *r, struct parts *p)
+{
+	struct buf name = {0};
+	uint64_t nonce = r->nonce;
+
+	do {
+		buf_reset(&name);
+		buf_adds(&name, "=_mx20_");
+		msg_id_add(&name, r->id);
+		buf_addf(&name, "_%016llx", (unsigned long long)nonce++);
+		memcpy(p->boundary, buf_cstr(&name), name.n + 1);
+	} while (occurs(&p->human, p->boundary) ||
+		 occurs(&p->status, p->boundary) ||
+		 occurs(&p->quote, p->boundary));
+	buf_fini(&name);
+}
+
+static void add_threading(const struct dsn_report *r, struct buf *out)
+{
+	struct span id = dsn_message_id(r->original);
+
+	if (id.n == 0)
+		return;
+	dsn_field(out, "In-Reply-To", id, false);
+	dsn_field(out, "References", id, false);
+}
+
+static void add_header(const struct dsn_report *r, const struct parts *p,
+		       struct buf *out)
+{
+	buf_adds(out, "Date: ");
+	mail_date_add(out, r->now_ms);
+	buf_addf(out,
+		 "\r\nFrom: \"Mail Delivery System (%.*s)\"\r\n"
+		 " <MAILER-DAEMON@%.*s>\r\nTo: <",
+		 SPAN_ARG(r->hostname), SPAN_ARG(r->hostname));
+	dsn_clean(out, r->env->from, p->is_global);
+	buf_addf(out, ">\r\nSubject: %s\r\nMessage-ID: ", subject(r));
+	mail_message_id_add(out, r->id, r->nonce, r->hostname);
+	buf_adds(out, "\r\n");
+	add_threading(r, out);
+	/* RFC 3834 section 3.1.7: nobody's vacation program answers it */
+	buf_adds(out, "Auto-Submitted: auto-replied\r\n"
+		      "MIME-Version: 1.0\r\n");
+	buf_addf(out,
+		 "Content-Type: multipart/report;"
+		 " report-type=%sdelivery-status;\r\n"
+		 "    boundary=\"%s\"\r\n",
+		 p->is_global ? "global-" : "", p->boundary);
+}
+
+static void add_part(struct buf *out, const struct parts *p, const char *head,
+		     bool is_8bit, const struct buf *content)
+{
+	buf_addf(out, "\r\n--%s\r\n%s", p->boundary, head);
+	if (is_8bit)
+		buf_adds(out, "Content-Transfer-Encoding: 8bit\r\n");
+	if (head[0] != '\0')
+		buf_adds(out, "\r\n");
+	buf_add(out, buf_span(content));
+}
+
+void dsn_build(const struct dsn_report *r, struct buf *out,
+	       struct dsn_needs *needs)
+{
+	struct parts p = {.is_global = dsn_is_global(r)};
+	bool human_8bit, status_8bit;
+
+	dsn_human_add(r, &p.human);
+	dsn_status_add(r, &p.status);
+	dsn_quote_add(r, &p.quote);
+	human_8bit = smtp_has_8bit(buf_span(&p.human));
+	status_8bit = smtp_has_8bit(buf_span(&p.status));
+	needs->is_8bit =
+		human_8bit || status_8bit || smtp_has_8bit(buf_span(&p.quote));
+	/* RFC 6531 section 3.3: it is the addresses and the header that
+	 * need SMTPUTF8, not a part further in */
+	needs->is_smtputf8 = p.is_global && smtp_has_8bit(r->env->from);
+	choose_boundary(r, &p);
+	add_header(r, &p, out);
+	buf_adds(out, "\r\nThis is a report in MIME format.\r\n");
+	add_part(out, &p,
+		 human_8bit ? "Content-Description: Explanation\r\n"
+			      "Content-Type: text/plain; charset=utf-8\r\n"
+			    : "Content-Description: Explanation\r\n"
+			      "Content-Type: text/plain; charset=us-ascii\r\n",
+		 human_8bit, &p.human);
+	add_part(out, &p,
+		 p.is_global
+			 ? "Content-Description: Delivery report\r\n"
+			   "Content-Type: message/global-delivery-status\r\n"
+			 : "Content-Description: Delivery report\r\n"
+			   "Content-Type: message/delivery-status\r\n",
+		 status_8bit, &p.status);
+	add_part(out, &p, "", false, &p.quote);
+	buf_addf(out, "\r\n--%s--\r\n", p.boundary);
+	buf_fini(&p.human);
+	buf_fini(&p.status);
+	buf_fini(&p.quote);
+}
