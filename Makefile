@@ -110,12 +110,26 @@ $(BENCH): $(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# Libraries that watch or disturb a process from inside (LD_PRELOAD).
+PRELOADSRC := $(wildcard tests/preload/*.c)
+PRELOAD    := $(PRELOADSRC:tests/preload/%.c=$(B)/preload/%.so)
+$(PRELOAD): $(B)/preload/%.so: tests/preload/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE $(CFLAGS) -std=c17 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
+
+bench: ## measure mx20 beside the mail servers found here (QUICK=1: 2 minutes)
+	@tests/support/deps.sh test
+	@$(MAKE) --no-print-directory all bench-tools
+	@PYTHONPATH=tests/bench $(PYTHON) tests/bench/bench.py
+bench-tools: $(BENCH) $(PRELOAD)
+.PHONY: bench-tools
+
 objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c))
 
 check-unit: $(UNIT) ## run every unit test program
 	@B=$(B) tests/support/run-unit.sh $(UNIT)
 
-check-system: all $(BENCH) ## the real daemon against real and scripted servers
+check-system: all $(BENCH) $(PRELOAD) ## the real daemon against real and scripted servers
 	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		$(PYTESTFLAGS) tests/system
 

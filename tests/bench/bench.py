@@ -1,0 +1,382 @@
+#!/usr/bin/python3
+"""make bench: mx20 beside the peers found installed, in one run.
+
+Servers take turns, so that a drifting machine hits all of them; each figure
+is the median of the rounds with its range, and the ratio mx20/peer.  Nothing
+here fails: it measures.  QUICK=1 takes under two minutes.
+"""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import servers
+from servers import BUILD, cpu_seconds, free_port, memory_kib
+
+QUICK = bool(os.environ.get("QUICK"))
+ROUNDS = int(os.environ.get("ROUNDS", "1" if QUICK else "3"))
+ONLY = os.environ.get("ONLY", "").split()
+TOOL = BUILD / "bench"
+
+figures = {}  # (workload, figure, unit, better) -> server -> [values]
+
+
+def note(workload, server, figure, value, unit, better=None):
+    row = figures.setdefault((workload, figure, unit, better), {})
+    row.setdefault(server, []).append(value)
+
+
+def tool(name, *args, **options):
+    done = subprocess.run([TOOL / name, *map(str, args)], check=True,
+                          capture_output=True, text=True, **options)
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def load(port, conns, messages, size=4096, **more):
+    args = ["--port", port, "--conns", conns, "--messages", messages,
+            "--size", size]
+    for key, value in more.items():
+        args += ["--" + key.replace("_", "-"), value]
+    return tool("smtpload", *args)
+
+
+class Sink:
+    """A primary that forgets; result() once it has had its count."""
+
+    def __init__(self, port, count=0, chunking=False):
+        self.process = subprocess.Popen(
+            [TOOL / "smtpsink", "--port", str(port), "--count", str(count)] +
+            (["--chunking"] if chunking else []),
+            stdout=subprocess.PIPE, text=True)
+        servers.wait_port(port)
+
+    def result(self, timeout=600):
+        try:
+            out, _ = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            out, _ = self.process.communicate()
+        return json.loads(out)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.communicate()
+
+
+# -- workloads ---------------------------------------------------------------
+
+def accept(server_class, title, conns, messages, delay_ms=0):
+    s = server_class(free_port(), delay_ms=delay_ms)
+    s.start()
+    try:
+        load(s.port, 5, 5)  # warm up
+        cpu, (flushes, written) = cpu_seconds(s.pid), s.counters.read()
+        r = load(s.port, conns, messages)
+        n = max(r["messages"], 1)
+        name = s.name
+        note(title, name, "rate", r["rate"], "msg/s", "more")
+        note(title, name, "reply after dot, median", r["p50_ms"], "ms",
+             "less")
+        note(title, name, "reply after dot, p99", r["p99_ms"], "ms", "less")
+        note(title, name, "CPU per 1,000",
+             (cpu_seconds(s.pid) - cpu) * 1000 / n, "s", "less")
+        flushes2, written2 = s.counters.read()
+        note(title, name, "flushes per message", (flushes2 - flushes) / n,
+             "", "less")
+        note(title, name, "written per message",
+             (written2 - written) / n / 1024, "KiB", "less")
+        if r["failed"] or r["refused"]:
+            print(f"  {name}: {r['failed']} failed, {r['refused']} refused",
+                  file=sys.stderr)
+    finally:
+        s.stop()
+
+
+def accept_small(c):
+    accept(c, "a1 accept 4 KiB, 50 x 10", 50, 10)
+
+
+def accept_sustained(c):
+    accept(c, "a2 accept 4 KiB, 50 x 400", 50, 100 if QUICK else 400)
+
+
+def accept_burst(c):
+    accept(c, "a3 accept 4 KiB, 200 x 1", 200, 1)
+
+
+def accept_one(c):
+    accept(c, "a4 accept 4 KiB, 1 x 500", 1, 500)
+
+
+def accept_slow_disk(c):
+    accept(c, "a5 accept 50 x 10, flush + 2 ms", 50, 10, delay_ms=2)
+
+
+def accept_large(c):
+    title = "b 100 x 10 MiB over 10"
+    s = c(free_port())
+    s.start()
+    try:
+        peak = 0
+        generator = subprocess.Popen(
+            [TOOL / "smtpload", "--port", str(s.port), "--conns", "10",
+             "--messages", "2" if QUICK else "10", "--size",
+             str(10 << 20)], stdout=subprocess.PIPE, text=True)
+        while generator.poll() is None:
+            peak = max(peak, memory_kib(s.pid))
+            time.sleep(0.02)
+        r = json.loads(generator.stdout.read())
+        note(title, s.name, "throughput", r["mb_s"], "MB/s", "more")
+        note(title, s.name, "peak memory", peak / 1024, "MiB", "less")
+    finally:
+        s.stop()
+
+
+def fill(s, count, size=4096):
+    conns = 50
+    load(s.port, conns, count // conns, size)
+
+
+def drain(c):
+    count = 2000 if QUICK else 20000
+    title = f"c drain of {count:,} x 4 KiB"
+    port = free_port()
+    s = c(port)
+    s.start()
+    try:
+        fill(s, count)
+        cpu = cpu_seconds(s.pid)
+        sink = Sink(port, count)
+        s.primary_is_back()
+        r = sink.result()
+        seconds = max(r["last"] - r["first"], 1e-6)
+        note(title, s.name, "rate", r["messages"] / seconds, "msg/s", "more")
+        note(title, s.name, "CPU per 1,000",
+             (cpu_seconds(s.pid) - cpu) * 1000 / max(r["messages"], 1), "s",
+             "less")
+    finally:
+        s.stop()
+
+
+def recovery(c):
+    """Default settings; peers are given no hint that the primary is back."""
+    outage = 20 if QUICK else 120
+    wait = 15 if QUICK else 600
+    title = f"d recovery after {outage} s"
+    port = free_port()
+    s = c(port)
+    s.start()
+    try:
+        fill(s, 1000)
+        time.sleep(outage)
+        sink = Sink(port, 1000)
+        r = sink.result(timeout=wait)
+        if r["messages"] == 0:
+            print(f"  {s.name}: nothing within {wait} s", file=sys.stderr)
+            r["first"] = r["last"] = r["listening"] + wait
+        note(title, s.name, "to the first delivery",
+             r["first"] - r["listening"], "s", "less")
+        note(title, s.name, "first to last of 1,000",
+             r["last"] - r["first"], "s", "less")
+    finally:
+        s.stop()
+
+
+def idle(c):
+    count = 2000 if QUICK else 10000
+    title = f"e {count:,} idle sessions"
+    s = c(free_port())
+    s.start()
+    try:
+        load(s.port, 1, 1)
+        before = memory_kib(s.pid)
+        holder = subprocess.Popen(
+            [TOOL / "smtpload", "--port", str(s.port), "--conns", str(count),
+             "--idle"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True)
+        r = json.loads(holder.stdout.readline())
+        note(title, s.name, "memory each",
+             (memory_kib(s.pid) - before) / max(r["greeted"], 1), "KiB",
+             "less")
+        note(title, s.name, "all greeted within", r["greeted_s"], "s", "less")
+        one = load(s.port, 1, 20)
+        note(title, s.name, "a new client's reply, median", one["p50_ms"],
+             "ms", "less")
+        holder.communicate()
+    finally:
+        s.stop()
+
+
+def ctl_seconds(s, *args):
+    began = time.monotonic()
+    with subprocess.Popen(
+            [BUILD / "mx20ctl", "-c", s.daemon.conf_path, *args],
+            stdout=subprocess.PIPE) as p:
+        for i, _ in enumerate(p.stdout):
+            if i == 50:
+                break
+        p.stdout.close()
+        seconds = time.monotonic() - began
+    return seconds
+
+
+def queue_length(c):
+    """mx20 alone: the same at a thousand and at a million."""
+    if c is not servers.Mx20Server:
+        return
+    for count in (1000, 20000 if QUICK else 1_000_000):
+        title = f"f {count:,} queued"
+        s = c(free_port())
+        s.start()
+        try:
+            fill(s, count, size=600)
+            accepted = load(s.port, 50, 100)
+            note(title, s.name, "accept rate", accepted["rate"], "msg/s")
+            note(title, s.name, "daemon memory", memory_kib(s.pid) / 1024,
+                 "MiB")
+            note(title, s.name, "status", ctl_seconds(s, "status") * 1e3,
+                 "ms")
+            note(title, s.name, "first page of queue",
+                 ctl_seconds(s, "queue") * 1e3, "ms")
+            s.daemon.stop()
+            began = time.monotonic()
+            s.daemon.start()
+            servers.wait_port(s.port)
+            note(title, s.name, "start to greeting",
+                 (time.monotonic() - began) * 1e3, "ms")
+        finally:
+            s.stop()
+
+
+def long_way(c):
+    """Drain over a 100 ms round trip, one connection, CHUNKING offered."""
+    if c not in (servers.Mx20Server, servers.PostfixServer):
+        return  # no cap on connections to one host to compare by
+    count = 200 if QUICK else 2000
+    title = f"g drain of {count:,} over 100 ms, one connection"
+    port, sink_port = free_port(), free_port()
+    relay = None
+    s = c(port)
+    if c is servers.Mx20Server:
+        s.daemon.conf["drain"]["connections"] = 1
+        s.daemon.write_files()
+    else:
+        with open(s.postfix.conf / "main.cf", "a") as conf:
+            conf.write("relay_destination_concurrency_limit = 1\n"
+                       "initial_destination_concurrency = 1\n")
+    s.start()
+    try:
+        fill(s, count)
+        sink = Sink(sink_port, count, chunking=True)
+        relay = subprocess.Popen([TOOL / "delayrelay", "--port", str(port),
+                                  "--to", str(sink_port), "--ms", "50"])
+        servers.wait_port(port)
+        s.primary_is_back()
+        r = sink.result(timeout=60 if QUICK else 400)
+        seconds = max(r["last"] - r["first"], 1e-6)
+        note(title, s.name, "rate", r["messages"] / seconds, "msg/s", "more")
+    finally:
+        if relay is not None:
+            relay.terminate()
+            relay.wait()
+        s.stop()
+
+
+WORKLOADS = {
+    "accept": accept_small, "sustained": accept_sustained,
+    "burst": accept_burst, "one": accept_one, "slow_disk": accept_slow_disk,
+    "large": accept_large, "drain": drain, "recovery": recovery,
+    "idle": idle, "queue": queue_length, "rtt": long_way,
+}
+
+
+# -- the limits of this machine ------------------------------------------------
+
+def limits():
+    port = free_port()
+    sink = Sink(port)
+    for conns, messages in ((50, 400), (1000, 1)):
+        r = load(port, conns, messages)
+        note("limits", "machine",
+             f"generator into the sink, {conns} x {messages}", r["rate"],
+             "msg/s")
+    sink.stop()
+    folder = tempfile.mkdtemp(prefix="mx20-bench-")
+    try:
+        fd = os.open(os.path.join(folder, "log"), os.O_CREAT | os.O_WRONLY |
+                     os.O_APPEND)
+        began, n = time.monotonic(), 0
+        while time.monotonic() - began < 1:
+            os.write(fd, b"x" * 4096)
+            os.fdatasync(fd)
+            n += 1
+        note("limits", "machine", "4 KiB append + fdatasync",
+             n / (time.monotonic() - began), "/s")
+        os.close(fd)
+    finally:
+        shutil.rmtree(folder)
+
+
+# -- the table -----------------------------------------------------------------
+
+def number(value):
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def table():
+    last = None
+    for (workload, figure, unit, better), row in figures.items():
+        if workload != last:
+            print(f"\n{workload}")
+            last = workload
+        ours = statistics.median(row["mx20"]) if "mx20" in row else None
+        for server, values in row.items():
+            middle = statistics.median(values)
+            text = f"  {figure:<34} {server:<8} {number(middle):>10} {unit:<6}"
+            if len(values) > 1:
+                text += f" ({number(min(values))} .. {number(max(values))})"
+            if server != "mx20" and ours and middle and better:
+                text += f"  mx20/{server} {number(ours / middle)}"
+            print(text)
+
+
+def versions():
+    print(f"machine: {os.cpu_count()} x {platform.machine()}, "
+          f"Linux {platform.release()}")
+    if shutil.which("postconf"):
+        out = subprocess.run(["postconf", "-d", "-h", "mail_version"],
+                             capture_output=True, text=True).stdout
+        print("Postfix " + out.strip())
+    exim = servers.find_exim()
+    if exim:
+        out = subprocess.run([exim, "-bV"], capture_output=True,
+                             text=True).stdout
+        print(out.splitlines()[0] if out else exim)
+    print(f"rounds: {ROUNDS}, servers in turn; figures are medians (range)")
+
+
+def main():
+    versions()
+    wanted = ONLY or [w for w in WORKLOADS
+                      if not (QUICK and w in ("recovery", "queue"))]
+    if not ONLY:
+        limits()
+    for turn in range(ROUNDS):
+        for name in wanted:
+            for server_class in servers.found():
+                print(f"round {turn + 1}: {name} on {server_class.name}",
+                      file=sys.stderr)
+                WORKLOADS[name](server_class)
+    table()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""The backup MXes under measurement: mx20, and peers found installed.
+
+Each takes mail for u@example.com and hands it to the primary at
+127.0.0.1:<primary_port>.  Peers keep their durable defaults; only caps on
+concurrency are raised.
+"""
+
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "system"))
+
+from daemon import BUILD, Mx20  # noqa: E402
+from net import free_port  # noqa: E402
+import postfix as postfix_module  # noqa: E402
+
+SHIM = BUILD / "preload" / "syncshim.so"
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Counters:
+    """What syncshim counts: flushes and bytes written."""
+
+    def __init__(self, folder):
+        self.path = pathlib.Path(folder) / "syncshim.count"
+        self.path.write_bytes(b"\0" * 16)
+        self.path.chmod(0o666)
+
+    def env(self, delay_ms=0):
+        return {"LD_PRELOAD": str(SHIM), "SYNCSHIM_COUNT": str(self.path),
+                "SYNCSHIM_DELAY_MS": str(delay_ms)}
+
+    def read(self):
+        return struct.unpack("QQ", self.path.read_bytes())
+
+
+def process_tree(pid):
+    parents = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents.setdefault(int(stat[1]), []).append(int(entry.name))
+    found, todo = [], [pid]
+    while todo:
+        at = todo.pop()
+        found.append(at)
+        todo += parents.get(at, [])
+    return found
+
+
+def cpu_seconds(pid):
+    """User and system time of a process tree, reaped children included."""
+    total = 0
+    for p in process_tree(pid):
+        try:
+            text = pathlib.Path(f"/proc/{p}/stat").read_text()
+        except OSError:
+            continue
+        total += sum(int(v) for v in text.rpartition(")")[2].split()[11:15])
+    return total / TICK
+
+
+def memory_kib(pid, field="RssAnon"):
+    total = 0
+    for p in process_tree(pid):
+        try:
+            for line in open(f"/proc/{p}/status"):
+                if line.startswith(field + ":"):
+                    total += int(line.split()[1])
+        except OSError:
+            pass
+    return total
+
+
+class Mx20Server:
+    name = "mx20"
+
+    def __init__(self, primary_port, delay_ms=0, probe_max="30s"):
+        self.daemon = Mx20(
+            domains="example.com recipients=* "
+                    f"primary=[127.0.0.1]:{primary_port}\n",
+            conf={"limits": {"connections": 20000,
+                             "connections_per_client": 20000},
+                  "drain": {"probe_max": probe_max},
+                  "spool": {"size": "32G"},
+                  "log": {"level": "info"}})
+        self.counters = Counters(self.daemon.dir)
+        self.daemon.env = self.counters.env(delay_ms)
+        self.port = self.daemon.port
+
+    def start(self):
+        self.daemon.start()
+
+    @property
+    def pid(self):
+        return self.daemon.process.pid
+
+    def queued(self):
+        return self.daemon.status()["spool"]["messages"]
+
+    def primary_is_back(self):
+        """mx20 finds out by itself."""
+
+    def stop(self):
+        self.daemon.stop()
+        shutil.rmtree(self.daemon.dir, ignore_errors=True)
+
+
+class PostfixServer:
+    name = "Postfix"
+
+    def __init__(self, primary_port, delay_ms=0):
+        self.postfix = postfix_module.Postfix(domains=(), main={
+            "relay_domains": "example.com",
+            "relay_recipient_maps": "static:ok",
+            "relay_transport": f"relay:[127.0.0.1]:{primary_port}",
+            "virtual_mailbox_domains": "",
+            "default_process_limit": "2000",
+            "smtpd_client_connection_count_limit": "0",
+            "message_size_limit": "60000000",
+            "in_flow_delay": "0",
+        })
+        self.counters = Counters(self.postfix.dir)
+        self.env = self.counters.env(delay_ms)
+        with open(self.postfix.conf / "main.cf", "a") as conf:
+            conf.write("import_environment = MAIL_CONFIG TZ LANG=C " +
+                       " ".join(f"{k}={v}" for k, v in self.env.items()) +
+                       "\n")
+        self.port = self.postfix.port
+
+    def start(self):
+        self.postfix.start()
+        wait_port(self.port)
+
+    @property
+    def pid(self):
+        return int((self.postfix.queue / "pid" / "master.pid").read_text())
+
+    def queued(self):
+        return sum(1 for place in ("incoming", "active", "deferred")
+                   for f in (self.postfix.queue / place).rglob("*")
+                   if f.is_file())
+
+    def primary_is_back(self):
+        """What an operator has to do by hand."""
+        subprocess.run(["postqueue", "-c", str(self.postfix.conf), "-f"],
+                       check=True)
+
+    def stop(self):
+        self.postfix.stop()
+
+
+class EximServer:
+    name = "Exim"
+
+    def __init__(self, primary_port, delay_ms=0):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mx20-exim-"))
+        self.dir.chmod(0o755)
+        self.port = free_port()
+        self.counters = Counters(self.dir)
+        self.env = dict(os.environ, **self.counters.env(delay_ms))
+        user = pwd.getpwnam("nobody")
+        for sub in ("spool", "log"):
+            (self.dir / sub).mkdir()
+            shutil.chown(self.dir / sub, user.pw_uid, user.pw_gid)
+        (self.dir / "exim.conf").write_text(f"""\
+exim_user = nobody
+exim_group = nogroup
+spool_directory = {self.dir}/spool
+log_file_path = {self.dir}/log/%slog
+primary_hostname = mx2.test
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {self.port}
+tls_advertise_hosts =
+smtp_accept_max = 0
+smtp_accept_max_per_host = 0
+smtp_accept_queue_per_connection = 0
+smtp_connect_backlog = 4096
+smtp_load_reserve =
+queue_run_max = 20
+remote_max_parallel = 20
+message_size_limit = 60M
+acl_smtp_rcpt = rcpt
+begin acl
+rcpt:
+  accept domains = example.com
+  deny
+begin routers
+primary:
+  driver = manualroute
+  domains = example.com
+  transport = smtp
+  route_list = * 127.0.0.1
+  self = send
+begin transports
+smtp:
+  driver = smtp
+  port = {primary_port}
+  hosts_try_chunking =
+begin retry
+* * F,2h,15m
+""")
+        shutil.chown(self.dir / "exim.conf", "root")
+        self.binary = find_exim()
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.binary, "-C", str(self.dir / "exim.conf"), "-bdf",
+             "-q30m"], env=self.env, stderr=subprocess.DEVNULL)
+        wait_port(self.port)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def queued(self):
+        return sum(1 for _ in (self.dir / "spool" / "input").rglob("*-H"))
+
+    def primary_is_back(self):
+        subprocess.run([self.binary, "-C", str(self.dir / "exim.conf"),
+                        "-qff"], check=False, env=self.env,
+                       stderr=subprocess.DEVNULL)
+
+    def stop(self):
+        for p in reversed(process_tree(self.process.pid)):
+            try:
+                os.kill(p, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def find_exim():
+    for path in ("/usr/sbin/exim4",
+                 str(ROOT / "build" / "peers" / "usr" / "sbin" / "exim4")):
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def wait_port(port, seconds=20):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def found():
+    """Server classes that can run here, mx20 first."""
+    servers = [Mx20Server]
+    if os.getuid() != 0:
+        return servers
+    if shutil.which("postfix"):
+        servers.append(PostfixServer)
+    if find_exim():
+        servers.append(EximServer)
+    return servers

@@ -1,0 +1,286 @@
+/*
+ * smtpsink: takes mail and forgets it: the fastest primary there is.
+ *
+ * Listens on loopback, answers every command 2yz, and after --count messages
+ * (or SIGTERM) prints one JSON object: when it began to listen, when the
+ * first and the last message were taken (CLOCK_MONOTONIC seconds), how many,
+ * over how many connections.  Offers PIPELINING and 8BITMIME, with --chunking
+ * CHUNKING, too.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ev.h>
+#include <getopt.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { IN_BYTES = 64 * 1024, OUT_BYTES = 64 * 1024 };
+
+static struct {
+	struct ev_loop *loop;
+	long count, limit, conns;
+	double listening, first, last;
+	int chunking;
+	ev_io io;
+	ev_signal term;
+} sink;
+
+struct peer {
+	ev_io io;
+	int in_data;         /* between 354 and the final dot */
+	unsigned match;      /* bytes of CR LF . CR LF seen so far */
+	uint64_t chunk;      /* octets of BDAT still to come */
+	int chunk_is_last;
+	char line[2048];
+	size_t line_len;
+	char out[OUT_BYTES];
+	size_t out_len;
+};
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void report(void)
+{
+	printf("{\"messages\": %ld, \"connections\": %ld, \"listening\": %.6f, "
+	       "\"first\": %.6f, \"last\": %.6f}\n",
+	       sink.count, sink.conns, sink.listening, sink.first, sink.last);
+	fflush(stdout);
+}
+
+static void say(struct peer *p, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (p->out_len + n > sizeof(p->out)) /* a client that never reads */
+		abort();
+	memcpy(p->out + p->out_len, text, n);
+	p->out_len += n;
+}
+
+static void took(struct peer *p)
+{
+	sink.last = now_s();
+	if (sink.count++ == 0)
+		sink.first = sink.last;
+	say(p, "250 2.0.0 taken\r\n");
+	if (sink.limit > 0 && sink.count == sink.limit)
+		ev_break(sink.loop, EVBREAK_ALL);
+}
+
+/* Content up to the final dot; returns the bytes used. */
+static size_t eat_data(struct peer *p, const char *in, size_t n)
+{
+	static const char end[] = "\r\n.\r\n";
+
+	for (size_t i = 0; i < n; i++) {
+		if (p->match == 0) { /* fast: nothing but CR matters */
+			const char *cr = memchr(in + i, '\r', n - i);
+
+			if (cr == NULL)
+				return n;
+			i = (size_t)(cr - in);
+		}
+		if (in[i] == end[p->match])
+			p->match++;
+		else
+			p->match = in[i] == '\r';
+		if (p->match == 5) {
+			p->in_data = 0;
+			took(p);
+			return i + 1;
+		}
+	}
+	return n;
+}
+
+static size_t eat_chunk(struct peer *p, size_t n)
+{
+	size_t used = p->chunk < n ? (size_t)p->chunk : n;
+
+	p->chunk -= used;
+	if (p->chunk > 0)
+		return used;
+	if (p->chunk_is_last)
+		took(p);
+	else
+		say(p, "250 2.0.0 chunk\r\n");
+	return used;
+}
+
+static void on_bdat(struct peer *p)
+{
+	char *end;
+
+	p->chunk = strtoull(p->line + 4, &end, 10);
+	p->chunk_is_last = strcasestr(end, "LAST") != NULL;
+	if (p->chunk == 0)
+		eat_chunk(p, 0);
+}
+
+static int on_line(struct peer *p)
+{
+	p->line[p->line_len] = '\0';
+	if (strncasecmp(p->line, "EHLO", 4) == 0) {
+		say(p, "250-sink\r\n250-PIPELINING\r\n");
+		if (sink.chunking)
+			say(p, "250-CHUNKING\r\n");
+		say(p, "250 8BITMIME\r\n");
+	} else if (strncasecmp(p->line, "DATA", 4) == 0) {
+		p->in_data = 1;
+		p->match = 2; /* the start of the data is the start of a line */
+		say(p, "354 go\r\n");
+	} else if (strncasecmp(p->line, "BDAT", 4) == 0) {
+		on_bdat(p);
+	} else if (strncasecmp(p->line, "QUIT", 4) == 0) {
+		say(p, "221 bye\r\n");
+		return 0;
+	} else {
+		say(p, "250 ok\r\n");
+	}
+	return 1;
+}
+
+static size_t eat_line(struct peer *p, const char *in, size_t n, int *open)
+{
+	const char *lf = memchr(in, '\n', n);
+	size_t used = lf != NULL ? (size_t)(lf - in) + 1 : n;
+
+	if (p->line_len + used >= sizeof(p->line))
+		abort();
+	memcpy(p->line + p->line_len, in, used);
+	p->line_len += used;
+	if (lf != NULL) {
+		*open = on_line(p);
+		p->line_len = 0;
+	}
+	return used;
+}
+
+static int eat(struct peer *p, const char *in, size_t n)
+{
+	int open = 1;
+
+	while (n > 0 && open) {
+		size_t used;
+
+		if (p->in_data)
+			used = eat_data(p, in, n);
+		else if (p->chunk > 0)
+			used = eat_chunk(p, n);
+		else
+			used = eat_line(p, in, n, &open);
+		in += used;
+		n -= used;
+	}
+	return open;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	static char in[IN_BYTES];
+	struct peer *p = w->data;
+	ssize_t n = recv(w->fd, in, sizeof(in), 0);
+	int open = n > 0 && eat(p, in, (size_t)n);
+
+	(void)revents;
+	/* replies are small: the kernel takes them, or the test is broken */
+	if (p->out_len > 0 &&
+	    send(w->fd, p->out, p->out_len, MSG_NOSIGNAL) < 0)
+		open = 0;
+	p->out_len = 0;
+	if (!open && !(n < 0 && errno == EAGAIN)) {
+		ev_io_stop(loop, w);
+		close(w->fd);
+		free(p);
+	}
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *w, int revents)
+{
+	int on = 1, fd;
+
+	(void)revents;
+	while ((fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		struct peer *p = calloc(1, sizeof(*p));
+
+		if (p == NULL)
+			abort();
+		sink.conns++;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		ev_io_init(&p->io, on_readable, fd, EV_READ);
+		p->io.data = p;
+		ev_io_start(loop, &p->io);
+		if (send(fd, "220 sink\r\n", 10, MSG_NOSIGNAL) < 0)
+			continue; /* reading will see it */
+	}
+}
+
+static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	(void)w;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void listen_on(int port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)port) };
+	int on = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+	    listen(fd, SOMAXCONN) != 0) {
+		perror("smtpsink");
+		exit(1);
+	}
+	sink.listening = now_s();
+	ev_io_init(&sink.io, on_connection, fd, EV_READ);
+	ev_io_start(sink.loop, &sink.io);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "port", required_argument, NULL, 'p' },
+		{ "count", required_argument, NULL, 'n' },
+		{ "chunking", no_argument, NULL, 'k' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c, port = 2525;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'p')
+			port = atoi(optarg);
+		else if (c == 'n')
+			sink.limit = atol(optarg);
+		else if (c == 'k')
+			sink.chunking = 1;
+		else
+			return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	sink.loop = ev_default_loop(0);
+	ev_signal_init(&sink.term, on_term, SIGTERM);
+	ev_signal_start(sink.loop, &sink.term);
+	listen_on(port);
+	ev_run(sink.loop, 0);
+	report();
+	return 0;
+}
