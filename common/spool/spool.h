@@ -185,7 +185,7 @@ enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
 
 /*
  * Content by position: append up to max bytes from offset on to out.  Returns
- * MX_OK with nothing appended at the end of the content.
+ * MX_OK with nothing appended at the end of the content.  Also for a reader.
  */
 enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
 			  size_t max, struct buf *out);
@@ -216,7 +216,8 @@ void spool_warned(struct spool *sp, uint64_t id, struct span domain,
 /* Which units a command is about: one message, or a whole domain. */
 struct spool_selection {
 	uint64_t id;        /* 0: by domain */
-	struct span domain; /* canonical; empty with id: every domain of it */
+	struct span domain; /* canonical; empty with id: every domain of it;
+			       empty without id: everything (flush only) */
 };
 
 typedef void spool_count_cb(enum mx_err err, uint64_t units, void *arg);
@@ -254,10 +255,12 @@ struct spool_totals {
 };
 enum mx_err spool_totals(struct spool *sp, struct spool_totals *out);
 
-/* Rows of domains that have mail or a hold, in name order; stops when cb
- * returns false.  The row is valid during cb. */
+/* Rows of domains that have mail or a hold, in name order behind `after`
+ * (empty: from the first on); stops when cb returns false.  The row is valid
+ * during cb. */
 typedef bool spool_domain_cb(const struct spool_domain *row, void *arg);
-enum mx_err spool_domains(struct spool *sp, spool_domain_cb *cb, void *arg);
+enum mx_err spool_domains(struct spool *sp, struct span after,
+			  spool_domain_cb *cb, void *arg);
 enum mx_err spool_domain_get(struct spool *sp, struct span domain,
 			     struct spool_domain *out);
 
