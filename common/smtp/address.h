@@ -6,8 +6,13 @@
 #include "common/base/err.h"
 #include "common/base/span.h"
 
-/* RFC 5321 section 4.5.3.1, in octets. */
-enum { SMTP_LOCAL_MAX = 64, SMTP_DOMAIN_MAX = 255, SMTP_PATH_MAX = 256 };
+/*
+ * RFC 5321 section 4.5.3.1, in octets.  A local part may have more than the
+ * 64 octets named there as long as the path fits: they are what must be taken
+ * at least, the section asks for no limits, and return addresses of mailing
+ * lists and forwarders are longer every day.
+ */
+enum { SMTP_DOMAIN_MAX = 255, SMTP_PATH_MAX = 256 };
 
 /*
  * A reverse-path or forward-path.  Spans borrow from the line parsed.
@@ -27,15 +32,19 @@ struct smtp_path {
 
 /*
  * Parse "<...>" at the front of *in and step over it.  utf8 permits octets
- * above 127 (valid UTF-8 only).  MX_EINVAL leaves *in alone.  The empty path
- * and the domainless postmaster parse; whether they are permitted is the
- * caller's business.  Length limits of section 4.5.3.1 are enforced.
+ * above 127 (valid UTF-8, and a domain that converts to A-labels).  MX_EINVAL
+ * leaves *in alone.  The empty path and the domainless postmaster parse;
+ * whether they are permitted is the caller's business.  An underscore in a
+ * domain is let pass.
  */
 enum mx_err smtp_path_parse(struct span *in, bool utf8, struct smtp_path *out);
 
 /* A mailbox without angle brackets, whole span (for configuration files). */
 enum mx_err smtp_mailbox_parse(struct span in, bool utf8,
 			       struct smtp_path *out);
+
+/* A local part alone, quoted or not, whole span. */
+bool smtp_is_local(struct span s, bool utf8);
 
 /*
  * Append the local part as it is compared: quotes and their backslashes
@@ -45,14 +54,18 @@ void smtp_local_canon(struct buf *out, struct span local);
 
 /*
  * Append the domain as it is compared and looked up: A-labels in lower case,
- * no trailing dot (RFC 5891, RFC 6531 section 3.7.1).  MX_EINVAL when it is
- * no domain name: bad labels, too long, or an IDN that does not convert.
- * Address literals are not domains.
+ * no trailing dot (RFC 5891, RFC 6531 section 3.7.1).  MX_EINVAL, with
+ * nothing appended, when it is no name of the DNS: empty labels, too long,
+ * octets other than letters, digits, hyphen and underscore, or an IDN that
+ * does not convert.  Address literals are not domains.
  */
 enum mx_err smtp_domain_canon(struct buf *out, struct span domain);
 
 /* A host or domain name in letters, digits and hyphens (RFC 5321 Domain). */
 bool smtp_is_domain(struct span s);
+
+/* An address literal, brackets included: "[192.0.2.1]", "[IPv6:::1]". */
+bool smtp_is_literal(struct span s);
 
 /* Bytes above 127 anywhere? */
 bool smtp_has_8bit(struct span s);

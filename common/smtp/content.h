@@ -17,20 +17,24 @@ struct smtp_decoder {
 };
 
 /*
- * DATA: decode from *in into out, at most room bytes; steps over what was
- * used.  True when CR LF . CR LF was reached (*in starts behind it).  False:
- * *in is used up or room ran out.  Nothing else ends the data: a bare LF
- * becomes CR LF, a bare CR a space, and neither can stand beside the dot, so
+ * DATA: decode from *in into dst, at most room bytes; steps over what was
+ * used and sets *used to what was written.  True when CR LF . CR LF was
+ * reached (*in starts behind it; *d is at a start of message again, but for
+ * bare).  False: *in is used up or room ran out.  room must be at least 4.
+ *
+ * Nothing else ends the data: a bare LF becomes CR LF, a bare CR a space, all
+ * other octets pass.  A dot is dropped only behind a CR LF that stood on the
+ * wire; one behind a repaired LF is text, and the encoder will double it.  So
  * what a next hop could take for an end of data never passes (SMTP
- * smuggling).  room must be at least 4.  Writes to dst, sets *used.
+ * smuggling).
  */
 bool smtp_decode_data(struct smtp_decoder *d, struct span *in, char *dst,
 		      size_t room, size_t *used);
 
 /*
  * BDAT: the same line endings, no dots and no end: the chunk size says that
- * (RFC 3030).  At the end of the last chunk, call smtp_decode_end for what is
- * still held back (at most 2 bytes).
+ * (RFC 3030).  Content that does not end with CR LF stays so.  At the end of
+ * the last chunk, call smtp_decode_end for what is still held back, a CR.
  */
 void smtp_decode_bdat(struct smtp_decoder *d, struct span *in, char *dst,
 		      size_t room, size_t *used);
@@ -43,7 +47,8 @@ struct smtp_encoder {
 
 /*
  * DATA, outbound: append content with dots doubled where a line starts with
- * one.  State carries across chunks.
+ * one.  State carries across chunks.  Line ends are taken as they come: what
+ * goes in is canonical.
  */
 void smtp_encode_data(struct smtp_encoder *e, struct span content,
 		      struct buf *out);

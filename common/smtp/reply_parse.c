@@ -1,0 +1,197 @@
+/*
+ * Replies off the wire, bounded in every direction: bytes of a line, lines,
+ * text kept.
+ *
+ *   Reply-line = *( Reply-code "-" [ textstring ] CRLF )
+ *                Reply-code [ SP textstring ] CRLF     RFC 5321 section 4.2
+ */
+#include "common/smtp/reply.h"
+
+#include "common/base/utf8.h"
+
+/* One line: "250-2.1.5 text" taken apart. */
+struct reply_line {
+	int code;
+	bool last;
+	struct span text;
+};
+
+static bool line_split(struct span s, struct reply_line *out)
+{
+	uint64_t code;
+
+	if (s.n > 0 && s.p[s.n - 1] == '\r')
+		s.n--;
+	if (s.n < 3 || !span_u64((struct span){ s.p, 3 }, &code) ||
+	    code < 200 || code > 599)
+		return false;
+	if (s.n > 3 && s.p[3] != ' ' && s.p[3] != '-')
+		return false;
+	out->code = (int)code;
+	out->last = s.n == 3 || s.p[3] == ' ';
+	out->text = span_skip(s, 4);
+	return true;
+}
+
+/*
+ * RFC 2034 section 4: class "." subject "." detail, the class that of the
+ * reply code.  Length of the code, 0 when there is none.
+ */
+static size_t enhanced_length(struct span s, int code)
+{
+	size_t at = 1;
+
+	if (s.n < 5 || s.p[0] != '0' + code / 100)
+		return 0;
+	for (int part = 0; part < 2; part++) {
+		size_t digits = 0;
+
+		if (at == s.n || s.p[at] != '.')
+			return 0;
+		at++;
+		while (at < s.n && s.p[at] >= '0' && s.p[at] <= '9') {
+			at++;
+			digits++;
+		}
+		if (digits < 1 || digits > 3)
+			return 0;
+	}
+	return at == s.n || s.p[at] == ' ' ? at : 0;
+}
+
+/*
+ * The first line decides which enhanced code the reply has; the others repeat
+ * it (RFC 2034 section 4) and lose it here.
+ */
+static void take_enhanced(struct smtp_reply *r, struct span *text, bool first)
+{
+	size_t n = enhanced_length(*text, r->code);
+
+	if (n == 0)
+		return;
+	if (first) {
+		memcpy(r->enhanced, text->p, n); /* at most 1+1+3+1+3 */
+		r->enhanced[n] = '\0';
+	} else if (!span_eq((struct span){ text->p, n },
+			    span_str(r->enhanced))) {
+		return;
+	}
+	*text = span_skip(*text, n + 1);
+}
+
+/* Is it a control character, U+0080 to U+009F included? */
+static bool is_control(struct span c)
+{
+	unsigned char first = (unsigned char)c.p[0];
+
+	return first < ' ' || first == 0x7f ||
+	       (first == 0xc2 && (unsigned char)c.p[1] < 0xa0);
+}
+
+/*
+ * What a peer says ends on terminals, in logs and in JSON: no control bytes,
+ * and UTF-8 or nothing.
+ */
+static void add_clean(struct buf *out, struct span s)
+{
+	while (s.n > 0) {
+		size_t n = utf8_char(s);
+		struct span c = { s.p, n };
+
+		if (n == 0)
+			buf_addc(out, '?');
+		else if (is_control(c))
+			buf_addc(out, ' ');
+		else
+			buf_add(out, c);
+		s = span_skip(s, n > 0 ? n : 1);
+	}
+}
+
+static void add_text(struct smtp_reply *r, struct span text, bool first)
+{
+	/* whole lines only: half a keyword of EHLO could mislead */
+	if (r->text.n + text.n >= SMTP_REPLY_TEXT_MAX)
+		return;
+	if (!first)
+		buf_addc(&r->text, '\n');
+	add_clean(&r->text, text);
+}
+
+static enum smtp_reply_state take_line(struct smtp_reply_parser *p,
+				       struct span line, struct smtp_reply *r)
+{
+	struct reply_line l;
+	bool first = p->lines == 0;
+
+	if (line.n >= SMTP_REPLY_LINE_MAX || !line_split(line, &l))
+		return SMTP_REPLY_BAD;
+	if (first) {
+		smtp_reply_reset(r);
+		p->code = r->code = l.code;
+	}
+	/* one reply, one code: to guess which is meant could lose mail */
+	if (l.code != p->code || ++p->lines > SMTP_REPLY_LINES_MAX)
+		return SMTP_REPLY_BAD;
+	take_enhanced(r, &l.text, first);
+	add_text(r, l.text, first);
+	if (!l.last)
+		return SMTP_REPLY_MORE;
+	p->lines = 0;
+	return SMTP_REPLY_DONE;
+}
+
+void smtp_reply_parser_fini(struct smtp_reply_parser *p)
+{
+	buf_fini(&p->line);
+	*p = (struct smtp_reply_parser){ 0 };
+}
+
+/* The next line of *in, joined with what is held of it; false: not yet. */
+static bool next_line(struct smtp_reply_parser *p, struct span *in,
+		      struct span *line)
+{
+	size_t lf = span_find(*in, '\n');
+	struct span part = { in->p, lf };
+	bool whole = lf < in->n;
+
+	*in = span_skip(*in, whole ? lf + 1 : lf);
+	if (whole && p->line.n == 0) {
+		*line = part;
+		return true;
+	}
+	/* never keep more than is needed to know that it is too much */
+	if (part.n > SMTP_REPLY_LINE_MAX - p->line.n)
+		part.n = SMTP_REPLY_LINE_MAX - p->line.n;
+	buf_add(&p->line, part);
+	*line = buf_span(&p->line);
+	return whole;
+}
+
+enum smtp_reply_state smtp_reply_feed(struct smtp_reply_parser *p,
+				      struct span *in, struct smtp_reply *r)
+{
+	enum smtp_reply_state state = SMTP_REPLY_MORE;
+	struct span line;
+
+	while (state == SMTP_REPLY_MORE && in->n > 0) {
+		if (next_line(p, in, &line)) {
+			state = take_line(p, line, r);
+			buf_reset(&p->line);
+		} else if (line.n >= SMTP_REPLY_LINE_MAX) {
+			return SMTP_REPLY_BAD;
+		}
+	}
+	return state;
+}
+
+enum mx_err smtp_reply_parse(struct span lines, struct smtp_reply *r)
+{
+	struct smtp_reply_parser p = { 0 };
+	enum smtp_reply_state state = smtp_reply_feed(&p, &lines, r);
+
+	if (state == SMTP_REPLY_MORE && p.line.n > 0) /* no LF at the end */
+		state = take_line(&p, buf_span(&p.line), r);
+	smtp_reply_parser_fini(&p);
+	return state == SMTP_REPLY_DONE && lines.n == 0 ? MX_OK : MX_EINVAL;
+}
