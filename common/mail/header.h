@@ -5,18 +5,21 @@
 #include "common/base/buf.h"
 
 /*
- * Scans the header section of canonical content (common/smtp/content.h) fed
- * in pieces of any size; constant memory.  All zero is the start.
+ * Scans canonical content (common/smtp/content.h) fed in pieces of any size;
+ * constant memory.  All zero is the start.  The header section ends at the
+ * first empty line, or at a line that can be no header field (mail without a
+ * header is all body).
  */
 struct mail_scan {
 	unsigned received;      /* Received: fields (RFC 5321 section 6.3) */
 	bool tls_required_no;   /* "TLS-Required: No" (RFC 8689 section 5) */
 	bool header_8bit;       /* octets above 127 in the header */
 	bool body_8bit;         /* and in the body */
-	bool done;              /* the empty line was seen */
-	char name[32];          /* field name being read */
-	unsigned char at, state;
-	unsigned char vstate;
+	bool done;              /* the header section is over */
+	bool any;               /* a field was seen */
+	unsigned char state, value; /* in the line, in a TLS-Required field */
+	unsigned char length;   /* of the field name being read */
+	char name[16];
 };
 
 void mail_scan_feed(struct mail_scan *s, struct span content);
