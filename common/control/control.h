@@ -4,7 +4,16 @@
  *
  *   > {"verb":"flush","domain":"example.org"}
  *   < {"ok":true,"count":3}
+ *   > {"verb":"remove","id":"01JD8X4Z7QG00"}
  *   < {"ok":false,"error":"no such message"}
+ *
+ * A line without "ok" is a part of an answer that goes on:
+ *
+ *   > {"verb":"reload"}
+ *   < {"line":"domains:3: unknown option \"recipient\""}
+ *   < {"ok":false,"error":"the configuration has 1 error"}
+ *
+ * Requests may be sent ahead; they are answered in order.
  */
 #ifndef MX_CONTROL_CONTROL_H
 #define MX_CONTROL_CONTROL_H
@@ -14,13 +23,33 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
+/* The longest line, either way. */
 enum { CONTROL_LINE_MAX = 64 * 1024 };
 
-/* Take one line off *in.  MX_EBUSY: not complete; MX_EINVAL: not an object or
- * too long.  *out is the callee's. */
+/*
+ * Take one line off *in and parse it; *out is the callee's.  MX_EBUSY: not
+ * complete yet, nothing taken.  MX_EINVAL: no object, or too long; a line that
+ * was complete is taken.
+ */
 enum mx_err control_decode(struct span *in, json_t **out);
 
 /* Append the object as one line and release it. */
 void control_encode(struct buf *out, json_t *object);
+
+/* ---- Values ---- */
+
+/* Any bytes as a string: NUL and what is not UTF-8 become U+FFFD. */
+json_t *control_text(struct span s);
+/* The same, but null when it is empty. */
+json_t *control_text_or_null(struct span s);
+/* RFC 3339 in UTC; null for 0. */
+json_t *control_time(int64_t wall_ms);
+
+/* A member that is a string; empty when it is missing or of another kind.
+ * Borrowed from the object. */
+struct span control_get_text(const json_t *object, const char *key);
+/* A member that is an integer, or dflt. */
+int64_t control_get_int(const json_t *object, const char *key, int64_t dflt);
+bool control_get_bool(const json_t *object, const char *key);
 
 #endif

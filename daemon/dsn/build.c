@@ -43,7 +43,7 @@ static bool occurs(const struct buf *in, const char *what)
 /* The nonce is random and nobody can guess it; still, look. */
 static void choose_boundary(const struct dsn_report *r, struct parts *p)
 {
-	struct buf name = {0};
+	struct buf name = { 0 };
 	uint64_t nonce = r->nonce;
 
 	do {
@@ -106,7 +106,7 @@ static void add_part(struct buf *out, const struct parts *p, const char *head,
 void dsn_build(const struct dsn_report *r, struct buf *out,
 	       struct dsn_needs *needs)
 {
-	struct parts p = {.is_global = dsn_is_global(r)};
+	struct parts p = { .is_global = dsn_is_global(r) };
 	bool human_8bit, status_8bit;
 
 	dsn_human_add(r, &p.human);

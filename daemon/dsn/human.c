@@ -60,7 +60,7 @@ static size_t advice_for(struct span status)
 
 static void add_introduction(const struct dsn_report *r, struct buf *out)
 {
-	struct buf text = {0};
+	struct buf text = { 0 };
 
 	buf_adds(&text, "This is the mail system at ");
 	dsn_clean(&text, r->hostname, false);

@@ -15,7 +15,7 @@ static const int64_t lifetime_max_ms = DAYS(5);
 static struct span reply_domain(struct unit *unit)
 {
 	struct span from = unit->envelope.from, domain = from;
-	struct buf canon = {0};
+	struct buf canon = { 0 };
 
 	for (size_t i = 0; i < from.n; i++) /* the last @: a quoted local
 					       part may hold others */
@@ -98,12 +98,12 @@ enum mx_err dsn_make(struct spool *sp, const struct config *config,
 		.rcpts = rcpts,
 		.count = count,
 	};
-	struct buf original = {0}, text = {0};
+	struct buf original = { 0 }, text = { 0 };
 	struct dsn_needs needs;
 	enum mx_err err;
 
 	MX_ASSERT(count > 0);
-	*out = (struct spool_report){0};
+	*out = (struct spool_report){ 0 };
 	err = read_original(sp, unit, &original);
 	if (err != MX_OK)
 		goto done;

@@ -24,8 +24,8 @@ static struct span header_of(struct span original, bool is_whole)
 
 		/* a line that the limit cut is left out */
 		if (next_line(&rest).n == 0 || (!has_end && !is_whole))
-			return (struct span){original.p,
-					     (size_t)(at - original.p)};
+			return (struct span){ original.p,
+					      (size_t)(at - original.p) };
 	}
 	return original;
 }
@@ -76,7 +76,7 @@ static void add_header_lines(struct buf *out, struct span header)
 
 		while (line.n > LINE_MAX_OCTETS) { /* fold where we must */
 			buf_add(out,
-				(struct span){line.p, LINE_MAX_OCTETS - 1});
+				(struct span){ line.p, LINE_MAX_OCTETS - 1 });
 			buf_adds(out, "\r\n ");
 			line = span_skip(line, LINE_MAX_OCTETS - 1);
 			line.p--, line.n++;
@@ -117,7 +117,7 @@ void dsn_quote_add(const struct dsn_report *r, struct buf *out)
 struct span dsn_message_id(struct span original)
 {
 	const struct span name = SPAN_LIT("Message-ID:");
-	const struct span none = {NULL, 0};
+	const struct span none = { NULL, 0 };
 
 	while (original.n > 0) {
 		struct span line = next_line(&original);

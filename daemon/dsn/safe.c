@@ -57,7 +57,7 @@ static struct span next_word(struct span *s)
 		*s = span_skip(*s, 1);
 	while (n < s->n && n < VALUE_MAX && !is_blank(s->p[n]))
 		n++;
-	struct span word = {s->p, n};
+	struct span word = { s->p, n };
 	*s = span_skip(*s, n);
 	return word;
 }

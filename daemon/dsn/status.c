@@ -41,9 +41,9 @@ struct span dsn_host_name(struct span host)
 	size_t at = span_find(host, '[');
 
 	if (at > 0) /* a name, then perhaps its address */
-		return (struct span){host.p, at};
+		return (struct span){ host.p, at };
 	at = span_find(host, ']');
-	return (struct span){host.p, at < host.n ? at + 1 : host.n};
+	return (struct span){ host.p, at < host.n ? at + 1 : host.n };
 }
 
 bool dsn_is_global(const struct dsn_report *r)
@@ -69,7 +69,7 @@ static void add_date(struct buf *out, const char *name, int64_t wall_ms)
 
 static void add_name(struct buf *out, const char *field, struct span host)
 {
-	struct buf value = {0};
+	struct buf value = { 0 };
 
 	buf_adds(&value, "dns; ");
 	buf_add(&value, host);
@@ -80,7 +80,7 @@ static void add_name(struct buf *out, const char *field, struct span host)
 /* RFC 3461 section 6.3: the envelope id travels encoded and is shown plain. */
 static void add_envelope_id(const struct dsn_report *r, struct buf *out)
 {
-	struct buf plain = {0};
+	struct buf plain = { 0 };
 
 	if (r->env->envid.n > 0 && smtp_xtext_decode(&plain, r->env->envid))
 		dsn_field(out, "Original-Envelope-Id", buf_span(&plain), false);
@@ -105,7 +105,7 @@ static void add_original(const struct recipient *rcpt, bool global,
 {
 	struct span address = rcpt->orcpt;
 	struct span type = span_cut(&address, ';');
-	struct buf value = {0};
+	struct buf value = { 0 };
 
 	buf_add(&value, type);
 	buf_adds(&value, ";");
@@ -118,7 +118,7 @@ static void add_original(const struct recipient *rcpt, bool global,
 static void add_final(const struct recipient *rcpt, bool global,
 		      struct buf *out)
 {
-	struct buf value = {0};
+	struct buf value = { 0 };
 
 	buf_adds(&value,
 		 global && smtp_has_8bit(rcpt->path) ? "utf-8; " : "rfc822; ");
@@ -130,7 +130,7 @@ static void add_final(const struct recipient *rcpt, bool global,
 /* RFC 3464 section 2.3.6: "smtp" only for what a server really said. */
 static void add_diagnostic(const struct dsn_rcpt *d, struct buf *out)
 {
-	struct buf value = {0};
+	struct buf value = { 0 };
 
 	buf_adds(&value, d->host.n > 0 ? "smtp; " : "X-mx20; ");
 	buf_add(&value, d->reply);

@@ -12,23 +12,23 @@ static const char original[] = "Received: from client by mx2.test; today\r\n"
 			       "the body\r\n";
 
 static struct recipient rcpt = {
-	.path = {"bob@example.com", 15},
-	.domain = {"example.com", 11},
+	.path = { "bob@example.com", 15 },
+	.domain = { "example.com", 11 },
 };
 
 static struct dsn_rcpt failed = {
 	.rcpt = &rcpt,
 	.action = DSN_FAILED,
-	.status = {"5.1.1", 5},
-	.reply = {"550 5.1.1 no such user", 22},
-	.host = {"mx.example.com[192.0.2.1]:25", 28},
+	.status = { "5.1.1", 5 },
+	.reply = { "550 5.1.1 no such user", 22 },
+	.host = { "mx.example.com[192.0.2.1]:25", 28 },
 	.attempt_ms = 1700000000000,
 };
 
 static struct envelope env = {
 	.id = 77,
 	.arrived_ms = 1700000000000,
-	.from = {"alice@sender.test", 17},
+	.from = { "alice@sender.test", 17 },
 };
 
 static struct dsn_report report(void)
@@ -173,11 +173,11 @@ Test(dsn_report, a_hostile_reply_stays_inside_its_field)
 				   "\n\n\001\177\377 ";
 	char huge[8192];
 	struct dsn_report r = report();
-	struct dsn_rcpt d[2] = {failed, failed};
+	struct dsn_rcpt d[2] = { failed, failed };
 
 	memset(huge, 'x', sizeof(huge));
-	d[0].reply = (struct span){evil, sizeof(evil)};
-	d[1].reply = (struct span){huge, sizeof(huge)};
+	d[0].reply = (struct span){ evil, sizeof(evil) };
+	d[1].reply = (struct span){ huge, sizeof(huge) };
 	r.rcpts = d;
 	r.count = 2;
 	built(&r);
@@ -261,7 +261,7 @@ Test(dsn_report, header_only_is_all_of_the_header)
 	built(&r);
 	HAS("\r\nA: 1\r\n\r\n--");
 	/* nothing could be read */
-	r.original = (struct span){NULL, 0};
+	r.original = (struct span){ NULL, 0 };
 	built(&r);
 	check_lines();
 	HAS("Content-Type: text/rfc822-headers\r\n\r\n\r\n--");
@@ -311,10 +311,10 @@ Test(dsn_report, utf8_addresses_take_the_global_types)
 Test(dsn_report, delayed_and_relayed_say_so)
 {
 	struct dsn_report r = report();
-	struct dsn_rcpt d[2] = {failed, failed};
+	struct dsn_rcpt d[2] = { failed, failed };
 
 	d[0].action = DSN_DELAYED;
-	d[0].status = (struct span){NULL, 0};
+	d[0].status = (struct span){ NULL, 0 };
 	d[0].retry_until_ms = 1700000500000;
 	d[1].action = DSN_RELAYED;
 	d[1].status = SPAN_LIT("nonsense");
@@ -335,7 +335,7 @@ Test(dsn_report, our_own_verdict_names_no_server)
 	struct dsn_report r = report();
 	struct dsn_rcpt d = failed;
 
-	d.host = (struct span){NULL, 0};
+	d.host = (struct span){ NULL, 0 };
 	d.status = SPAN_LIT("5.4.7");
 	d.reply = SPAN_LIT("given up after 14 days");
 	r.rcpts = &d;
@@ -350,11 +350,11 @@ Test(dsn_report, host_names_lose_their_address)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{"mx.example.com[192.0.2.1]:25", "mx.example.com"},
-		{"mx.example.com", "mx.example.com"},
-		{"[192.0.2.1]:25", "[192.0.2.1]"},
-		{"[2001:db8::1]:25", "[2001:db8::1]"},
-		{"", ""},
+		{ "mx.example.com[192.0.2.1]:25", "mx.example.com" },
+		{ "mx.example.com", "mx.example.com" },
+		{ "[192.0.2.1]:25", "[192.0.2.1]" },
+		{ "[2001:db8::1]:25", "[2001:db8::1]" },
+		{ "", "" },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -370,12 +370,12 @@ Test(dsn_report, only_a_plain_message_id_is_quoted)
 	static const struct {
 		const char *header, *id;
 	} cases[] = {
-		{"Subject: x\r\nmessage-id: <a@b>\r\n", "<a@b>"},
-		{"Subject: x\r\n\r\nMessage-ID: <a@b>\r\n", ""},
-		{"Message-ID: <a@b> <c@d>\r\n", ""},
-		{"Message-ID: <a b@c>\r\n", ""},
-		{"Message-ID: a@b\r\n", ""},
-		{"", ""},
+		{ "Subject: x\r\nmessage-id: <a@b>\r\n", "<a@b>" },
+		{ "Subject: x\r\n\r\nMessage-ID: <a@b>\r\n", "" },
+		{ "Message-ID: <a@b> <c@d>\r\n", "" },
+		{ "Message-ID: <a b@c>\r\n", "" },
+		{ "Message-ID: a@b\r\n", "" },
+		{ "", "" },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++)
@@ -391,13 +391,15 @@ Test(dsn_due, notify_decides)
 		unsigned notify;
 		bool failed, delayed, relayed;
 	} cases[] = {
-		{0, true, true, false},
-		{SMTP_NOTIFY_NEVER, false, false, false},
-		{SMTP_NOTIFY_SUCCESS, false, false, true},
-		{SMTP_NOTIFY_FAILURE, true, false, false},
-		{SMTP_NOTIFY_DELAY, false, true, false},
-		{SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE, true, false, true},
-		{SMTP_NOTIFY_NEVER | SMTP_NOTIFY_FAILURE, false, false, false},
+		{ 0, true, true, false },
+		{ SMTP_NOTIFY_NEVER, false, false, false },
+		{ SMTP_NOTIFY_SUCCESS, false, false, true },
+		{ SMTP_NOTIFY_FAILURE, true, false, false },
+		{ SMTP_NOTIFY_DELAY, false, true, false },
+		{ SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE, true, false,
+		  true },
+		{ SMTP_NOTIFY_NEVER | SMTP_NOTIFY_FAILURE, false, false,
+		  false },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -421,6 +423,6 @@ Test(dsn_due, never_to_the_null_path_nor_for_our_own)
 	e.is_dsn = true;
 	cr_expect_not(dsn_is_due(&e, &rcpt, DSN_FAILED));
 	e.is_dsn = false;
-	e.from = (struct span){NULL, 0};
+	e.from = (struct span){ NULL, 0 };
 	cr_expect_not(dsn_is_due(&e, &rcpt, DSN_FAILED));
 }

@@ -1,0 +1,112 @@
+/*
+ * Where a domain's mail goes, and how that destination does: the answers
+ * behind `mx20ctl route` and the states of `mx20ctl status`.
+ */
+#include "daemon/control/server.h"
+
+#include "common/base/assert.h"
+
+enum { TARGETS_SHOWN = 64 }; /* keeps a line below CONTROL_LINE_MAX */
+
+static const char *const result_names[] = {
+	[ROUTE_OK] = "ok",
+	[ROUTE_TRANSIENT] = "transient",
+	[ROUTE_PERMANENT] = "permanent",
+	[ROUTE_NULL_MX] = "null-mx",
+	[ROUTE_SELF] = "self",
+};
+
+static const char *const level_names[] = {
+	[TLS_LEVEL_DEFAULT] = "default", [TLS_LEVEL_NONE] = "none",
+	[TLS_LEVEL_MAY] = "may",	 [TLS_LEVEL_MUST] = "must",
+	[TLS_LEVEL_VERIFY] = "verify",	 [TLS_LEVEL_DANE] = "dane",
+};
+
+static json_t *target_object(const struct drain_target_status *t)
+{
+	return json_pack("{s:o, s:s, s:o}", "target", control_text(t->name),
+			 "state", drain_state_name(t->state), "last_reply",
+			 control_text_or_null(t->last_reply));
+}
+
+void explain_state(struct control *c, struct span domain, json_t *into)
+{
+	struct drain_status st = { 0 };
+	bool known = drain_status(c->opt.drain, domain, &st);
+	json_t *targets = json_array();
+
+	if (!known)
+		st.state = DRAIN_UNKNOWN;
+	for (size_t i = 0; i < st.target_count && i < TARGETS_SHOWN; i++)
+		json_array_append_new(targets, target_object(&st.targets[i]));
+	json_object_set_new(into, "known", json_boolean(known));
+	json_object_set_new(into, "state",
+			    json_string(drain_state_name(st.state)));
+	json_object_set_new(into, "since", control_time(st.since_ms));
+	json_object_set_new(into, "next_probe", control_time(st.next_probe_ms));
+	json_object_set_new(into, "last_reply",
+			    control_text_or_null(st.last_reply));
+	json_object_set_new(into, "connections", json_integer(st.connections));
+	json_object_set_new(into, "targets", targets);
+}
+
+static json_t *tls_object(const struct route_tls *t)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < t->name_count; i++)
+		json_array_append_new(names, control_text(t->names[i]));
+	return json_pack("{s:s, s:b, s:b, s:I, s:o, s:s}", "level",
+			 level_names[t->level], "dane", (int)t->is_dane,
+			 "mta_sts", (int)t->is_sts, "tlsa",
+			 (json_int_t)t->tlsa_count, "names", names, "reason",
+			 t->reason != NULL ? t->reason : "");
+}
+
+static json_t *host_object(const struct route_host *h)
+{
+	json_t *addrs = json_array();
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < h->addr_count; i++) {
+		buf_reset(&text);
+		net_endpoint_add(&text, &h->addrs[i]);
+		json_array_append_new(addrs, control_text(buf_span(&text)));
+	}
+	buf_fini(&text);
+	return json_pack("{s:o, s:I, s:b, s:o, s:o}", "host",
+			 control_text_or_null(h->name), "preference",
+			 (json_int_t)h->preference, "dnssec", (int)h->secure,
+			 "addresses", addrs, "tls", tls_object(&h->tls));
+}
+
+static void on_route(struct route *route, void *arg)
+{
+	struct request *r = arg;
+	json_t *end;
+
+	r->query = NULL; /* it has answered: nothing to cancel */
+	for (size_t i = 0; i < route->host_count; i++)
+		request_part(r, json_pack("{s:o}", "host",
+					  host_object(&route->hosts[i])));
+	for (size_t i = 0; i < route->note_count; i++)
+		request_part(
+			r,
+			json_pack("{s:{s:o, s:o}}", "note", "host",
+				  control_text_or_null(route->notes[i].host),
+				  "text", control_text(route->notes[i].text)));
+	end = json_pack("{s:b, s:o, s:s, s:o, s:o}", "ok", 1, "domain",
+			control_text(r->sel.domain), "result",
+			result_names[route->result], "reason",
+			control_text_or_null(route->reason), "destination",
+			control_text_or_null(route->key));
+	explain_state(r->control, r->sel.domain, end);
+	route_unref(&route);
+	request_done(r, end);
+}
+
+void explain_run(struct request *r)
+{
+	r->query =
+		router_ask(r->control->opt.router, r->sel.domain, on_route, r);
+}

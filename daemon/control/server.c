@@ -1,0 +1,335 @@
+/*
+ * Connections of mx20ctl: lines in, answers out.
+ *
+ *            line              verb answers
+ *   waiting ------> running ----------------> waiting
+ *
+ * While a request runs, or while the client does not read its answers, its
+ * socket is not read: nobody can make us keep more than one answer.
+ */
+#include "daemon/control/server.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/net/conn.h"
+#include "common/net/listen.h"
+
+enum {
+	CLIENT_MAGIC = 0x636c6e74,
+	CLIENTS_MAX = 64,
+	LINES_PER_TURN = 64,	  /* then others have the loop */
+	OUTPUT_HIGH = 256 * 1024, /* above it no further line is run */
+	IDLE_MS = 60 * 1000,
+};
+
+struct client {
+	unsigned magic;
+	LIST_ENTRY(client) link;
+	struct control *control;
+	struct conn *conn;
+	struct request *running;
+	ev_timer turn; /* to go on after LINES_PER_TURN */
+};
+
+static void client_free(struct client *cl)
+{
+	struct control *c = cl->control;
+
+	if (cl->running != NULL)
+		cl->running->client = NULL;
+	ev_timer_stop(c->opt.loop, &cl->turn);
+	conn_free(&cl->conn);
+	LIST_REMOVE(cl, link);
+	c->client_count--;
+	cl->magic = 0;
+	free(cl);
+}
+
+/* ---- Answers ---- */
+
+void request_part(struct request *r, json_t *object)
+{
+	struct buf line = { 0 };
+
+	if (r->client == NULL) {
+		json_decref(object);
+		return;
+	}
+	control_encode(&line, object);
+	conn_write(r->client->conn, buf_span(&line));
+	buf_fini(&line);
+}
+
+void request_drop(struct request *r)
+{
+	if (r->control != NULL)
+		LIST_REMOVE(r, link);
+	route_cancel(&r->query);
+	buf_fini(&r->reason);
+	free(r);
+}
+
+void request_done(struct request *r, json_t *object)
+{
+	struct client *cl = r->client;
+
+	request_part(r, object);
+	request_drop(r);
+	if (cl == NULL)
+		return;
+	cl->running = NULL;
+	conn_deadline(cl->conn, IDLE_MS);
+	conn_flush(cl->conn);
+	/* the lines behind it are not run from here: a verb that answers at
+	 * once would call itself */
+	ev_timer_start(cl->control->opt.loop, &cl->turn);
+}
+
+void request_fail(struct request *r, const char *text)
+{
+	request_done(r, json_pack("{s:b, s:o}", "ok", 0, "error",
+				  control_text(span_str(text))));
+}
+
+void request_fail_err(struct request *r, enum mx_err err)
+{
+	request_fail(r, mx_strerror(err));
+}
+
+/* ---- Lines ---- */
+
+static struct request *request_new(struct client *cl)
+{
+	struct request *r = mx_alloc(sizeof(*r));
+
+	r->control = cl->control;
+	r->client = cl;
+	LIST_INSERT_HEAD(&cl->control->requests, r, link);
+	cl->running = r;
+	return r;
+}
+
+static void refuse(struct client *cl, const char *text)
+{
+	struct buf line = { 0 };
+
+	control_encode(&line, json_pack("{s:b, s:s}", "ok", 0, "error", text));
+	conn_write(cl->conn, buf_span(&line));
+	buf_fini(&line);
+	conn_close_after_output(&cl->conn, SECONDS(5));
+	client_free(cl);
+}
+
+/* False: cl is gone, or no whole line waits. */
+static bool run_line(struct client *cl)
+{
+	struct span in = conn_input(cl->conn);
+	size_t had = in.n;
+	json_t *object;
+	enum mx_err err = control_decode(&in, &object);
+
+	if (err == MX_EBUSY)
+		return false;
+	if (err != MX_OK) {
+		refuse(cl, "a request is one JSON object on one line");
+		return false;
+	}
+	conn_consume(cl->conn, had - in.n);
+	conn_deadline(cl->conn, 0); /* the answer takes what it takes */
+	verb_run(request_new(cl), object);
+	json_decref(object);
+	return true;
+}
+
+static void run_lines(struct client *cl)
+{
+	struct ev_loop *loop = cl->control->opt.loop;
+
+	for (int i = 0; i < LINES_PER_TURN; i++) {
+		if (cl->running != NULL ||
+		    conn_output_pending(cl->conn) > OUTPUT_HIGH) {
+			conn_pause(cl->conn);
+			return;
+		}
+		/* an answer given at once asks for a turn: here it is */
+		ev_timer_stop(loop, &cl->turn);
+		if (!run_line(cl))
+			return;
+	}
+	conn_pause(cl->conn);
+	ev_timer_start(loop, &cl->turn);
+}
+
+static struct client *client_of(void *arg)
+{
+	struct client *cl = arg;
+
+	MX_ASSERT(cl->magic == CLIENT_MAGIC);
+	return cl;
+}
+
+static void on_input(struct conn *conn, void *arg)
+{
+	(void)conn;
+	run_lines(client_of(arg));
+}
+
+static void on_drained(struct conn *conn, void *arg)
+{
+	struct client *cl = client_of(arg);
+
+	if (cl->running == NULL)
+		conn_resume(conn);
+}
+
+static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct client *cl = client_of(w->data);
+
+	(void)loop;
+	(void)revents;
+	conn_resume(cl->conn);
+}
+
+static void on_end(struct conn *conn, enum conn_end why, void *arg)
+{
+	(void)conn;
+	(void)why;
+	client_free(client_of(arg));
+}
+
+static const struct conn_events events = {
+	.on_input = on_input,
+	.on_drained = on_drained,
+	.on_end = on_end,
+};
+
+/* ---- Connections ---- */
+
+static void on_accept(int fd, const struct net_addr *peer, void *arg)
+{
+	struct control *c = arg;
+	struct client *cl;
+
+	if (c->client_count >= CLIENTS_MAX) { /* mx20ctl says so */
+		close(fd);
+		return;
+	}
+	cl = mx_alloc(sizeof(*cl));
+	cl->magic = CLIENT_MAGIC;
+	cl->control = c;
+	ev_timer_init(&cl->turn, on_turn, 0., 0.);
+	cl->turn.data = cl;
+	LIST_INSERT_HEAD(&c->clients, cl, link);
+	c->client_count++;
+	cl->conn = conn_new(c->opt.loop, fd, peer, &events, cl);
+	conn_deadline(cl->conn, IDLE_MS);
+}
+
+/* Where the socket file is: removed at the end. */
+static void remember_path(struct control *c, int fd)
+{
+	struct sockaddr_un at = { 0 };
+	socklen_t len = sizeof(at);
+
+	if (getsockname(fd, (struct sockaddr *)&at, &len) == 0 &&
+	    at.sun_family == AF_UNIX)
+		memcpy(c->path, at.sun_path, sizeof(c->path));
+	c->path[sizeof(c->path) - 1] = '\0';
+}
+
+struct control *control_new(const struct control_options *opt, int fd)
+{
+	struct control *c = mx_alloc(sizeof(*c));
+
+	c->opt = *opt;
+	c->opt.config = config_ref(opt->config);
+	LIST_INIT(&c->clients);
+	LIST_INIT(&c->requests);
+	remember_path(c, fd);
+	c->listener = listener_new(opt->loop, fd, on_accept, c);
+	return c;
+}
+
+void control_free(struct control **cp)
+{
+	struct control *c = *cp;
+	struct request *r;
+
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	while (!LIST_EMPTY(&c->clients))
+		client_free(LIST_FIRST(&c->clients));
+	/* the spool answers them when it closes; others nobody answers */
+	while ((r = LIST_FIRST(&c->requests)) != NULL) {
+		LIST_REMOVE(r, link);
+		r->control = NULL;
+		if (r->query != NULL || r->awaits_reload)
+			request_drop(r);
+	}
+	listener_free(&c->listener);
+	if (c->path[0] != '\0')
+		unlink(c->path);
+	config_unref(&c->opt.config);
+	free(c);
+}
+
+void control_set_config(struct control *c, struct config *config)
+{
+	struct config *old = c->opt.config;
+
+	c->opt.config = config_ref(config);
+	config_unref(&old);
+}
+
+/* ---- Reload ---- */
+
+static void answer_reload(struct request *r, const struct config_errors *errors)
+{
+	const struct config *config = r->control->opt.config;
+	struct span text;
+
+	if (errors == NULL) {
+		request_done(r, json_pack("{s:b, s:I, s:I}", "ok", 1, "domains",
+					  (json_int_t)config->domain_count,
+					  "recipients",
+					  (json_int_t)config->recipient_count));
+		return;
+	}
+	text = buf_span(&errors->text);
+	while (text.n > 0) {
+		struct span line = span_cut(&text, '\n');
+
+		if (line.n > CONTROL_LINE_MAX / 8) /* escapes make it longer */
+			line.n = CONTROL_LINE_MAX / 8;
+		request_part(r, json_pack("{s:o}", "line", control_text(line)));
+	}
+	request_done(r, json_pack("{s:b, s:I, s:s}", "ok", 0, "count",
+				  (json_int_t)errors->count, "error",
+				  "the configuration has errors: the one"
+				  " before stays"));
+}
+
+void control_reloaded(struct control *c, const struct config_errors *errors)
+{
+	struct request *r, *next;
+
+	for (r = LIST_FIRST(&c->requests); r != NULL; r = next) {
+		next = LIST_NEXT(r, link);
+		if (!r->awaits_reload)
+			continue;
+		/* it came while files were being read: the next load counts */
+		if (r->awaits_next_reload)
+			r->awaits_next_reload = false;
+		else
+			answer_reload(r, errors);
+	}
+}
