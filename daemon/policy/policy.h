@@ -12,10 +12,10 @@ struct policy *policy_new(void);
 void policy_free(struct policy **p);
 
 struct verdict {
-	int code;              /* 0: go on */
+	int code; /* 0: go on */
 	const char *enhanced;
-	const char *text;      /* static */
-	const char *reason;    /* for the log: "unknown_recipient", ... */
+	const char *text;   /* static */
+	const char *reason; /* for the log: "unknown_recipient", ... */
 };
 
 /*
@@ -27,17 +27,21 @@ struct verdict policy_connect(struct policy *p, const struct config *c,
 			      int64_t now_mono_ms);
 void policy_leave(struct policy *p, const struct net_addr *client);
 
-/* What RCPT resolved to when accepted. */
+/* What RCPT resolved to when accepted.  All zero is a valid start; meant to
+ * be used again and again, so that a recipient costs no allocation. */
 struct policy_rcpt {
-	struct buf path;     /* forward-path to store; <postmaster> expanded */
-	struct buf domain;   /* canonical */
+	struct buf path;   /* forward-path to store; <postmaster> expanded */
+	struct buf domain; /* canonical */
+	/* NULL when postmaster goes to a mailbox outside the allowlist. */
 	const struct config_domain *row;
 };
 void policy_rcpt_fini(struct policy_rcpt *r);
 
-/* Is this forward-path ours?  550 5.7.1, 550 5.1.1, 501 ... */
+/*
+ * Is this forward-path ours?  550 5.7.1, 550 5.1.1, 501 ...  out is reset
+ * first and meaningful only when the verdict is "go on".
+ */
 struct verdict policy_rcpt(struct policy *p, const struct config *c,
-			   const struct smtp_path *to,
-			   struct policy_rcpt *out);
+			   const struct smtp_path *to, struct policy_rcpt *out);
 
 #endif

@@ -1,0 +1,212 @@
+#include "daemon/policy/clients.h"
+
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/random.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+
+/*
+ * Who connects chooses the key, so the hash is seeded: a botnet cannot pick
+ * addresses that fall into one bucket.
+ */
+static uint64_t hash_seed;
+
+static unsigned hash_key(const void *key, size_t n)
+{
+	uint64_t h = hash_seed, v = 0;
+
+	for (size_t i = 0; i < n; i += 8) {
+		size_t part = n - i < 8 ? n - i : 8;
+
+		v = 0;
+		memcpy(&v, (const char *)key + i, part);
+		h = (h ^ v) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 29;
+	}
+	return (unsigned)(h ^ h >> 32);
+}
+
+#define HASH_FUNCTION(key, n, hash) ((hash) = hash_key((key), (n)))
+#include <uthash.h>
+
+enum {
+	FULL_MS = 60 * 1000, /* an empty bucket is full again after this */
+	SWEEP_MAX = 4,	     /* of the forgotten ones, per connection */
+};
+
+/* Tokens are counted in thousandths of a connection. */
+struct client {
+	struct net_addr key;
+	unsigned held;
+	bool is_rated; /* the fields below mean something */
+	int64_t millitokens;
+	int64_t filled_ms; /* when they were counted */
+	UT_hash_handle hh;
+	TAILQ_ENTRY(client) idle; /* while held is 0 */
+};
+
+struct clients {
+	struct client *table;
+	size_t connected;
+	size_t idle_count;
+	TAILQ_HEAD(, client) idle; /* who left first stands first */
+};
+
+struct clients *clients_new(void)
+{
+	struct clients *c = mx_alloc(sizeof(*c));
+
+	if (hash_seed == 0 && getrandom(&hash_seed, sizeof(hash_seed), 0) < 0)
+		hash_seed = (uint64_t)clock_wall_ms();
+	TAILQ_INIT(&c->idle);
+	return c;
+}
+
+void clients_free(struct clients **c)
+{
+	struct client *e, *next;
+
+	if (*c == NULL)
+		return;
+	HASH_ITER (hh, (*c)->table, e, next) {
+		HASH_DELETE(hh, (*c)->table, e);
+		free(e);
+	}
+	free(*c);
+	*c = NULL;
+}
+
+/* net_addr as a hash key: no padding may differ. */
+static struct net_addr key_of(const struct net_addr *client)
+{
+	struct net_addr counted = net_addr_client(client), key;
+
+	memset(&key, 0, sizeof(key));
+	key.family = counted.family;
+	memcpy(key.ip, counted.ip, counted.family == AF_INET ? 4 : 16);
+	return key;
+}
+
+static struct client *find(const struct clients *c,
+			   const struct net_addr *client)
+{
+	struct net_addr key = key_of(client);
+	struct client *e;
+
+	HASH_FIND(hh, c->table, &key, sizeof(key), e);
+	return e;
+}
+
+static void forget(struct clients *c, struct client *e)
+{
+	HASH_DELETE(hh, c->table, e);
+	free(e);
+}
+
+static void forget_idle(struct clients *c, struct client *e)
+{
+	TAILQ_REMOVE(&c->idle, e, idle);
+	c->idle_count--;
+	forget(c, e);
+}
+
+/* A bounded piece of sweeping with each connection keeps the table no larger
+ * than a minute's worth of clients. */
+static void sweep(struct clients *c, int64_t now_ms)
+{
+	for (int i = 0; i < SWEEP_MAX; i++) {
+		struct client *e = TAILQ_FIRST(&c->idle);
+
+		if (e == NULL || (now_ms - e->filled_ms < FULL_MS &&
+				  c->idle_count <= CLIENTS_IDLE_MAX))
+			return;
+		forget_idle(c, e);
+	}
+}
+
+size_t clients_connected(const struct clients *c)
+{
+	return c->connected;
+}
+
+size_t clients_known(const struct clients *c)
+{
+	return HASH_COUNT(c->table);
+}
+
+unsigned clients_held(const struct clients *c, const struct net_addr *client)
+{
+	const struct client *e = find(c, client);
+
+	return e != NULL ? e->held : 0;
+}
+
+/* A bucket holds a minute's worth and starts full. */
+static int64_t millitokens(const struct client *e, unsigned rate,
+			   int64_t now_ms)
+{
+	int64_t most = (int64_t)rate * 1000, elapsed_ms, tokens;
+
+	if (e == NULL || !e->is_rated)
+		return most;
+	elapsed_ms = now_ms - e->filled_ms;
+	if (elapsed_ms >= FULL_MS)
+		return most;
+	tokens = e->millitokens + elapsed_ms * (int64_t)rate / 60;
+	return tokens < most ? tokens : most;
+}
+
+bool clients_may_connect(struct clients *c, const struct net_addr *client,
+			 unsigned rate, int64_t now_ms)
+{
+	return rate == 0 || millitokens(find(c, client), rate, now_ms) >= 1000;
+}
+
+static struct client *find_or_add(struct clients *c,
+				  const struct net_addr *client)
+{
+	struct client *e = find(c, client);
+
+	if (e == NULL) {
+		e = mx_alloc(sizeof(*e));
+		e->key = key_of(client);
+		HASH_ADD(hh, c->table, key, sizeof(e->key), e);
+	} else if (e->held == 0) {
+		TAILQ_REMOVE(&c->idle, e, idle);
+		c->idle_count--;
+	}
+	return e;
+}
+
+void clients_enter(struct clients *c, const struct net_addr *client,
+		   unsigned rate, int64_t now_ms)
+{
+	struct client *e = find_or_add(c, client);
+
+	e->held++;
+	c->connected++;
+	if (rate > 0)
+		e->millitokens = millitokens(e, rate, now_ms) - 1000;
+	e->filled_ms = now_ms;
+	e->is_rated = rate > 0;
+	sweep(c, now_ms);
+}
+
+void clients_leave(struct clients *c, const struct net_addr *client)
+{
+	struct client *e = find(c, client);
+
+	MX_ASSERT(e != NULL && e->held > 0);
+	c->connected--;
+	if (--e->held > 0)
+		return;
+	if (!e->is_rated) {
+		forget(c, e);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&c->idle, e, idle);
+	c->idle_count++;
+}
