@@ -1,0 +1,176 @@
+/*
+ * The table is the grammar: what may be said when.
+ */
+#include "daemon/intake/session.h"
+
+#include "common/base/assert.h"
+#include "daemon/intake/line.h"
+
+static enum step run_rset(struct session *s, struct span arg)
+{
+	(void)arg;
+	mail_drop(s);
+	return session_say(s, SAY_OK);
+}
+
+static enum step run_noop(struct session *s, struct span arg)
+{
+	(void)arg;
+	return session_say(s, SAY_OK);
+}
+
+/* RFC 5321 section 3.5.3: 252 is the answer of who does not tell. */
+static enum step run_vrfy(struct session *s, struct span arg)
+{
+	if (arg.n == 0)
+		return session_refuse(s, SAY_SYNTAX, arg);
+	return session_say(s, SAY_VRFY);
+}
+
+static enum step run_help(struct session *s, struct span arg)
+{
+	(void)arg;
+	return session_say(s, SAY_HELP);
+}
+
+static enum step run_quit(struct session *s, struct span arg)
+{
+	(void)arg;
+	return session_bye(s, SAY_BYE);
+}
+
+/* Known to RFC 5321 and not done here: 502, not 500 (section 4.2.4). */
+static enum step run_not_here(struct session *s, struct span arg)
+{
+	(void)arg;
+	return session_refuse(s, SAY_NOT_HERE, span_str(s->stage));
+}
+
+/* A browser made to speak to port 25: nothing of it is a command. */
+static enum step run_http(struct session *s, struct span arg)
+{
+	(void)arg;
+	return session_bye(s, SAY_HTTP);
+}
+
+enum {
+	/* The command takes nothing behind its name. */
+	NO_ARG = 1,
+	/*
+	 * What stands behind it in the same packet was sent without knowing
+	 * our answer and would be read as something else by a server that
+	 * answered differently: close.  RFC 2920 section 3.1 says more
+	 * commands must stand last; for those it does no harm not to insist.
+	 */
+	ALONE = 2,
+};
+
+struct command {
+	struct span verb;
+	const char *stage; /* in the log */
+	unsigned at;	   /* phases that allow it, elsewhere 503 */
+	unsigned flags;
+	enum step (*run)(struct session *s, struct span arg);
+};
+
+#define VERB(s)                                                                \
+	{                                                                      \
+		s, sizeof(s) - 1                                               \
+	}
+/* clang-format off */
+static const struct command commands[] = {
+	{ VERB("MAIL"),     "mail",     AT_READY,           0,              run_mail },
+	{ VERB("RCPT"),     "rcpt",     AT_MAIL | AT_RCPT,  0,              run_rcpt },
+	{ VERB("DATA"),     "data",     AT_MAIL | AT_RCPT,  NO_ARG | ALONE, run_data },
+	{ VERB("BDAT"),     "bdat",     AT_ANY,             0,              run_bdat },
+	{ VERB("EHLO"),     "ehlo",     AT_ANY,             0,              run_ehlo },
+	{ VERB("HELO"),     "helo",     AT_ANY,             0,              run_helo },
+	{ VERB("RSET"),     "rset",     AT_ANY,             NO_ARG,         run_rset },
+	{ VERB("QUIT"),     "quit",     AT_ANY,             NO_ARG,         run_quit },
+	{ VERB("STARTTLS"), "starttls", AT_READY,           NO_ARG | ALONE, run_starttls },
+	{ VERB("NOOP"),     "noop",     AT_ANY,             0,              run_noop },
+	{ VERB("VRFY"),     "vrfy",     AT_ANY,             0,              run_vrfy },
+	{ VERB("HELP"),     "help",     AT_ANY,             0,              run_help },
+	{ VERB("ETRN"),     "etrn",     AT_READY,           0,              run_etrn },
+	{ VERB("EXPN"),     "expn",     AT_ANY,             0,              run_not_here },
+	{ VERB("AUTH"),     "auth",     AT_ANY,             0,              run_not_here },
+	{ VERB("TURN"),     "turn",     AT_ANY,             0,              run_not_here },
+	{ VERB("ATRN"),     "atrn",     AT_ANY,             0,              run_not_here },
+	{ VERB("SEND"),     "send",     AT_ANY,             0,              run_not_here },
+	{ VERB("SOML"),     "soml",     AT_ANY,             0,              run_not_here },
+	{ VERB("SAML"),     "saml",     AT_ANY,             0,              run_not_here },
+	{ VERB("GET"),      "http",     AT_ANY,             0,              run_http },
+	{ VERB("POST"),     "http",     AT_ANY,             0,              run_http },
+	{ VERB("CONNECT"),  "http",     AT_ANY,             0,              run_http },
+};
+/* clang-format on */
+
+static const struct command *command_find(struct span verb)
+{
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (span_ieq(commands[i].verb, verb))
+			return &commands[i];
+	return NULL;
+}
+
+/* One line without its CRLF.  Known?  In its place?  Then run it. */
+static enum step session_command(struct session *s, struct span line)
+{
+	struct span arg = line, verb = span_cut(&arg, ' ');
+	const struct command *c = command_find(verb);
+
+	s->stage = "command";
+	if (s->in->is_stopping)
+		return session_bye(s, SAY_STOPPING);
+	if (c == NULL)
+		return session_refuse(s, SAY_UNKNOWN, line);
+	s->stage = c->stage;
+	if ((c->flags & ALONE) && session_input_pending(s)) {
+		conn_discard_input(s->conn);
+		return session_bye(s, SAY_PIPELINING);
+	}
+	if (!(c->at & 1u << s->phase))
+		return session_refuse(
+			s, s->phase == PH_HELLO ? SAY_HELO_FIRST : SAY_SEQUENCE,
+			line);
+	arg = span_trim(arg);
+	if ((c->flags & NO_ARG) && arg.n > 0)
+		return session_refuse(s, SAY_NO_ARGUMENT, line);
+	return c->run(s, arg);
+}
+
+enum step step_command(struct session *s)
+{
+	struct span in = conn_input(s->conn), line = { NULL, 0 };
+	bool skipping = s->is_skipping;
+	char copy[LINE_MAX_BYTES];
+	enum line_kind kind;
+	enum step step;
+	size_t used;
+
+	if (in.n == 0)
+		return STEP_WAIT;
+	kind = line_cut(in, &skipping, &line, &used);
+	s->is_skipping = skipping;
+	s->stage = "command";
+	/* The line is ours from here on: what runs it may write and consume. */
+	memcpy(copy, line.n > 0 ? line.p : "", line.n);
+	line.p = copy;
+	if (used > 0)
+		conn_consume(s->conn, used);
+	switch (kind) {
+	case LINE_MORE:
+		return STEP_WAIT;
+	case LINE_LONG:
+		step = session_refuse(s, SAY_TOO_LONG, line);
+		break;
+	case LINE_BARE:
+		step = session_refuse(s, SAY_BARE, line);
+		break;
+	default:
+		step = session_command(s, line);
+		break;
+	}
+	session_arm(s);
+	return step;
+}

@@ -1,0 +1,349 @@
+/*
+ * The content: DATA and BDAT.  It is decoded straight into the draft; what
+ * memory a session needs does not depend on the size of its message.
+ */
+#include "daemon/intake/session.h"
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/base/msgid.h"
+
+/* ---- Beginning
+ * ----------------------------------------------------------------- */
+
+static enum reply_id storage_reply(enum mx_err err)
+{
+	return err == MX_ESPACE ? SAY_NO_SPACE : SAY_DISK;
+}
+
+/* Count the floor of the data deadline from here. */
+static void pace(struct session *s)
+{
+	s->paced_ms = clock_mono_ms();
+	s->paced_bytes = 0;
+}
+
+static void on_room(struct spool_waiter *w)
+{
+	struct mail *m = CONTAINER_OF(w, struct mail, waiter);
+
+	pace(m->session); /* the wait was not the client's fault */
+	session_go_on(m->session);
+}
+
+static enum mx_err draft_begin(struct session *s)
+{
+	struct mail *m = s->mail;
+	const int64_t wall_ms = clock_wall_ms();
+	enum mx_err err =
+		spool_draft_new(s->in->spool, wall_ms, m->size, &m->draft);
+
+	if (err != MX_OK)
+		return err;
+	m->waiter.cb = on_room;
+	trace_begin(s, m, wall_ms);
+	return MX_OK;
+}
+
+enum step run_data(struct session *s, struct span arg)
+{
+	enum mx_err err;
+
+	(void)arg;
+	if (s->mail->count == 0)
+		return session_refuse(s, SAY_NO_RCPTS, SPAN_LIT(""));
+	err = draft_begin(s);
+	if (err != MX_OK)
+		return session_refuse(s, storage_reply(err), SPAN_LIT(""));
+	s->phase = PH_DATA;
+	pace(s);
+	return session_say(s, SAY_GO_AHEAD);
+}
+
+/* ---- Streaming
+ * ----------------------------------------------------------------- */
+
+/* The content is doomed: read it to its end, keep nothing of it. */
+static void spoil(struct mail *m, enum reply_id why)
+{
+	spool_draft_discard(&m->draft);
+	m->fault = why;
+}
+
+/* Where decoded bytes go when nobody wants them. */
+static char *nowhere(size_t *room)
+{
+	static char bin[16 * 1024];
+
+	*room = sizeof(bin);
+	return bin;
+}
+
+static char *target(struct mail *m, size_t *room)
+{
+	return m->draft != NULL ? spool_draft_buffer(m->draft, room)
+				: nowhere(room);
+}
+
+/* These n bytes were decoded to at. */
+static void took(struct mail *m, const char *at, size_t n)
+{
+	m->bytes += n;
+	if (m->draft == NULL)
+		return;
+	mail_scan_feed(&m->scan, span_of(at, n));
+	spool_draft_used(m->draft, n);
+	if (m->bytes > m->config->limits.message_bytes)
+		spoil(m, SAY_TOO_BIG);
+	else if (spool_draft_error(m->draft) != MX_OK)
+		spoil(m, storage_reply(spool_draft_error(m->draft)));
+}
+
+/* The disk is slower than the client: leave the rest in the kernel. */
+static bool must_wait(struct session *s)
+{
+	if (s->mail == NULL || s->mail->draft == NULL ||
+	    !spool_is_busy(s->in->spool))
+		return false;
+	if (!s->mail->waiter.is_waiting) {
+		spool_wait(s->in->spool, &s->mail->waiter);
+		session_pause(s);
+		conn_deadline(s->conn, 0);
+	}
+	return true;
+}
+
+static void consumed(struct session *s, size_t n)
+{
+	if (n == 0)
+		return;
+	s->paced_bytes += n;
+	conn_consume(s->conn, n);
+	session_arm(s);
+}
+
+/* ---- The end
+ * ------------------------------------------------------------------- */
+
+/* Refuse the content; the transaction is over. */
+static enum step refuse_content(struct session *s, enum reply_id id)
+{
+	enum step step = session_refuse(s, id, SPAN_LIT(""));
+
+	mail_drop(s);
+	session_arm(s);
+	return step;
+}
+
+static void say_queued(struct session *s, uint64_t id)
+{
+	struct buf *b = &s->in->scratch;
+
+	buf_reset(b);
+	buf_adds(b, "250 2.6.0 Message accepted, queued as ");
+	msg_id_add(b, id);
+	buf_adds(b, "\r\n");
+	conn_write(s->conn, buf_span(b));
+}
+
+static void on_commit(enum mx_err err, uint64_t id, void *arg)
+{
+	struct mail *m = arg;
+	struct session *s = m->session;
+	enum step step = STEP_ON;
+
+	if (err == MX_OK)
+		trace_accepted(m, id);
+	if (s == NULL) { /* gone: it will send the message again */
+		mail_free(&m);
+		return;
+	}
+	s->phase = PH_RCPT; /* the mail is ours again, and dropped */
+	s->stage = "data";
+	if (err == MX_OK) {
+		s->errors = 0;
+		s->accepted++;
+		say_queued(s, id);
+		mail_drop(s);
+	} else {
+		step = refuse_content(s, storage_reply(err));
+	}
+	(void)step; /* a storage error is never the client's */
+	session_go_on(s);
+	/* s may be gone */
+}
+
+static enum step commit(struct session *s)
+{
+	struct mail *m = s->mail;
+
+	m->env.tls_required_no = m->scan.tls_required_no;
+	m->env.header_8bit = m->scan.header_8bit;
+	s->phase = PH_COMMIT;
+	session_arm(s);
+	spool_commit(&m->draft, &m->env, m->rcpts, m->count, on_commit, m);
+	return STEP_ON;
+}
+
+static enum step content_end(struct session *s)
+{
+	struct mail *m = s->mail;
+
+	if (m->fault != SAY_NONE)
+		return refuse_content(s, m->fault);
+	if (m->scan.received >= m->config->limits.hops)
+		return refuse_content(s, SAY_LOOP);
+	return commit(s);
+}
+
+/* ---- DATA
+ * ----------------------------------------------------------------------- */
+
+enum step step_data(struct session *s)
+{
+	struct mail *m = s->mail;
+	struct span in = conn_input(s->conn);
+	const size_t before = in.n;
+	bool is_end = false;
+
+	s->stage = "data";
+	if (in.n == 0 || must_wait(s))
+		return STEP_WAIT;
+	while (in.n > 0 && !is_end) {
+		size_t room, used;
+		char *to = target(m, &room);
+
+		is_end = smtp_decode_data(&m->decoder, &in, to, room, &used);
+		took(m, to, used);
+	}
+	consumed(s, before - in.n);
+	return is_end ? content_end(s) : STEP_ON;
+}
+
+/* ---- BDAT, RFC 3030
+ * -------------------------------------------------------------- */
+
+/*
+ * The octets of a BDAT that failed are taken and thrown away before the reply
+ * (section 2), but nobody waits for a chunk that could never be of use.
+ */
+static bool is_absurd(const struct session *s, uint64_t size)
+{
+	const uint64_t most = session_config(s)->limits.message_bytes;
+
+	return size > most && size - most > most + (64u << 20);
+}
+
+/* What is wrong with this chunk before an octet of it has come? */
+static enum reply_id chunk_fault(struct session *s, uint64_t size)
+{
+	struct mail *m = s->mail;
+	enum mx_err err;
+
+	s->stage = "bdat";
+	if (s->phase == PH_HELLO)
+		return SAY_HELO_FIRST;
+	if (m == NULL)
+		return SAY_SEQUENCE;
+	if (m->count == 0)
+		return SAY_NO_RCPTS;
+	if (size > m->config->limits.message_bytes ||
+	    m->bytes > m->config->limits.message_bytes - size)
+		return SAY_TOO_BIG;
+	if (s->phase == PH_BDAT)
+		return SAY_NONE;
+	err = draft_begin(s);
+	return err == MX_OK ? SAY_NONE : storage_reply(err);
+}
+
+enum step run_bdat(struct session *s, struct span arg)
+{
+	uint64_t size;
+	bool last;
+
+	if (smtp_bdat_parse(arg, &size, &last) != SMTP_SYNTAX_OK)
+		return session_refuse(s, SAY_SYNTAX, arg);
+	if (is_absurd(s, size))
+		return session_bye(s, SAY_TOO_BIG);
+	s->chunk_reply = chunk_fault(s, size);
+	s->chunk_left = size;
+	s->is_last = last;
+	s->phase = PH_CHUNK;
+	pace(s);
+	return STEP_ON;
+}
+
+/* Decode what is at hand of the chunk; returns how many octets that were. */
+static size_t chunk_decode(struct mail *m, struct span in)
+{
+	const size_t before = in.n;
+
+	while (in.n > 0) {
+		size_t room, used;
+		char *to = target(m, &room);
+
+		smtp_decode_bdat(&m->decoder, &in, to, room, &used);
+		took(m, to, used);
+	}
+	return before;
+}
+
+/*
+ * The transaction is over.  Chunks that the client had on the way before it
+ * could know are refused as well, but they are no further errors.
+ */
+static enum step refuse_chunk(struct session *s, enum reply_id fault)
+{
+	const bool is_echo = s->is_failed && fault == SAY_SEQUENCE;
+
+	s->phase = s->helo != NULL ? PH_READY : PH_HELLO;
+	s->is_failed = !s->is_last;
+	if (!is_echo)
+		return refuse_content(s, fault);
+	session_arm(s);
+	return session_say(s, fault);
+}
+
+static enum step chunk_end(struct session *s)
+{
+	struct mail *m = s->mail;
+	enum reply_id fault = s->chunk_reply;
+	char held[4];
+	size_t n;
+
+	if (fault == SAY_NONE)
+		fault = m->fault;
+	if (fault != SAY_NONE)
+		return refuse_chunk(s, fault);
+	s->phase = PH_BDAT;
+	if (!s->is_last) {
+		session_arm(s);
+		return session_say(s, SAY_CHUNK_OK);
+	}
+	n = smtp_decode_end(&m->decoder, held);
+	if (n > 0) {
+		mail_scan_feed(&m->scan, span_of(held, n));
+		spool_draft_write(m->draft, span_of(held, n));
+		m->bytes += n;
+	}
+	return content_end(s);
+}
+
+enum step step_chunk(struct session *s)
+{
+	struct span in;
+
+	s->stage = "bdat";
+	if (s->chunk_left == 0)
+		return chunk_end(s);
+	in = conn_input(s->conn);
+	if (in.n == 0 || (s->chunk_reply == SAY_NONE && must_wait(s)))
+		return STEP_WAIT;
+	if (in.n > s->chunk_left)
+		in.n = (size_t)s->chunk_left;
+	if (s->chunk_reply == SAY_NONE)
+		chunk_decode(s->mail, in);
+	s->chunk_left -= in.n;
+	consumed(s, in.n);
+	return STEP_ON;
+}

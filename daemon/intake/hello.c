@@ -1,0 +1,153 @@
+/* EHLO, HELO and STARTTLS: who are you, and what can we do together? */
+#include "daemon/intake/session.h"
+
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+
+enum { HELO_MAX = 255 };
+
+/* ---- What is said, made once per configuration -----------------------------
+ */
+
+static void add_line(struct buf *b, const char *keyword)
+{
+	buf_adds(b, "250-");
+	buf_adds(b, keyword);
+	buf_adds(b, "\r\n");
+}
+
+static void prepare_ehlo(struct intake *in, unsigned variant)
+{
+	const struct config *c = in->config;
+	struct buf *b = &in->hello[variant];
+	const bool is_tls = variant & HELLO_TLS;
+
+	buf_reset(b);
+	buf_addf(b, "250-%.*s\r\n", SPAN_ARG(c->hostname));
+	add_line(b, "PIPELINING");
+	buf_addf(b, "250-SIZE %llu\r\n",
+		 (unsigned long long)c->limits.message_bytes);
+	if (!is_tls && c->tls_server != NULL)
+		add_line(b, "STARTTLS");
+	if (in->hooks.etrn != NULL)
+		add_line(b, "ETRN");
+	add_line(b, "ENHANCEDSTATUSCODES");
+	add_line(b, "8BITMIME");
+	add_line(b, "DSN");
+	add_line(b, "SMTPUTF8");
+	if (variant & HELLO_REQUIRETLS)
+		add_line(b, "REQUIRETLS");
+	buf_addf(b, "250-LIMITS RCPTMAX=%u\r\n", c->limits.recipients);
+	buf_adds(b, "250 CHUNKING\r\n");
+}
+
+void hello_prepare(struct intake *in)
+{
+	struct span name = in->config->hostname;
+
+	for (unsigned i = 0; i < HELLO_VARIANTS; i++)
+		prepare_ehlo(in, i);
+	buf_reset(&in->helo);
+	buf_addf(&in->helo, "250 %.*s\r\n", SPAN_ARG(name));
+	buf_reset(&in->greeting);
+	buf_addf(&in->greeting, "220 %.*s ESMTP mx20\r\n", SPAN_ARG(name));
+}
+
+void hello_fini(struct intake *in)
+{
+	for (unsigned i = 0; i < HELLO_VARIANTS; i++)
+		buf_fini(&in->hello[i]);
+	buf_fini(&in->helo);
+	buf_fini(&in->greeting);
+}
+
+/* ---- Commands
+ * ---------------------------------------------------------------- */
+
+/*
+ * Lenient: hosts say all kinds of names and mail must not be lost for it
+ * (RFC 5321 section 4.1.4 forbids refusing for that alone).  One word without
+ * blanks, so that it fits into a Received field.
+ */
+static bool is_helo_name(struct span name)
+{
+	return name.n > 0 && name.n <= HELO_MAX &&
+	       span_find(name, ' ') == name.n &&
+	       span_find(name, '\t') == name.n;
+}
+
+static bool hello(struct session *s, struct span name)
+{
+	if (!is_helo_name(name))
+		return false;
+	mail_drop(s); /* section 4.1.4: as if RSET had been said */
+	if (s->helo == NULL || !span_eq(span_str(s->helo), name)) {
+		free(s->helo);
+		s->helo = mx_alloc(name.n + 1);
+		memcpy(s->helo, name.p, name.n);
+	}
+	s->phase = PH_READY;
+	return true;
+}
+
+static unsigned hello_variant(const struct session *s)
+{
+	const struct intake_hooks *h = &s->in->hooks;
+
+	if (conn_tls(s->conn) == NULL)
+		return 0;
+	/* RFC 8689 section 4.1: not before TLS */
+	if (h->can_requiretls != NULL && h->can_requiretls(h->arg))
+		return HELLO_TLS | HELLO_REQUIRETLS;
+	return HELLO_TLS;
+}
+
+enum step run_ehlo(struct session *s, struct span arg)
+{
+	const unsigned variant = hello_variant(s);
+
+	if (!hello(s, arg))
+		return session_refuse(s, SAY_HELO_NAME, arg);
+	s->is_esmtp = true;
+	s->offered = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 |
+		     SMTP_EXT_DSN;
+	if (variant & HELLO_REQUIRETLS)
+		s->offered |= SMTP_EXT_REQUIRETLS;
+	conn_write(s->conn, buf_span(&s->in->hello[variant]));
+	return STEP_ON;
+}
+
+enum step run_helo(struct session *s, struct span arg)
+{
+	if (!hello(s, arg))
+		return session_refuse(s, SAY_HELO_NAME, arg);
+	s->is_esmtp = false;
+	s->offered = 0; /* RFC 5321 section 2.2.1: no parameters with HELO */
+	conn_write(s->conn, buf_span(&s->in->helo));
+	return STEP_ON;
+}
+
+enum step run_starttls(struct session *s, struct span arg)
+{
+	struct tls_server *tls = session_config(s)->tls_server;
+
+	if (conn_tls(s->conn) != NULL)
+		return session_refuse(s, SAY_SEQUENCE, arg);
+	if (tls == NULL)
+		return session_refuse(s, SAY_NOT_HERE, arg);
+	session_say(s, SAY_START_TLS);
+	s->phase = PH_TLS;
+	conn_starttls_server(s->conn, tls);
+	return STEP_ON;
+}
+
+void hello_forget(struct session *s)
+{
+	mail_drop(s);
+	free(s->helo);
+	s->helo = NULL;
+	s->is_esmtp = false;
+	s->offered = 0;
+	s->phase = PH_HELLO;
+}

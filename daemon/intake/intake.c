@@ -1,0 +1,240 @@
+/* The door: who is let in, and how the house is closed. */
+#include "daemon/intake/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+
+/* A listening socket; its settings outlive the configuration they came from. */
+struct listening {
+	struct intake *in;
+	struct listener *listener;
+	struct buf address;
+	in_port_t port;
+	bool is_proxy, is_implicit;
+	struct net_cidr *proxy_from;
+	size_t proxy_from_count;
+	LIST_ENTRY(listening) link;
+};
+
+/* ---- Connections
+ * -------------------------------------------------------------- */
+
+/*
+ * RFC 5321 section 3.1: the client waits for the greeting.  Who has spoken
+ * before we could accept has not even looked; honest clients are not delayed
+ * to find that out.
+ */
+static bool has_spoken(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void log_refused(struct intake *in, const struct net_addr *peer,
+			struct span reply, const char *reason)
+{
+	buf_reset(&in->scratch);
+	net_addr_add(&in->scratch, peer);
+	log_info(EV_REJECTED, LOG_STR("stage", "connect"),
+		 LOG_SPAN("client", buf_span(&in->scratch)),
+		 LOG_SPAN("reply", reply), LOG_STR("reason", reason));
+}
+
+/* Refused at the door: a line and no session.  What is speaking TLS already
+ * could not read it. */
+static void turn_away(struct listening *l, int fd, const struct net_addr *peer,
+		      const struct verdict *v)
+{
+	char line[256];
+	int n = snprintf(line, sizeof(line), "%d %s %s\r\n", v->code,
+			 v->enhanced, v->text);
+
+	MX_ASSERT(n > 2 && (size_t)n < sizeof(line));
+	log_refused(l->in, peer, span_of(line, (size_t)n - 2), v->reason);
+	if (!l->is_implicit && !l->is_proxy)
+		(void)!send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+/* 127.0.0.0/8 and what RFC 1918, 3927, 4193 and 4291 set aside. */
+static bool is_private(const struct net_addr *a)
+{
+	static const char *const networks[] = {
+		"127.0.0.0/8",	  "10.0.0.0/8",	    "172.16.0.0/12",
+		"192.168.0.0/16", "169.254.0.0/16", "::1/128",
+		"fc00::/7",	  "fe80::/10",
+	};
+
+	for (size_t i = 0; i < COUNT(networks); i++) {
+		struct net_cidr n;
+
+		MX_ASSERT(net_cidr_parse(span_str(networks[i]), &n) == MX_OK);
+		if (net_cidr_has(&n, a))
+			return true;
+	}
+	return false;
+}
+
+/* Who may say on whose behalf it connects?  Without a list of networks: what
+ * cannot come from the outside. */
+static bool may_proxy(const struct listening *l, const struct net_addr *peer)
+{
+	if (l->proxy_from_count == 0)
+		return is_private(peer);
+	for (size_t i = 0; i < l->proxy_from_count; i++)
+		if (net_cidr_has(&l->proxy_from[i], peer))
+			return true;
+	return false;
+}
+
+static void on_accept(int fd, const struct net_addr *peer, void *arg)
+{
+	static const struct verdict not_a_proxy = { 421, "4.7.0", "",
+						    "not_a_proxy" };
+	static const struct verdict full = { 421, "4.3.2", "", "connections" };
+	struct listening *l = arg;
+	struct intake *in = l->in;
+	struct verdict v = { 0, "", "", "" };
+	bool is_early = false;
+
+	if (!l->is_proxy)
+		v = policy_connect(in->policy, in->config, peer,
+				   clock_mono_ms());
+	else if (!may_proxy(l, peer))
+		v = not_a_proxy;
+	else if (in->session_count >= in->config->limits.connections)
+		v = full; /* policy counts clients, and is asked later */
+	if (v.code != 0) {
+		turn_away(l, fd, peer, &v);
+		return;
+	}
+	if (!l->is_proxy && !l->is_implicit)
+		is_early = has_spoken(fd);
+	session_new(in, fd, peer, l->is_proxy, l->is_implicit, is_early);
+}
+
+/* ---- Listening
+ * ------------------------------------------------------------------ */
+
+static void settings_copy(struct listening *l, const struct config_listen *c)
+{
+	const size_t n = c->proxy_from_count;
+
+	l->is_proxy = c->proxy;
+	l->is_implicit = c->implicit_tls;
+	free(l->proxy_from);
+	l->proxy_from = NULL;
+	l->proxy_from_count = n;
+	if (n == 0)
+		return;
+	l->proxy_from = mx_alloc_array(n, sizeof(*l->proxy_from));
+	memcpy(l->proxy_from, c->proxy_from, n * sizeof(*l->proxy_from));
+}
+
+static void listening_free(struct listening *l)
+{
+	LIST_REMOVE(l, link);
+	listener_free(&l->listener);
+	buf_fini(&l->address);
+	free(l->proxy_from);
+	free(l);
+}
+
+static void stop_listening(struct intake *in)
+{
+	while (!LIST_EMPTY(&in->listening))
+		listening_free(LIST_FIRST(&in->listening));
+}
+
+void intake_listen(struct intake *in, int fd, const struct config_listen *c)
+{
+	struct listening *l = mx_alloc(sizeof(*l));
+
+	l->in = in;
+	l->port = c->port;
+	buf_add(&l->address, c->address);
+	settings_copy(l, c);
+	LIST_INSERT_HEAD(&in->listening, l, link);
+	l->listener = listener_new(in->loop, fd, on_accept, l);
+}
+
+/* ---- Life
+ * ------------------------------------------------------------------------ */
+
+struct intake *intake_new(const struct intake_options *opt)
+{
+	struct intake *in = mx_alloc(sizeof(*in));
+
+	in->loop = opt->loop;
+	in->spool = opt->spool;
+	in->policy = opt->policy;
+	in->config = config_ref(opt->config);
+	if (opt->hooks != NULL)
+		in->hooks = *opt->hooks;
+	LIST_INIT(&in->sessions);
+	LIST_INIT(&in->listening);
+	/* short, and another one after a restart */
+	in->next_sid = ((uint64_t)clock_wall_ms() / 1000 & 0xffff) << 12;
+	hello_prepare(in);
+	return in;
+}
+
+void intake_reload(struct intake *in, struct config *config)
+{
+	struct config *old = in->config;
+	struct listening *l;
+
+	in->config = config_ref(config);
+	config_unref(&old);
+	hello_prepare(in);
+	/* the same socket may now serve others */
+	LIST_FOREACH (l, &in->listening, link) {
+		for (size_t i = 0; i < config->listen_count; i++) {
+			const struct config_listen *c = &config->listen[i];
+
+			if (c->port == l->port &&
+			    span_eq(c->address, buf_span(&l->address)))
+				settings_copy(l, c);
+		}
+	}
+}
+
+void intake_stop(struct intake *in)
+{
+	struct session *s, *next;
+
+	in->is_stopping = true;
+	stop_listening(in);
+	for (s = LIST_FIRST(&in->sessions); s != NULL; s = next) {
+		next = LIST_NEXT(s, link);
+		session_stop(s);
+	}
+}
+
+size_t intake_sessions(const struct intake *in)
+{
+	return in->session_count;
+}
+
+void intake_free(struct intake **in)
+{
+	struct intake *i = *in;
+
+	if (i == NULL)
+		return;
+	*in = NULL;
+	stop_listening(i);
+	while (!LIST_EMPTY(&i->sessions))
+		session_kill(LIST_FIRST(&i->sessions));
+	config_unref(&i->config);
+	hello_fini(i);
+	buf_fini(&i->scratch);
+	policy_rcpt_fini(&i->rcpt);
+	free(i);
+}

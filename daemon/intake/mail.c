@@ -1,0 +1,243 @@
+/* MAIL and RCPT: the envelope grows. */
+#include "daemon/intake/session.h"
+
+#include "common/base/clock.h"
+
+/* ---- The transaction -------------------------------------------------------
+ */
+
+static struct mail *mail_new(struct session *s, const struct smtp_mail *m)
+{
+	struct arena arena = { 0 };
+	struct mail *mail = arena_alloc(&arena, sizeof(*mail));
+
+	mail->session = s;
+	mail->sid = s->sid;
+	mail->config = config_ref(s->in->config);
+	mail->began_ms = clock_mono_ms();
+	mail->size = m->has_size ? m->size : 0;
+	mail->env.from = arena_span(&arena, m->from.mailbox);
+	mail->env.envid = arena_span(&arena, m->envid);
+	mail->env.body = m->body;
+	mail->env.ret = m->ret;
+	mail->env.smtputf8 = m->smtputf8;
+	mail->env.requiretls = m->requiretls;
+	mail->arena = arena;
+	return mail;
+}
+
+void mail_free(struct mail **m)
+{
+	struct arena arena;
+
+	if (*m == NULL)
+		return;
+	config_unref(&(*m)->config);
+	if ((*m)->draft != NULL)
+		spool_draft_discard(&(*m)->draft);
+	arena = (*m)->arena; /* holds *m itself */
+	*m = NULL;
+	arena_reset(&arena);
+}
+
+void mail_drop(struct session *s)
+{
+	struct mail *m = s->mail;
+
+	if (m == NULL)
+		return;
+	s->mail = NULL;
+	if (m->waiter.is_waiting)
+		spool_wait_cancel(s->in->spool, &m->waiter);
+	if (s->phase == PH_COMMIT)
+		m->session =
+			NULL; /* the spool has it: it ends in its callback */
+	else
+		mail_free(&m);
+	s->phase = PH_READY;
+}
+
+/* ---- Recipients -------------------------------------------------------------
+ */
+
+enum { RCPTS_FIRST = 2, SLOTS_FROM = 16 };
+
+static bool is_same(const struct spool_rcpt *a, const struct spool_rcpt *b)
+{
+	return span_eq(a->path, b->path) && span_eq(a->domain, b->domain);
+}
+
+static uint32_t hash_rcpt(const struct spool_rcpt *r)
+{
+	uint32_t h = 2166136261u; /* FNV-1a; the table is one transaction's */
+
+	for (size_t i = 0; i < r->path.n; i++)
+		h = (h ^ (unsigned char)r->path.p[i]) * 16777619u;
+	return h ^ h >> 15;
+}
+
+/* The slot that holds it, or the empty one where it belongs. */
+static uint32_t *slot_of(const struct mail *m, const struct spool_rcpt *r)
+{
+	const uint32_t mask = 2 * m->cap - 1;
+	uint32_t at = hash_rcpt(r) & mask;
+
+	while (m->slots[at] != 0 && !is_same(&m->rcpts[m->slots[at] - 1], r))
+		at = (at + 1) & mask;
+	return &m->slots[at];
+}
+
+static bool has_rcpt(const struct mail *m, const struct spool_rcpt *r)
+{
+	if (m->slots != NULL)
+		return *slot_of(m, r) != 0;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (is_same(&m->rcpts[i], r))
+			return true;
+	return false;
+}
+
+/* Doubles; what it leaves behind in the arena is no more than what it has. */
+static void grow(struct mail *m)
+{
+	struct spool_rcpt *old = m->rcpts;
+
+	m->cap = m->cap > 0 ? 2 * m->cap : RCPTS_FIRST;
+	m->rcpts = arena_alloc_array(&m->arena, m->cap, sizeof(*m->rcpts));
+	if (m->count > 0)
+		memcpy(m->rcpts, old, m->count * sizeof(*old));
+	if (m->cap < SLOTS_FROM)
+		return;
+	m->slots = arena_alloc_array(&m->arena, 2 * (size_t)m->cap,
+				     sizeof(*m->slots));
+	for (uint32_t i = 0; i < m->count; i++)
+		*slot_of(m, &m->rcpts[i]) = i + 1;
+}
+
+void mail_add_rcpt(struct mail *m, const struct spool_rcpt *r)
+{
+	struct spool_rcpt *last, *to;
+
+	if (has_rcpt(m, r))
+		return;
+	if (m->count == m->cap)
+		grow(m);
+	last = m->count > 0 ? &m->rcpts[m->count - 1] : NULL;
+	to = &m->rcpts[m->count++];
+	*to = *r;
+	to->path = arena_span(&m->arena, r->path);
+	to->orcpt = arena_span(&m->arena, r->orcpt);
+	/* neighbours are mostly of one domain */
+	to->domain = last != NULL && span_eq(last->domain, r->domain)
+			     ? last->domain
+			     : arena_span(&m->arena, r->domain);
+	if (m->slots != NULL)
+		*slot_of(m, to) = m->count;
+}
+
+/* ---- Commands
+ * ----------------------------------------------------------------- */
+
+static enum reply_id syntax_reply(enum smtp_syntax syntax, enum reply_id path)
+{
+	switch (syntax) {
+	case SMTP_SYNTAX_PATH:
+		return path;
+	case SMTP_SYNTAX_PARAMETER:
+		return SAY_PARAMETER;
+	case SMTP_SYNTAX_UNKNOWN:
+		return SAY_NO_PARAMETER;
+	case SMTP_SYNTAX_UTF8:
+		return SAY_NO_UTF8;
+	default:
+		return SAY_SYNTAX;
+	}
+}
+
+/* Only <> may be without a domain (RFC 5321 section 4.1.2). */
+static bool is_sender(const struct smtp_path *from)
+{
+	return from->mailbox.n == 0 || from->domain.n > 0;
+}
+
+enum step run_mail(struct session *s, struct span arg)
+{
+	const struct config *c = s->in->config;
+	struct smtp_mail m;
+	enum smtp_syntax syntax = smtp_mail_parse(arg, s->offered, &m);
+	enum mx_err err;
+
+	if (syntax != SMTP_SYNTAX_OK)
+		return session_refuse(
+			s, syntax_reply(syntax, SAY_SENDER_SYNTAX), arg);
+	if (!is_sender(&m.from))
+		return session_refuse(s, SAY_SENDER_SYNTAX, arg);
+	if (m.has_size && m.size > c->limits.message_bytes)
+		return session_refuse(s, SAY_TOO_BIG, arg);
+	err = spool_room(s->in->spool, m.has_size ? m.size : 0);
+	if (err != MX_OK)
+		return session_refuse(
+			s, err == MX_ESPACE ? SAY_NO_SPACE : SAY_DISK, arg);
+	s->mail = mail_new(s, &m);
+	s->phase = PH_MAIL;
+	s->is_failed = false;
+	return session_say(s, SAY_SENDER_OK);
+}
+
+static enum step too_many(struct session *s, struct span path)
+{
+	if (s->mail->is_over_limit) /* logged once, said each time */
+		return session_say(s, SAY_TOO_MANY);
+	s->mail->is_over_limit = true;
+	return session_refuse(s, SAY_TOO_MANY, path);
+}
+
+static int64_t lifetime_ms(const struct config *c,
+			   const struct config_domain *row)
+{
+	return row != NULL ? row->lifetime_ms : c->spool.lifetime_ms;
+}
+
+static bool is_null_mx(struct session *s, const struct policy_rcpt *to)
+{
+	const struct intake_hooks *h = &s->in->hooks;
+
+	if (h->is_null_mx == NULL ||
+	    (to->row != NULL && to->row->primary_count > 0))
+		return false;
+	return h->is_null_mx(buf_span(&to->domain), h->arg);
+}
+
+enum step run_rcpt(struct session *s, struct span arg)
+{
+	static const struct verdict null_mx = { 556, "5.1.10",
+						"This domain takes no mail",
+						"null_mx" };
+	const struct config *c = session_config(s);
+	struct policy_rcpt *to = &s->in->rcpt;
+	struct smtp_rcpt r;
+	enum smtp_syntax syntax =
+		smtp_rcpt_parse(arg, s->offered, s->mail->env.smtputf8, &r);
+	struct verdict v;
+
+	if (syntax != SMTP_SYNTAX_OK)
+		return session_refuse(s, syntax_reply(syntax, SAY_RCPT_SYNTAX),
+				      arg);
+	if (s->mail->count >= c->limits.recipients)
+		return too_many(s, arg);
+	v = policy_rcpt(s->in->policy, c, &r.to, to);
+	if (v.code == 0 && is_null_mx(s, to))
+		v = null_mx;
+	if (v.code != 0)
+		return session_refuse_rcpt(s, &v, r.to.mailbox);
+	mail_add_rcpt(s->mail, &(struct spool_rcpt){
+				       .path = buf_span(&to->path),
+				       .domain = buf_span(&to->domain),
+				       .orcpt = r.orcpt,
+				       .notify = r.notify,
+				       /* from the start of the content on */
+				       .expires_ms = lifetime_ms(c, to->row),
+			       });
+	s->phase = PH_RCPT;
+	return session_say(s, SAY_RCPT_OK);
+}

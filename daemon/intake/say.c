@@ -1,0 +1,94 @@
+/* Replies, and the log line of each refusal. */
+#include "daemon/intake/session.h"
+
+#include <stdio.h>
+
+#include "common/base/assert.h"
+
+struct span session_client(struct session *s)
+{
+	struct buf *b = &s->in->scratch;
+
+	buf_reset(b);
+	net_addr_add(b, &s->client);
+	return buf_span(b);
+}
+
+static void log_refusal(struct session *s, struct span reply,
+			const char *reason, struct log_field what)
+{
+	const struct span nothing = { NULL, 0 };
+	const bool has_from = s->mail != NULL;
+
+	log_info(EV_REJECTED, LOG_HEX("sid", s->sid),
+		 LOG_STR("stage", s->stage),
+		 LOG_SPAN("client", session_client(s)),
+		 has_from ? LOG_PATH("from", s->mail->env.from)
+			  : LOG_SPAN("from", nothing),
+		 what, LOG_SPAN("reply", reply), LOG_STR("reason", reason));
+}
+
+/* Postfix and others say 421 at once behind the last error: so do we. */
+static enum step count_error(struct session *s)
+{
+	if (s->errors < UINT16_MAX)
+		s->errors++;
+	if (s->errors < session_config(s)->limits.errors)
+		return STEP_ON;
+	return session_bye(s, SAY_ERRORS);
+}
+
+enum step session_say(struct session *s, enum reply_id id)
+{
+	conn_write(s->conn, reply_get(id)->line);
+	return STEP_ON;
+}
+
+enum step session_refuse(struct session *s, enum reply_id id, struct span line)
+{
+	const size_t most = 200; /* enough to see what it was */
+
+	if (line.n > most)
+		line.n = most;
+	log_refusal(s, reply_text(id), reply_get(id)->reason,
+		    LOG_SPAN("line", line));
+	session_say(s, id);
+	return reply_is_error(id) ? count_error(s) : STEP_ON;
+}
+
+static enum step refuse_verdict(struct session *s, const struct verdict *v,
+				struct log_field what)
+{
+	char line[256];
+	int n = snprintf(line, sizeof(line), "%d %s %s\r\n", v->code,
+			 v->enhanced, v->text);
+
+	MX_ASSERT(n > 2 && (size_t)n < sizeof(line));
+	log_refusal(s, span_of(line, (size_t)n - 2), v->reason, what);
+	conn_write(s->conn, span_of(line, (size_t)n));
+	return v->code >= 500 ? count_error(s) : STEP_ON;
+}
+
+enum step session_refuse_client(struct session *s, const struct verdict *v)
+{
+	const struct span nothing = { NULL, 0 };
+
+	return refuse_verdict(s, v, LOG_SPAN("line", nothing));
+}
+
+enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
+			      struct span path)
+{
+	return refuse_verdict(s, v, LOG_PATH("to", path));
+}
+
+enum step session_bye(struct session *s, enum reply_id id)
+{
+	const struct span nothing = { NULL, 0 };
+
+	if (*reply_get(id)->reason != '\0')
+		log_refusal(s, reply_text(id), reply_get(id)->reason,
+			    LOG_SPAN("line", nothing));
+	session_say(s, id);
+	return STEP_END;
+}

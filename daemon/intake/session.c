@@ -1,0 +1,389 @@
+#include "daemon/intake/session.h"
+
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/net/proxy.h"
+
+enum {
+	SESSION_MAGIC = 0x5e551011,
+	/* Replies the client does not read: past this we stop listening. */
+	OUTPUT_MAX = 64 * 1024,
+	/* Input that comes while the disk decides: past this it waits in the
+	 * kernel. */
+	INPUT_MAX = 16 * 1024,
+	/* How long the last words may take. */
+	GRACE_MS = 10 * 1000,
+};
+
+/* ---- The phases ---------------------------------------------------------- */
+
+enum pace {
+	PACE_NONE,    /* we are what is waited for */
+	PACE_PROXY,   /* a proxy sends its header at once */
+	PACE_TLS,     /* a handshake is a few round trips */
+	PACE_COMMAND, /* one whole line; a trickle does not extend it */
+	PACE_DATA,    /* each piece of content, with a floor: see data_ms */
+};
+
+enum {
+	PROXY_MS = 5 * 1000,
+	TLS_MS = 60 * 1000,
+	/* Slower than this for five times data_timeout is no honest client:
+	 * it would hold its place for days by one byte now and then. */
+	FLOOR_BYTES_PER_S = 64,
+	FLOOR_GRACE = 5,
+};
+
+static enum step step_proxy(struct session *s);
+static enum step step_hold(struct session *s);
+
+/* clang-format off */
+static const struct {
+	const char *name; /* in the log, when the client falls silent */
+	enum pace pace;
+	enum step (*run)(struct session *s);
+} phases[PH_COUNT] = {
+	[PH_PROXY]  = { "proxy",   PACE_PROXY,   step_proxy },
+	[PH_TLS]    = { "tls",     PACE_TLS,     step_hold },
+	[PH_HELLO]  = { "connect", PACE_COMMAND, step_command },
+	[PH_READY]  = { "ready",   PACE_COMMAND, step_command },
+	[PH_MAIL]   = { "mail",    PACE_COMMAND, step_command },
+	[PH_RCPT]   = { "rcpt",    PACE_COMMAND, step_command },
+	[PH_BDAT]   = { "bdat",    PACE_COMMAND, step_command },
+	[PH_CHUNK]  = { "bdat",    PACE_DATA,    step_chunk },
+	[PH_DATA]   = { "data",    PACE_DATA,    step_data },
+	[PH_COMMIT] = { "commit",  PACE_NONE,    step_hold },
+};
+/* clang-format on */
+
+/*
+ * RFC 5321 section 4.5.3.2.5 counts three minutes for each piece.  Whatever
+ * comes extends the deadline, but only as far as the floor permits.
+ */
+static int64_t data_ms(const struct session *s, int64_t timeout_ms)
+{
+	int64_t floor_ms = FLOOR_GRACE * timeout_ms +
+			   (int64_t)(s->paced_bytes / FLOOR_BYTES_PER_S) * 1000;
+	int64_t left_ms = floor_ms - (clock_mono_ms() - s->paced_ms);
+
+	if (left_ms < 1)
+		return 1;
+	return left_ms < timeout_ms ? left_ms : timeout_ms;
+}
+
+void session_arm(struct session *s)
+{
+	const struct config *c = session_config(s);
+	int64_t ms = 0;
+
+	if (phases[s->phase].pace == PACE_PROXY)
+		ms = PROXY_MS;
+	else if (phases[s->phase].pace == PACE_TLS)
+		ms = TLS_MS;
+	else if (phases[s->phase].pace == PACE_COMMAND)
+		ms = c->limits.command_timeout_ms;
+	else if (phases[s->phase].pace == PACE_DATA)
+		ms = data_ms(s, c->limits.data_timeout_ms);
+	conn_deadline(s->conn, ms);
+}
+
+/* ---- The end ---------------------------------------------------------------
+ */
+
+static void log_connection(struct session *s, enum log_event event,
+			   const char *why)
+{
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	log_debug(event, LOG_HEX("sid", s->sid),
+		  LOG_SPAN("client", session_client(s)), LOG_STR("reason", why),
+		  LOG_INT("messages", s->accepted));
+}
+
+/* The connection is gone or given away already. */
+static void session_free(struct session *s, const char *why)
+{
+	struct intake *in = s->in;
+
+	log_connection(s, EV_DISCONNECT, why);
+	MX_ASSERT(s->conn == NULL);
+	mail_drop(s);
+	if (s->is_entered)
+		policy_leave(in->policy, &s->client);
+	LIST_REMOVE(s, link);
+	in->session_count--;
+	free(s->helo);
+	s->magic = 0;
+	free(s);
+}
+
+static void session_end(struct session *s, const char *why)
+{
+	conn_close_after_output(&s->conn, GRACE_MS);
+	session_free(s, why);
+}
+
+void session_stop(struct session *s)
+{
+	s->stage = phases[s->phase].name;
+	switch (s->phase) {
+	case PH_PROXY:
+	case PH_TLS:
+		session_end(s, "shutdown");
+		break;
+	case PH_HELLO:
+	case PH_READY:
+		session_bye(s, SAY_STOPPING);
+		session_end(s, "shutdown");
+		break;
+	default: /* told at its next command */
+		break;
+	}
+}
+
+void session_kill(struct session *s)
+{
+	s->stage = phases[s->phase].name;
+	if (s->phase != PH_PROXY && s->phase != PH_TLS)
+		session_bye(s, SAY_STOPPING);
+	session_end(s, "shutdown");
+}
+
+/* ---- The driver ------------------------------------------------------------
+ */
+
+void session_pause(struct session *s)
+{
+	if (s->is_paused || s->is_eof)
+		return;
+	s->is_paused = true;
+	conn_pause(s->conn);
+}
+
+/*
+ * A client that does not read our replies is not read either: what waits for
+ * it in memory is bounded.
+ */
+static bool is_clogged(struct session *s)
+{
+	if (s->is_eof || conn_output_pending(s->conn) <= OUTPUT_MAX)
+		return false;
+	conn_flush(s->conn);
+	if (conn_output_pending(s->conn) <= OUTPUT_MAX)
+		return false;
+	session_pause(s);
+	return true;
+}
+
+void session_drive(struct session *s)
+{
+	enum step step = STEP_ON;
+
+	MX_ASSERT(!s->is_driven);
+	s->is_driven = true;
+	while (step == STEP_ON)
+		step = is_clogged(s) ? STEP_WAIT : phases[s->phase].run(s);
+	s->is_driven = false;
+	if (step == STEP_WAIT && s->in->is_stopping &&
+	    (s->phase == PH_HELLO || s->phase == PH_READY))
+		step = session_bye(s, SAY_STOPPING);
+	/* After a half-close only what is in our own hands goes on. */
+	if (step == STEP_WAIT && s->is_eof && s->phase != PH_COMMIT &&
+	    (s->mail == NULL || !s->mail->waiter.is_waiting))
+		step = STEP_END;
+	if (step == STEP_END)
+		session_end(s, "end"); /* frees s: nothing may follow */
+}
+
+void session_go_on(struct session *s)
+{
+	bool was_paused = s->is_paused;
+
+	s->is_paused = false;
+	session_arm(s);
+	if (was_paused && !s->is_eof)
+		conn_resume(s->conn); /* offers the input again */
+	else
+		session_drive(s);
+}
+
+/* The peer may send on, but what we do not read it keeps. */
+static enum step step_hold(struct session *s)
+{
+	if (s->phase == PH_COMMIT && conn_input(s->conn).n > INPUT_MAX)
+		session_pause(s);
+	return STEP_WAIT;
+}
+
+/* ---- The beginning ----------------------------------------------------------
+ */
+
+static enum step greet(struct session *s)
+{
+	s->phase = PH_HELLO;
+	conn_write(s->conn, buf_span(&s->in->greeting));
+	session_arm(s);
+	return STEP_ON;
+}
+
+static enum step begin(struct session *s)
+{
+	struct intake *in = s->in;
+
+	s->stage = "connect";
+	log_connection(s, EV_CONNECT, "");
+	if (in->hooks.heard_from != NULL)
+		in->hooks.heard_from(&s->client, in->hooks.arg);
+	if (!s->is_implicit)
+		return greet(s);
+	if (in->config->tls_server == NULL)
+		return STEP_END; /* a reload took the certificate away */
+	s->phase = PH_TLS;
+	conn_starttls_server(s->conn, in->config->tls_server);
+	session_arm(s);
+	return STEP_WAIT;
+}
+
+/* The connection is one of a proxy: whose is it really? */
+static enum step step_proxy(struct session *s)
+{
+	struct span in = conn_input(s->conn);
+	size_t before = in.n;
+	enum proxy_state state = proxy_parse(&in, &s->client);
+	struct verdict v;
+
+	if (state == PROXY_MORE)
+		return STEP_WAIT;
+	s->stage = "proxy";
+	if (state == PROXY_BAD) {
+		log_warn(EV_CONNECT, LOG_HEX("sid", s->sid),
+			 LOG_SPAN("client", session_client(s)),
+			 LOG_STR("error", "no valid PROXY header"));
+		return STEP_END;
+	}
+	if (state == PROXY_LOCAL) /* the proxy's own health check */
+		s->client = *conn_peer(s->conn);
+	conn_consume(s->conn, before - in.n);
+	v = policy_connect(s->in->policy, s->in->config, &s->client,
+			   clock_mono_ms());
+	if (v.code != 0 && !s->is_implicit)
+		session_refuse_client(s, &v);
+	if (v.code != 0)
+		return STEP_END;
+	s->is_entered = true;
+	return begin(s);
+}
+
+static struct session *of(void *arg)
+{
+	struct session *s = arg;
+
+	MX_ASSERT(s->magic == SESSION_MAGIC);
+	return s;
+}
+
+static void on_input(struct conn *c, void *arg)
+{
+	(void)c;
+	session_drive(of(arg));
+}
+
+static void on_ready(struct conn *c, void *arg)
+{
+	struct session *s = of(arg);
+	const struct tls_facts *tls = conn_tls(c);
+
+	log_debug(EV_TLS, LOG_HEX("sid", s->sid), LOG_STR("tls", tls->version),
+		  LOG_STR("cipher", tls->cipher),
+		  LOG_STR("certificate", tls->peer_name));
+	if (s->is_implicit)
+		greet(s);
+	else
+		hello_forget(s);
+	session_arm(s);
+	session_drive(s);
+}
+
+static void on_drained(struct conn *c, void *arg)
+{
+	struct session *s = of(arg);
+
+	(void)c;
+	/* in DATA it is the spool that is waited for */
+	if (s->is_paused && s->phase != PH_COMMIT &&
+	    (s->mail == NULL || !s->mail->waiter.is_waiting))
+		session_go_on(s);
+}
+
+static void on_deadline(struct session *s)
+{
+	s->stage = phases[s->phase].name;
+	if (phases[s->phase].pace == PACE_COMMAND ||
+	    phases[s->phase].pace == PACE_DATA)
+		session_bye(s, SAY_TIMEOUT);
+	session_end(s, "timeout");
+}
+
+static void on_end(struct conn *c, enum conn_end why, void *arg)
+{
+	struct session *s = of(arg);
+
+	switch (why) {
+	case CONN_EOF:
+		/* it may still be listening for the reply */
+		s->is_eof = true;
+		session_drive(s);
+		return;
+	case CONN_DEADLINE:
+		on_deadline(s);
+		return;
+	case CONN_TLS:
+		log_info(EV_TLS, LOG_HEX("sid", s->sid),
+			 LOG_SPAN("client", session_client(s)),
+			 LOG_STR("error", conn_error(c)));
+		break;
+	case CONN_ERROR:
+		break;
+	}
+	/* the text of the error goes with the connection */
+	log_connection(s, EV_DISCONNECT, conn_error(c));
+	conn_free(&s->conn);
+	session_free(s, "lost");
+}
+
+static const struct conn_events events = {
+	.on_input = on_input,
+	.on_ready = on_ready,
+	.on_drained = on_drained,
+	.on_end = on_end,
+};
+
+void session_new(struct intake *in, int fd, const struct net_addr *peer,
+		 bool is_proxy, bool is_implicit, bool is_early)
+{
+	struct session *s = mx_alloc(sizeof(*s));
+	enum step step = STEP_WAIT;
+
+	s->magic = SESSION_MAGIC;
+	s->in = in;
+	s->sid = in->next_sid++;
+	s->client = *peer;
+	s->is_implicit = is_implicit;
+	s->is_entered = !is_proxy;
+	s->stage = "connect";
+	LIST_INSERT_HEAD(&in->sessions, s, link);
+	in->session_count++;
+	s->conn = conn_new(in->loop, fd, peer, &events, s);
+	if (is_early)
+		step = session_bye(s, SAY_EARLY);
+	else if (!is_proxy)
+		step = begin(s);
+	session_arm(s);
+	if (step == STEP_END)
+		session_end(s, "refused");
+	else
+		conn_flush(s->conn);
+}

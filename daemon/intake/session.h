@@ -1,0 +1,232 @@
+/* A session and its transaction; private to this folder. */
+#ifndef MX_INTAKE_SESSION_H
+#define MX_INTAKE_SESSION_H
+
+#include <sys/queue.h>
+
+#include "common/base/arena.h"
+#include "common/mail/header.h"
+#include "common/net/conn.h"
+#include "common/net/listen.h"
+#include "common/smtp/content.h"
+#include "daemon/intake/intake.h"
+#include "daemon/intake/replies.h"
+
+/*
+ * Where a session stands.  The arrows without a word are commands.
+ *
+ *   PROXY ──▶ TLS (implicit) ──▶ HELLO ──EHLO──▶ READY ──MAIL──▶ MAIL
+ *                                  ▲               │ ▲             │ RCPT
+ *                                 TLS ◀──STARTTLS──┘ │             ▼
+ *                                       250 ┌────────┴─┐    ┌──── RCPT
+ *                                           │  COMMIT ◀─ DATA ◀─┤ DATA
+ *                                           │    ▲              │ BDAT
+ *                                           │    └─LAST─ CHUNK ◀┘
+ *                                           │            │   ▲
+ *                                           │            ▼   │ BDAT
+ *                                           └─ RSET ──── BDAT
+ *
+ * CHUNK also swallows the octets of a BDAT that was out of place; what comes
+ * then stands in session.after_chunk.
+ */
+enum phase {
+	PH_PROXY,  /* waiting for the PROXY header */
+	PH_TLS,	   /* the handshake is under way */
+	PH_HELLO,  /* greeted, nothing said yet */
+	PH_READY,  /* no transaction */
+	PH_MAIL,   /* a sender, no recipient yet */
+	PH_RCPT,   /* at least one recipient */
+	PH_BDAT,   /* between two chunks */
+	PH_CHUNK,  /* in a chunk */
+	PH_DATA,   /* in the content after DATA */
+	PH_COMMIT, /* all content is here; the disk decides */
+	PH_COUNT,
+};
+
+/* Bits for the command table. */
+enum {
+	AT_HELLO = 1 << PH_HELLO,
+	AT_READY = 1 << PH_READY,
+	AT_MAIL = 1 << PH_MAIL,
+	AT_RCPT = 1 << PH_RCPT,
+	AT_BDAT = 1 << PH_BDAT,
+	AT_GREETED = AT_READY | AT_MAIL | AT_RCPT | AT_BDAT,
+	AT_ANY = AT_HELLO | AT_GREETED,
+};
+
+/* What a step leaves to the driver, the only one who frees a session. */
+enum step {
+	STEP_ON,   /* more may be done with the input at hand */
+	STEP_WAIT, /* an event goes on */
+	STEP_END,  /* send what was said and close */
+};
+
+/* One transaction, in an arena of its own: from MAIL to RSET or 250. */
+struct mail {
+	struct arena arena;	 /* holds this struct, too */
+	struct session *session; /* NULL: it left during the commit */
+	struct config *config;	 /* a reference: one transaction, one policy */
+	int64_t began_ms;	 /* monotonic */
+	uint64_t sid;
+	uint64_t size; /* announced; 0: not */
+
+	struct envelope env; /* spans point into the arena */
+	struct spool_rcpt *rcpts;
+	uint32_t count, cap;
+	uint32_t *slots;    /* hash table of 2 * cap: number + 1 */
+	bool is_over_limit; /* said 452 4.5.3 already */
+
+	struct spool_draft
+		*draft;	     /* NULL before content and once fault is set */
+	enum reply_id fault; /* what the content will be answered with */
+	struct smtp_decoder decoder;
+	struct mail_scan scan;
+	uint64_t bytes; /* content so far, our own field not counted */
+	struct spool_waiter waiter;
+};
+
+struct session {
+	uint32_t magic;
+	enum phase phase : 8;
+	enum reply_id
+		chunk_reply : 8; /* SAY_NONE: the chunk is part of a mail */
+	bool is_entered : 1;	 /* policy counts it */
+	bool is_implicit : 1;	 /* TLS before the greeting */
+	bool is_esmtp : 1;	 /* said EHLO, not HELO */
+	bool is_skipping : 1;	 /* see line_cut */
+	bool is_paused : 1;	 /* the socket is not read, by us */
+	bool is_eof : 1;	 /* the client has closed its side */
+	bool is_last : 1;	 /* the chunk said LAST */
+	bool is_failed : 1; /* a chunk was refused; more may be on the way */
+	bool is_driven : 1; /* session_drive is on the stack */
+	uint16_t errors;    /* since the last message */
+	uint16_t offered;   /* SMTP_EXT_ bits for MAIL and RCPT */
+
+	struct intake *in;
+	struct conn *conn;
+	struct mail *mail; /* NULL: no transaction */
+	char *helo;	   /* NUL-terminated; NULL: not said */
+	const char *stage; /* the command in hand, for the log */
+	uint64_t sid;
+	struct net_addr client; /* who PROXY says it is, or the peer */
+	LIST_ENTRY(session) link;
+
+	uint64_t chunk_left;  /* octets of the chunk still to come */
+	int64_t paced_ms;     /* monotonic: since when the floor is counted */
+	uint64_t paced_bytes; /* what came since then */
+	uint64_t accepted;    /* messages, for the log */
+};
+
+LIST_HEAD(session_list, session);
+
+/* EHLO answers are made once per configuration. */
+enum { HELLO_TLS = 1, HELLO_REQUIRETLS = 2, HELLO_VARIANTS = 4 };
+
+struct intake {
+	struct ev_loop *loop;
+	struct spool *spool;
+	struct policy *policy;
+	struct config *config;
+	struct intake_hooks hooks;
+	struct session_list sessions;
+	size_t session_count;
+	LIST_HEAD(, listening) listening;
+	uint64_t next_sid;
+	bool is_stopping;
+	struct buf hello[HELLO_VARIANTS], helo, greeting;
+	/* The loop is one thread: these are whoever's turn it is. */
+	struct buf scratch;
+	struct policy_rcpt rcpt;
+};
+
+/* ---- session.c: life ------------------------------------------------- */
+
+/* Begin to serve fd (owned).  entered: policy has let it in already. */
+void session_new(struct intake *in, int fd, const struct net_addr *peer,
+		 bool is_proxy, bool is_implicit, bool is_early);
+
+/* Do what can be done; frees the session when it ends. */
+void session_drive(struct session *s);
+/* What it waited for, other than its client, is there. */
+void session_go_on(struct session *s);
+/* Stop reading until session_go_on. */
+void session_pause(struct session *s);
+
+/* The daemon leaves: sessions without a transaction are told at once. */
+void session_stop(struct session *s);
+/* Whatever it is doing. */
+void session_kill(struct session *s);
+
+/* The deadline of the phase begins anew. */
+void session_arm(struct session *s);
+
+static inline bool session_input_pending(struct session *s)
+{
+	return conn_input(s->conn).n > 0;
+}
+
+/* A transaction goes by the configuration it began with. */
+static inline const struct config *session_config(const struct session *s)
+{
+	return s->mail != NULL ? s->mail->config : s->in->config;
+}
+
+/* ---- say.c: replies -------------------------------------------------- */
+
+/* Say it; a refusal is logged (line may be empty), and counted when the
+ * client is at fault.  STEP_ON, or STEP_END when that was one too many. */
+enum step session_say(struct session *s, enum reply_id id);
+enum step session_refuse(struct session *s, enum reply_id id, struct span line);
+enum step session_refuse_client(struct session *s, const struct verdict *v);
+enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
+			      struct span path);
+/* The last words. */
+enum step session_bye(struct session *s, enum reply_id id);
+
+/* The client's address, in the scratch buffer. */
+struct span session_client(struct session *s);
+
+/* ---- command.c ---------------------------------------------------------- */
+
+/* Take one command line from the input, if there is one, and run it. */
+enum step step_command(struct session *s);
+
+/* ---- hello.c: EHLO, HELO, STARTTLS -------------------------------------- */
+
+void hello_prepare(struct intake *in);
+void hello_fini(struct intake *in);
+enum step run_ehlo(struct session *s, struct span arg);
+enum step run_helo(struct session *s, struct span arg);
+enum step run_starttls(struct session *s, struct span arg);
+/* Knowledge of the client is void (RFC 3207 section 4.2). */
+void hello_forget(struct session *s);
+
+/* ---- etrn.c ------------------------------------------------------------- */
+
+enum step run_etrn(struct session *s, struct span arg);
+
+/* ---- mail.c: the envelope ------------------------------------------------ */
+
+enum step run_mail(struct session *s, struct span arg);
+enum step run_rcpt(struct session *s, struct span arg);
+/* End the transaction, if there is one; phase READY if there was. */
+void mail_drop(struct session *s);
+void mail_free(struct mail **m);
+/* Add a recipient unless it is there already.  Spans are copied. */
+void mail_add_rcpt(struct mail *m, const struct spool_rcpt *r);
+
+/* ---- data.c: the content --------------------------------------------- */
+
+enum step run_data(struct session *s, struct span arg);
+enum step run_bdat(struct session *s, struct span arg);
+enum step step_data(struct session *s);
+enum step step_chunk(struct session *s);
+
+/* ---- trace.c: what we say of a message ------------------------------- */
+
+/* Fill in the envelope from the session and put our Received field at the
+ * top of the draft. */
+void trace_begin(struct session *s, struct mail *m, int64_t wall_ms);
+void trace_accepted(const struct mail *m, uint64_t id);
+
+#endif

@@ -1,0 +1,87 @@
+/* What we say of a message: its Received field, its line in the log. */
+#include "daemon/intake/session.h"
+
+#include "common/base/clock.h"
+
+/* RFC 3848 and RFC 6531 section 4.3; no name is registered for HELO with
+ * TLS. */
+static struct span with(const struct session *s, const struct mail *m)
+{
+	const bool is_tls = conn_tls(s->conn) != NULL;
+
+	if (!s->is_esmtp)
+		return SPAN_LIT("SMTP");
+	if (m->env.smtputf8)
+		return is_tls ? SPAN_LIT("UTF8SMTPS") : SPAN_LIT("UTF8SMTP");
+	return is_tls ? SPAN_LIT("ESMTPS") : SPAN_LIT("ESMTP");
+}
+
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
+static void add_tls(struct buf *b, const struct tls_facts *tls)
+{
+	if (tls == NULL)
+		return;
+	buf_adds(b, tls->version);
+	buf_addc(b, ' ');
+	buf_adds(b, tls->cipher);
+}
+
+static void add_received(struct session *s, struct mail *m, int64_t wall_ms)
+{
+	struct buf *b = &s->in->scratch;
+	const struct mail_received r = {
+		.helo = m->env.helo,
+		.client_addr = m->env.client_addr,
+		.by = m->config->hostname,
+		.with = with(s, m),
+		.tls = m->env.tls,
+		.id = spool_draft_id(m->draft),
+		/* Bcc: with several, one must not read of another */
+		.rcpt = m->count == 1 ? m->rcpts[0].path : SPAN_LIT(""),
+		.wall_ms = wall_ms,
+	};
+
+	buf_reset(b);
+	mail_received_add(b, &r);
+	spool_draft_write(m->draft, buf_span(b));
+}
+
+static void set_lifetimes(struct mail *m, int64_t wall_ms)
+{
+	const int64_t warn_ms = m->config->spool.warn_after_ms;
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		m->rcpts[i].expires_ms += wall_ms;
+		m->rcpts[i].warn_ms = warn_ms > 0 ? wall_ms + warn_ms : 0;
+	}
+}
+
+void trace_begin(struct session *s, struct mail *m, int64_t wall_ms)
+{
+	struct buf *b = &s->in->scratch;
+
+	m->env.arrived_ms = wall_ms;
+	m->env.proto = s->is_esmtp ? PROTO_ESMTP : PROTO_SMTP;
+	m->env.helo = arena_span(&m->arena, span_str(s->helo));
+	buf_reset(b);
+	net_addr_add(b, &s->client);
+	m->env.client_addr = arena_span(&m->arena, buf_span(b));
+	buf_reset(b);
+	add_tls(b, conn_tls(s->conn));
+	m->env.tls = arena_span(&m->arena, buf_span(b));
+	set_lifetimes(m, wall_ms);
+	add_received(s, m, wall_ms);
+}
+
+void trace_accepted(const struct mail *m, uint64_t id)
+{
+	log_info(EV_ACCEPTED, LOG_HEX("sid", m->sid), LOG_ID("mid", id),
+		 LOG_PATH("from", m->env.from), LOG_INT("rcpts", m->count),
+		 LOG_INT("size", m->bytes),
+		 LOG_SPAN("client", m->env.client_addr),
+		 LOG_SPAN("helo", m->env.helo),
+		 LOG_STR("proto",
+			 m->env.proto == PROTO_ESMTP ? "ESMTP" : "SMTP"),
+		 LOG_SPAN("tls", m->env.tls),
+		 LOG_INT("ms", clock_mono_ms() - m->began_ms));
+}
