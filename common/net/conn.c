@@ -1,0 +1,224 @@
+#include "common/net/conn.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/net/conn_impl.h"
+
+static struct conn *make(struct ev_loop *loop, int fd,
+			 const struct net_addr *peer,
+			 const struct conn_events *ev, void *arg)
+{
+	struct conn *c = mx_alloc(sizeof(*c));
+
+	c->magic = CONN_MAGIC;
+	c->loop = loop;
+	c->peer = *peer;
+	c->ev = ev;
+	c->arg = arg;
+	conn_init_watchers(c, fd);
+	return c;
+}
+
+static void check(const struct conn *c)
+{
+	MX_ASSERT(c->magic == CONN_MAGIC && !c->is_freed);
+}
+
+struct conn *conn_new(struct ev_loop *loop, int fd, const struct net_addr *peer,
+		      const struct conn_events *ev, void *arg)
+{
+	struct conn *c = make(loop, fd, peer, ev, arg);
+
+	MX_ASSERT(fd >= 0);
+	c->state = CONN_ST_OPEN;
+	conn_watch(c);
+	return c;
+}
+
+/* 0 when under way. */
+static int begin_connect(int fd, const struct net_addr *to)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = net_addr_to_sockaddr(to, &ss);
+	const int on = 1;
+
+	if (fd < 0)
+		return errno;
+	/* output is collected already: Nagle would only add a round trip */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, (const struct sockaddr *)&ss, len) != 0 &&
+	    errno != EINPROGRESS)
+		return errno;
+	return 0;
+}
+
+struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
+			  const struct conn_events *ev, void *arg)
+{
+	int fd = socket(to->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			0);
+	int errnum = begin_connect(fd, to);
+	struct conn *c = make(loop, fd, to, ev, arg);
+
+	c->state = CONN_ST_CONNECTING;
+	if (errnum != 0) {
+		c->error = strerrordesc_np(errnum);
+		c->is_broken = true;
+		conn_kick(c);
+	}
+	conn_watch(c);
+	return c;
+}
+
+void conn_free(struct conn **cp)
+{
+	struct conn *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	check(c);
+	conn_drop(c);
+}
+
+void conn_close_after_output(struct conn **cp, int64_t grace_ms)
+{
+	struct conn *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	check(c);
+	if (c->is_broken || c->io.fd < 0 || c->state == CONN_ST_CONNECTING) {
+		conn_drop(c);
+		return;
+	}
+	if (c->tls != NULL)
+		tls_engine_close(c->tls, &c->out);
+	c->is_talking = c->unread.n > 0 || c->is_paused;
+	c->unread.n = 0;
+	c->state = CONN_ST_LINGER;
+	conn_deadline(c, grace_ms > 0 ? grace_ms : 1);
+	if (c->busy == 0)
+		conn_linger(c);
+}
+
+struct span conn_input(struct conn *c)
+{
+	check(c);
+	return c->unread;
+}
+
+void conn_consume(struct conn *c, size_t n)
+{
+	check(c);
+	MX_ASSERT(n <= c->unread.n);
+	c->unread = span_skip(c->unread, n);
+	if (c->busy == 0) {
+		conn_settle_input(c);
+		conn_watch(c); /* it may have been too much to read on */
+	}
+}
+
+size_t conn_discard_input(struct conn *c)
+{
+	size_t n = c->unread.n;
+
+	conn_consume(c, n);
+	return n;
+}
+
+void conn_pause(struct conn *c)
+{
+	check(c);
+	c->is_paused = true;
+	if (c->busy == 0)
+		conn_watch(c);
+}
+
+void conn_resume(struct conn *c)
+{
+	check(c);
+	if (!c->is_paused)
+		return;
+	c->is_paused = false;
+	if (c->unread.n > 0 || c->is_eof) {
+		c->is_offer_due = true;
+		conn_kick(c);
+	}
+	if (c->busy == 0)
+		conn_watch(c);
+}
+
+/*
+ * A timer is moved at every line of every session.  So only the target is
+ * noted; the timer fires at the time it was armed for and then finds that it
+ * has to wait longer.
+ */
+void conn_deadline(struct conn *c, int64_t ms)
+{
+	check(c);
+	if (c->state == CONN_ST_ENDED)
+		return;
+	if (ms <= 0) {
+		c->deadline_ms = 0;
+		return;
+	}
+	int64_t now_ms = clock_mono_ms();
+
+	c->deadline_ms = now_ms + ms;
+	conn_arm(c, now_ms);
+}
+
+static void start_tls(struct conn *c, struct tls_engine *tls)
+{
+	check(c);
+	MX_ASSERT(c->tls == NULL);
+	c->tls = tls;
+	if (c->state != CONN_ST_OPEN)
+		return;
+	c->state = CONN_ST_HANDSHAKE;
+	conn_kick(c);
+}
+
+void conn_starttls_server(struct conn *c, struct tls_server *tls)
+{
+	start_tls(c, tls_engine_server(tls));
+}
+
+void conn_starttls_client(struct conn *c, struct tls_client *tls)
+{
+	start_tls(c, tls_engine_client(tls));
+}
+
+const struct tls_facts *conn_tls(const struct conn *c)
+{
+	return c->tls != NULL ? tls_engine_facts(c->tls) : NULL;
+}
+
+const struct net_addr *conn_peer(const struct conn *c)
+{
+	return &c->peer;
+}
+
+void conn_local(const struct conn *c, struct net_addr *out)
+{
+	struct sockaddr_storage ss = {0};
+	socklen_t len = sizeof(ss);
+
+	*out = (struct net_addr){0};
+	if (c->io.fd >= 0 &&
+	    getsockname(c->io.fd, (struct sockaddr *)&ss, &len) == 0)
+		net_addr_from_sockaddr(out, (const struct sockaddr *)&ss);
+}
+
+const char *conn_error(const struct conn *c)
+{
+	return c->error != NULL ? c->error : "";
+}

@@ -1,0 +1,105 @@
+/* Private to common/net: a connection from inside. */
+#ifndef MX_NET_CONN_IMPL_H
+#define MX_NET_CONN_IMPL_H
+
+#include "common/net/conn.h"
+#include "common/net/engine.h"
+
+enum { CONN_MAGIC = 0x434f4e4e };
+
+enum {
+	/* bytes a read may bring */
+	CONN_READ_MAX = 64 * 1024,
+	/* with so much unread the socket is left alone */
+	CONN_UNREAD_MAX = 64 * 1024,
+	/* more than this is sent from the caller's memory */
+	CONN_DIRECT_MIN = 8 * 1024,
+};
+
+/*
+ *  conn_connect        conn_starttls_*
+ *      v                  v       ^
+ *  CONNECTING -------> OPEN --> HANDSHAKE
+ *      |                | |        |
+ *      +----- on_end ---+-)--------+--> ENDED
+ *                         +- conn_close_after_output -> LINGER
+ */
+enum conn_state {
+	CONN_ST_CONNECTING,
+	CONN_ST_HANDSHAKE,
+	CONN_ST_OPEN,
+	CONN_ST_ENDED,	/* on_end ran: only output is left to do */
+	CONN_ST_LINGER, /* without an owner */
+};
+
+struct conn {
+	unsigned magic;
+	enum conn_state state;
+	unsigned busy; /* depth of our callbacks on the stack */
+	bool is_freed; /* memory goes when busy falls to zero */
+	bool is_paused;
+	bool is_eof;	   /* the peer sends no more */
+	bool is_broken;	   /* a write failed: nothing more goes out */
+	bool is_kept;	   /* the kernel did not take all output */
+	bool is_drained;   /* on_drained is due */
+	bool is_offer_due; /* resumed: offer what is unread */
+	bool is_borrowed;  /* unread points into the shared buffer */
+	bool is_talking;   /* lingering: the peer was still sending */
+	bool is_shut;	   /* lingering: our side is closed */
+	int mask;	   /* what io waits for; 0: stopped */
+
+	struct ev_loop *loop;
+	ev_io io;
+	ev_timer timer;
+	ev_prepare kick;     /* never started, only fed: "call me soon" */
+	int64_t deadline_ms; /* 0: none */
+	int64_t armed_ms;    /* when the timer fires; 0: stopped */
+
+	const struct conn_events *ev;
+	void *arg;
+	struct net_addr peer;
+
+	char *in; /* owns unread between callbacks */
+	struct span unread;
+	struct buf out;
+	size_t sent; /* of out */
+	struct tls_engine *tls;
+	const char *error;
+};
+
+/* ---- conn_io.c ---- */
+
+void conn_init_watchers(struct conn *c, int fd);
+
+/* Bring the watched events in line with the state. */
+void conn_watch(struct conn *c);
+
+/* Have the loop call back soon, for what must not happen before return. */
+void conn_kick(struct conn *c);
+
+/* Arm the timer for deadline_ms unless it fires early enough anyway. */
+void conn_arm(struct conn *c, int64_t now_ms);
+
+/* Close the socket; release the memory now, or at the end of the callback. */
+void conn_drop(struct conn *c);
+
+/* Go on with closing; may release c. */
+void conn_linger(struct conn *c);
+
+/* Unread input that outlives the shared buffer gets memory of its own. */
+void conn_settle_input(struct conn *c);
+
+/* ---- conn_out.c ---- */
+
+static inline size_t conn_unsent(const struct conn *c)
+{
+	return c->out.n - c->sent;
+}
+
+/* Offer all output to the kernel.  A failure is told later. */
+void conn_push(struct conn *c);
+
+/* Give the memory of sent output back. */
+void conn_out_release(struct conn *c);
+
+#endif

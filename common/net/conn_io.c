@@ -1,0 +1,456 @@
+/* A connection's events: what the loop says becomes a call of the owner. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/net/conn_impl.h"
+
+/*
+ * One buffer for the input of all connections.  Bytes are read behind the
+ * first CONN_UNREAD_MAX; what the owner left the last time is put before
+ * them, so that it sees one piece.  With TLS the records are read to another
+ * one and decrypted to the same place.  For the loop's thread only.
+ */
+static char shared[CONN_UNREAD_MAX + CONN_READ_MAX + ENGINE_RECORD];
+static char records[CONN_READ_MAX];
+
+/* After a write failed: how often to read what the peer said before it. */
+enum { LAST_READS = 16, LINGER_READS = 16 };
+
+static struct conn *owner_of(void *data)
+{
+	struct conn *c = data;
+
+	MX_ASSERT(c->magic == CONN_MAGIC);
+	return c;
+}
+
+/* The owner is not to be called any more. */
+static bool is_gone(const struct conn *c)
+{
+	return c->is_freed || c->state == CONN_ST_ENDED ||
+	       c->state == CONN_ST_LINGER;
+}
+
+/* ---- Watchers ---- */
+
+static int wanted(const struct conn *c)
+{
+	bool reads = c->state == CONN_ST_HANDSHAKE ||
+		     (c->state == CONN_ST_OPEN && !c->is_paused) ||
+		     (c->state == CONN_ST_LINGER && c->is_shut);
+	int mask = 0;
+
+	if (c->io.fd < 0 || c->is_broken)
+		return 0;
+	if (c->state == CONN_ST_CONNECTING)
+		return EV_WRITE;
+	if (reads && !c->is_eof && c->unread.n < CONN_UNREAD_MAX)
+		mask |= EV_READ;
+	if (conn_unsent(c) > 0)
+		mask |= EV_WRITE;
+	return mask;
+}
+
+void conn_watch(struct conn *c)
+{
+	int mask = wanted(c);
+
+	if (mask == c->mask)
+		return;
+	if (c->mask != 0)
+		ev_io_stop(c->loop, &c->io);
+	c->mask = mask;
+	if (mask == 0)
+		return;
+	ev_io_modify(&c->io, mask);
+	ev_io_start(c->loop, &c->io);
+}
+
+void conn_kick(struct conn *c)
+{
+	ev_feed_event(c->loop, &c->kick, EV_CUSTOM);
+}
+
+void conn_settle_input(struct conn *c)
+{
+	char *old = c->in;
+
+	if (c->unread.n == 0) {
+		c->in = NULL;
+		c->unread = (struct span){NULL, 0};
+	} else if (c->is_borrowed) {
+		struct buf own = {0};
+
+		buf_add(&own, c->unread);
+		c->in = own.p;
+		c->unread = buf_span(&own);
+	} else {
+		return;
+	}
+	c->is_borrowed = false;
+	free(old);
+}
+
+static void release(struct conn *c)
+{
+	c->magic = 0;
+	free(c->in);
+	buf_fini(&c->out);
+	tls_engine_free(&c->tls);
+	free(c);
+}
+
+void conn_drop(struct conn *c)
+{
+	ev_io_stop(c->loop, &c->io);
+	ev_timer_stop(c->loop, &c->timer);
+	ev_clear_pending(c->loop, &c->kick);
+	if (c->io.fd >= 0)
+		close(c->io.fd);
+	c->io.fd = -1;
+	c->is_freed = true;
+	if (c->busy == 0)
+		release(c);
+}
+
+static void enter(struct conn *c)
+{
+	c->busy++;
+}
+
+/* The end of every callback of the loop: c may be gone afterwards. */
+static void leave(struct conn *c)
+{
+	if (--c->busy > 0)
+		return;
+	if (c->is_freed) {
+		release(c);
+		return;
+	}
+	if (c->state == CONN_ST_LINGER) {
+		conn_linger(c);
+		return;
+	}
+	conn_settle_input(c);
+	if (!c->is_kept) /* else the kernel says when */
+		conn_push(c);
+	conn_watch(c);
+}
+
+static const char *end_text(enum conn_end why)
+{
+	switch (why) {
+	case CONN_EOF:
+		return "connection closed by the peer";
+	case CONN_DEADLINE:
+		return "timed out";
+	case CONN_TLS:
+		return "TLS failed";
+	case CONN_ERROR:
+		break;
+	}
+	return "connection failed";
+}
+
+static void end(struct conn *c, enum conn_end why)
+{
+	if (is_gone(c))
+		return;
+	conn_push(c); /* an alert that says why */
+	if (why == CONN_ERROR || why == CONN_TLS)
+		c->is_broken = true;
+	c->state = CONN_ST_ENDED;
+	c->deadline_ms = 0;
+	if (c->error == NULL)
+		c->error = end_text(why);
+	c->ev->on_end(c, why, c->arg);
+}
+
+static void end_errno(struct conn *c, int errnum)
+{
+	bool in_tls = c->state == CONN_ST_HANDSHAKE;
+
+	if (c->error == NULL)
+		c->error = strerrordesc_np(errnum);
+	end(c, in_tls ? CONN_TLS : CONN_ERROR);
+}
+
+/* ---- Input ---- */
+
+static void offer(struct conn *c)
+{
+	if (!is_gone(c) && !c->is_paused && c->unread.n > 0)
+		c->ev->on_input(c, c->arg);
+}
+
+/* n bytes are new in the shared buffer. */
+static void take_plain(struct conn *c, size_t n)
+{
+	char *at = shared + CONN_UNREAD_MAX - c->unread.n;
+
+	if (c->unread.n > 0)
+		memmove(at, c->unread.p, c->unread.n);
+	c->unread = span_of(at, c->unread.n + n);
+	c->is_borrowed = true;
+	free(c->in);
+	c->in = NULL;
+	offer(c);
+}
+
+/* Nothing more will come; all that came is offered before on_end. */
+static void take_eof(struct conn *c)
+{
+	c->is_eof = true;
+	if (c->state == CONN_ST_HANDSHAKE) {
+		c->error = "connection closed during the TLS handshake";
+		end(c, CONN_TLS);
+		return;
+	}
+	offer(c);
+	if (!c->is_paused)
+		end(c, c->is_broken ? CONN_ERROR : CONN_EOF);
+}
+
+static void end_tls(struct conn *c)
+{
+	c->error = tls_engine_error(c->tls);
+	end(c, CONN_TLS);
+}
+
+/* False: the handshake is not over, or the connection is. */
+static bool shake(struct conn *c, struct span *in)
+{
+	switch (tls_engine_handshake(c->tls, in, &c->out)) {
+	case ENGINE_OK:
+		c->state = CONN_ST_OPEN;
+		c->ev->on_ready(c, c->arg);
+		return !is_gone(c);
+	case ENGINE_MORE:
+		return false;
+	case ENGINE_EOF:
+	case ENGINE_FAIL:
+		break;
+	}
+	end_tls(c);
+	return false;
+}
+
+static void take_records(struct conn *c, struct span in)
+{
+	size_t n = 0;
+
+	if (c->state == CONN_ST_HANDSHAKE && !shake(c, &in))
+		return;
+	enum engine_step step =
+		tls_engine_read(c->tls, &in, shared + CONN_UNREAD_MAX,
+				sizeof(shared) - CONN_UNREAD_MAX, &n, &c->out);
+
+	if (n > 0)
+		take_plain(c, n);
+	if (is_gone(c))
+		return;
+	if (step == ENGINE_EOF)
+		take_eof(c);
+	else if (step == ENGINE_FAIL)
+		end_tls(c);
+}
+
+/* One read, then the others' turn.  False: nothing came. */
+static bool read_once(struct conn *c)
+{
+	char *to = c->tls != NULL ? records : shared + CONN_UNREAD_MAX;
+	ssize_t n = recv(c->io.fd, to, CONN_READ_MAX, 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n < 0)
+		end_errno(c, errno);
+	else if (n == 0)
+		take_eof(c);
+	else if (c->tls != NULL)
+		take_records(c, span_of(records, (size_t)n));
+	else
+		take_plain(c, (size_t)n);
+	return n > 0;
+}
+
+/* ---- What the loop calls ---- */
+
+static void connected(struct conn *c)
+{
+	int errnum = 0;
+	socklen_t len = sizeof(errnum);
+
+	getsockopt(c->io.fd, SOL_SOCKET, SO_ERROR, &errnum, &len);
+	if (errnum != 0) {
+		end_errno(c, errnum);
+		return;
+	}
+	c->state = CONN_ST_OPEN;
+	c->ev->on_ready(c, c->arg);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct conn *c = owner_of(w->data);
+
+	(void)loop;
+	enter(c);
+	if (c->state == CONN_ST_CONNECTING) {
+		connected(c);
+	} else if (c->state != CONN_ST_LINGER) {
+		if (revents & EV_WRITE)
+			conn_push(c);
+		if ((revents & EV_READ) && (c->mask & EV_READ) && !is_gone(c))
+			read_once(c);
+	}
+	leave(c);
+}
+
+/* A write failed: the peer may have said why before it left. */
+static void end_broken(struct conn *c)
+{
+	for (int i = 0; i < LAST_READS && c->state == CONN_ST_OPEN &&
+			!c->is_paused && !c->is_eof;
+	     i++) {
+		if (c->unread.n >= CONN_UNREAD_MAX || !read_once(c) ||
+		    c->is_freed)
+			break;
+		conn_settle_input(c);
+	}
+	end(c, c->state == CONN_ST_HANDSHAKE ? CONN_TLS : CONN_ERROR);
+}
+
+/* conn_starttls_*: what was unread are records already. */
+static void start_tls(struct conn *c)
+{
+	struct span in = c->unread;
+	char *own = c->in;
+
+	c->unread = (struct span){NULL, 0};
+	c->in = NULL;
+	if (in.n <= CONN_READ_MAX) {
+		take_records(c, in);
+	} else {
+		c->error = "too much input before TLS";
+		end(c, CONN_TLS);
+	}
+	free(own);
+}
+
+static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	struct conn *c = owner_of(w->data);
+
+	(void)loop;
+	(void)revents;
+	enter(c);
+	if (!is_gone(c) && c->is_broken)
+		end_broken(c);
+	if (!is_gone(c) && c->is_drained) {
+		c->is_drained = false;
+		if (c->ev->on_drained != NULL)
+			c->ev->on_drained(c, c->arg);
+	}
+	if (c->state == CONN_ST_HANDSHAKE && !is_gone(c))
+		start_tls(c);
+	if (!is_gone(c) && c->is_offer_due && !c->is_paused) {
+		c->is_offer_due = false;
+		if (c->is_eof)
+			take_eof(c);
+		else
+			offer(c);
+	}
+	leave(c);
+}
+
+static void arm(struct conn *c, int64_t at_ms, int64_t now_ms)
+{
+	int64_t wait = at_ms > now_ms ? at_ms - now_ms : 1;
+
+	ev_timer_stop(c->loop, &c->timer);
+	ev_timer_set(&c->timer, (double)wait / 1000., 0.);
+	ev_timer_start(c->loop, &c->timer);
+	c->armed_ms = at_ms;
+}
+
+void conn_arm(struct conn *c, int64_t now_ms)
+{
+	if (c->armed_ms == 0 || c->armed_ms > c->deadline_ms)
+		arm(c, c->deadline_ms, now_ms);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct conn *c = owner_of(w->data);
+	int64_t now_ms = clock_mono_ms();
+
+	(void)loop;
+	(void)revents;
+	c->armed_ms = 0;
+	if (c->deadline_ms == 0)
+		return;
+	if (now_ms < c->deadline_ms) { /* it was moved since */
+		arm(c, c->deadline_ms, now_ms);
+		return;
+	}
+	enter(c);
+	if (c->state == CONN_ST_LINGER)
+		conn_drop(c);
+	else
+		end(c, CONN_DEADLINE);
+	leave(c);
+}
+
+void conn_init_watchers(struct conn *c, int fd)
+{
+	ev_io_init(&c->io, on_io, fd, EV_READ);
+	ev_init(&c->timer, on_timer);
+	ev_init(&c->kick, on_kick);
+	c->io.data = c->timer.data = c->kick.data = c;
+}
+
+/* ---- Closing without an owner ---- */
+
+/* What the peer still says is thrown away.  True: it has closed, too. */
+static bool linger_read(struct conn *c)
+{
+	for (int i = 0; i < LINGER_READS; i++) {
+		ssize_t n = recv(c->io.fd, records, sizeof(records), 0);
+
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return true;
+		if (n < 0)
+			return false;
+		c->is_talking = true;
+	}
+	return false;
+}
+
+/*
+ * close(2) with input unread sends a reset, and that may throw away our last
+ * reply on the peer's side before it was read.  So: output, then our FIN,
+ * then wait for theirs.  A peer that waits for us has nothing on the way: it
+ * gets a plain close.
+ */
+void conn_linger(struct conn *c)
+{
+	conn_push(c);
+	if (c->is_broken) {
+		conn_drop(c);
+		return;
+	}
+	if (conn_unsent(c) == 0) {
+		if (c->is_eof || linger_read(c) || !c->is_talking) {
+			conn_drop(c);
+			return;
+		}
+		if (!c->is_shut)
+			shutdown(c->io.fd, SHUT_WR);
+		c->is_shut = true;
+	}
+	conn_watch(c);
+}

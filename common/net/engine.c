@@ -1,0 +1,408 @@
+#include "common/net/engine.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/net/addr.h"
+#include "common/net/tls_context.h"
+
+struct tls_engine {
+	SSL *ssl;
+	/* one of the two */
+	struct tls_server *server;
+	struct tls_client_ctx *client;
+
+	/* where the BIO reads and writes during a call */
+	struct span *in;
+	struct buf *out;
+
+	unsigned char session_key[TLS_KEY_BYTES];
+	bool must_verify;
+	bool is_done;
+	struct buf names; /* demanded (client) or found (server) */
+	struct buf error;
+	struct tls_facts facts;
+	char first_name[256];
+};
+
+/* ---- The BIO: OpenSSL's view of in and out ---- */
+
+static int bio_read(BIO *b, char *to, int max)
+{
+	struct tls_engine *e = BIO_get_data(b);
+	size_t n = (size_t)max;
+
+	BIO_clear_retry_flags(b);
+	if (e->in == NULL || e->in->n == 0) {
+		BIO_set_retry_read(b);
+		return -1;
+	}
+	if (n > e->in->n)
+		n = e->in->n;
+	memcpy(to, e->in->p, n);
+	*e->in = span_skip(*e->in, n);
+	return (int)n;
+}
+
+static int bio_write(BIO *b, const char *from, int n)
+{
+	struct tls_engine *e = BIO_get_data(b);
+
+	BIO_clear_retry_flags(b);
+	MX_ASSERT(e->out != NULL);
+	buf_add(e->out, span_of(from, (size_t)n));
+	return n;
+}
+
+static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
+{
+	(void)b;
+	(void)num;
+	(void)ptr;
+	return cmd == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+static const BIO_METHOD *bio_method(void)
+{
+	static BIO_METHOD *m; /* made once, on the loop thread */
+
+	if (m == NULL) {
+		m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
+				 "mx20");
+		MX_ASSERT(m != NULL);
+		BIO_meth_set_read(m, bio_read);
+		BIO_meth_set_write(m, bio_write);
+		BIO_meth_set_ctrl(m, bio_ctrl);
+	}
+	return m;
+}
+
+static void begin(struct tls_engine *e, struct span *in, struct buf *out)
+{
+	e->in = in;
+	e->out = out;
+	ERR_clear_error(); /* SSL_get_error(3): else an old error is ours */
+}
+
+static void end(struct tls_engine *e)
+{
+	e->in = NULL;
+	e->out = NULL;
+}
+
+/* ---- Birth and death ---- */
+
+static struct tls_engine *engine_new(SSL_CTX *ctx)
+{
+	struct tls_engine *e = mx_alloc(sizeof(*e));
+	BIO *bio = BIO_new(bio_method());
+
+	e->ssl = SSL_new(ctx);
+	MX_ASSERT(e->ssl != NULL && bio != NULL);
+	BIO_set_data(bio, e);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(e->ssl, bio, bio);
+	SSL_set_app_data(e->ssl, e);
+	e->facts.peer_name = e->facts.peer_names = "";
+	return e;
+}
+
+struct tls_engine *tls_engine_server(struct tls_server *tls)
+{
+	struct tls_engine *e = engine_new(tls->ctx);
+
+	e->server = tls_server_ref(tls);
+	SSL_set_accept_state(e->ssl);
+	return e;
+}
+
+/* OpenSSL wants C strings; a name with a NUL in it matches nothing. */
+static const char *cstr(struct span s, char copy[256])
+{
+	if (s.n >= 256 || (s.n > 0 && memchr(s.p, '\0', s.n) != NULL))
+		return "";
+	memcpy(copy, s.p, s.n);
+	copy[s.n] = '\0';
+	return copy;
+}
+
+/* The names the certificate may bear; remembered for the error text. */
+static void demand_names(struct tls_engine *e, const struct tls_demand *d)
+{
+	char name[256];
+
+	SSL_set_hostflags(e->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (size_t i = 0; i < d->name_count; i++) {
+		if (i > 0)
+			buf_adds(&e->names, " or ");
+		buf_add(&e->names, d->names[i]);
+		SSL_add1_host(e->ssl, cstr(d->names[i], name));
+	}
+}
+
+/* False: no record could be used. */
+static bool demand_dane(struct tls_engine *e, const struct tls_demand *d)
+{
+	bool usable = false;
+	char base[256];
+
+	ERR_clear_error();
+	if (SSL_dane_enable(e->ssl, cstr(d->sni, base)) <= 0)
+		return false;
+	for (size_t i = 0; i < d->tlsa_count; i++) {
+		const struct tls_tlsa *t = &d->tlsa[i];
+
+		/* 0: unusable, -1: failed; the record counts in neither */
+		if (SSL_dane_tlsa_add(
+			    e->ssl, t->usage, t->selector, t->matching,
+			    (const unsigned char *)t->data.p, t->data.n) > 0)
+			usable = true;
+	}
+	ERR_clear_error();
+	return usable;
+}
+
+static void demand_sni(struct tls_engine *e, struct span sni)
+{
+	struct net_addr literal;
+	char name[256];
+
+	/* RFC 6066 section 3: no literal addresses */
+	if (sni.n > 0 && net_addr_parse(sni, &literal) != MX_OK)
+		SSL_set_tlsext_host_name(e->ssl, cstr(sni, name));
+}
+
+struct tls_engine *tls_engine_client(struct tls_client *tls)
+{
+	struct tls_engine *e = engine_new(tls->ctx->ctx);
+	const struct tls_demand *d = tls->demand;
+	SSL_SESSION *session;
+
+	e->client = tls_client_ctx_ref(tls->ctx);
+	SSL_set_connect_state(e->ssl);
+	demand_sni(e, d->sni);
+	if (d->auth == TLS_AUTH_PKIX)
+		e->must_verify = true;
+	else if (d->auth == TLS_AUTH_DANE)
+		e->must_verify = demand_dane(e, d);
+	if (e->must_verify) {
+		SSL_set_verify(e->ssl, SSL_VERIFY_PEER, NULL);
+		demand_names(e, d);
+	} else {
+		/* any encryption beats none (RFC 7435) */
+		SSL_set_verify(e->ssl, SSL_VERIFY_NONE, NULL);
+		SSL_set_security_level(e->ssl, 0);
+	}
+	tls_key_of(d, e->session_key);
+	session = tls_sessions_find(e->client->sessions, e->session_key);
+	if (session != NULL)
+		SSL_set_session(e->ssl, session);
+	return e;
+}
+
+void tls_engine_free(struct tls_engine **ep)
+{
+	struct tls_engine *e = *ep;
+
+	*ep = NULL;
+	if (e == NULL)
+		return;
+	/* SMTP says QUIT, so a missing close_notify is no reason for OpenSSL
+	 * to spoil the session we keep for resumption. */
+	if (e->is_done)
+		SSL_set_shutdown(e->ssl,
+				 SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(e->ssl);
+	tls_server_unref(&e->server);
+	tls_client_ctx_unref(&e->client);
+	buf_fini(&e->names);
+	buf_fini(&e->error);
+	free(e);
+}
+
+int tls_engine_new_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls_engine *e = SSL_get_app_data(ssl);
+
+	tls_sessions_put(e->client->sessions, e->session_key, session);
+	return 1; /* the reference is ours now */
+}
+
+/* ---- Errors in English ---- */
+
+static void explain_verify(struct tls_engine *e, long result)
+{
+	switch (result) {
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		buf_adds(&e->error, "name mismatch: wanted ");
+		buf_add(&e->error, buf_span(&e->names));
+		break;
+	case X509_V_ERR_DANE_NO_MATCH:
+		buf_adds(&e->error, "no TLSA record matches");
+		break;
+	default:
+		buf_adds(&e->error, X509_verify_cert_error_string(result));
+	}
+}
+
+static enum engine_step fail(struct tls_engine *e)
+{
+	long result = SSL_get_verify_result(e->ssl);
+	unsigned long code = ERR_peek_error();
+
+	buf_reset(&e->error);
+	if (e->must_verify && result != X509_V_OK)
+		explain_verify(e, result);
+	else if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+		 ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER)
+		buf_adds(&e->error, "the peer does not speak TLS");
+	else
+		tls_error_add(&e->error);
+	buf_cstr(&e->error);
+	ERR_clear_error();
+	if (e->client != NULL)
+		tls_sessions_drop(e->client->sessions, e->session_key);
+	return ENGINE_FAIL;
+}
+
+const char *tls_engine_error(const struct tls_engine *e)
+{
+	return e->error.p != NULL ? e->error.p : "";
+}
+
+/* ---- Facts ---- */
+
+static bool is_host_text(const unsigned char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] <= ' ' || p[i] > '~')
+			return false;
+	return n > 0 && n < 256;
+}
+
+/* A client's certificate that chains to a root: the DNS names it bears. */
+static void find_peer_names(struct tls_engine *e)
+{
+	X509 *cert = SSL_get1_peer_certificate(e->ssl);
+	GENERAL_NAMES *all;
+
+	if (cert == NULL || SSL_get_verify_result(e->ssl) != X509_V_OK)
+		goto done;
+	e->facts.verified = true;
+	all = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(all, i);
+		const unsigned char *p;
+
+		if (g->type != GEN_DNS)
+			continue;
+		size_t n = (size_t)ASN1_STRING_length(g->d.dNSName);
+		p = ASN1_STRING_get0_data(g->d.dNSName);
+		if (!is_host_text(p, n))
+			continue;
+		if (e->names.n > 0)
+			buf_addc(&e->names, ' ');
+		else
+			memcpy(e->first_name, p, n);
+		buf_add(&e->names, span_of(p, n));
+	}
+	GENERAL_NAMES_free(all);
+	e->facts.peer_name = e->first_name;
+	e->facts.peer_names = buf_cstr(&e->names);
+done:
+	X509_free(cert);
+}
+
+static void take_facts(struct tls_engine *e)
+{
+	e->is_done = true;
+	e->facts.version = SSL_get_version(e->ssl);
+	e->facts.cipher = SSL_get_cipher_name(e->ssl);
+	e->facts.bits = (unsigned)SSL_get_cipher_bits(e->ssl, NULL);
+	e->facts.reused = SSL_session_reused(e->ssl) == 1;
+	if (e->server != NULL)
+		find_peer_names(e);
+	else
+		e->facts.verified = e->must_verify &&
+				    SSL_get_verify_result(e->ssl) == X509_V_OK;
+	ERR_clear_error();
+}
+
+const struct tls_facts *tls_engine_facts(const struct tls_engine *e)
+{
+	return e->is_done ? &e->facts : NULL;
+}
+
+/* ---- Bytes ---- */
+
+enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
+				      struct buf *out)
+{
+	enum engine_step step = ENGINE_OK;
+
+	begin(e, in, out);
+	int rc = SSL_do_handshake(e->ssl);
+	if (rc == 1)
+		take_facts(e);
+	else if (SSL_get_error(e->ssl, rc) == SSL_ERROR_WANT_READ)
+		step = ENGINE_MORE;
+	else
+		step = fail(e);
+	end(e);
+	return step;
+}
+
+enum engine_step tls_engine_read(struct tls_engine *e, struct span *in,
+				 char *plain, size_t room, size_t *n,
+				 struct buf *out)
+{
+	enum engine_step step = ENGINE_OK;
+	size_t got;
+
+	*n = 0;
+	begin(e, in, out);
+	while (*n < room &&
+	       SSL_read_ex(e->ssl, plain + *n, room - *n, &got) == 1)
+		*n += got;
+	if (*n < room) {
+		int why = SSL_get_error(e->ssl, 0);
+
+		if (why == SSL_ERROR_ZERO_RETURN)
+			step = ENGINE_EOF;
+		else if (why != SSL_ERROR_WANT_READ)
+			step = fail(e);
+	}
+	end(e);
+	return step;
+}
+
+bool tls_engine_write(struct tls_engine *e, struct span s, struct buf *out)
+{
+	size_t done;
+
+	if (s.n == 0)
+		return true;
+	begin(e, NULL, out);
+	bool ok = SSL_write_ex(e->ssl, s.p, s.n, &done) == 1;
+
+	if (ok)
+		MX_ASSERT(done == s.n);
+	else
+		fail(e);
+	end(e);
+	return ok;
+}
+
+void tls_engine_close(struct tls_engine *e, struct buf *out)
+{
+	if (!e->is_done)
+		return;
+	begin(e, NULL, out);
+	SSL_shutdown(e->ssl);
+	ERR_clear_error();
+	end(e);
+}

@@ -1,0 +1,55 @@
+/*
+ * Private to common/net: TLS of one connection as a filter of bytes.
+ *
+ * It touches no socket: conn reads and writes as it does in clear, and passes
+ * what it read or is about to write through here.  So OpenSSL never blocks on
+ * output, and "want read while writing" cannot happen.
+ */
+#ifndef MX_NET_ENGINE_H
+#define MX_NET_ENGINE_H
+
+#include <openssl/ssl.h>
+
+#include "common/net/tls.h"
+
+struct tls_engine;
+
+enum engine_step {
+	ENGINE_OK,   /* handshake done; or: all input was taken */
+	ENGINE_MORE, /* the handshake needs more input */
+	ENGINE_EOF,  /* the peer said close_notify */
+	ENGINE_FAIL, /* see tls_engine_error; out may hold an alert to send */
+};
+
+struct tls_engine *tls_engine_server(struct tls_server *tls);
+struct tls_engine *tls_engine_client(struct tls_client *tls);
+void tls_engine_free(struct tls_engine **e);
+
+/* One step of the handshake: takes records off *in, appends to out. */
+enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
+				      struct buf *out);
+
+/*
+ * Decrypt all of *in to plain; *n says how much that came to.  room must be
+ * in->n and one record more: a record may have been half read before.
+ */
+enum { ENGINE_RECORD = 17 * 1024 };
+enum engine_step tls_engine_read(struct tls_engine *e, struct span *in,
+				 char *plain, size_t room, size_t *n,
+				 struct buf *out);
+
+/* Encrypt s and append it to out.  False: the connection is broken. */
+bool tls_engine_write(struct tls_engine *e, struct span s, struct buf *out);
+
+/* Append close_notify. */
+void tls_engine_close(struct tls_engine *e, struct buf *out);
+
+/* NULL until the handshake is done. */
+const struct tls_facts *tls_engine_facts(const struct tls_engine *e);
+/* "certificate has expired", "name mismatch: wanted mx.example.org", ... */
+const char *tls_engine_error(const struct tls_engine *e);
+
+/* OpenSSL's callback for a session worth keeping. */
+int tls_engine_new_session(SSL *ssl, SSL_SESSION *session);
+
+#endif

@@ -1,0 +1,186 @@
+#include "common/net/tls_context.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/net/engine.h"
+
+/* Forward secrecy first; plain RSA stays for old peers, since what does not
+ * find a common cipher falls back to clear text. */
+#define TLS12_CIPHERS                                                          \
+	"ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:"       \
+	"DHE+AES:HIGH:!aNULL:!eNULL:!MD5:!3DES:!PSK:!SRP:!DSS:!ARIA:"          \
+	"!CAMELLIA"
+
+void tls_error_add(struct buf *out)
+{
+	unsigned long code = ERR_get_error();
+	const char *text = ERR_reason_error_string(code);
+
+	if (code == 0)
+		buf_adds(out, "unknown TLS error");
+	else if (text != NULL)
+		buf_adds(out, text);
+	else if (ERR_SYSTEM_ERROR(code))
+		buf_adds(out, strerrordesc_np(ERR_GET_REASON(code)));
+	else
+		buf_addf(out, "TLS error %lx", code);
+	ERR_clear_error();
+}
+
+SSL_CTX *tls_context_new(const SSL_METHOD *method)
+{
+	SSL_CTX *ctx = SSL_CTX_new(method);
+
+	MX_ASSERT(ctx != NULL);
+	MX_ASSERT(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
+	MX_ASSERT(SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
+					 SSL_OP_NO_COMPRESSION |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE |
+					 SSL_OP_PRIORITIZE_CHACHA);
+	/* an idle session gives back its 32 KiB of record buffers */
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	return ctx;
+}
+
+enum mx_err tls_context_roots(SSL_CTX *ctx, const char *ca_file,
+			      struct buf *why)
+{
+	ERR_clear_error();
+	if (ca_file == NULL || *ca_file == '\0') {
+		SSL_CTX_set_default_verify_paths(ctx);
+		ERR_clear_error(); /* a host without roots can still encrypt */
+		return MX_OK;
+	}
+	if (SSL_CTX_load_verify_locations(ctx, ca_file, NULL) == 1)
+		return MX_OK;
+	buf_addf(why, "%s: ", ca_file);
+	tls_error_add(why);
+	return MX_EINVAL;
+}
+
+/* ---- Server ---- */
+
+/* Asked for, so that a primary can be recognised; judged afterwards. */
+static int accept_any(int ok, X509_STORE_CTX *store)
+{
+	(void)ok;
+	(void)store;
+	return 1;
+}
+
+static enum mx_err load_pair(SSL_CTX *ctx, const char *cert, const char *key,
+			     struct buf *why)
+{
+	const char *at = cert;
+
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+		goto bad;
+	at = key;
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+		goto bad;
+	if (SSL_CTX_check_private_key(ctx) == 1)
+		return MX_OK;
+bad:
+	buf_addf(why, "%s: ", at);
+	tls_error_add(why);
+	return MX_EINVAL;
+}
+
+enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
+			   const char *const *keys, size_t pairs,
+			   const char *ca_file, struct buf *why)
+{
+	SSL_CTX *ctx = tls_context_new(TLS_server_method());
+	enum mx_err err = tls_context_roots(ctx, ca_file, why);
+
+	*out = NULL;
+	for (size_t i = 0; err == MX_OK && i < pairs; i++)
+		err = load_pair(ctx, certs[i], keys[i], why);
+	if (err != MX_OK) {
+		SSL_CTX_free(ctx);
+		return err;
+	}
+	SSL_CTX_set_dh_auto(ctx, 1);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
+	/* tickets only: sessions cost us no memory; a session is bound to
+	 * this context, so that it does not outlive a reload */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"mx20", 4);
+	SSL_CTX_set_num_tickets(ctx, 1);
+
+	*out = mx_alloc(sizeof(**out));
+	(*out)->ctx = ctx;
+	atomic_init(&(*out)->refs, 1);
+	return MX_OK;
+}
+
+struct tls_server *tls_server_ref(struct tls_server *t)
+{
+	if (t != NULL)
+		atomic_fetch_add(&t->refs, 1);
+	return t;
+}
+
+void tls_server_unref(struct tls_server **tp)
+{
+	struct tls_server *t = *tp;
+
+	*tp = NULL;
+	if (t == NULL || atomic_fetch_sub(&t->refs, 1) > 1)
+		return;
+	SSL_CTX_free(t->ctx);
+	free(t);
+}
+
+/* ---- Client ---- */
+
+enum mx_err tls_client_ctx_new(struct tls_client_ctx **out, const char *ca_file,
+			       struct buf *why)
+{
+	SSL_CTX *ctx = tls_context_new(TLS_client_method());
+	enum mx_err err = tls_context_roots(ctx, ca_file, why);
+
+	*out = NULL;
+	if (err != MX_OK) {
+		SSL_CTX_free(ctx);
+		return err;
+	}
+	MX_ASSERT(SSL_CTX_dane_enable(ctx) == 1);
+	SSL_CTX_dane_set_flags(ctx, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	/* kept in our own table, by destination and demand */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
+						    SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, tls_engine_new_session);
+	SSL_CTX_set_timeout(ctx, 3600);
+
+	*out = mx_alloc(sizeof(**out));
+	(*out)->ctx = ctx;
+	(*out)->sessions = tls_sessions_new();
+	atomic_init(&(*out)->refs, 1);
+	return MX_OK;
+}
+
+struct tls_client_ctx *tls_client_ctx_ref(struct tls_client_ctx *t)
+{
+	if (t != NULL)
+		atomic_fetch_add(&t->refs, 1);
+	return t;
+}
+
+void tls_client_ctx_unref(struct tls_client_ctx **tp)
+{
+	struct tls_client_ctx *t = *tp;
+
+	*tp = NULL;
+	if (t == NULL || atomic_fetch_sub(&t->refs, 1) > 1)
+		return;
+	tls_sessions_free(&t->sessions);
+	SSL_CTX_free(t->ctx);
+	free(t);
+}

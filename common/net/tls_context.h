@@ -1,0 +1,48 @@
+/* Private to common/net: what the TLS contexts are made of. */
+#ifndef MX_NET_TLS_CONTEXT_H
+#define MX_NET_TLS_CONTEXT_H
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+#include "common/net/tls.h"
+
+struct tls_server {
+	SSL_CTX *ctx;
+	atomic_uint refs; /* the last may go on another thread */
+};
+
+struct tls_sessions; /* by key, bounded */
+
+struct tls_client_ctx {
+	SSL_CTX *ctx;
+	struct tls_sessions *sessions;
+	atomic_uint refs;
+};
+
+/* What both sides refuse and allow. */
+SSL_CTX *tls_context_new(const SSL_METHOD *method);
+
+/* Roots for verification; MX_EINVAL with a sentence when ca_file is bad. */
+enum mx_err tls_context_roots(SSL_CTX *ctx, const char *ca_file,
+			      struct buf *why);
+
+/* Append why OpenSSL failed, the oldest error in its queue; empties it. */
+void tls_error_add(struct buf *out);
+
+/* The session table, by the digest of destination and demand. */
+enum { TLS_KEY_BYTES = 32 };
+void tls_key_of(const struct tls_demand *demand,
+		unsigned char key[TLS_KEY_BYTES]);
+struct tls_sessions *tls_sessions_new(void);
+void tls_sessions_free(struct tls_sessions **t);
+/* NULL: none that can still be used.  Borrowed. */
+SSL_SESSION *tls_sessions_find(struct tls_sessions *t,
+			       const unsigned char key[TLS_KEY_BYTES]);
+/* Takes the session's reference. */
+void tls_sessions_put(struct tls_sessions *t,
+		      const unsigned char key[TLS_KEY_BYTES], SSL_SESSION *s);
+void tls_sessions_drop(struct tls_sessions *t,
+		       const unsigned char key[TLS_KEY_BYTES]);
+
+#endif

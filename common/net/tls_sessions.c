@@ -1,0 +1,122 @@
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <time.h>
+#include <uthash.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/net/tls_context.h"
+
+/* One session is some KiB with the peer's chain. */
+enum { SESSIONS_MAX = 1000 };
+
+struct entry {
+	unsigned char key[TLS_KEY_BYTES];
+	SSL_SESSION *session;
+	UT_hash_handle hh;
+};
+
+struct tls_sessions {
+	struct entry *by_key; /* in order of insertion: the oldest first */
+};
+
+static void digest_span(EVP_MD_CTX *md, struct span s)
+{
+	EVP_DigestUpdate(md, &s.n, sizeof(s.n));
+	EVP_DigestUpdate(md, s.p, s.n);
+}
+
+/*
+ * A resumed session was verified when it began, by the demand of that time:
+ * with all of the demand in the key it is never taken for another one.
+ */
+void tls_key_of(const struct tls_demand *d, unsigned char key[TLS_KEY_BYTES])
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+
+	MX_ASSERT(md != NULL && EVP_DigestInit(md, EVP_sha256()) == 1);
+	digest_span(md, d->session_key);
+	digest_span(md, d->sni);
+	EVP_DigestUpdate(md, &d->auth, sizeof(d->auth));
+	for (size_t i = 0; i < d->name_count; i++)
+		digest_span(md, d->names[i]);
+	for (size_t i = 0; i < d->tlsa_count; i++) {
+		const struct tls_tlsa *t = &d->tlsa[i];
+		const unsigned char head[] = {t->usage, t->selector,
+					      t->matching};
+
+		EVP_DigestUpdate(md, head, sizeof(head));
+		digest_span(md, t->data);
+	}
+	EVP_DigestFinal(md, key, NULL);
+	EVP_MD_CTX_free(md);
+}
+
+struct tls_sessions *tls_sessions_new(void)
+{
+	return mx_alloc(sizeof(struct tls_sessions));
+}
+
+static void entry_free(struct tls_sessions *t, struct entry *e)
+{
+	HASH_DEL(t->by_key, e);
+	SSL_SESSION_free(e->session);
+	free(e);
+}
+
+void tls_sessions_free(struct tls_sessions **t)
+{
+	if (*t == NULL)
+		return;
+	while ((*t)->by_key != NULL)
+		entry_free(*t, (*t)->by_key);
+	free(*t);
+	*t = NULL;
+}
+
+static struct entry *find(struct tls_sessions *t, const unsigned char *key)
+{
+	struct entry *e;
+
+	HASH_FIND(hh, t->by_key, key, TLS_KEY_BYTES, e);
+	return e;
+}
+
+SSL_SESSION *tls_sessions_find(struct tls_sessions *t,
+			       const unsigned char key[TLS_KEY_BYTES])
+{
+	struct entry *e = find(t, key);
+
+	if (e == NULL)
+		return NULL;
+	time_t ends = SSL_SESSION_get_time(e->session) +
+		      SSL_SESSION_get_timeout(e->session);
+	if (SSL_SESSION_is_resumable(e->session) && time(NULL) < ends)
+		return e->session;
+	entry_free(t, e);
+	return NULL;
+}
+
+void tls_sessions_put(struct tls_sessions *t,
+		      const unsigned char key[TLS_KEY_BYTES], SSL_SESSION *s)
+{
+	struct entry *e = find(t, key);
+
+	if (e != NULL)
+		entry_free(t, e);
+	else if (HASH_COUNT(t->by_key) >= SESSIONS_MAX)
+		entry_free(t, t->by_key);
+	e = mx_alloc(sizeof(*e));
+	memcpy(e->key, key, TLS_KEY_BYTES);
+	e->session = s;
+	HASH_ADD(hh, t->by_key, key, TLS_KEY_BYTES, e);
+}
+
+void tls_sessions_drop(struct tls_sessions *t,
+		       const unsigned char key[TLS_KEY_BYTES])
+{
+	struct entry *e = find(t, key);
+
+	if (e != NULL)
+		entry_free(t, e);
+}
