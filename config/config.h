@@ -44,6 +44,7 @@ struct config_domain {
 };
 
 struct config {
+	struct span path;                /* of mx20.conf, as it was given */
 	/* mx20.conf, see mx20.conf(5) */
 	struct span hostname;            /* canonical */
 	const struct span *aliases; size_t alias_count;
@@ -64,7 +65,8 @@ struct config {
 		 int64_t reply_timeout_ms; /* 0: RFC 5321 s. 4.5.3.2 */ } drain;
 	struct { const struct span *servers; size_t server_count;
 		 struct span trust_anchor; } dns;
-	struct { const struct span *certificates, *keys; size_t pair_count;
+	struct { const struct span *certificates, *keys;
+		 size_t pair_count, key_count; /* equal */
 		 enum tls_level outbound; struct span ca_file; } tls;
 	struct { enum bounce_mode mode; struct config_hop relay;
 		 bool has_relay; } bounce;

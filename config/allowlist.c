@@ -1,0 +1,344 @@
+#include "config/allowlist.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/smtp/address.h"
+#include "config/error.h"
+#include "config/fill.h"
+#include "config/lines.h"
+#include "config/value.h"
+
+/* What reading the allowlist needs and the result does not keep. */
+struct reader {
+	const struct config *c;
+	struct config_errors *errors;
+	struct domains *d;
+	struct lines lines;
+	struct pool scratch;
+	struct source *sources; /* one per set of d */
+	uint32_t *by_path;	/* open addressing: 1 + number of a source */
+	size_t by_path_mask;
+	struct span as_written; /* the domain of this line */
+	struct buf text;
+};
+
+#define FAIL(r, ...)                                                           \
+	config_fail((r)->errors, (r)->c->domains_path, (r)->lines.number,      \
+		    __VA_ARGS__)
+
+/* ---- Which file, and is it one that is known already? ---- */
+
+static uint32_t find_set(struct reader *r, struct span path)
+{
+	size_t i = siphash(r->d->key, path) & r->by_path_mask;
+
+	for (; r->by_path[i] != 0; i = (i + 1) & r->by_path_mask)
+		if (span_eq(r->sources[r->by_path[i] - 1].path, path))
+			return r->by_path[i] - 1;
+	uint32_t number = (uint32_t)r->d->set_count++;
+	r->by_path[i] = number + 1;
+	r->sources[number].path = pool_span(&r->scratch, path);
+	r->sources[number].line = r->lines.number;
+	return number;
+}
+
+/* Relative to the allowlist. */
+static const char *beside(struct reader *r, const char *dir, struct span name)
+{
+	buf_reset(&r->text);
+	if (name.p[0] != '/' || *dir != '\0')
+		buf_add(&r->text, fill_dir(r->c->domains_path));
+	buf_adds(&r->text, dir);
+	buf_add(&r->text, name);
+	return buf_cstr(&r->text);
+}
+
+/* recipients/DOMAIN; a name that is written otherwise than it is looked up
+ * (upper case, U-labels) may have its file under either. */
+static uint32_t default_set(struct reader *r, const struct row *row)
+{
+	const char *path = beside(r, "recipients/", row->pub.name);
+
+	if (!span_eq(row->pub.name, r->as_written) && access(path, F_OK) != 0 &&
+	    access(beside(r, "recipients/", r->as_written), F_OK) != 0)
+		beside(r, "recipients/", row->pub.name);
+	return find_set(r, buf_span(&r->text));
+}
+
+/* ---- Options of a line ---- */
+
+static bool opt_recipients(struct reader *r, struct row *row, struct span v)
+{
+	row->pub.any_recipient = span_eq(v, SPAN_LIT("*"));
+	if (!row->pub.any_recipient) {
+		beside(r, "", v);
+		row->set = find_set(r, buf_span(&r->text));
+	}
+	return true;
+}
+
+static bool add_hop(struct reader *r, struct config_hop *hop, struct span text)
+{
+	struct buf name = { 0 };
+	bool ok = value_hop(text, &name, hop);
+
+	if (hop->port == 0)
+		hop->port = r->c->drain.port;
+	hop->addr.port = hop->port;
+	hop->host = pool_span(&r->d->pool, buf_span(&name));
+	buf_fini(&name);
+	if (r->text.n > 0)
+		buf_addc(&r->text, ',');
+	value_hop_add(&r->text, hop);
+	return ok;
+}
+
+static size_t count_parts(struct span list)
+{
+	size_t count = 1;
+
+	for (size_t i = 0; i < list.n; i++)
+		count += list.p[i] == ',';
+	return count;
+}
+
+static bool opt_primary(struct reader *r, struct row *row, struct span v)
+{
+	size_t count = count_parts(v);
+	struct config_hop *hops =
+		pool_alloc_array(&r->d->pool, count, sizeof(*hops));
+
+	buf_reset(&r->text);
+	for (size_t i = 0; i < count; i++)
+		if (!add_hop(r, &hops[i], span_cut(&v, ',')))
+			return false;
+	row->pub.primary = hops;
+	row->pub.primary_count = count;
+	row->pub.primary_text = pool_span(&r->d->pool, buf_span(&r->text));
+	return true;
+}
+
+static bool opt_lifetime(struct reader *r, struct row *row, struct span v)
+{
+	(void)r;
+	return value_time(v, &row->pub.lifetime_ms) &&
+	       row->pub.lifetime_ms >= SECONDS(1) &&
+	       row->pub.lifetime_ms <= DAYS(365);
+}
+
+static bool opt_tls(struct reader *r, struct row *row, struct span v)
+{
+	int64_t i = 0;
+	bool ok = value_word(value_tls_levels, v, &i);
+
+	(void)r;
+	row->pub.tls = (enum tls_level)(TLS_LEVEL_NONE + i);
+	return ok;
+}
+
+static bool opt_etrn(struct reader *r, struct row *row, struct span v)
+{
+	size_t count = count_parts(v);
+	struct net_cidr *nets =
+		pool_alloc_array(&r->d->pool, count, sizeof(*nets));
+
+	for (size_t i = 0; i < count; i++)
+		if (net_cidr_parse(span_cut(&v, ','), &nets[i]) != MX_OK)
+			return false;
+	row->pub.etrn = nets;
+	row->pub.etrn_count = count;
+	return true;
+}
+
+static bool opt_delimiter(struct reader *r, struct row *row, struct span v)
+{
+	(void)r;
+	row->pub.delimiter = v.n == 1 ? v.p[0] : '\0';
+	return v.n == 1 && strchr("+-_=#!%&~^|/$*?'`", v.p[0]) != NULL;
+}
+
+/* clang-format off */
+static const struct row_option {
+	const char *name;
+	bool (*take)(struct reader *r, struct row *row, struct span value);
+	const char *accepts;
+} row_options[] = {
+	{ "recipients", opt_recipients, "a file, or * for every local part" },
+	{ "primary", opt_primary,
+	  "hosts in order of preference such as "
+	  "mail.example.org,mail2.example.org:2525,[192.0.2.10]:25" },
+	{ "lifetime", opt_lifetime, "a time such as 30d, from 1s to 365d" },
+	{ "tls", opt_tls, "one of none may must verify dane" },
+	{ "etrn", opt_etrn, "networks such as 192.0.2.0/24,2001:db8::/32" },
+	{ "delimiter", opt_delimiter, "one sign such as +" },
+};
+/* clang-format on */
+
+static void take_option(struct reader *r, struct row *row, struct span word,
+			bool *seen)
+{
+	struct span value = word, key = span_cut(&value, '=');
+
+	for (size_t i = 0; i < COUNT(row_options); i++) {
+		const struct row_option *o = &row_options[i];
+
+		if (!span_eq(key, span_str(o->name)))
+			continue;
+		if (seen[i])
+			FAIL(r, "%s: given twice", o->name);
+		seen[i] = true;
+		if (value.n == 0 || !o->take(r, row, value))
+			FAIL(r, "%s: expected %s, not \"%.*s\"", o->name,
+			     o->accepts, SPAN_ARG(value));
+		return;
+	}
+	FAIL(r,
+	     "%.*s: unknown option; there are: recipients= primary= "
+	     "lifetime= tls= etrn= delimiter=",
+	     SPAN_ARG(key));
+}
+
+/* ---- Lines ---- */
+
+/* Cut the next word off; empty at the end of the line or at a comment. */
+static struct span next_word(struct span *line)
+{
+	struct span word;
+
+	*line = span_trim(*line);
+	if (span_starts(*line, SPAN_LIT("#")))
+		*line = (struct span){ line->p, 0 };
+	word = *line;
+	for (word.n = 0; word.n < line->n; word.n++)
+		if (word.p[word.n] == ' ' || word.p[word.n] == '\t')
+			break;
+	*line = span_skip(*line, word.n);
+	return word;
+}
+
+static bool take_name(struct reader *r, struct row *row, struct span word)
+{
+	bool wildcard = span_starts(word, SPAN_LIT("*."));
+	enum mx_err err;
+
+	r->as_written = word;
+	buf_reset(&r->text);
+	buf_adds(&r->text, wildcard ? "*." : "");
+	err = smtp_domain_canon(&r->text, span_skip(word, wildcard ? 2 : 0));
+	if (err == MX_OK) {
+		row->pub.name = pool_span(&r->d->pool, buf_span(&r->text));
+		return true;
+	}
+	FAIL(r,
+	     "%.*s: expected a domain such as example.org, or "
+	     "*.example.org for its subdomains",
+	     SPAN_ARG(word));
+	return false;
+}
+
+static void take_line(struct reader *r, struct span line)
+{
+	struct row *row = &r->d->rows[r->d->row_count];
+	struct span word = next_word(&line);
+	bool seen[COUNT(row_options)] = { false };
+	const struct row *earlier;
+
+	if (word.n == 0)
+		return;
+	*row = (struct row){ .set = NO_SET, .line = r->lines.number };
+	row->pub.tls = r->c->tls.outbound;
+	row->pub.lifetime_ms = r->c->spool.lifetime_ms;
+	if (!take_name(r, row, word))
+		return;
+	while ((word = next_word(&line)).n > 0)
+		take_option(r, row, word, seen);
+	if (row->set == NO_SET && !row->pub.any_recipient)
+		row->set = default_set(r, row);
+	earlier = domains_add(r->d);
+	if (earlier != NULL)
+		FAIL(r, "%.*s: listed already in line %u",
+		     SPAN_ARG(row->pub.name), earlier->line);
+}
+
+static void read_sets(struct reader *r)
+{
+	struct recipients_reader rr = {
+		.d = r->d,
+		.errors = r->errors,
+		.allowlist = r->c->domains_path,
+		.lines = &r->lines,
+	};
+
+	for (size_t i = 0; i < r->d->set_count; i++)
+		recipients_read(&rr, &r->d->sets[i], &r->sources[i]);
+	buf_fini(&rr.local);
+	buf_fini(&rr.domain);
+}
+
+static void make_room(struct reader *r, size_t lines)
+{
+	size_t slots = 16;
+
+	while (slots < lines * 2)
+		slots *= 2;
+	r->d = domains_new(lines);
+	r->sources = pool_alloc_array(&r->scratch, lines, sizeof(*r->sources));
+	r->by_path = pool_alloc_array(&r->scratch, slots, sizeof(*r->by_path));
+	r->by_path_mask = slots - 1;
+}
+
+static void read_failed(struct reader *r, int errnum)
+{
+	FAIL(r, "cannot be read: %s", strerror(errnum));
+}
+
+static void read_rows(struct reader *r)
+{
+	size_t count = 0;
+	struct span line;
+
+	if (!lines_count(&r->lines, &count)) {
+		read_failed(r, errno);
+		return;
+	}
+	if (count > ROWS_MAX) {
+		FAIL(r, "more than %d lines", ROWS_MAX);
+		return;
+	}
+	make_room(r, count);
+	while (lines_next(&r->lines, &line)) {
+		if (r->lines.number > count) {
+			FAIL(r, "was written to while it was read");
+			break;
+		}
+		take_line(r, line);
+	}
+	if (r->lines.error != 0)
+		read_failed(r, r->lines.error);
+}
+
+void allowlist_read(struct config *c, struct config_errors *errors)
+{
+	struct reader r = { .c = c, .errors = errors };
+
+	lines_init(&r.lines);
+	if (!lines_open(&r.lines, c->domains_path.p)) {
+		read_failed(&r, errno);
+	} else {
+		read_rows(&r);
+		lines_close(&r.lines);
+	}
+	if (r.d != NULL) {
+		read_sets(&r);
+		c->domains = r.d;
+		c->domain_count = r.d->row_count;
+		c->recipient_count = r.d->recipient_count;
+	}
+	pool_free(&r.scratch);
+	buf_fini(&r.text);
+	lines_fini(&r.lines);
+}

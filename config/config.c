@@ -1,0 +1,195 @@
+#include "config/config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/base/arena.h"
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "config/allowlist.h"
+#include "config/error.h"
+#include "config/settings.h"
+
+/* From here on releasing is worth a thread. */
+enum { LARGE = 20000 };
+
+struct snapshot {
+	struct config config; /* first: what everyone sees */
+	atomic_uint refs;
+	struct arena arena;
+};
+
+static struct snapshot *snapshot(struct config *c)
+{
+	return CONTAINER_OF(c, struct snapshot, config);
+}
+
+static void snapshot_free(struct snapshot *s)
+{
+	struct config *c = &s->config;
+
+	if (c->tls_server != NULL)
+		tls_server_unref(&c->tls_server);
+	if (c->tls_client != NULL)
+		tls_client_ctx_unref(&c->tls_client);
+	domains_free(&c->domains);
+	arena_reset(&s->arena);
+	free(s);
+}
+
+/* ---- Loading ---- */
+
+/* NULL, "" or the text: OpenSSL's callers take C strings. */
+static const char *const *c_strings(struct arena *a, const struct span *spans,
+				    size_t count)
+{
+	const char **strings = arena_alloc_array(a, count, sizeof(*strings));
+
+	for (size_t i = 0; i < count; i++)
+		strings[i] = spans[i].p; /* arena text ends with NUL */
+	return strings;
+}
+
+static void make_tls(struct snapshot *s, struct config_errors *errors)
+{
+	struct config *c = &s->config;
+	struct span path = c->path;
+	struct buf why = { 0 };
+	size_t pairs = c->tls.pair_count;
+
+	if (pairs > 0 &&
+	    tls_server_new(&c->tls_server,
+			   c_strings(&s->arena, c->tls.certificates, pairs),
+			   c_strings(&s->arena, c->tls.keys, pairs), pairs,
+			   c->tls.ca_file.p, &why) != MX_OK)
+		config_fail(errors, path, 0, "tls.certificate: %s",
+			    buf_cstr(&why));
+	buf_reset(&why);
+	if (tls_client_ctx_new(&c->tls_client, c->tls.ca_file.p, &why) != MX_OK)
+		config_fail(errors, path, 0, "tls.ca_file: %s", buf_cstr(&why));
+	buf_fini(&why);
+}
+
+static void check_trust_anchor(struct snapshot *s, struct config_errors *errors)
+{
+	struct span file = s->config.dns.trust_anchor;
+
+	if (file.n > 0 && access(file.p, R_OK) != 0)
+		config_fail(errors, s->config.path, 0,
+			    "dns.trust_anchor: %.*s: %s", SPAN_ARG(file),
+			    strerror(errno));
+}
+
+static struct config *load(const char *path, bool with_files,
+			   struct config_errors *errors)
+{
+	struct snapshot *s = mx_alloc(sizeof(*s));
+	struct config *c = &s->config;
+	size_t before = errors->count;
+
+	atomic_init(&s->refs, 1);
+	c->path = arena_span(&s->arena, span_str(path));
+	settings_read(c, &s->arena, c->path, errors);
+	if (with_files && c->domains_path.n > 0)
+		allowlist_read(c, errors);
+	if (with_files && errors->count == before) {
+		check_trust_anchor(s, errors);
+		make_tls(s, errors);
+	}
+	if (errors->count == before)
+		return c;
+	config_errors_end(errors);
+	snapshot_free(s);
+	return NULL;
+}
+
+struct config *config_load(const char *path, struct config_errors *errors)
+{
+	return load(path, true, errors);
+}
+
+struct config *config_load_settings(const char *path,
+				    struct config_errors *errors)
+{
+	return load(path, false, errors);
+}
+
+/* ---- Sharing ---- */
+
+struct config *config_ref(struct config *c)
+{
+	atomic_fetch_add_explicit(&snapshot(c)->refs, 1, memory_order_relaxed);
+	return c;
+}
+
+static void *free_on_thread(void *arg)
+{
+	snapshot_free(arg);
+	return NULL;
+}
+
+/* Unmapping hundreds of megabytes takes a while: not on the loop. */
+static bool free_elsewhere(struct snapshot *s)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	bool ok;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	ok = pthread_create(&thread, &attr, free_on_thread, s) == 0;
+	pthread_attr_destroy(&attr);
+	return ok;
+}
+
+void config_unref(struct config **c)
+{
+	struct snapshot *s;
+
+	if (*c == NULL)
+		return;
+	s = snapshot(*c);
+	*c = NULL;
+	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (s->config.domain_count + s->config.recipient_count < LARGE ||
+	    !free_elsewhere(s))
+		snapshot_free(s);
+}
+
+/* ---- Warnings ---- */
+
+#define WARN(...) log_warn(EV_CONFIG, __VA_ARGS__)
+
+/* O(1) at any size: the rows were counted while they were read. */
+void config_warn(const struct config *c)
+{
+	const struct domains *d = c->domains;
+
+	if (c->tls.pair_count == 0)
+		WARN(LOG_STR("key", "tls.certificate"),
+		     LOG_STR("warning", "no certificate: STARTTLS is not "
+					"offered, mail arrives in clear"));
+	if (d != NULL && d->any_count > 0)
+		WARN(LOG_STR("key", "recipients"),
+		     LOG_SPAN("domain", d->any_first->name),
+		     LOG_INT("domains", d->any_count),
+		     LOG_STR("warning",
+			     "recipients=* accepts mail that the primary will "
+			     "refuse, and returns it to forged senders"));
+	if (c->domain_count == 0)
+		WARN(LOG_STR("key", "domains"),
+		     LOG_STR("warning", "the allowlist is empty: no mail is "
+					"accepted"));
+	if (c->listen_count == 0)
+		WARN(LOG_STR("key", "listen"),
+		     LOG_STR("warning", "listens nowhere: drains only"));
+	if (c->spool.lifetime_ms < DAYS(4))
+		WARN(LOG_STR("key", "spool.lifetime"),
+		     LOG_STR("warning", "RFC 5321 section 4.5.4.1 asks for "
+					"4 to 5 days at least"));
+}

@@ -1,0 +1,216 @@
+#include "config/domains.h"
+
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/smtp/address.h"
+#include "config/table.h"
+
+struct domains *domains_new(size_t rows)
+{
+	struct domains *d = mx_alloc(sizeof(*d));
+	size_t slots = 16;
+
+	while (slots < rows * 2) /* at most half full: short chains */
+		slots *= 2;
+	d->rows = pool_alloc_array(&d->pool, rows, sizeof(*d->rows));
+	d->sets = pool_alloc_array(&d->pool, rows, sizeof(*d->sets));
+	d->index = pool_alloc_array(&d->pool, slots, sizeof(*d->index));
+	d->index_mask = slots - 1;
+	d->key = siphash_key_random();
+	return d;
+}
+
+void domains_free(struct domains **d)
+{
+	if (*d == NULL)
+		return;
+	pool_free(&(*d)->pool);
+	free(*d);
+	*d = NULL;
+}
+
+/* ---- The index of domains ---- */
+
+static bool is_wildcard(struct span name)
+{
+	return span_starts(name, SPAN_LIT("*."));
+}
+
+/* "*.example.net" has the hash of example.net with one bit turned, so that
+ * looking up a subdomain needs no text put together. */
+static uint64_t hash_name(const struct domains *d, struct span base,
+			  bool wildcard)
+{
+	return siphash(d->key, base) ^ (wildcard ? 1 : 0);
+}
+
+/* The slot that holds the name, or the free one where it belongs. */
+static struct slot *locate(const struct domains *d, struct span base,
+			   bool wildcard)
+{
+	uint64_t hash = hash_name(d, base, wildcard);
+	uint32_t tag = (uint32_t)(hash >> 32);
+	size_t skip = wildcard ? 2 : 0;
+
+	for (size_t i = hash & d->index_mask;; i = (i + 1) & d->index_mask) {
+		struct slot *s = &d->index[i];
+
+		if (s->row == 0)
+			return s;
+		struct span name = d->rows[s->row - 1].pub.name;
+		if (s->tag == tag && is_wildcard(name) == wildcard &&
+		    span_eq(span_skip(name, skip), base))
+			return s;
+	}
+}
+
+const struct row *domains_add(struct domains *d)
+{
+	struct row *row = &d->rows[d->row_count];
+	bool wildcard = is_wildcard(row->pub.name);
+	struct span base = span_skip(row->pub.name, wildcard ? 2 : 0);
+	struct slot *s = locate(d, base, wildcard);
+
+	if (s->row != 0)
+		return &d->rows[s->row - 1];
+	s->tag = (uint32_t)(hash_name(d, base, wildcard) >> 32);
+	s->row = (uint32_t)++d->row_count;
+	d->wildcard_count += wildcard;
+	if (row->pub.any_recipient && d->any_count++ == 0)
+		d->any_first = &row->pub;
+	return NULL;
+}
+
+const struct config_domain *domains_find(const struct domains *d,
+					 struct span canonical)
+{
+	const struct slot *s = locate(d, canonical, false);
+
+	while (s->row == 0 && d->wildcard_count > 0 && canonical.n > 0) {
+		span_cut(&canonical, '.');
+		s = locate(d, canonical, true);
+	}
+	return s->row != 0 ? &d->rows[s->row - 1].pub : NULL;
+}
+
+void domains_each(const struct domains *d, domains_cb *cb, void *arg)
+{
+	for (size_t i = 0; i < d->row_count; i++)
+		if (!cb(&d->rows[i].pub, arg))
+			return;
+}
+
+/* ---- Sets of recipients ---- */
+
+/* local NUL domain: a quoted local part may hold any sign but that one. */
+static uint64_t hash_recipient(const struct domains *d, struct span local,
+			       struct span domain)
+{
+	char text[SMTP_PATH_MAX + 1 + SMTP_DOMAIN_MAX];
+	size_t n = local.n;
+
+	memcpy(text, local.p, local.n);
+	if (domain.n > 0) {
+		text[n++] = '\0';
+		memcpy(text + n, domain.p, domain.n);
+		n += domain.n;
+	}
+	uint64_t hash = siphash(d->key, (struct span){ text, n });
+	return hash != 0 ? hash : 1;
+}
+
+/* The slot that holds the hash, or the free one where it belongs; there is
+ * always a free one. */
+static uint64_t *set_locate(const struct set *set, uint64_t hash)
+{
+	/* the upper half scaled to the room: no division */
+	size_t i = (size_t)((hash >> 32) * set->room >> 32);
+
+	while (set->slots[i] != 0 && set->slots[i] != hash)
+		if (++i == set->room)
+			i = 0;
+	return &set->slots[i];
+}
+
+void set_init(struct domains *d, struct set *set, size_t recipients)
+{
+	MX_ASSERT(recipients < ROWS_MAX);
+	/* at most two thirds full */
+	set->room = (uint32_t)(recipients + recipients / 2 + 1);
+	set->slots = pool_alloc_array(&d->pool, set->room, sizeof(uint64_t));
+}
+
+bool set_add(struct domains *d, struct set *set, struct span local,
+	     struct span domain)
+{
+	uint64_t hash = hash_recipient(d, local, domain);
+	uint64_t *slot = set_locate(set, hash);
+
+	if (*slot == hash) /* listed twice: harmless */
+		return true;
+	if (set->used + 1 >= set->room)
+		return false;
+	*slot = hash;
+	set->used++;
+	d->recipient_count++;
+	if (domain.n > 0)
+		set->has_full = true;
+	else
+		set->has_local = true;
+	return true;
+}
+
+static bool set_has(const struct domains *d, const struct set *set,
+		    struct span local, struct span domain)
+{
+	const struct span none = { "", 0 };
+
+	return (set->has_local &&
+		*set_locate(set, hash_recipient(d, local, none)) != 0) ||
+	       (set->has_full &&
+		*set_locate(set, hash_recipient(d, local, domain)) != 0);
+}
+
+static bool is_listed(const struct domains *d, const struct set *set,
+		      struct span local, struct span domain)
+{
+	return span_eq(local, SPAN_LIT("postmaster")) ||
+	       set_has(d, set, local, domain);
+}
+
+/* user+tag: what stands before any of the delimiters may be the user. */
+static bool is_listed_untagged(const struct domains *d, const struct set *set,
+			       struct span local, struct span domain,
+			       char delimiter)
+{
+	while (local.n > 1)
+		if (local.p[--local.n] == delimiter &&
+		    is_listed(d, set, local, domain))
+			return true;
+	return false;
+}
+
+bool domains_has_recipient(const struct domains *d,
+			   const struct config_domain *row, struct span domain,
+			   struct span local)
+{
+	const struct row *r = domains_row(row);
+	struct buf canon = { 0 };
+	bool found = row->any_recipient;
+
+	if (found || local.n == 0 || local.n > SMTP_PATH_MAX ||
+	    domain.n > SMTP_DOMAIN_MAX)
+		return found;
+	smtp_local_canon(&canon, local);
+	const struct set *set = &d->sets[r->set];
+	struct span user = buf_span(&canon);
+
+	found = user.n > 0 &&
+		(is_listed(d, set, user, domain) ||
+		 (row->delimiter != '\0' &&
+		  is_listed_untagged(d, set, user, domain, row->delimiter)));
+	buf_fini(&canon);
+	return found;
+}

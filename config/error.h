@@ -1,0 +1,17 @@
+/* Faults of the configuration, gathered: all of them, not the first. */
+#ifndef MX_CONFIG_ERROR_H
+#define MX_CONFIG_ERROR_H
+
+#include "config/config.h"
+
+/* What is listed; the rest is only counted. */
+enum { CONFIG_ERRORS_LISTED = 1000 };
+
+/* Add "file:line: text"; line 0 is left out. */
+void config_fail(struct config_errors *e, struct span file, unsigned line,
+		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* After the last fault: say how many were not listed. */
+void config_errors_end(struct config_errors *e);
+
+#endif

@@ -1,0 +1,64 @@
+/* From libconfig's tree into a struct, by a table of options. */
+#ifndef MX_CONFIG_FILL_H
+#define MX_CONFIG_FILL_H
+
+#include <libconfig.h>
+
+#include "common/base/arena.h"
+#include "config/options.h"
+
+struct fill {
+	struct arena *arena; /* text and arrays live here */
+	struct span path;    /* the main file, as the user named it */
+	struct config_errors *errors;
+};
+
+struct option_table {
+	const struct option *options;
+	size_t count;
+	void *base; /* the struct that the fields are offsets into */
+};
+
+/*
+ * Fill the table's struct from group, whose own name is prefix ("" for the
+ * root): faults in the order of the file, then defaults for what the file
+ * does not say.
+ */
+void fill_group(struct fill *f, const struct option_table *t,
+		const config_setting_t *group, const char *prefix);
+
+/* A fault at st's line; NULL: of the file as a whole. */
+void fill_fail(struct fill *f, const config_setting_t *st, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* file (as libconfig names it) as the user would; NULL: the main file. */
+struct span fill_file(struct fill *f, const char *file);
+
+/* The directory of a file with its slash; empty: the current one. */
+struct span fill_dir(struct span path);
+
+/* Text relative to the file that st stands in. */
+struct span fill_path(struct fill *f, const config_setting_t *st,
+		      struct span text);
+
+/* ---- kinds.c ---- */
+
+/* What a kind of option looks like, and how to take one value of it. */
+struct kind {
+	const char *what;    /* "a port", "one of" */
+	const char *example; /* or NULL */
+	size_t size;         /* of the field, or of one element */
+	enum { ONE, MANY, ONE_OR_MANY } shape;
+	/* False: it is not of this kind, or out of range. */
+	bool (*take)(struct fill *f, const struct option *o,
+		     const config_setting_t *st, void *out);
+};
+extern const struct kind kinds[];
+
+/* Append what the option accepts: "a whole number from 1 to 1000". */
+void kind_accepts(struct buf *out, const struct option *o);
+
+/* The text of a string, else an empty span with p NULL. */
+struct span setting_text(const config_setting_t *st);
+
+#endif

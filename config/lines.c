@@ -1,0 +1,113 @@
+#include "config/lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+
+enum { BUFFER_BYTES = 128 << 10 };
+
+void lines_init(struct lines *l)
+{
+	*l = (struct lines){ .fd = -1, .buf = mx_alloc(BUFFER_BYTES) };
+}
+
+void lines_fini(struct lines *l)
+{
+	free(l->buf);
+	l->buf = NULL;
+}
+
+bool lines_open(struct lines *l, const char *path)
+{
+	/* O_NONBLOCK: a FIFO that nobody writes to must not stop a reload. */
+	l->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	l->start = l->end = 0;
+	l->eof = false;
+	l->number = 0;
+	l->error = 0;
+	return l->fd >= 0;
+}
+
+void lines_close(struct lines *l)
+{
+	close(l->fd);
+	l->fd = -1;
+}
+
+/* Move what is left to the front and read behind it. */
+static bool refill(struct lines *l)
+{
+	size_t left = l->end - l->start;
+	ssize_t n;
+
+	if (left > 0 && l->start > 0)
+		memmove(l->buf, l->buf + l->start, left);
+	l->start = 0;
+	l->end = left;
+	if (left == BUFFER_BYTES) {
+		errno = EMSGSIZE;
+		return false;
+	}
+	do {
+		n = read(l->fd, l->buf + left, BUFFER_BYTES - left);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return false;
+	l->end += (size_t)n;
+	l->eof = n == 0;
+	return true;
+}
+
+static size_t count_lf(const char *p, size_t n)
+{
+	const char *end = p + n, *lf;
+	size_t count = 0;
+
+	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		count++;
+		p = lf + 1;
+	}
+	return count;
+}
+
+bool lines_count(struct lines *l, size_t *count)
+{
+	*count = 1; /* the last line may lack its LF */
+	do {
+		l->start = l->end = 0;
+		if (!refill(l))
+			return false;
+		*count += count_lf(l->buf, l->end);
+	} while (!l->eof);
+	l->eof = false;
+	return lseek(l->fd, 0, SEEK_SET) == 0;
+}
+
+bool lines_next(struct lines *l, struct span *line)
+{
+	for (;;) {
+		const char *p = l->buf + l->start;
+		size_t left = l->end - l->start;
+		const char *lf = left > 0 ? memchr(p, '\n', left) : NULL;
+
+		if (lf != NULL || (l->eof && left > 0)) {
+			size_t n = lf != NULL ? (size_t)(lf - p) : left;
+
+			l->start += n + (lf != NULL ? 1 : 0);
+			if (n > 0 && p[n - 1] == '\r')
+				n--;
+			*line = (struct span){ p, n };
+			l->number++;
+			return true;
+		}
+		if (l->eof)
+			return false;
+		if (!refill(l)) {
+			l->error = errno;
+			return false;
+		}
+	}
+}

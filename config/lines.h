@@ -1,0 +1,31 @@
+/* A text file line by line through one buffer, whatever its size. */
+#ifndef MX_CONFIG_LINES_H
+#define MX_CONFIG_LINES_H
+
+#include "common/base/buf.h"
+
+struct lines {
+	int fd;
+	char *buf;         /* kept from file to file */
+	size_t start, end; /* what of it is not read yet */
+	bool eof;
+	unsigned number;   /* of the line last returned, from 1 */
+	int error;         /* errno once reading failed */
+};
+
+void lines_init(struct lines *l);
+void lines_fini(struct lines *l);
+
+/* path ends with NUL.  False: errno says why. */
+bool lines_open(struct lines *l, const char *path);
+void lines_close(struct lines *l);
+
+/* An upper bound of the lines in the whole file, before the first
+ * lines_next.  False: errno says why. */
+bool lines_count(struct lines *l, size_t *count);
+
+/* The next line without its LF or CR LF; valid until the next call.  False
+ * at the end and on failure: see error (EMSGSIZE: no line is that long). */
+bool lines_next(struct lines *l, struct span *line);
+
+#endif

@@ -1,0 +1,17 @@
+/* SipHash-2-4: a hash nobody can aim at without its key (Aumasson and
+ * Bernstein, 2012). */
+#ifndef MX_CONFIG_SIPHASH_H
+#define MX_CONFIG_SIPHASH_H
+
+#include "common/base/span.h"
+
+struct siphash_key {
+	uint64_t k0, k1;
+};
+
+/* A key that nobody outside knows. */
+struct siphash_key siphash_key_random(void);
+
+uint64_t siphash(struct siphash_key key, struct span s);
+
+#endif

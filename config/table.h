@@ -1,0 +1,74 @@
+/*
+ * The inside of domains.h, filled by allowlist.c and recipients.c.
+ *
+ *   index: hash of the name -> row     rows: one per allowlist line
+ *   row -> set                         sets: one per recipient file
+ *   set: hash of the recipient, or 0
+ *
+ * A set keeps 64-bit keyed hashes and no text: 12 bytes a recipient.  That two
+ * names of one set share a hash happens once in 2^64 / its size, and without
+ * the key nobody can look for such a pair.
+ */
+#ifndef MX_CONFIG_TABLE_H
+#define MX_CONFIG_TABLE_H
+
+#include "config/domains.h"
+#include "config/pool.h"
+#include "config/siphash.h"
+
+enum { ROWS_MAX = 1 << 28 };
+#define NO_SET UINT32_MAX
+
+struct row {
+	struct config_domain pub; /* first: one is cast to the other */
+	uint32_t set;  /* NO_SET: every recipient */
+	uint32_t line; /* in the allowlist */
+};
+
+struct set {
+	uint64_t *slots; /* open addressing, linear; 0 is free */
+	uint32_t room;   /* how many slots */
+	uint32_t used;
+	bool has_local;  /* local parts that hold for every domain of the set */
+	bool has_full;   /* local@domain */
+};
+
+struct slot {
+	uint32_t tag; /* upper half of the hash */
+	uint32_t row; /* 1 + its number; 0 is free */
+};
+
+struct domains {
+	struct pool pool;
+	struct row *rows;
+	size_t row_count;
+	struct slot *index;
+	size_t index_mask;
+	struct set *sets;
+	size_t set_count, recipient_count;
+	struct siphash_key key;
+	size_t wildcard_count, any_count;
+	const struct config_domain *any_first; /* with recipients=* */
+};
+
+/* Room for that many rows and sets. */
+struct domains *domains_new(size_t rows);
+void domains_free(struct domains **d);
+
+/* Enter rows[row_count] under its name, once that is set: NULL, or the row
+ * that has the name already. */
+const struct row *domains_add(struct domains *d);
+
+/* The row that config_domain is the face of. */
+static inline const struct row *domains_row(const struct config_domain *pub)
+{
+	return (const struct row *)(const void *)pub;
+}
+
+/* Room for that many recipients, then each of them; false: it is full.
+ * domain is empty for a local part alone; local is canonical. */
+void set_init(struct domains *d, struct set *set, size_t recipients);
+bool set_add(struct domains *d, struct set *set, struct span local,
+	     struct span domain);
+
+#endif

@@ -1,0 +1,136 @@
+#include "config/value.h"
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/smtp/address.h"
+
+struct unit {
+	const char *suffix;
+	int64_t factor;
+};
+
+/* Largest first: the printers take the first that divides. */
+static const struct unit time_units[] = {
+	{ "w", DAYS(7) },    { "d", DAYS(1) },	  { "h", HOURS(1) },
+	{ "m", MINUTES(1) }, { "s", SECONDS(1) }, { "ms", 1 },
+};
+static const struct unit size_units[] = {
+	{ "T", (int64_t)1 << 40 }, { "G", 1 << 30 }, { "M", 1 << 20 },
+	{ "K", 1 << 10 },	   { "", 1 },
+};
+
+const char *const value_tls_levels[] = { "none",   "may",  "must",
+					 "verify", "dane", NULL };
+
+static bool scale(struct span text, const struct unit *units, size_t count,
+		  struct span bare, int64_t *out)
+{
+	size_t digits = 0;
+	uint64_t number;
+
+	while (digits < text.n && text.p[digits] >= '0' &&
+	       text.p[digits] <= '9')
+		digits++;
+	struct span suffix = span_skip(text, digits);
+	if (suffix.n == 0)
+		suffix = bare;
+	if (!span_u64((struct span){ text.p, digits }, &number))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (span_eq(suffix, span_str(units[i].suffix)))
+			return !__builtin_mul_overflow(number, units[i].factor,
+						       out);
+	return false;
+}
+
+bool value_time(struct span text, int64_t *ms)
+{
+	return scale(text, time_units, COUNT(time_units), SPAN_LIT("s"), ms);
+}
+
+bool value_size(struct span text, int64_t *bytes)
+{
+	return scale(text, size_units, COUNT(size_units), SPAN_LIT(""), bytes);
+}
+
+static void add_scaled(struct buf *out, int64_t v, const struct unit *units)
+{
+	while (v % units->factor != 0)
+		units++;
+	buf_addf(out, "%lld%s", (long long)(v / units->factor), units->suffix);
+}
+
+void value_time_add(struct buf *out, int64_t ms)
+{
+	/* Weeks are understood, days are what the manual speaks of. */
+	if (ms == 0)
+		buf_adds(out, "0");
+	else
+		add_scaled(out, ms, time_units + 1);
+}
+
+void value_size_add(struct buf *out, int64_t bytes)
+{
+	if (bytes == 0)
+		buf_adds(out, "0");
+	else
+		add_scaled(out, bytes, size_units);
+}
+
+bool value_word(const char *const *words, struct span text, int64_t *index)
+{
+	for (int64_t i = 0; words[i] != NULL; i++) {
+		if (span_eq(text, span_str(words[i]))) {
+			*index = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "" or ":25". */
+static bool take_port(struct span text, in_port_t *port)
+{
+	uint64_t number = 0;
+
+	if (text.n > 0 &&
+	    (text.p[0] != ':' || !span_u64(span_skip(text, 1), &number) ||
+	     number == 0 || number > UINT16_MAX))
+		return false;
+	*port = (in_port_t)number;
+	return true;
+}
+
+bool value_hop(struct span text, struct buf *name, struct config_hop *out)
+{
+	bool bracket = span_starts(text, SPAN_LIT("["));
+	struct span host = text;
+
+	buf_reset(name);
+	*out = (struct config_hop){ 0 };
+	host.n = span_find(text, bracket ? ']' : ':');
+	struct span rest = span_skip(text, host.n + (bracket ? 1 : 0));
+	if (!take_port(rest, &out->port))
+		return false;
+	if (bracket)
+		return host.n < text.n &&
+		       net_addr_parse(span_skip(host, 1), &out->addr) == MX_OK;
+	if (net_addr_parse(host, &out->addr) == MX_OK)
+		return true;
+	if (smtp_domain_canon(name, host) != MX_OK)
+		return false;
+	out->host = buf_span(name);
+	return true;
+}
+
+void value_hop_add(struct buf *out, const struct config_hop *hop)
+{
+	if (hop->host.n > 0) {
+		buf_add(out, hop->host);
+	} else {
+		buf_addc(out, '[');
+		net_addr_add(out, &hop->addr);
+		buf_addc(out, ']');
+	}
+	buf_addf(out, ":%u", (unsigned)hop->port);
+}

@@ -1,0 +1,31 @@
+/* Values as a person writes them in mx20.conf and the allowlist; pure. */
+#ifndef MX_CONFIG_VALUE_H
+#define MX_CONFIG_VALUE_H
+
+#include "config/config.h"
+
+/* "500ms" "5s" "10m" "4h" "14d" "2w"; a bare number is seconds. */
+bool value_time(struct span text, int64_t *ms);
+/* "4096" "64K" "50M" "64G" "1T", powers of 1024. */
+bool value_size(struct span text, int64_t *bytes);
+
+/* Append in the largest unit that divides it: "14d", "64G". */
+void value_time_add(struct buf *out, int64_t ms);
+void value_size_add(struct buf *out, int64_t bytes);
+
+/* A word of a list that ends with NULL: its index. */
+bool value_word(const char *const *words, struct span text, int64_t *index);
+
+/* enum tls_level less TLS_LEVEL_DEFAULT, in its order. */
+extern const char *const value_tls_levels[];
+
+/*
+ * HOST[:PORT], IPv4-ADDRESS[:PORT] or [ADDRESS][:PORT].  Without a port it is
+ * 0.  The canonical name goes to *name, which out->host borrows;
+ * empty for an address.
+ */
+bool value_hop(struct span text, struct buf *name, struct config_hop *out);
+/* Append "mx.example.org:25" or "[192.0.2.1]:25". */
+void value_hop_add(struct buf *out, const struct config_hop *hop);
+
+#endif
