@@ -33,7 +33,13 @@ struct delivery_job {
 	struct unit *unit;                /* owned by the job */
 	struct settlement *set;           /* one per unit->rcpts, in order;
 					     spans live in unit->arena */
-	int64_t started_ms, ended_ms;     /* monotonic */
+	size_t count;                     /* only the first so many of rcpts
+					     are to be tried; at first all */
+	int64_t started_ms, ended_ms;     /* monotonic; 0: MAIL never sent */
+	bool was_head;                    /* its transaction was the one under
+					     way when the connection ended */
+	bool in_doubt;                    /* its content was all out, and no
+					     reply came: it may be there */
 	void *arg;                        /* the caller's */
 };
 
@@ -55,9 +61,10 @@ struct delivery_events {
 	void (*on_ready)(struct delivery *d, const struct smtp_ehlo *ehlo,
 			 int64_t latency_ms, void *arg);
 	/* A job is done; the callee owns it.  When the connection dies, every
-	 * job in hand comes back here first, undecided recipients UNTRIED,
-	 * or, when the final dot (or last BDAT) was out, TRANSIENT-free
-	 * UNTRIED with job->set[].reply saying so (a duplicate is possible). */
+	 * job in hand comes back here first, undecided recipients UNTRIED;
+	 * when the final dot (or last BDAT) was out, in_doubt is set and
+	 * job->set[].reply says so (a duplicate is possible).  Recipients over
+	 * the limit of one transaction come back UNTRIED, too. */
 	void (*on_job)(struct delivery *d, struct delivery_job *job,
 		       void *arg);
 	/* More jobs can be given again. */
@@ -71,6 +78,9 @@ struct delivery_events {
 struct delivery *delivery_new(const struct delivery_options *opt,
 			      const struct delivery_events *ev, void *arg);
 
+/* What it runs over; NULL while in clear text. */
+const struct tls_facts *delivery_tls(const struct delivery *d);
+
 /* How many more jobs it would take now; 0 before on_ready. */
 size_t delivery_room(const struct delivery *d);
 size_t delivery_jobs(const struct delivery *d);
@@ -81,9 +91,10 @@ void delivery_give(struct delivery *d, struct delivery_job *job);
 struct delivery_job *delivery_job_new(struct unit **unit, void *arg);
 void delivery_job_free(struct delivery_job **job);
 
-/* Nothing more to do: QUIT and close.  on_end follows. */
+/* Nothing more to do: finish the jobs in hand, QUIT and close.  on_end
+ * follows, never before return. */
 void delivery_quit(struct delivery *d);
-/* Close at once without events; jobs in hand are freed. */
+/* Close at once without events, also inside one; jobs in hand are freed. */
 void delivery_free(struct delivery **d);
 
 #endif

@@ -1,0 +1,140 @@
+#include "daemon/delivery/command.h"
+
+static bool offers(const struct smtp_ehlo *ehlo, unsigned ext)
+{
+	return (ehlo->offered & ext) != 0;
+}
+
+/* RFC 6152 section 3, RFC 6531 section 3.4. */
+static void add_body(struct buf *out, const struct envelope *env,
+		     const struct smtp_ehlo *ehlo)
+{
+	if (offers(ehlo, SMTP_EXT_8BITMIME)) {
+		if (env->body == SMTP_BODY_8BITMIME)
+			buf_adds(out, " BODY=8BITMIME");
+		else if (env->body == SMTP_BODY_7BIT)
+			buf_adds(out, " BODY=7BIT");
+	}
+	if (env->smtputf8 && offers(ehlo, SMTP_EXT_SMTPUTF8))
+		buf_adds(out, " SMTPUTF8");
+}
+
+/* RFC 3461 section 5.2.1: what the client gave goes on unchanged. */
+static void add_dsn(struct buf *out, const struct envelope *env,
+		    const struct smtp_ehlo *ehlo)
+{
+	if (!offers(ehlo, SMTP_EXT_DSN))
+		return;
+	if (env->ret == SMTP_RET_FULL)
+		buf_adds(out, " RET=FULL");
+	else if (env->ret == SMTP_RET_HDRS)
+		buf_adds(out, " RET=HDRS");
+	if (env->envid.n > 0) {
+		buf_adds(out, " ENVID=");
+		buf_add(out, env->envid);
+	}
+}
+
+void command_mail(struct buf *out, const struct envelope *env,
+		  const struct smtp_ehlo *ehlo)
+{
+	buf_adds(out, "MAIL FROM:<");
+	buf_add(out, env->from);
+	buf_addc(out, '>');
+	if (offers(ehlo, SMTP_EXT_SIZE))
+		buf_addf(out, " SIZE=%llu", (unsigned long long)env->bytes);
+	add_body(out, env, ehlo);
+	add_dsn(out, env, ehlo);
+	if (env->requiretls && offers(ehlo, SMTP_EXT_REQUIRETLS))
+		buf_adds(out, " REQUIRETLS");
+	buf_adds(out, "\r\n");
+}
+
+static void add_notify(struct buf *out, unsigned notify)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} names[] = {
+		{ SMTP_NOTIFY_NEVER, "NEVER" },
+		{ SMTP_NOTIFY_SUCCESS, "SUCCESS" },
+		{ SMTP_NOTIFY_FAILURE, "FAILURE" },
+		{ SMTP_NOTIFY_DELAY, "DELAY" },
+	};
+	const char *sep = " NOTIFY=";
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if ((notify & names[i].bit) == 0)
+			continue;
+		buf_adds(out, sep);
+		buf_adds(out, names[i].name);
+		sep = ",";
+	}
+}
+
+static struct span local_of(struct span path)
+{
+	size_t at = path.n;
+
+	while (at > 0 && path.p[at - 1] != '@')
+		at--;
+	return span_of(path.p, at > 0 ? at - 1 : path.n);
+}
+
+/*
+ * An address that is foreign only in its domain has an ASCII form, the
+ * A-labels, and needs no SMTPUTF8 (RFC 6531 section 3.2).
+ */
+static void add_path(struct buf *out, const struct recipient *rcpt,
+		     const struct smtp_ehlo *ehlo)
+{
+	if (!smtp_has_8bit(rcpt->path) || offers(ehlo, SMTP_EXT_SMTPUTF8)) {
+		buf_add(out, rcpt->path);
+		return;
+	}
+	buf_add(out, local_of(rcpt->path));
+	buf_addc(out, '@');
+	buf_add(out, rcpt->domain);
+}
+
+void command_rcpt(struct buf *out, const struct recipient *rcpt,
+		  const struct smtp_ehlo *ehlo)
+{
+	buf_adds(out, "RCPT TO:<");
+	add_path(out, rcpt, ehlo);
+	buf_addc(out, '>');
+	if (offers(ehlo, SMTP_EXT_DSN)) {
+		add_notify(out, rcpt->notify);
+		if (rcpt->orcpt.n > 0) {
+			buf_adds(out, " ORCPT=");
+			buf_add(out, rcpt->orcpt);
+		}
+	}
+	buf_adds(out, "\r\n");
+}
+
+static bool needs_utf8(const struct envelope *env,
+		       const struct recipient *rcpt)
+{
+	return smtp_has_8bit(env->from) || smtp_has_8bit(local_of(rcpt->path)) ||
+	       (env->smtputf8 && env->header_8bit);
+}
+
+const char *command_obstacle(const struct envelope *env,
+			     const struct recipient *rcpt,
+			     const struct smtp_ehlo *ehlo, bool is_verified)
+{
+	/* RFC 1870 section 6.1: what it announces it will not take. */
+	if (offers(ehlo, SMTP_EXT_SIZE) && ehlo->size > 0 &&
+	    env->bytes > ehlo->size)
+		return "552 5.3.4 Message is larger than the server takes";
+	/* RFC 6531 section 3.5: no downgrade here. */
+	if (!offers(ehlo, SMTP_EXT_SMTPUTF8) && needs_utf8(env, rcpt))
+		return "550 5.6.7 Server does not offer SMTPUTF8";
+	/* RFC 8689 section 4.2.1: the promise cannot be passed on. */
+	if (env->requiretls && !offers(ehlo, SMTP_EXT_REQUIRETLS))
+		return "550 5.7.30 REQUIRETLS support required";
+	if (env->requiretls && !is_verified)
+		return "550 5.7.10 REQUIRETLS: server not authenticated";
+	return NULL;
+}

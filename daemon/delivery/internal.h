@@ -1,0 +1,161 @@
+/* The inside of a delivery connection; for this folder only. */
+#ifndef MX_DELIVERY_INTERNAL_H
+#define MX_DELIVERY_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/net/conn.h"
+#include "common/smtp/content.h"
+#include "daemon/delivery/delivery.h"
+#include "daemon/delivery/verdict.h"
+
+enum { DELIVERY_MAGIC = 0x44656c76 };
+
+/* What a reply will be an answer to, and the waits that are not for a reply:
+ * connect, TLS and content. */
+enum stage {
+	ST_CONNECT,
+	ST_GREETING,
+	ST_EHLO,
+	ST_HELO,
+	ST_STARTTLS,
+	ST_TLS,
+	ST_RSET,
+	ST_MAIL,
+	ST_RCPT,
+	ST_DATA,
+	ST_CONTENT,
+	ST_DOT,
+	ST_BDAT,
+	ST_QUIT,
+	ST_COUNT
+};
+
+enum step { STEP_ON, STEP_END };
+
+/*
+ * A transaction on its way out.  The arrows are what pump() does; the two
+ * waits end with a reply.
+ *
+ *  START -> RCPT -> DATA -> WAIT --354, or RCPT replies all in--> CONTENT
+ *                     |       \--354, but no recipient taken----> DOT
+ *                     \--small, CHUNKING------------------------> CONTENT
+ *  CONTENT, DOT, or any refusal -> SENT; with the last reply it is done.
+ */
+enum tx_at { TX_START, TX_RCPT, TX_DATA, TX_WAIT, TX_CONTENT, TX_DOT, TX_SENT };
+
+struct tx {
+	struct delivery_job job;
+	TAILQ_ENTRY(tx) link;
+	enum tx_at at;
+	bool has_mail;      /* MAIL is out */
+	bool is_refused;    /* MAIL was refused: what follows says nothing */
+	bool is_complete;   /* all content is out, its reply is not in */
+	bool is_asking;     /* BDAT must wait for the replies to RCPT */
+	uint32_t *ask;      /* indices into rcpts that go into RCPT */
+	bool *is_taken;     /* per index in ask: RCPT was accepted */
+	size_t ask_count, ask_next, answered, taken;
+	size_t pending;     /* replies still expected */
+	uint64_t offset;    /* content bytes written */
+	struct smtp_encoder encoder;
+};
+TAILQ_HEAD(tx_list, tx);
+
+/* One reply that is due. */
+struct expect {
+	enum stage stage;
+	uint32_t index;     /* ST_RCPT: which of tx->ask */
+	struct tx *tx;      /* NULL outside transactions */
+};
+
+/* A ring: replies come in the order of the commands. */
+struct expect_ring {
+	struct expect *slots;
+	size_t cap, head, count;
+};
+
+struct delivery {
+	unsigned magic;
+	struct delivery_options opt;
+	struct net_addr target;
+	const struct delivery_events *events;
+	void *arg;
+
+	struct conn *conn;
+	ev_timer again;          /* more to write, but not in this turn */
+	struct smtp_reply_parser parser;
+	struct smtp_reply reply;
+	struct expect_ring expects;
+	struct buf out;          /* what pump() has composed */
+	struct buf raw;          /* content before dot-stuffing */
+
+	enum { LIFE_OPENING, LIFE_READY, LIFE_QUIT, LIFE_OVER } life;
+	enum stage waiting;      /* in the opening: for what */
+	bool is_clear;           /* TLS failed once: go on without (may) */
+	bool needs_reset;        /* RSET before the next MAIL */
+	bool wants_quit;         /* no new jobs; QUIT when idle */
+	bool is_freed;           /* delivery_free inside a callback */
+	unsigned busy;           /* inside a callback of ours */
+	struct delivery_end end;
+
+	struct smtp_ehlo ehlo;
+	struct tx_list txs;      /* oldest first; sent and not yet sent */
+	struct tx *sending;      /* the one pump() is at, or NULL */
+	struct tx *queued;       /* the first that has not begun, or NULL */
+	size_t jobs;
+	uint64_t bytes;          /* content of all jobs in hand */
+	size_t open, given;      /* transactions begun and unanswered; in all */
+	uint64_t open_bytes;
+
+	int64_t asked_us;        /* EHLO left */
+	int64_t rtt_us;          /* its round trip */
+	int64_t served_us;       /* last time a transaction was answered */
+	int64_t service_us;      /* smoothed time between two answers */
+	int64_t started_ms;
+};
+
+/* ---- delivery.c ---- */
+enum step delivery_end_with(struct delivery *d, int why, enum stage at,
+			    const struct smtp_reply *reply);
+enum step delivery_end_made(struct delivery *d, int why, enum stage at,
+			    int code, const char *enhanced, struct span text);
+void delivery_connect(struct delivery *d);
+void delivery_done(struct delivery *d, struct tx *tx);
+int64_t delivery_now_us(void);
+
+/* ---- expect.c ---- */
+const char *stage_name(enum stage s);
+int64_t stage_timeout_ms(const struct delivery *d, enum stage s);
+void expect_push(struct delivery *d, enum stage s, struct tx *tx,
+		 size_t index);
+/* Wait for the head of the ring, for content to move, or for nothing. */
+void expect_arm(struct delivery *d);
+/* Take all replies that have arrived. */
+enum step expect_read(struct delivery *d);
+
+/* ---- session.c: greeting to ready ---- */
+enum step got_greeting(struct delivery *d, struct expect *e);
+enum step got_ehlo(struct delivery *d, struct expect *e);
+enum step got_helo(struct delivery *d, struct expect *e);
+enum step got_starttls(struct delivery *d, struct expect *e);
+enum step session_secured(struct delivery *d);
+/* The handshake failed: fall back or give up. */
+enum step session_insecure(struct delivery *d, struct span why);
+
+/* ---- transaction.c: replies ---- */
+enum step got_rset(struct delivery *d, struct expect *e);
+enum step got_mail(struct delivery *d, struct expect *e);
+enum step got_rcpt(struct delivery *d, struct expect *e);
+enum step got_data(struct delivery *d, struct expect *e);
+enum step got_content(struct delivery *d, struct expect *e);
+enum step got_quit(struct delivery *d, struct expect *e);
+/* A reply that no command asked for. */
+enum step got_unasked(struct delivery *d);
+
+/* ---- pump.c: commands ---- */
+enum step pump(struct delivery *d);
+size_t pump_window(const struct delivery *d);
+
+#endif

@@ -1,0 +1,338 @@
+/*
+ * What to send next, as far ahead as the server permits:
+ *
+ *  - without PIPELINING, one command at a time;
+ *  - with it, MAIL RCPT.. DATA in one write, and behind the content of one
+ *    message the same group of the next (RFC 2920 section 3.1: content may
+ *    begin a group);
+ *  - with CHUNKING, whole transactions back to back (RFC 3030 section 4.2),
+ *    bounded by a window of jobs and bytes.
+ */
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/delivery/command.h"
+#include "daemon/delivery/internal.h"
+
+enum {
+	PIECE = 64 * 1024,        /* content read and written at a time */
+	TURN = 512 * 1024,        /* and at most in one turn of the loop */
+	LARGE = 256 * 1024,       /* ask the recipients first */
+	WINDOW_BYTES = 1024 * 1024,
+	WINDOW_JOBS = 64,
+	RCPTS_MAX = 100,          /* RFC 5321 section 4.5.3.1.8 */
+};
+
+static bool offers(const struct delivery *d, unsigned ext)
+{
+	return (d->ehlo.offered & ext) != 0;
+}
+
+static bool is_pipelining(const struct delivery *d)
+{
+	return offers(d, SMTP_EXT_PIPELINING);
+}
+
+static bool is_chunking(const struct delivery *d)
+{
+	return offers(d, SMTP_EXT_CHUNKING);
+}
+
+/*
+ * Jobs to have in hand.  One more than a round trip's worth keeps the line
+ * full; more would only queue here what another connection could take.
+ */
+size_t pump_window(const struct delivery *d)
+{
+	int64_t service = d->service_us > 0 ? d->service_us : 1;
+	int64_t window;
+
+	if (!is_pipelining(d))
+		return 1;
+	if (!is_chunking(d) || d->served_us == 0)
+		return 2;
+	window = 2 + 4 * d->rtt_us / service;
+	return window < WINDOW_JOBS ? (size_t)window : WINDOW_JOBS;
+}
+
+static void flush_out(struct delivery *d)
+{
+	if (d->out.n == 0)
+		return;
+	conn_write(d->conn, buf_span(&d->out));
+	buf_reset(&d->out);
+	if (d->out.cap > 4 * PIECE)
+		buf_fini(&d->out);
+}
+
+/* ---- Beginning a transaction ---- */
+
+static bool is_verified(const struct delivery *d)
+{
+	const struct tls_facts *tls = conn_tls(d->conn);
+
+	return tls != NULL && tls->verified;
+}
+
+/* Settle those who cannot go to this server; list the others, as many as
+ * one transaction may have (RFC 9422 section 4). */
+static void choose(struct delivery *d, struct tx *tx)
+{
+	struct unit *u = tx->job.unit;
+	size_t most = RCPTS_MAX;
+
+	if (d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < most)
+		most = d->ehlo.rcpt_max;
+	tx->ask = arena_alloc_array(&u->arena, tx->job.count,
+				    sizeof(*tx->ask));
+	tx->is_taken = arena_alloc_array(&u->arena, tx->job.count,
+					 sizeof(*tx->is_taken));
+	for (size_t i = 0; i < tx->job.count; i++) {
+		const char *no = command_obstacle(&u->envelope, &u->rcpts[i],
+						  &d->ehlo, is_verified(d));
+
+		if (no != NULL) {
+			tx->job.set[i].outcome = OUTCOME_PERMANENT;
+			tx->job.set[i].reply = span_str(no);
+		} else if (tx->ask_count < most) {
+			tx->ask[tx->ask_count++] = (uint32_t)i;
+		}
+	}
+}
+
+/*
+ * Behind a transaction that is not answered yet, only RSET makes sure that
+ * MAIL begins a new one: had all RCPT of the last been refused, its BDAT
+ * would fail, MAIL would be "nested", and the next message would go out under
+ * the last one's sender.  Behind the final dot of DATA there is no doubt.
+ */
+static bool must_reset(const struct delivery *d)
+{
+	return d->needs_reset || (is_chunking(d) && d->open > 0);
+}
+
+static void begin(struct delivery *d, struct tx *tx)
+{
+	struct unit *u;
+
+	MX_ASSERT(tx != NULL && tx->at == TX_START);
+	u = tx->job.unit;
+	d->queued = TAILQ_NEXT(tx, link);
+	tx->job.started_ms = clock_mono_ms();
+	choose(d, tx);
+	if (tx->ask_count == 0) {
+		tx->at = TX_SENT;
+		delivery_done(d, tx);
+		return;
+	}
+	if (must_reset(d)) {
+		buf_adds(&d->out, "RSET\r\n");
+		expect_push(d, ST_RSET, NULL, 0);
+		d->needs_reset = false;
+	}
+	if (d->open == 0)
+		d->served_us = delivery_now_us();
+	command_mail(&d->out, &u->envelope, &d->ehlo);
+	expect_push(d, ST_MAIL, tx, 0);
+	tx->has_mail = true;
+	tx->at = TX_RCPT;
+	d->sending = tx;
+	d->open++;
+	d->open_bytes += u->envelope.bytes;
+}
+
+/* ---- Going on with it ---- */
+
+static void send_rcpt(struct delivery *d, struct tx *tx)
+{
+	command_rcpt(&d->out, &tx->job.unit->rcpts[tx->ask[tx->ask_next]],
+		     &d->ehlo);
+	expect_push(d, ST_RCPT, tx, tx->ask_next++);
+	if (tx->ask_next < tx->ask_count)
+		return;
+	tx->at = TX_DATA;
+	tx->is_asking = is_chunking(d) && is_pipelining(d) &&
+			tx->job.unit->envelope.bytes > LARGE;
+}
+
+static void send_data(struct delivery *d, struct tx *tx)
+{
+	if (!is_chunking(d)) {
+		buf_adds(&d->out, "DATA\r\n");
+		expect_push(d, ST_DATA, tx, 0);
+		tx->at = TX_WAIT;
+	} else if (tx->is_asking && tx->answered < tx->ask_count) {
+		tx->at = TX_WAIT; /* got_rcpt brings it back */
+	} else {
+		buf_addf(&d->out, "BDAT %llu LAST\r\n",
+			 (unsigned long long)tx->job.unit->envelope.bytes);
+		tx->at = TX_CONTENT;
+	}
+}
+
+static void content_ended(struct delivery *d, struct tx *tx)
+{
+	if (is_chunking(d)) {
+		expect_push(d, ST_BDAT, tx, 0);
+	} else {
+		smtp_encode_end(&tx->encoder, &d->out);
+		expect_push(d, ST_DOT, tx, 0);
+	}
+	tx->is_complete = true;
+	tx->at = TX_SENT;
+	d->sending = NULL;
+	if (d->raw.cap > PIECE / 4)
+		buf_fini(&d->raw);
+}
+
+/*
+ * The server is in the middle of content it will not get the end of: only
+ * closing the connection takes it back.  The unit is tried again later.
+ */
+static enum step unreadable(struct delivery *d, struct tx *tx,
+			    enum mx_err err)
+{
+	const char *why = "451 4.3.0 Content could not be read from the spool";
+
+	log_error(EV_SPOOL, LOG_ID("mid", tx->job.unit->envelope.id),
+		  LOG_STR("error", mx_strerror(err)),
+		  LOG_INT("offset", tx->offset));
+	for (size_t i = 0; i < tx->ask_count; i++) {
+		struct settlement *s = &tx->job.set[tx->ask[i]];
+
+		if (s->outcome != OUTCOME_UNTRIED)
+			continue;
+		s->outcome = OUTCOME_TRANSIENT;
+		s->reply = span_str(why);
+	}
+	return delivery_end_made(d, DELIVERY_CLOSED, ST_CONTENT, 451, "4.3.0",
+				 span_str(why));
+}
+
+static enum step send_content(struct delivery *d, struct tx *tx)
+{
+	const struct envelope *env = &tx->job.unit->envelope;
+	struct buf *to = is_chunking(d) ? &d->out : &d->raw;
+	size_t before = to->n;
+	enum mx_err err;
+
+	if (tx->offset == env->bytes) {
+		content_ended(d, tx);
+		return STEP_ON;
+	}
+	err = spool_content(d->opt.spool, env->id, tx->offset, PIECE, to);
+	if (err == MX_OK && to->n == before)
+		err = MX_ECORRUPT; /* shorter than its envelope says */
+	if (err != MX_OK)
+		return unreadable(d, tx, err);
+	tx->offset += to->n - before;
+	if (!is_chunking(d)) {
+		smtp_encode_data(&tx->encoder, buf_span(&d->raw), &d->out);
+		buf_reset(&d->raw);
+	}
+	if (tx->offset == env->bytes)
+		content_ended(d, tx);
+	return STEP_ON;
+}
+
+static void send_dot(struct delivery *d, struct tx *tx)
+{
+	buf_adds(&d->out, ".\r\n");
+	expect_push(d, ST_DOT, tx, 0);
+	tx->at = TX_SENT;
+	d->sending = NULL;
+}
+
+/* ---- Driving ---- */
+
+/* May another transaction be opened behind those that are? */
+static bool may_begin(const struct delivery *d)
+{
+	if (d->open == 0)
+		return true;
+	if (!is_pipelining(d))
+		return false;
+	return d->open < pump_window(d) && d->open_bytes < WINDOW_BYTES;
+}
+
+/* False: nothing to do until a reply comes or output drains. */
+static bool has_next(struct delivery *d)
+{
+	if (!is_pipelining(d) && d->expects.count > 0)
+		return false;
+	if (d->sending == NULL)
+		return d->jobs > d->open && may_begin(d);
+	return d->sending->at != TX_WAIT;
+}
+
+static enum step send_next(struct delivery *d)
+{
+	struct tx *tx = d->sending;
+
+	if (tx == NULL) {
+		begin(d, d->queued);
+		return d->is_freed ? STEP_END : STEP_ON;
+	}
+	switch (tx->at) {
+	case TX_RCPT:
+		send_rcpt(d, tx);
+		return STEP_ON;
+	case TX_DATA:
+		send_data(d, tx);
+		return STEP_ON;
+	case TX_CONTENT:
+		return send_content(d, tx);
+	case TX_DOT:
+		send_dot(d, tx);
+		return STEP_ON;
+	case TX_START:
+	case TX_WAIT:
+	case TX_SENT:
+		break;
+	}
+	MX_ASSERT(!"a transaction that is not being sent");
+	return STEP_END;
+}
+
+static void say_quit(struct delivery *d)
+{
+	buf_adds(&d->out, "QUIT\r\n");
+	expect_push(d, ST_QUIT, NULL, 0);
+	d->life = LIFE_QUIT;
+}
+
+static bool is_used_up(const struct delivery *d)
+{
+	return d->ehlo.mail_max > 0 && d->given >= d->ehlo.mail_max;
+}
+
+enum step pump(struct delivery *d)
+{
+	size_t turn = 0;
+	enum step step = STEP_ON;
+
+	if (d->life != LIFE_READY)
+		return STEP_ON;
+	while (step == STEP_ON && has_next(d)) {
+		size_t before = d->out.n;
+
+		if (conn_output_pending(d->conn) > PIECE)
+			break; /* on_drained calls again */
+		step = send_next(d);
+		turn += d->out.n - before;
+		if (step == STEP_ON && d->out.n >= PIECE) {
+			flush_out(d);
+			conn_flush(d->conn);
+		}
+		if (turn >= TURN) {
+			ev_timer_set(&d->again, 0., 0.);
+			ev_timer_start(d->opt.loop, &d->again);
+			break;
+		}
+	}
+	if (step == STEP_END)
+		return step;
+	if (d->jobs == 0 && (d->wants_quit || is_used_up(d)))
+		say_quit(d);
+	flush_out(d);
+	return STEP_ON;
+}

@@ -1,0 +1,224 @@
+/* What the replies of a transaction settle. */
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/delivery/internal.h"
+
+static struct span reply_span(struct delivery *d, struct tx *tx)
+{
+	struct buf line = { 0 };
+	struct span s;
+
+	smtp_reply_print(&line, &d->reply);
+	s = arena_span(&tx->job.unit->arena, buf_span(&line));
+	buf_fini(&line);
+	return s;
+}
+
+static enum outcome outcome_of(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_YES:
+		return OUTCOME_DELIVERED;
+	case VERDICT_NEVER:
+		return OUTCOME_PERMANENT;
+	case VERDICT_FULL:
+		return OUTCOME_UNTRIED;
+	case VERDICT_LATER:
+		break;
+	}
+	return OUTCOME_TRANSIENT;
+}
+
+static bool is_open(const struct tx *tx, size_t i)
+{
+	return tx->job.set[tx->ask[i]].outcome == OUTCOME_UNTRIED;
+}
+
+/* One reply for all: MAIL refused settles everyone asked for, later stages
+ * only those whose RCPT was accepted. */
+static void settle_all(struct delivery *d, struct tx *tx, enum verdict v,
+		       bool only_taken)
+{
+	struct span reply = reply_span(d, tx);
+
+	for (size_t i = 0; i < tx->ask_count; i++) {
+		struct settlement *s = &tx->job.set[tx->ask[i]];
+
+		if (!is_open(tx, i) || (only_taken && !tx->is_taken[i]))
+			continue;
+		s->outcome = outcome_of(v);
+		s->reply = reply;
+	}
+}
+
+/* Nothing more of it will be sent; RSET makes the server forget what it has
+ * (RFC 5321 section 4.1.1.5), unless it never took MAIL. */
+static void stop(struct delivery *d, struct tx *tx)
+{
+	tx->at = TX_SENT;
+	if (d->sending == tx)
+		d->sending = NULL;
+	if (!tx->is_refused)
+		d->needs_reset = true;
+}
+
+/*
+ * 421 to a command of a transaction: the host leaves, and this mail may be
+ * why.  Its recipients stay untried; the caller counts such accidents.
+ */
+static enum step leaving(struct delivery *d, struct expect *e)
+{
+	return delivery_end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
+}
+
+enum step got_rset(struct delivery *d, struct expect *e)
+{
+	if (verdict_is_leaving(&d->reply))
+		return leaving(d, e);
+	return STEP_ON;
+}
+
+enum step got_mail(struct delivery *d, struct expect *e)
+{
+	struct tx *tx = e->tx;
+	enum verdict v = verdict_of(&d->reply);
+
+	if (verdict_is_leaving(&d->reply))
+		return leaving(d, e);
+	if (v == VERDICT_YES)
+		return STEP_ON;
+	tx->is_refused = true;
+	settle_all(d, tx, v, false);
+	if (tx->at == TX_RCPT || tx->at == TX_DATA)
+		stop(d, tx);
+	return STEP_ON;
+}
+
+/* The last answer to RCPT decides what follows. */
+static void all_answered(struct delivery *d, struct tx *tx)
+{
+	if (tx->at == TX_WAIT && tx->is_asking) {
+		if (tx->taken > 0) {
+			tx->is_asking = false;
+			tx->at = TX_DATA;
+		} else {
+			stop(d, tx);
+		}
+	} else if (tx->at == TX_DATA && tx->taken == 0) {
+		stop(d, tx);
+	}
+}
+
+/* A RCPT reply settles one recipient, never the message. */
+enum step got_rcpt(struct delivery *d, struct expect *e)
+{
+	struct tx *tx = e->tx;
+	struct settlement *s = &tx->job.set[tx->ask[e->index]];
+	enum verdict v = verdict_of_rcpt(&d->reply, tx->taken);
+
+	if (verdict_is_leaving(&d->reply))
+		return leaving(d, e);
+	tx->answered++;
+	if (!tx->is_refused) {
+		if (v == VERDICT_YES) {
+			tx->is_taken[e->index] = true;
+			tx->taken++;
+		} else {
+			s->outcome = outcome_of(v);
+			s->reply = reply_span(d, tx);
+		}
+	}
+	if (tx->answered == tx->ask_count)
+		all_answered(d, tx);
+	return STEP_ON;
+}
+
+/*
+ * With 354 the server waits for content, even if it took no recipient and
+ * even if MAIL failed: a lone dot ends that (RFC 2920 section 3.1).
+ */
+enum step got_data(struct delivery *d, struct expect *e)
+{
+	struct tx *tx = e->tx;
+
+	if (verdict_is_leaving(&d->reply))
+		return leaving(d, e);
+	MX_ASSERT(tx->at == TX_WAIT);
+	if (d->reply.code == 354) {
+		tx->at = tx->taken > 0 ? TX_CONTENT : TX_DOT;
+		return STEP_ON;
+	}
+	if (d->reply.code < 400) /* neither 354 nor a refusal */
+		return delivery_end_with(d, DELIVERY_LOST, e->stage,
+					 &d->reply);
+	if (tx->taken > 0)
+		settle_all(d, tx, verdict_of(&d->reply), true);
+	stop(d, tx);
+	return STEP_ON;
+}
+
+/* How long the server takes for one: what the window is made from. */
+static void measure(struct delivery *d)
+{
+	int64_t now = delivery_now_us();
+	int64_t took = now - d->served_us;
+
+	d->served_us = now;
+	if (took < 0)
+		return;
+	if (d->open > 1 || d->service_us == 0)
+		d->service_us += (took - d->service_us) / 8;
+}
+
+/* The final dot or BDAT LAST: from a 2yz on the mail is the server's. */
+enum step got_content(struct delivery *d, struct expect *e)
+{
+	struct tx *tx = e->tx;
+
+	if (verdict_is_leaving(&d->reply)) {
+		tx->is_complete = false; /* it said that it did not take it */
+		return leaving(d, e);
+	}
+	measure(d);
+	tx->is_complete = false;
+	if (tx->taken > 0)
+		settle_all(d, tx, verdict_of(&d->reply), true);
+	/* RFC 3030 section 2: after a failed chunk the state is open. */
+	if (e->stage == ST_BDAT && d->reply.code >= 400 && d->open == 1)
+		d->needs_reset = true;
+	return STEP_ON;
+}
+
+enum step got_quit(struct delivery *d, struct expect *e)
+{
+	(void)e;
+	return delivery_end_with(d, DELIVERY_CLOSED, ST_QUIT, &d->reply);
+}
+
+/*
+ * In the middle of content: a server that has seen enough.  It is an answer,
+ * but where the content ends the two sides no longer agree: close.
+ */
+static enum step early(struct delivery *d, struct tx *tx)
+{
+	if (d->reply.code >= 400 && tx->taken > 0)
+		settle_all(d, tx, verdict_of(&d->reply), true);
+	return delivery_end_with(d, DELIVERY_CLOSED, ST_CONTENT, &d->reply);
+}
+
+/*
+ * 421 may come at any time (RFC 5321 section 3.8), between transactions it is
+ * an idle server's good-bye.  Anything else means that we and the server no
+ * longer agree on what was said.
+ */
+enum step got_unasked(struct delivery *d)
+{
+	if (verdict_is_leaving(&d->reply))
+		return delivery_end_with(
+			d, d->jobs > 0 ? DELIVERY_BUSY : DELIVERY_CLOSED,
+			d->sending != NULL ? ST_CONTENT : ST_QUIT, &d->reply);
+	if (d->sending != NULL && d->sending->at == TX_CONTENT)
+		return early(d, d->sending);
+	return delivery_end_made(d, DELIVERY_LOST, ST_QUIT, 451, "4.5.0",
+				 SPAN_LIT("Reply without a command"));
+}

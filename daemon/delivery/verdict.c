@@ -1,0 +1,45 @@
+#include "daemon/delivery/verdict.h"
+
+/*
+ * 503 says that we are out of step and 530 that this host wants something of
+ * us (RFC 3207 section 4: STARTTLS first): neither is about the mail, and it
+ * must not bounce for it.
+ */
+static bool is_about_us(int code)
+{
+	return code == 503 || code == 530;
+}
+
+enum verdict verdict_of(const struct smtp_reply *r)
+{
+	if (r->code >= 200 && r->code < 300)
+		return VERDICT_YES;
+	if (r->code >= 500 && !is_about_us(r->code))
+		return VERDICT_NEVER;
+	return VERDICT_LATER;
+}
+
+/*
+ * RFC 5321 section 4.5.3.1.10: 452 is "too many recipients", and 552 must be
+ * taken for it, too.  Both also mean a full mailbox: only the enhanced code
+ * (X.5.3) or its absence beside accepted recipients makes the difference.
+ */
+static bool is_too_many(const struct smtp_reply *r)
+{
+	if (r->code != 452 && r->code != 552)
+		return false;
+	return r->enhanced[0] == '\0' ||
+	       strcmp(r->enhanced + 1, ".5.3") == 0;
+}
+
+enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted)
+{
+	if (accepted > 0 && is_too_many(r))
+		return VERDICT_FULL;
+	return verdict_of(r);
+}
+
+bool verdict_is_leaving(const struct smtp_reply *r)
+{
+	return r->code == 421; /* RFC 5321 section 3.8 */
+}

@@ -1,0 +1,23 @@
+/* What a reply means for mail; pure. */
+#ifndef MX_DELIVERY_VERDICT_H
+#define MX_DELIVERY_VERDICT_H
+
+#include "common/smtp/reply.h"
+
+enum verdict {
+	VERDICT_YES,
+	VERDICT_LATER, /* transient: for these recipients, not for the host */
+	VERDICT_NEVER, /* permanent */
+	VERDICT_FULL,  /* too many recipients: the next transaction */
+};
+
+/* A reply to MAIL, DATA, BDAT or the final dot. */
+enum verdict verdict_of(const struct smtp_reply *r);
+
+/* A reply to RCPT when so many were accepted before it in the transaction. */
+enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted);
+
+/* Does it say something about the host: it leaves, or is too busy? */
+bool verdict_is_leaving(const struct smtp_reply *r);
+
+#endif
