@@ -104,6 +104,9 @@ class Mx20Server:
     def start(self):
         self.daemon.start()
 
+    def keep_mail(self):
+        """Nothing to do: the destination is down."""
+
     @property
     def pid(self):
         return self.daemon.process.pid
@@ -135,15 +138,22 @@ class PostfixServer:
         })
         self.counters = Counters(self.postfix.dir)
         self.env = self.counters.env(delay_ms)
-        with open(self.postfix.conf / "main.cf", "a") as conf:
-            conf.write("import_environment = MAIL_CONFIG TZ LANG=C " +
-                       " ".join(f"{k}={v}" for k, v in self.env.items()) +
-                       "\n")
+        self.set("import_environment", "MAIL_CONFIG TZ LANG=C " +
+                 " ".join(f"{k}={v}" for k, v in self.env.items()))
         self.port = self.postfix.port
+
+    def set(self, name, value):
+        subprocess.run(["postconf", "-c", str(self.postfix.conf), "-e",
+                        f"{name}={value}"], check=True)
 
     def start(self):
         self.postfix.start()
         wait_port(self.port)
+
+    def keep_mail(self):
+        """Take mail without trying to deliver, until primary_is_back: what
+        is tried and deferred just then would miss the flush."""
+        self.set("defer_transports", "relay")
 
     @property
     def pid(self):
@@ -156,6 +166,11 @@ class PostfixServer:
 
     def primary_is_back(self):
         """What an operator has to do by hand."""
+        while any(f.is_file() for place in ("incoming", "active")
+                  for f in (self.postfix.queue / place).rglob("*")):
+            time.sleep(0.1)
+        self.set("defer_transports", "")
+        self.postfix.reload()
         subprocess.run(["postqueue", "-c", str(self.postfix.conf), "-f"],
                        check=True)
 
@@ -216,6 +231,12 @@ begin retry
         shutil.chown(self.dir / "exim.conf", "root")
         self.binary = find_exim()
         self.process = None
+
+    def keep_mail(self):
+        with open(self.dir / "exim.conf", "r+") as conf:
+            text = conf.read()
+            conf.seek(0)
+            conf.write("queue_only\n" + text)
 
     def start(self):
         self.process = subprocess.Popen(

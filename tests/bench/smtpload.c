@@ -114,11 +114,14 @@ static void queue(struct client *c, const char *p, size_t n)
 	c->out_len += n;
 }
 
-static void say(struct client *c, enum stage next, const char *fmt,
-		const char *arg)
+/* "VERB", or "VERB" and its argument between angle brackets. */
+static void say(struct client *c, enum stage next, const char *verb,
+		const char *path)
 {
 	char line[600];
-	int n = snprintf(line, sizeof(line), fmt, arg);
+	int n = path != NULL ? snprintf(line, sizeof(line), "%s<%s>\r\n", verb,
+					path)
+			     : snprintf(line, sizeof(line), "%s\r\n", verb);
 
 	c->stage = next;
 	queue(c, line, (size_t)n);
@@ -128,9 +131,9 @@ static void next_message(struct client *c)
 {
 	if (c->left-- > 0) {
 		c->id = c->load->next_id++;
-		say(c, MAIL, "MAIL FROM:<%s>\r\n", c->load->from);
+		say(c, MAIL, "MAIL FROM:", c->load->from);
 	} else {
-		say(c, QUIT, "QUIT\r\n%s", "");
+		say(c, QUIT, "QUIT", NULL);
 	}
 }
 
@@ -174,13 +177,13 @@ static void on_reply(struct client *c, struct ev_loop *loop, int code)
 {
 	if (c->stage > EHLO && c->stage < BODY && code >= 400) {
 		c->load->refused++;
-		say(c, QUIT, "QUIT\r\n%s", "");
+		say(c, QUIT, "QUIT", NULL);
 		return;
 	}
 	switch (c->stage) {
 	case GREETING:
 		greeted(c->load);
-		say(c, EHLO, "EHLO %s\r\n", "load.test");
+		say(c, EHLO, "EHLO load.test", NULL);
 		break;
 	case EHLO:
 		if (c->load->idle)
@@ -191,10 +194,10 @@ static void on_reply(struct client *c, struct ev_loop *loop, int code)
 			ev_break(loop, EVBREAK_ALL);
 		break;
 	case MAIL:
-		say(c, RCPT, "RCPT TO:<%s>\r\n", c->load->rcpt);
+		say(c, RCPT, "RCPT TO:", c->load->rcpt);
 		break;
 	case RCPT:
-		say(c, DATA, "DATA\r\n%s", "");
+		say(c, DATA, "DATA", NULL);
 		break;
 	case DATA:
 		send_body(c);

@@ -68,7 +68,6 @@ class Postfix:
             "disable_dns_lookups": "yes",
             "smtpd_peername_lookup": "no",
             "notify_classes": "",
-            "import_environment": "MAIL_CONFIG TZ LANG=C",
         }
         settings.update(main or {})
         (self.conf / "main.cf").write_text(
@@ -113,6 +112,9 @@ showq unix n - n - - showq
     def start(self):
         self._run("start")
         return self
+
+    def reload(self):
+        self._run("reload")
 
     def stop(self):
         self._run("stop", check=False)
