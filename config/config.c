@@ -1,10 +1,8 @@
 #include "config/config.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/arena.h"
@@ -43,7 +41,6 @@ static void snapshot_free(struct snapshot *s)
 
 /* ---- Loading ---- */
 
-/* NULL, "" or the text: OpenSSL's callers take C strings. */
 static const char *const *c_strings(struct arena *a, const struct span *spans,
 				    size_t count)
 {
@@ -54,34 +51,61 @@ static const char *const *c_strings(struct arena *a, const struct span *spans,
 	return strings;
 }
 
-static void make_tls(struct snapshot *s, struct config_errors *errors)
+static bool can_read_all(struct settings *st, const char *key,
+			 const struct span *paths, size_t count)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < count; i++)
+		ok = settings_can_read(st, key, paths[i]) && ok;
+	return ok;
+}
+
+static void make_server(struct snapshot *s, struct settings *st)
 {
 	struct config *c = &s->config;
-	struct span path = c->path;
-	struct buf why = { 0 };
 	size_t pairs = c->tls.pair_count;
+	struct buf why = { 0 };
+	bool ok =
+		can_read_all(st, "tls.certificate", c->tls.certificates, pairs);
 
-	if (pairs > 0 &&
-	    tls_server_new(&c->tls_server,
+	if (c->tls.keys != c->tls.certificates)
+		ok = can_read_all(st, "tls.key", c->tls.keys,
+				  c->tls.key_count) &&
+		     ok;
+	if (pairs == 0 || pairs != c->tls.key_count || !ok)
+		return;
+	if (tls_server_new(&c->tls_server,
 			   c_strings(&s->arena, c->tls.certificates, pairs),
 			   c_strings(&s->arena, c->tls.keys, pairs), pairs,
 			   c->tls.ca_file.p, &why) != MX_OK)
-		config_fail(errors, path, 0, "tls.certificate: %s",
-			    buf_cstr(&why));
-	buf_reset(&why);
-	if (tls_client_ctx_new(&c->tls_client, c->tls.ca_file.p, &why) != MX_OK)
-		config_fail(errors, path, 0, "tls.ca_file: %s", buf_cstr(&why));
+		settings_fail(st, "tls.certificate", buf_span(&why));
 	buf_fini(&why);
 }
 
-static void check_trust_anchor(struct snapshot *s, struct config_errors *errors)
+static void make_client(struct config *c, struct settings *st)
 {
-	struct span file = s->config.dns.trust_anchor;
+	struct buf why = { 0 };
 
-	if (file.n > 0 && access(file.p, R_OK) != 0)
-		config_fail(errors, s->config.path, 0,
-			    "dns.trust_anchor: %.*s: %s", SPAN_ARG(file),
-			    strerror(errno));
+	if (c->tls.ca_file.n > 0 &&
+	    !settings_can_read(st, "tls.ca_file", c->tls.ca_file))
+		return;
+	if (tls_client_ctx_new(&c->tls_client, c->tls.ca_file.p, &why) != MX_OK)
+		settings_fail(st, "tls.ca_file", buf_span(&why));
+	buf_fini(&why);
+}
+
+/* Whatever the settings name. */
+static void load_files(struct snapshot *s, struct settings *st,
+		       struct config_errors *errors)
+{
+	struct config *c = &s->config;
+
+	if (settings_can_read(st, "domains", c->domains_path))
+		allowlist_read(c, errors);
+	settings_can_read(st, "dns.trust_anchor", c->dns.trust_anchor);
+	make_server(s, st);
+	make_client(c, st);
 }
 
 static struct config *load(const char *path, bool with_files,
@@ -90,16 +114,14 @@ static struct config *load(const char *path, bool with_files,
 	struct snapshot *s = mx_alloc(sizeof(*s));
 	struct config *c = &s->config;
 	size_t before = errors->count;
+	struct settings *st;
 
 	atomic_init(&s->refs, 1);
 	c->path = arena_span(&s->arena, span_str(path));
-	settings_read(c, &s->arena, c->path, errors);
-	if (with_files && c->domains_path.n > 0)
-		allowlist_read(c, errors);
-	if (with_files && errors->count == before) {
-		check_trust_anchor(s, errors);
-		make_tls(s, errors);
-	}
+	st = settings_read(c, &s->arena, errors);
+	if (with_files)
+		load_files(s, st, errors);
+	settings_close(st);
 	if (errors->count == before)
 		return c;
 	config_errors_end(errors);

@@ -20,4 +20,9 @@ void reload_free(struct reload **r); /* waits for a load under way */
 /* Begin; when one is under way, another follows it (requests are merged). */
 void reload_start(struct reload *r);
 
+/* Is one under way?  In the callback: does another follow?  Then whoever asked
+ * last is answered by that one: this one may have read the files before they
+ * were changed. */
+bool reload_is_running(const struct reload *r);
+
 #endif

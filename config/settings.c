@@ -8,13 +8,24 @@
 #include "config/fill.h"
 #include "config/options.h"
 
+struct settings {
+	struct fill fill;
+	config_t cf;
+};
+
+/* At the line of a key, which may be one that the file does not have. */
+#define FAIL_AT(s, key, ...)                                                   \
+	fill_fail(&(s)->fill, config_lookup(&(s)->cf, (key)), __VA_ARGS__)
+
 /* Is it libconfig's or the system's fault?  One line for either. */
-static void read_failed(struct fill *f, const config_t *cf)
+static void read_failed(struct settings *s)
 {
-	if (config_error_type(cf) != CONFIG_ERR_FILE_IO) {
-		config_fail(f->errors, fill_file(f, config_error_file(cf)),
-			    (unsigned)config_error_line(cf), "%s",
-			    config_error_text(cf));
+	struct fill *f = &s->fill;
+
+	if (config_error_type(&s->cf) != CONFIG_ERR_FILE_IO) {
+		config_fail(f->errors, fill_file(f, config_error_file(&s->cf)),
+			    (unsigned)config_error_line(&s->cf), "%s",
+			    config_error_text(&s->cf));
 		return;
 	}
 	errno = 0;
@@ -30,87 +41,102 @@ static bool same_socket(const struct config_listen *a,
 	return a->port == b->port && span_eq(a->address, b->address);
 }
 
-static void check_listen(struct fill *f, const config_t *cf,
-			 const struct config *c)
+static void check_listen(struct settings *s, const struct config *c)
 {
-	const config_setting_t *st = config_lookup(cf, "listen");
-
 	for (size_t i = 0; i < c->listen_count; i++) {
 		const struct config_listen *l = &c->listen[i];
 
 		if (l->implicit_tls && c->tls.pair_count == 0)
-			fill_fail(f, st,
-				  "listen.implicit_tls: needs tls.certificate");
+			FAIL_AT(s, "listen",
+				"listen.implicit_tls: needs tls.certificate");
 		for (size_t k = 0; k < i; k++)
 			if (same_socket(l, &c->listen[k]))
-				fill_fail(f, st,
-					  "listen: address %.*s port %u twice",
-					  SPAN_ARG(l->address),
-					  (unsigned)l->port);
+				FAIL_AT(s, "listen",
+					"listen: address %.*s port %u twice",
+					SPAN_ARG(l->address),
+					(unsigned)l->port);
 	}
 }
 
 /* A certificate without a key of its own has it in the same file. */
-static void pair_keys(struct fill *f, const config_t *cf, struct config *c)
+static void pair_keys(struct settings *s, struct config *c)
 {
-	if (c->tls.key_count == 0 && c->tls.pair_count > 0) {
+	if (c->tls.key_count == 0) {
 		c->tls.keys = c->tls.certificates;
 		c->tls.key_count = c->tls.pair_count;
 	}
 	if (c->tls.key_count != c->tls.pair_count)
-		fill_fail(
-			f, config_lookup(cf, "tls.key"),
+		FAIL_AT(s, "tls.key",
 			"tls.key: %zu keys for %zu certificates: one each, in "
 			"the same order",
 			c->tls.key_count, c->tls.pair_count);
 }
 
 /* What no single key can say about itself. */
-static void check_together(struct fill *f, const config_t *cf, struct config *c)
+static void check_together(struct settings *s, struct config *c)
 {
 	struct sockaddr_un un;
 
-	check_listen(f, cf, c);
-	pair_keys(f, cf, c);
+	check_listen(s, c);
 	if (c->control_path.n >= sizeof(un.sun_path))
-		fill_fail(f, config_lookup(cf, "control"),
-			  "control: a socket's path has at most %zu bytes",
-			  sizeof(un.sun_path) - 1);
+		FAIL_AT(s, "control",
+			"control: a socket's path has at most %zu bytes",
+			sizeof(un.sun_path) - 1);
 	if (c->spool.warn_after_ms >= c->spool.lifetime_ms)
-		fill_fail(f, config_lookup(cf, "spool.warn_after"),
-			  "spool.warn_after: not before spool.lifetime is "
-			  "over: shorten it, or 0 for no warning");
+		FAIL_AT(s, "spool.warn_after",
+			"spool.warn_after: must be less than spool.lifetime, "
+			"or 0 for no warning");
 	if (c->limits.message_bytes > c->spool.size_bytes)
-		fill_fail(f, config_lookup(cf, "limits.message_size"),
-			  "limits.message_size: more than spool.size");
+		FAIL_AT(s, "limits.message_size",
+			"limits.message_size: more than spool.size");
 	if (c->drain.retry_count == 0)
-		fill_fail(f, config_lookup(cf, "drain.retry"),
-			  "drain.retry: at least one time is needed");
+		FAIL_AT(s, "drain.retry",
+			"drain.retry: at least one time is needed");
 }
 
-void settings_read(struct config *c, struct arena *arena, struct span path,
-		   struct config_errors *errors)
+struct settings *settings_read(struct config *c, struct arena *arena,
+			       struct config_errors *errors)
 {
-	struct fill f = { arena, path, errors };
+	struct settings *s = arena_alloc(arena, sizeof(*s));
 	const struct option_table t = { config_options, config_option_count,
 					c };
-	struct span dir = fill_dir(path);
-	config_t cf;
+	struct span dir = fill_dir(c->path);
+	size_t before = errors->count;
 
-	config_init(&cf);
-	config_set_include_dir(&cf, dir.n > 0 ? arena_str(arena, dir) : ".");
-	if (config_read_file(&cf, path.p) != CONFIG_TRUE) {
-		read_failed(&f, &cf);
-	} else {
-		size_t before = errors->count;
-
-		fill_group(&f, &t, config_root_setting(&cf), "");
-		if (errors->count == before)
-			check_together(&f, &cf, c);
+	s->fill = (struct fill){ arena, c->path, errors };
+	config_init(&s->cf);
+	config_set_include_dir(&s->cf, dir.n > 0 ? arena_str(arena, dir) : ".");
+	if (config_read_file(&s->cf, c->path.p) != CONFIG_TRUE) {
+		read_failed(s);
+		return s;
 	}
+	fill_group(&s->fill, &t, config_root_setting(&s->cf), "");
+	pair_keys(s, c);
+	if (errors->count == before)
+		check_together(s, c);
 	c->bounce.has_relay = c->bounce.relay.host.n > 0 ||
 			      c->bounce.relay.addr.family != AF_UNSPEC;
 	if (c->bounce.relay.port == 0)
 		c->bounce.relay.port = c->drain.port;
-	config_destroy(&cf);
+	return s;
+}
+
+void settings_fail(struct settings *s, const char *key, struct span why)
+{
+	FAIL_AT(s, key, "%s: %.*s", key, SPAN_ARG(why));
+}
+
+bool settings_can_read(struct settings *s, const char *key, struct span path)
+{
+	if (path.n == 0)
+		return false;
+	if (access(path.p, R_OK) == 0)
+		return true;
+	FAIL_AT(s, key, "%s: %.*s: %s", key, SPAN_ARG(path), strerror(errno));
+	return false;
+}
+
+void settings_close(struct settings *s)
+{
+	config_destroy(&s->cf);
 }

@@ -5,12 +5,23 @@
 #include "common/base/arena.h"
 #include "config/config.h"
 
+/* The file as it was read: it knows in which line each key stands. */
+struct settings;
+
 /*
- * Fill c from the file at path (NUL behind it); text and arrays live in arena.
- * Every fault goes to errors.  What could be read is filled in even then, so
- * that the files it names can be checked in the same run.
+ * Fill c from the file c->path (NUL behind it); text and arrays live in arena,
+ * as does the result.  Every fault goes to errors.  What could be read is
+ * filled in even then, so that the files it names are checked in one run.
  */
-void settings_read(struct config *c, struct arena *arena, struct span path,
-		   struct config_errors *errors);
+struct settings *settings_read(struct config *c, struct arena *arena,
+			       struct config_errors *errors);
+void settings_close(struct settings *s);
+
+/* A fault found later, at the line of the key that caused it. */
+void settings_fail(struct settings *s, const char *key, struct span why);
+
+/* Is path, the value of key, a file to be read?  A fault if it is not; false
+ * without one when it is empty. */
+bool settings_can_read(struct settings *s, const char *key, struct span path);
 
 #endif
