@@ -8,6 +8,7 @@
 #include <ev.h>
 
 #include "config/config.h"
+#include "common/base/arena.h"
 #include "common/net/addr.h"
 #include "common/net/tls.h"
 
@@ -18,13 +19,35 @@ enum route_result {
 	ROUTE_NULL_MX,   /* RFC 7505: takes no mail */
 	ROUTE_SELF,      /* we are the best MX: hold and alarm */
 };
+const char *route_result_name(enum route_result r); /* "ok", "transient" ... */
+
+/* Where the hosts of a route come from. */
+enum route_source {
+	ROUTE_FROM_PRIMARY, /* the allowlist's primary= */
+	ROUTE_FROM_MX,
+	ROUTE_FROM_ADDRESS, /* no MX: the domain's own A/AAAA */
+	ROUTE_FROM_RELAY,   /* bounce.relay */
+};
+const char *route_source_name(enum route_source s); /* "primary", "mx" ... */
+
+/* What DNSSEC says about one RRset. */
+enum route_dnssec {
+	ROUTE_UNASKED, /* not looked up */
+	ROUTE_INSECURE,
+	ROUTE_SECURE,
+	ROUTE_BOGUS,
+	ROUTE_NO_ANSWER, /* SERVFAIL or time-out: nothing is known */
+};
+const char *route_dnssec_name(enum route_dnssec s); /* "secure" ... */
 
 /* What TLS must achieve with one host. */
 struct route_tls {
 	enum tls_level level;         /* never DEFAULT */
 	bool is_dane;                 /* tlsa below decides */
 	bool is_sts;                  /* an enforced MTA-STS policy decides */
-	struct tls_tlsa *tlsa;
+	struct span sni;              /* host name to send; DANE: the TLSA base
+					 domain.  Empty: a literal */
+	struct tls_tlsa *tlsa;        /* usable ones only */
 	size_t tlsa_count;
 	struct span *names;           /* reference identifiers */
 	size_t name_count;
@@ -37,8 +60,43 @@ struct route_host {
 	struct net_addr *addrs;       /* with port; in order of trial */
 	size_t addr_count;
 	bool secure;                  /* MX set and addresses by DNSSEC */
+	enum route_dnssec addr_dnssec, tlsa_dnssec;
+	struct span canon;            /* name's CNAME target; else empty */
+	size_t tlsa_published;        /* unusable ones included */
 	struct route_tls tls;
 };
+
+/* One MX record as published, and what became of it. */
+enum route_fate {
+	ROUTE_USED,
+	ROUTE_IS_SELF,      /* this host */
+	ROUTE_IS_WORSE,     /* not better than this host */
+	ROUTE_NOT_A_NAME,   /* the text of an IP address, or "." among others */
+	ROUTE_NO_ADDRESS,   /* neither A nor AAAA, or NXDOMAIN */
+	ROUTE_UNKNOWN_NOW,  /* its look-ups failed for now */
+	ROUTE_NOT_IN_STS,   /* not in the domain's MTA-STS policy */
+	ROUTE_NO_DANE,      /* tls=dane, and it has no usable TLSA */
+	ROUTE_BEYOND_LIMIT, /* more MX records than we look at */
+};
+const char *route_fate_name(enum route_fate f); /* "used", "self" ... */
+
+struct route_mx {
+	struct span host;
+	unsigned preference;
+	enum route_fate fate;
+	enum route_dnssec addr_dnssec;
+};
+
+/* The MTA-STS policy in force (RFC 8461). */
+struct route_sts {
+	enum route_sts_mode { ROUTE_STS_NONE, ROUTE_STS_TESTING,
+			      ROUTE_STS_ENFORCE } mode;
+	struct span domain;           /* whose policy; empty: none published */
+	struct span id;
+	int64_t max_age_s;
+	int64_t fetched_ms;           /* wall */
+};
+const char *route_sts_mode_name(enum route_sts_mode m);
 
 /* Something dropped or remarkable on the way, for `mx20ctl route` and log. */
 struct route_note {
@@ -49,7 +107,8 @@ struct route_note {
 /* Immutable, shared by counting. */
 struct route {
 	enum route_result result;
-	struct span reason;           /* "NXDOMAIN for example.org" */
+	struct span reason;           /* "NXDOMAIN for example.org"; empty
+					 with ROUTE_OK */
 	/* Two routes with equal keys are one destination: normalised hosts,
 	 * ports and TLS policy. */
 	struct span key;
@@ -57,22 +116,50 @@ struct route {
 	size_t host_count;
 	struct route_note *notes;
 	size_t note_count;
-	int64_t expires_ms;           /* monotonic */
+	int64_t expires_ms;           /* monotonic: ask again from then on */
+
+	/* for `mx20ctl route` */
+	enum route_source source;
+	struct span domain;           /* the one first asked for */
+	enum route_dnssec mx_dnssec;
+	struct route_mx *published;   /* as published, by preference */
+	size_t published_count;
+	struct route_sts sts;
+	bool is_stale;                /* DNS fails: an older answer goes on */
+
+	/* the module's own */
+	unsigned refs;
+	struct arena arena;           /* owns everything above */
+	struct route *base;           /* or borrows it from this one */
 };
 
 struct route *route_ref(struct route *r);
-void route_unref(struct route **r);
+void route_unref(struct route **r); /* *r may be NULL */
 
 struct router;
 
-/* The resolver thread starts here: after the last fork.  local: addresses and
- * ports this host listens on. */
-enum mx_err router_new(struct router **out, struct ev_loop *loop,
-		       struct config *config, const struct net_addr *local,
-		       size_t local_count, struct buf *why);
+struct router_options {
+	struct ev_loop *loop;
+	struct config *config;        /* a reference is taken */
+	/* Addresses and ports this host listens on; the wildcard address
+	 * stands for every address of the host.  Copied. */
+	const struct net_addr *local;
+	size_t local_count;
+	/* Where MTA-STS policies outlive a restart (the spool's facts); may
+	 * be NULL.  An empty value deletes. */
+	void (*fact_put)(struct span key, struct span value, void *arg);
+	enum mx_err (*fact_get)(struct span key, struct buf *out, void *arg);
+	void *arg;
+};
+
+/* The resolver thread starts here: after the last fork. */
+enum mx_err router_new(struct router **out, const struct router_options *opt,
+		       struct buf *why);
+/* Questions under way end without their callback. */
 void router_free(struct router **r);
 
-/* New settings; cached answers are dropped. */
+/* New settings; cached answers are dropped, questions under way begin
+ * again. */
 void router_reload(struct router *r, struct config *config);
 
 typedef void route_cb(struct route *route, void *arg); /* a reference given */
@@ -82,10 +169,21 @@ struct route_query; /* a question under way */
 /*
  * Ask for the route of a canonical domain: from the allowlist's primary=, or
  * by MX (any domain: our own DSNs go anywhere).  cb runs exactly once, never
- * before return, unless cancelled.
+ * before return, unless cancelled.  The query is gone when cb runs.
+ *
+ * An answer is the cache's as long as it has not expired.  When DNS does not
+ * answer, the last good one goes on for a while (is_stale).
  */
 struct route_query *router_ask(struct router *r, struct span domain,
 			       route_cb *cb, void *arg);
-void route_cancel(struct route_query **q);
+void route_cancel(struct route_query **q); /* *q may be NULL */
+
+/* Drop what is cached for this domain: the next question looks again, at the
+ * MTA-STS policy, too (RFC 8461 section 5.1: before a permanent failure). */
+void router_forget(struct router *r, struct span domain);
+
+/* The cached answer without asking, or NULL; a reference given.  For RCPT:
+ * a null MX that is known already. */
+struct route *router_known(struct router *r, struct span domain);
 
 #endif

@@ -1,0 +1,469 @@
+#include "daemon/route/resolver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <unbound.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+
+/* Of Debian's dns-root-data; used when dns.trust_anchor is empty. */
+#define SYSTEM_ANCHOR "/usr/share/dns/root.key"
+
+enum {
+	RESOLVER_MAGIC = 0x7e501fe2,
+	QUERY_MAGIC = 0x0d15c0ff,
+	/* Questions libunbound has at a time.  The pipe to its thread is
+	 * written blocking: this many names never fill it. */
+	ACTIVE_MAX = 512,
+	RDATA_MAX = 256, /* records looked at in one answer */
+	RETEST_MS = 60000,
+};
+
+/* libunbound's context and its descriptor on the loop. */
+struct context {
+	struct ub_ctx *ub;
+	ev_io io;
+};
+
+enum query_state { QUERY_WAITING, QUERY_ACTIVE, QUERY_BROKEN };
+
+/*
+ *  waiting --room--> active --answer--> (cb, gone)
+ *                       |  \--time-out, cancel--> (ub_cancel, gone)
+ *                       \--libunbound refuses--> broken --timer--> (cb, gone)
+ */
+struct dns_query {
+	unsigned magic;
+	struct resolver *resolver;
+	TAILQ_ENTRY(dns_query) link;
+	enum query_state state;
+	struct context *ctx; /* while active */
+	int id;
+	ev_timer timer;
+	dns_cb *cb;
+	void *arg;
+	enum dns_type type;
+	char *name;
+};
+
+TAILQ_HEAD(query_list, dns_query);
+
+struct resolver {
+	unsigned magic;
+	struct ev_loop *loop;
+	struct config *config;
+	struct context main;
+	/* The same without a trust anchor; see retry_plainly. */
+	struct context plain;
+	bool has_anchor, anchor_is_implicit, is_proven;
+	int64_t retest_ms; /* monotonic: when to try validation again */
+	struct query_list waiting, active;
+	size_t active_count;
+};
+
+/* ---- Making a context -----------------------------------------------------
+ */
+
+static const struct {
+	const char *name, *value;
+} options[] = {
+	/* A resolver on this host is the usual case, and a good one. */
+	{ "do-not-query-localhost:", "no" },
+	/* Built-in NXDOMAIN for .test: let the configured servers say so. */
+	{ "local-zone:", "test. nodefault" },
+	/* The route cache is ours; this one serves shared MX hosts. */
+	{ "msg-cache-size:", "4m" },
+	{ "rrset-cache-size:", "8m" },
+	{ "key-cache-size:", "1m" },
+	{ "neg-cache-size:", "256k" },
+	{ "cache-max-ttl:", "3600" },
+	/* A server that was away is tried again soon, not in 15 minutes. */
+	{ "infra-host-ttl:", "30" },
+	{ "infra-keep-probing:", "yes" },
+	{ "val-bogus-ttl:", "30" },
+	{ "num-queries-per-thread:", "1024" },
+	{ "trust-anchor-signaling:", "no" },
+};
+
+static enum mx_err context_fail(struct context *ctx, int err, const char *what,
+				struct buf *why)
+{
+	buf_addf(why, "dns: %s: %s", what, ub_strerror(err));
+	ub_ctx_delete(ctx->ub);
+	ctx->ub = NULL;
+	return MX_EINVAL;
+}
+
+static int set_servers(struct ub_ctx *ub, const struct config *config,
+		       const char **what)
+{
+	struct buf text = { 0 };
+	int err = 0;
+
+	if (config->dns.server_count == 0) {
+		*what = "/etc/resolv.conf";
+		err = ub_ctx_resolvconf(ub, NULL);
+		/* Without the file libunbound asks the root itself. */
+		return err == UB_READFILE ? 0 : err;
+	}
+	*what = "dns.servers";
+	for (size_t i = 0; i < config->dns.server_count && err == 0; i++) {
+		buf_reset(&text);
+		buf_add(&text, config->dns.servers[i]);
+		err = ub_ctx_set_fwd(ub, buf_cstr(&text));
+	}
+	buf_fini(&text);
+	return err;
+}
+
+static void on_readable(EV_P_ ev_io *w, int revents)
+{
+	struct resolver *r = w->data;
+	struct context *ctx = CONTAINER_OF(w, struct context, io);
+
+	(void)loop;
+	(void)revents;
+	MX_ASSERT(r->magic == RESOLVER_MAGIC);
+	(void)ub_process(ctx->ub);
+}
+
+static enum mx_err context_open(struct resolver *r, struct context *ctx,
+				const char *anchor, struct buf *why)
+{
+	const char *what = "memory";
+	int err;
+
+	ctx->ub = ub_ctx_create();
+	MX_ASSERT(ctx->ub != NULL);
+	(void)ub_ctx_debugout(ctx->ub, NULL); /* stderr is the log's */
+	for (size_t i = 0; i < COUNT(options); i++) {
+		err = ub_ctx_set_option(ctx->ub, options[i].name,
+					options[i].value);
+		if (err != 0)
+			return context_fail(ctx, err, options[i].name, why);
+	}
+	err = set_servers(ctx->ub, r->config, &what);
+	if (err != 0)
+		return context_fail(ctx, err, what, why);
+	if (anchor != NULL) {
+		err = ub_ctx_add_ta_file(ctx->ub, anchor);
+		if (err != 0 || access(anchor, R_OK) != 0)
+			return context_fail(ctx, UB_READFILE, anchor, why);
+	}
+	err = ub_ctx_async(ctx->ub, 1);
+	if (err != 0)
+		return context_fail(ctx, err, "thread", why);
+	ev_io_init(&ctx->io, on_readable, ub_fd(ctx->ub), EV_READ);
+	ctx->io.data = r;
+	ev_io_start(r->loop, &ctx->io);
+	return MX_OK;
+}
+
+static void context_close(struct resolver *r, struct context *ctx)
+{
+	if (ctx->ub == NULL)
+		return;
+	ev_io_stop(r->loop, &ctx->io);
+	ub_ctx_delete(ctx->ub); /* joins the thread */
+	ctx->ub = NULL;
+}
+
+static void ignore(const struct dns_answer *a, void *arg)
+{
+	(void)a;
+	(void)arg;
+}
+
+enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
+			 const struct config *config, struct buf *why)
+{
+	struct resolver *r = mx_alloc(sizeof(*r));
+	struct buf path = { 0 };
+	const char *anchor = NULL;
+	enum mx_err err;
+
+	r->magic = RESOLVER_MAGIC;
+	r->loop = loop;
+	/* A counted reference; the count is not part of the snapshot. */
+	r->config = config_ref((struct config *)(uintptr_t)config);
+	TAILQ_INIT(&r->waiting);
+	TAILQ_INIT(&r->active);
+	if (config->dns.trust_anchor.n > 0) {
+		buf_add(&path, config->dns.trust_anchor);
+		anchor = buf_cstr(&path);
+	} else if (access(SYSTEM_ANCHOR, R_OK) == 0) {
+		anchor = SYSTEM_ANCHOR;
+		r->anchor_is_implicit = true;
+	} else {
+		log_warn(EV_ROUTE,
+			 LOG_STR("error",
+				 "no DNSSEC trust anchor: "
+				 "no DANE (install dns-root-data or set "
+				 "dns.trust_anchor)"));
+	}
+	r->has_anchor = anchor != NULL;
+	err = context_open(r, &r->main, anchor, why);
+	buf_fini(&path);
+	if (err != MX_OK)
+		resolver_free(&r);
+	else if (r->anchor_is_implicit) /* prove it before it matters */
+		(void)resolver_ask(r, SPAN_LIT("."), DNS_NS, ignore, NULL);
+	*out = r;
+	return err;
+}
+
+bool resolver_validates(const struct resolver *r)
+{
+	return r->has_anchor && (r->plain.ub == NULL || r->is_proven);
+}
+
+/* ---- Questions -------------------------------------------------------------
+ */
+
+static void query_free(struct dns_query *q)
+{
+	struct resolver *r = q->resolver;
+
+	ev_timer_stop(r->loop, &q->timer);
+	if (q->state == QUERY_ACTIVE) {
+		TAILQ_REMOVE(&r->active, q, link);
+		r->active_count--;
+	} else {
+		TAILQ_REMOVE(&r->waiting, q, link);
+	}
+	q->magic = 0;
+	free(q->name);
+	free(q);
+}
+
+void resolver_free(struct resolver **rp)
+{
+	struct resolver *r = *rp;
+	struct dns_query *q;
+
+	*rp = NULL;
+	if (r == NULL)
+		return;
+	/* The threads first: what they hold is never called back. */
+	context_close(r, &r->main);
+	context_close(r, &r->plain);
+	while ((q = TAILQ_FIRST(&r->active)) != NULL)
+		query_free(q);
+	while ((q = TAILQ_FIRST(&r->waiting)) != NULL)
+		query_free(q);
+	config_unref(&r->config);
+	r->magic = 0;
+	free(r);
+}
+
+static void fill(struct resolver *r);
+
+/* The query goes first, so that cb may ask and cancel as it likes. */
+static void query_finish(struct dns_query *q, const struct dns_answer *a)
+{
+	struct resolver *r = q->resolver;
+	dns_cb *cb = q->cb;
+	void *arg = q->arg;
+
+	query_free(q);
+	fill(r);
+	cb(a, arg);
+}
+
+static enum dns_status status_of(const struct ub_result *res)
+{
+	if (res->bogus)
+		return DNS_BOGUS;
+	if (res->havedata)
+		return DNS_OK;
+	if (res->nxdomain || res->rcode == 3)
+		return DNS_NXDOMAIN;
+	return res->rcode == 0 ? DNS_NODATA : DNS_SERVFAIL;
+}
+
+static struct span without_dot(const char *name)
+{
+	struct span s = span_str(name);
+
+	if (s.n > 0 && s.p[s.n - 1] == '.')
+		s.n--;
+	return s;
+}
+
+static void answer_from(struct dns_answer *a, const struct ub_result *res,
+			struct span *rdata)
+{
+	*a = (struct dns_answer){ .status = status_of(res),
+				  .secure = res->secure && !res->bogus,
+				  .ttl_s = res->ttl,
+				  .rdata = rdata };
+	if (res->canonname != NULL)
+		a->canon = without_dot(res->canonname);
+	if (span_ieq(a->canon, without_dot(res->qname)))
+		a->canon.n = 0;
+	if (res->why_bogus != NULL)
+		a->why = span_str(res->why_bogus);
+	if (a->status != DNS_OK)
+		return;
+	while (a->count < RDATA_MAX && res->data[a->count] != NULL) {
+		rdata[a->count] = span_of(res->data[a->count],
+					  (size_t)res->len[a->count]);
+		a->count++;
+	}
+}
+
+static bool submit(struct dns_query *q, struct context *ctx);
+
+/*
+ * The system's root anchor was nobody's decision, and with a resolver that
+ * drops signatures, or one of a closed test bed, it would make every answer
+ * bogus and stop all mail.  So it has to prove itself: until one answer has
+ * passed validation, a bogus one is asked again without it, and a warning
+ * says so.  An anchor that was configured is always enforced.
+ */
+static bool retry_plainly(struct dns_query *q)
+{
+	struct resolver *r = q->resolver;
+	struct buf why = { 0 };
+
+	if (!r->anchor_is_implicit || r->is_proven || q->ctx != &r->main)
+		return false;
+	if (r->plain.ub == NULL) {
+		log_warn(EV_ROUTE, LOG_STR("anchor", SYSTEM_ANCHOR),
+			 LOG_STR("error",
+				 "the name servers do not pass DNSSEC "
+				 "signatures on: no validation, no DANE"));
+		if (context_open(r, &r->plain, NULL, &why) != MX_OK) {
+			buf_fini(&why);
+			return false;
+		}
+	}
+	r->retest_ms = clock_mono_ms() + RETEST_MS;
+	return submit(q, &r->plain);
+}
+
+/* Secure or proven to be unsigned: the chain from the root was there.
+ * libunbound makes up its own answers for localhost. */
+static bool proves_anchor(const struct dns_query *q, const struct dns_answer *a)
+{
+	struct span tail = SPAN_LIT("localhost");
+	struct span name = span_str(q->name);
+
+	return q->ctx == &q->resolver->main && !dns_failed(a->status) &&
+	       (name.n < tail.n ||
+		!span_ieq(span_skip(name, name.n - tail.n), tail));
+}
+
+static void on_answer(void *arg, int err, struct ub_result *res)
+{
+	struct dns_query *q = arg;
+	struct dns_answer a = { .status = DNS_SERVFAIL };
+	struct span rdata[RDATA_MAX];
+
+	MX_ASSERT(q->magic == QUERY_MAGIC);
+	if (err == 0 && res != NULL)
+		answer_from(&a, res, rdata);
+	if (proves_anchor(q, &a))
+		q->resolver->is_proven = true;
+	if (a.status != DNS_BOGUS || !retry_plainly(q))
+		query_finish(q, &a);
+	ub_resolve_free(res);
+}
+
+static void on_timer(EV_P_ ev_timer *w, int revents)
+{
+	struct dns_query *q = w->data;
+	struct dns_answer a = { .status = DNS_TIMEOUT };
+
+	(void)loop;
+	(void)revents;
+	MX_ASSERT(q->magic == QUERY_MAGIC);
+	if (q->state == QUERY_BROKEN)
+		a.status = DNS_SERVFAIL;
+	if (q->state == QUERY_ACTIVE)
+		(void)ub_cancel(q->ctx->ub, q->id);
+	query_finish(q, &a);
+}
+
+static bool submit(struct dns_query *q, struct context *ctx)
+{
+	q->ctx = ctx;
+	return ub_resolve_async(ctx->ub, q->name, (int)q->type, 1, q, on_answer,
+				&q->id) == 0;
+}
+
+/* While validation is out of order, it is tried once a minute. */
+static struct context *choose_context(struct resolver *r)
+{
+	if (r->plain.ub == NULL || r->is_proven)
+		return &r->main;
+	if (clock_mono_ms() < r->retest_ms)
+		return &r->plain;
+	r->retest_ms = clock_mono_ms() + RETEST_MS;
+	return &r->main;
+}
+
+/* Give libunbound what it has room for. */
+static void fill(struct resolver *r)
+{
+	struct dns_query *q, *next;
+
+	for (q = TAILQ_FIRST(&r->waiting);
+	     q != NULL && r->active_count < ACTIVE_MAX; q = next) {
+		next = TAILQ_NEXT(q, link);
+		if (q->state == QUERY_BROKEN)
+			continue;
+		if (!submit(q, choose_context(r))) {
+			/* A name it cannot parse: answer from the timer. */
+			q->state = QUERY_BROKEN;
+			ev_timer_stop(r->loop, &q->timer);
+			ev_timer_set(&q->timer, 0., 0.);
+			ev_timer_start(r->loop, &q->timer);
+			continue;
+		}
+		TAILQ_REMOVE(&r->waiting, q, link);
+		TAILQ_INSERT_TAIL(&r->active, q, link);
+		q->state = QUERY_ACTIVE;
+		r->active_count++;
+	}
+}
+
+struct dns_query *resolver_ask(struct resolver *r, struct span name,
+			       enum dns_type type, dns_cb *cb, void *arg)
+{
+	struct dns_query *q = mx_alloc(sizeof(*q));
+
+	q->magic = QUERY_MAGIC;
+	q->resolver = r;
+	q->type = type;
+	q->cb = cb;
+	q->arg = arg;
+	q->name = mx_alloc(name.n + 1);
+	memcpy(q->name, name.p, name.n);
+	ev_timer_init(&q->timer, on_timer, DNS_TIMEOUT_MS / 1000., 0.);
+	q->timer.data = q;
+	ev_timer_start(r->loop, &q->timer);
+	TAILQ_INSERT_TAIL(&r->waiting, q, link);
+	fill(r);
+	return q;
+}
+
+void resolver_cancel(struct dns_query **qp)
+{
+	struct dns_query *q = *qp;
+	struct resolver *r;
+
+	*qp = NULL;
+	if (q == NULL)
+		return;
+	MX_ASSERT(q->magic == QUERY_MAGIC);
+	r = q->resolver;
+	if (q->state == QUERY_ACTIVE)
+		(void)ub_cancel(q->ctx->ub, q->id);
+	query_free(q);
+	fill(r);
+}

@@ -1,0 +1,37 @@
+/*
+ * DNS by libunbound, in its own thread; answers come back on the loop.
+ * Nothing outside resolver.c knows libunbound.
+ */
+#ifndef MX_ROUTE_RESOLVER_H
+#define MX_ROUTE_RESOLVER_H
+
+#include <ev.h>
+
+#include "config/config.h"
+#include "daemon/route/dns.h"
+
+struct resolver;
+struct dns_query; /* a question under way */
+
+typedef void dns_cb(const struct dns_answer *answer, void *arg);
+
+/* Make the context; its thread starts with the first question, so not before
+ * the last fork.  why says which server or file is at fault. */
+enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
+			 const struct config *config, struct buf *why);
+/* Questions under way end without their callback. */
+void resolver_free(struct resolver **r);
+
+/* False: no trust anchor, so nothing is ever secure. */
+bool resolver_validates(const struct resolver *r);
+
+/*
+ * Ask.  name is a domain name with or without its last dot; cb runs exactly
+ * once, never before return, within DNS_TIMEOUT_MS, unless cancelled.
+ */
+enum { DNS_TIMEOUT_MS = 20000 };
+struct dns_query *resolver_ask(struct resolver *r, struct span name,
+			       enum dns_type type, dns_cb *cb, void *arg);
+void resolver_cancel(struct dns_query **q); /* *q may be NULL */
+
+#endif
