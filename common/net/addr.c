@@ -27,7 +27,7 @@ static void unmap(struct net_addr *a)
 enum mx_err net_addr_parse(struct span text, struct net_addr *out)
 {
 	char copy[INET6_ADDRSTRLEN];
-	struct net_addr a = {0};
+	struct net_addr a = { 0 };
 
 	*out = a;
 	if (text.n == 0 || text.n >= sizeof(copy) ||
@@ -59,10 +59,10 @@ static enum mx_err parse_port(struct span text, in_port_t *port)
 enum mx_err net_endpoint_parse(struct span text, char sep, in_port_t dflt_port,
 			       struct net_addr *out)
 {
-	struct span host = text, port = {NULL, 0};
+	struct span host = text, port = { NULL, 0 };
 	in_port_t number = dflt_port;
 
-	*out = (struct net_addr){0};
+	*out = (struct net_addr){ 0 };
 	if (text.n > 0 && text.p[0] == '[') {
 		size_t end = span_find(text, ']');
 		struct span rest = span_skip(text, end + 1);
@@ -88,7 +88,7 @@ enum mx_err net_endpoint_parse(struct span text, char sep, in_port_t dflt_port,
 	out->port = number;
 	return MX_OK;
 bad:
-	*out = (struct net_addr){0};
+	*out = (struct net_addr){ 0 };
 	return MX_EINVAL;
 }
 
@@ -127,7 +127,7 @@ bool net_endpoint_eq(const struct net_addr *a, const struct net_addr *b)
 
 struct net_addr net_addr_client(const struct net_addr *a)
 {
-	struct net_addr c = {.family = a->family};
+	struct net_addr c = { .family = a->family };
 
 	memcpy(c.ip, a->ip, a->family == AF_INET6 ? 8 : ip_bytes(a));
 	return c;
@@ -157,7 +157,7 @@ socklen_t net_addr_to_sockaddr(const struct net_addr *a,
 
 void net_addr_from_sockaddr(struct net_addr *a, const struct sockaddr *sa)
 {
-	*a = (struct net_addr){0};
+	*a = (struct net_addr){ 0 };
 	if (sa->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const void *)sa;
 
@@ -181,7 +181,7 @@ enum mx_err net_cidr_parse(struct span text, struct net_cidr *out)
 	bool has_bits = addr.n < text.n;
 	uint64_t n;
 
-	*out = (struct net_cidr){0};
+	*out = (struct net_cidr){ 0 };
 	if (net_addr_parse(addr, &out->addr) != MX_OK)
 		return MX_EINVAL;
 	unsigned all = (unsigned)ip_bytes(&out->addr) * 8;
@@ -201,7 +201,7 @@ enum mx_err net_cidr_parse(struct span text, struct net_cidr *out)
 	out->bits = (unsigned)n;
 	return MX_OK;
 bad:
-	*out = (struct net_cidr){0};
+	*out = (struct net_cidr){ 0 };
 	return MX_EINVAL;
 }
 

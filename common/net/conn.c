@@ -209,10 +209,10 @@ const struct net_addr *conn_peer(const struct conn *c)
 
 void conn_local(const struct conn *c, struct net_addr *out)
 {
-	struct sockaddr_storage ss = {0};
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 
-	*out = (struct net_addr){0};
+	*out = (struct net_addr){ 0 };
 	if (c->io.fd >= 0 &&
 	    getsockname(c->io.fd, (struct sockaddr *)&ss, &len) == 0)
 		net_addr_from_sockaddr(out, (const struct sockaddr *)&ss);

@@ -80,9 +80,9 @@ void conn_settle_input(struct conn *c)
 
 	if (c->unread.n == 0) {
 		c->in = NULL;
-		c->unread = (struct span){NULL, 0};
+		c->unread = (struct span){ NULL, 0 };
 	} else if (c->is_borrowed) {
-		struct buf own = {0};
+		struct buf own = { 0 };
 
 		buf_add(&own, c->unread);
 		c->in = own.p;
@@ -330,7 +330,7 @@ static void start_tls(struct conn *c)
 	struct span in = c->unread;
 	char *own = c->in;
 
-	c->unread = (struct span){NULL, 0};
+	c->unread = (struct span){ NULL, 0 };
 	c->in = NULL;
 	if (in.n <= CONN_READ_MAX) {
 		take_records(c, in);

@@ -17,7 +17,7 @@ static void out_acquire(struct conn *c)
 {
 	if (c->out.cap == 0) {
 		c->out = spare;
-		spare = (struct buf){0};
+		spare = (struct buf){ 0 };
 	}
 }
 
@@ -26,7 +26,7 @@ static void give_back(struct buf *b)
 	b->n = 0;
 	if (spare.cap == 0 && b->cap <= SPARE_MAX) {
 		spare = *b;
-		*b = (struct buf){0};
+		*b = (struct buf){ 0 };
 	} else {
 		buf_fini(b);
 	}
@@ -42,7 +42,7 @@ void conn_out_release(struct conn *c)
 static void out_keep(struct conn *c)
 {
 	size_t left = conn_unsent(c);
-	struct buf own = {0};
+	struct buf own = { 0 };
 
 	c->is_kept = true;
 	if (left + KEEP_SLACK >= c->out.cap / 2)
@@ -80,12 +80,12 @@ static void out_send(struct conn *c, struct span extra)
 {
 	size_t collected = conn_unsent(c);
 	struct iovec iov[2] = {
-		{c->out.p + c->sent, collected},
-		{(void *)(uintptr_t)extra.p, extra.n},
+		{ c->out.p + c->sent, collected },
+		{ (void *)(uintptr_t)extra.p, extra.n },
 	};
-	struct msghdr msg = {.msg_iov = collected > 0 ? iov : iov + 1,
-			     .msg_iovlen =
-				     collected > 0 && extra.n > 0 ? 2 : 1};
+	struct msghdr msg = { .msg_iov = collected > 0 ? iov : iov + 1,
+			      .msg_iovlen =
+				      collected > 0 && extra.n > 0 ? 2 : 1 };
 	ssize_t n;
 
 	do
@@ -119,7 +119,7 @@ void conn_push(struct conn *c)
 	if (conn_unsent(c) == 0 || c->is_broken || c->io.fd < 0 ||
 	    c->state == CONN_ST_CONNECTING)
 		return;
-	out_send(c, (struct span){NULL, 0});
+	out_send(c, (struct span){ NULL, 0 });
 }
 
 static void collect(struct conn *c, struct span s)

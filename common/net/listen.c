@@ -132,7 +132,7 @@ struct listener *listener_new(struct ev_loop *loop, int fd, listener_cb *cb,
 			      void *arg)
 {
 	struct listener *l = mx_alloc(sizeof(*l));
-	struct sockaddr_storage ss = {0};
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 	const int on = 1;
 

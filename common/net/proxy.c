@@ -24,8 +24,9 @@ enum {
 	TLV_HEAD = 3,
 };
 
-static const unsigned char v2_signature[12] = {
-	0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
+static const unsigned char v2_signature[12] = { 0x0d, 0x0a, 0x0d, 0x0a,
+						0x00, 0x0d, 0x0a, 0x51,
+						0x55, 0x49, 0x54, 0x0a };
 
 static unsigned u16(const unsigned char *p)
 {
@@ -118,7 +119,7 @@ static enum proxy_state v2_addrs(unsigned family, const unsigned char *p,
 {
 	size_t ip = family == FAM_TCP4 ? 4 : 16;
 	size_t block = 2 * ip + 4;
-	struct sockaddr_storage ss = {0};
+	struct sockaddr_storage ss = { 0 };
 
 	if (n < block || !tlvs_are_whole(p + block, n - block))
 		return PROXY_BAD;
@@ -173,9 +174,9 @@ static bool begins(struct span in, const void *head, size_t n)
 
 enum proxy_state proxy_parse(struct span *in, struct net_addr *client)
 {
-	static const char v1_head[] = {'P', 'R', 'O', 'X', 'Y', ' '};
+	static const char v1_head[] = { 'P', 'R', 'O', 'X', 'Y', ' ' };
 
-	*client = (struct net_addr){0};
+	*client = (struct net_addr){ 0 };
 	if (in->n == 0)
 		return PROXY_MORE;
 	if (begins(*in, v2_signature, sizeof(v2_signature)))

@@ -73,6 +73,22 @@ static int accept_any(int ok, X509_STORE_CTX *store)
 	return 1;
 }
 
+/* OpenSSL has several ways to say that the two do not belong together. */
+static bool is_mismatch(void)
+{
+	int reason = ERR_GET_REASON(ERR_peek_error());
+
+	switch (ERR_GET_LIB(ERR_peek_error())) {
+	case ERR_LIB_SSL:
+		return reason == SSL_R_NO_CERTIFICATE_ASSIGNED;
+	case ERR_LIB_X509:
+		return reason == X509_R_KEY_VALUES_MISMATCH ||
+		       reason == X509_R_KEY_TYPE_MISMATCH;
+	default:
+		return false;
+	}
+}
+
 static enum mx_err load_pair(SSL_CTX *ctx, const char *cert, const char *key,
 			     struct buf *why)
 {
@@ -82,10 +98,14 @@ static enum mx_err load_pair(SSL_CTX *ctx, const char *cert, const char *key,
 	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
 		goto bad;
 	at = key;
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
-		goto bad;
-	if (SSL_CTX_check_private_key(ctx) == 1)
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 &&
+	    SSL_CTX_check_private_key(ctx) == 1)
 		return MX_OK;
+	if (is_mismatch()) {
+		buf_addf(why, "%s: not the key of %s", key, cert);
+		ERR_clear_error();
+		return MX_EINVAL;
+	}
 bad:
 	buf_addf(why, "%s: ", at);
 	tls_error_add(why);

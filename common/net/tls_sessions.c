@@ -42,8 +42,8 @@ void tls_key_of(const struct tls_demand *d, unsigned char key[TLS_KEY_BYTES])
 		digest_span(md, d->names[i]);
 	for (size_t i = 0; i < d->tlsa_count; i++) {
 		const struct tls_tlsa *t = &d->tlsa[i];
-		const unsigned char head[] = {t->usage, t->selector,
-					      t->matching};
+		const unsigned char head[] = { t->usage, t->selector,
+					       t->matching };
 
 		EVP_DigestUpdate(md, head, sizeof(head));
 		digest_span(md, t->data);

@@ -33,7 +33,8 @@ Test(net_addr, text_is_an_address_or_nothing)
 		{ "fe80::1%eth0", NULL },
 		{ "192.0.2.1:25", NULL },
 		{ "localhost", NULL },
-		{ "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bb", NULL },
+		{ "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bb",
+		  NULL },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -127,10 +128,14 @@ Test(net_addr, network_has_its_addresses)
 
 Test(net_addr, network_text_is_strict)
 {
-	static const char *const bad[] = { "192.0.2.0/33",  "192.0.2.0/",
-					   "192.0.2.0/-1",  "/24",
-					   "192.0.2.0/024x", "::/129",
-					   "example.org/24", "::ffff:1.2.3.4/8",
+	static const char *const bad[] = { "192.0.2.0/33",
+					   "192.0.2.0/",
+					   "192.0.2.0/-1",
+					   "/24",
+					   "192.0.2.0/024x",
+					   "::/129",
+					   "example.org/24",
+					   "::ffff:1.2.3.4/8",
 					   "" };
 
 	for (size_t i = 0; i < COUNT(bad); i++) {

@@ -5,7 +5,10 @@
 #include "common/net/proxy.h"
 
 #define SIG "\r\n\r\n\0\r\nQUIT\n"
-#define LIT(s) { "" s, sizeof(s) - 1 }
+#define LIT(s)                                                                 \
+	{                                                                      \
+		"" s, sizeof(s) - 1                                            \
+	}
 #define V4_BLOCK "\xc0\x00\x02\x01\xc0\x00\x02\x02\x12\x34\x00\x19"
 
 static const struct {
@@ -29,8 +32,8 @@ static const struct {
 	{ LIT("PROXY TCP4 192.0.2.1 192.0.2.2 04660 25\r\n"), PROXY_BAD, NULL,
 	  0 },
 	{ LIT("PROXY TCP4 192.0.2.1 192.0.2.2 4660\r\n"), PROXY_BAD, NULL, 0 },
-	{ LIT("PROXY TCP4 192.0.2.1 192.0.2.2 4660 65536\r\n"), PROXY_BAD,
-	  NULL, 0 },
+	{ LIT("PROXY TCP4 192.0.2.1 192.0.2.2 4660 65536\r\n"), PROXY_BAD, NULL,
+	  0 },
 	{ LIT("PROXY TCP4 2001:db8::1 2001:db8::2 4660 25\r\n"), PROXY_BAD,
 	  NULL, 0 },
 	{ LIT("PROXY TCP6 192.0.2.1 192.0.2.2 4660 25\r\n"), PROXY_BAD, NULL,
