@@ -92,7 +92,15 @@ clean: ## remove everything that was built
 run: ## run the daemon in the foreground on an unprivileged port
 	@tests/support/deps.sh build
 	@$(MAKE) --no-print-directory all
-	exec build/mx20d -c config/mx20.conf
+	@mkdir -p build/run
+	@[ -e build/run/domains ] || \
+		cp -R config/domains config/recipients build/run/
+	@sed -e '/^listen/s/port = 25;/port = 2525;/' \
+	     -e "/^user/s/mx20/$$(id -un)/" \
+	     -e 's|/var/spool/mx20|spool|' \
+	     -e 's|/run/mx20/control.sock|control.sock|' \
+		config/mx20.conf >build/run/mx20.conf
+	exec build/mx20d -c $(CURDIR)/build/run/mx20.conf
 
 demo: ## tell the product's story on loopback: primary down, up, mail delivered
 	@tests/support/deps.sh build
