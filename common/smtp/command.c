@@ -371,7 +371,7 @@ enum smtp_syntax smtp_bdat_parse(struct span line, uint64_t *size, bool *last)
 
 	rest = span_trim(rest);
 	*last = span_ieq(rest, SPAN_LIT("LAST"));
-	if (!span_u64(digits, size) || (rest.n > 0 && !*last))
+	if ((rest.n > 0 && !*last) || !span_u64(digits, size))
 		return SMTP_SYNTAX_BAD;
 	return SMTP_SYNTAX_OK;
 }

@@ -41,8 +41,8 @@ static size_t enhanced_length(struct span s, int code)
 {
 	size_t at = 1;
 
-	if (s.n < 5 || s.p[0] != '0' + code / 100)
-		return 0;
+	if (s.n < 5 || s.p[0] != '0' + code / 100 || s.p[0] == '3')
+		return 0; /* there is no class 3 (RFC 3463 section 2) */
 	for (int part = 0; part < 2; part++) {
 		size_t digits = 0;
 
