@@ -9,6 +9,7 @@
 #include "common/base/assert.h"
 #include "common/base/buf.h"
 #include "common/base/msgid.h"
+#include "common/base/utf8.h"
 
 enum { QUEUE_BYTES = 1 << 20 };
 
@@ -56,20 +57,31 @@ static bool needs_quotes(struct span s)
 	return s.n == 0;
 }
 
-/* Control bytes never reach a terminal or a log parser as they came. */
+/* U+0080 to U+009F: a terminal may take them for escape sequences, too. */
+static bool is_c1(struct span s)
+{
+	return (unsigned char)s.p[0] == 0xc2 && (unsigned char)s.p[1] < 0xa0;
+}
+
+/* Control bytes never reach a terminal or a log parser as they came, nor
+ * does what is not UTF-8. */
 static void add_escaped(struct buf *b, struct span s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+	while (s.n > 0) {
+		unsigned char c = (unsigned char)s.p[0];
+		size_t n = utf8_char(s);
 
 		if (c == '"' || c == '\\')
 			buf_addf(b, "\\%c", c);
 		else if (c == '\n')
 			buf_adds(b, "\\n");
-		else if (c < ' ' || c == 0x7f)
+		else if (c < ' ' || c == 0x7f || n == 0)
 			buf_addf(b, "\\x%02x", c);
+		else if (n == 2 && is_c1(s))
+			buf_addf(b, "\\xc2\\x%02x", (unsigned char)s.p[1]);
 		else
-			buf_addc(b, (char)c);
+			buf_add(b, (struct span){ s.p, n });
+		s = span_skip(s, n > 0 ? n : 1);
 	}
 }
 
