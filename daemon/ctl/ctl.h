@@ -1,0 +1,58 @@
+/* mx20ctl: what its verbs share. */
+#ifndef MX_CTL_CTL_H
+#define MX_CTL_CTL_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "config/config.h"
+#include "common/spool/spool.h"
+
+/* How the command ends; scripts depend on the numbers. */
+enum ctl_exit {
+	CTL_DONE = 0,
+	CTL_FAILED = 1,
+	CTL_USAGE = 2,
+	CTL_UNREACHABLE = 3, /* the daemon is needed and does not answer */
+};
+
+struct link; /* a connection to the daemon: link.h */
+
+/* One run of the program. */
+struct ctl {
+	struct config *config; /* settings only */
+	const char *verb;
+	const char *argument; /* ID or DOMAIN; NULL: none */
+	const char *domain;   /* --domain */
+	const char *reason;   /* --reason */
+	bool json, yes, raw;
+	int64_t now_ms; /* wall */
+	size_t width;	/* of the terminal; 0: unlimited */
+};
+
+/* The verbs.  Each says on stderr why it failed. */
+enum ctl_exit ctl_status(struct ctl *ctl);
+enum ctl_exit ctl_queue(struct ctl *ctl);
+enum ctl_exit ctl_show(struct ctl *ctl);
+enum ctl_exit ctl_flush(struct ctl *ctl);
+enum ctl_exit ctl_surgery(struct ctl *ctl);
+enum ctl_exit ctl_reload(struct ctl *ctl);
+enum ctl_exit ctl_route(struct ctl *ctl);
+
+/* "mx20ctl: ..." on stderr. */
+void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Open the spool for reading; false when it cannot be, after saying why. */
+bool ctl_open_spool(const struct ctl *ctl, struct spool **out);
+
+/* The domain as the spool knows it; false when it is none, after saying so.
+ * Append a NUL-terminated name to out. */
+bool ctl_domain(const char *text, struct buf *out);
+
+/* Write to stdout.  False: nobody reads it any more, or the disk is full. */
+bool ctl_write(struct span s);
+
+/* Print one JSON object as a line and release it; as ctl_write. */
+bool ctl_print_json(json_t *object);
+
+#endif

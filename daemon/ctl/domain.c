@@ -1,0 +1,174 @@
+/* mx20ctl status DOMAIN: everything about one domain, and what to do. */
+#include "common/base/assert.h"
+#include "common/control/control.h"
+#include "daemon/ctl/print.h"
+#include "daemon/ctl/status.h"
+#include "daemon/ctl/table.h"
+
+/* What to do, by what is the matter; the first row that fits. */
+enum matter {
+	MATTER_STOPPED,
+	MATTER_FOREIGN,
+	MATTER_HELD,
+	MATTER_NOTHING,
+	MATTER_DOWN,
+	MATTER_DEFERRED,
+	MATTER_PARTLY_HELD,
+	MATTER_GOING,
+};
+
+/* clang-format off */
+static const char *const advice[] = {
+	[MATTER_STOPPED] =
+		"mx20d is not running: nothing is accepted or delivered. "
+		"Start it: systemctl start mx20",
+	[MATTER_FOREIGN] =
+		"This domain is not in the allowlist: new mail for it is "
+		"refused.",
+	[MATTER_HELD] =
+		"All mail of this domain is held. To let it go: "
+		"mx20ctl release --domain %s",
+	[MATTER_NOTHING] =
+		"Nothing is waiting: nothing to do.",
+	[MATTER_DOWN] =
+		"The mail waits until the primary answers; it is tried again "
+		"by itself. To see where it is looked for: mx20ctl route %s. "
+		"To try now: mx20ctl flush %s",
+	[MATTER_DEFERRED] =
+		"The primary answers, but put some messages off; each is "
+		"tried again by itself. To see them: mx20ctl queue %s",
+	[MATTER_PARTLY_HELD] =
+		"Some messages are held. To see them: mx20ctl queue %s. To "
+		"let them go: mx20ctl release --domain %s",
+	[MATTER_GOING] =
+		"The mail is on its way.",
+};
+/* clang-format on */
+
+static enum matter matter_of(const struct spool_domain *row,
+			     const json_t *state, bool is_live)
+{
+	struct span name = control_get_text(state, "state");
+
+	if (!is_live)
+		return MATTER_STOPPED;
+	if (row->is_held)
+		return MATTER_HELD;
+	if (row->units == 0)
+		return json_is_false(json_object_get(state, "listed"))
+			       ? MATTER_FOREIGN
+			       : MATTER_NOTHING;
+	if (row->held > 0)
+		return MATTER_PARTLY_HELD;
+	if (span_eq(name, SPAN_LIT("down")))
+		return MATTER_DOWN;
+	return row->deferred > 0 ? MATTER_DEFERRED : MATTER_GOING;
+}
+
+static void add_advice(enum matter m, const char *domain, struct buf *out)
+{
+	struct span text = span_str(advice[m]);
+
+	buf_adds(out, "\n");
+	while (text.n > 0) { /* %s stands for the domain, every time */
+		size_t at = span_find(text, '%');
+
+		buf_add(out, (struct span){ text.p, at });
+		if (at < text.n)
+			buf_adds(out, domain);
+		text = span_skip(text, at + 2);
+	}
+	buf_adds(out, "\n");
+}
+
+static void add_mail(const struct ctl *ctl, const struct spool_domain *row,
+		     struct buf *out)
+{
+	buf_adds(out, "  ");
+	if (row->units == 0) {
+		buf_adds(out, "nothing is waiting\n");
+		return;
+	}
+	print_count(out, row->units, "message");
+	buf_adds(out, ", ");
+	print_size(out, row->bytes);
+	buf_addf(out, ": %llu ready, %llu put off, %llu held\n",
+		 (unsigned long long)row->ready,
+		 (unsigned long long)row->deferred,
+		 (unsigned long long)row->held);
+	buf_adds(out, "  the oldest arrived ");
+	print_time(out, row->oldest_ms);
+	buf_adds(out, ", ");
+	print_age(out, ctl->now_ms - row->oldest_ms);
+	buf_adds(out, " ago\n");
+}
+
+/* clang-format off */
+static const struct column columns[] = {
+	{ "TARGET",     false, 20 },
+	{ "STATE",      false, 0 },
+	{ "LAST REPLY", false, 20 },
+};
+/* clang-format on */
+
+void status_targets(const struct ctl *ctl, const json_t *state, struct buf *out)
+{
+	const json_t *targets = json_object_get(state, "targets");
+	struct table t;
+
+	if (json_array_size(targets) == 0)
+		return;
+	buf_adds(out, "\n");
+	table_init(&t, columns, COUNT(columns), ctl->width);
+	for (size_t i = 0; i < json_array_size(targets); i++) {
+		const json_t *o = json_array_get(targets, i);
+
+		table_cell(&t, control_get_text(o, "target"));
+		table_cell(&t, control_get_text(o, "state"));
+		table_cell(&t, control_get_text(o, "last_reply"));
+	}
+	table_print(&t, out);
+	table_fini(&t);
+}
+
+static void add_state(const struct ctl *ctl, const json_t *state,
+		      struct buf *out)
+{
+	int64_t since_ms = status_time(state, "since");
+	int64_t next_ms = status_time(state, "next_probe");
+	struct span reply = control_get_text(state, "last_reply");
+
+	buf_adds(out, "  destination ");
+	print_text(out, control_get_text(state, "state"));
+	if (since_ms != 0) {
+		buf_adds(out, " since ");
+		print_time(out, since_ms);
+		buf_adds(out, ", ");
+		print_age(out, ctl->now_ms - since_ms);
+	}
+	if (next_ms != 0) {
+		buf_adds(out, "; next try in ");
+		print_age(out, next_ms - ctl->now_ms);
+	}
+	buf_adds(out, "\n");
+	if (reply.n > 0) {
+		buf_adds(out, "  last reply: ");
+		print_text(out, reply);
+		buf_adds(out, "\n");
+	}
+}
+
+void status_domain(const struct ctl *ctl, const struct spool_domain *row,
+		   const json_t *state, bool is_live, struct buf *out)
+{
+	buf_addf(out, "\n%s\n", row->name);
+	if (row->is_held) {
+		buf_adds(out, "  HELD: ");
+		print_text(out, span_str(row->hold_reason));
+		buf_adds(out, "\n");
+	}
+	add_mail(ctl, row, out);
+	add_state(ctl, state, out);
+	status_targets(ctl, state, out);
+	add_advice(matter_of(row, state, is_live), row->name, out);
+}

@@ -1,0 +1,307 @@
+/* mx20ctl: what the operator asks and orders. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "daemon/ctl/ctl.h"
+
+enum { /* what a verb takes */
+       TAKES_ARGUMENT = 1,
+       NEEDS_ARGUMENT = 2,
+       TAKES_DOMAIN = 4, /* --domain instead of the argument */
+       TAKES_RAW = 8,
+       TAKES_REASON = 16,
+};
+
+struct verb {
+	const char *name;
+	unsigned takes;
+	enum ctl_exit (*run)(struct ctl *ctl);
+	const char *usage;
+	const char *help;
+};
+
+/* clang-format off */
+static const struct verb verbs[] = {
+	{ "status", TAKES_ARGUMENT, ctl_status, "[DOMAIN]",
+	  "what waits for which domain, why, and until when" },
+	{ "queue", TAKES_ARGUMENT, ctl_queue, "[DOMAIN]",
+	  "every message that waits, with its recipients" },
+	{ "show", NEEDS_ARGUMENT | TAKES_RAW, ctl_show, "ID [--raw]",
+	  "one message whole" },
+	{ "route", NEEDS_ARGUMENT, ctl_route, "DOMAIN",
+	  "where a domain's mail goes, and how safely" },
+	{ "flush", TAKES_ARGUMENT, ctl_flush, "[DOMAIN|ID]",
+	  "probe and try again now" },
+	{ "hold", TAKES_ARGUMENT | TAKES_DOMAIN | TAKES_REASON, ctl_surgery,
+	  "ID|--domain D", "keep mail from being delivered" },
+	{ "release", TAKES_ARGUMENT | TAKES_DOMAIN, ctl_surgery,
+	  "ID|--domain D", "let held mail go" },
+	{ "remove", TAKES_ARGUMENT | TAKES_DOMAIN, ctl_surgery,
+	  "ID|--domain D", "forget mail; nobody is told" },
+	{ "bounce", TAKES_ARGUMENT | TAKES_DOMAIN, ctl_surgery,
+	  "ID|--domain D", "give mail up and report it to its senders" },
+	{ "reload", 0, ctl_reload, "",
+	  "read the configuration and the allowlist again" },
+};
+/* clang-format on */
+
+static const char default_config[] = "/etc/mx20/mx20.conf";
+
+/* ---- What the verbs use ---- */
+
+void ctl_complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("mx20ctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+bool ctl_open_spool(const struct ctl *ctl, struct spool **out)
+{
+	struct buf why = { 0 }, path = { 0 };
+	enum mx_err err;
+
+	buf_add(&path, ctl->config->spool.path);
+	err = spool_open_reader(out, buf_cstr(&path), &why);
+	if (err != MX_OK && why.n > 0)
+		ctl_complain("%s", buf_cstr(&why));
+	else if (err != MX_OK)
+		ctl_complain("%s: %s", buf_cstr(&path), mx_strerror(err));
+	buf_fini(&why);
+	buf_fini(&path);
+	return err == MX_OK;
+}
+
+bool ctl_domain(const char *text, struct buf *out)
+{
+	if (smtp_domain_canon(out, span_str(text)) == MX_OK) {
+		buf_cstr(out);
+		return true;
+	}
+	ctl_complain("\"%s\" is not a domain", text);
+	return false;
+}
+
+static int write_errno; /* of the first write that failed */
+
+bool ctl_write(struct span s)
+{
+	if (s.n > 0 && fwrite(s.p, 1, s.n, stdout) != s.n && write_errno == 0)
+		write_errno = errno;
+	return write_errno == 0;
+}
+
+static int write_piece(const char *p, size_t n, void *arg)
+{
+	(void)arg;
+	return ctl_write(span_of(p, n)) ? 0 : -1;
+}
+
+bool ctl_print_json(json_t *object)
+{
+	json_dump_callback(object, write_piece, NULL, JSON_COMPACT);
+	json_decref(object);
+	return ctl_write(SPAN_LIT("\n"));
+}
+
+/* ---- The command line ---- */
+
+static void print_help(FILE *out)
+{
+	fputs("usage: mx20ctl [-c FILE] VERB [--json]\n\n", out);
+	for (size_t i = 0; i < COUNT(verbs); i++) {
+		int n = fprintf(out, "  %s %s", verbs[i].name, verbs[i].usage);
+
+		fprintf(out, "%*s%s\n", n < 26 ? 26 - n : 1, "", verbs[i].help);
+	}
+	fprintf(out,
+		"\n"
+		"  -c, --config FILE  default %s\n"
+		"      --json         for programs\n"
+		"      --domain D     all mail of a domain\n"
+		"      --reason TEXT  hold: shown by status\n"
+		"      --raw          show: the content as it is\n"
+		"  -y, --yes          do not ask\n"
+		"      --help, --version\n\n"
+		"exit: 0 done, 1 failed, 2 usage, 3 mx20d does not answer\n"
+		"See mx20ctl(8).\n",
+		default_config);
+}
+
+static const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < COUNT(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+/* What is wrong with this use of the verb; NULL: nothing. */
+static const char *misuse(const struct verb *v, const struct ctl *ctl)
+{
+	bool has_argument = ctl->argument != NULL;
+
+	if (has_argument && !(v->takes & (TAKES_ARGUMENT | NEEDS_ARGUMENT)))
+		return "takes no argument";
+	if (!has_argument && v->takes & NEEDS_ARGUMENT)
+		return "needs an argument";
+	if (ctl->domain != NULL && !(v->takes & TAKES_DOMAIN))
+		return "takes no --domain";
+	if (v->takes & TAKES_DOMAIN && has_argument == (ctl->domain != NULL))
+		return "needs an ID or --domain D";
+	if (ctl->raw && !(v->takes & TAKES_RAW))
+		return "takes no --raw";
+	if (ctl->reason != NULL && !(v->takes & TAKES_REASON))
+		return "takes no --reason";
+	return NULL;
+}
+
+enum { OPT_JSON = 256, OPT_DOMAIN, OPT_REASON, OPT_RAW, OPT_HELP, OPT_VERSION };
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "domain", required_argument, NULL, OPT_DOMAIN },
+	{ "reason", required_argument, NULL, OPT_REASON },
+	{ "raw", no_argument, NULL, OPT_RAW },
+	{ "yes", no_argument, NULL, 'y' },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* One option; false: it is none. */
+static bool take_option(int c, struct ctl *ctl, const char **path)
+{
+	switch (c) {
+	case 'c':
+		*path = optarg;
+		return true;
+	case 'y':
+		ctl->yes = true;
+		return true;
+	case OPT_JSON:
+		ctl->json = true;
+		return true;
+	case OPT_DOMAIN:
+		ctl->domain = optarg;
+		return true;
+	case OPT_REASON:
+		ctl->reason = optarg;
+		return true;
+	case OPT_RAW:
+		ctl->raw = true;
+		return true;
+	case OPT_HELP:
+		print_help(stdout);
+		exit(fflush(stdout) == 0 ? CTL_DONE : CTL_FAILED);
+	case OPT_VERSION:
+		puts("mx20ctl " MX_VERSION);
+		exit(fflush(stdout) == 0 ? CTL_DONE : CTL_FAILED);
+	default:
+		return false;
+	}
+}
+
+/* NULL: not to be used like this; it has been said. */
+static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
+				const char **path)
+{
+	const struct verb *v;
+	const char *wrong;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:y", options, NULL)) != -1)
+		if (!take_option(c, ctl, path))
+			return NULL; /* getopt has said what */
+	if (optind == argc) {
+		print_help(stderr);
+		return NULL;
+	}
+	ctl->verb = argv[optind++];
+	v = verb_find(ctl->verb);
+	if (v == NULL) {
+		ctl_complain("there is no verb \"%s\"; see mx20ctl --help",
+			     ctl->verb);
+		return NULL;
+	}
+	if (optind < argc)
+		ctl->argument = argv[optind++];
+	wrong = optind < argc ? "takes one argument at most" : misuse(v, ctl);
+	if (wrong == NULL)
+		return v;
+	ctl_complain("%s %s: mx20ctl %s %s", v->name, wrong, v->name, v->usage);
+	return NULL;
+}
+
+/* 0: no terminal, so that whole lines go to files and pipes. */
+static size_t terminal_width(void)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return 80;
+}
+
+static bool load_config(struct ctl *ctl, const char *path)
+{
+	struct config_errors errors = { 0 };
+
+	ctl->config = config_load_settings(path, &errors);
+	if (ctl->config == NULL) {
+		fflush(stdout);
+		fwrite(errors.text.p, 1, errors.text.n, stderr);
+		if (errors.text.n > 0 &&
+		    errors.text.p[errors.text.n - 1] != '\n')
+			fputc('\n', stderr);
+	}
+	config_errors_fini(&errors);
+	return ctl->config != NULL;
+}
+
+/* A reader that left (queue | head) is no failure. */
+static enum ctl_exit finish(enum ctl_exit rc)
+{
+	if (fflush(stdout) != 0 && write_errno == 0)
+		write_errno = errno;
+	if (write_errno == 0 || write_errno == EPIPE)
+		return rc;
+	ctl_complain("cannot write: %s", strerrordesc_np(write_errno));
+	return CTL_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = { 0 };
+	const char *path = default_config;
+	const struct verb *v;
+	enum ctl_exit rc;
+
+	signal(SIGPIPE, SIG_IGN); /* writes say EPIPE instead */
+	v = parse(argc, argv, &ctl, &path);
+	if (v == NULL)
+		return CTL_USAGE;
+	if (!load_config(&ctl, path))
+		return CTL_FAILED;
+	ctl.now_ms = clock_wall_ms();
+	ctl.width = terminal_width();
+	rc = v->run(&ctl);
+	config_unref(&ctl.config);
+	return (int)finish(rc);
+}

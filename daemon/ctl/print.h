@@ -1,0 +1,34 @@
+/* Numbers and words for people: sizes, ages, text that is safe to show. */
+#ifndef MX_CTL_PRINT_H
+#define MX_CTL_PRINT_H
+
+#include "common/base/buf.h"
+
+/* "0" "999" "1.2K" "56M" "64G": at most 4 characters below 1024T. */
+void print_size(struct buf *out, uint64_t bytes);
+
+/* "0s" "59s" "12m" "3h12m" "3d4h" "120d"; less than nothing is "0s". */
+void print_age(struct buf *out, int64_t ms);
+
+/* "2026-11-21 21:34:38 UTC"; "-" for 0. */
+void print_time(struct buf *out, int64_t wall_ms);
+
+/*
+ * Text as it may go to a terminal: control characters (also those of Latin 1)
+ * and what is no UTF-8 become '?'.  A peer's words must not move the cursor.
+ */
+void print_text(struct buf *out, struct span s);
+
+/* Columns that printed text takes: characters, not bytes. */
+size_t print_columns(struct span s);
+
+/* At most columns of it; when something is missing "~" says so. */
+void print_cut(struct buf *out, struct span s, size_t columns);
+
+/* "1 message", "2 messages". */
+void print_count(struct buf *out, uint64_t n, const char *what);
+
+/* RFC 3339 in UTC with whole seconds; false when it is not. */
+bool print_parse_time(struct span s, int64_t *wall_ms);
+
+#endif

@@ -1,0 +1,146 @@
+#include "daemon/ctl/states.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+
+enum { ANSWER_MS = 5000 };
+
+void states_open(struct states *s, const struct ctl *ctl, struct spool *spool,
+		 struct buf *why)
+{
+	*s = (struct states){ .spool = spool };
+	s->is_live = link_open(&s->link, ctl, why) == CTL_DONE;
+}
+
+void states_close(struct states *s)
+{
+	link_close(&s->link);
+	free(s->known);
+}
+
+/* ---- From the spool ---- */
+
+static bool add_target(const struct spool_target *t, void *arg)
+{
+	struct states *s = arg;
+
+	if ((s->known_count & (s->known_count + 1)) == 0) /* 0 1 3 7 ... */
+		s->known = mx_realloc(s->known,
+				      (s->known_count + 1) * 2 * sizeof(*t));
+	s->known[s->known_count++] = *t;
+	return true;
+}
+
+static bool is_name_char(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '_';
+}
+
+/* The host of "mx.example.org[192.0.2.1]:25", all of "[192.0.2.1]:25". */
+static struct span target_host(const char *target)
+{
+	struct span name = span_str(target);
+	size_t at = span_find(name, '[');
+
+	return at > 0 && at < name.n ? (struct span){ name.p, at } : name;
+}
+
+bool states_match(const char *destination, const char *target)
+{
+	struct span host = target_host(target);
+	const char *at = destination;
+
+	if (host.n == 0)
+		return false;
+	/* whole names only: mx.example.org is not in bmx.example.org */
+	while ((at = memmem(at, strlen(at), host.p, host.n)) != NULL) {
+		bool starts = at == destination || !is_name_char(at[-1]) ||
+			      !is_name_char(host.p[0]);
+		bool ends = !is_name_char(at[host.n]) ||
+			    !is_name_char(host.p[host.n - 1]);
+
+		if (starts && ends)
+			return true;
+		at++;
+	}
+	return false;
+}
+
+static json_t *unknown_state(void)
+{
+	return json_pack("{s:s, s:n, s:n, s:n, s:[]}", "state", "unknown",
+			 "since", "next_probe", "last_reply", "targets");
+}
+
+/* The last that was known: up if one of its targets was. */
+static json_t *remembered(struct states *s, const struct spool_domain *row)
+{
+	json_t *state = unknown_state();
+	json_t *targets = json_object_get(state, "targets");
+	const struct spool_target *tells = NULL;
+
+	if (!s->is_loaded)
+		(void)spool_targets(s->spool, add_target, s);
+	s->is_loaded = true;
+	for (size_t i = 0; i < s->known_count; i++) {
+		const struct spool_target *t = &s->known[i];
+
+		if (!states_match(row->destination, t->name))
+			continue;
+		json_array_append_new(
+			targets,
+			json_pack(
+				"{s:o, s:s, s:o}", "target",
+				control_text(span_str(t->name)), "state",
+				t->is_up ? "up" : "down", "last_reply",
+				control_text_or_null(span_str(t->last_reply))));
+		if (tells == NULL || (t->is_up && !tells->is_up) ||
+		    (t->is_up == tells->is_up && t->since_ms > tells->since_ms))
+			tells = t;
+	}
+	if (tells == NULL)
+		return state;
+	json_object_set_new(state, "state",
+			    json_string(tells->is_up ? "up" : "down"));
+	json_object_set_new(state, "since", control_time(tells->since_ms));
+	json_object_set_new(state, "last_reply",
+			    control_text_or_null(span_str(tells->last_reply)));
+	return state;
+}
+
+/* ---- From the daemon ---- */
+
+static bool send_questions(struct states *s, const struct spool_domain *rows,
+			   size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!link_send(&s->link,
+			       json_pack("{s:s, s:o}", "verb", "state",
+					 "domain",
+					 control_text(span_str(rows[i].name)))))
+			return false;
+	return true;
+}
+
+/* The rows come a page at a time: the questions are sent ahead, so that a
+ * page costs one round trip. */
+void states_get(struct states *s, const struct spool_domain *rows, size_t count,
+		json_t **out)
+{
+	if (s->is_live)
+		s->is_live = send_questions(s, rows, count);
+	for (size_t i = 0; i < count; i++) {
+		out[i] = s->is_live ? link_read(&s->link, ANSWER_MS) : NULL;
+		if (out[i] == NULL && s->is_live) {
+			ctl_complain("mx20d stopped answering: the rest is"
+				     " as last known");
+			s->is_live = false;
+		}
+		if (out[i] == NULL || !control_get_bool(out[i], "ok")) {
+			json_decref(out[i]);
+			out[i] = remembered(s, &rows[i]);
+		}
+	}
+}

@@ -1,0 +1,34 @@
+/*
+ * How the destinations of domains do: from the daemon while it runs, else
+ * from what the spool remembers of their targets.
+ */
+#ifndef MX_CTL_STATES_H
+#define MX_CTL_STATES_H
+
+#include "daemon/ctl/link.h"
+
+struct states {
+	struct link link;
+	bool is_live; /* the daemon answers */
+	struct spool *spool;
+	struct spool_target *known; /* the spool's, read when needed */
+	size_t known_count;
+	bool is_loaded;
+};
+
+/* why gets a sentence when the daemon does not answer. */
+void states_open(struct states *s, const struct ctl *ctl, struct spool *spool,
+		 struct buf *why);
+void states_close(struct states *s);
+
+/*
+ * One object for each row: {"state","since","next_probe","last_reply",
+ * "targets":[{"target","state","last_reply"}]}, the caller's.
+ */
+void states_get(struct states *s, const struct spool_domain *rows, size_t count,
+		json_t **out);
+
+/* Does a target of this name belong to the destination with this key? */
+bool states_match(const char *destination, const char *target);
+
+#endif

@@ -1,0 +1,408 @@
+/*
+ * mx20ctl status: what waits for which domain, why, and until when.
+ *
+ * Costs O(domains with mail), whatever the length of the queue.  Rows are
+ * fetched and printed a page at a time, each page in a read transaction of
+ * its own that is over before anything is written: a terminal that scrolls
+ * slowly pins nothing.
+ */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "daemon/ctl/print.h"
+#include "daemon/ctl/states.h"
+#include "daemon/ctl/status.h"
+#include "daemon/ctl/table.h"
+
+enum { PAGE = 64 };
+
+struct page {
+	struct spool_domain rows[PAGE];
+	json_t *states[PAGE];
+	size_t count;
+};
+
+/* What was seen on the way, for the advice at the end. */
+struct seen {
+	bool any, down, held, unknown, deferred;
+};
+
+static bool add_row(const struct spool_domain *row, void *arg)
+{
+	struct page *p = arg;
+
+	p->rows[p->count++] = *row;
+	return p->count < PAGE;
+}
+
+/* The next page; false at the end or on an error. */
+static bool next_page(struct spool *sp, struct page *p, enum mx_err *err)
+{
+	char after[sizeof(p->rows[0].name)] = "";
+
+	if (p->count > 0)
+		memcpy(after, p->rows[p->count - 1].name, sizeof(after));
+	p->count = 0;
+	*err = spool_domains(sp, span_str(after), add_row, p);
+	return *err == MX_OK && p->count > 0;
+}
+
+static void release_page(struct page *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		json_decref(p->states[i]);
+}
+
+/* ---- For programs ---- */
+
+static json_t *row_object(const struct spool_domain *row, const json_t *state)
+{
+	static const char *const copied[] = { "state", "since", "next_probe",
+					      "last_reply", "targets" };
+	json_t *o = json_pack("{s:o, s:I, s:I, s:o, s:b, s:o}", "domain",
+			      control_text(span_str(row->name)), "messages",
+			      (json_int_t)row->units, "bytes",
+			      (json_int_t)row->bytes, "oldest",
+			      control_time(row->oldest_ms), "held",
+			      row->is_held || row->held > 0, "hold_reason",
+			      control_text_or_null(span_str(
+				      row->is_held ? row->hold_reason : "")));
+
+	for (size_t i = 0; i < COUNT(copied); i++)
+		json_object_set(o, copied[i],
+				json_object_get(state, copied[i]));
+	json_object_set_new(o, "ready", json_integer((json_int_t)row->ready));
+	json_object_set_new(o, "deferred",
+			    json_integer((json_int_t)row->deferred));
+	json_object_set_new(o, "held_messages",
+			    json_integer((json_int_t)row->held));
+	return o;
+}
+
+static bool write_object(json_t *object)
+{
+	char *text = json_dumps(object, JSON_COMPACT);
+	bool ok = ctl_write(span_str(text));
+
+	free(text);
+	json_decref(object);
+	return ok;
+}
+
+/* The opening of the one object, up to the list of domains. */
+static bool json_head(const struct ctl *ctl, const struct spool_totals *t,
+		      bool is_running)
+{
+	const struct config *c = ctl->config;
+	json_t *o = json_pack(
+		"{s:o, s:s, s:b, s:{s:I, s:I, s:o, s:I, s:I}}", "hostname",
+		control_text(c->hostname), "version", MX_VERSION, "running",
+		(int)is_running, "spool", "messages", (json_int_t)t->messages,
+		"bytes", (json_int_t)t->bytes, "oldest",
+		control_time(t->oldest_ms), "used", (json_int_t)t->used_bytes,
+		"size", (json_int_t)c->spool.size_bytes);
+	char *text = json_dumps(o, JSON_COMPACT);
+	size_t n = strlen(text);
+	bool ok;
+
+	text[n - 1] = ','; /* its closing brace: it goes on */
+	ok = ctl_write(span_str(text)) && ctl_write(SPAN_LIT("\"domains\":["));
+	free(text);
+	json_decref(o);
+	return ok;
+}
+
+static void json_page(const struct page *p, bool *is_first)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		if (!*is_first)
+			ctl_write(SPAN_LIT(","));
+		*is_first = false;
+		if (!write_object(row_object(&p->rows[i], p->states[i])))
+			return;
+	}
+}
+
+/* ---- For people ---- */
+
+/* clang-format off */
+static const struct column columns[] = {
+	{ "DOMAIN",     false, 12 },
+	{ "MESSAGES",   true,  0 },
+	{ "SIZE",       true,  0 },
+	{ "OLDEST",     true,  0 },
+	{ "STATE",      false, 0 },
+	{ "SINCE",      true,  0 },
+	{ "NEXT TRY",   true,  0 },
+	{ "LAST REPLY", false, 12 },
+};
+/* clang-format on */
+
+static void cell_age(struct table *t, int64_t since_ms, int64_t now_ms)
+{
+	struct buf b = { 0 };
+
+	if (since_ms == 0)
+		buf_adds(&b, "-");
+	else
+		print_age(&b, now_ms - since_ms);
+	table_cell(t, buf_span(&b));
+	buf_fini(&b);
+}
+
+int64_t status_time(const json_t *state, const char *key)
+{
+	int64_t ms = 0;
+
+	(void)print_parse_time(control_get_text(state, key), &ms);
+	return ms;
+}
+
+static void cell_next(struct table *t, const struct spool_domain *row,
+		      const json_t *state, int64_t now_ms)
+{
+	int64_t next_ms = status_time(state, "next_probe");
+	struct buf b = { 0 };
+
+	if (row->is_held || next_ms == 0) {
+		buf_adds(&b, "-");
+	} else if (next_ms <= now_ms) {
+		buf_adds(&b, "now");
+	} else {
+		buf_adds(&b, "in ");
+		print_age(&b, next_ms - now_ms);
+	}
+	table_cell(t, buf_span(&b));
+	buf_fini(&b);
+}
+
+static void cell_state(struct table *t, const struct spool_domain *row,
+		       const json_t *state)
+{
+	struct buf b = { 0 };
+
+	if (row->is_held)
+		buf_adds(&b, "held");
+	else
+		buf_add(&b, control_get_text(state, "state"));
+	if (!row->is_held && row->held > 0)
+		buf_addf(&b, ", %llu held", (unsigned long long)row->held);
+	table_cell(t, buf_span(&b));
+	buf_fini(&b);
+}
+
+static void table_row(struct table *t, const struct spool_domain *row,
+		      const json_t *state, int64_t now_ms)
+{
+	struct buf b = { 0 };
+
+	table_cell(t, span_str(row->name));
+	buf_addf(&b, "%llu", (unsigned long long)row->units);
+	table_cell(t, buf_span(&b));
+	buf_reset(&b);
+	print_size(&b, row->bytes);
+	table_cell(t, buf_span(&b));
+	cell_age(t, row->oldest_ms, now_ms);
+	cell_state(t, row, state);
+	cell_age(t, status_time(state, "since"), now_ms);
+	cell_next(t, row, state, now_ms);
+	table_cell(t, row->is_held ? span_str(row->hold_reason)
+				   : control_get_text(state, "last_reply"));
+	buf_fini(&b);
+}
+
+static void note(struct seen *seen, const struct spool_domain *row,
+		 const json_t *state)
+{
+	struct span name = control_get_text(state, "state");
+
+	seen->any = true;
+	seen->held |= row->is_held || row->held > 0;
+	seen->deferred |= row->deferred > 0;
+	if (row->is_held)
+		return;
+	seen->down |= span_eq(name, SPAN_LIT("down"));
+	seen->unknown |= span_eq(name, SPAN_LIT("unknown"));
+}
+
+void status_head(const struct ctl *ctl, const struct spool_totals *t,
+		 const struct states *states, struct buf *out)
+{
+	print_text(out, ctl->config->hostname);
+	if (states->is_live)
+		buf_addf(out, ": mx20d %s is running\n", states->link.version);
+	else
+		buf_adds(out, ": mx20d is NOT RUNNING\n");
+	if (t->messages == 0) {
+		buf_adds(out, "nothing is waiting");
+	} else {
+		print_count(out, t->messages, "message");
+		buf_adds(out, ", ");
+		print_size(out, t->bytes);
+		buf_adds(out, ", the oldest ");
+		print_age(out, ctl->now_ms - t->oldest_ms);
+	}
+	buf_adds(out, "; spool ");
+	print_size(out, t->used_bytes);
+	buf_adds(out, " of ");
+	print_size(out, ctl->config->spool.size_bytes);
+	buf_adds(out, " used\n");
+}
+
+static void add_advice(const struct seen *seen, bool is_live, struct buf *out)
+{
+	if (seen->any)
+		buf_adds(out, "\n");
+	if (!is_live)
+		buf_adds(out, "Nothing is accepted or delivered until mx20d"
+			      " runs; states are as last known.\n");
+	if (seen->down)
+		buf_adds(out, "down: the primary does not answer; it is tried"
+			      " again by itself.  Why: mx20ctl route DOMAIN;"
+			      " now: mx20ctl flush DOMAIN\n");
+	if (seen->unknown && is_live)
+		buf_adds(out, "unknown: not tried yet.  Where it goes:"
+			      " mx20ctl route DOMAIN\n");
+	if (seen->deferred)
+		buf_adds(out, "some messages wait for a retry of their own:"
+			      " mx20ctl queue DOMAIN\n");
+	if (seen->held)
+		buf_adds(out, "held: nothing goes before: mx20ctl release"
+			      " --domain DOMAIN\n");
+}
+
+static bool flush_text(struct buf *out)
+{
+	bool ok = ctl_write(buf_span(out));
+
+	buf_reset(out);
+	return ok;
+}
+
+/* ---- All domains ---- */
+
+static enum mx_err all_json(const struct ctl *ctl, struct states *states,
+			    const struct spool_totals *totals)
+{
+	struct page *p = mx_alloc(sizeof(*p));
+	bool is_first = true, go_on;
+	enum mx_err err = MX_OK;
+
+	go_on = json_head(ctl, totals, states->is_live);
+	while (go_on && next_page(states->spool, p, &err)) {
+		states_get(states, p->rows, p->count, p->states);
+		json_page(p, &is_first);
+		release_page(p);
+		go_on = ctl_write(SPAN_LIT(""));
+	}
+	ctl_write(SPAN_LIT("]}\n"));
+	free(p);
+	return err;
+}
+
+static enum mx_err all_text(const struct ctl *ctl, struct states *states,
+			    const struct spool_totals *totals)
+{
+	struct page *p = mx_alloc(sizeof(*p));
+	struct seen seen = { 0 };
+	struct buf out = { 0 };
+	struct table t;
+	enum mx_err err = MX_OK;
+
+	table_init(&t, columns, COUNT(columns), ctl->width);
+	status_head(ctl, totals, states, &out);
+	while (flush_text(&out) && next_page(states->spool, p, &err)) {
+		states_get(states, p->rows, p->count, p->states);
+		if (!seen.any)
+			buf_adds(&out, "\n");
+		for (size_t i = 0; i < p->count; i++) {
+			note(&seen, &p->rows[i], p->states[i]);
+			table_row(&t, &p->rows[i], p->states[i], ctl->now_ms);
+		}
+		table_print(&t, &out);
+		release_page(p);
+	}
+	add_advice(&seen, states->is_live, &out);
+	flush_text(&out);
+	buf_fini(&out);
+	table_fini(&t);
+	free(p);
+	return err;
+}
+
+/* ---- One domain ---- */
+
+/* A domain without mail has a row all the same: of zeros. */
+static enum mx_err find_row(struct spool *sp, const struct buf *name,
+			    struct spool_domain *row)
+{
+	enum mx_err err = spool_domain_get(sp, buf_span(name), row);
+
+	if (err != MX_OK && err != MX_ENOENT)
+		return err;
+	if (err == MX_ENOENT)
+		*row = (struct spool_domain){ 0 };
+	snprintf(row->name, sizeof(row->name), "%.*s",
+		 SPAN_ARG(buf_span(name)));
+	return MX_OK;
+}
+
+static enum mx_err one(const struct ctl *ctl, struct states *states,
+		       const struct spool_totals *totals,
+		       const struct buf *name)
+{
+	struct spool_domain row;
+	struct buf out = { 0 };
+	json_t *state;
+	enum mx_err err = find_row(states->spool, name, &row);
+
+	if (err != MX_OK)
+		return err;
+	states_get(states, &row, 1, &state);
+	if (ctl->json) {
+		json_head(ctl, totals, states->is_live);
+		write_object(row_object(&row, state));
+		ctl_write(SPAN_LIT("]}\n"));
+	} else {
+		status_head(ctl, totals, states, &out);
+		status_domain(ctl, &row, state, states->is_live, &out);
+		flush_text(&out);
+	}
+	json_decref(state);
+	buf_fini(&out);
+	return MX_OK;
+}
+
+enum ctl_exit ctl_status(struct ctl *ctl)
+{
+	struct buf name = { 0 }, why = { 0 };
+	struct spool *sp = NULL;
+	struct spool_totals totals;
+	struct states states;
+	enum mx_err err;
+
+	if (ctl->argument != NULL && !ctl_domain(ctl->argument, &name))
+		return CTL_FAILED;
+	if (!ctl_open_spool(ctl, &sp)) {
+		buf_fini(&name);
+		return CTL_FAILED;
+	}
+	states_open(&states, ctl, sp, &why);
+	err = spool_totals(sp, &totals);
+	if (!states.is_live)
+		ctl_complain("%s", buf_cstr(&why));
+	if (err == MX_OK && name.n > 0)
+		err = one(ctl, &states, &totals, &name);
+	else if (err == MX_OK && ctl->json)
+		err = all_json(ctl, &states, &totals);
+	else if (err == MX_OK)
+		err = all_text(ctl, &states, &totals);
+	if (err != MX_OK)
+		ctl_complain("the spool cannot be read: %s", mx_strerror(err));
+	states_close(&states);
+	spool_close(&sp);
+	buf_fini(&name);
+	buf_fini(&why);
+	return err == MX_OK ? CTL_DONE : CTL_FAILED;
+}
