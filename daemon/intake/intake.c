@@ -164,6 +164,17 @@ void intake_listen(struct intake *in, int fd, const struct config_listen *c)
 	l->listener = listener_new(in->loop, fd, on_accept, l);
 }
 
+void intake_unlisten(struct intake *in, struct span address, in_port_t port)
+{
+	struct listening *l, *next;
+
+	for (l = LIST_FIRST(&in->listening); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		if (l->port == port && span_eq(address, buf_span(&l->address)))
+			listening_free(l);
+	}
+}
+
 /* ---- Life
  * ------------------------------------------------------------------------ */
 

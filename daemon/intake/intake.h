@@ -40,6 +40,9 @@ struct intake *intake_new(const struct intake_options *opt);
 /* Serve this listening socket (owned from here on). */
 void intake_listen(struct intake *in, int fd, const struct config_listen *l);
 
+/* Close the listening sockets of this row; sessions go on. */
+void intake_unlisten(struct intake *in, struct span address, in_port_t port);
+
 /* New sessions use it; running transactions keep theirs. */
 void intake_reload(struct intake *in, struct config *config);
 
