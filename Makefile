@@ -75,7 +75,7 @@ $(UNIT): $(B)/unit/%: $(B)/tests/unit/%.o $(SUPOBJ) $(LIB)
 $(filter $(B)/unit/daemon/ctl/%,$(UNIT)): $(filter-out %/main.o,$(CTLOBJ))
 
 -include $(OBJ:.o=.d) $(CTLOBJ:.o=.d) $(UNIT:$(B)/unit/%=$(B)/tests/unit/%.d)
--include $(SUPOBJ:.o=.d) $(B)/daemon/main.d
+-include $(SUPOBJ:.o=.d) $(patsubst %.c,$(B)/%.d,$(wildcard daemon/*.c))
 
 .PHONY: all help deps run demo check check-unit check-system fuzz bench lint \
         format install clean
@@ -143,7 +143,7 @@ check-system: all $(BENCH) $(PRELOAD) ## the real daemon against real and script
 	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		$(PYTESTFLAGS) tests/system
 
-LINTSRC = $(SRC) $(CTLSRC) daemon/main.c
+LINTSRC = $(SRC) $(CTLSRC) $(wildcard daemon/*.c)
 lint: ## layers, shell, clang-tidy and cppcheck
 	@.ci/layers
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \

@@ -1,0 +1,221 @@
+/*
+ * ETRN (RFC 1985) is the larger part: who may ask, and an honest answer.
+ *
+ * A node may ask for a domain's mail from an address that this mail would be
+ * delivered to anyway, from a network in the domain's etrn= option, or with a
+ * verified client certificate of one of the domain's hosts.
+ */
+#include "daemon/hooks.h"
+
+#include "config/domains.h"
+
+enum { STARTED = 253, NONE = 251, UNABLE = 458, NOT_ALLOWED = 459 };
+
+/* As many subdomains with mail as one "@domain" looks at. */
+enum { SUBDOMAIN_ROWS_MAX = 20000 };
+
+/* ---- May it? ---- */
+
+static bool is_in_etrn(const struct config_domain *row,
+		       const struct net_addr *peer)
+{
+	for (size_t i = 0; i < row->etrn_count; i++)
+		if (net_cidr_has(&row->etrn[i], peer))
+			return true;
+	return false;
+}
+
+static bool certificate_names(const struct tls_facts *tls, struct span host)
+{
+	struct span names = span_str(tls->peer_names);
+
+	while (names.n > 0)
+		if (host.n > 0 && span_ieq(span_cut(&names, ' '), host))
+			return true;
+	return false;
+}
+
+static bool is_host_of_row(const struct config_domain *row,
+			   const struct net_addr *peer,
+			   const struct tls_facts *tls)
+{
+	for (size_t i = 0; i < row->primary_count; i++) {
+		const struct config_hop *hop = &row->primary[i];
+
+		if (net_addr_eq(&hop->addr, peer))
+			return true;
+		if (tls != NULL && certificate_names(tls, hop->host))
+			return true;
+	}
+	return false;
+}
+
+static bool is_host_of_route(const struct route *route,
+			     const struct net_addr *peer,
+			     const struct tls_facts *tls)
+{
+	for (size_t i = 0; i < route->host_count; i++) {
+		const struct route_host *h = &route->hosts[i];
+
+		if (tls != NULL && certificate_names(tls, h->name))
+			return true;
+		for (size_t k = 0; k < h->addr_count; k++)
+			if (net_addr_eq(&h->addrs[k], peer))
+				return true;
+	}
+	return false;
+}
+
+static bool may_etrn(struct hooks *h, struct span domain,
+		     const struct net_addr *peer, const struct tls_facts *tls)
+{
+	const struct config_domain *row =
+		domains_find(h->config->domains, domain);
+	struct route *route;
+	bool may;
+
+	if (row == NULL)
+		return false;
+	if (tls != NULL && !tls->verified)
+		tls = NULL;
+	if (is_in_etrn(row, peer) || drain_is_target(h->drain, domain, peer) ||
+	    is_host_of_row(row, peer, tls))
+		return true;
+	route = router_known(h->router, domain);
+	may = route != NULL && is_host_of_route(route, peer, tls);
+	route_unref(&route);
+	return may;
+}
+
+/* ---- How much is there? ---- */
+
+static enum mx_err count_pending(struct hooks *h, struct span domain,
+				 uint64_t *count, bool *is_held)
+{
+	struct spool_domain row;
+	enum mx_err err = spool_domain_get(h->spool, domain, &row);
+
+	*count = 0;
+	*is_held = false;
+	if (err == MX_ENOENT)
+		return MX_OK;
+	if (err != MX_OK)
+		return err;
+	*is_held = row.is_held;
+	*count = row.ready + row.deferred;
+	return MX_OK;
+}
+
+static int etrn_one(struct hooks *h, struct span domain, uint64_t *count)
+{
+	bool is_held;
+
+	if (count_pending(h, domain, count, &is_held) != MX_OK)
+		return UNABLE;
+	if (is_held) /* the operator keeps it, or no route leads away */
+		return *count > 0 ? UNABLE : NONE;
+	if (*count == 0)
+		return NONE;
+	drain_flush(h->drain, domain);
+	return STARTED;
+}
+
+/* ---- "@example.com": with its subdomains (section 5.1) ---- */
+
+struct subdomains {
+	struct span parent;
+	struct buf names; /* one a line */
+	size_t rows;
+};
+
+static bool is_below(struct span name, struct span parent)
+{
+	size_t cut = name.n - parent.n;
+
+	return name.n > parent.n + 1 && name.p[cut - 1] == '.' &&
+	       span_eq(span_skip(name, cut), parent);
+}
+
+static bool collect(const struct spool_domain *row, void *arg)
+{
+	struct subdomains *s = arg;
+
+	if (is_below(span_str(row->name), s->parent)) {
+		buf_adds(&s->names, row->name);
+		buf_addc(&s->names, '\n');
+	}
+	return ++s->rows < SUBDOMAIN_ROWS_MAX;
+}
+
+static uint64_t etrn_below(struct hooks *h, struct span parent,
+			   const struct net_addr *peer,
+			   const struct tls_facts *tls)
+{
+	struct subdomains s = { .parent = parent };
+	uint64_t total = 0, count;
+
+	spool_domains(h->spool, SPAN_LIT(""), collect, &s);
+	for (struct span rest = buf_span(&s.names); rest.n > 0;) {
+		struct span name = span_cut(&rest, '\n');
+
+		if (may_etrn(h, name, peer, tls) &&
+		    etrn_one(h, name, &count) == STARTED)
+			total += count;
+	}
+	buf_fini(&s.names);
+	return total;
+}
+
+static int on_etrn(struct span domain, bool subdomains,
+		   const struct net_addr *peer, const struct tls_facts *tls,
+		   uint64_t *count, void *arg)
+{
+	struct hooks *h = arg;
+	uint64_t below;
+	int code;
+
+	*count = 0;
+	if (!may_etrn(h, domain, peer, tls))
+		return NOT_ALLOWED;
+	code = etrn_one(h, domain, count);
+	if (subdomains) {
+		below = etrn_below(h, domain, peer, tls);
+		*count = (code == STARTED ? *count : 0) + below;
+		if (below > 0)
+			code = STARTED;
+	}
+	return code;
+}
+
+/* ---- The small ones ---- */
+
+static void on_heard_from(const struct net_addr *peer, void *arg)
+{
+	struct hooks *h = arg;
+
+	drain_heard_from(h->drain, peer);
+}
+
+static bool is_null_mx(struct span domain, void *arg)
+{
+	struct hooks *h = arg;
+	struct route *route = router_known(h->router, domain);
+	bool is = route != NULL && route->result == ROUTE_NULL_MX;
+
+	route_unref(&route);
+	return is;
+}
+
+/* Delivery hands such mail only to a verified host that offers it, too. */
+static bool can_requiretls(void *arg)
+{
+	struct hooks *h = arg;
+
+	return h->config->tls_client != NULL;
+}
+
+void hooks_fill(struct intake_hooks *out, struct hooks *h)
+{
+	*out = (struct intake_hooks){ on_heard_from, on_etrn, is_null_mx,
+				      can_requiretls, h };
+}

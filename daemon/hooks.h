@@ -1,0 +1,20 @@
+/* What the intake asks of rooms it does not know. */
+#ifndef MX_DAEMON_HOOKS_H
+#define MX_DAEMON_HOOKS_H
+
+#include "daemon/drain/drain.h"
+#include "daemon/intake/intake.h"
+#include "daemon/route/route.h"
+
+/* Whom to ask; config changes with a reload. */
+struct hooks {
+	struct config *config;
+	struct spool *spool;
+	struct drain *drain;
+	struct router *router;
+};
+
+/* h must live as long as the intake. */
+void hooks_fill(struct intake_hooks *out, struct hooks *h);
+
+#endif

@@ -1,0 +1,469 @@
+/*
+ * mx20d, from start to stop.  Read it from the bottom up, or in this order:
+ * options, before privileges are dropped, after, running, reload, stop.
+ */
+#include <ev.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "config/reload.h"
+#include "daemon/control/control.h"
+#include "daemon/hooks.h"
+#include "daemon/notify.h"
+#include "daemon/privileges.h"
+#include "daemon/sockets.h"
+
+#define DEFAULT_CONFIG "/etc/mx20/mx20.conf"
+
+/* Sessions have so long to hear their last reply when we stop. */
+enum { STOP_MS = 3000, STOP_LOOK_MS = 20 };
+
+/* Descriptors beside those of the sessions: deliveries, LMDB, DNS, HTTPS. */
+enum { OTHER_FILES = 4096 };
+
+struct daemon {
+	struct ev_loop *loop;
+	struct config *config;
+	struct sockets *sockets;
+	int control_fd;
+
+	struct spool *spool;
+	struct router *router;
+	struct drain *drain;
+	struct policy *policy;
+	struct intake *intake;
+	struct control *control;
+	struct reload *reload;
+	struct hooks hooks;
+
+	ev_signal on_term, on_int, on_hup;
+	ev_timer stop_look;
+	bool is_stopping;
+	int64_t stop_by_ms; /* monotonic */
+};
+
+/* ---- Options ---------------------------------------------------------- */
+
+static const char usage_text[] =
+	"usage: mx20d [-c FILE] [--check]\n"
+	"\n"
+	"  -c, --config FILE  the configuration (" DEFAULT_CONFIG ")\n"
+	"      --check        print every error of the configuration and "
+	"leave\n"
+	"      --help         this text\n"
+	"      --version      the version\n"
+	"\n"
+	"Runs in the foreground.  SIGHUP reloads, SIGTERM stops.\n";
+
+struct options {
+	const char *config;
+	bool check;
+};
+
+static struct options parse_options(int argc, char **argv)
+{
+	enum { CHECK = 256, HELP, VERSION };
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "check", no_argument, NULL, CHECK },
+		{ "help", no_argument, NULL, HELP },
+		{ "version", no_argument, NULL, VERSION },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct options o = { .config = DEFAULT_CONFIG };
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			o.config = optarg;
+			break;
+		case CHECK:
+			o.check = true;
+			break;
+		case HELP:
+			fputs(usage_text, stdout);
+			exit(EX_OK);
+		case VERSION:
+			puts("mx20d " MX_VERSION);
+			exit(EX_OK);
+		default:
+			fputs(usage_text, stderr);
+			exit(EX_USAGE);
+		}
+	}
+	if (optind < argc) {
+		fputs(usage_text, stderr);
+		exit(EX_USAGE);
+	}
+	return o;
+}
+
+static struct config *load_or_exit(const struct options *o)
+{
+	struct config_errors errors = { 0 };
+	struct config *c = config_load(o->config, &errors);
+
+	if (c == NULL) {
+		fwrite(errors.text.p, 1, errors.text.n, stderr);
+		config_errors_fini(&errors);
+		exit(EX_CONFIG);
+	}
+	config_errors_fini(&errors);
+	if (!o->check)
+		return c;
+	printf("%s: no errors, %zu domains, %zu recipients\n", o->config,
+	       c->domain_count, c->recipient_count);
+	config_unref(&c);
+	exit(EX_OK);
+}
+
+/* ---- Before privileges are dropped ------------------------------------ */
+
+/* Sockets must not end up where the log is written. */
+static void have_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+static enum mx_err make_folders(const struct privileges *p,
+				const struct config *c, struct buf *why)
+{
+	struct span control = c->control_path;
+	enum mx_err err = privileges_folder(p, c->spool.path, 0700, why);
+
+	if (err != MX_OK)
+		return err;
+	while (control.n > 0 && control.p[control.n - 1] != '/')
+		control.n--;
+	if (control.n > 1)
+		control.n--;
+	return privileges_folder(p, control, 0755, why);
+}
+
+static void raise_files(const struct config *c)
+{
+	uint64_t wanted = (uint64_t)c->limits.connections + OTHER_FILES;
+	uint64_t have = privileges_raise_files(wanted);
+
+	if (have < wanted)
+		log_warn(EV_CONFIG, LOG_INT("files", have),
+			 LOG_INT("wanted", wanted),
+			 LOG_STR("warning", "limits.connections cannot be "
+					    "reached with so few descriptors"));
+}
+
+/* What only root may do, and then root no more. */
+static int prepare(struct daemon *d, struct buf *why)
+{
+	const struct config *c = d->config;
+	struct privileges p;
+
+	if (privileges_plan(&p, c, why) != MX_OK)
+		return EX_CONFIG;
+	if (sockets_open(&d->sockets, c, why) != MX_OK ||
+	    make_folders(&p, c, why) != MX_OK ||
+	    control_bind(c->control_path, &d->control_fd, why) != MX_OK)
+		return EX_OSERR;
+	raise_files(c);
+	if (privileges_drop(&p, why) != MX_OK)
+		return EX_OSERR;
+	return EX_OK;
+}
+
+/* ---- After: the rooms, in the order a mail travels backwards ----------- */
+
+static void fact_put(struct span key, struct span value, void *arg)
+{
+	struct daemon *d = arg;
+
+	spool_fact_put(d->spool, key, value);
+}
+
+static enum mx_err fact_get(struct span key, struct buf *out, void *arg)
+{
+	struct daemon *d = arg;
+
+	return spool_fact_get(d->spool, key, out);
+}
+
+static enum mx_err open_spool(struct daemon *d, struct buf *why)
+{
+	struct spool_options o = {
+		.path = d->config->spool.path.p,
+		.size_bytes = d->config->spool.size_bytes,
+		.reserve_bytes = d->config->spool.reserve_bytes,
+	};
+
+	return spool_open(&d->spool, d->loop, &o, why);
+}
+
+static enum mx_err open_router(struct daemon *d, struct buf *why)
+{
+	struct router_options o = {
+		.loop = d->loop,
+		.config = d->config,
+		.fact_put = fact_put,
+		.fact_get = fact_get,
+		.arg = d,
+	};
+
+	o.local = sockets_addrs(d->sockets, &o.local_count);
+	return router_new(&d->router, &o, why);
+}
+
+static void open_intake(struct daemon *d)
+{
+	struct intake_hooks hooks;
+
+	d->hooks = (struct hooks){ d->config, d->spool, d->drain, d->router };
+	hooks_fill(&hooks, &d->hooks);
+	d->policy = policy_new();
+	d->intake = intake_new(&(struct intake_options){
+		.loop = d->loop,
+		.spool = d->spool,
+		.policy = d->policy,
+		.config = d->config,
+		.hooks = &hooks,
+	});
+	sockets_serve(d->sockets, d->intake, d->config);
+}
+
+static void start_reload(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->is_stopping)
+		return;
+	notify_reloading();
+	reload_start(d->reload);
+}
+
+static int open_rooms(struct daemon *d, struct buf *why)
+{
+	if (open_spool(d, why) != MX_OK)
+		return EX_IOERR;
+	if (open_router(d, why) != MX_OK)
+		return EX_OSERR;
+	d->drain = drain_new(&(struct drain_options){
+		.loop = d->loop,
+		.spool = d->spool,
+		.router = d->router,
+		.config = d->config,
+	});
+	open_intake(d);
+	d->control = control_new(
+		&(struct control_options){
+			.loop = d->loop,
+			.spool = d->spool,
+			.drain = d->drain,
+			.router = d->router,
+			.config = d->config,
+			.reload = start_reload,
+			.arg = d,
+		},
+		d->control_fd);
+	d->control_fd = -1;
+	return EX_OK;
+}
+
+/* ---- Reload ------------------------------------------------------------ */
+
+/* Settings that are looked at once, at the start. */
+static void warn_of_restart(const struct config *old, const struct config *c)
+{
+	const struct {
+		const char *key;
+		struct span was, is;
+	} fixed[] = {
+		{ "user", old->user, c->user },
+		{ "control", old->control_path, c->control_path },
+		{ "spool.path", old->spool.path, c->spool.path },
+	};
+
+	for (size_t i = 0; i < COUNT(fixed); i++)
+		if (!span_eq(fixed[i].was, fixed[i].is))
+			log_warn(EV_RELOAD, LOG_STR("key", fixed[i].key),
+				 LOG_STR("remedy", "a restart is needed"));
+}
+
+static void log_errors(const struct config_errors *errors)
+{
+	struct span rest = buf_span(&errors->text);
+
+	while (rest.n > 0)
+		log_error(EV_RELOAD, LOG_SPAN("error", span_cut(&rest, '\n')));
+}
+
+static void swap_config(struct daemon *d, struct config *c)
+{
+	struct config *old = d->config;
+
+	warn_of_restart(old, c);
+	d->config = c;
+	d->hooks.config = c;
+	log_set_level(c->log_level);
+	spool_set_limits(d->spool, c->spool.size_bytes, c->spool.reserve_bytes);
+	router_reload(d->router, c);
+	drain_reload(d->drain, c);
+	intake_reload(d->intake, c);
+	sockets_reload(d->sockets, d->intake, c);
+	control_set_config(d->control, c);
+	config_warn(c);
+	log_info(EV_RELOAD, LOG_INT("domains", c->domain_count),
+		 LOG_INT("recipients", c->recipient_count));
+	config_unref(&old);
+}
+
+/* All or nothing: with a single error the old one stays. */
+static void on_reloaded(struct config *c, const struct config_errors *errors,
+			void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->is_stopping) {
+		if (c != NULL)
+			config_unref(&c);
+		return;
+	}
+	if (c != NULL)
+		swap_config(d, c);
+	else
+		log_errors(errors);
+	control_reloaded(d->control, c != NULL ? NULL : errors);
+	if (!reload_is_running(d->reload))
+		notify_ready(d->config);
+}
+
+static void on_sighup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	start_reload(w->data);
+}
+
+/* ---- Stop -------------------------------------------------------------- */
+
+/* Gone when the last session is answered, or patience is at its end. */
+static void on_stop_look(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)revents;
+	if (intake_sessions(d->intake) == 0 || clock_mono_ms() >= d->stop_by_ms)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)revents;
+	if (d->is_stopping) { /* asked twice: no patience at all */
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
+	d->is_stopping = true;
+	d->stop_by_ms = clock_mono_ms() + STOP_MS;
+	notify_stopping();
+	intake_stop(d->intake);
+	ev_timer_init(&d->stop_look, on_stop_look, 0., STOP_LOOK_MS / 1000.);
+	d->stop_look.data = d;
+	ev_timer_start(loop, &d->stop_look);
+}
+
+/* In the reverse order of opening; any of them may be missing.  The spool
+ * goes last: what was asked of it is committed before it closes. */
+static void close_rooms(struct daemon *d)
+{
+	if (d->control != NULL)
+		control_free(&d->control);
+	if (d->reload != NULL)
+		reload_free(&d->reload);
+	if (d->drain != NULL)
+		drain_free(&d->drain);
+	if (d->intake != NULL)
+		intake_free(&d->intake);
+	if (d->policy != NULL)
+		policy_free(&d->policy);
+	if (d->router != NULL)
+		router_free(&d->router);
+	if (d->spool != NULL)
+		spool_close(&d->spool);
+	if (d->control_fd >= 0)
+		close(d->control_fd);
+	sockets_free(&d->sockets);
+	config_unref(&d->config);
+}
+
+/* ---- Running ----------------------------------------------------------- */
+
+static void watch_signal(struct daemon *d, ev_signal *w, int signum,
+			 void (*cb)(struct ev_loop *, ev_signal *, int))
+{
+	ev_signal_init(w, cb, signum);
+	w->data = d;
+	ev_signal_start(d->loop, w);
+}
+
+static void run(struct daemon *d, int64_t begin_ms)
+{
+	watch_signal(d, &d->on_term, SIGTERM, on_stop);
+	watch_signal(d, &d->on_int, SIGINT, on_stop);
+	watch_signal(d, &d->on_hup, SIGHUP, on_sighup);
+	d->reload = reload_new(d->loop, d->config->path.p, on_reloaded, d);
+	config_warn(d->config);
+	log_info(EV_START, LOG_STR("version", MX_VERSION),
+		 LOG_SPAN("hostname", d->config->hostname),
+		 LOG_INT("domains", d->config->domain_count),
+		 LOG_INT("recipients", d->config->recipient_count),
+		 LOG_INT("ms", clock_mono_ms() - begin_ms));
+	notify_watchdog_start(d->loop);
+	notify_ready(d->config);
+	ev_now_update(d->loop); /* loading took a while: timers start now */
+	ev_run(d->loop, 0);
+	notify_watchdog_stop(d->loop);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = parse_options(argc, argv);
+	struct daemon d = { .control_fd = -1 };
+	int64_t begin_ms = clock_mono_ms();
+	struct buf why = { 0 };
+	int status;
+
+	have_standard_files();
+	signal(SIGPIPE, SIG_IGN);
+	d.config = load_or_exit(&o);
+	log_set_level(d.config->log_level);
+	status = prepare(&d, &why);
+	if (status == EX_OK) {
+		log_start(); /* threads from here on, and no fork */
+		d.loop = ev_default_loop(0);
+		MX_ASSERT(d.loop != NULL);
+		status = open_rooms(&d, &why);
+	}
+	if (status == EX_OK)
+		run(&d, begin_ms);
+	else
+		log_error(EV_START, LOG_SPAN("error", buf_span(&why)));
+	close_rooms(&d);
+	log_info(EV_STOP, LOG_INT("status", status));
+	log_stop();
+	buf_fini(&why);
+	return status;
+}

@@ -1,0 +1,54 @@
+#include "daemon/notify.h"
+
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+static ev_timer watchdog;
+
+void notify_ready(const struct config *c)
+{
+	sd_notifyf(0,
+		   "READY=1\nSTATUS=Backup MX %.*s for %zu domains, "
+		   "%zu recipients listed",
+		   SPAN_ARG(c->hostname), c->domain_count, c->recipient_count);
+}
+
+void notify_reloading(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=Reloading",
+		   (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+}
+
+void notify_stopping(void)
+{
+	sd_notify(0, "STOPPING=1\nSTATUS=Finishing commits");
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+	sd_notify(0, "WATCHDOG=1");
+}
+
+void notify_watchdog_start(struct ev_loop *loop)
+{
+	uint64_t usec = 0;
+
+	if (sd_watchdog_enabled(0, &usec) <= 0)
+		return;
+	/* twice in each period, as sd_watchdog_enabled(3) advises */
+	double period = (double)usec / 2e6;
+
+	ev_timer_init(&watchdog, on_watchdog, period, period);
+	ev_timer_start(loop, &watchdog);
+}
+
+void notify_watchdog_stop(struct ev_loop *loop)
+{
+	ev_timer_stop(loop, &watchdog);
+}

@@ -1,0 +1,317 @@
+#include "daemon/sockets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/net/listen.h"
+
+/* One `listen` row: "*" is two sockets. */
+enum { PER_ROW = 2 };
+
+struct row {
+	STAILQ_ENTRY(row) link;
+	struct buf address;
+	in_port_t port;
+	int fds[PER_ROW]; /* until the intake owns them */
+	size_t fd_count;
+};
+
+/* A socket of systemd's. */
+struct given {
+	int fd; /* -1: taken by a row */
+	struct net_addr at;
+};
+
+struct sockets {
+	STAILQ_HEAD(, row) rows;
+	struct net_addr *addrs;
+	size_t addr_count;
+	struct given *given;
+	size_t given_count;
+};
+
+static void remember(struct sockets *s, const struct net_addr *at)
+{
+	s->addrs = mx_realloc(s->addrs, (s->addr_count + 1) * sizeof(*at));
+	s->addrs[s->addr_count++] = *at;
+}
+
+static void row_free(struct row *r)
+{
+	for (size_t i = 0; i < r->fd_count; i++)
+		close(r->fds[i]);
+	buf_fini(&r->address);
+	free(r);
+}
+
+static bool row_is(const struct row *r, const struct config_listen *l)
+{
+	return r->port == l->port && span_eq(buf_span(&r->address), l->address);
+}
+
+/* ---- From systemd ---- */
+
+static void address_of(int fd, struct net_addr *at)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
+		net_addr_from_sockaddr(at, (const struct sockaddr *)&ss);
+}
+
+static void take_given(struct sockets *s)
+{
+	int n = sd_listen_fds(1); /* the children we do not have: unset */
+
+	if (n <= 0)
+		return;
+	s->given = mx_alloc_array((size_t)n, sizeof(*s->given));
+	for (int i = 0; i < n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
+		    sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0) {
+			close(fd);
+			continue;
+		}
+		s->given[s->given_count].fd = fd;
+		address_of(fd, &s->given[s->given_count++].at);
+	}
+}
+
+static bool is_wildcard(const struct net_addr *a)
+{
+	static const struct net_addr none;
+
+	return memcmp(a->ip, none.ip, sizeof(a->ip)) == 0;
+}
+
+/* Does this socket serve what the row asks for? */
+static bool serves(const struct given *g, const struct config_listen *l)
+{
+	struct net_addr at;
+
+	if (g->fd < 0 || g->at.port != l->port)
+		return false;
+	if (span_eq(l->address, SPAN_LIT("*")))
+		return is_wildcard(&g->at);
+	return net_addr_parse(l->address, &at) == MX_OK &&
+	       net_addr_eq(&at, &g->at);
+}
+
+static void row_take(struct row *r, struct sockets *s,
+		     const struct config_listen *l)
+{
+	for (size_t i = 0; i < s->given_count; i++) {
+		struct given *g = &s->given[i];
+
+		if (r->fd_count == PER_ROW || !serves(g, l))
+			continue;
+		r->fds[r->fd_count++] = g->fd;
+		remember(s, &g->at);
+		g->fd = -1;
+	}
+}
+
+/* A socket that no `listen` row describes: what would it be served as? */
+static void close_unclaimed(struct sockets *s)
+{
+	struct buf at = { 0 };
+
+	for (size_t i = 0; i < s->given_count; i++) {
+		if (s->given[i].fd < 0)
+			continue;
+		buf_reset(&at);
+		net_endpoint_add(&at, &s->given[i].at);
+		log_warn(EV_CONFIG, LOG_SPAN("socket", buf_span(&at)),
+			 LOG_STR("warning", "systemd passes a socket that no "
+					    "listen row names: closed"));
+		close(s->given[i].fd);
+	}
+	buf_fini(&at);
+	free(s->given);
+	s->given = NULL;
+	s->given_count = 0;
+}
+
+/* ---- By ourselves ---- */
+
+static enum mx_err row_bind_one(struct row *r, struct sockets *s,
+				const struct net_addr *at, struct buf *why)
+{
+	int fd;
+	enum mx_err err = listen_open(at, &fd, why);
+
+	if (err == MX_OK) {
+		r->fds[r->fd_count++] = fd;
+		remember(s, at);
+	}
+	return err;
+}
+
+static enum mx_err row_bind(struct row *r, struct sockets *s,
+			    const struct config_listen *l, struct buf *why)
+{
+	struct net_addr at = { .family = AF_INET6, .port = l->port };
+	enum mx_err err;
+
+	if (!span_eq(l->address, SPAN_LIT("*"))) {
+		if (net_addr_parse(l->address, &at) != MX_OK) {
+			buf_addf(why, "%.*s: not an address",
+				 SPAN_ARG(l->address));
+			return MX_EINVAL;
+		}
+		at.port = l->port;
+		return row_bind_one(r, s, &at, why);
+	}
+	err = row_bind_one(r, s, &at, why);
+	/* a host without IPv6 is none the worse */
+	if (err != MX_OK && errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
+		return err;
+	buf_reset(why);
+	at.family = AF_INET;
+	return row_bind_one(r, s, &at, why);
+}
+
+static enum mx_err row_add(struct sockets *s, const struct config_listen *l,
+			   struct row **out, struct buf *why)
+{
+	struct row *r = mx_alloc(sizeof(*r));
+	enum mx_err err = MX_OK;
+
+	*out = NULL;
+	buf_add(&r->address, l->address);
+	r->port = l->port;
+	row_take(r, s, l);
+	if (r->fd_count == 0)
+		err = row_bind(r, s, l, why);
+	if (err != MX_OK) {
+		row_free(r);
+		return err;
+	}
+	STAILQ_INSERT_TAIL(&s->rows, r, link);
+	*out = r;
+	return MX_OK;
+}
+
+enum mx_err sockets_open(struct sockets **out, const struct config *c,
+			 struct buf *why)
+{
+	struct sockets *s = mx_alloc(sizeof(*s));
+	enum mx_err err = MX_OK;
+	struct row *r;
+
+	STAILQ_INIT(&s->rows);
+	take_given(s);
+	for (size_t i = 0; err == MX_OK && i < c->listen_count; i++)
+		err = row_add(s, &c->listen[i], &r, why);
+	close_unclaimed(s);
+	if (err != MX_OK)
+		sockets_free(&s);
+	*out = s;
+	return err;
+}
+
+void sockets_free(struct sockets **sp)
+{
+	struct sockets *s = *sp;
+	struct row *r;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	while ((r = STAILQ_FIRST(&s->rows)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->rows, link);
+		row_free(r);
+	}
+	free(s->addrs);
+	free(s->given);
+	free(s);
+}
+
+const struct net_addr *sockets_addrs(const struct sockets *s, size_t *count)
+{
+	*count = s->addr_count;
+	return s->addrs;
+}
+
+/* ---- To the intake ---- */
+
+static void row_serve(struct row *r, struct intake *in,
+		      const struct config_listen *l)
+{
+	for (size_t i = 0; i < r->fd_count; i++)
+		intake_listen(in, r->fds[i], l);
+	r->fd_count = 0;
+}
+
+void sockets_serve(struct sockets *s, struct intake *in, const struct config *c)
+{
+	struct row *r;
+
+	STAILQ_FOREACH (r, &s->rows, link) {
+		for (size_t i = 0; i < c->listen_count; i++)
+			if (row_is(r, &c->listen[i]))
+				row_serve(r, in, &c->listen[i]);
+	}
+}
+
+static bool is_wanted(const struct row *r, const struct config *c)
+{
+	for (size_t i = 0; i < c->listen_count; i++)
+		if (row_is(r, &c->listen[i]))
+			return true;
+	return false;
+}
+
+static bool is_open(const struct sockets *s, const struct config_listen *l)
+{
+	const struct row *r;
+
+	STAILQ_FOREACH (r, &s->rows, link)
+		if (row_is(r, l))
+			return true;
+	return false;
+}
+
+static void close_unwanted(struct sockets *s, struct intake *in,
+			   const struct config *c)
+{
+	struct row *r, *next;
+
+	for (r = STAILQ_FIRST(&s->rows); r != NULL; r = next) {
+		next = STAILQ_NEXT(r, link);
+		if (is_wanted(r, c))
+			continue;
+		intake_unlisten(in, buf_span(&r->address), r->port);
+		STAILQ_REMOVE(&s->rows, r, row, link);
+		row_free(r);
+	}
+}
+
+void sockets_reload(struct sockets *s, struct intake *in,
+		    const struct config *c)
+{
+	struct buf why = { 0 };
+	struct row *r;
+
+	close_unwanted(s, in, c);
+	for (size_t i = 0; i < c->listen_count; i++) {
+		const struct config_listen *l = &c->listen[i];
+
+		if (is_open(s, l))
+			continue;
+		buf_reset(&why);
+		if (row_add(s, l, &r, &why) == MX_OK)
+			row_serve(r, in, l);
+		else /* a privileged port, most likely */
+			log_error(EV_RELOAD, LOG_SPAN("error", buf_span(&why)),
+				  LOG_STR("remedy", "a restart is needed"));
+	}
+	buf_fini(&why);
+}

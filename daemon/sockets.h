@@ -1,0 +1,30 @@
+/*
+ * The listening sockets: bound as the configuration says, or handed over by
+ * systemd (sd_listen_fds(3)); added and removed by a reload.
+ */
+#ifndef MX_DAEMON_SOCKETS_H
+#define MX_DAEMON_SOCKETS_H
+
+#include "config/config.h"
+#include "daemon/intake/intake.h"
+
+struct sockets;
+
+/* Bind them all, before privileges are dropped.  On failure why says which
+ * address and why not. */
+enum mx_err sockets_open(struct sockets **out, const struct config *c,
+			 struct buf *why);
+void sockets_free(struct sockets **s);
+
+/* Where we listen, for telling ourselves among MX hosts.  Borrowed. */
+const struct net_addr *sockets_addrs(const struct sockets *s, size_t *count);
+
+/* Hand them to the intake; c is the configuration they were opened with. */
+void sockets_serve(struct sockets *s, struct intake *in,
+		   const struct config *c);
+
+/* Listen as c says now.  What cannot be bound any more is logged. */
+void sockets_reload(struct sockets *s, struct intake *in,
+		    const struct config *c);
+
+#endif
