@@ -162,12 +162,13 @@ static bool opt_delimiter(struct reader *r, struct row *row, struct span v)
 }
 
 /* clang-format off */
+enum { OPT_RECIPIENTS = 0 };
 static const struct row_option {
 	const char *name;
 	bool (*take)(struct reader *r, struct row *row, struct span value);
 	const char *accepts;
 } row_options[] = {
-	{ "recipients", opt_recipients, "a file, or * for every local part" },
+	[OPT_RECIPIENTS] = { "recipients", opt_recipients, "a file, or * for every local part" },
 	{ "primary", opt_primary,
 	  "hosts in order of preference such as "
 	  "mail.example.org,mail2.example.org:2525,[192.0.2.10]:25" },
@@ -256,7 +257,7 @@ static void take_line(struct reader *r, struct span line)
 		return;
 	while ((word = next_word(&line)).n > 0)
 		take_option(r, row, word, seen);
-	if (row->set == NO_SET && !row->pub.any_recipient)
+	if (!seen[OPT_RECIPIENTS])
 		row->set = default_set(r, row);
 	earlier = domains_add(r->d);
 	if (earlier != NULL)

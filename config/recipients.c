@@ -41,8 +41,8 @@ static bool belongs(const struct file *f, struct span domain)
 	const struct domains *d = f->r->d;
 	const struct config_domain *pub = domains_find(d, domain);
 
-	return pub != NULL && !pub->any_recipient &&
-	       &d->sets[domains_row(pub)->set] == f->set;
+	return pub != NULL &&
+	       domains_row(pub)->set == (uint32_t)(f->set - d->sets);
 }
 
 static bool parse(struct span text, struct smtp_path *path)

@@ -1,0 +1,404 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "config/options.h"
+#include "tests/support/folder.h"
+
+static struct folder folder;
+
+static void setup(void)
+{
+	folder_make(&folder);
+}
+
+static void teardown(void)
+{
+	folder_remove(&folder);
+}
+
+TestSuite(settings, .init = setup, .fini = teardown);
+
+#define NEEDED "hostname = \"mx2.example.net\"; domains = \"domains\";\n"
+
+static struct config *settings(const char *text, struct config_errors *errors)
+{
+	return config_load_settings(folder_write(&folder, "mx20.conf", text),
+				    errors);
+}
+
+/* Load what must load. */
+static struct config *good(const char *text)
+{
+	struct config_errors errors = { 0 };
+	struct config *c = settings(text, &errors);
+
+	cr_assert_not_null(c, "%s: %s", text, buf_cstr(&errors.text));
+	return c;
+}
+
+static void expect_span(struct span s, const char *text)
+{
+	cr_expect(span_eq(s, span_str(text)), "%.*s is not %s", SPAN_ARG(s),
+		  text);
+}
+
+Test(settings, defaults)
+{
+	struct config *c = good(NEEDED);
+
+	expect_span(c->hostname, "mx2.example.net");
+	expect_span(c->domains_path, folder_path(&folder, "domains"));
+	cr_assert_eq(c->listen_count, 1);
+	expect_span(c->listen[0].address, "*");
+	cr_expect_eq(c->listen[0].port, 25);
+	cr_expect_not(c->listen[0].proxy);
+	cr_expect_not(c->listen[0].implicit_tls);
+	cr_expect_eq(c->alias_count, 0);
+	expect_span(c->user, "mx20");
+	expect_span(c->postmaster, "");
+	expect_span(c->control_path, "/run/mx20/control.sock");
+	expect_span(c->spool.path, "/var/spool/mx20");
+	cr_expect_eq(c->spool.size_bytes, 64ULL << 30);
+	cr_expect_eq(c->spool.reserve_bytes, 256ULL << 20);
+	cr_expect_eq(c->spool.lifetime_ms, DAYS(14));
+	cr_expect_eq(c->spool.warn_after_ms, 0);
+	cr_expect_eq(c->limits.message_bytes, 50ULL << 20);
+	cr_expect_eq(c->limits.recipients, 1000);
+	cr_expect_eq(c->limits.connections, 10000);
+	cr_expect_eq(c->limits.connections_per_client, 50);
+	cr_expect_eq(c->limits.connection_rate, 0);
+	cr_expect_eq(c->limits.command_timeout_ms, MINUTES(5));
+	cr_expect_eq(c->limits.data_timeout_ms, MINUTES(3));
+	cr_expect_eq(c->limits.errors, 10);
+	cr_expect_eq(c->limits.hops, 100);
+	cr_expect_eq(c->drain.probe_max_ms, SECONDS(30));
+	cr_expect_eq(c->drain.probe_busy_ms, SECONDS(30));
+	cr_expect_eq(c->drain.connections, 10);
+	cr_assert_eq(c->drain.retry_count, 4);
+	cr_expect_eq(c->drain.retry_ms[0], MINUTES(1));
+	cr_expect_eq(c->drain.retry_ms[3], HOURS(1));
+	cr_expect_eq(c->drain.connect_timeout_ms, SECONDS(30));
+	cr_expect_eq(c->drain.port, 25);
+	cr_expect_eq(c->drain.reply_timeout_ms, 0);
+	cr_expect_eq(c->dns.server_count, 0);
+	expect_span(c->dns.trust_anchor, "");
+	cr_expect_eq(c->tls.pair_count, 0);
+	cr_expect_eq(c->tls.outbound, TLS_LEVEL_MAY);
+	expect_span(c->tls.ca_file, "");
+	cr_expect_eq(c->bounce.mode, BOUNCE_DSN);
+	cr_expect_not(c->bounce.has_relay);
+	cr_expect_eq(c->log_level, LOG_LEVEL_INFO);
+	config_unref(&c);
+}
+
+Test(settings, values_reach_their_place)
+{
+	struct config *c = good(
+		"hostname = \"MX2.Example.NET.\"; domains = \"/etc/d\";\n"
+		"aliases = [ \"Backup.example.org\", \"2001:DB8:0::1\" ];\n"
+		"listen = ( { address = \"127.0.0.1\"; port = 2525; },\n"
+		"  { proxy = true; networks = [ \"10.0.0.0/8\", \"::1\" ]; } );\n"
+		"user = \"\"; postmaster = \"ops@example.net\";\n"
+		"control = \"c.sock\";\n"
+		"spool = { path = \"q\"; size = 3000000000L; lifetime = 3600;\n"
+		"  reserve = \"1M\"; warn_after = \"4m\"; };\n"
+		"drain = { retry = ( \"500ms\" ); port = 2526;\n"
+		"  reply_timeout = \"7s\"; };\n"
+		"dns = { servers = [ \"127.0.0.1@5353\", \"::1@5353\" ]; };\n"
+		"tls = { certificate = \"both.pem\"; outbound = \"dane\"; };\n"
+		"bounce = { mode = \"hold\"; relay = \"Out.example.net\"; };\n"
+		"log = { level = \"debug\"; };\n");
+
+	expect_span(c->hostname, "mx2.example.net");
+	expect_span(c->domains_path, "/etc/d");
+	cr_assert_eq(c->alias_count, 2);
+	expect_span(c->aliases[0], "backup.example.org");
+	expect_span(c->aliases[1], "2001:db8::1");
+	cr_assert_eq(c->listen_count, 2);
+	cr_expect_eq(c->listen[0].port, 2525);
+	cr_expect_eq(c->listen[1].port, 25);
+	cr_expect(c->listen[1].proxy);
+	cr_assert_eq(c->listen[1].proxy_from_count, 2);
+	cr_expect_eq(c->listen[1].proxy_from[0].bits, 8);
+	expect_span(c->postmaster, "ops@example.net");
+	expect_span(c->control_path, folder_path(&folder, "c.sock"));
+	expect_span(c->spool.path, folder_path(&folder, "q"));
+	cr_expect_eq(c->spool.size_bytes, 3000000000);
+	cr_expect_eq(c->spool.lifetime_ms, HOURS(1));
+	cr_expect_eq(c->spool.warn_after_ms, MINUTES(4));
+	cr_assert_eq(c->drain.retry_count, 1);
+	cr_expect_eq(c->drain.retry_ms[0], 500);
+	cr_expect_eq(c->drain.reply_timeout_ms, SECONDS(7));
+	cr_assert_eq(c->dns.server_count, 2);
+	expect_span(c->dns.servers[1], "::1@5353");
+	/* no key: it stands in the certificate's file */
+	cr_assert_eq(c->tls.pair_count, 1);
+	cr_expect_eq(c->tls.key_count, 1);
+	expect_span(c->tls.keys[0], folder_path(&folder, "both.pem"));
+	cr_expect_eq(c->tls.outbound, TLS_LEVEL_DANE);
+	cr_expect_eq(c->bounce.mode, BOUNCE_HOLD);
+	cr_expect(c->bounce.has_relay);
+	expect_span(c->bounce.relay.host, "out.example.net");
+	cr_expect_eq(c->bounce.relay.port, 2526);
+	cr_expect_eq(c->log_level, LOG_LEVEL_DEBUG);
+	config_unref(&c);
+}
+
+/* Each fault by itself, behind one line with what is needed. */
+Test(settings, faults_name_line_and_accepted_values)
+{
+	/* clang-format off */
+	static const struct { const char *text, *error; } cases[] = {
+		{ "hostnam = \"a\";",
+		  "mx20.conf:2: hostnam: unknown key; known here: hostname aliases domains listen user postmaster control spool limits drain dns tls bounce log\n" },
+		{ "\nspool = { path = \"x\";\n sise = \"1G\"; };",
+		  "mx20.conf:4: spool.sise: unknown key; known here: path size reserve lifetime warn_after\n" },
+		{ "listen = ( { port = 25; tls = true; } );",
+		  "mx20.conf:2: listen.tls: unknown key; known here: address port proxy networks implicit_tls\n" },
+		{ "limits = 5;",
+		  "mx20.conf:2: limits: expected a group: limits = { ... };\n" },
+		{ "limits = { hops = 0; };",
+		  "mx20.conf:2: limits.hops: expected a whole number, from 1 to 1000\n" },
+		{ "limits = { hops = \"9\"; };",
+		  "mx20.conf:2: limits.hops: expected a whole number, from 1 to 1000\n" },
+		{ "limits = { hops = 5.0; };",
+		  "mx20.conf:2: limits.hops: expected a whole number, from 1 to 1000\n" },
+		{ "limits = { message_size = \"5X\"; };",
+		  "mx20.conf:2: limits.message_size: expected a size such as \"50M\", from 1K to 4G\n" },
+		{ "limits = { message_size = -1; };",
+		  "mx20.conf:2: limits.message_size: expected a size such as \"50M\", from 1K to 4G\n" },
+		{ "spool = { size = 5000000000; };",
+		  "mx20.conf:2: spool.size: expected a size such as \"50M\", from 1M to 16T\n" },
+		{ "spool = { lifetime = \"2y\"; };",
+		  "mx20.conf:2: spool.lifetime: expected a time such as \"30s\" \"10m\" \"4h\" \"14d\", from 1s to 365d\n" },
+		{ "spool = { lifetime = \"\"; };",
+		  "mx20.conf:2: spool.lifetime: expected a time such as \"30s\" \"10m\" \"4h\" \"14d\", from 1s to 365d\n" },
+		{ "spool = { path = \"\"; };",
+		  "mx20.conf:2: spool.path: expected a path such as \"domains\"\n" },
+		{ "spool = { lifetime = \"1d\"; warn_after = \"1d\"; };",
+		  "mx20.conf:2: spool.warn_after: must be less than spool.lifetime, or 0 for no warning\n" },
+		{ "spool = { size = \"1M\"; };",
+		  "mx20.conf: limits.message_size: more than spool.size\n" },
+		{ "drain = { port = 65536; };",
+		  "mx20.conf:2: drain.port: expected a port, from 1 to 65535\n" },
+		{ "drain = { retry = \"1m\"; };",
+		  "mx20.conf:2: drain.retry: expected a list such as drain.retry = [ \"1m\", \"5m\" ];\n" },
+		{ "drain = { retry = [ \"1m\",\n\"1x\" ]; };",
+		  "mx20.conf:3: drain.retry: expected times such as [ \"1m\", \"5m\" ], from 100ms to 7d\n" },
+		{ "drain = { retry = [ ]; };",
+		  "mx20.conf:2: drain.retry: at least one time is needed\n" },
+		{ "tls = { outbound = \"maybe\"; };",
+		  "mx20.conf:2: tls.outbound: expected one of \"none\" \"may\" \"must\" \"verify\" \"dane\"\n" },
+		{ "tls = { key = \"k\"; };",
+		  "mx20.conf:2: tls.key: 1 keys for 0 certificates: one each, in the same order\n" },
+		{ "bounce = { mode = \"drop\"; };",
+		  "mx20.conf:2: bounce.mode: expected one of \"dsn\" \"hold\"\n" },
+		{ "bounce = { relay = \"a:b\"; };",
+		  "mx20.conf:2: bounce.relay: expected HOST:PORT such as \"relay.example.net:25\" \"[192.0.2.1]:25\"\n" },
+		{ "log = { level = \"loud\"; };",
+		  "mx20.conf:2: log.level: expected one of \"error\" \"warn\" \"info\" \"debug\"\n" },
+		{ "aliases = [ \"a b\" ];",
+		  "mx20.conf:2: aliases: expected names and addresses such as [ \"mx2.example.org\", \"192.0.2.1\" ]\n" },
+		{ "dns = { servers = [ \"localhost\" ]; };",
+		  "mx20.conf:2: dns.servers: expected resolvers such as [ \"127.0.0.1@53\" ]\n" },
+		{ "postmaster = \"ops\";",
+		  "mx20.conf:2: postmaster: expected a mailbox such as \"postmaster@example.net\"\n" },
+		{ "user = 5;",
+		  "mx20.conf:2: user: expected text such as \"mx20\"\n" },
+		{ "listen = { port = 25; };",
+		  "mx20.conf:2: listen: expected a list such as listen = ( { address = \"*\"; port = 25; } );\n" },
+		{ "listen = ( 25 );",
+		  "mx20.conf:2: listen: expected groups such as ( { address = \"*\"; port = 25; } )\n" },
+		{ "listen = ( { address = \"localhost\"; } );",
+		  "mx20.conf:2: listen.address: expected \"*\" or an address such as \"192.0.2.1\" \"2001:db8::1\"\n" },
+		{ "listen = ( { proxy = true; } );",
+		  "mx20.conf:2: listen.proxy: whoever connects could claim any address; say who may: networks = [ \"10.0.0.0/8\" ];\n" },
+		{ "listen = ( { networks = [ \"::1\" ]; } );",
+		  "mx20.conf:2: listen.networks: needs proxy = true;\n" },
+		{ "listen = ( { proxy = 1; } );",
+		  "mx20.conf:2: listen.proxy: expected true or false\n" },
+		{ "listen = ( { port = 26; }, { port = 26; } );",
+		  "mx20.conf:2: listen: address * port 26 twice\n" },
+		{ "listen = ( { implicit_tls = true; port = 465; } );",
+		  "mx20.conf:2: listen.implicit_tls: needs tls.certificate\n" },
+		{ "hostname = \"again\";",
+		  "mx20.conf:2: duplicate setting name\n" },
+		{ "spool = { size = ; };", "mx20.conf:2: syntax error\n" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct config_errors errors = { 0 };
+		struct buf text = { 0 };
+
+		buf_adds(&text, NEEDED);
+		buf_adds(&text, cases[i].text);
+		cr_expect_null(settings(buf_cstr(&text), &errors), "%s",
+			       cases[i].text);
+		folder_strip(&folder, &errors.text);
+		cr_expect_str_eq(buf_cstr(&errors.text), cases[i].error);
+		cr_expect_eq(errors.count, 1, "%s", cases[i].text);
+		config_errors_fini(&errors);
+		buf_fini(&text);
+	}
+}
+
+Test(settings, all_faults_are_listed)
+{
+	struct config_errors errors = { 0 };
+
+	cr_expect_null(settings("user = 5;\nfoo = 1;\n"
+				"limits = { hops = 0;\nerrors = -1; };\n",
+				&errors));
+	folder_strip(&folder, &errors.text);
+	cr_expect_eq(errors.count, 6);
+	cr_expect_str_eq(
+		buf_cstr(&errors.text),
+		"mx20.conf:1: user: expected text such as \"mx20\"\n"
+		"mx20.conf:2: foo: unknown key; known here: hostname aliases "
+		"domains listen user postmaster control spool limits drain "
+		"dns tls bounce log\n"
+		"mx20.conf:3: limits.hops: expected a whole number, from 1 to "
+		"1000\n"
+		"mx20.conf:4: limits.errors: expected a whole number, from 1 "
+		"to 100000\n"
+		"mx20.conf: hostname: not set; add  hostname = "
+		"\"mx2.example.net\";  (this host: banner, EHLO, Received, and "
+		"the MX name that means \"me\")\n"
+		"mx20.conf: domains: not set; add  domains = \"domains\";  "
+		"(the allowlist, see mx20-domains(5))\n");
+	config_errors_fini(&errors);
+}
+
+Test(settings, a_file_that_is_not_there)
+{
+	struct config_errors errors = { 0 };
+
+	cr_expect_null(config_load_settings(folder_path(&folder, "no.conf"),
+					    &errors));
+	folder_strip(&folder, &errors.text);
+	cr_expect_str_eq(buf_cstr(&errors.text),
+			 "no.conf: cannot be read: No such file or "
+			 "directory\n");
+	config_errors_fini(&errors);
+}
+
+/* Paths are relative to the file that names them, and so are its faults. */
+Test(settings, included_files)
+{
+	struct config_errors errors = { 0 };
+	struct config *c;
+
+	folder_write(&folder, "sub/more.conf", "spool = { path = \"q\"; };\n");
+	c = good(NEEDED "@include \"sub/more.conf\"\n");
+	expect_span(c->spool.path, folder_path(&folder, "sub/q"));
+	config_unref(&c);
+
+	folder_write(&folder, "sub/more.conf", "\nuser = 1;\n");
+	cr_expect_null(settings(NEEDED "@include \"sub/more.conf\"\n", &errors));
+	folder_strip(&folder, &errors.text);
+	cr_expect_str_eq(buf_cstr(&errors.text),
+			 "sub/more.conf:2: user: expected text such as "
+			 "\"mx20\"\n");
+	config_errors_fini(&errors);
+}
+
+/* What the settings name is looked for, and missed at the key's line. */
+Test(settings, files_that_are_named_must_be_there)
+{
+	struct config_errors errors = { 0 };
+
+	folder_write(&folder, "mx20.conf",
+		     "hostname = \"a.example\";\ndomains = \"d\";\n"
+		     "tls = { certificate = [ \"c1\", \"c2\" ];\n"
+		     "key = [ \"k1\", \"k2\" ];\nca_file = \"ca\"; };\n"
+		     "dns = { trust_anchor = \"ta\"; };\n");
+	cr_expect_null(config_load(folder_path(&folder, "mx20.conf"), &errors));
+	folder_strip(&folder, &errors.text);
+	cr_expect_str_eq(
+		buf_cstr(&errors.text),
+		"mx20.conf:2: domains: d: No such file or directory\n"
+		"mx20.conf:6: dns.trust_anchor: ta: No such file or directory\n"
+		"mx20.conf:3: tls.certificate: c1: No such file or directory\n"
+		"mx20.conf:3: tls.certificate: c2: No such file or directory\n"
+		"mx20.conf:4: tls.key: k1: No such file or directory\n"
+		"mx20.conf:4: tls.key: k2: No such file or directory\n"
+		"mx20.conf:5: tls.ca_file: ca: No such file or directory\n");
+	config_errors_fini(&errors);
+}
+
+static char *slurp(const char *path)
+{
+	static char text[64 << 10];
+	FILE *in = fopen(path, "re");
+	size_t n;
+
+	cr_assert_not_null(in, "%s: run from the top of the tree", path);
+	n = fread(text, 1, sizeof(text) - 1, in);
+	fclose(in);
+	text[n] = '\0';
+	return text;
+}
+
+/* The last part of "limits.hops". */
+static const char *key_of(const struct option *o)
+{
+	const char *dot = strchr(o->path, '.');
+
+	return dot != NULL ? dot + 1 : o->path;
+}
+
+/* The sample says what would hold without it. */
+Test(settings, the_sample_shows_every_key_with_its_default)
+{
+	const char *sample = slurp("config/mx20.conf");
+
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct option *o = &config_options[i];
+		char line[256];
+
+		if (o->dflt == NULL)
+			continue;
+		snprintf(line, sizeof(line), "%s = %s;", key_of(o), o->dflt);
+		cr_expect_not_null(strstr(sample, line), "%s", line);
+	}
+	for (size_t i = 0; i < listen_option_count; i++)
+		cr_expect_not_null(strstr(sample, key_of(&listen_options[i])));
+}
+
+Test(settings, the_sample_loads)
+{
+	struct config_errors errors = { 0 };
+	struct config *c = config_load("config/mx20.conf", &errors);
+
+	cr_assert_not_null(c, "%s", buf_cstr(&errors.text));
+	cr_expect_eq(c->domain_count, 1);
+	cr_expect_eq(c->recipient_count, 2);
+	config_unref(&c);
+}
+
+/* mx20.conf(5): an entry for each key, with range and default as the table
+ * has them. */
+Test(settings, the_manual_agrees_with_the_table)
+{
+	const char *manual = slurp("config/mx20.conf.5");
+
+	for (size_t i = 0; i < config_option_count; i++) {
+		const struct option *o = &config_options[i];
+		char line[256];
+
+		snprintf(line, sizeof(line), "\n.B %s\n", o->path);
+		const char *at = strstr(manual, line);
+		cr_expect_not_null(at, "%s", o->path);
+		if (at == NULL || o->dflt == NULL)
+			continue;
+		snprintf(line, sizeof(line), "Default: \\fB%s\\fR", o->dflt);
+		const char *dflt = strstr(at, line);
+		const char *next = strstr(at, "\n.TP\n");
+		cr_expect(dflt != NULL && (next == NULL || dflt < next),
+			  "%s: %s", o->path, line);
+	}
+}
