@@ -125,10 +125,8 @@ static enum step session_command(struct session *s, struct span line)
 	if (c == NULL)
 		return session_refuse(s, SAY_UNKNOWN, line);
 	s->stage = c->stage;
-	if ((c->flags & ALONE) && session_input_pending(s)) {
-		conn_discard_input(s->conn);
+	if ((c->flags & ALONE) && session_input_pending(s))
 		return session_bye(s, SAY_PIPELINING);
-	}
 	if (!(c->at & 1u << s->phase))
 		return session_refuse(
 			s, s->phase == PH_HELLO ? SAY_HELO_FIRST : SAY_SEQUENCE,
