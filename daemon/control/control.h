@@ -37,7 +37,11 @@ struct control *control_new(const struct control_options *opt, int fd);
 void control_free(struct control **c);
 void control_set_config(struct control *c, struct config *config);
 
-/* A reload ended: errors NULL when it succeeded. */
+/*
+ * A reload ended: errors NULL when it succeeded.  Answers everyone who asked,
+ * so it is called only when no other load follows (reload_is_running): the one
+ * that ended may have read the files before the operator changed them.
+ */
 void control_reloaded(struct control *c, const struct config_errors *errors);
 
 #endif

@@ -8,14 +8,6 @@
 
 enum { TARGETS_SHOWN = 64 }; /* keeps a line below CONTROL_LINE_MAX */
 
-static const char *const result_names[] = {
-	[ROUTE_OK] = "ok",
-	[ROUTE_TRANSIENT] = "transient",
-	[ROUTE_PERMANENT] = "permanent",
-	[ROUTE_NULL_MX] = "null-mx",
-	[ROUTE_SELF] = "self",
-};
-
 static const char *const level_names[] = {
 	[TLS_LEVEL_DEFAULT] = "default", [TLS_LEVEL_NONE] = "none",
 	[TLS_LEVEL_MAY] = "may",	 [TLS_LEVEL_MUST] = "must",
@@ -56,10 +48,11 @@ static json_t *tls_object(const struct route_tls *t)
 
 	for (size_t i = 0; i < t->name_count; i++)
 		json_array_append_new(names, control_text(t->names[i]));
-	return json_pack("{s:s, s:b, s:b, s:I, s:o, s:s}", "level",
+	return json_pack("{s:s, s:b, s:b, s:I, s:o, s:o, s:s}", "level",
 			 level_names[t->level], "dane", (int)t->is_dane,
-			 "mta_sts", (int)t->is_sts, "tlsa",
-			 (json_int_t)t->tlsa_count, "names", names, "reason",
+			 "mta_sts", (int)t->is_sts, "tlsa_usable",
+			 (json_int_t)t->tlsa_count, "names", names, "sni",
+			 control_text_or_null(t->sni), "reason",
 			 t->reason != NULL ? t->reason : "");
 }
 
@@ -74,10 +67,54 @@ static json_t *host_object(const struct route_host *h)
 		json_array_append_new(addrs, control_text(buf_span(&text)));
 	}
 	buf_fini(&text);
-	return json_pack("{s:o, s:I, s:b, s:o, s:o}", "host",
-			 control_text_or_null(h->name), "preference",
-			 (json_int_t)h->preference, "dnssec", (int)h->secure,
-			 "addresses", addrs, "tls", tls_object(&h->tls));
+	return json_pack("{s:o, s:I, s:b, s:s, s:s, s:I, s:o, s:o, s:o}",
+			 "host", control_text_or_null(h->name), "preference",
+			 (json_int_t)h->preference, "secure", (int)h->secure,
+			 "dnssec", route_dnssec_name(h->addr_dnssec),
+			 "tlsa_dnssec", route_dnssec_name(h->tlsa_dnssec),
+			 "tlsa", (json_int_t)h->tlsa_published, "cname",
+			 control_text_or_null(h->canon), "addresses", addrs,
+			 "tls", tls_object(&h->tls));
+}
+
+static json_t *mx_object(const struct route_mx *mx)
+{
+	return json_pack("{s:o, s:I, s:s, s:s}", "host", control_text(mx->host),
+			 "preference", (json_int_t)mx->preference, "fate",
+			 route_fate_name(mx->fate), "dnssec",
+			 route_dnssec_name(mx->addr_dnssec));
+}
+
+static json_t *sts_object(const struct route_sts *sts)
+{
+	if (sts->domain.n == 0)
+		return json_null();
+	return json_pack("{s:s, s:o, s:o, s:I, s:o}", "mode",
+			 route_sts_mode_name(sts->mode), "domain",
+			 control_text(sts->domain), "id",
+			 control_text_or_null(sts->id), "max_age",
+			 (json_int_t)sts->max_age_s, "fetched",
+			 control_time(sts->fetched_ms));
+}
+
+static json_t *note_object(const struct route_note *n)
+{
+	return json_pack("{s:o, s:o}", "host", control_text_or_null(n->host),
+			 "text", control_text(n->text));
+}
+
+/* A list goes out a line each: its length is DNS's to decide. */
+static void send_parts(struct request *r, const struct route *route)
+{
+	for (size_t i = 0; i < route->published_count; i++)
+		request_part(r, json_pack("{s:o}", "published",
+					  mx_object(&route->published[i])));
+	for (size_t i = 0; i < route->host_count; i++)
+		request_part(r, json_pack("{s:o}", "host",
+					  host_object(&route->hosts[i])));
+	for (size_t i = 0; i < route->note_count; i++)
+		request_part(r, json_pack("{s:o}", "note",
+					  note_object(&route->notes[i])));
 }
 
 static void on_route(struct route *route, void *arg)
@@ -86,20 +123,15 @@ static void on_route(struct route *route, void *arg)
 	json_t *end;
 
 	r->query = NULL; /* it has answered: nothing to cancel */
-	for (size_t i = 0; i < route->host_count; i++)
-		request_part(r, json_pack("{s:o}", "host",
-					  host_object(&route->hosts[i])));
-	for (size_t i = 0; i < route->note_count; i++)
-		request_part(
-			r,
-			json_pack("{s:{s:o, s:o}}", "note", "host",
-				  control_text_or_null(route->notes[i].host),
-				  "text", control_text(route->notes[i].text)));
-	end = json_pack("{s:b, s:o, s:s, s:o, s:o}", "ok", 1, "domain",
-			control_text(r->sel.domain), "result",
-			result_names[route->result], "reason",
-			control_text_or_null(route->reason), "destination",
-			control_text_or_null(route->key));
+	send_parts(r, route);
+	end = json_pack("{s:b, s:o, s:s, s:o, s:s, s:s, s:o, s:b, s:o}", "ok",
+			1, "domain", control_text(r->sel.domain), "result",
+			route_result_name(route->result), "reason",
+			control_text_or_null(route->reason), "source",
+			route_source_name(route->source), "mx_dnssec",
+			route_dnssec_name(route->mx_dnssec), "mta_sts",
+			sts_object(&route->sts), "stale", (int)route->is_stale,
+			"destination", control_text_or_null(route->key));
 	explain_state(r->control, r->sel.domain, end);
 	route_unref(&route);
 	request_done(r, end);

@@ -324,12 +324,7 @@ void control_reloaded(struct control *c, const struct config_errors *errors)
 
 	for (r = LIST_FIRST(&c->requests); r != NULL; r = next) {
 		next = LIST_NEXT(r, link);
-		if (!r->awaits_reload)
-			continue;
-		/* it came while files were being read: the next load counts */
-		if (r->awaits_next_reload)
-			r->awaits_next_reload = false;
-		else
+		if (r->awaits_reload)
 			answer_reload(r, errors);
 	}
 }

@@ -24,7 +24,6 @@ struct request {
 	struct buf reason;	    /* hold: the operator's words */
 	struct route_query *query;  /* route: the question under way */
 	bool awaits_reload;
-	bool awaits_next_reload;
 };
 
 struct control {

@@ -154,16 +154,10 @@ static void run_remove(struct request *r)
 	spool_remove(r->control->opt.spool, r->sel, on_counted, r);
 }
 
-/* Requests are merged by the loader; one that comes while files are being
- * read is about what follows. */
 static void run_reload(struct request *r)
 {
 	struct control_options *opt = &r->control->opt;
-	struct request *other;
 
-	LIST_FOREACH (other, &r->control->requests, link)
-		if (other->awaits_reload)
-			r->awaits_next_reload = true;
 	r->awaits_reload = true;
 	opt->reload(opt->arg);
 }

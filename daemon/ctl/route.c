@@ -6,20 +6,29 @@
 #include "daemon/ctl/status.h"
 #include "daemon/ctl/table.h"
 
+/* The lists of an answer, gathered from its parts. */
 struct answer {
-	json_t *hosts, *notes;
+	json_t *published, *hosts, *notes;
 };
 
 static void take_part(const json_t *part, void *arg)
 {
 	struct answer *a = arg;
-	json_t *host = json_object_get(part, "host");
-	json_t *dropped = json_object_get(part, "note");
+	const struct {
+		const char *key;
+		json_t *list;
+	} rows[] = {
+		{ "published", a->published },
+		{ "host", a->hosts },
+		{ "note", a->notes },
+	};
 
-	if (host != NULL)
-		json_array_append(a->hosts, host);
-	if (dropped != NULL)
-		json_array_append(a->notes, dropped);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		json_t *o = json_object_get(part, rows[i].key);
+
+		if (o != NULL)
+			json_array_append(rows[i].list, o);
+	}
 }
 
 /* ---- For people ---- */
@@ -42,13 +51,20 @@ static const struct {
 		       "records, hostname and aliases." },
 };
 
+static const struct column mx_columns[] = {
+	{ "PREF",      true,  0 },
+	{ "PUBLISHED", false, 12 },
+	{ "DNSSEC",    false, 0 },
+	{ "WHAT BECAME OF IT", false, 12 },
+};
+
 static const struct column columns[] = {
 	{ "PREF",    true,  0 },
 	{ "HOST",    false, 12 },
 	{ "ADDRESS", false, 12 },
 	{ "DNSSEC",  false, 0 },
+	{ "TLSA",    false, 0 },
 	{ "TLS",     false, 0 },
-	{ "TLSA",    true,  0 },
 	{ "BECAUSE", false, 12 },
 };
 /* clang-format on */
@@ -61,6 +77,34 @@ static void number_cell(struct table *t, int64_t n)
 	table_cell(t, span_str(text));
 }
 
+/* "2 secure", "1 of 3 usable, secure", "none". */
+static void tlsa_cell(struct table *t, const json_t *host)
+{
+	int64_t published = control_get_int(host, "tlsa", 0);
+	int64_t usable =
+		control_get_int(json_object_get(host, "tls"), "tlsa_usable", 0);
+	struct span dnssec = control_get_text(host, "tlsa_dnssec");
+	struct buf b = { 0 };
+
+	if (published == 0)
+		buf_adds(&b, "none");
+	else if (usable == published)
+		buf_addf(&b, "%lld %.*s", (long long)published,
+			 SPAN_ARG(dnssec));
+	else
+		buf_addf(&b, "%lld of %lld usable, %.*s", (long long)usable,
+			 (long long)published, SPAN_ARG(dnssec));
+	table_cell(t, buf_span(&b));
+	buf_fini(&b);
+}
+
+static struct span address_of(const json_t *addrs, size_t i)
+{
+	const char *text = json_string_value(json_array_get(addrs, i));
+
+	return span_str(text != NULL ? text : "none");
+}
+
 /* A line for each address; the host's facts stand on the first. */
 static void host_rows(struct table *t, const json_t *host)
 {
@@ -70,23 +114,39 @@ static void host_rows(struct table *t, const json_t *host)
 
 	number_cell(t, control_get_int(host, "preference", 0));
 	table_cell(t, name.n > 0 ? name : SPAN_LIT("-"));
-	table_cell(t, json_array_size(addrs) > 0
-			      ? span_str(json_string_value(
-					json_array_get(addrs, 0)))
-			      : SPAN_LIT("none"));
-	table_cell(t, control_get_bool(host, "dnssec") ? SPAN_LIT("secure")
-						       : SPAN_LIT("no"));
+	table_cell(t, address_of(addrs, 0));
+	table_cell(t, control_get_text(host, "dnssec"));
+	tlsa_cell(t, host);
 	table_cell(t, control_get_text(tls, "level"));
-	number_cell(t, control_get_int(tls, "tlsa", 0));
 	table_cell(t, control_get_text(tls, "reason"));
 	for (size_t i = 1; i < json_array_size(addrs); i++) {
 		table_cell(t, SPAN_LIT(""));
 		table_cell(t, SPAN_LIT(""));
-		table_cell(t, span_str(json_string_value(
-				      json_array_get(addrs, i))));
+		table_cell(t, address_of(addrs, i));
 		for (int column = 0; column < 4; column++)
 			table_cell(t, SPAN_LIT(""));
 	}
+}
+
+static void add_published(const struct ctl *ctl, const json_t *published,
+			  struct buf *out)
+{
+	struct table t;
+
+	if (json_array_size(published) == 0)
+		return;
+	table_init(&t, mx_columns, COUNT(mx_columns), ctl->width);
+	for (size_t i = 0; i < json_array_size(published); i++) {
+		const json_t *mx = json_array_get(published, i);
+
+		number_cell(&t, control_get_int(mx, "preference", 0));
+		table_cell(&t, control_get_text(mx, "host"));
+		table_cell(&t, control_get_text(mx, "dnssec"));
+		table_cell(&t, control_get_text(mx, "fate"));
+	}
+	table_print(&t, out);
+	buf_adds(out, "\n");
+	table_fini(&t);
 }
 
 static void add_hosts(const struct ctl *ctl, const json_t *hosts,
@@ -108,17 +168,35 @@ static void add_hosts(const struct ctl *ctl, const json_t *hosts,
 static void add_notes(const json_t *notes, struct buf *out)
 {
 	if (json_array_size(notes) > 0)
-		buf_adds(out, "\nOf what is published:\n");
+		buf_adds(out, "\n");
 	for (size_t i = 0; i < json_array_size(notes); i++) {
 		const json_t *o = json_array_get(notes, i);
 		struct span host = control_get_text(o, "host");
 
-		buf_adds(out, "  ");
+		buf_adds(out, "note: ");
 		print_text(out, host);
 		buf_adds(out, host.n > 0 ? ": " : "");
 		print_text(out, control_get_text(o, "text"));
 		buf_adds(out, "\n");
 	}
+}
+
+static void add_source(const json_t *end, struct buf *out)
+{
+	const json_t *sts = json_object_get(end, "mta_sts");
+
+	buf_adds(out, "from ");
+	print_text(out, control_get_text(end, "source"));
+	buf_adds(out, ", DNSSEC ");
+	print_text(out, control_get_text(end, "mx_dnssec"));
+	buf_adds(out, ", MTA-STS ");
+	if (json_is_object(sts))
+		print_text(out, control_get_text(sts, "mode"));
+	else
+		buf_adds(out, "none");
+	if (control_get_bool(end, "stale"))
+		buf_adds(out, "; DNS fails now: this is an older answer");
+	buf_adds(out, "\n");
 }
 
 static void add_result(const json_t *end, struct buf *out)
@@ -138,6 +216,7 @@ static void add_result(const json_t *end, struct buf *out)
 		if (span_eq(result, span_str(meanings[i].result)) &&
 		    meanings[i].text[0] != '\0')
 			buf_addf(out, "%s\n", meanings[i].text);
+	add_source(end, out);
 	buf_adds(out, "\n");
 }
 
@@ -163,6 +242,7 @@ static void print_route(const struct ctl *ctl, json_t *end,
 	struct buf out = { 0 };
 
 	if (ctl->json) {
+		json_object_set(end, "published", a->published);
 		json_object_set(end, "hosts", a->hosts);
 		json_object_set(end, "notes", a->notes);
 		json_object_del(end, "ok");
@@ -170,6 +250,7 @@ static void print_route(const struct ctl *ctl, json_t *end,
 		return;
 	}
 	add_result(end, &out);
+	add_published(ctl, a->published, &out);
 	add_hosts(ctl, a->hosts, &out);
 	add_notes(a->notes, &out);
 	add_state(ctl, end, &out);
@@ -179,7 +260,7 @@ static void print_route(const struct ctl *ctl, json_t *end,
 
 enum ctl_exit ctl_route(struct ctl *ctl)
 {
-	struct answer a = { json_array(), json_array() };
+	struct answer a = { json_array(), json_array(), json_array() };
 	struct buf name = { 0 };
 	struct link link = { .fd = -1 };
 	json_t *end = NULL;
@@ -206,6 +287,7 @@ enum ctl_exit ctl_route(struct ctl *ctl)
 done:
 	link_close(&link);
 	json_decref(end);
+	json_decref(a.published);
 	json_decref(a.hosts);
 	json_decref(a.notes);
 	buf_fini(&name);
