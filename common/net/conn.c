@@ -120,10 +120,12 @@ void conn_consume(struct conn *c, size_t n)
 	check(c);
 	MX_ASSERT(n <= c->unread.n);
 	c->unread = span_skip(c->unread, n);
-	if (c->busy == 0) {
-		conn_settle_input(c);
-		conn_watch(c); /* it may have been too much to read on */
-	}
+	if (c->busy > 0)
+		return;
+	/* outside a callback, too, the bytes stay until the caller is done */
+	if (c->unread.n == 0)
+		conn_kick(c);
+	conn_watch(c); /* it may have been too much to read on */
 }
 
 size_t conn_discard_input(struct conn *c)

@@ -63,7 +63,8 @@ void conn_free(struct conn **c);
  * that a reset does not overtake our last reply. */
 void conn_close_after_output(struct conn **c, int64_t grace_ms);
 
-/* All input not consumed yet; valid until the next conn_ call or return. */
+/* All input not consumed yet; valid, also what is consumed of it, until the
+ * next return to the loop. */
 struct span conn_input(struct conn *c);
 void conn_consume(struct conn *c, size_t n);
 
