@@ -143,6 +143,29 @@ check-system: all $(BENCH) $(PRELOAD) ## the real daemon against real and script
 	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		$(PYTESTFLAGS) tests/system
 
+# Everything below DESTDIR; a configuration that is there already stays.
+UNITDIR := lib/systemd/system
+MAN5    := $(wildcard config/*.5)
+MAN8    := $(wildcard daemon/*.8 daemon/ctl/*.8)
+SAMPLES := mx20.conf domains $(patsubst config/%,%,$(wildcard config/recipients/*))
+PUT     := install -D -m 644
+install: all ## copy binaries, manuals, units and a sample configuration
+	install -D -m 755 build/mx20d "$(DESTDIR)$(PREFIX)/sbin/mx20d"
+	install -D -m 755 build/mx20ctl "$(DESTDIR)$(PREFIX)/bin/mx20ctl"
+	@set -ex; for m in $(MAN5); do \
+		$(PUT) -t "$(DESTDIR)$(PREFIX)/share/man/man5" $$m; done
+	@set -ex; for m in $(MAN8); do \
+		$(PUT) -t "$(DESTDIR)$(PREFIX)/share/man/man8" $$m; done
+	install -d "$(DESTDIR)$(PREFIX)/$(UNITDIR)"
+	@set -ex; for u in service socket; do sed 's|@PREFIX@|$(PREFIX)|' \
+		contrib/systemd/mx20.$$u \
+		>"$(DESTDIR)$(PREFIX)/$(UNITDIR)/mx20.$$u"; done
+	@set -ex; for d in sysusers.d tmpfiles.d; do $(PUT) \
+		contrib/$$d/mx20.conf "$(DESTDIR)$(PREFIX)/lib/$$d/mx20.conf"; done
+	@set -ex; for f in $(SAMPLES); do \
+		[ -e "$(DESTDIR)/etc/mx20/$$f" ] || \
+		$(PUT) config/$$f "$(DESTDIR)/etc/mx20/$$f"; done
+
 LINTSRC = $(SRC) $(CTLSRC) $(wildcard daemon/*.c)
 lint: ## layers, shell, clang-tidy and cppcheck
 	@.ci/layers
