@@ -282,8 +282,8 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 		step = STEP_END;
 	else if (d->life == LIFE_OPENING && d->waiting == ST_TLS)
 		step = session_insecure(d, text);
-	else if (d->life == LIFE_QUIT || (d->life == LIFE_READY &&
-					  d->jobs == 0))
+	else if (d->life == LIFE_QUIT ||
+		 (d->life == LIFE_READY && d->jobs == 0))
 		step = delivery_end_made(d, DELIVERY_CLOSED, at, 421, "4.4.2",
 					 text);
 	else if (why == CONN_DEADLINE)
@@ -381,8 +381,12 @@ static void kick(struct delivery *d)
 		leave(d, step);
 		return;
 	}
-	/* Never end before return: the caller still holds d. */
 	d->busy--;
+	if (d->is_freed) {
+		release(d);
+		return;
+	}
+	/* Never end before return: the caller still holds d. */
 	ev_timer_set(&d->again, 0., 0.);
 	ev_timer_start(d->opt.loop, &d->again);
 }

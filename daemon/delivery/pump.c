@@ -14,12 +14,12 @@
 #include "daemon/delivery/internal.h"
 
 enum {
-	PIECE = 64 * 1024,        /* content read and written at a time */
-	TURN = 512 * 1024,        /* and at most in one turn of the loop */
-	LARGE = 256 * 1024,       /* ask the recipients first */
+	PIECE = 64 * 1024,  /* content read and written at a time */
+	TURN = 512 * 1024,  /* and at most in one turn of the loop */
+	LARGE = 256 * 1024, /* ask the recipients first */
 	WINDOW_BYTES = 1024 * 1024,
 	WINDOW_JOBS = 64,
-	RCPTS_MAX = 100,          /* RFC 5321 section 4.5.3.1.8 */
+	RCPTS_MAX = 100, /* RFC 5321 section 4.5.3.1.8 */
 };
 
 static bool offers(const struct delivery *d, unsigned ext)
@@ -82,8 +82,7 @@ static void choose(struct delivery *d, struct tx *tx)
 
 	if (d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < most)
 		most = d->ehlo.rcpt_max;
-	tx->ask = arena_alloc_array(&u->arena, tx->job.count,
-				    sizeof(*tx->ask));
+	tx->ask = arena_alloc_array(&u->arena, tx->job.count, sizeof(*tx->ask));
 	tx->is_taken = arena_alloc_array(&u->arena, tx->job.count,
 					 sizeof(*tx->is_taken));
 	for (size_t i = 0; i < tx->job.count; i++) {
@@ -188,8 +187,7 @@ static void content_ended(struct delivery *d, struct tx *tx)
  * The server is in the middle of content it will not get the end of: only
  * closing the connection takes it back.  The unit is tried again later.
  */
-static enum step unreadable(struct delivery *d, struct tx *tx,
-			    enum mx_err err)
+static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 {
 	const char *why = "451 4.3.0 Content could not be read from the spool";
 

@@ -46,10 +46,9 @@ static enum step say(struct delivery *d, const char *verb, enum stage s)
  */
 static enum step refused(struct delivery *d, enum stage at)
 {
-	return delivery_end_with(d,
-				 d->reply.code >= 500 ? DELIVERY_REFUSED :
-							DELIVERY_BUSY,
-				 at, &d->reply);
+	return delivery_end_with(
+		d, d->reply.code >= 500 ? DELIVERY_REFUSED : DELIVERY_BUSY, at,
+		&d->reply);
 }
 
 enum step got_greeting(struct delivery *d, struct expect *e)
@@ -139,7 +138,7 @@ static void handshake(struct delivery *d)
 	struct buf key = { 0 };
 	struct tls_demand demand = {
 		.auth = auth_of(h->tls.level),
-		.sni = h->name,
+		.sni = h->tls.sni,
 		.names = h->tls.names,
 		.name_count = h->tls.name_count,
 		.tlsa = h->tls.tlsa,
@@ -197,8 +196,7 @@ enum step session_insecure(struct delivery *d, struct span why)
 
 	net_endpoint_add(&name, &d->target);
 	log_warn(EV_TLS, LOG_SPAN("host", d->opt.host->name),
-		 LOG_SPAN("target", buf_span(&name)),
-		 LOG_SPAN("error", why),
+		 LOG_SPAN("target", buf_span(&name)), LOG_SPAN("error", why),
 		 LOG_STR("then", may_be_clear(d) ? "clear text" : "wait"));
 	buf_fini(&name);
 	if (!may_be_clear(d))

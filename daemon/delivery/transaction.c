@@ -149,8 +149,7 @@ enum step got_data(struct delivery *d, struct expect *e)
 		return STEP_ON;
 	}
 	if (d->reply.code < 400) /* neither 354 nor a refusal */
-		return delivery_end_with(d, DELIVERY_LOST, e->stage,
-					 &d->reply);
+		return delivery_end_with(d, DELIVERY_LOST, e->stage, &d->reply);
 	if (tx->taken > 0)
 		settle_all(d, tx, verdict_of(&d->reply), true);
 	stop(d, tx);

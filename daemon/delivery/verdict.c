@@ -28,8 +28,7 @@ static bool is_too_many(const struct smtp_reply *r)
 {
 	if (r->code != 452 && r->code != 552)
 		return false;
-	return r->enhanced[0] == '\0' ||
-	       strcmp(r->enhanced + 1, ".5.3") == 0;
+	return r->enhanced[0] == '\0' || strcmp(r->enhanced + 1, ".5.3") == 0;
 }
 
 enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted)

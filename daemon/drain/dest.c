@@ -1,0 +1,308 @@
+/* A destination: the machine's decisions, carried out. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+
+enum { HEARD_PAUSE_MS = 5000 };
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct dest *dst = w->data;
+
+	MX_ASSERT(dst->magic == DEST_MAGIC);
+	(void)loop;
+	(void)revents;
+	dest_kick(dst);
+}
+
+static struct machine_params params_of(const struct config *c)
+{
+	return (struct machine_params){
+		.probe_max_ms = c->drain.probe_max_ms,
+		.probe_busy_ms = c->drain.probe_busy_ms,
+		.connect_timeout_ms = c->drain.connect_timeout_ms,
+		.connections = c->drain.connections,
+	};
+}
+
+static struct dest *dest_new(struct drain *d, struct route *route)
+{
+	struct dest *dst = mx_alloc(sizeof(*dst));
+	struct machine_params params = params_of(d->config);
+
+	dst->magic = DEST_MAGIC;
+	dst->drain = d;
+	LIST_INIT(&dst->domains);
+	LIST_INIT(&dst->links);
+	TAILQ_INIT(&dst->ring);
+	ev_timer_init(&dst->timer, on_timer, 0., 0.);
+	dst->timer.data = dst;
+	machine_init(&dst->machine, &params,
+		     (uint64_t)clock_wall_ms() * 2654435761u ^
+			     (uint64_t)(uintptr_t)dst);
+	targets_build(dst, route);
+	HASH_ADD_KEYPTR(hh, d->dests, dst->route->key.p, dst->route->key.n,
+			dst);
+	return dst;
+}
+
+/* The hash borrows the key from the route. */
+static void adopt(struct dest *dst, struct route *route)
+{
+	HASH_DEL(dst->drain->dests, dst);
+	targets_build(dst, route);
+	HASH_ADD_KEYPTR(hh, dst->drain->dests, dst->route->key.p,
+			dst->route->key.n, dst);
+}
+
+/*
+ * Routes of equal keys are one destination; their facts (addresses, TLSA) are
+ * those of the answer it was made from until that one expires.
+ */
+struct dest *dest_need(struct drain *d, struct route *route)
+{
+	struct dest *dst;
+
+	HASH_FIND(hh, d->dests, route->key.p, route->key.n, dst);
+	if (dst == NULL)
+		return dest_new(d, route);
+	if (dst->route != route && dst->route->expires_ms <= clock_mono_ms())
+		adopt(dst, route);
+	return dst;
+}
+
+void dest_free(struct dest *dst)
+{
+	struct link *l;
+
+	while ((l = LIST_FIRST(&dst->links)) != NULL)
+		link_free(l);
+	ev_timer_stop(dst->drain->loop, &dst->timer);
+	HASH_DEL(dst->drain->dests, dst);
+	targets_clear(dst);
+	dst->magic = 0;
+	free(dst);
+}
+
+void dest_join(struct dest *dst, struct domain *dom)
+{
+	dom->dest = dst;
+	LIST_INSERT_HEAD(&dst->domains, dom, member);
+}
+
+void dest_quit(struct domain *dom)
+{
+	if (dom->dest == NULL)
+		return;
+	domain_leave_ring(dom);
+	LIST_REMOVE(dom, member);
+	dom->dest = NULL; /* the sweep frees what nobody belongs to */
+}
+
+void dest_set_config(struct dest *dst, const struct config *c)
+{
+	dst->machine.params = params_of(c);
+	if (dst->machine.limit > c->drain.connections)
+		dst->machine.limit = c->drain.connections;
+}
+
+/* ---- What it has to do ---- */
+
+/* How many units wait for a connection, at most `most`. */
+static unsigned waiting(struct dest *dst, unsigned most)
+{
+	struct domain *dom, *next;
+	unsigned n = 0;
+
+	if (dst->drain->is_broken)
+		return 0;
+	for (dom = TAILQ_FIRST(&dst->ring); dom != NULL && n < most;
+	     dom = next) {
+		next = TAILQ_NEXT(dom, ring);
+		n += (unsigned)domain_waiting(dom, most - n);
+		if (!dom->has_mail)
+			domain_leave_ring(dom);
+	}
+	return n;
+}
+
+/* Round-robin across domains. */
+struct hand *dest_take(struct dest *dst, bool newest)
+{
+	struct drain *d = dst->drain;
+	struct domain *dom;
+
+	if (d->is_broken)
+		return NULL;
+	if (d->unsettled >= UNSETTLED_MAX) {
+		d->is_full = true; /* settled() starts everyone again */
+		return NULL;
+	}
+	while ((dom = TAILQ_FIRST(&dst->ring)) != NULL) {
+		struct hand *h = domain_take(dom, newest);
+
+		domain_leave_ring(dom);
+		if (h == NULL)
+			continue;
+		domain_enter_ring(dom);
+		return h;
+	}
+	return NULL;
+}
+
+static void connect_more(struct dest *dst)
+{
+	struct machine *m = &dst->machine;
+	int64_t now = clock_mono_ms();
+	int target;
+
+	for (;;) {
+		bool has_mail = waiting(dst, dst->trying + 1) > dst->trying;
+
+		target = machine_next(m, has_mail, dst->live, dst->trying, now);
+		if (target == MACHINE_NONE)
+			return;
+		link_new(dst, target, false);
+	}
+}
+
+/* Beside mail that flows to a second choice, ask after the first. */
+static void send_scout(struct dest *dst)
+{
+	int target;
+
+	if (dst->scout != NULL || TAILQ_EMPTY(&dst->ring))
+		return;
+	target = machine_better(&dst->machine, clock_mono_ms());
+	if (target != MACHINE_NONE)
+		link_new(dst, target, true);
+}
+
+static bool is_settled_state(enum drain_state s)
+{
+	return s == DRAIN_UP || s == DRAIN_DOWN;
+}
+
+static void note_state(struct dest *dst)
+{
+	enum drain_state now = dst->machine.state;
+	int64_t wall = clock_wall_ms();
+
+	if (!is_settled_state(now) || now == dst->logged)
+		return;
+	log_at(now == DRAIN_UP ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, EV_STATE,
+	       LOG_SPAN("destination", dst->route->key),
+	       LOG_STR("from", drain_state_name(dst->logged)),
+	       LOG_STR("to", drain_state_name(now)),
+	       LOG_INT("after_s",
+		       dst->since_ms > 0 ? (wall - dst->since_ms) / 1000 : 0),
+	       LOG_STR("reply", dst->last_reply));
+	dst->logged = now;
+	dst->since_ms = wall;
+}
+
+static void arm(struct dest *dst)
+{
+	int64_t at = machine_timer(&dst->machine);
+	int64_t wait = at - clock_mono_ms();
+
+	ev_timer_stop(dst->drain->loop, &dst->timer);
+	if (at == 0 || TAILQ_EMPTY(&dst->ring))
+		return;
+	ev_timer_set(&dst->timer, wait > 0 ? (double)wait / 1000. : 0., 0.);
+	ev_timer_start(dst->drain->loop, &dst->timer);
+}
+
+void dest_kick(struct dest *dst)
+{
+	struct link *l, *next;
+
+	if (dst->is_kicking)
+		return;
+	dst->is_kicking = true;
+	for (l = LIST_FIRST(&dst->links); l != NULL; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (TAILQ_EMPTY(&dst->ring))
+			break;
+		if (l->is_ready && !l->is_leaving)
+			link_fill(l);
+	}
+	connect_more(dst);
+	send_scout(dst);
+	note_state(dst);
+	arm(dst);
+	dst->is_kicking = false;
+}
+
+/* ---- What is remembered ---- */
+
+void dest_note(struct dest *dst, int target, const struct smtp_reply *reply)
+{
+	struct buf line = { 0 };
+
+	smtp_reply_print(&line, reply);
+	snprintf(dst->last_reply, sizeof(dst->last_reply), "%.*s",
+		 SPAN_ARG(buf_span(&line)));
+	if (target != MACHINE_NONE)
+		snprintf(dst->targets[target].last_reply,
+			 sizeof(dst->targets[target].last_reply), "%s",
+			 dst->last_reply);
+	buf_fini(&line);
+}
+
+void dest_store_target(struct dest *dst, int target)
+{
+	const struct target *t = &dst->targets[target];
+	const struct machine_target *mt = &dst->mtargets[target];
+	struct spool_target st = { .is_up = mt->is_up };
+	int64_t good = mt->good_ms;
+
+	st.since_ms = clock_wall_ms() - (clock_mono_ms() - mt->since_ms);
+	st.latency_ms = (uint32_t)(good < UINT32_MAX ? good : UINT32_MAX);
+	snprintf(st.name, sizeof(st.name), "%s", t->name);
+	snprintf(st.last_reply, sizeof(st.last_reply), "%s", t->last_reply);
+	snprintf(st.ehlo, sizeof(st.ehlo), "%s", t->ehlo);
+	spool_target_put(dst->drain->spool, &st);
+}
+
+/* ---- Triggers ---- */
+
+void dest_trigger(struct dest *dst, int target, const char *why)
+{
+	if (dst->machine.state != DRAIN_UP || target != MACHINE_NONE)
+		log_info(EV_WAKE, LOG_SPAN("destination", dst->route->key),
+			 LOG_STR("why", why));
+	machine_trigger(&dst->machine, target, clock_mono_ms());
+	dest_kick(dst);
+}
+
+/* A peer that connects often must not make us connect often. */
+void dest_heard_from(struct dest *dst, int target)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!dst->mtargets[target].is_down || TAILQ_EMPTY(&dst->ring))
+		return;
+	if (dst->heard_ms != 0 && now - dst->heard_ms < HEARD_PAUSE_MS)
+		return;
+	dst->heard_ms = now;
+	dest_trigger(dst, target, "connection from the target");
+}
+
+void dest_count_links(const struct dest *dst, int target, unsigned *here,
+		      unsigned *live)
+{
+	const struct link *l;
+
+	*here = *live = 0;
+	LIST_FOREACH (l, &dst->links, entry) {
+		if (!l->is_ready || l->is_leaving)
+			continue;
+		*live += 1;
+		*here += l->target == target;
+	}
+}

@@ -1,0 +1,397 @@
+/* A domain with mail: its route, and its ready units in pages. */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+
+struct span domain_name(const struct domain *dom)
+{
+	return span_of(dom->name, dom->name_len);
+}
+
+struct domain *domain_find(struct drain *d, struct span name)
+{
+	struct domain *dom;
+
+	HASH_FIND(hh, d->domains, name.p, name.n, dom);
+	return dom;
+}
+
+static bool is_expired(const struct domain *dom)
+{
+	return dom->route == NULL || clock_mono_ms() >= dom->route->expires_ms;
+}
+
+/* ---- The route ---- */
+
+/* At most an hour: the clock may have been asleep, and ev_timer's is not
+ * the route's. */
+static void arm_expiry(struct domain *dom)
+{
+	int64_t wait = dom->route->expires_ms - clock_mono_ms();
+
+	if (wait < SECONDS(1))
+		wait = SECONDS(1);
+	if (wait > HOURS(1))
+		wait = HOURS(1);
+	ev_timer_stop(dom->drain->loop, &dom->expiry);
+	ev_timer_set(&dom->expiry, (double)wait / 1000., 0.);
+	ev_timer_start(dom->drain->loop, &dom->expiry);
+}
+
+static void on_expiry(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct domain *dom = w->data;
+
+	MX_ASSERT(dom->magic == DOMAIN_MAGIC);
+	(void)loop;
+	(void)revents;
+	if (!is_expired(dom))
+		arm_expiry(dom);
+	else if (dom->has_mail)
+		domain_ask(dom);
+}
+
+/* A stale route is not used, and a new one asked for only when mail waits. */
+void domain_ask(struct domain *dom)
+{
+	struct drain *d = dom->drain;
+
+	domain_leave_ring(dom);
+	if (dom->is_asking || dom->wants_ask)
+		return;
+	dom->wants_ask = true;
+	TAILQ_INSERT_TAIL(&d->to_ask, dom, asking);
+	domain_ask_next(d);
+}
+
+/* The same trouble is said once, not at each look-up. */
+static bool is_news(const struct route *old, const struct route *new)
+{
+	return old == NULL || old->result != new->result ||
+	       !span_eq(old->reason, new->reason);
+}
+
+static void say(const struct domain *dom, const struct route *r)
+{
+	static const struct {
+		enum log_level level;
+		const char *what;
+	} words[] = {
+		[ROUTE_OK] = { LOG_LEVEL_DEBUG, "found" },
+		[ROUTE_TRANSIENT] = { LOG_LEVEL_WARN, "not known now" },
+		[ROUTE_PERMANENT] = { LOG_LEVEL_WARN, "none" },
+		[ROUTE_NULL_MX] = { LOG_LEVEL_WARN, "null MX" },
+		[ROUTE_SELF] = { LOG_LEVEL_ERROR,
+				 "this host is the best MX: mail is kept" },
+	};
+
+	log_at(words[r->result].level, EV_ROUTE,
+	       LOG_SPAN("domain", domain_name(dom)),
+	       LOG_STR("result", words[r->result].what),
+	       LOG_SPAN("key", r->key), LOG_SPAN("reason", r->reason));
+}
+
+/* Mail already waiting takes the new way at once. */
+static void follow(struct domain *dom)
+{
+	struct drain *d = dom->drain;
+	struct dest *was = dom->dest;
+	struct dest *now = dest_need(d, dom->route);
+
+	dom->standing = HAS_ROUTE;
+	dom->stuck_ms = 0;
+	if (was != now) {
+		dest_quit(dom);
+		dest_join(now, dom);
+		spool_domain_destination(d->spool, domain_name(dom),
+					 dom->route->key);
+		if (was != NULL)
+			dest_trigger(now, MACHINE_NONE, "route");
+	}
+	if (dom->has_mail)
+		domain_enter_ring(dom);
+	dest_kick(now);
+}
+
+static void stand_still(struct domain *dom, int standing)
+{
+	dest_quit(dom);
+	dom->standing = standing;
+	if (dom->stuck_ms == 0)
+		dom->stuck_ms = clock_wall_ms();
+	if (standing == HAS_VERDICT && dom->has_mail)
+		ev_timer_start(dom->drain->loop, &dom->drain->reaper);
+}
+
+static void on_route(struct route *route, void *arg)
+{
+	struct domain *dom = arg;
+	struct route *old = dom->route;
+
+	MX_ASSERT(dom->magic == DOMAIN_MAGIC);
+	dom->query = NULL;
+	dom->is_asking = false;
+	dom->drain->asking--;
+	dom->route = route;
+	if (is_news(old, route))
+		say(dom, route);
+	route_unref(&old);
+	arm_expiry(dom);
+	switch (route->result) {
+	case ROUTE_OK:
+		follow(dom);
+		break;
+	case ROUTE_PERMANENT:
+	case ROUTE_NULL_MX:
+		stand_still(dom, HAS_VERDICT);
+		break;
+	case ROUTE_TRANSIENT:
+	case ROUTE_SELF:
+		stand_still(dom, HAS_NO_ROUTE);
+		break;
+	}
+	domain_ask_next(dom->drain);
+}
+
+/* A start with many domains must not flood the resolver. */
+void domain_ask_next(struct drain *d)
+{
+	struct domain *dom;
+
+	while (d->asking < ASKING_MAX &&
+	       (dom = TAILQ_FIRST(&d->to_ask)) != NULL) {
+		TAILQ_REMOVE(&d->to_ask, dom, asking);
+		dom->wants_ask = false;
+		dom->is_asking = true;
+		d->asking++;
+		dom->query =
+			router_ask(d->router, domain_name(dom), on_route, dom);
+	}
+}
+
+/* ---- Life ---- */
+
+struct domain *domain_need(struct drain *d, struct span name)
+{
+	struct domain *dom = domain_find(d, name);
+
+	if (dom != NULL)
+		return dom;
+	dom = mx_alloc(sizeof(*dom));
+	dom->magic = DOMAIN_MAGIC;
+	dom->drain = d;
+	dom->name = mx_alloc(name.n + 1);
+	memcpy(dom->name, name.p, name.n);
+	dom->name_len = name.n;
+	ev_timer_init(&dom->expiry, on_expiry, 0., 0.);
+	dom->expiry.data = dom;
+	HASH_ADD_KEYPTR(hh, d->domains, dom->name, dom->name_len, dom);
+	return dom;
+}
+
+void domain_free(struct domain *dom)
+{
+	struct drain *d = dom->drain;
+
+	dest_quit(dom);
+	if (dom->wants_ask)
+		TAILQ_REMOVE(&d->to_ask, dom, asking);
+	if (dom->is_asking)
+		d->asking--;
+	if (dom->query != NULL)
+		route_cancel(&dom->query);
+	ev_timer_stop(d->loop, &dom->expiry);
+	HASH_DEL(d->domains, dom);
+	route_unref(&dom->route);
+	dom->magic = 0;
+	free(dom->name);
+	free(dom);
+}
+
+/* ---- The ring of its destination ---- */
+
+void domain_enter_ring(struct domain *dom)
+{
+	if (dom->in_ring || dom->dest == NULL || dom->is_asking ||
+	    dom->wants_ask)
+		return;
+	TAILQ_INSERT_TAIL(&dom->dest->ring, dom, ring);
+	dom->in_ring = true;
+}
+
+void domain_leave_ring(struct domain *dom)
+{
+	if (!dom->in_ring)
+		return;
+	TAILQ_REMOVE(&dom->dest->ring, dom, ring);
+	dom->in_ring = false;
+}
+
+static void start_over(struct domain *dom)
+{
+	memset(&dom->oldest, 0, sizeof(dom->oldest));
+	memset(&dom->newest, 0, sizeof(dom->newest));
+	dom->is_rewound = false;
+	dom->rewound_ms = clock_mono_ms();
+}
+
+static void wake(struct domain *dom)
+{
+	switch (dom->standing) {
+	case HAS_ROUTE:
+		if (is_expired(dom)) {
+			domain_ask(dom);
+			break;
+		}
+		domain_enter_ring(dom);
+		dest_kick(dom->dest);
+		break;
+	case HAS_VERDICT:
+		if (is_expired(dom))
+			domain_ask(dom);
+		else
+			ev_timer_start(dom->drain->loop, &dom->drain->reaper);
+		break;
+	case HAS_NO_ROUTE:
+		if (is_expired(dom))
+			domain_ask(dom);
+		break;
+	}
+}
+
+/*
+ * New mail stands behind the cursor, but a unit that is due again or took
+ * long to arrive stands before it: the page is finished first, then looked at
+ * from the oldest again.
+ */
+void domain_announce(struct domain *dom)
+{
+	if (dom->has_mail)
+		dom->is_rewound = true;
+	else
+		start_over(dom);
+	dom->newest.edge = 0;
+	dom->newest.at = dom->newest.count = 0;
+	dom->has_mail = true;
+	wake(dom);
+}
+
+void domain_rewind(struct domain *dom)
+{
+	start_over(dom);
+	dom->has_mail = true;
+	wake(dom);
+}
+
+/* ---- Taking units ---- */
+
+static void fetch_oldest(struct domain *dom)
+{
+	struct cursor *c = &dom->oldest;
+	struct drain *d = dom->drain;
+	int64_t now = clock_mono_ms();
+
+	if (dom->is_rewound && now - dom->rewound_ms >= SECONDS(1)) {
+		c->edge = 0;
+		dom->is_rewound = false;
+		dom->rewound_ms = now;
+	}
+	c->at = 0;
+	c->count = spool_ready(d->spool, domain_name(dom), c->edge, c->page,
+			       PAGE_IDS);
+	if (c->count == 0 && dom->is_rewound) {
+		dom->is_rewound = false;
+		dom->rewound_ms = now;
+		c->count = spool_ready(d->spool, domain_name(dom), 0, c->page,
+				       PAGE_IDS);
+	}
+}
+
+static void fetch_newest(struct domain *dom)
+{
+	struct cursor *c = &dom->newest;
+
+	c->at = 0;
+	c->count = spool_ready_newest(dom->drain->spool, domain_name(dom),
+				      c->edge, c->page, PAGE_IDS);
+}
+
+/* The next id that is not in hand, left in place; 0: there is none. */
+static uint64_t peek(struct domain *dom, bool newest)
+{
+	struct cursor *c = newest ? &dom->newest : &dom->oldest;
+
+	for (;;) {
+		while (c->at < c->count &&
+		       hand_has(dom->drain, c->page[c->at], dom))
+			c->at++;
+		if (c->at < c->count)
+			return c->page[c->at];
+		if (newest)
+			fetch_newest(dom);
+		else
+			fetch_oldest(dom);
+		if (c->count == 0)
+			return 0;
+		c->edge = c->page[c->count - 1];
+	}
+}
+
+size_t domain_waiting(struct domain *dom, size_t most)
+{
+	struct cursor *c = &dom->oldest;
+	size_t n = 0;
+
+	if (peek(dom, false) == 0) {
+		dom->has_mail = false;
+		return 0;
+	}
+	for (size_t i = c->at; i < c->count && n < most; i++)
+		if (!hand_has(dom->drain, c->page[i], dom))
+			n++;
+	return n;
+}
+
+static struct hand *load(struct domain *dom, uint64_t id)
+{
+	struct unit *u = NULL;
+	enum mx_err err =
+		spool_unit_load(dom->drain->spool, id, domain_name(dom), &u);
+
+	if (err == MX_ENOENT)
+		return NULL; /* delivered or removed since it was listed */
+	if (err != MX_OK) {
+		log_error(EV_SPOOL, LOG_ID("mid", id),
+			  LOG_STR("error", mx_strerror(err)));
+		return NULL;
+	}
+	if (u->state != UNIT_READY || u->rcpt_count == 0) {
+		unit_free(&u);
+		return NULL;
+	}
+	return hand_new(dom, &u);
+}
+
+struct hand *domain_take(struct domain *dom, bool newest)
+{
+	struct hand *h;
+	uint64_t id;
+
+	while ((id = peek(dom, newest)) != 0) {
+		if (newest)
+			dom->newest.at++;
+		else
+			dom->oldest.at++;
+		h = load(dom, id);
+		if (h != NULL)
+			return h;
+	}
+	if (newest)
+		return domain_take(dom, false);
+	dom->has_mail = false;
+	dom->idle_ms = clock_mono_ms();
+	return NULL;
+}

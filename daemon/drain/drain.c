@@ -1,0 +1,232 @@
+/* The drain as the rest of the daemon sees it. */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+
+enum { SWEEP_S = 60, FORGET_MS = 600000, REAP_MAX = 16 };
+
+/* ---- From the spool ---- */
+
+static void on_announced(struct span name, void *arg)
+{
+	domain_announce(domain_need(arg, name));
+}
+
+static bool on_domain(const struct spool_domain *row, void *arg)
+{
+	struct drain *d = arg;
+
+	if (row->ready > 0)
+		domain_announce(domain_need(d, span_str(row->name)));
+	else if (row->units > 0)
+		domain_need(d, span_str(row->name));
+	return true;
+}
+
+/* ---- Domains that take no mail at all ---- */
+
+static const char *verdict_reply(const struct route *r)
+{
+	return r->result == ROUTE_NULL_MX
+		       ? "556 5.1.10 Recipient domain takes no mail (null MX)"
+		       : "550 5.1.2 Recipient domain has no mail exchanger";
+}
+
+static size_t reap_domain(struct domain *dom)
+{
+	size_t n = 0;
+	struct hand *h;
+
+	while (n < REAP_MAX && dom->has_mail &&
+	       dom->drain->unsettled < UNSETTLED_MAX &&
+	       (h = domain_take(dom, false)) != NULL) {
+		settle_with(h, OUTCOME_PERMANENT,
+			    span_str(verdict_reply(dom->route)));
+		n++;
+	}
+	return n;
+}
+
+static void on_reap(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct drain *d = w->data;
+	struct domain *dom, *tmp;
+	size_t n = 0;
+
+	(void)revents;
+	HASH_ITER (hh, d->domains, dom, tmp)
+		if (dom->standing == HAS_VERDICT && !d->is_broken)
+			n += reap_domain(dom);
+	if (n > 0)
+		ev_timer_start(loop, w);
+}
+
+/* ---- Forgetting ---- */
+
+/* Those with deferred or held mail stay, for status. */
+static bool is_forgettable(const struct domain *dom, int64_t now)
+{
+	struct spool_domain row;
+
+	if (dom->has_mail || dom->in_hand > 0 || dom->is_asking ||
+	    dom->wants_ask || now - dom->idle_ms < FORGET_MS)
+		return false;
+	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=
+		       MX_OK ||
+	       row.units == 0;
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct drain *d = w->data;
+	struct domain *dom, *dtmp;
+	struct dest *dst, *tmp;
+	int64_t now = clock_mono_ms();
+
+	(void)loop;
+	(void)revents;
+	HASH_ITER (hh, d->domains, dom, dtmp)
+		if (is_forgettable(dom, now))
+			domain_free(dom);
+	HASH_ITER (hh, d->dests, dst, tmp)
+		if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links))
+			dest_free(dst);
+}
+
+/* ---- Life ---- */
+
+struct drain *drain_new(const struct drain_options *opt)
+{
+	struct drain *d = mx_alloc(sizeof(*d));
+
+	d->loop = opt->loop;
+	d->spool = opt->spool;
+	d->router = opt->router;
+	d->config = config_ref(opt->config);
+	TAILQ_INIT(&d->to_ask);
+	ev_timer_init(&d->reaper, on_reap, 0., 0.);
+	d->reaper.data = d;
+	ev_timer_init(&d->sweep, on_sweep, SWEEP_S, SWEEP_S);
+	d->sweep.data = d;
+	ev_timer_start(d->loop, &d->sweep);
+	expire_start(d);
+	spool_subscribe(d->spool, on_announced, d);
+	spool_domains(d->spool, span_of("", 0), on_domain, d);
+	return d;
+}
+
+/* Deliveries own the jobs they have; what the spool still works on comes back
+ * to a drain that is gone. */
+static void drop_hands(struct drain *d)
+{
+	struct hand *h, *tmp;
+
+	HASH_ITER (hh, d->hands, h, tmp) {
+		HASH_DEL(d->hands, h);
+		if (ev_is_active(&h->retry))
+			ev_timer_stop(d->loop, &h->retry);
+		h->drain = NULL;
+		if (h->is_submitted)
+			continue;
+		if (h->is_settling)
+			delivery_job_free(&h->job);
+		free(h);
+	}
+}
+
+void drain_free(struct drain **dp)
+{
+	struct drain *d = *dp;
+	struct dest *dst, *dtmp;
+	struct domain *dom, *tmp;
+
+	if (d == NULL)
+		return;
+	*dp = NULL;
+	spool_subscribe(d->spool, NULL, NULL);
+	expire_stop(d);
+	ev_timer_stop(d->loop, &d->reaper);
+	ev_timer_stop(d->loop, &d->sweep);
+	HASH_ITER (hh, d->domains, dom, tmp)
+		dest_quit(dom);
+	HASH_ITER (hh, d->dests, dst, dtmp)
+		dest_free(dst);
+	drop_hands(d);
+	HASH_ITER (hh, d->domains, dom, tmp)
+		domain_free(dom);
+	strikes_forget(d);
+	config_unref(&d->config);
+	buf_fini(&d->text);
+	free(d->status);
+	free(d);
+}
+
+void drain_reload(struct drain *d, struct config *config)
+{
+	struct config *old = d->config;
+	struct dest *dst, *dtmp;
+	struct domain *dom, *tmp;
+
+	d->config = config_ref(config);
+	HASH_ITER (hh, d->dests, dst, dtmp)
+		dest_set_config(dst, config);
+	HASH_ITER (hh, d->domains, dom, tmp)
+		if (dom->has_mail || dom->route != NULL)
+			domain_ask(dom);
+	config_unref(&old);
+}
+
+/* ---- Triggers ---- */
+
+static void flush_domain(struct domain *dom)
+{
+	if (dom->standing != HAS_ROUTE && dom->has_mail)
+		domain_ask(dom);
+}
+
+void drain_flush(struct drain *d, struct span name)
+{
+	struct domain *dom, *tmp;
+	struct dest *dst, *dtmp;
+
+	if (name.n > 0) {
+		dom = domain_need(d, name);
+		flush_domain(dom);
+		if (dom->dest != NULL)
+			dest_trigger(dom->dest, MACHINE_NONE, "flush");
+		return;
+	}
+	HASH_ITER (hh, d->domains, dom, tmp)
+		flush_domain(dom);
+	HASH_ITER (hh, d->dests, dst, dtmp)
+		dest_trigger(dst, MACHINE_NONE, "flush");
+}
+
+void drain_heard_from(struct drain *d, const struct net_addr *peer)
+{
+	struct place *p = place_find(d, peer);
+	struct target *t, *next;
+
+	if (p == NULL)
+		return;
+	for (t = LIST_FIRST(&p->targets); t != NULL; t = next) {
+		next = LIST_NEXT(t, same);
+		dest_heard_from(t->dest, (int)t->index);
+	}
+}
+
+bool drain_is_target(struct drain *d, struct span name,
+		     const struct net_addr *peer)
+{
+	const struct domain *dom = domain_find(d, name);
+
+	if (dom == NULL || dom->dest == NULL)
+		return false;
+	for (size_t i = 0; i < dom->dest->target_count; i++)
+		if (net_addr_eq(&dom->dest->targets[i].addr, peer))
+			return true;
+	return false;
+}

@@ -1,0 +1,214 @@
+/*
+ * Time: deferred units that are due, delay warnings, and the end of the
+ * lifetime.
+ *
+ * Lifetimes are wall time, and the wall clock can be wrong: a host that boots
+ * with its clock a month ahead must not bounce its whole queue.  So what is
+ * already past its end when the clock is first looked at, at start or after a
+ * jump, gets a grace: an hour, or its lifetime if that is shorter, in which
+ * it is tried like any other.
+ */
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+#include "daemon/dsn/dsn.h"
+
+enum { BATCH = 32 };
+static const int64_t jump_ms = MINUTES(2);
+static const int64_t grace_ms = HOURS(1);
+
+static void arm(struct drain *d, ev_timer *w, int64_t wait_ms)
+{
+	if (wait_ms < 0)
+		wait_ms = 0;
+	if (wait_ms > MINUTES(1))
+		wait_ms = MINUTES(1); /* the wall clock may be set meanwhile */
+	ev_timer_stop(d->loop, w);
+	ev_timer_set(w, (double)wait_ms / 1000., 0.);
+	ev_timer_start(d->loop, w);
+}
+
+/* ---- Deferred ---- */
+
+static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct drain *d = w->data;
+	int64_t now = clock_wall_ms();
+	int64_t at;
+
+	(void)loop;
+	(void)revents;
+	d->due_at_ms = 0;
+	if (!spool_next_due(d->spool, &at))
+		return;
+	if (at <= now) {
+		spool_requeue_due(d->spool, now);
+		at = now + 200; /* the writer has it; then look again */
+	}
+	expire_due_at(d, at);
+}
+
+void expire_due_at(struct drain *d, int64_t due_ms)
+{
+	int64_t wait = due_ms - clock_wall_ms();
+
+	if (d->due_at_ms != 0 && d->due_at_ms <= due_ms)
+		return;
+	d->due_at_ms = due_ms;
+	arm(d, &d->due, wait < 50 ? 50 : wait);
+}
+
+/* ---- The end ---- */
+
+/* Wall minus monotonic is constant unless somebody sets the clock. */
+static void watch_clock(struct drain *d)
+{
+	int64_t wall = clock_wall_ms();
+	int64_t mono = clock_mono_ms();
+	int64_t skew = wall - mono;
+
+	if (skew - d->wall_skew_ms > jump_ms) {
+		log_warn(EV_SPOOL, LOG_STR("what", "the clock was set forward"),
+			 LOG_INT("by_s", (skew - d->wall_skew_ms) / 1000));
+		d->trusted_wall_ms = wall;
+		d->trusted_mono_ms = mono;
+	}
+	d->wall_skew_ms = skew;
+}
+
+static bool is_in_grace(const struct drain *d, const struct unit *u)
+{
+	int64_t lifetime = u->expires_ms - u->envelope.arrived_ms;
+	int64_t grace = lifetime < grace_ms ? lifetime : grace_ms;
+
+	return u->expires_ms <= d->trusted_wall_ms &&
+	       clock_mono_ms() - d->trusted_mono_ms < grace;
+}
+
+/* What was last heard of its primary; for units that were never tried. */
+static struct span why_waiting(struct drain *d, struct unit *u)
+{
+	struct drain_status st;
+
+	if (!drain_status(d, u->domain, &st) || st.last_reply.n == 0)
+		return SPAN_LIT("451 4.4.7 Delivery time expired");
+	return arena_span(&u->arena, st.last_reply);
+}
+
+static void give_up(struct drain *d, struct domain *dom, struct unit *u)
+{
+	struct span reply = why_waiting(d, u);
+	struct hand *h;
+
+	for (size_t i = 0; i < u->rcpt_count; i++)
+		if (u->rcpts[i].last_reply.n == 0)
+			u->rcpts[i].last_reply = reply;
+	h = hand_new(dom, &u);
+	h->status = "5.4.7";
+	settle_with(h, OUTCOME_PERMANENT, span_of(NULL, 0));
+}
+
+static void warn(struct drain *d, struct unit *u)
+{
+	struct span reply = why_waiting(d, u);
+	struct dsn_rcpt *rcpts =
+		arena_alloc_array(&u->arena, u->rcpt_count, sizeof(*rcpts));
+	struct spool_report report = { 0 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < u->rcpt_count; i++) {
+		const struct recipient *r = &u->rcpts[i];
+
+		if (!dsn_is_due(&u->envelope, r, DSN_DELAYED))
+			continue;
+		rcpts[n++] = (struct dsn_rcpt){
+			.rcpt = r,
+			.action = DSN_DELAYED,
+			.status = SPAN_LIT("4.4.7"),
+			.reply = r->last_reply.n > 0 ? r->last_reply : reply,
+			.host = r->last_host,
+			.attempt_ms = r->attempt_ms,
+			.retry_until_ms = u->expires_ms,
+		};
+	}
+	if (n > 0 && dsn_make(d->spool, d->config, u, rcpts, n, clock_wall_ms(),
+			      &report) != MX_OK)
+		return; /* asked again at the next turn */
+	if (n > 0)
+		log_info(EV_DELAYED, LOG_ID("mid", u->envelope.id),
+			 LOG_SPAN("domain", u->domain),
+			 LOG_PATH("from", u->envelope.from));
+	spool_warned(d->spool, u->envelope.id, u->domain, clock_wall_ms(),
+		     n > 0 ? &report : NULL, NULL, NULL);
+}
+
+/* False: it must wait. */
+static bool end_one(struct drain *d, const struct spool_expiry *e)
+{
+	struct span name = span_str(e->domain);
+	struct domain *dom = domain_need(d, name);
+	struct unit *u = NULL;
+
+	if (hand_has(d, e->id, dom))
+		return false; /* being tried right now */
+	if (spool_unit_load(d->spool, e->id, name, &u) != MX_OK)
+		return false;
+	if (u->state == UNIT_HELD || (!e->is_warning && is_in_grace(d, u))) {
+		unit_free(&u);
+		return false;
+	}
+	if (e->is_warning) {
+		warn(d, u);
+		unit_free(&u);
+	} else {
+		give_up(d, dom, u);
+	}
+	return true;
+}
+
+static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct drain *d = w->data;
+	struct spool_expiry found[BATCH];
+	size_t n, done = 0;
+	int64_t at = 0;
+
+	(void)loop;
+	(void)revents;
+	watch_clock(d);
+	n = spool_expired(d->spool, clock_wall_ms(), found, BATCH);
+	for (size_t i = 0; i < n && !d->is_broken; i++)
+		done += end_one(d, &found[i]);
+	if (done > 0)
+		arm(d, w, 20); /* what was settled is still listed a while */
+	else if (n > 0)
+		arm(d, w, SECONDS(1));
+	else if (spool_next_expiry(d->spool, &at))
+		arm(d, w, at - clock_wall_ms());
+	else
+		arm(d, w, MINUTES(1));
+}
+
+static void timer(ev_timer *w, struct drain *d,
+		  void (*cb)(struct ev_loop *, ev_timer *, int))
+{
+	ev_timer_init(w, cb, 0., 0.);
+	w->data = d;
+}
+
+void expire_start(struct drain *d)
+{
+	d->trusted_wall_ms = clock_wall_ms();
+	d->trusted_mono_ms = clock_mono_ms();
+	d->wall_skew_ms = d->trusted_wall_ms - d->trusted_mono_ms;
+	timer(&d->due, d, on_due);
+	timer(&d->ends, d, on_ends);
+	arm(d, &d->due, 0);
+	arm(d, &d->ends, 0);
+}
+
+void expire_stop(struct drain *d)
+{
+	ev_timer_stop(d->loop, &d->due);
+	ev_timer_stop(d->loop, &d->ends);
+}

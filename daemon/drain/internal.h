@@ -1,0 +1,256 @@
+/* The inside of the drain; for this folder only. */
+#ifndef MX_DRAIN_INTERNAL_H
+#define MX_DRAIN_INTERNAL_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "daemon/delivery/delivery.h"
+#include "daemon/drain/drain.h"
+#include "daemon/drain/machine.h"
+
+enum {
+	DOMAIN_MAGIC = 0x44646f6d,
+	DEST_MAGIC = 0x44647374,
+	LINK_MAGIC = 0x446c6e6b,
+	HAND_MAGIC = 0x4468616e,
+
+	PAGE_IDS = 32,       /* ids fetched from the spool at a time */
+	ASKING_MAX = 256,    /* route look-ups under way */
+	UNSETTLED_MAX = 4096 /* outcomes the spool has not committed */
+};
+
+/* Ready ids of a domain in one direction, a page at a time. */
+struct cursor {
+	uint64_t page[PAGE_IDS];
+	size_t at, count;
+	uint64_t edge;       /* the last id fetched; 0: from the end */
+};
+
+/*
+ * A domain with mail.  It is in its destination's ring while it may have
+ * ready units; the spool tells when a dry one has some again.
+ */
+struct domain {
+	unsigned magic;
+	struct drain *drain;
+	UT_hash_handle hh;
+	char *name;
+	size_t name_len;
+
+	enum { HAS_NO_ROUTE, HAS_ROUTE, HAS_VERDICT } standing;
+	struct route *route;         /* the last answer; NULL: none yet */
+	struct route_query *query;
+	TAILQ_ENTRY(domain) asking;  /* waits for its turn to ask */
+	bool wants_ask, is_asking;
+	int64_t stuck_ms;            /* wall: no usable route since */
+	ev_timer expiry;             /* of the route */
+
+	struct dest *dest;           /* NULL unless HAS_ROUTE */
+	LIST_ENTRY(domain) member;
+	TAILQ_ENTRY(domain) ring;
+	bool in_ring;
+	bool has_mail;               /* may have ready units */
+	bool is_rewound;             /* something was announced: look again
+					from the oldest at the page's end */
+	int64_t rewound_ms;
+	struct cursor oldest, newest;
+	size_t in_hand;
+	int64_t idle_ms;             /* since when there is nothing to do */
+};
+LIST_HEAD(domain_list, domain);
+TAILQ_HEAD(domain_ring, domain);
+
+/* One address of one host of a destination. */
+struct target {
+	char name[300];              /* "mx.example.org[192.0.2.1]:25" */
+	struct net_addr addr;
+	const struct route_host *host;
+	char last_reply[512];
+	char ehlo[256];
+	int64_t since_ms;            /* wall */
+	bool is_known;               /* was tried in this run */
+	UT_hash_handle hh;           /* in the address's group */
+	LIST_ENTRY(target) same;
+	struct dest *dest;
+	size_t index;
+};
+
+/* All targets of one IP address, for drain_heard_from. */
+struct place {
+	struct net_addr addr;        /* port 0 */
+	UT_hash_handle hh;
+	LIST_HEAD(, target) targets;
+};
+
+LIST_HEAD(link_list, link);
+
+/* All domains that share one route. */
+struct dest {
+	unsigned magic;
+	struct drain *drain;
+	UT_hash_handle hh;
+	struct route *route;         /* its key is ours */
+	struct machine machine;
+	struct machine_target *mtargets;
+	struct target *targets;
+	size_t target_count;
+	struct domain_list domains;
+	struct domain_ring ring;
+	struct link_list links;
+	unsigned live, trying;       /* links that work; probes included */
+	unsigned serial;             /* of links made */
+	struct link *scout;          /* probe of a better target, or NULL */
+	ev_timer timer;
+	bool is_kicking;
+	int64_t heard_ms;            /* last time a peer made us probe */
+	enum drain_state logged;     /* up or down, as last said */
+	char last_reply[512];
+	int64_t since_ms;            /* wall, of the last change */
+};
+
+/* One connection. */
+struct link {
+	unsigned magic;
+	struct dest *dest;
+	LIST_ENTRY(link) entry;
+	struct delivery *delivery;
+	int target;                  /* MACHINE_NONE: not in the route now */
+	char host[300];              /* the target's name */
+	bool is_ready, is_leaving, is_newest_first;
+	unsigned offered;            /* SMTP_EXT_ bits */
+	struct config *config;       /* delivery borrows names from it */
+	size_t jobs_done;
+	int64_t started_ms, conn_ms;
+	ev_timer idle;
+};
+
+/* A unit in hand: from its loading until what became of it is durable. */
+struct hand_key {
+	uint64_t id;
+	const struct domain *domain;
+};
+struct hand {
+	unsigned magic;
+	struct hand_key key;
+	UT_hash_handle hh;
+	struct drain *drain;         /* NULL: drain_free went by */
+	struct domain *domain;
+	struct delivery_job *job;
+	char host[300];              /* whose words the outcomes are */
+	const char *tls;             /* static; "": clear text */
+	const char *status;          /* static, for the report; NULL: as the
+					reply says */
+	unsigned offered;
+	int64_t conn_ms;
+	bool is_settling;            /* no delivery has the job any more */
+	bool is_submitted;           /* the spool will call back */
+	bool again;                  /* recipients remain to be tried */
+	ev_timer retry;              /* the spool could not record it */
+};
+
+/* Accidents with one unit: connections that died with it under way. */
+struct strike {
+	struct hand_key key;
+	UT_hash_handle hh;
+	unsigned count;
+};
+
+struct drain {
+	struct ev_loop *loop;
+	struct spool *spool;
+	struct router *router;
+	struct config *config;
+
+	struct domain *domains;      /* hash by name */
+	struct dest *dests;          /* hash by route key */
+	struct place *places;        /* hash by address */
+	struct hand *hands;          /* hash by id and domain */
+	struct strike *strikes;
+	TAILQ_HEAD(, domain) to_ask;
+	unsigned asking;
+	unsigned unsettled;
+	bool is_full;                /* stopped taking units for that */
+	bool is_broken;              /* the disk failed: deliver nothing more */
+
+	ev_timer due;                /* deferred units */
+	ev_timer ends;               /* lifetimes and warnings */
+	ev_timer reaper;             /* units of domains with a verdict */
+	ev_timer sweep;              /* what has nothing to do is forgotten */
+	int64_t due_at_ms;           /* wall: what `due` is armed for; 0: no */
+	int64_t trusted_wall_ms;     /* see expire.c */
+	int64_t trusted_mono_ms;
+	int64_t wall_skew_ms;
+
+	struct buf text;             /* scratch for status */
+	struct drain_target_status *status;
+	size_t status_cap;
+};
+
+/* ---- domain.c ---- */
+struct domain *domain_find(struct drain *d, struct span name);
+struct domain *domain_need(struct drain *d, struct span name);
+void domain_free(struct domain *dom);
+/* Units became ready: fetch them, and ask for the route if need be. */
+void domain_announce(struct domain *dom);
+/* Look again from the oldest: units came back. */
+void domain_rewind(struct domain *dom);
+void domain_ask(struct domain *dom);
+void domain_ask_next(struct drain *d);
+/* The next ready unit that is not in hand, loaded and marked; NULL: none. */
+struct hand *domain_take(struct domain *dom, bool newest);
+void domain_enter_ring(struct domain *dom);
+void domain_leave_ring(struct domain *dom);
+/* How many ready units are known to wait, at most `most`. */
+size_t domain_waiting(struct domain *dom, size_t most);
+struct span domain_name(const struct domain *dom);
+
+/* ---- dest.c ---- */
+struct dest *dest_need(struct drain *d, struct route *route);
+void dest_free(struct dest *dst);
+void dest_join(struct dest *dst, struct domain *dom);
+void dest_quit(struct domain *dom); /* leave its destination */
+/* Something changed: give out mail, connect, set the timer. */
+void dest_kick(struct dest *dst);
+struct hand *dest_take(struct dest *dst, bool newest);
+void dest_note(struct dest *dst, int target, const struct smtp_reply *reply);
+void dest_store_target(struct dest *dst, int target);
+void dest_trigger(struct dest *dst, int target, const char *why);
+void dest_count_links(const struct dest *dst, int target, unsigned *here,
+		      unsigned *live);
+void dest_heard_from(struct dest *dst, int target);
+void dest_set_config(struct dest *dst, const struct config *c);
+
+/* ---- target.c ---- */
+void targets_build(struct dest *dst, struct route *route);
+void targets_clear(struct dest *dst);
+struct place *place_find(struct drain *d, const struct net_addr *addr);
+
+/* ---- link.c ---- */
+/* A scout probes a better target beside the connections in use. */
+struct link *link_new(struct dest *dst, int target, bool is_scout);
+void link_fill(struct link *l);
+void link_free(struct link *l);
+void link_leave(struct link *l);
+
+/* ---- settle.c ---- */
+/* Takes the hand; everything else is in its job. */
+void settle(struct hand *h);
+/* Settle all recipients alike, without a connection (no route, expired).  An
+ * empty reply: each with its last one. */
+void settle_with(struct hand *h, enum outcome outcome, struct span reply);
+struct hand *hand_new(struct domain *dom, struct unit **unit);
+bool hand_has(struct drain *d, uint64_t id, const struct domain *dom);
+void hand_drop(struct hand *h);
+int64_t retry_step_ms(const struct config *c, uint32_t attempts);
+void strikes_forget(struct drain *d);
+
+/* ---- expire.c ---- */
+void expire_start(struct drain *d);
+void expire_stop(struct drain *d);
+/* A unit was deferred until then (wall). */
+void expire_due_at(struct drain *d, int64_t due_ms);
+
+#endif

@@ -1,0 +1,328 @@
+/* One connection of a destination: what delivery says, told to the machine. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+
+enum {
+	IDLE_MS = 5000,		/* kept that long without mail */
+	FILL_MAX = 64,		/* units given in one go */
+	SMALL_BYTES = 64 * 1024 /* latency of larger ones is bandwidth */
+};
+
+static struct link *link_of(void *arg)
+{
+	struct link *l = arg;
+
+	MX_ASSERT(l->magic == LINK_MAGIC);
+	return l;
+}
+
+/* Every fifth connection serves the newest mail, if it is not the only one:
+ * fresh mail does not wait behind a backlog of days. */
+static bool takes_newest(const struct link *l)
+{
+	return l->is_newest_first && l->dest->live > 1;
+}
+
+void link_fill(struct link *l)
+{
+	struct hand *h;
+	struct ev_loop *loop = l->dest->drain->loop;
+
+	for (int n = 0; n < FILL_MAX && delivery_room(l->delivery) > 0; n++) {
+		h = dest_take(l->dest, takes_newest(l));
+		if (h == NULL)
+			break;
+		delivery_give(l->delivery, h->job);
+	}
+	if (delivery_jobs(l->delivery) > 0) {
+		ev_timer_stop(loop, &l->idle);
+	} else if (!ev_is_active(&l->idle)) {
+		ev_timer_set(&l->idle, IDLE_MS / 1000., 0.);
+		ev_timer_start(loop, &l->idle);
+	}
+}
+
+/* A scout is beside the connections that the machine decides on. */
+static void uncount(struct link *l)
+{
+	struct dest *dst = l->dest;
+
+	if (dst->scout == l)
+		dst->scout = NULL;
+	else if (l->is_ready)
+		dst->live--;
+	else
+		dst->trying--;
+}
+
+/* No more mail for it; it finishes what it has. */
+void link_leave(struct link *l)
+{
+	struct dest *dst = l->dest;
+
+	if (l->is_leaving)
+		return;
+	l->is_leaving = true;
+	uncount(l);
+	ev_timer_stop(dst->drain->loop, &l->idle);
+	delivery_quit(l->delivery);
+}
+
+static void on_idle(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct link *l = link_of(w->data);
+
+	(void)loop;
+	(void)revents;
+	link_leave(l);
+}
+
+/* ---- What delivery says ---- */
+
+static void say_probe(const struct link *l, const char *result,
+		      const char *stage, const char *reply)
+{
+	const struct tls_facts *tls = delivery_tls(l->delivery);
+
+	log_info(EV_PROBE, LOG_STR("host", l->host), LOG_STR("result", result),
+		 LOG_STR("stage", stage), LOG_STR("reply", reply),
+		 LOG_STR("tls", tls != NULL ? tls->version : ""),
+		 LOG_INT("ms", clock_mono_ms() - l->started_ms));
+}
+
+/* Mail goes to the better host from now on. */
+static void retire_worse(struct dest *dst, int target)
+{
+	unsigned rank = dst->mtargets[target].rank;
+	struct link *l, *next;
+
+	for (l = LIST_FIRST(&dst->links); l != NULL; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (l->target != MACHINE_NONE && l->is_ready &&
+		    dst->mtargets[l->target].rank > rank)
+			link_leave(l);
+	}
+}
+
+static void remember(struct link *l, const struct smtp_ehlo *ehlo)
+{
+	struct target *t = &l->dest->targets[l->target];
+	struct buf text = { 0 };
+
+	smtp_ehlo_print(&text, ehlo);
+	snprintf(t->ehlo, sizeof(t->ehlo), "%.*s", SPAN_ARG(buf_span(&text)));
+	snprintf(t->last_reply, sizeof(t->last_reply), "250 %s", ehlo->host);
+	memcpy(l->dest->last_reply, t->last_reply, sizeof(t->last_reply));
+	buf_fini(&text);
+	dest_store_target(l->dest, l->target);
+}
+
+static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
+		     int64_t latency_ms, void *arg)
+{
+	struct link *l = link_of(arg);
+	struct dest *dst = l->dest;
+	bool is_scout = dst->scout == l;
+	bool was_up;
+
+	(void)dl;
+	if (l->is_leaving)
+		return;
+	was_up = dst->mtargets[l->target].is_up;
+	l->is_ready = true;
+	l->conn_ms = latency_ms;
+	l->offered = ehlo->offered;
+	if (!is_scout)
+		dst->trying--;
+	dst->live++;
+	machine_ready(&dst->machine, l->target, clock_mono_ms());
+	if (!was_up) {
+		remember(l, ehlo);
+		say_probe(l, "up", "ehlo", dst->last_reply);
+	}
+	if (is_scout) {
+		dst->scout = NULL;
+		retire_worse(dst, l->target);
+	}
+	link_fill(l);
+	dest_kick(dst);
+}
+
+/* Was it answered for good?  A host that says "later" to everything is not
+ * asked by more connections. */
+static bool is_answer(const struct delivery_job *job)
+{
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == OUTCOME_DELIVERED ||
+		    job->set[i].outcome == OUTCOME_PERMANENT)
+			return true;
+	return false;
+}
+
+static bool is_decided(const struct delivery_job *job)
+{
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome != OUTCOME_UNTRIED)
+			return true;
+	return false;
+}
+
+static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
+{
+	struct link *l = link_of(arg);
+	struct hand *h = job->arg;
+	const struct tls_facts *tls = delivery_tls(dl);
+	int64_t ms = job->ended_ms - job->started_ms;
+
+	if (is_decided(job))
+		l->jobs_done++;
+	if (is_answer(job) && l->target != MACHINE_NONE &&
+	    job->unit->envelope.bytes <= SMALL_BYTES)
+		machine_success(&l->dest->machine, l->target,
+				ms / (int64_t)(delivery_jobs(dl) + 1),
+				clock_mono_ms());
+	memcpy(h->host, l->host, sizeof(h->host));
+	h->offered = l->offered;
+	h->conn_ms = l->conn_ms;
+	h->tls = tls != NULL ? tls->version : "";
+	settle(h);
+}
+
+static void on_room(struct delivery *dl, void *arg)
+{
+	struct link *l = link_of(arg);
+
+	(void)dl;
+	if (l->is_leaving)
+		return;
+	link_fill(l);
+	if (l->dest->live + l->dest->trying < l->dest->machine.limit)
+		dest_kick(l->dest);
+}
+
+static enum machine_fault fault_of(const struct delivery_end *end)
+{
+	switch (end->why) {
+	case DELIVERY_CLOSED:
+		return FAULT_NONE;
+	case DELIVERY_BUSY:
+	case DELIVERY_REFUSED:
+	case DELIVERY_SELF:
+		return FAULT_BUSY;
+	case DELIVERY_LOST:
+	case DELIVERY_TLS:
+		break;
+	}
+	return FAULT_GONE;
+}
+
+/* It works no longer, or never did. */
+static void tell_machine(struct link *l, const struct delivery_end *end)
+{
+	struct dest *dst = l->dest;
+	enum machine_fault fault = fault_of(end);
+	int64_t now = clock_mono_ms();
+	unsigned here, live;
+
+	dest_count_links(dst, l->target, &here, &live);
+	if (l->is_ready)
+		machine_ended(&dst->machine, l->target, fault, l->jobs_done > 0,
+			      here, live, now);
+	else if (l->target != MACHINE_NONE)
+		machine_failed(&dst->machine, l->target,
+			       fault == FAULT_NONE ? FAULT_GONE : fault, here,
+			       live, now);
+}
+
+static void on_end(struct delivery *dl, const struct delivery_end *end,
+		   void *arg)
+{
+	struct link *l = link_of(arg);
+	struct dest *dst = l->dest;
+	int target = l->target;
+	bool was_up = target != MACHINE_NONE && dst->mtargets[target].is_up;
+	bool was_leaving = l->is_leaving;
+
+	(void)dl;
+	if (end->why != DELIVERY_CLOSED || !l->is_ready) {
+		dest_note(dst, target, &end->reply);
+		if (!was_leaving)
+			say_probe(l, l->is_ready ? "lost" : "failed",
+				  end->stage, dst->last_reply);
+	}
+	if (end->why == DELIVERY_SELF)
+		log_error(EV_ROUTE, LOG_STR("host", l->host),
+			  LOG_STR("result", "it greets with our own name: "
+					    "mail would loop and is kept"));
+	if (!was_leaving) {
+		uncount(l);
+		l->is_leaving = true;
+		tell_machine(l, end);
+	}
+	l->delivery = NULL; /* delivery frees itself */
+	link_free(l);
+	if (target != MACHINE_NONE && was_up != dst->mtargets[target].is_up)
+		dest_store_target(dst, target);
+	dest_kick(dst);
+}
+
+static const struct delivery_events events = {
+	.on_ready = on_ready,
+	.on_job = on_job,
+	.on_room = on_room,
+	.on_end = on_end,
+};
+
+/* ---- Life ---- */
+
+struct link *link_new(struct dest *dst, int target, bool is_scout)
+{
+	struct drain *d = dst->drain;
+	const struct target *t = &dst->targets[target];
+	struct link *l = mx_alloc(sizeof(*l));
+	struct delivery_options opt = {
+		.loop = d->loop,
+		.spool = d->spool,
+		.helo = d->config->hostname,
+		.local_name = d->config->hostname,
+		.host = t->host,
+		.route = dst->route,
+		.target = &t->addr,
+		.tls = d->config->tls_client,
+		.connect_timeout_ms = machine_connect_ms(&dst->machine, target),
+		.reply_timeout_ms = d->config->drain.reply_timeout_ms,
+	};
+
+	l->magic = LINK_MAGIC;
+	l->dest = dst;
+	l->target = target;
+	l->config = config_ref(d->config);
+	l->is_newest_first = dst->serial++ % 5 == 1;
+	l->started_ms = clock_mono_ms();
+	memcpy(l->host, t->name, sizeof(l->host));
+	ev_timer_init(&l->idle, on_idle, 0., 0.);
+	l->idle.data = l;
+	LIST_INSERT_HEAD(&dst->links, l, entry);
+	if (is_scout)
+		dst->scout = l;
+	else
+		dst->trying++;
+	machine_started(&dst->machine, target, l->started_ms);
+	l->delivery = delivery_new(&opt, &events, l);
+	return l;
+}
+
+void link_free(struct link *l)
+{
+	ev_timer_stop(l->dest->drain->loop, &l->idle);
+	LIST_REMOVE(l, entry);
+	delivery_free(&l->delivery);
+	config_unref(&l->config);
+	l->magic = 0;
+	free(l);
+}

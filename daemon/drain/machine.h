@@ -1,0 +1,98 @@
+/*
+ * What a destination does next: pure decisions over an explicit clock.  No
+ * socket, timer, log or spool: those are around it, in dest.c.
+ *
+ * Times are monotonic milliseconds, given as now_ms.
+ */
+#ifndef MX_DRAIN_MACHINE_H
+#define MX_DRAIN_MACHINE_H
+
+#include "daemon/drain/drain.h"
+
+/* How an attempt or a connection ended, as far as the machine cares. */
+enum machine_fault {
+	FAULT_NONE,    /* orderly */
+	FAULT_GONE,    /* unreachable, dropped, timed out, no TLS */
+	FAULT_BUSY,    /* it answered, but does not want us now */
+};
+
+/* One address of one host. */
+struct machine_target {
+	unsigned rank;          /* MX preference; lower is better */
+	bool is_up, is_down;    /* neither: not tried yet */
+	int64_t since_ms;       /* up or down since */
+	int64_t next_ms;        /* not to be tried before; 0: at once */
+	int64_t started_ms;     /* of the last attempt */
+	int64_t good_ms;        /* good-day latency of a transaction; 0: ? */
+};
+
+struct machine_params {
+	int64_t probe_max_ms, probe_busy_ms, connect_timeout_ms;
+	unsigned connections;
+};
+
+struct machine {
+	struct machine_params params;
+	enum drain_state state;
+	int64_t since_ms;       /* of the last change between up and down */
+	struct machine_target *targets; /* the caller's; in order of trial */
+	size_t count;
+	/* slow start */
+	unsigned limit;         /* connections at once */
+	unsigned streak;        /* successes since the limit changed */
+	unsigned cap;           /* more were refused, until: */
+	int64_t capped_until_ms;
+	int64_t latency_ms8;    /* smoothed, times 8 */
+	int64_t slowed_ms;      /* when latency last halved the limit */
+	uint64_t seed;          /* of the jitter */
+};
+
+enum { MACHINE_NONE = -1 };
+
+void machine_init(struct machine *m, const struct machine_params *params,
+		  uint64_t seed);
+/* Other targets: the state is asked anew from what they are known to be. */
+void machine_set_targets(struct machine *m, struct machine_target *targets,
+			 size_t count);
+
+/*
+ * The wait between two probes: 5 % of the outage so far at most, jitter
+ * included, at least 1 s, at most probe_max; busy hosts at least probe_busy.
+ */
+int64_t machine_wait_ms(const struct machine_params *p, int64_t outage_ms,
+			enum machine_fault fault, unsigned percent);
+
+/*
+ * Which target to connect to now, or MACHINE_NONE.  has_mail: something
+ * waits; live: connections that work; trying: connections being made.
+ */
+int machine_next(struct machine *m, bool has_mail, unsigned live,
+		 unsigned trying, int64_t now_ms);
+/* A down target of better rank than the best that is up, if one is due: worth
+ * a probe beside the running connections.  MACHINE_NONE: no. */
+int machine_better(const struct machine *m, int64_t now_ms);
+/* When machine_next or machine_better may have another answer; 0: never. */
+int64_t machine_timer(const struct machine *m);
+
+/* How long an attempt may take to connect. */
+int64_t machine_connect_ms(const struct machine *m, int target);
+
+/* An attempt begins. */
+void machine_started(struct machine *m, int target, int64_t now_ms);
+/* It can be given mail. */
+void machine_ready(struct machine *m, int target, int64_t now_ms);
+/* It failed.  live_here: other working connections to the same target, live:
+ * to any. */
+void machine_failed(struct machine *m, int target, enum machine_fault fault,
+		    unsigned live_here, unsigned live, int64_t now_ms);
+/* A working connection ended; has_progressed: it finished a job. */
+void machine_ended(struct machine *m, int target, enum machine_fault fault,
+		   bool has_progressed, unsigned live_here, unsigned live,
+		   int64_t now_ms);
+/* A transaction was answered in so many ms. */
+void machine_success(struct machine *m, int target, int64_t latency_ms,
+		     int64_t now_ms);
+/* Somebody says it is back: MACHINE_NONE for all targets. */
+void machine_trigger(struct machine *m, int target, int64_t now_ms);
+
+#endif

@@ -1,0 +1,481 @@
+/*
+ * What became of a unit: the log, the report, the retry, and the one commit
+ * that makes it so.
+ *
+ *            delivered -> forgotten
+ *            transient -> deferred to its recipients' next retry
+ *  in hand   permanent -> reported (DSN) and forgotten, or held
+ *            untried   -> ready again
+ *
+ * A unit stays in hand, so that nobody takes it again, until the spool says
+ * that all this is durable.
+ */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+#include "daemon/dsn/dsn.h"
+
+enum { RETRY_MS = 5000, STRIKES_MAX = 1024, STRIKES_OUT = 2 };
+
+/* ---- In hand ---- */
+
+static struct hand_key key_of(uint64_t id, const struct domain *dom)
+{
+	struct hand_key k;
+
+	memset(&k, 0, sizeof(k));
+	k.id = id;
+	k.domain = dom;
+	return k;
+}
+
+bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
+{
+	struct hand_key k = key_of(id, dom);
+	struct hand *h;
+
+	HASH_FIND(hh, d->hands, &k, sizeof(k), h);
+	return h != NULL;
+}
+
+int64_t retry_step_ms(const struct config *c, uint32_t attempts)
+{
+	size_t n = c->drain.retry_count;
+
+	if (n == 0)
+		return HOURS(1);
+	return c->drain.retry_ms[attempts < n ? attempts : n - 1];
+}
+
+/* When a recipient that failed before may be tried again. */
+static int64_t due_of(const struct config *c, const struct recipient *r)
+{
+	if (r->attempts == 0 || r->attempt_ms == 0)
+		return 0;
+	return r->attempt_ms + retry_step_ms(c, r->attempts - 1);
+}
+
+/*
+ * A unit is ready again when its first recipient is; the others wait for
+ * their own time behind it.  When none is due, somebody asked for it: all.
+ */
+static size_t put_due_first(const struct config *c, struct unit *u)
+{
+	int64_t now = clock_wall_ms();
+	size_t n = 0;
+
+	if (u->rcpt_count <= 1)
+		return u->rcpt_count;
+	for (size_t i = 0; i < u->rcpt_count; i++) {
+		struct recipient r = u->rcpts[i];
+
+		/* an attempt in the future: the clock was set back */
+		if (due_of(c, &r) > now + SECONDS(1) && r.attempt_ms <= now)
+			continue;
+		u->rcpts[i] = u->rcpts[n];
+		u->rcpts[n++] = r;
+	}
+	return n > 0 ? n : u->rcpt_count;
+}
+
+struct hand *hand_new(struct domain *dom, struct unit **unit)
+{
+	struct drain *d = dom->drain;
+	struct hand *h = mx_alloc(sizeof(*h));
+	size_t count = put_due_first(d->config, *unit);
+
+	h->magic = HAND_MAGIC;
+	h->drain = d;
+	h->key = key_of((*unit)->envelope.id, dom);
+	h->domain = dom;
+	h->job = delivery_job_new(unit, h);
+	h->job->count = count;
+	h->tls = "";
+	dom->in_hand++;
+	HASH_ADD(hh, d->hands, key, sizeof(h->key), h);
+	return h;
+}
+
+void hand_drop(struct hand *h)
+{
+	struct drain *d = h->drain;
+
+	ev_timer_stop(d->loop, &h->retry);
+	HASH_DEL(d->hands, h);
+	h->domain->in_hand--;
+	delivery_job_free(&h->job);
+	h->magic = 0;
+	free(h);
+}
+
+/* ---- Accidents ---- */
+
+static struct strike *strike_find(struct drain *d, const struct hand_key *key)
+{
+	struct strike *s;
+
+	HASH_FIND(hh, d->strikes, key, sizeof(*key), s);
+	return s;
+}
+
+void strikes_forget(struct drain *d)
+{
+	struct strike *s, *tmp;
+
+	HASH_ITER (hh, d->strikes, s, tmp) {
+		HASH_DEL(d->strikes, s);
+		free(s);
+	}
+}
+
+static void strike_clear(struct drain *d, const struct hand_key *key)
+{
+	struct strike *s = strike_find(d, key);
+
+	if (s == NULL)
+		return;
+	HASH_DEL(d->strikes, s);
+	free(s);
+}
+
+static unsigned strike_add(struct drain *d, const struct hand_key *key)
+{
+	struct strike *s = strike_find(d, key);
+
+	if (s == NULL) {
+		if (HASH_COUNT(d->strikes) >= STRIKES_MAX)
+			strikes_forget(d);
+		s = mx_alloc(sizeof(*s));
+		s->key = *key;
+		HASH_ADD(hh, d->strikes, key, sizeof(s->key), s);
+	}
+	return ++s->count;
+}
+
+/*
+ * A message that a primary dies of must not be the first thing it gets each
+ * time it is back: when connections end with it twice, it waits its retry
+ * like any that failed.
+ */
+static void count_accident(struct hand *h)
+{
+	struct delivery_job *job = h->job;
+
+	if (!job->was_head) {
+		strike_clear(h->drain, &h->key);
+		return;
+	}
+	if (strike_add(h->drain, &h->key) < STRIKES_OUT)
+		return;
+	strike_clear(h->drain, &h->key);
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == OUTCOME_UNTRIED &&
+		    job->set[i].reply.n > 0)
+			job->set[i].outcome = OUTCOME_TRANSIENT;
+}
+
+/* ---- Deciding ---- */
+
+/* Our own reports go nowhere when they fail; bounce.mode = hold keeps all. */
+static void hold_failed(struct hand *h)
+{
+	struct delivery_job *job = h->job;
+
+	if (h->drain->config->bounce.mode != BOUNCE_HOLD)
+		return;
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == OUTCOME_PERMANENT)
+			job->set[i].outcome = OUTCOME_HELD;
+}
+
+/* The unit's next time: its earliest recipient's. */
+static int64_t next_due(const struct hand *h, int64_t now)
+{
+	const struct config *c = h->drain->config;
+	const struct delivery_job *job = h->job;
+	int64_t due = INT64_MAX;
+
+	for (size_t i = 0; i < job->unit->rcpt_count; i++) {
+		const struct recipient *r = &job->unit->rcpts[i];
+		int64_t at = now;
+
+		if (i >= job->count)
+			at = due_of(c, r);
+		else if (job->set[i].outcome == OUTCOME_TRANSIENT)
+			at = now + retry_step_ms(c, r->attempts);
+		else if (job->set[i].outcome != OUTCOME_UNTRIED)
+			continue;
+		if (at < due)
+			due = at;
+	}
+	return due < now ? now : due;
+}
+
+static size_t count_outcome(const struct delivery_job *job, enum outcome o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < job->count; i++)
+		n += job->set[i].outcome == o;
+	return n;
+}
+
+/* ---- The log ---- */
+
+static void say_rcpt(const struct hand *h, size_t i, int64_t now, int64_t due)
+{
+	const struct delivery_job *job = h->job;
+	const struct envelope *env = &job->unit->envelope;
+	const struct settlement *s = &job->set[i];
+	struct span to = job->unit->rcpts[i].path;
+
+	switch (s->outcome) {
+	case OUTCOME_DELIVERED:
+		log_info(EV_DELIVERED, LOG_ID("mid", env->id),
+			 LOG_PATH("to", to), LOG_STR("host", h->host),
+			 LOG_INT("wait_s", (now - env->arrived_ms) / 1000),
+			 LOG_INT("conn_ms", h->conn_ms),
+			 LOG_INT("xfer_ms", job->ended_ms - job->started_ms),
+			 LOG_STR("tls", h->tls), LOG_SPAN("reply", s->reply));
+		break;
+	case OUTCOME_TRANSIENT:
+		log_info(EV_DEFERRED, LOG_ID("mid", env->id),
+			 LOG_PATH("to", to), LOG_STR("host", h->host),
+			 LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
+			 LOG_INT("due_s", (due - now) / 1000),
+			 LOG_SPAN("reply", s->reply));
+		break;
+	case OUTCOME_PERMANENT:
+		log_info(EV_BOUNCED, LOG_ID("mid", env->id), LOG_PATH("to", to),
+			 LOG_PATH("from", env->from), LOG_STR("host", h->host),
+			 LOG_STR("report", dsn_is_due(env, &job->unit->rcpts[i],
+						      DSN_FAILED)
+						   ? "sent"
+						   : "none"),
+			 LOG_SPAN("reply", s->reply));
+		break;
+	case OUTCOME_HELD:
+		log_warn(EV_HELD, LOG_ID("mid", env->id), LOG_PATH("to", to),
+			 LOG_STR("host", h->host), LOG_SPAN("reply", s->reply));
+		break;
+	case OUTCOME_UNTRIED:
+		break;
+	}
+}
+
+/* ---- The report ---- */
+
+static struct span status_of(struct hand *h, struct span reply)
+{
+	struct smtp_reply r = { 0 };
+	struct span s = SPAN_LIT("5.0.0");
+
+	if (h->status != NULL)
+		return span_str(h->status);
+	if (smtp_reply_parse(reply, &r) == MX_OK && r.enhanced[0] != '\0')
+		s = arena_span(&h->job->unit->arena, span_str(r.enhanced));
+	else if (r.code >= 200 && r.code < 300)
+		s = SPAN_LIT("2.0.0");
+	smtp_reply_fini(&r);
+	return s;
+}
+
+/* RFC 3461 section 5.2.2: a success is ours to report when the next hop
+ * cannot. */
+static bool is_reported(const struct hand *h, size_t i, enum dsn_action *action)
+{
+	const struct delivery_job *job = h->job;
+	enum outcome o = job->set[i].outcome;
+
+	if (o == OUTCOME_PERMANENT)
+		*action = DSN_FAILED;
+	else if (o == OUTCOME_DELIVERED && (h->offered & SMTP_EXT_DSN) == 0)
+		*action = DSN_RELAYED;
+	else
+		return false;
+	return dsn_is_due(&job->unit->envelope, &job->unit->rcpts[i], *action);
+}
+
+/* How many recipients the report is about; 0: none is due. */
+static size_t list_reported(struct hand *h, struct dsn_rcpt **out)
+{
+	struct delivery_job *job = h->job;
+	enum dsn_action action;
+	size_t n = 0;
+
+	*out = NULL;
+	for (size_t i = 0; i < job->count; i++) {
+		if (!is_reported(h, i, &action))
+			continue;
+		if (*out == NULL)
+			*out = arena_alloc_array(&job->unit->arena, job->count,
+						 sizeof(**out));
+		(*out)[n++] = (struct dsn_rcpt){
+			.rcpt = &job->unit->rcpts[i],
+			.action = action,
+			.status = status_of(h, job->set[i].reply),
+			.reply = job->set[i].reply,
+			.host = span_str(h->host),
+			.attempt_ms = job->started_ms > 0
+					      ? clock_wall_ms()
+					      : job->unit->rcpts[i].attempt_ms,
+		};
+	}
+	return n;
+}
+
+/* ---- Making it durable ---- */
+
+static void submit(struct hand *h);
+
+static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct hand *h = w->data;
+
+	MX_ASSERT(h->magic == HAND_MAGIC);
+	(void)loop;
+	(void)revents;
+	submit(h);
+}
+
+/* No room for the outcome or the report: the unit stays in hand, so that it
+ * is not delivered twice, and the spool is asked again. */
+static void later(struct hand *h, enum mx_err err)
+{
+	log_warn(EV_SPOOL, LOG_ID("mid", h->key.id),
+		 LOG_STR("error", mx_strerror(err)),
+		 LOG_STR("what", "an outcome could not be recorded"));
+	ev_timer_init(&h->retry, on_retry, RETRY_MS / 1000., 0.);
+	h->retry.data = h;
+	ev_timer_start(h->drain->loop, &h->retry);
+}
+
+/* After a failed sync nothing is known of the disk: what we delivered from
+ * now on would be delivered again after the restart. */
+static void broken(struct drain *d, enum mx_err err)
+{
+	if (d->is_broken)
+		return;
+	d->is_broken = true;
+	log_error(EV_SPOOL, LOG_STR("error", mx_strerror(err)),
+		  LOG_STR("what", "outcomes cannot be recorded: nothing more "
+				  "is delivered until a restart"));
+}
+
+static void start_all(struct drain *d)
+{
+	struct dest *dst, *tmp;
+
+	d->is_full = false;
+	HASH_ITER (hh, d->dests, dst, tmp)
+		dest_kick(dst);
+	ev_timer_start(d->loop, &d->reaper);
+}
+
+static void on_settled(enum mx_err err, void *arg)
+{
+	struct hand *h = arg;
+	struct drain *d = h->drain;
+	struct domain *dom = h->domain;
+	bool again = h->again;
+
+	MX_ASSERT(h->magic == HAND_MAGIC);
+	h->is_submitted = false;
+	if (d == NULL) { /* drain_free was faster */
+		delivery_job_free(&h->job);
+		free(h);
+		return;
+	}
+	if (err == MX_ESPACE || err == MX_EBUSY) {
+		later(h, err);
+		return;
+	}
+	if (err != MX_OK && err != MX_ENOENT) {
+		broken(d, err);
+		return;
+	}
+	d->unsettled--;
+	hand_drop(h);
+	if (again)
+		domain_rewind(dom);
+	if (d->is_full && d->unsettled < UNSETTLED_MAX / 2)
+		start_all(d);
+}
+
+static void submit(struct hand *h)
+{
+	struct delivery_job *job = h->job;
+	struct drain *d = h->drain;
+	int64_t now = clock_wall_ms();
+	int64_t due = next_due(h, now);
+	struct spool_report report = { 0 };
+	struct dsn_rcpt *rcpts;
+	size_t count = list_reported(h, &rcpts);
+
+	if (count > 0) {
+		enum mx_err err = dsn_make(d->spool, d->config, job->unit,
+					   rcpts, count, now, &report);
+
+		if (err != MX_OK) {
+			later(h, err);
+			return;
+		}
+	}
+	h->is_submitted = true;
+	spool_settle(d->spool, h->key.id, job->unit->domain, job->set,
+		     job->count, now, due, count > 0 ? &report : NULL,
+		     on_settled, h);
+	if (count_outcome(job, OUTCOME_TRANSIENT) > 0 ||
+	    job->count < job->unit->rcpt_count)
+		expire_due_at(d, due);
+}
+
+static void set_hosts(struct hand *h)
+{
+	for (size_t i = 0; i < h->job->count; i++)
+		h->job->set[i].host = span_str(h->host);
+}
+
+void settle(struct hand *h)
+{
+	struct delivery_job *job = h->job;
+	struct domain *dom = h->domain;
+	int64_t now = clock_wall_ms();
+	int64_t due;
+
+	MX_ASSERT(h->magic == HAND_MAGIC);
+	h->is_settling = true;
+	count_accident(h);
+	if (count_outcome(job, OUTCOME_UNTRIED) == job->count) {
+		hand_drop(h); /* nothing to record */
+		domain_rewind(dom);
+		return;
+	}
+	hold_failed(h);
+	set_hosts(h);
+	due = next_due(h, now);
+	for (size_t i = 0; i < job->count; i++)
+		say_rcpt(h, i, now, due);
+	h->again = count_outcome(job, OUTCOME_UNTRIED) > 0;
+	h->drain->unsettled++;
+	submit(h);
+}
+
+void settle_with(struct hand *h, enum outcome outcome, struct span reply)
+{
+	struct delivery_job *job = h->job;
+
+	job->count = job->unit->rcpt_count;
+	for (size_t i = 0; i < job->count; i++) {
+		job->set[i].outcome = outcome;
+		if (reply.n > 0)
+			job->set[i].reply = reply;
+		else
+			job->set[i].reply = job->unit->rcpts[i].last_reply;
+	}
+	job->ended_ms = clock_mono_ms();
+	settle(h);
+}

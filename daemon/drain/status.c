@@ -1,0 +1,97 @@
+/* What status shows of a destination. */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "daemon/drain/internal.h"
+
+const char *drain_state_name(enum drain_state s)
+{
+	static const char *const names[] = {
+		[DRAIN_UNKNOWN] = "unknown",
+		[DRAIN_PROBING] = "probing",
+		[DRAIN_UP] = "up",
+		[DRAIN_DOWN] = "down",
+	};
+
+	return names[s];
+}
+
+static int64_t to_wall(int64_t mono_ms)
+{
+	return mono_ms == 0 ? 0 : clock_wall_ms() - (clock_mono_ms() - mono_ms);
+}
+
+static bool is_being_tried(const struct dest *dst, size_t target)
+{
+	const struct link *l;
+
+	LIST_FOREACH (l, &dst->links, entry)
+		if (!l->is_ready && !l->is_leaving && l->target == (int)target)
+			return true;
+	return false;
+}
+
+static enum drain_state target_state(const struct dest *dst, size_t i)
+{
+	const struct machine_target *mt = &dst->mtargets[i];
+
+	if (mt->is_up)
+		return DRAIN_UP;
+	if (is_being_tried(dst, i))
+		return DRAIN_PROBING;
+	return mt->is_down ? DRAIN_DOWN : DRAIN_UNKNOWN;
+}
+
+static void list_targets(struct drain *d, const struct dest *dst,
+			 struct drain_status *out)
+{
+	size_t n = dst->target_count;
+
+	if (n > d->status_cap) {
+		d->status = mx_realloc(d->status, n * sizeof(*d->status));
+		d->status_cap = n;
+	}
+	for (size_t i = 0; i < n; i++)
+		d->status[i] = (struct drain_target_status){
+			.name = span_str(dst->targets[i].name),
+			.state = target_state(dst, i),
+			.last_reply = span_str(dst->targets[i].last_reply),
+		};
+	out->targets = d->status;
+	out->target_count = n;
+}
+
+/* No route that can be used: the reason stands where a reply would. */
+static void without_route(const struct domain *dom, struct drain_status *out)
+{
+	if (dom->route == NULL)
+		return;
+	out->state = DRAIN_DOWN;
+	out->since_ms = dom->stuck_ms;
+	out->next_probe_ms = to_wall(dom->route->expires_ms);
+	out->last_reply = dom->route->reason;
+}
+
+bool drain_status(struct drain *d, struct span name, struct drain_status *out)
+{
+	const struct domain *dom = domain_find(d, name);
+	const struct dest *dst;
+
+	memset(out, 0, sizeof(*out));
+	out->state = DRAIN_UNKNOWN;
+	if (dom == NULL)
+		return false;
+	dst = dom->dest;
+	if (dst == NULL) {
+		without_route(dom, out);
+		return true;
+	}
+	out->state = dst->machine.state;
+	out->since_ms = to_wall(dst->machine.since_ms);
+	if (out->state == DRAIN_DOWN && !TAILQ_EMPTY(&dst->ring))
+		out->next_probe_ms = to_wall(machine_timer(&dst->machine));
+	out->last_reply = span_str(dst->last_reply);
+	out->connections = dst->live;
+	list_targets(d, dst, out);
+	return true;
+}

@@ -1,0 +1,185 @@
+/* The addresses of a destination, and what is remembered of each. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "daemon/drain/internal.h"
+
+enum { TARGETS_MAX = 64 };
+
+/* ---- By address, for those who connect to us ---- */
+
+struct place *place_find(struct drain *d, const struct net_addr *addr)
+{
+	struct net_addr key = *addr;
+	struct place *p;
+
+	key.port = 0;
+	HASH_FIND(hh, d->places, &key, sizeof(key), p);
+	return p;
+}
+
+/* Zeroed first: the key is compared byte by byte, padding included. */
+static void place_enter(struct drain *d, struct target *t)
+{
+	struct place *p = place_find(d, &t->addr);
+
+	if (p == NULL) {
+		p = mx_alloc(sizeof(*p));
+		memcpy(&p->addr, &t->addr, sizeof(p->addr));
+		p->addr.port = 0;
+		LIST_INIT(&p->targets);
+		HASH_ADD(hh, d->places, addr, sizeof(p->addr), p);
+	}
+	LIST_INSERT_HEAD(&p->targets, t, same);
+}
+
+static void place_leave(struct drain *d, struct target *t)
+{
+	struct place *p = place_find(d, &t->addr);
+
+	LIST_REMOVE(t, same);
+	if (p != NULL && LIST_EMPTY(&p->targets)) {
+		HASH_DEL(d->places, p);
+		free(p);
+	}
+}
+
+/* ---- Building ---- */
+
+static void set_name(struct target *t)
+{
+	struct buf name = { 0 };
+
+	buf_add(&name, t->host->name);
+	buf_addc(&name, '[');
+	net_addr_add(&name, &t->addr);
+	buf_addf(&name, "]:%u", (unsigned)t->addr.port);
+	snprintf(t->name, sizeof(t->name), "%s", buf_cstr(&name));
+	buf_fini(&name);
+}
+
+static int find(const struct target *ts, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(ts[i].name, name) == 0)
+			return (int)i;
+	return MACHINE_NONE;
+}
+
+/* What an earlier run left in the spool.  A target that was down is still
+ * tried at once, but its outage did not begin with our start. */
+static void recall(struct drain *d, struct target *t, struct machine_target *mt)
+{
+	struct spool_target st;
+	int64_t ago;
+
+	if (spool_target_get(d->spool, span_str(t->name), &st) != MX_OK)
+		return;
+	snprintf(t->last_reply, sizeof(t->last_reply), "%s", st.last_reply);
+	snprintf(t->ehlo, sizeof(t->ehlo), "%s", st.ehlo);
+	t->since_ms = st.since_ms;
+	mt->good_ms = st.latency_ms;
+	if (st.is_up)
+		return;
+	ago = clock_wall_ms() - st.since_ms;
+	mt->is_down = true;
+	mt->since_ms = clock_mono_ms() - (ago > 0 ? ago : 0);
+}
+
+static size_t count_addrs(const struct route *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->host_count; i++)
+		n += r->hosts[i].addr_count;
+	return n < TARGETS_MAX ? n : TARGETS_MAX;
+}
+
+/* Links keep their target by name across a change of the route. */
+static void relink(struct dest *dst)
+{
+	struct link *l;
+
+	LIST_FOREACH (l, &dst->links, entry) {
+		l->target = find(dst->targets, dst->target_count, l->host);
+		if (l->target == MACHINE_NONE)
+			link_leave(l);
+	}
+}
+
+static void fill(struct dest *dst, const struct route *r,
+		 const struct target *old, const struct machine_target *mold,
+		 size_t old_count)
+{
+	size_t n = 0;
+
+	for (size_t h = 0; h < r->host_count; h++) {
+		const struct route_host *host = &r->hosts[h];
+
+		for (size_t a = 0; a < host->addr_count; a++) {
+			struct target *t = &dst->targets[n];
+			struct machine_target *mt = &dst->mtargets[n];
+			int was;
+
+			if (n == dst->target_count)
+				return;
+			t->host = host;
+			memcpy(&t->addr, &host->addrs[a], sizeof(t->addr));
+			set_name(t);
+			was = find(old, old_count, t->name);
+			if (was != MACHINE_NONE) {
+				memcpy(t->last_reply, old[was].last_reply,
+				       sizeof(t->last_reply));
+				memcpy(t->ehlo, old[was].ehlo, sizeof(t->ehlo));
+				t->since_ms = old[was].since_ms;
+				*mt = mold[was];
+			} else {
+				recall(dst->drain, t, mt);
+			}
+			mt->rank = host->preference;
+			t->dest = dst;
+			t->index = n++;
+			place_enter(dst->drain, t);
+		}
+	}
+}
+
+static void leave_places(struct dest *dst)
+{
+	for (size_t i = 0; i < dst->target_count; i++)
+		place_leave(dst->drain, &dst->targets[i]);
+}
+
+void targets_build(struct dest *dst, struct route *route)
+{
+	struct target *old = dst->targets;
+	struct machine_target *mold = dst->mtargets;
+	size_t old_count = dst->target_count;
+	struct route *old_route = dst->route;
+
+	leave_places(dst);
+	dst->route = route_ref(route);
+	dst->target_count = count_addrs(route);
+	dst->targets =
+		mx_alloc_array(dst->target_count + 1, sizeof(*dst->targets));
+	dst->mtargets =
+		mx_alloc_array(dst->target_count + 1, sizeof(*dst->mtargets));
+	fill(dst, route, old, mold, old_count);
+	machine_set_targets(&dst->machine, dst->mtargets, dst->target_count);
+	relink(dst);
+	free(old);
+	free(mold);
+	route_unref(&old_route);
+}
+
+void targets_clear(struct dest *dst)
+{
+	leave_places(dst);
+	free(dst->targets);
+	free(dst->mtargets);
+	dst->targets = NULL;
+	dst->mtargets = NULL;
+	dst->target_count = 0;
+	route_unref(&dst->route);
+}
