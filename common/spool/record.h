@@ -40,6 +40,8 @@ struct recipient {
 	int64_t attempt_ms;      /* wall time of the last attempt; 0: none */
 	struct span last_reply;  /* "450 4.2.1 mailbox busy" */
 	struct span last_host;   /* who said it */
+	bool is_held;            /* failed for good and kept for the operator:
+				    not to be tried */
 };
 
 /* Where a unit stands. */

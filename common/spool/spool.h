@@ -58,6 +58,12 @@ void spool_set_limits(struct spool *sp, uint64_t size_bytes,
 enum mx_err spool_draft_new(struct spool *sp, int64_t now_wall_ms,
 			    uint64_t expect_bytes, struct spool_draft **out);
 
+/* The same for a report to the sender: it may use the room that is kept for
+ * settlements, so that mail that fails can leave a spool that is full. */
+enum mx_err spool_draft_report(struct spool *sp, int64_t now_wall_ms,
+			       uint64_t expect_bytes,
+			       struct spool_draft **out);
+
 /* Could a message of this size be taken now?  The answer to MAIL. */
 enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes);
 
@@ -153,6 +159,7 @@ typedef void spool_done_cb(enum mx_err err, void *arg);
  * transient the unit is deferred to due_ms (wall); if all that is left is
  * untried it stays ready; if any is held and none pending the unit is held;
  * if nothing is left the unit goes, and with its last unit the message.
+ * MX_ENOENT: the unit was removed meanwhile (the report is dropped, too).
  * report, if not NULL, is a DSN draft that becomes a message in the same
  * transaction: neither a crash nor a full disk can lose or double it.  When
  * the room for a report is short the settlement may use the reserve.
@@ -216,8 +223,7 @@ void spool_warned(struct spool *sp, uint64_t id, struct span domain,
 /* Which units a command is about: one message, or a whole domain. */
 struct spool_selection {
 	uint64_t id;        /* 0: by domain */
-	struct span domain; /* canonical; empty with id: every domain of it;
-			       empty without id: everything (flush only) */
+	struct span domain; /* canonical; empty with id: every domain of it */
 };
 
 typedef void spool_count_cb(enum mx_err err, uint64_t units, void *arg);

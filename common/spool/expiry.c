@@ -1,0 +1,239 @@
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "common/spool/internal.h"
+
+/*
+ * What time brings: units that are due again, lifetimes that end.
+ *
+ * A held unit has no lifetime: it is the operator's.  Holding one unit takes
+ * its rows out of expiry; holding a domain only sets a flag, so rows of its
+ * units are struck off when they are met, and a release puts them back.
+ */
+enum { STEP_UNITS = 500, STRIKES = 64 };
+
+/* ---- due again ---- */
+
+struct requeue {
+	struct request req;
+	int64_t now_ms;
+};
+
+/* The first deferred unit; MX_ENOENT when none is due by now_ms. */
+static enum mx_err first_due(struct batch *b, int64_t now_ms, char *domain,
+			     size_t *domain_n, uint64_t *id)
+{
+	struct place p;
+	struct span name;
+	int64_t due_ms;
+	enum mx_err err = place_open(&p, batch_table(b, T_DEFERRED), b->txn);
+
+	if (err != MX_OK)
+		return err;
+	err = place_seek(&p, NULL);
+	if (err == MX_OK && !key_deferred_parse(p.key, &due_ms, &name, id))
+		err = MX_ECORRUPT;
+	else if (err == MX_OK && due_ms > now_ms)
+		err = MX_ENOENT;
+	if (err == MX_OK) {
+		memcpy(domain, name.p, name.n);
+		*domain_n = name.n;
+	}
+	place_close(&p);
+	return err;
+}
+
+static enum mx_err apply_requeue(struct batch *b, struct request *r)
+{
+	struct requeue *q = CONTAINER_OF(r, struct requeue, req);
+	enum mx_err err = MX_OK;
+
+	while (err == MX_OK && b->work < STEP_UNITS) {
+		char name[KEY_DOMAIN_MAX];
+		size_t n;
+		uint64_t id;
+
+		err = first_due(b, q->now_ms, name, &n, &id);
+		if (err == MX_ENOENT)
+			return MX_OK;
+		if (err != MX_OK)
+			return err;
+		b->work++;
+		err = unit_move(b, id, (struct span){name, n}, UNIT_READY, 0);
+		if (err == MX_ENOENT) /* a due row without its unit */
+			err = MX_ECORRUPT;
+	}
+	r->again = err == MX_OK;
+	return err;
+}
+
+static void finish_requeue(struct spool *sp, struct request *r)
+{
+	struct requeue *q = CONTAINER_OF(r, struct requeue, req);
+	bool later = r->err == MX_OK && sp->requeue_ms > q->now_ms;
+
+	sp->is_requeueing = false;
+	free(q);
+	if (later)
+		spool_requeue_due(sp, sp->requeue_ms);
+}
+
+static const struct request_ops requeue_ops = {
+	.name = "requeue",
+	.order = ORDER_ANY,
+	.apply = apply_requeue,
+	.finish = finish_requeue,
+};
+
+void spool_requeue_due(struct spool *sp, int64_t now_ms)
+{
+	struct requeue *q;
+
+	sp->requeue_ms = now_ms;
+	if (sp->is_requeueing)
+		return;
+	sp->is_requeueing = true;
+	q = mx_alloc(sizeof(*q));
+	q->req.ops = &requeue_ops;
+	q->req.bytes = sizeof(*q);
+	q->now_ms = now_ms;
+	writer_push(sp, &q->req);
+}
+
+/* ---- lifetimes ---- */
+
+struct strike {
+	struct request req;
+	size_t n;
+	struct key keys[STRIKES];
+};
+
+static enum mx_err apply_strike(struct batch *b, struct request *r)
+{
+	struct strike *s = CONTAINER_OF(r, struct strike, req);
+
+	for (size_t i = 0; i < s->n; i++) {
+		enum mx_err err = table_del(batch_table(b, T_EXPIRY), b->txn,
+					    &s->keys[i]);
+
+		if (err != MX_OK && err != MX_ENOENT)
+			return err;
+	}
+	return MX_OK;
+}
+
+static void finish_strike(struct spool *sp, struct request *r)
+{
+	sp->is_striking = false;
+	free(CONTAINER_OF(r, struct strike, req));
+}
+
+static const struct request_ops strike_ops = {
+	.name = "strike",
+	.order = ORDER_ANY,
+	.apply = apply_strike,
+	.finish = finish_strike,
+};
+
+/* Is the unit somebody's to end?  Not when it is held, or gone. */
+static bool is_live(struct spool *sp, MDB_txn *txn, uint64_t id,
+		    struct span domain)
+{
+	enum unit_state state;
+	struct spool_domain d;
+	int64_t due_ms;
+
+	return unit_state_get(sp, txn, id, domain, &state, &due_ms) == MX_OK &&
+	       state != UNIT_HELD &&
+	       spool_domain_get(sp, domain, &d) == MX_OK && !d.is_held;
+}
+
+static void fill(struct spool_expiry *out, uint64_t id, struct span domain,
+		 enum expiry_kind kind)
+{
+	out->id = id;
+	memcpy(out->domain, domain.p, domain.n);
+	out->domain[domain.n] = '\0';
+	out->is_warning = kind == EXPIRY_WARNING;
+}
+
+static size_t scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
+			   struct spool_expiry *out, size_t max,
+			   struct strike *strike)
+{
+	struct place p;
+	size_t n = 0;
+	enum mx_err err = place_open(&p, &sp->tables[T_EXPIRY], txn);
+
+	if (err != MX_OK)
+		return 0;
+	for (err = place_seek(&p, NULL);
+	     err == MX_OK && n < max && strike->n < STRIKES;
+	     err = place_next(&p)) {
+		enum expiry_kind kind;
+		struct span domain;
+		uint64_t id;
+		int64_t at_ms;
+
+		if (!key_expiry_parse(p.key, &at_ms, &id, &domain, &kind) ||
+		    at_ms > now_ms)
+			break;
+		if (is_live(sp, txn, id, domain))
+			fill(&out[n++], id, domain, kind);
+		else
+			key_expiry(&strike->keys[strike->n++], at_ms, id,
+				   domain, kind);
+	}
+	place_close(&p);
+	return n;
+}
+
+size_t spool_expired(struct spool *sp, int64_t now_ms, struct spool_expiry *out,
+		     size_t max)
+{
+	struct strike *strike;
+	MDB_txn *txn;
+	size_t n;
+
+	now_ms = lifetime_now(&sp->life, now_ms, clock_mono_ms());
+	if (read_begin(sp, &txn) != MX_OK)
+		return 0;
+	strike = mx_alloc(sizeof(*strike));
+	n = scan_expired(sp, txn, now_ms, out, max, strike);
+	read_end(sp);
+	if (strike->n == 0 || sp->is_striking) {
+		free(strike);
+		return n;
+	}
+	sp->is_striking = true;
+	strike->req.ops = &strike_ops;
+	strike->req.bytes = sizeof(*strike);
+	writer_push(sp, &strike->req);
+	return n;
+}
+
+bool spool_next_expiry(struct spool *sp, int64_t *at_ms)
+{
+	struct place p;
+	struct span domain;
+	enum expiry_kind kind;
+	uint64_t id;
+	int64_t wall_ms = clock_wall_ms();
+	MDB_txn *txn;
+	bool found = false;
+
+	if (read_begin(sp, &txn) != MX_OK)
+		return false;
+	if (place_open(&p, &sp->tables[T_EXPIRY], txn) == MX_OK) {
+		found = place_seek(&p, NULL) == MX_OK &&
+			key_expiry_parse(p.key, at_ms, &id, &domain, &kind);
+		place_close(&p);
+	}
+	read_end(sp);
+	/* by the clock the caller has; while that is not believed, later */
+	if (sp->life.is_doubting)
+		*at_ms += wall_ms -
+			  lifetime_now(&sp->life, wall_ms, clock_mono_ms());
+	return found;
+}

@@ -1,0 +1,182 @@
+/* The inside of the spool; for this folder only. */
+#ifndef MX_SPOOL_INTERNAL_H
+#define MX_SPOOL_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/base/assert.h"
+#include "common/base/buf.h"
+#include "common/spool/codec.h"
+#include "common/spool/lifetime.h"
+#include "common/spool/request.h"
+#include "common/spool/table.h"
+
+enum {
+	CHUNK_PAGES_BYTES = 64 << 10, /* one full piece of content */
+	PAGE_HEADER_BYTES = 16,	      /* LMDB's, on the first page of a run */
+	MAP_PAGE_MIN = 512,
+};
+
+/*
+ * Room is judged from numbers the writer leaves after each commit, so that
+ * the loop answers MAIL without a system call.
+ */
+struct room {
+	atomic_uint_least64_t used_bytes;  /* pages in use */
+	atomic_uint_least64_t spare_bytes; /* pages of the file not in use */
+	atomic_uint_least64_t disk_bytes;  /* free on the file system */
+	atomic_uint_least64_t size_bytes, reserve_bytes; /* the limits */
+	atomic_bool is_short;	 /* somebody was refused: look again soon */
+	uint64_t reserved_bytes; /* loop: promised to open drafts */
+};
+
+/* Memory of drafts, all together: loop thread. */
+struct draft_memory {
+	size_t bytes;
+	size_t count;
+};
+
+struct writer {
+	pthread_t thread;
+	bool is_running;
+	/* under the lock */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct request_list queue;
+	size_t eager;	   /* queued requests that somebody waits for */
+	size_t lazy_bytes; /* memory of the others */
+	size_t lazy;
+	size_t wanted; /* wake the writer when so many eager ones wait */
+	bool is_asleep, stop;
+	struct request_list done;
+	struct buf ready; /* names of domains to announce, each with NUL */
+	/* writer thread only */
+	int64_t commit_us;  /* how long the last commit took */
+	int64_t checked_ms; /* monotonic: readers checked, room looked at */
+	int64_t stored_ms;  /* monotonic: the state row was written */
+	bool has_dead;	    /* garbage of kind dead may be there */
+	bool opened_clean;  /* what a former process left open is gone */
+	uint64_t former_id; /* drafts up to here are of former processes */
+	struct state_row state;
+	uint64_t commits;
+};
+
+struct spool {
+	MDB_env *env;
+	int fd; /* the data file: our lock on it */
+	bool is_reader;
+	struct buf path; /* of the data file, for messages */
+	size_t page_bytes, chunk_bytes;
+	uint64_t map_bytes;
+	struct table tables[T_COUNT];
+	atomic_bool has_failed;	       /* the disk did: nothing is written */
+	atomic_uint_least64_t last_id; /* handed out; loop writes */
+	struct room room;
+	struct lifetime life;		  /* loop thread */
+	atomic_int_least64_t believed_ms; /* its last answer, for the writer */
+
+	/* loop thread */
+	struct ev_loop *loop;
+	ev_async done_async;
+	size_t pending, pending_bytes; /* handed over, not finished */
+	struct request_list answered;  /* finished without the writer */
+	TAILQ_HEAD(waiter_list, spool_waiter) waiters;
+	struct draft_memory drafts;
+	spool_ready_cb *ready_cb;
+	void *ready_arg;
+	bool is_requeueing, is_striking;
+	int64_t requeue_ms; /* the latest time asked for meanwhile */
+	MDB_txn *read_txn;  /* reset between uses */
+	unsigned reading;   /* looks under way, one inside the other */
+
+	struct writer writer;
+};
+
+/* ---- env.c: reading ---- */
+
+/* A short look at the spool: every read_begin that succeeded has its read_end
+ * before the return to the loop. */
+enum mx_err read_begin(struct spool *sp, MDB_txn **txn);
+void read_end(struct spool *sp);
+
+/* ---- room.c ---- */
+
+void room_init(struct spool *sp, const struct spool_options *opt);
+/* Writer: count the pages inside txn, which is about to be committed. */
+void room_count(struct spool *sp, MDB_txn *txn);
+/* Any thread: the free space of the disk, the size of the file. */
+void room_look(struct spool *sp);
+/* Loop: promise (or refuse) more; return what was promised. */
+enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin);
+void room_give(struct spool *sp, uint64_t bytes);
+/* What a content of so many bytes takes, rows and page ends included. */
+uint64_t room_need(uint64_t content_bytes);
+
+/* ---- writer.c ---- */
+
+enum mx_err writer_start(struct spool *sp);
+void writer_stop(struct spool *sp);
+
+/* ---- batch.c ---- */
+
+/* A domain's row while a transaction changes it: written once, at the end. */
+struct domain_entry;
+
+struct batch {
+	struct spool *sp;
+	MDB_txn *txn;
+	struct domain_entry *domains;
+	struct state_row state;
+	size_t work;	/* rows touched by requests that work in steps */
+	bool made_dead; /* garbage to sweep was made */
+};
+
+/* The row of a domain, an empty one if there is none.  MX_ECORRUPT. */
+enum mx_err batch_domain(struct batch *b, struct span domain,
+			 struct domain_row **row);
+/* After the commit tell the subscriber that units of it became ready. */
+void batch_announce(struct batch *b, struct span domain);
+/* The message was the domain's oldest and is gone from it. */
+void batch_oldest_left(struct batch *b, struct span domain);
+struct table *batch_table(struct batch *b, enum table_id t);
+
+/* Run everything in list in as few transactions as can be; sets r->err and
+ * r->again.  Appends to ready the domains to announce. */
+void batch_run(struct spool *sp, struct request_list *list, struct buf *ready);
+
+/* ---- arrive.c ---- */
+
+struct draft_part; /* what writer and loop share of a draft */
+
+/* Delete some of the content nobody needs; true in *more when there is more.
+ */
+enum mx_err sweep_step(struct batch *b, bool *more);
+/* Content of a message that goes: at once if it is small, else later. */
+enum mx_err content_drop(struct batch *b, uint64_t id, uint64_t bytes);
+
+/* ---- unit.c: units inside a transaction ---- */
+
+enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
+			   struct span domain, enum unit_state *state,
+			   int64_t *due_ms);
+/* Move a unit from where it is to where it shall be. */
+enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
+		      enum unit_state to, int64_t due_ms);
+/*
+ * A unit without recipients goes; with the last one the message.  The times
+ * are those of its expiry rows.
+ */
+enum mx_err unit_drop(struct batch *b, uint64_t id, struct span domain,
+		      int64_t expires_ms, int64_t warn_ms);
+/* The unit's recipient with this number or the next one.  MX_ENOENT: none.
+ * The row borrows until the transaction changes. */
+enum mx_err unit_recipient(struct spool *sp, MDB_txn *txn, uint64_t id,
+			   struct span domain, uint32_t number,
+			   struct recipient_row *row);
+enum mx_err unit_expiry_put(struct batch *b, uint64_t id, struct span domain,
+			    int64_t expires_ms, int64_t warn_ms);
+enum mx_err unit_expiry_del(struct batch *b, uint64_t id, struct span domain,
+			    int64_t expires_ms, int64_t warn_ms);
+
+#endif

@@ -1,0 +1,405 @@
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/spool/internal.h"
+
+/* Whole units, copied out of the pages they stand on. */
+
+enum { IDS_PER_LOOK = 64 };
+
+void unit_free(struct unit **unit)
+{
+	struct unit *u = *unit;
+
+	if (u == NULL)
+		return;
+	*unit = NULL;
+	arena_reset(&u->arena);
+	free(u);
+}
+
+static enum mx_err message_row(struct spool *sp, MDB_txn *txn, uint64_t id,
+			       struct envelope *env)
+{
+	struct span value;
+	uint32_t units;
+	struct key k;
+	enum mx_err err;
+
+	key_message(&k, id);
+	err = table_get(&sp->tables[T_MESSAGE], txn, &k, &value);
+	if (err == MX_OK && !envelope_get(value, env, &units))
+		err = MX_ECORRUPT;
+	env->id = id;
+	return err;
+}
+
+static void own_envelope(struct arena *a, struct envelope *e)
+{
+	e->from = arena_span(a, e->from);
+	e->client_addr = arena_span(a, e->client_addr);
+	e->helo = arena_span(a, e->helo);
+	e->envid = arena_span(a, e->envid);
+	e->tls = arena_span(a, e->tls);
+}
+
+static void own_recipient(struct unit *u, struct recipient *r)
+{
+	r->domain = u->domain;
+	r->path = arena_span(&u->arena, r->path);
+	r->orcpt = arena_span(&u->arena, r->orcpt);
+	r->last_reply = arena_span(&u->arena, r->last_reply);
+	r->last_host = arena_span(&u->arena, r->last_host);
+}
+
+/* A domain's hold counts for all its units. */
+static enum mx_err load_state(struct spool *sp, MDB_txn *txn, struct unit *u)
+{
+	struct spool_domain d;
+	enum mx_err err = unit_state_get(sp, txn, u->envelope.id, u->domain,
+					 &u->state, &u->due_ms);
+
+	if (err != MX_OK)
+		return err;
+	err = spool_domain_get(sp, u->domain, &d);
+	if (err == MX_OK && d.is_held)
+		u->state = UNIT_HELD;
+	return err == MX_ENOENT ? MX_ECORRUPT : err;
+}
+
+/* Count first: the array is the arena's and cannot grow. */
+static enum mx_err count_recipients(struct place *p, const struct key *unit,
+				    size_t *n)
+{
+	enum mx_err err = place_seek(p, unit);
+
+	*n = 0;
+	for (; err == MX_OK && key_starts(p->key, unit); err = place_next(p))
+		(*n)++;
+	if (err != MX_OK && err != MX_ENOENT)
+		return err;
+	return *n > 0 ? MX_OK : MX_ENOENT;
+}
+
+static enum mx_err load_recipients(struct spool *sp, MDB_txn *txn,
+				   struct unit *u, bool all)
+{
+	struct key unit;
+	struct place p;
+	size_t n;
+	enum mx_err err = place_open(&p, &sp->tables[T_RECIPIENT], txn);
+
+	if (err != MX_OK)
+		return err;
+	key_unit(&unit, u->envelope.id, u->domain);
+	err = count_recipients(&p, &unit, &n);
+	if (err != MX_OK)
+		goto done;
+	u->rcpts = arena_alloc_array(&u->arena, n, sizeof(*u->rcpts));
+	err = place_seek(&p, &unit);
+	for (size_t i = 0; err == MX_OK && i < n; i++) {
+		struct recipient_row row;
+		struct span domain;
+		uint64_t id;
+
+		if (!recipient_get(p.value, &row) ||
+		    !key_recipient_parse(p.key, &id, &domain, &row.r.number)) {
+			err = MX_ECORRUPT;
+			break;
+		}
+		u->expires_ms = row.expires_ms;
+		if (all || !row.r.is_held || u->state == UNIT_HELD) {
+			own_recipient(u, &row.r);
+			u->rcpts[u->rcpt_count++] = row.r;
+		}
+		err = place_next(&p);
+	}
+	if (err == MX_ENOENT) /* the table's end */
+		err = MX_OK;
+done:
+	place_close(&p);
+	return err;
+}
+
+/* all: also the recipients that are held in a unit that is not. */
+static enum mx_err load(struct spool *sp, MDB_txn *txn, uint64_t id,
+			struct span domain, bool all, struct unit **out)
+{
+	struct unit *u = mx_alloc(sizeof(*u));
+	enum mx_err err = message_row(sp, txn, id, &u->envelope);
+
+	*out = NULL;
+	if (err == MX_OK) {
+		own_envelope(&u->arena, &u->envelope);
+		u->domain = arena_span(&u->arena, domain);
+		err = load_state(sp, txn, u);
+	}
+	if (err == MX_OK)
+		err = load_recipients(sp, txn, u, all);
+	if (err == MX_OK)
+		*out = u;
+	else
+		unit_free(&u);
+	return err;
+}
+
+enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
+			    struct unit **out)
+{
+	MDB_txn *txn;
+	enum mx_err err;
+
+	*out = NULL;
+	if (!key_domain_is_valid(domain))
+		return MX_ENOENT;
+	err = read_begin(sp, &txn);
+	if (err != MX_OK)
+		return err;
+	err = load(sp, txn, id, domain, false, out);
+	read_end(sp);
+	return err;
+}
+
+/* ---- content ---- */
+
+/* Append from the pieces that hold offset and what follows it. */
+static enum mx_err copy_pieces(struct place *p, uint64_t id, uint64_t offset,
+			       uint64_t end, struct buf *out)
+{
+	struct key k;
+	enum mx_err err;
+
+	key_content(&k, id, offset + 1);
+	err = place_seek_before(p, &k);
+	while (err == MX_OK && offset < end) {
+		uint64_t at, from, n;
+
+		if (!key_content_parse(p->key, &at, &from) || at != id ||
+		    from > offset || offset - from >= p->value.n)
+			return MX_ECORRUPT;
+		n = p->value.n - (offset - from);
+		if (n > end - offset)
+			n = end - offset;
+		buf_add(out, span_of(p->value.p + (offset - from), n));
+		offset += n;
+		if (offset < end)
+			err = place_next(p);
+	}
+	return err == MX_ENOENT ? MX_ECORRUPT : err;
+}
+
+enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
+			  size_t max, struct buf *out)
+{
+	struct envelope env;
+	struct place p;
+	MDB_txn *txn;
+	uint64_t end;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	/* A message that was removed meanwhile must not look like one that
+	 * ends here: its row says how long it is. */
+	err = message_row(sp, txn, id, &env);
+	if (err != MX_OK || offset >= env.bytes || max == 0)
+		goto done;
+	end = env.bytes - offset < max ? env.bytes : offset + max;
+	err = place_open(&p, &sp->tables[T_CONTENT], txn);
+	if (err == MX_OK) {
+		err = copy_pieces(&p, id, offset, end, out);
+		place_close(&p);
+	}
+done:
+	read_end(sp);
+	return err;
+}
+
+/* ---- lists ---- */
+
+struct page {
+	uint64_t ids[IDS_PER_LOOK];
+	size_t n;
+	struct unit **units;
+	size_t unit_count, unit_cap;
+};
+
+static enum mx_err ids_of_all(struct spool *sp, MDB_txn *txn, uint64_t after,
+			      struct page *page)
+{
+	struct place p;
+	struct key k;
+	enum mx_err err = place_open(&p, &sp->tables[T_MESSAGE], txn);
+
+	if (err != MX_OK)
+		return err;
+	key_message(&k, after + 1);
+	for (err = place_seek(&p, &k); err == MX_OK && page->n < IDS_PER_LOOK;
+	     err = place_next(&p))
+		if (!key_message_parse(p.key, &page->ids[page->n++]))
+			err = MX_ECORRUPT;
+	place_close(&p);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+/* The next row of the domain in this table, or UINT64_MAX. */
+static enum mx_err id_at(struct place *p, enum mx_err moved, struct span domain,
+			 uint64_t *id)
+{
+	struct span name;
+
+	*id = UINT64_MAX;
+	if (moved != MX_OK)
+		return moved == MX_ENOENT ? MX_OK : moved;
+	if (!key_ready_parse(p->key, &name, id))
+		return MX_ECORRUPT;
+	if (!span_eq(name, domain))
+		*id = UINT64_MAX;
+	return MX_OK;
+}
+
+/* ready and parked, merged by id */
+static enum mx_err ids_of_domain(struct spool *sp, MDB_txn *txn,
+				 struct span domain, uint64_t after,
+				 struct page *page)
+{
+	struct place at[2] = {{0}, {0}};
+	uint64_t id[2];
+	struct key k;
+	enum mx_err err = place_open(&at[0], &sp->tables[T_READY], txn);
+
+	if (err == MX_OK)
+		err = place_open(&at[1], &sp->tables[T_PARKED], txn);
+	key_ready(&k, domain, after + 1);
+	for (size_t i = 0; i < 2 && err == MX_OK; i++)
+		err = id_at(&at[i], place_seek(&at[i], &k), domain, &id[i]);
+	while (err == MX_OK && page->n < IDS_PER_LOOK) {
+		size_t i = id[0] < id[1] ? 0 : 1;
+
+		if (id[i] == UINT64_MAX)
+			break;
+		page->ids[page->n++] = id[i];
+		err = id_at(&at[i], place_next(&at[i]), domain, &id[i]);
+	}
+	place_close(&at[0]);
+	place_close(&at[1]);
+	return err;
+}
+
+static void page_add(struct page *page, struct unit *u)
+{
+	if (page->unit_count == page->unit_cap) {
+		page->unit_cap = page->unit_cap > 0 ? page->unit_cap * 2 : 64;
+		page->units = mx_realloc(
+			page->units, page->unit_cap * sizeof(struct unit *));
+	}
+	page->units[page->unit_count++] = u;
+}
+
+/* Every unit of a message, found by its recipients. */
+static enum mx_err units_of(struct spool *sp, MDB_txn *txn, uint64_t id,
+			    struct page *page)
+{
+	struct key k;
+	struct place p;
+	enum mx_err err = place_open(&p, &sp->tables[T_RECIPIENT], txn);
+
+	if (err != MX_OK)
+		return err;
+	key_message(&k, id);
+	for (err = place_seek(&p, &k); err == MX_OK;) {
+		struct unit *u;
+		struct span domain;
+		uint64_t at;
+		uint32_t number;
+
+		if (!key_recipient_parse(p.key, &at, &domain, &number))
+			err = MX_ECORRUPT;
+		if (err != MX_OK || at != id)
+			break;
+		err = load(sp, txn, id, domain, true, &u);
+		if (err != MX_OK)
+			break;
+		page_add(page, u);
+		/* behind its last recipient */
+		key_recipient(&k, id, u->domain, UINT32_MAX);
+		err = place_seek(&p, &k);
+	}
+	place_close(&p);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+static enum mx_err load_page(struct spool *sp, struct span domain,
+			     uint64_t after, struct page *page)
+{
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	err = domain.n > 0 ? ids_of_domain(sp, txn, domain, after, page)
+			   : ids_of_all(sp, txn, after, page);
+	for (size_t i = 0; err == MX_OK && i < page->n; i++) {
+		struct unit *u;
+
+		if (domain.n == 0) {
+			err = units_of(sp, txn, page->ids[i], page);
+			continue;
+		}
+		err = load(sp, txn, page->ids[i], domain, true, &u);
+		if (err == MX_OK)
+			page_add(page, u);
+	}
+	read_end(sp);
+	return err;
+}
+
+/* Show the units of a page and free them; false: enough. */
+static bool show_page(struct page *page, spool_unit_cb *cb, void *arg)
+{
+	bool go_on = true;
+
+	for (size_t i = 0; i < page->unit_count; i++) {
+		go_on = go_on && cb(page->units[i], arg);
+		unit_free(&page->units[i]);
+	}
+	free(page->units);
+	return go_on;
+}
+
+enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
+		       spool_unit_cb *cb, void *arg)
+{
+	bool go_on = true;
+
+	if (!key_domain_is_valid(domain))
+		return MX_OK;
+	while (go_on && after < UINT64_MAX) {
+		struct page page = {.n = 0};
+		enum mx_err err = load_page(sp, domain, after, &page);
+
+		if (page.n > 0)
+			after = page.ids[page.n - 1];
+		go_on = show_page(&page, cb, arg) && page.n == IDS_PER_LOOK;
+		if (err != MX_OK)
+			return err;
+	}
+	return MX_OK;
+}
+
+enum mx_err spool_message(struct spool *sp, uint64_t id, spool_unit_cb *cb,
+			  void *arg)
+{
+	struct page page = {.n = 0};
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	err = units_of(sp, txn, id, &page);
+	read_end(sp);
+	if (err == MX_OK && page.unit_count == 0)
+		err = MX_ENOENT;
+	show_page(&page, cb, arg);
+	return err;
+}

@@ -1,0 +1,394 @@
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/spool/internal.h"
+
+/*
+ * Queue surgery.  A domain may have a million units: all but holding it works
+ * in steps, a few hundred units a transaction, along the ids; mail that
+ * arrives meanwhile is not touched.
+ */
+enum { STEP_UNITS = 500 };
+
+struct operation;
+
+struct verb {
+	/* which units of a domain: those in these tables */
+	bool ready, parked;
+	/* before the first unit of a domain, NULL: nothing */
+	enum mx_err (*domain)(struct batch *b, struct operation *o);
+	/* one unit; adds to *count when it changed */
+	enum mx_err (*unit)(struct batch *b, uint64_t id, struct span domain,
+			    uint64_t *count);
+};
+
+struct operation {
+	struct request req; /* pos: the last id done, count: units changed */
+	const struct verb *verb;
+	struct span domain, reason;
+	uint64_t until_id; /* ids above it came later */
+	spool_count_cb *cb;
+	void *arg;
+};
+
+/* ---- what is done to one unit ---- */
+
+static enum mx_err hold_unit(struct batch *b, uint64_t id, struct span domain,
+			     uint64_t *count)
+{
+	enum unit_state state;
+	struct recipient_row row;
+	int64_t due_ms;
+	enum mx_err err =
+		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+
+	if (err != MX_OK || state == UNIT_HELD)
+		return err;
+	err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
+	if (err == MX_OK)
+		err = unit_expiry_del(b, id, domain, row.expires_ms,
+				      row.warn_ms);
+	if (err == MX_OK)
+		err = unit_move(b, id, domain, UNIT_HELD, 0);
+	if (err == MX_OK)
+		(*count)++;
+	return err;
+}
+
+static enum mx_err put_recipient(struct batch *b, uint64_t id,
+				 struct span domain,
+				 const struct recipient_row *row)
+{
+	size_t n = recipient_size(row);
+	char *value = mx_realloc(NULL, n);
+	struct key k;
+	enum mx_err err;
+
+	recipient_put(value, row);
+	key_recipient(&k, id, domain, row->r.number);
+	err = table_put(batch_table(b, T_RECIPIENT), b->txn, &k,
+			span_of(value, n));
+	free(value);
+	return err;
+}
+
+/* Recipients that were held are pending again; the lifetime counts again. */
+static enum mx_err free_recipients(struct batch *b, uint64_t id,
+				   struct span domain)
+{
+	struct recipient_row row;
+	int64_t expires_ms = 0;
+	uint32_t number = 0;
+	enum mx_err err;
+
+	while ((err = unit_recipient(b->sp, b->txn, id, domain, number,
+				     &row)) == MX_OK) {
+		expires_ms = row.expires_ms;
+		number = row.r.number + 1;
+		if (row.r.is_held) {
+			row.r.is_held = false;
+			err = put_recipient(b, id, domain, &row);
+		}
+		if (err != MX_OK || number == 0)
+			break;
+	}
+	if (err != MX_OK && err != MX_ENOENT)
+		return err;
+	return unit_expiry_put(b, id, domain, expires_ms, 0);
+}
+
+static enum mx_err release_unit(struct batch *b, uint64_t id,
+				struct span domain, uint64_t *count)
+{
+	enum unit_state state;
+	int64_t due_ms;
+	enum mx_err err =
+		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+
+	if (err == MX_OK)
+		err = free_recipients(b, id, domain);
+	if (err != MX_OK || state == UNIT_READY)
+		return err;
+	err = unit_move(b, id, domain, UNIT_READY, 0);
+	if (err == MX_OK)
+		(*count)++;
+	return err;
+}
+
+static enum mx_err flush_unit(struct batch *b, uint64_t id, struct span domain,
+			      uint64_t *count)
+{
+	enum unit_state state;
+	int64_t due_ms;
+	enum mx_err err =
+		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+
+	if (err != MX_OK || state != UNIT_DEFERRED)
+		return err;
+	err = unit_move(b, id, domain, UNIT_READY, 0);
+	if (err == MX_OK)
+		(*count)++;
+	return err;
+}
+
+static enum mx_err remove_unit(struct batch *b, uint64_t id, struct span domain,
+			       uint64_t *count)
+{
+	struct recipient_row row;
+	int64_t expires_ms = 0, warn_ms = 0;
+	struct key k;
+	enum mx_err err;
+
+	while ((err = unit_recipient(b->sp, b->txn, id, domain, 0, &row)) ==
+	       MX_OK) {
+		expires_ms = row.expires_ms;
+		warn_ms = row.warn_ms;
+		key_recipient(&k, id, domain, row.r.number);
+		err = table_del(batch_table(b, T_RECIPIENT), b->txn, &k);
+		if (err != MX_OK)
+			return err;
+	}
+	if (err != MX_ENOENT)
+		return err;
+	err = unit_drop(b, id, domain, expires_ms, warn_ms);
+	if (err == MX_OK)
+		(*count)++;
+	return err;
+}
+
+/* ---- what is done to a domain ---- */
+
+static enum mx_err hold_domain(struct batch *b, struct operation *o)
+{
+	struct domain_row *row;
+	size_t n = o->reason.n;
+	enum mx_err err = batch_domain(b, o->domain, &row);
+
+	if (err != MX_OK)
+		return err;
+	if (n >= sizeof(row->d.hold_reason))
+		n = sizeof(row->d.hold_reason) - 1;
+	row->d.is_held = true;
+	memcpy(row->d.hold_reason, o->reason.p, n);
+	row->d.hold_reason[n] = '\0';
+	o->req.count = row->d.units;
+	return MX_OK;
+}
+
+static enum mx_err release_domain(struct batch *b, struct operation *o)
+{
+	struct domain_row *row;
+	enum mx_err err = batch_domain(b, o->domain, &row);
+
+	if (err != MX_OK || !row->d.is_held)
+		return err;
+	row->d.is_held = false;
+	row->d.hold_reason[0] = '\0';
+	o->req.count += row->d.ready; /* the others are counted as they move */
+	if (row->d.ready > 0)
+		batch_announce(b, o->domain);
+	return MX_OK;
+}
+
+static const struct verb hold = {false, false, hold_domain, hold_unit};
+static const struct verb release = {true, true, release_domain, release_unit};
+static const struct verb flush = {false, true, NULL, flush_unit};
+static const struct verb removal = {true, true, NULL, remove_unit};
+
+/* ---- the walk ---- */
+
+/* The domain's first id behind after in this table; UINT64_MAX: none. */
+static enum mx_err next_in(struct batch *b, enum table_id t, struct span domain,
+			   uint64_t after, uint64_t *id)
+{
+	struct place p;
+	struct span name;
+	struct key k;
+	enum mx_err err = place_open(&p, batch_table(b, t), b->txn);
+
+	*id = UINT64_MAX;
+	if (err != MX_OK)
+		return err;
+	key_ready(&k, domain, after + 1);
+	err = place_seek(&p, &k);
+	if (err == MX_OK && !key_ready_parse(p.key, &name, id))
+		err = MX_ECORRUPT;
+	else if (err == MX_OK && !span_eq(name, domain))
+		*id = UINT64_MAX;
+	place_close(&p);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+static enum mx_err next_unit(struct batch *b, const struct operation *o,
+			     uint64_t *id)
+{
+	uint64_t ready = UINT64_MAX, parked = UINT64_MAX;
+	enum mx_err err = MX_OK;
+
+	if (o->verb->ready)
+		err = next_in(b, T_READY, o->domain, o->req.pos, &ready);
+	if (err == MX_OK && o->verb->parked)
+		err = next_in(b, T_PARKED, o->domain, o->req.pos, &parked);
+	*id = ready < parked ? ready : parked;
+	return err;
+}
+
+static enum mx_err walk_domain(struct batch *b, struct operation *o)
+{
+	struct request *r = &o->req;
+	enum mx_err err = MX_OK;
+
+	if (r->pos == 0 && o->verb->domain != NULL)
+		err = o->verb->domain(b, o);
+	while (err == MX_OK && b->work < STEP_UNITS) {
+		uint64_t id;
+
+		err = next_unit(b, o, &id);
+		if (err != MX_OK || id > o->until_id)
+			return err;
+		b->work++;
+		err = o->verb->unit(b, id, o->domain, &r->count);
+		r->pos = id;
+	}
+	r->again = err == MX_OK;
+	return err;
+}
+
+/* The domain of the message's first unit behind `after`.  Copied: the rows
+ * are about to change. */
+static enum mx_err next_domain(struct batch *b, uint64_t id, struct span after,
+			       bool first, char *domain, size_t *n)
+{
+	struct place p;
+	struct span name;
+	struct key k;
+	uint64_t at;
+	uint32_t number;
+	enum mx_err err = place_open(&p, batch_table(b, T_RECIPIENT), b->txn);
+
+	if (err != MX_OK)
+		return err;
+	if (first)
+		key_message(&k, id);
+	else
+		key_recipient(&k, id, after, UINT32_MAX);
+	err = place_seek(&p, &k);
+	if (err == MX_OK && !key_recipient_parse(p.key, &at, &name, &number))
+		err = MX_ECORRUPT;
+	else if (err == MX_OK && at != id)
+		err = MX_ENOENT;
+	if (err == MX_OK) {
+		memcpy(domain, name.p, name.n);
+		*n = name.n;
+	}
+	place_close(&p);
+	return err;
+}
+
+static enum mx_err walk_message(struct batch *b, struct operation *o)
+{
+	char domain[KEY_DOMAIN_MAX];
+	size_t n = 0;
+	bool first = true;
+	uint64_t id = o->req.id;
+	enum mx_err err;
+
+	while ((err = next_domain(b, id, (struct span){domain, n}, first,
+				  domain, &n)) == MX_OK) {
+		first = false;
+		err = o->verb->unit(b, id, (struct span){domain, n},
+				    &o->req.count);
+		if (err != MX_OK)
+			return err;
+	}
+	if (err == MX_ENOENT && first)
+		o->req.err = MX_ENOENT;
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+static enum mx_err apply_operation(struct batch *b, struct request *r)
+{
+	struct operation *o = CONTAINER_OF(r, struct operation, req);
+	enum mx_err err;
+
+	if (r->id == 0)
+		return walk_domain(b, o);
+	if (o->domain.n == 0)
+		return walk_message(b, o);
+	err = o->verb->unit(b, r->id, o->domain, &r->count);
+	if (err == MX_ENOENT) { /* no such unit: nothing was changed */
+		r->err = err;
+		return MX_OK;
+	}
+	return err;
+}
+
+static void finish_operation(struct spool *sp, struct request *r)
+{
+	struct operation *o = CONTAINER_OF(r, struct operation, req);
+
+	(void)sp;
+	if (o->cb != NULL)
+		o->cb(r->err, r->count, o->arg);
+	free(o);
+}
+
+static const struct request_ops operation_ops = {
+	.name = "operation",
+	.order = ORDER_BARRIER,
+	.apply = apply_operation,
+	.finish = finish_operation,
+};
+
+static void operate(struct spool *sp, const struct verb *verb,
+		    struct spool_selection sel, struct span reason,
+		    spool_count_cb *cb, void *arg)
+{
+	struct operation *o =
+		mx_alloc(sizeof(*o) + sel.domain.n + reason.n + 1);
+	char *p = (char *)(o + 1);
+
+	if (sel.domain.n > 0)
+		memcpy(p, sel.domain.p, sel.domain.n);
+	if (reason.n > 0)
+		memcpy(p + sel.domain.n, reason.p, reason.n);
+	o->req.ops = &operation_ops;
+	o->req.id = sel.id;
+	o->req.bytes = sizeof(*o);
+	o->verb = verb;
+	o->domain = (struct span){p, sel.domain.n};
+	o->reason = (struct span){p + sel.domain.n, reason.n};
+	o->until_id = atomic_load(&sp->last_id);
+	o->cb = cb;
+	o->arg = arg;
+	if (key_domain_is_valid(sel.domain)) {
+		writer_push(sp, &o->req);
+		return;
+	}
+	o->req.err = MX_EINVAL;
+	writer_answer(sp, &o->req);
+}
+
+void spool_hold(struct spool *sp, struct spool_selection sel,
+		struct span reason, spool_count_cb *cb, void *arg)
+{
+	operate(sp, &hold, sel, reason, cb, arg);
+}
+
+void spool_release(struct spool *sp, struct spool_selection sel,
+		   spool_count_cb *cb, void *arg)
+{
+	operate(sp, &release, sel, SPAN_LIT(""), cb, arg);
+}
+
+void spool_flush(struct spool *sp, struct spool_selection sel,
+		 spool_count_cb *cb, void *arg)
+{
+	operate(sp, &flush, sel, SPAN_LIT(""), cb, arg);
+}
+
+void spool_remove(struct spool *sp, struct spool_selection sel,
+		  spool_count_cb *cb, void *arg)
+{
+	operate(sp, &removal, sel, SPAN_LIT(""), cb, arg);
+}

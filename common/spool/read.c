@@ -1,0 +1,331 @@
+#include "common/spool/internal.h"
+
+/* Looks at the spool that need no unit whole: ids, counters, facts. */
+
+enum { ROWS_PER_LOOK = 1000 }; /* a longer look would pin pages */
+
+static enum mx_err domain_row(struct spool *sp, MDB_txn *txn,
+			      struct span domain, struct domain_row *row)
+{
+	struct span value;
+	struct key k;
+	enum mx_err err;
+
+	*row = (struct domain_row){0};
+	if (!key_domain_is_valid(domain))
+		return MX_ENOENT;
+	key_domain(&k, domain);
+	err = table_get(&sp->tables[T_DOMAIN], txn, &k, &value);
+	if (err == MX_OK && !domain_row_get(value, row))
+		err = MX_ECORRUPT;
+	memcpy(row->d.name, domain.p, domain.n);
+	row->d.name[domain.n] = '\0';
+	/* A hold of the domain is one flag, whatever its rows say. */
+	if (row->d.is_held) {
+		row->d.held = row->d.units;
+		row->d.ready = row->d.deferred = 0;
+	}
+	return err;
+}
+
+enum mx_err spool_domain_get(struct spool *sp, struct span domain,
+			     struct spool_domain *out)
+{
+	struct domain_row row;
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	err = domain_row(sp, txn, domain, &row);
+	*out = row.d;
+	read_end(sp);
+	return err;
+}
+
+/* ---- ready units ---- */
+
+static size_t ready_after(struct spool *sp, MDB_txn *txn, struct span domain,
+			  uint64_t after, uint64_t *ids, size_t max)
+{
+	struct place p;
+	struct span name;
+	struct key k;
+	size_t n = 0;
+	enum mx_err err = place_open(&p, &sp->tables[T_READY], txn);
+
+	if (err != MX_OK || after == UINT64_MAX)
+		return 0;
+	key_ready(&k, domain, after + 1);
+	for (err = place_seek(&p, &k); err == MX_OK && n < max;
+	     err = place_next(&p)) {
+		if (!key_ready_parse(p.key, &name, &ids[n]) ||
+		    !span_eq(name, domain))
+			break;
+		n++;
+	}
+	place_close(&p);
+	return n;
+}
+
+static size_t ready_before(struct spool *sp, MDB_txn *txn, struct span domain,
+			   uint64_t before, uint64_t *ids, size_t max)
+{
+	struct place p;
+	struct span name;
+	struct key k;
+	size_t n = 0;
+	enum mx_err err = place_open(&p, &sp->tables[T_READY], txn);
+
+	if (err != MX_OK)
+		return 0;
+	key_ready(&k, domain, before > 0 ? before : UINT64_MAX);
+	for (err = place_seek_before(&p, &k); err == MX_OK && n < max;
+	     err = place_prev(&p)) {
+		if (!key_ready_parse(p.key, &name, &ids[n]) ||
+		    !span_eq(name, domain))
+			break;
+		n++;
+	}
+	place_close(&p);
+	return n;
+}
+
+typedef size_t scan_fn(struct spool *sp, MDB_txn *txn, struct span domain,
+		       uint64_t edge, uint64_t *ids, size_t max);
+
+static size_t scan(struct spool *sp, struct span domain, uint64_t edge,
+		   uint64_t *ids, size_t max, scan_fn *fn)
+{
+	struct domain_row row;
+	MDB_txn *txn;
+	size_t n = 0;
+
+	if (read_begin(sp, &txn) != MX_OK)
+		return 0;
+	if (domain_row(sp, txn, domain, &row) == MX_OK && !row.d.is_held)
+		n = fn(sp, txn, domain, edge, ids, max);
+	read_end(sp);
+	return n;
+}
+
+size_t spool_ready(struct spool *sp, struct span domain, uint64_t after,
+		   uint64_t *ids, size_t max)
+{
+	return scan(sp, domain, after, ids, max, ready_after);
+}
+
+size_t spool_ready_newest(struct spool *sp, struct span domain, uint64_t before,
+			  uint64_t *ids, size_t max)
+{
+	return scan(sp, domain, before, ids, max, ready_before);
+}
+
+bool spool_next_due(struct spool *sp, int64_t *due_ms)
+{
+	struct place p;
+	struct span domain;
+	uint64_t id;
+	MDB_txn *txn;
+	bool found = false;
+
+	if (read_begin(sp, &txn) != MX_OK)
+		return false;
+	if (place_open(&p, &sp->tables[T_DEFERRED], txn) == MX_OK) {
+		struct key k;
+
+		/* the writer is at those that are due already */
+		key_deferred(&k, sp->is_requeueing ? sp->requeue_ms + 1 : 0,
+			     SPAN_LIT(""), 0);
+		found = place_seek(&p, &k) == MX_OK &&
+			key_deferred_parse(p.key, due_ms, &domain, &id);
+		place_close(&p);
+	}
+	read_end(sp);
+	return found;
+}
+
+/* ---- totals and domains ---- */
+
+static enum mx_err totals(struct spool *sp, MDB_txn *txn,
+			  struct spool_totals *out)
+{
+	struct state_row state = {0};
+	struct envelope env;
+	struct span value;
+	uint32_t units;
+	struct place p;
+	MDB_stat st;
+	enum mx_err err =
+		from_mdb(mdb_stat(txn, sp->tables[T_MESSAGE].dbi, &st));
+
+	if (err != MX_OK)
+		return err;
+	out->messages = st.ms_entries;
+	err = table_get_name(&sp->tables[T_META], txn, SPAN_LIT("state"),
+			     &value);
+	if (err == MX_OK && !state_row_get(value, &state))
+		return MX_ECORRUPT;
+	out->bytes = state.bytes;
+	err = place_open(&p, &sp->tables[T_MESSAGE], txn);
+	if (err != MX_OK)
+		return err;
+	err = place_seek(&p, NULL);
+	if (err == MX_OK && !envelope_get(p.value, &env, &units))
+		err = MX_ECORRUPT;
+	if (err == MX_OK)
+		out->oldest_ms = env.arrived_ms;
+	place_close(&p);
+	if (sp->is_reader)
+		room_count(sp, txn);
+	out->used_bytes = atomic_load(&sp->room.used_bytes);
+	out->size_bytes = atomic_load(&sp->room.size_bytes);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+enum mx_err spool_totals(struct spool *sp, struct spool_totals *out)
+{
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	*out = (struct spool_totals){0};
+	if (err != MX_OK)
+		return err;
+	err = totals(sp, txn, out);
+	read_end(sp);
+	return err;
+}
+
+/* A place that starts behind name; empty: at the first row. */
+static enum mx_err seek_behind(struct place *p, const struct key *name)
+{
+	enum mx_err err = place_seek(p, name->n > 0 ? name : NULL);
+
+	if (err == MX_OK && name->n > 0 && p->key.n == name->n &&
+	    memcmp(p->key.p, name->b, name->n) == 0)
+		err = place_next(p);
+	return err;
+}
+
+/* Up to ROWS_PER_LOOK rows behind *at; MX_ENOENT at the end. */
+static enum mx_err some_domains(struct spool *sp, struct key *at, bool *go_on,
+				spool_domain_cb *cb, void *arg)
+{
+	struct place p;
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	err = place_open(&p, &sp->tables[T_DOMAIN], txn);
+	if (err != MX_OK)
+		goto done;
+	err = seek_behind(&p, at);
+	for (size_t i = 0; err == MX_OK && *go_on && i < ROWS_PER_LOOK; i++) {
+		struct domain_row row;
+		struct span domain;
+
+		if (!key_domain_parse(p.key, &domain)) {
+			err = MX_ECORRUPT;
+			break;
+		}
+		key_domain(at, domain);
+		err = domain_row(sp, txn, domain, &row);
+		if (err == MX_OK)
+			*go_on = cb(&row.d, arg);
+		if (err == MX_OK)
+			err = place_next(&p);
+	}
+	place_close(&p);
+done:
+	read_end(sp);
+	return err;
+}
+
+enum mx_err spool_domains(struct spool *sp, struct span after,
+			  spool_domain_cb *cb, void *arg)
+{
+	struct key at = { 0 };
+	bool go_on = true;
+	enum mx_err err = MX_OK;
+
+	if (after.n > 0)
+		key_domain(&at, after);
+	while (go_on && err == MX_OK)
+		err = some_domains(sp, &at, &go_on, cb, arg);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+/* ---- targets and facts ---- */
+
+static enum mx_err decode_target(struct span name, struct span value,
+				 struct spool_target *t)
+{
+	*t = (struct spool_target){0};
+	if (name.n >= sizeof(t->name) || !target_row_get(value, t))
+		return MX_ECORRUPT;
+	memcpy(t->name, name.p, name.n);
+	return MX_OK;
+}
+
+enum mx_err spool_targets(struct spool *sp, spool_target_cb *cb, void *arg)
+{
+	struct spool_target t;
+	struct place p;
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	err = place_open(&p, &sp->tables[T_TARGET], txn);
+	if (err == MX_OK)
+		err = place_seek(&p, NULL);
+	while (err == MX_OK) {
+		err = decode_target(p.key, p.value, &t);
+		if (err != MX_OK || !cb(&t, arg))
+			break;
+		err = place_next(&p);
+	}
+	place_close(&p);
+	read_end(sp);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+static enum mx_err get_name(struct spool *sp, MDB_txn *txn, enum table_id t,
+			    struct span name, struct span *value)
+{
+	if (name.n == 0 || name.n > KEY_NAME_MAX)
+		return MX_ENOENT;
+	return table_get_name(&sp->tables[t], txn, name, value);
+}
+
+enum mx_err spool_target_get(struct spool *sp, struct span name,
+			     struct spool_target *out)
+{
+	struct span value;
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	err = get_name(sp, txn, T_TARGET, name, &value);
+	if (err == MX_OK)
+		err = decode_target(name, value, out);
+	read_end(sp);
+	return err;
+}
+
+enum mx_err spool_fact_get(struct spool *sp, struct span key, struct buf *out)
+{
+	struct span value;
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	err = get_name(sp, txn, T_FACT, key, &value);
+	if (err == MX_OK)
+		buf_add(out, value);
+	read_end(sp);
+	return err;
+}

@@ -1,0 +1,55 @@
+/* What the loop asks of the writer, and how it comes back. */
+#ifndef MX_SPOOL_REQUEST_H
+#define MX_SPOOL_REQUEST_H
+
+#include "common/spool/spool.h"
+
+struct batch;
+struct request;
+
+/*
+ * In one transaction arrivals are applied first, in id order (their rows can
+ * then be appended), the rest in the order of asking.  A barrier keeps its
+ * place: what was asked before it is applied before it.
+ */
+enum request_order { ORDER_ARRIVAL, ORDER_ANY, ORDER_BARRIER };
+
+/* One row per kind of request, in the file that owns the kind. */
+struct request_ops {
+	const char *name;
+	enum request_order order;
+	bool fills; /* needs room: refused first when there is none */
+	bool lazy;  /* nobody waits for it: goes with the next commit, within
+		       a second, or when a MiB has gathered */
+	/*
+	 * Writer thread.  What is returned ends the transaction; a fault of
+	 * this request alone is put into r->err, and then nothing may have
+	 * been changed.  Sets r->again when more is to be done in the next
+	 * transaction.
+	 */
+	enum mx_err (*apply)(struct batch *b, struct request *r);
+	/* Loop thread, exactly once: call back, free. */
+	void (*finish)(struct spool *sp, struct request *r);
+};
+
+struct request {
+	STAILQ_ENTRY(request) link;
+	const struct request_ops *ops;
+	uint64_t id;  /* the message it is about, if one */
+	size_t bytes; /* memory it holds */
+	enum mx_err err;
+	bool again;
+	/* progress of what takes many transactions; taken back to the copy
+	 * when the transaction fails */
+	uint64_t pos, count, saved_pos, saved_count;
+	unsigned phase, turn; /* its place in the batch */
+};
+
+STAILQ_HEAD(request_list, request);
+
+/* Hand over to the writer. */
+void writer_push(struct spool *sp, struct request *r);
+/* Nothing to write: finish it, with the r->err it has, from the loop. */
+void writer_answer(struct spool *sp, struct request *r);
+
+#endif

@@ -1,0 +1,130 @@
+#include <sys/statvfs.h>
+
+#include "common/spool/internal.h"
+
+/*
+ * How full is it?  Pages in use are the sum over the tables of what LMDB
+ * counts anyway, its free list included: a few dozen additions, whatever the
+ * length of the queue.  The file never shrinks; what it holds beyond the used
+ * pages is room that costs the disk nothing.
+ */
+enum {
+	MARGIN_PART = 16, /* of the quota kept for deletions */
+	MARGIN_MAX = 64 << 20,
+	ROWS_BYTES = 8 << 10, /* rows of a message, and page ends */
+	META_PAGES = 2,
+};
+
+#define MAP_PART(map) ((map) / 8 * 7)
+
+void room_init(struct spool *sp, const struct spool_options *opt)
+{
+	atomic_store(&sp->room.is_short, false);
+	spool_set_limits(sp, opt->size_bytes, opt->reserve_bytes);
+	room_look(sp);
+}
+
+void spool_set_limits(struct spool *sp, uint64_t size_bytes,
+		      uint64_t reserve_bytes)
+{
+	uint64_t most = MAP_PART(sp->map_bytes);
+
+	atomic_store(&sp->room.size_bytes,
+		     size_bytes < most ? size_bytes : most);
+	atomic_store(&sp->room.reserve_bytes, reserve_bytes);
+}
+
+static uint64_t pages_of(MDB_txn *txn, MDB_dbi dbi)
+{
+	MDB_stat st;
+
+	if (mdb_stat(txn, dbi, &st) != MDB_SUCCESS)
+		return 0;
+	return st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
+}
+
+void room_count(struct spool *sp, MDB_txn *txn)
+{
+	enum { DBI_FREE = 0, DBI_MAIN = 1 }; /* LMDB's own two tables */
+	uint64_t pages =
+		META_PAGES + pages_of(txn, DBI_FREE) + pages_of(txn, DBI_MAIN);
+
+	for (size_t i = 0; i < T_COUNT; i++)
+		pages += pages_of(txn, sp->tables[i].dbi);
+	atomic_store_explicit(&sp->room.used_bytes, pages * sp->page_bytes,
+			      memory_order_relaxed);
+}
+
+void room_look(struct spool *sp)
+{
+	MDB_envinfo info;
+	struct statvfs vfs;
+	uint64_t used = atomic_load(&sp->room.used_bytes);
+	uint64_t file;
+
+	if (mdb_env_info(sp->env, &info) == MDB_SUCCESS) {
+		file = (info.me_last_pgno + 1) * sp->page_bytes;
+		atomic_store(&sp->room.spare_bytes,
+			     file > used ? file - used : 0);
+	}
+	if (fstatvfs(sp->fd, &vfs) == 0)
+		atomic_store(&sp->room.disk_bytes,
+			     (uint64_t)vfs.f_bavail * vfs.f_frsize);
+}
+
+uint64_t room_need(uint64_t content_bytes)
+{
+	return content_bytes + content_bytes / 64 + ROWS_BYTES;
+}
+
+/* What may still be given away, the margin not counted. */
+static bool fits(const struct room *r, uint64_t want, bool may_use_margin)
+{
+	uint64_t size = atomic_load(&r->size_bytes);
+	uint64_t used = atomic_load(&r->used_bytes);
+	uint64_t disk = atomic_load(&r->disk_bytes);
+	uint64_t reserve = atomic_load(&r->reserve_bytes);
+	uint64_t margin = size / MARGIN_PART;
+
+	if (margin > MARGIN_MAX)
+		margin = MARGIN_MAX;
+	if (may_use_margin)
+		margin = reserve = 0;
+	if (used + want + margin > size)
+		return false;
+	if (disk < reserve)
+		return false;
+	/* Pages free inside the file need none of the disk's, but they may
+	 * be too scattered for a run: count half of them. */
+	return want <= disk - reserve + atomic_load(&r->spare_bytes) / 2;
+}
+
+enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin)
+{
+	struct room *r = &sp->room;
+
+	if (atomic_load_explicit(&sp->has_failed, memory_order_relaxed))
+		return MX_EIO;
+	if (!fits(r, r->reserved_bytes + bytes, may_use_margin)) {
+		atomic_store(&r->is_short, true);
+		return MX_ESPACE;
+	}
+	r->reserved_bytes += bytes;
+	return MX_OK;
+}
+
+void room_give(struct spool *sp, uint64_t bytes)
+{
+	MX_ASSERT(bytes <= sp->room.reserved_bytes);
+	sp->room.reserved_bytes -= bytes;
+}
+
+enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes)
+{
+	uint64_t need = room_need(expect_bytes);
+	enum mx_err err = room_take(sp, need, false);
+
+	if (err == MX_OK)
+		room_give(sp, need);
+	return err;
+}

@@ -1,0 +1,75 @@
+/* The tables of the environment; the only file that LMDB's calls pass. */
+#ifndef MX_SPOOL_TABLE_H
+#define MX_SPOOL_TABLE_H
+
+#include <lmdb.h>
+
+#include "common/base/err.h"
+#include "common/spool/keys.h"
+
+/* No table has DUPSORT: its faults were mended only after LMDB 0.9.24. */
+enum table_id {
+	T_META,
+	T_MESSAGE,   /* id -> envelope, units left */
+	T_CONTENT,   /* id, offset -> bytes */
+	T_RECIPIENT, /* id, domain, number -> forward-path and its history */
+	T_READY,     /* domain, id -> nothing: the unit can go */
+	T_PARKED,    /* domain, id -> due or held: the unit cannot go yet */
+	T_DEFERRED,  /* due, domain, id -> nothing */
+	T_EXPIRY,    /* at, id, domain, kind -> nothing */
+	T_DOMAIN,    /* domain -> counters, hold */
+	T_TARGET,    /* target -> last known state */
+	T_FACT,	     /* name -> value */
+	T_GARBAGE,   /* kind, id -> nothing: content without a message */
+	T_COUNT,
+};
+
+/* Translate what LMDB returns; the border to it. */
+enum mx_err from_mdb(int rc);
+
+struct table {
+	MDB_dbi dbi;
+	/* No key of the table is above this one (it may be gone): what is
+	 * above it may be appended, which leaves full pages behind. */
+	size_t last_n;
+	unsigned char last[KEY_NAME_MAX];
+};
+
+/* Open all tables (create: make what is missing) inside txn. */
+enum mx_err tables_open(struct table *tables, MDB_txn *txn, bool create);
+
+/* Writing; the txn is the writer's.  table_del of what is not there is
+ * MX_ENOENT. */
+enum mx_err table_put(struct table *t, MDB_txn *txn, const struct key *k,
+		      struct span value);
+enum mx_err table_put_name(struct table *t, MDB_txn *txn, struct span name,
+			   struct span value);
+enum mx_err table_del(struct table *t, MDB_txn *txn, const struct key *k);
+enum mx_err table_del_name(struct table *t, MDB_txn *txn, struct span name);
+
+/* Reading.  Values live until the transaction changes or ends. */
+enum mx_err table_get(const struct table *t, MDB_txn *txn, const struct key *k,
+		      struct span *value);
+enum mx_err table_get_name(const struct table *t, MDB_txn *txn,
+			   struct span name, struct span *value);
+
+/* A place in a table.  MX_ENOENT: no row there; key and value are empty. */
+struct place {
+	MDB_cursor *cursor;
+	struct span key, value;
+};
+enum mx_err place_open(struct place *p, const struct table *t, MDB_txn *txn);
+void place_close(struct place *p); /* before the end of a write txn */
+/* The first row at or behind k; NULL: the first of all. */
+enum mx_err place_seek(struct place *p, const struct key *k);
+/* The last row before k; NULL: the last of all. */
+enum mx_err place_seek_before(struct place *p, const struct key *k);
+enum mx_err place_next(struct place *p);
+enum mx_err place_prev(struct place *p);
+/* Remove the row; then place_next goes to the one that followed it. */
+enum mx_err place_del(struct place *p);
+
+/* Does the key begin with the bytes of k? */
+bool key_starts(struct span key, const struct key *k);
+
+#endif

@@ -1,0 +1,241 @@
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/spool/internal.h"
+
+/*
+ * Where a unit stands is said by the rows that name it:
+ *
+ *   ready      a row in ready
+ *   deferred   a row in parked with the due time, one in deferred
+ *   held       a row in parked that says so; no rows in expiry
+ *
+ * so that the ordinary unit, which is ready all its life, costs one row.
+ */
+
+enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
+			   struct span domain, enum unit_state *state,
+			   int64_t *due_ms)
+{
+	struct span value;
+	struct key k;
+	enum mx_err err;
+
+	*due_ms = 0;
+	*state = UNIT_READY;
+	key_ready(&k, domain, id);
+	err = table_get(&sp->tables[T_READY], txn, &k, &value);
+	if (err != MX_ENOENT)
+		return err;
+	err = table_get(&sp->tables[T_PARKED], txn, &k, &value);
+	if (err != MX_OK)
+		return err;
+	if (!parked_get(value, due_ms))
+		return MX_ECORRUPT;
+	*state = *due_ms == PARKED_HELD ? UNIT_HELD : UNIT_DEFERRED;
+	if (*state == UNIT_HELD)
+		*due_ms = 0;
+	return MX_OK;
+}
+
+static uint64_t *counter_of(struct domain_row *row, enum unit_state state)
+{
+	switch (state) {
+	case UNIT_READY:
+		return &row->d.ready;
+	case UNIT_DEFERRED:
+		return &row->d.deferred;
+	case UNIT_HELD:
+		break;
+	}
+	return &row->d.held;
+}
+
+/* Take the unit out of the rows that say where it stands. */
+static enum mx_err lift(struct batch *b, uint64_t id, struct span domain,
+			enum unit_state from, int64_t due_ms)
+{
+	struct key k;
+	enum mx_err err;
+
+	key_ready(&k, domain, id);
+	if (from == UNIT_READY)
+		return table_del(batch_table(b, T_READY), b->txn, &k);
+	err = table_del(batch_table(b, T_PARKED), b->txn, &k);
+	if (err != MX_OK || from == UNIT_HELD)
+		return err;
+	key_deferred(&k, due_ms, domain, id);
+	return table_del(batch_table(b, T_DEFERRED), b->txn, &k);
+}
+
+static enum mx_err settle_down(struct batch *b, uint64_t id, struct span domain,
+			       enum unit_state to, int64_t due_ms)
+{
+	char value[PARKED_ROW_SIZE];
+	struct key k;
+	enum mx_err err;
+
+	key_ready(&k, domain, id);
+	if (to == UNIT_READY)
+		return table_put(batch_table(b, T_READY), b->txn, &k,
+				 SPAN_LIT(""));
+	parked_put(value, to == UNIT_HELD ? PARKED_HELD : due_ms);
+	err = table_put(batch_table(b, T_PARKED), b->txn, &k,
+			span_of(value, sizeof(value)));
+	if (err != MX_OK || to == UNIT_HELD)
+		return err;
+	key_deferred(&k, due_ms, domain, id);
+	return table_put(batch_table(b, T_DEFERRED), b->txn, &k, SPAN_LIT(""));
+}
+
+enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
+		      enum unit_state to, int64_t due_ms)
+{
+	enum unit_state from;
+	struct domain_row *row;
+	int64_t was_due;
+	enum mx_err err =
+		unit_state_get(b->sp, b->txn, id, domain, &from, &was_due);
+
+	if (err == MX_OK)
+		err = batch_domain(b, domain, &row);
+	if (err != MX_OK || (from == to && was_due == due_ms))
+		return err;
+	if (*counter_of(row, from) == 0)
+		return MX_ECORRUPT;
+	err = lift(b, id, domain, from, was_due);
+	if (err == MX_OK)
+		err = settle_down(b, id, domain, to, due_ms);
+	if (err != MX_OK)
+		return err;
+	(*counter_of(row, from))--;
+	(*counter_of(row, to))++;
+	if (to == UNIT_READY)
+		batch_announce(b, domain);
+	return MX_OK;
+}
+
+enum mx_err unit_expiry_put(struct batch *b, uint64_t id, struct span domain,
+			    int64_t expires_ms, int64_t warn_ms)
+{
+	struct table *t = batch_table(b, T_EXPIRY);
+	struct key k;
+	enum mx_err err;
+
+	key_expiry(&k, expires_ms, id, domain, EXPIRY_END);
+	err = table_put(t, b->txn, &k, SPAN_LIT(""));
+	if (err != MX_OK || warn_ms <= 0)
+		return err;
+	key_expiry(&k, warn_ms, id, domain, EXPIRY_WARNING);
+	return table_put(t, b->txn, &k, SPAN_LIT(""));
+}
+
+enum mx_err unit_expiry_del(struct batch *b, uint64_t id, struct span domain,
+			    int64_t expires_ms, int64_t warn_ms)
+{
+	struct table *t = batch_table(b, T_EXPIRY);
+	struct key k;
+	enum mx_err err;
+
+	/* either may be gone: struck off when it was dealt with */
+	key_expiry(&k, expires_ms, id, domain, EXPIRY_END);
+	err = table_del(t, b->txn, &k);
+	if ((err != MX_OK && err != MX_ENOENT) || warn_ms <= 0)
+		return err == MX_ENOENT ? MX_OK : err;
+	key_expiry(&k, warn_ms, id, domain, EXPIRY_WARNING);
+	err = table_del(t, b->txn, &k);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+enum mx_err unit_recipient(struct spool *sp, MDB_txn *txn, uint64_t id,
+			   struct span domain, uint32_t number,
+			   struct recipient_row *row)
+{
+	struct key from, unit;
+	struct place p;
+	struct span name;
+	uint64_t at;
+	enum mx_err err = place_open(&p, &sp->tables[T_RECIPIENT], txn);
+
+	if (err != MX_OK)
+		return err;
+	key_unit(&unit, id, domain);
+	key_recipient(&from, id, domain, number);
+	err = place_seek(&p, &from);
+	if (err == MX_OK && !key_starts(p.key, &unit))
+		err = MX_ENOENT;
+	if (err == MX_OK && !recipient_get(p.value, row))
+		err = MX_ECORRUPT;
+	if (err == MX_OK &&
+	    !key_recipient_parse(p.key, &at, &name, &row->r.number))
+		err = MX_ECORRUPT;
+	if (err == MX_OK)
+		row->r.domain = domain;
+	place_close(&p);
+	return err;
+}
+
+/* One unit less: the message's row, or the whole message. */
+static enum mx_err leave_message(struct batch *b, uint64_t id, uint64_t *bytes)
+{
+	struct envelope env;
+	struct span value;
+	struct key k;
+	uint32_t units;
+	char *copy;
+	enum mx_err err;
+
+	key_message(&k, id);
+	err = table_get(batch_table(b, T_MESSAGE), b->txn, &k, &value);
+	if (err != MX_OK)
+		return err == MX_ENOENT ? MX_ECORRUPT : err;
+	if (!envelope_get(value, &env, &units) || units == 0)
+		return MX_ECORRUPT;
+	*bytes = env.bytes;
+	if (units == 1) {
+		if (b->state.bytes < env.bytes)
+			return MX_ECORRUPT;
+		b->state.bytes -= env.bytes;
+		err = table_del(batch_table(b, T_MESSAGE), b->txn, &k);
+		return err == MX_OK ? content_drop(b, id, env.bytes) : err;
+	}
+	/* LMDB wants what it stores to lie outside its pages */
+	copy = mx_realloc(NULL, value.n);
+	memcpy(copy, value.p, value.n);
+	envelope_set_units(copy, units - 1);
+	err = table_put(batch_table(b, T_MESSAGE), b->txn, &k,
+			span_of(copy, value.n));
+	free(copy);
+	return err;
+}
+
+enum mx_err unit_drop(struct batch *b, uint64_t id, struct span domain,
+		      int64_t expires_ms, int64_t warn_ms)
+{
+	enum unit_state state;
+	struct domain_row *row;
+	int64_t due_ms;
+	uint64_t bytes = 0;
+	enum mx_err err =
+		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+
+	if (err == MX_OK)
+		err = batch_domain(b, domain, &row);
+	if (err == MX_OK)
+		err = lift(b, id, domain, state, due_ms);
+	if (err == MX_OK)
+		err = unit_expiry_del(b, id, domain, expires_ms, warn_ms);
+	if (err == MX_OK)
+		err = leave_message(b, id, &bytes);
+	if (err != MX_OK)
+		return err == MX_ENOENT ? MX_ECORRUPT : err;
+	if (row->d.units == 0 || *counter_of(row, state) == 0 ||
+	    row->d.bytes < bytes)
+		return MX_ECORRUPT;
+	row->d.units--;
+	(*counter_of(row, state))--;
+	row->d.bytes -= bytes;
+	if (id == row->oldest_id)
+		batch_oldest_left(b, domain);
+	return MX_OK;
+}
