@@ -6,7 +6,7 @@ set -u
 passed=0 failed=0
 export LSAN_OPTIONS="${LSAN_OPTIONS:-exitcode=23}"
 for program in "$@"; do
-	out=$("$program" -j1 --always-succeed=no 2>&1) || true
+	out=$("$program" -j1 2>&1) || true
 	line=$(printf '%s\n' "$out" | grep 'Synthesis:' | tail -n 1)
 	tested=$(printf '%s' "$line" | sed -n 's/.*Tested: \([0-9]*\).*/\1/p')
 	passing=$(printf '%s' "$line" | sed -n 's/.*Passing: \([0-9]*\).*/\1/p')
