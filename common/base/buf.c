@@ -30,7 +30,8 @@ char *buf_reserve(struct buf *b, size_t n)
 		b->p = mx_realloc(b->p, cap);
 		b->cap = cap;
 	}
-	return b->p + b->n;
+	/* p may be NULL when nothing was asked for, and NULL + 0 is undefined */
+	return b->n > 0 ? b->p + b->n : b->p;
 }
 
 void buf_add(struct buf *b, struct span s)

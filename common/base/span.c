@@ -4,6 +4,8 @@ struct span span_skip(struct span s, size_t offset)
 {
 	if (offset > s.n)
 		offset = s.n;
+	if (offset == 0) /* p may be NULL, and NULL + 0 is undefined */
+		return s;
 	return (struct span){ s.p + offset, s.n - offset };
 }
 

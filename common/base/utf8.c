@@ -72,7 +72,7 @@ static uint64_t load(const char *p)
 bool span_has_8bit(struct span s)
 {
 	const uint64_t high = UINT64_C(0x8080808080808080);
-	const char *p = s.p, *end = s.p + s.n;
+	const char *p = s.p, *end = s.n > 0 ? s.p + s.n : s.p;
 	uint64_t bits = 0;
 
 	for (; end - p >= 32; p += 32)

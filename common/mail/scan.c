@@ -91,6 +91,13 @@ static bool begin_line(struct mail_scan *s, char c)
 	return true;
 }
 
+/* "From me Mon Jan 1": what mailbox files put in front of a message */
+static bool is_mailbox_line(const struct mail_scan *s, char c)
+{
+	return s->state == BLANK && !s->any && c != ':' && !is_blank(c) &&
+	       name_is(s, "From");
+}
+
 static bool in_name(struct mail_scan *s, char c)
 {
 	if (c == ':')
@@ -99,8 +106,6 @@ static bool in_name(struct mail_scan *s, char c)
 		s->state = BLANK;
 	else if (s->state == NAME && is_name_byte(c))
 		add_to_name(s, c);
-	else if (s->state == BLANK && !s->any && name_is(s, "From"))
-		s->state = REST; /* the "From " line of a mailbox file */
 	else
 		return false;
 	return true;
@@ -142,6 +147,10 @@ static struct span scan_some(struct mail_scan *s, struct span content)
 		break;
 	case NAME:
 	case BLANK:
+		if (is_mailbox_line(s, c)) {
+			s->state = REST;
+			return content;
+		}
 		header = in_name(s, c);
 		break;
 	case VALUE:

@@ -59,26 +59,6 @@ static size_t enhanced_length(struct span s, int code)
 	return at == s.n || s.p[at] == ' ' ? at : 0;
 }
 
-/*
- * The first line decides which enhanced code the reply has; the others repeat
- * it (RFC 2034 section 4) and lose it here.
- */
-static void take_enhanced(struct smtp_reply *r, struct span *text, bool first)
-{
-	size_t n = enhanced_length(*text, r->code);
-
-	if (n == 0)
-		return;
-	if (first) {
-		memcpy(r->enhanced, text->p, n); /* at most 1+1+3+1+3 */
-		r->enhanced[n] = '\0';
-	} else if (!span_eq((struct span){ text->p, n },
-			    span_str(r->enhanced))) {
-		return;
-	}
-	*text = span_skip(*text, n + 1);
-}
-
 /* Is it a control character, U+0080 to U+009F included? */
 static bool is_control(struct span c)
 {
@@ -108,14 +88,39 @@ static void add_clean(struct buf *out, struct span s)
 	}
 }
 
-static void add_text(struct smtp_reply *r, struct span text, bool first)
+/*
+ * The first line decides which enhanced code the reply has; the others repeat
+ * it (RFC 2034 section 4).  How much of the front of line is that code?
+ */
+static size_t take_enhanced(struct smtp_reply *r, struct span line, bool first)
 {
+	size_t n = enhanced_length(line, r->code);
+
+	if (n > 0 && first) {
+		memcpy(r->enhanced, line.p, n); /* at most 1+1+3+1+3 */
+		r->enhanced[n] = '\0';
+	}
+	if (n == 0 || !span_eq(span_of(line.p, n), span_str(r->enhanced)))
+		return 0;
+	return n < line.n ? n + 1 : n; /* and the blank behind it */
+}
+
+static void add_line(struct smtp_reply *r, struct span text, bool first)
+{
+	struct buf *out = &r->text;
+	size_t start, n;
+
 	/* whole lines only: half a keyword of EHLO could mislead */
-	if (r->text.n + text.n >= SMTP_REPLY_TEXT_MAX)
+	if (out->n + text.n >= SMTP_REPLY_TEXT_MAX)
 		return;
 	if (!first)
-		buf_addc(&r->text, '\n');
-	add_clean(&r->text, text);
+		buf_addc(out, '\n');
+	start = out->n;
+	add_clean(out, text);
+	n = take_enhanced(r, span_skip(buf_span(out), start), first);
+	if (n > 0)
+		memmove(out->p + start, out->p + start + n, out->n - start - n);
+	out->n -= n;
 }
 
 static enum smtp_reply_state take_line(struct smtp_reply_parser *p,
@@ -133,8 +138,7 @@ static enum smtp_reply_state take_line(struct smtp_reply_parser *p,
 	/* one reply, one code: to guess which is meant could lose mail */
 	if (l.code != p->code || ++p->lines > SMTP_REPLY_LINES_MAX)
 		return SMTP_REPLY_BAD;
-	take_enhanced(r, &l.text, first);
-	add_text(r, l.text, first);
+	add_line(r, l.text, first);
 	if (!l.last)
 		return SMTP_REPLY_MORE;
 	p->lines = 0;
