@@ -111,7 +111,7 @@ demo: ## tell the product's story on loopback: primary down, up, mail delivered
 
 check: ## install what is missing and run every test (SAN=... for sanitizers)
 	@tests/support/deps.sh test
-	@$(MAKE) --no-print-directory check-unit check-system
+	@$(MAKE) --no-print-directory check-unit check-fuzz check-system
 
 # Load generators and measuring tools, also used by the system tests.
 BENCHSRC := $(wildcard tests/bench/*.c)
@@ -138,6 +138,29 @@ objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.
 
 check-unit: $(UNIT) ## run every unit test program
 	@B=$(B) tests/support/run-unit.sh $(UNIT)
+
+# Fuzz targets: with clang and libFuzzer under build/fuzz, else with a main of
+# our own that replays files.
+FUZZ_SECONDS ?= 600
+FUZZ     := $(FUZZSRC:tests/fuzz/%.c=$(B)/fuzz/%)
+FUZZLIBS := $(B)/tests/support/naive.o $(LIB)
+FUZZMAIN := $(if $(findstring fuzzer,$(SAN)),,$(B)/tests/fuzz/replay.o)
+$(FUZZ): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZMAIN) $(FUZZLIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(XLDFLAGS) $(if $(FUZZMAIN),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LIBS)
+-include $(FUZZSRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d
+
+fuzz-programs: $(FUZZ)
+fuzz: ## fuzz each target for FUZZ_SECONDS=600; findings in tests/fuzz/regress
+	@tests/support/deps.sh test
+	@$(MAKE) --no-print-directory CC=clang B=build/fuzz \
+		SAN=fuzzer-no-link,address,undefined fuzz-programs
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh \
+		$(FUZZSRC:tests/fuzz/%.c=build/fuzz/fuzz/%)
+
+check-fuzz: $(FUZZ) ## replay every fuzzing seed and every crash once found
+	@tests/fuzz/replay.sh $(FUZZ)
+.PHONY: fuzz-programs check-fuzz
 
 check-system: all $(BENCH) $(PRELOAD) ## the real daemon against real and scripted servers
 	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider \

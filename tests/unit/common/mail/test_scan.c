@@ -76,6 +76,7 @@ Test(mail_scan, the_header_ends)
 		{ "Received: a\r\nword\r\nReceived: a\r\n", 1, 0, 0, 0, 1 },
 		/* what a mailbox file puts in front is skipped */
 		{ "From me Mon 1\r\nReceived: a\r\n\r\n", 1, 0, 0, 0, 1 },
+		{ "From \xc3\xa4\r\nReceived: a\r\n\r\n", 1, 0, 1, 0, 1 },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++)

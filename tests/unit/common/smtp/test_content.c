@@ -6,46 +6,12 @@
 #include <stdlib.h>
 
 #include "common/base/assert.h"
+#include "tests/support/naive.h"
 
 #define BYTES(s)                                                               \
 	{                                                                      \
 		"" s, sizeof(s) - 1                                            \
 	}
-
-/*
- * What the decoder must do, said as plainly as possible and one byte at a
- * time.  Returns the bytes of wire used; *ended says whether the end of data
- * was among them.
- */
-static size_t naive_decode(struct span wire, bool dots, struct buf *out,
-			   bool *ended)
-{
-	bool line_start = true;
-	size_t i = 0;
-
-	*ended = false;
-	while (i < wire.n) {
-		struct span rest = span_skip(wire, i);
-
-		if (dots && line_start &&
-		    span_starts(rest, SPAN_LIT(".\r\n"))) {
-			*ended = true;
-			return i + 3;
-		}
-		if (dots && line_start && rest.p[0] == '.') {
-			line_start = false;
-			i++;
-			continue;
-		}
-		line_start = span_starts(rest, SPAN_LIT("\r\n"));
-		if (line_start || rest.p[0] == '\n')
-			buf_adds(out, "\r\n");
-		else
-			buf_addc(out, rest.p[0] == '\r' ? ' ' : rest.p[0]);
-		i += line_start ? 2 : 1;
-	}
-	return wire.n;
-}
 
 /* Decode one piece with no more room than given at a time. */
 static bool feed(struct smtp_decoder *d, struct span *in, size_t room,
@@ -111,22 +77,6 @@ static void encode(struct span content, size_t cut, struct buf *out)
 	smtp_encode_end(&e, out);
 }
 
-static bool is_line_byte(char c)
-{
-	return c == '\r' || c == '\n';
-}
-
-/* No CR or LF, dot, CR or LF but at the very end: no server, however liberal,
- * can see an end of data before ours. */
-static bool has_early_end(struct span encoded)
-{
-	for (size_t i = 0; i + 3 < encoded.n; i++)
-		if ((i == 0 || is_line_byte(encoded.p[i - 1])) &&
-		    encoded.p[i] == '.' && is_line_byte(encoded.p[i + 1]))
-			return true;
-	return false;
-}
-
 static const char *show(struct span s)
 {
 	static char text[256];
@@ -166,7 +116,7 @@ static void check_data(struct span wire)
 
 		buf_reset(&got);
 		encode(buf_span(&want), cut, &got);
-		cr_assert(!has_early_end(buf_span(&got)), "%s", show(wire));
+		cr_assert(!naive_ends_early(buf_span(&got)), "%s", show(wire));
 		decode_cut(buf_span(&got), 0, 64, &again, got.n);
 		cr_assert(span_eq(buf_span(&again), buf_span(&want)), "%s",
 			  show(wire));
@@ -189,7 +139,7 @@ static void check_bdat(struct span wire)
 			  "cut %zu of %s", cut, show(wire));
 		buf_reset(&got);
 		encode(buf_span(&want), cut < want.n ? cut : want.n, &got);
-		cr_assert(!has_early_end(buf_span(&got)), "%s", show(wire));
+		cr_assert(!naive_ends_early(buf_span(&got)), "%s", show(wire));
 	}
 	buf_fini(&want);
 	buf_fini(&got);
