@@ -53,20 +53,45 @@ void buf_addc(struct buf *b, char c)
 	b->n++;
 }
 
+static size_t add_formatted(struct buf *b, size_t room, const char *fmt,
+			    va_list ap)
+{
+	int len = vsnprintf(b->p + b->n, room, fmt, ap);
+
+	MX_ASSERT(len >= 0);
+	return (size_t)len;
+}
+
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
+	enum { OFTEN_ENOUGH = 48 };
 	va_list ap;
-	int len;
+	size_t len;
 
+	/* mostly it fits, and formatting once to measure costs as much */
+	buf_reserve(b, OFTEN_ENOUGH);
 	va_start(ap, fmt);
-	len = vsnprintf(NULL, 0, fmt, ap);
+	len = add_formatted(b, b->cap - b->n, fmt, ap);
 	va_end(ap);
-	MX_ASSERT(len >= 0);
-	char *at = buf_reserve(b, (size_t)len + 1);
-	va_start(ap, fmt);
-	vsnprintf(at, (size_t)len + 1, fmt, ap);
-	va_end(ap);
-	b->n += (size_t)len;
+	if (len >= b->cap - b->n) {
+		buf_reserve(b, len + 1);
+		va_start(ap, fmt);
+		add_formatted(b, len + 1, fmt, ap);
+		va_end(ap);
+	}
+	b->n += len;
+}
+
+void buf_addu(struct buf *b, uint64_t v)
+{
+	enum { DIGITS_MAX = 20 };
+	char text[DIGITS_MAX];
+	size_t at = sizeof(text);
+
+	do
+		text[--at] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	buf_add(b, span_of(text + at, sizeof(text) - at));
 }
 
 void buf_consume(struct buf *b, size_t n)

@@ -27,6 +27,9 @@ void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Decimal digits. */
+void buf_addu(struct buf *b, uint64_t v);
+
 /* Drop n bytes from the front. */
 void buf_consume(struct buf *b, size_t n);
 

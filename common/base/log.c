@@ -102,6 +102,24 @@ static void add_text(struct buf *b, struct span s, const char *open,
 		buf_addc(b, '"');
 }
 
+static void add_int(struct buf *b, int64_t v)
+{
+	if (v < 0)
+		buf_addc(b, '-');
+	buf_addu(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+static void add_hex(struct buf *b, uint64_t v)
+{
+	char text[16];
+	size_t at = sizeof(text);
+
+	do
+		text[--at] = "0123456789abcdef"[v & 15];
+	while ((v >>= 4) > 0);
+	buf_add(b, span_of(text + at, sizeof(text) - at));
+}
+
 static void add_field(struct buf *b, const struct log_field *f)
 {
 	if (f->kind == LOG_KIND_SPAN && f->text.n == 0)
@@ -117,10 +135,10 @@ static void add_field(struct buf *b, const struct log_field *f)
 		add_text(b, f->text, "<", ">");
 		break;
 	case LOG_KIND_INT:
-		buf_addf(b, "%lld", (long long)f->number);
+		add_int(b, f->number);
 		break;
 	case LOG_KIND_HEX:
-		buf_addf(b, "%llx", (unsigned long long)f->number);
+		add_hex(b, (uint64_t)f->number);
 		break;
 	case LOG_KIND_ID:
 		msg_id_add(b, (uint64_t)f->number);

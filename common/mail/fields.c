@@ -18,23 +18,31 @@ static bool is_word_byte(char c)
 /* A word the peer chose; what could end the word or the field becomes '?'. */
 static void add_word(struct buf *out, struct span s)
 {
+	char *to;
+
 	if (s.n == 0)
 		buf_adds(out, "unknown");
-	for (size_t i = 0; i < s.n && i < HELO_SHOWN; i++)
-		buf_addc(out, is_word_byte(s.p[i]) ? s.p[i] : '?');
+	if (s.n > HELO_SHOWN)
+		s.n = HELO_SHOWN;
+	to = buf_reserve(out, s.n);
+	for (size_t i = 0; i < s.n; i++)
+		to[i] = is_word_byte(s.p[i]) ? s.p[i] : '?';
+	out->n += s.n;
 }
 
 /* Text inside a comment, or a path that was parsed: blanks are fine. */
 static void add_text(struct buf *out, struct span s, const char *banned)
 {
 	bool utf8 = utf8_valid(s);
+	char *to = buf_reserve(out, s.n);
 
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 		bool ok = (unsigned char)c > 127 ? utf8 : c > 31 && c < 127;
 
-		buf_addc(out, ok && strchr(banned, c) == NULL ? c : '?');
+		to[i] = ok && strchr(banned, c) == NULL ? c : '?';
 	}
+	out->n += s.n;
 }
 
 /* TCP-info = address-literal / ( Domain FWS address-literal ) */
@@ -79,26 +87,38 @@ void mail_received_add(struct buf *out, const struct mail_received *r)
 	buf_adds(out, "\r\n");
 }
 
+/* ":07" */
+static void add_two(struct buf *out, char before, long v)
+{
+	buf_addc(out, before);
+	buf_addc(out, (char)('0' + v / 10));
+	buf_addc(out, (char)('0' + v % 10));
+}
+
 /* Not strftime: the names must be English in every locale. */
 void mail_date_add(struct buf *out, int64_t wall_ms)
 {
-	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed",
-					"Thu", "Fri", "Sat" };
-	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr",
-					  "May", "Jun", "Jul", "Aug",
-					  "Sep", "Oct", "Nov", "Dec" };
+	static const char days[] = "Sun, Mon, Tue, Wed, Thu, Fri, Sat, ";
+	static const char months[] =
+		" Jan  Feb  Mar  Apr  May  Jun  Jul  Aug  Sep  Oct  Nov  Dec ";
 	time_t t = (time_t)(wall_ms / 1000);
 	struct tm tm = { 0 };
-	long minutes;
+	long east;
 
 	if (localtime_r(&t, &tm) == NULL)
 		tm = (struct tm){ .tm_mday = 1, .tm_year = 70 };
-	minutes = tm.tm_gmtoff / 60;
-	buf_addf(out, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld",
-		 days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-		 tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		 minutes < 0 ? '-' : '+', labs(minutes) / 60,
-		 labs(minutes) % 60);
+	east = labs(tm.tm_gmtoff / 60);
+	buf_add(out, span_of(days + 5L * tm.tm_wday, 5));
+	buf_addu(out, (uint64_t)tm.tm_mday);
+	buf_add(out, span_of(months + 5L * tm.tm_mon, 5));
+	buf_addu(out, (uint64_t)(tm.tm_year + 1900));
+	add_two(out, ' ', tm.tm_hour);
+	add_two(out, ':', tm.tm_min);
+	add_two(out, ':', tm.tm_sec);
+	buf_addc(out, ' ');
+	add_two(out, tm.tm_gmtoff < 0 ? '-' : '+', east / 60 % 100);
+	buf_addc(out, (char)('0' + east % 60 / 10));
+	buf_addc(out, (char)('0' + east % 10));
 }
 
 void mail_message_id_add(struct buf *out, uint64_t id, uint64_t nonce,

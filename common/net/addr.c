@@ -96,6 +96,14 @@ void net_addr_add(struct buf *out, const struct net_addr *a)
 {
 	char text[INET6_ADDRSTRLEN];
 
+	if (a->family == AF_INET) { /* each message names its client */
+		for (int i = 0; i < 4; i++) {
+			if (i > 0)
+				buf_addc(out, '.');
+			buf_addu(out, a->ip[i]);
+		}
+		return;
+	}
 	if (ip_bytes(a) == 0 ||
 	    inet_ntop(a->family, a->ip, text, sizeof(text)) == NULL)
 		buf_adds(out, "unknown");

@@ -2,6 +2,9 @@
 
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
+
+#include "common/base/assert.h"
 
 Test(buf, grows)
 {
@@ -78,5 +81,42 @@ Test(buf, cstr_does_not_count_the_nul)
 	buf_reset(&b);
 	cr_expect_str_eq(buf_cstr(&b), "");
 	cr_expect_gt(b.cap, 0); /* the memory is kept */
+	buf_fini(&b);
+}
+
+/* Whatever room is left, the text is whole. */
+Test(buf, addf_fits_or_grows)
+{
+	char text[200], want[200];
+
+	memset(text, 'x', sizeof(text));
+	for (int len = 0; len < 150; len++) {
+		for (size_t fill = 0; fill < 70; fill++) {
+			struct buf b = { 0 };
+
+			memset(buf_reserve(&b, fill + 1), '-', fill);
+			b.n = fill;
+			buf_addf(&b, "%.*s|", len, text);
+			snprintf(want, sizeof(want), "%.*s|", len, text);
+			cr_assert_eq(b.n, fill + (size_t)len + 1);
+			cr_assert_str_eq(buf_cstr(&b) + fill, want);
+			buf_fini(&b);
+		}
+	}
+}
+
+Test(buf, addu_writes_digits)
+{
+	static const uint64_t values[] = { 0, 9, 10, 1234567890, UINT64_MAX };
+	struct buf b = { 0 };
+	char want[32];
+
+	for (size_t i = 0; i < COUNT(values); i++) {
+		buf_reset(&b);
+		buf_addu(&b, values[i]);
+		snprintf(want, sizeof(want), "%llu",
+			 (unsigned long long)values[i]);
+		cr_expect_str_eq(buf_cstr(&b), want);
+	}
 	buf_fini(&b);
 }
