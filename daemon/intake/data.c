@@ -8,8 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/msgid.h"
 
-/* ---- Beginning
- * ----------------------------------------------------------------- */
+/* ---- Beginning ---- */
 
 static enum reply_id storage_reply(enum mx_err err)
 {
@@ -60,8 +59,7 @@ enum step run_data(struct session *s, struct span arg)
 	return session_say(s, SAY_GO_AHEAD);
 }
 
-/* ---- Streaming
- * ----------------------------------------------------------------- */
+/* ---- Streaming ---- */
 
 /* The content is doomed: read it to its end, keep nothing of it. */
 static void spoil(struct mail *m, enum reply_id why)
@@ -122,8 +120,7 @@ static void consumed(struct session *s, size_t n)
 	session_arm(s);
 }
 
-/* ---- The end
- * ------------------------------------------------------------------- */
+/* ---- The end ---- */
 
 /* Refuse the content; the transaction is over. */
 static enum step refuse_content(struct session *s, enum reply_id id)
@@ -196,8 +193,7 @@ static enum step content_end(struct session *s)
 	return commit(s);
 }
 
-/* ---- DATA
- * ----------------------------------------------------------------------- */
+/* ---- DATA ---- */
 
 enum step step_data(struct session *s)
 {
@@ -220,8 +216,7 @@ enum step step_data(struct session *s)
 	return is_end ? content_end(s) : STEP_ON;
 }
 
-/* ---- BDAT, RFC 3030
- * -------------------------------------------------------------- */
+/* ---- BDAT, RFC 3030 ---- */
 
 /*
  * The octets of a BDAT that failed are taken and thrown away before the reply

@@ -7,8 +7,7 @@
 
 enum { HELO_MAX = 255 };
 
-/* ---- What is said, made once per configuration -----------------------------
- */
+/* ---- What is said, made once per configuration ---- */
 
 static void add_line(struct buf *b, const char *keyword)
 {
@@ -62,8 +61,7 @@ void hello_fini(struct intake *in)
 	buf_fini(&in->greeting);
 }
 
-/* ---- Commands
- * ---------------------------------------------------------------- */
+/* ---- Commands ---- */
 
 /*
  * Lenient: hosts say all kinds of names and mail must not be lost for it

@@ -21,8 +21,7 @@ struct listening {
 	LIST_ENTRY(listening) link;
 };
 
-/* ---- Connections
- * -------------------------------------------------------------- */
+/* ---- Connections ---- */
 
 /*
  * RFC 5321 section 3.1: the client waits for the greeting.  Who has spoken
@@ -119,8 +118,7 @@ static void on_accept(int fd, const struct net_addr *peer, void *arg)
 	session_new(in, fd, peer, l->is_proxy, l->is_implicit, is_early);
 }
 
-/* ---- Listening
- * ------------------------------------------------------------------ */
+/* ---- Listening ---- */
 
 static void settings_copy(struct listening *l, const struct config_listen *c)
 {
@@ -175,8 +173,7 @@ void intake_unlisten(struct intake *in, struct span address, in_port_t port)
 	}
 }
 
-/* ---- Life
- * ------------------------------------------------------------------------ */
+/* ---- Life ---- */
 
 struct intake *intake_new(const struct intake_options *opt)
 {

@@ -3,8 +3,7 @@
 
 #include "common/base/clock.h"
 
-/* ---- The transaction -------------------------------------------------------
- */
+/* ---- The transaction ---- */
 
 static struct mail *mail_new(struct session *s, const struct smtp_mail *m)
 {
@@ -57,8 +56,7 @@ void mail_drop(struct session *s)
 	s->phase = PH_READY;
 }
 
-/* ---- Recipients -------------------------------------------------------------
- */
+/* ---- Recipients ---- */
 
 enum { RCPTS_FIRST = 2, SLOTS_FROM = 16 };
 
@@ -135,8 +133,7 @@ void mail_add_rcpt(struct mail *m, const struct spool_rcpt *r)
 		*slot_of(m, to) = m->count;
 }
 
-/* ---- Commands
- * ----------------------------------------------------------------- */
+/* ---- Commands ---- */
 
 static enum reply_id syntax_reply(enum smtp_syntax syntax, enum reply_id path)
 {

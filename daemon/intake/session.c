@@ -18,7 +18,7 @@ enum {
 	GRACE_MS = 10 * 1000,
 };
 
-/* ---- The phases ---------------------------------------------------------- */
+/* ---- The phases ---- */
 
 enum pace {
 	PACE_NONE,    /* we are what is waited for */
@@ -90,8 +90,7 @@ void session_arm(struct session *s)
 	conn_deadline(s->conn, ms);
 }
 
-/* ---- The end ---------------------------------------------------------------
- */
+/* ---- The end ---- */
 
 static void log_connection(struct session *s, enum log_event event,
 			   const char *why)
@@ -103,13 +102,12 @@ static void log_connection(struct session *s, enum log_event event,
 		  LOG_INT("messages", s->accepted));
 }
 
-/* The connection is gone or given away already. */
 static void session_free(struct session *s, const char *why)
 {
 	struct intake *in = s->in;
 
 	log_connection(s, EV_DISCONNECT, why);
-	MX_ASSERT(s->conn == NULL);
+	conn_free(&s->conn); /* why may be its text */
 	mail_drop(s);
 	if (s->is_entered)
 		policy_leave(in->policy, &s->client);
@@ -152,8 +150,7 @@ void session_kill(struct session *s)
 	session_end(s, "shutdown");
 }
 
-/* ---- The driver ------------------------------------------------------------
- */
+/* ---- The driver ---- */
 
 void session_pause(struct session *s)
 {
@@ -196,6 +193,8 @@ void session_drive(struct session *s)
 		step = STEP_END;
 	if (step == STEP_END)
 		session_end(s, "end"); /* frees s: nothing may follow */
+	else
+		conn_flush(s->conn); /* the commit is no event of its own */
 }
 
 void session_go_on(struct session *s)
@@ -204,10 +203,12 @@ void session_go_on(struct session *s)
 
 	s->is_paused = false;
 	session_arm(s);
-	if (was_paused && !s->is_eof)
-		conn_resume(s->conn); /* offers the input again */
-	else
+	if (!was_paused || s->is_eof) {
 		session_drive(s);
+		return;
+	}
+	conn_flush(s->conn);
+	conn_resume(s->conn); /* offers the input again */
 }
 
 /* The peer may send on, but what we do not read it keeps. */
@@ -218,8 +219,7 @@ static enum step step_hold(struct session *s)
 	return STEP_WAIT;
 }
 
-/* ---- The beginning ----------------------------------------------------------
- */
+/* ---- The beginning ---- */
 
 static enum step greet(struct session *s)
 {
@@ -348,10 +348,7 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 	case CONN_ERROR:
 		break;
 	}
-	/* the text of the error goes with the connection */
-	log_connection(s, EV_DISCONNECT, conn_error(c));
-	conn_free(&s->conn);
-	session_free(s, "lost");
+	session_free(s, conn_error(c));
 }
 
 static const struct conn_events events = {

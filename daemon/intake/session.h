@@ -139,7 +139,7 @@ struct intake {
 	struct policy_rcpt rcpt;
 };
 
-/* ---- session.c: life ------------------------------------------------- */
+/* ---- session.c: life ---- */
 
 /* Begin to serve fd (owned).  entered: policy has let it in already. */
 void session_new(struct intake *in, int fd, const struct net_addr *peer,
@@ -171,7 +171,7 @@ static inline const struct config *session_config(const struct session *s)
 	return s->mail != NULL ? s->mail->config : s->in->config;
 }
 
-/* ---- say.c: replies -------------------------------------------------- */
+/* ---- say.c: replies ---- */
 
 /* Say it; a refusal is logged (line may be empty), and counted when the
  * client is at fault.  STEP_ON, or STEP_END when that was one too many. */
@@ -186,12 +186,12 @@ enum step session_bye(struct session *s, enum reply_id id);
 /* The client's address, in the scratch buffer. */
 struct span session_client(struct session *s);
 
-/* ---- command.c ---------------------------------------------------------- */
+/* ---- command.c ---- */
 
 /* Take one command line from the input, if there is one, and run it. */
 enum step step_command(struct session *s);
 
-/* ---- hello.c: EHLO, HELO, STARTTLS -------------------------------------- */
+/* ---- hello.c: EHLO, HELO, STARTTLS ---- */
 
 void hello_prepare(struct intake *in);
 void hello_fini(struct intake *in);
@@ -201,11 +201,11 @@ enum step run_starttls(struct session *s, struct span arg);
 /* Knowledge of the client is void (RFC 3207 section 4.2). */
 void hello_forget(struct session *s);
 
-/* ---- etrn.c ------------------------------------------------------------- */
+/* ---- etrn.c ---- */
 
 enum step run_etrn(struct session *s, struct span arg);
 
-/* ---- mail.c: the envelope ------------------------------------------------ */
+/* ---- mail.c: the envelope ---- */
 
 enum step run_mail(struct session *s, struct span arg);
 enum step run_rcpt(struct session *s, struct span arg);
@@ -215,14 +215,14 @@ void mail_free(struct mail **m);
 /* Add a recipient unless it is there already.  Spans are copied. */
 void mail_add_rcpt(struct mail *m, const struct spool_rcpt *r);
 
-/* ---- data.c: the content --------------------------------------------- */
+/* ---- data.c: the content ---- */
 
 enum step run_data(struct session *s, struct span arg);
 enum step run_bdat(struct session *s, struct span arg);
 enum step step_data(struct session *s);
 enum step step_chunk(struct session *s);
 
-/* ---- trace.c: what we say of a message ------------------------------- */
+/* ---- trace.c: what we say of a message ---- */
 
 /* Fill in the envelope from the session and put our Received field at the
  * top of the draft. */

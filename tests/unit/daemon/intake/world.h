@@ -18,8 +18,7 @@
 #include "common/net/listen.h"
 #include "daemon/intake/session.h"
 
-/* ---- The spool
- * ---------------------------------------------------------------- */
+/* ---- The spool ---- */
 
 enum { FAKE_CHUNK = 64 * 1024, FAKE_KEPT = 16 };
 
@@ -208,8 +207,7 @@ __attribute__((unused)) static void fake_room(void)
 	w->cb(w);
 }
 
-/* ---- The rest
- * ------------------------------------------------------------------- */
+/* ---- The rest ---- */
 
 static struct {
 	char dir[64];
@@ -319,8 +317,7 @@ static void world_close(void)
 	cr_expect_eq(system(rm), 0);
 }
 
-/* ---- A client
- * -------------------------------------------------------------------- */
+/* ---- A client ---- */
 
 /*
  * A session with a client at the other end of a socket pair: what one side
