@@ -20,9 +20,11 @@ XFLAGS  := -std=c17 -MMD -MP -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
 CPPFLAGS += -I. -D_GNU_SOURCE -DMX_VERSION='"$(VERSION)"' -DMX_PREFIX='"$(PREFIX)"'
 XLDFLAGS := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now \
             $(if $(SAN),-fsanitize=$(SAN))
-# Debian's libev has no .pc file.
-LIBS     = $(shell pkg-config --libs $(PKGS)) -lev -lm
-CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -lev -lm
+# Debian's libev has no .pc file.  Linked statically: the shared one exports
+# libevent's old functions (event_set ...) as well, libunbound would find those
+# before the libevent it was built for, and write beyond its own structures.
+LIBS     = $(shell pkg-config --libs $(PKGS)) -l:libev.a -lm
+CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -l:libev.a -lm
 
 # Folders in the order a mail travels; files by wildcard.
 SHARED  := common/base common/smtp common/mail common/control common/net \
