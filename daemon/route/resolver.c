@@ -73,8 +73,6 @@ static const struct {
 } options[] = {
 	/* A resolver on this host is the usual case, and a good one. */
 	{ "do-not-query-localhost:", "no" },
-	/* Built-in NXDOMAIN for .test: let the configured servers say so. */
-	{ "local-zone:", "test. nodefault" },
 	/* The route cache is ours; this one serves shared MX hosts. */
 	{ "msg-cache-size:", "4m" },
 	{ "rrset-cache-size:", "8m" },
@@ -157,6 +155,9 @@ static enum mx_err context_open(struct resolver *r, struct context *ctx,
 	err = ub_ctx_async(ctx->ub, 1);
 	if (err != 0)
 		return context_fail(ctx, err, "thread", why);
+	/* NXDOMAIN for .test is built in: let the configured servers say so.
+	 * (The option local-zone "nodefault" does nothing in the library.) */
+	(void)ub_ctx_zone_remove(ctx->ub, "test.");
 	ev_io_init(&ctx->io, on_readable, ub_fd(ctx->ub), EV_READ);
 	ctx->io.data = r;
 	ev_io_start(r->loop, &ctx->io);

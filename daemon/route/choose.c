@@ -1,0 +1,411 @@
+#include "daemon/route/choose.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/assert.h"
+
+void choice_note(struct choice *c, struct span host, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	if (c->note_count == COUNT(c->notes))
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	c->notes[c->note_count++] = (struct route_note){
+		arena_span(c->arena, host),
+		arena_span(c->arena, span_str(text)),
+	};
+}
+
+static void drop(struct choice *c, struct candidate *h, enum route_fate fate,
+		 const char *why)
+{
+	h->fate = fate;
+	h->why = why;
+	choice_note(c, h->name, "%s", why);
+}
+
+/* ---- This host --------------------------------------------------------- */
+
+/*
+ * RFC 5321 section 5.1: a relay that finds itself in the list drops its own
+ * preference and every higher number.  Whoever came by a worse MX would send
+ * the mail round in a circle.
+ */
+static void cut_from(struct choice *c, unsigned preference)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		struct candidate *h = &c->hosts[i];
+
+		if (h->fate != ROUTE_IS_SELF && h->preference >= preference)
+			drop(c, h, ROUTE_IS_WORSE,
+			     "dropped: not better than this host");
+	}
+}
+
+static void cut_self(struct choice *c,
+		     bool (*is_self)(const struct choice *c,
+				     const struct candidate *h),
+		     const char *why)
+{
+	unsigned best = UINT32_MAX;
+
+	for (size_t i = 0; i < c->count; i++) {
+		struct candidate *h = &c->hosts[i];
+
+		if (h->fate == ROUTE_IS_WORSE || !is_self(c, h))
+			continue;
+		drop(c, h, ROUTE_IS_SELF, why);
+		if (h->preference < best)
+			best = h->preference;
+	}
+	if (best != UINT32_MAX)
+		cut_from(c, best);
+}
+
+static bool is_self_by_name(const struct choice *c, const struct candidate *h)
+{
+	return self_is_name(c->self, h->name);
+}
+
+/* A host that the operator wrote down may well be a second server on this
+ * machine: only what we listen on is ourselves then. */
+static bool is_self_by_addr(const struct choice *c, const struct candidate *h)
+{
+	bool is_named = c->source == ROUTE_FROM_PRIMARY ||
+			c->source == ROUTE_FROM_RELAY;
+
+	if (!is_named && self_is_name(c->self, h->canon))
+		return true;
+	for (size_t i = 0; i < h->addr_count; i++) {
+		if (is_named ? self_is_listening(c->self, &h->addrs[i])
+			     : self_is_addr(c->self, &h->addrs[i]))
+			return true;
+	}
+	return false;
+}
+
+/* ---- Reading record sets --------------------------------------------------
+ */
+
+static int by_preference(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->preference != y->preference)
+		return x->preference < y->preference ? -1 : 1;
+	/* A fixed order, so that the route's key does not depend on it. */
+	size_t n = x->name.n < y->name.n ? x->name.n : y->name.n;
+	int d = n > 0 ? memcmp(x->name.p, y->name.p, n) : 0;
+
+	if (d != 0)
+		return d;
+	return (x->name.n > y->name.n) - (x->name.n < y->name.n);
+}
+
+static bool is_listed(const struct choice *c, struct span name)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		if (span_eq(c->hosts[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+/* Sorted by preference, so the first mention of a name is its best. */
+static void drop_repeated(struct choice *c)
+{
+	size_t all = c->count;
+
+	c->count = 0;
+	for (size_t i = 0; i < all; i++) {
+		if (!is_listed(c, c->hosts[i].name))
+			c->hosts[c->count++] = c->hosts[i];
+	}
+}
+
+/* "192.0.2.1" as a name is a mistake that people make (RFC 5321 section 5.1
+ * wants a domain name); "." among others is one, too (RFC 7505 section 3). */
+static void drop_unnamed(struct choice *c)
+{
+	struct net_addr unused;
+
+	for (size_t i = 0; i < c->count; i++) {
+		struct candidate *h = &c->hosts[i];
+
+		if (h->name.n == 0)
+			drop(c, h, ROUTE_NOT_A_NAME,
+			     "skipped: null MX beside other MX records");
+		else if (net_addr_parse(h->name, &unused) == MX_OK)
+			drop(c, h, ROUTE_NOT_A_NAME,
+			     "skipped: an IP address is no MX host name");
+		else if (memchr(h->name.p, '?', h->name.n) != NULL)
+			drop(c, h, ROUTE_NOT_A_NAME,
+			     "skipped: not a host name");
+	}
+}
+
+static void drop_many(struct choice *c)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		struct candidate *h = &c->hosts[i];
+
+		if (h->fate == ROUTE_USED && ++used > CHOOSE_HOSTS_MAX)
+			drop(c, h, ROUTE_BEYOND_LIMIT,
+			     "skipped: too many MX records");
+	}
+}
+
+bool choice_read_mx(struct choice *c, const struct dns_answer *mx,
+		    in_port_t port)
+{
+	c->source = ROUTE_FROM_MX;
+	c->hosts = arena_alloc_array(c->arena, mx->count, sizeof(*c->hosts));
+	for (size_t i = 0; i < mx->count; i++) {
+		struct candidate *h = &c->hosts[c->count];
+
+		*h = (struct candidate){ .port = port };
+		if (dns_read_mx(c->arena, mx->rdata[i], &h->preference,
+				&h->name))
+			c->count++;
+	}
+	if (c->count == 1 && c->hosts[0].name.n == 0)
+		return false;
+	qsort(c->hosts, c->count, sizeof(*c->hosts), by_preference);
+	drop_repeated(c);
+	drop_unnamed(c);
+	cut_self(c, is_self_by_name, "dropped: this host, by name");
+	drop_many(c);
+	return true;
+}
+
+void choice_read_hops(struct choice *c, const struct config_hop *hops,
+		      size_t count)
+{
+	c->hosts = arena_alloc_array(c->arena, count, sizeof(*c->hosts));
+	c->count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct candidate *h = &c->hosts[i];
+
+		*h = (struct candidate){ .preference = (unsigned)i,
+					 .port = hops[i].port };
+		h->name = arena_span(c->arena, hops[i].host);
+		if (h->name.n > 0)
+			continue;
+		h->v4.status = DNS_OK;
+		h->v6.status = DNS_NODATA;
+		h->v4.addrs[h->v4.count++] = hops[i].addr;
+	}
+}
+
+void choice_read_domain(struct choice *c, struct span domain, in_port_t port)
+{
+	c->source = ROUTE_FROM_ADDRESS;
+	c->hosts = arena_alloc(c->arena, sizeof(*c->hosts));
+	c->count = 1;
+	*c->hosts = (struct candidate){ .port = port };
+	c->hosts->name = arena_span(c->arena, domain);
+}
+
+void choice_read_addrs(struct choice_addrs *to, enum dns_type type,
+		       const struct dns_answer *answer, struct arena *arena)
+{
+	to->status = answer->status;
+	to->secure = answer->secure;
+	to->canon = arena_span(arena, answer->canon);
+	for (size_t i = 0; i < answer->count && to->count < COUNT(to->addrs);
+	     i++) {
+		if (dns_read_addr(type, answer->rdata[i],
+				  &to->addrs[to->count]))
+			to->count++;
+	}
+	if (to->status == DNS_OK && to->count == 0)
+		to->status = DNS_NODATA;
+}
+
+/* ---- Fates ------------------------------------------------------------------
+ */
+
+/* Turn about, so that both families are among the first two attempts even
+ * when one of them leads nowhere. */
+static void merge_addrs(struct choice *c, struct candidate *h)
+{
+	bool v6_first = c->self->has_ipv6;
+	const struct choice_addrs *a = v6_first ? &h->v6 : &h->v4;
+	const struct choice_addrs *b = v6_first ? &h->v4 : &h->v6;
+	size_t all = a->count + b->count;
+
+	h->addrs = arena_alloc_array(c->arena, all, sizeof(*h->addrs));
+	for (size_t i = 0; i < CHOOSE_ADDRS_MAX; i++) {
+		if (i < a->count)
+			h->addrs[h->addr_count++] = a->addrs[i];
+		if (i < b->count)
+			h->addrs[h->addr_count++] = b->addrs[i];
+	}
+	if (h->addr_count > CHOOSE_ADDRS_MAX)
+		h->addr_count = CHOOSE_ADDRS_MAX;
+	for (size_t i = 0; i < h->addr_count; i++)
+		h->addrs[i].port = h->port;
+}
+
+static enum route_dnssec addrs_dnssec(const struct candidate *h)
+{
+	if (h->v4.status == DNS_BOGUS || h->v6.status == DNS_BOGUS)
+		return ROUTE_BOGUS;
+	if (dns_failed(h->v4.status) && dns_failed(h->v6.status))
+		return ROUTE_NO_ANSWER;
+	/* Only what is going to be used counts; without any, the denial. */
+	if (h->v4.count + h->v6.count == 0)
+		return h->v4.secure && h->v6.secure ? ROUTE_SECURE
+						    : ROUTE_INSECURE;
+	return (h->v4.count == 0 || h->v4.secure) &&
+			       (h->v6.count == 0 || h->v6.secure)
+		       ? ROUTE_SECURE
+		       : ROUTE_INSECURE;
+}
+
+/* One dead host drops that host only; one that may be there after all makes
+ * that host wait, and the others go on. */
+static void settle_host(struct choice *c, struct candidate *h)
+{
+	enum dns_status v4 = h->v4.status, v6 = h->v6.status;
+
+	h->addr_dnssec = addrs_dnssec(h);
+	h->canon = h->v4.canon.n > 0 ? h->v4.canon : h->v6.canon;
+	if (h->canon.n > 0)
+		choice_note(c, h->name,
+			    "is an alias of %.*s (RFC 2181 section 10.3 "
+			    "forbids it): followed",
+			    SPAN_ARG(h->canon));
+	if (v4 == DNS_BOGUS || v6 == DNS_BOGUS)
+		drop(c, h, ROUTE_UNKNOWN_NOW,
+		     "not used: its addresses are bogus by DNSSEC");
+	else if (v4 == DNS_NXDOMAIN || v6 == DNS_NXDOMAIN)
+		drop(c, h, ROUTE_NO_ADDRESS, "skipped: NXDOMAIN");
+	else if (h->v4.count + h->v6.count > 0)
+		merge_addrs(c, h);
+	else if (v4 == DNS_TIMEOUT || v6 == DNS_TIMEOUT)
+		drop(c, h, ROUTE_UNKNOWN_NOW,
+		     "not used now: no answer about its addresses");
+	else if (dns_failed(v4) || dns_failed(v6))
+		drop(c, h, ROUTE_UNKNOWN_NOW,
+		     "not used now: SERVFAIL for its addresses");
+	else
+		drop(c, h, ROUTE_NO_ADDRESS, "skipped: it has no address");
+	if (h->fate == ROUTE_USED && (dns_failed(v4) || dns_failed(v6)))
+		choice_note(c, h->name, "%s look-up failed: %s",
+			    dns_failed(v4) ? "A" : "AAAA",
+			    dns_status_name(dns_failed(v4) ? v4 : v6));
+}
+
+/* splitmix64: order need not be secret, only even. */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+/* RFC 5321 section 5.1: equal preference, random order. */
+static void shuffle_equals(struct choice *c, uint64_t seed)
+{
+	c->order = arena_alloc_array(c->arena, c->count, sizeof(*c->order));
+	for (size_t i = 0; i < c->count; i++)
+		c->order[i] = &c->hosts[i];
+	for (size_t i = 0, end; i < c->count; i = end) {
+		for (end = i + 1; end < c->count; end++) {
+			if (c->hosts[end].preference != c->hosts[i].preference)
+				break;
+		}
+		for (size_t left = end - i; left > 1; left--) {
+			struct candidate **a = &c->order[i + left - 1];
+			struct candidate **b =
+				&c->order[i + next_random(&seed) % left];
+			struct candidate *swap = *a;
+
+			*a = *b;
+			*b = swap;
+		}
+	}
+}
+
+void choice_settle(struct choice *c, uint64_t seed)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		if (c->hosts[i].fate == ROUTE_USED)
+			settle_host(c, &c->hosts[i]);
+	}
+	cut_self(c, is_self_by_addr, "dropped: this host, by address");
+	shuffle_equals(c, seed);
+}
+
+/* ---- The verdict
+ * -------------------------------------------------------------- */
+
+static const struct candidate *first_of(const struct choice *c,
+					enum route_fate fate)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		if (c->hosts[i].fate == fate)
+			return &c->hosts[i];
+	}
+	return NULL;
+}
+
+/* What keeps mail from going, the most hopeful first. */
+static const enum route_fate waits[] = {
+	ROUTE_UNKNOWN_NOW,
+	ROUTE_NOT_IN_STS,
+	ROUTE_NO_DANE,
+};
+
+enum route_result choice_result(const struct choice *c, struct span domain,
+				struct buf *reason)
+{
+	const struct candidate *h;
+
+	if (first_of(c, ROUTE_USED) != NULL)
+		return ROUTE_OK;
+	for (size_t i = 0; i < COUNT(waits); i++) {
+		h = first_of(c, waits[i]);
+		if (h == NULL)
+			continue;
+		buf_addf(reason, "%.*s: %s", SPAN_ARG(h->name), h->why);
+		return ROUTE_TRANSIENT;
+	}
+	if (first_of(c, ROUTE_IS_SELF) != NULL) {
+		buf_addf(reason,
+			 "no mail exchanger of %.*s is better than "
+			 "this host",
+			 SPAN_ARG(domain));
+		return ROUTE_SELF;
+	}
+	switch (c->source) {
+	case ROUTE_FROM_MX:
+		buf_addf(reason, "no MX host of %.*s has an address",
+			 SPAN_ARG(domain));
+		return ROUTE_PERMANENT;
+	case ROUTE_FROM_ADDRESS:
+		buf_addf(reason, "%.*s has neither MX nor address",
+			 SPAN_ARG(domain));
+		return ROUTE_PERMANENT;
+	case ROUTE_FROM_PRIMARY:
+	case ROUTE_FROM_RELAY:
+	default:
+		/* Written by the operator of this host: a slip of his is no
+		 * reason to return other people's mail. */
+		buf_addf(reason, "%s of %.*s has no address",
+			 c->source == ROUTE_FROM_RELAY ? "bounce.relay"
+						       : "primary=",
+			 SPAN_ARG(domain));
+		return ROUTE_TRANSIENT;
+	}
+}

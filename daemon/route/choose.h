@@ -1,0 +1,82 @@
+/*
+ * From record sets to hosts in order: RFC 5321 section 5.1, RFC 7505.
+ * Pure: look-ups have been made, chance is handed in.
+ */
+#ifndef MX_ROUTE_CHOOSE_H
+#define MX_ROUTE_CHOOSE_H
+
+#include "daemon/route/dns.h"
+#include "daemon/route/route.h"
+#include "daemon/route/self.h"
+
+enum {
+	CHOOSE_HOSTS_MAX = 32, /* MX hosts looked up for one domain */
+	CHOOSE_ADDRS_MAX = 16, /* addresses kept of one host */
+	CHOOSE_NOTES_MAX = 64,
+};
+
+/* What the look-up of one address family came to. */
+struct choice_addrs {
+	enum dns_status status;
+	bool secure;
+	struct net_addr addrs[CHOOSE_ADDRS_MAX];
+	size_t count;
+	struct span canon;
+};
+
+/* One MX host on its way into a route, or out of it. */
+struct candidate {
+	struct span name;         /* empty: a literal */
+	unsigned preference;
+	in_port_t port;
+	enum route_fate fate;
+	const char *why;          /* of a fate that is not USED; may be NULL */
+	struct choice_addrs v4, v6;
+	struct net_addr *addrs;   /* merged; with port; in order of trial */
+	size_t addr_count;
+	struct span canon;
+	enum route_dnssec addr_dnssec, tlsa_dnssec;
+	size_t tlsa_published;
+	struct route_tls tls;
+};
+
+struct choice {
+	struct arena *arena;      /* owns what it points at */
+	const struct self *self;
+	enum route_source source;
+	struct candidate *hosts;  /* by preference, then name */
+	struct candidate **order; /* the same as they are to be tried */
+	size_t count;
+	struct route_note notes[CHOOSE_NOTES_MAX];
+	size_t note_count;
+};
+
+void choice_note(struct choice *c, struct span host, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Fill hosts from an MX answer: sorted, each name once, this host by name and
+ * what is not better than it cut, address texts marked.  False: the set is
+ * the null MX of RFC 7505.
+ */
+bool choice_read_mx(struct choice *c, const struct dns_answer *mx,
+		    in_port_t port);
+/* Fill hosts from primary= or bounce.relay. */
+void choice_read_hops(struct choice *c, const struct config_hop *hops,
+		      size_t count);
+/* No MX: the domain itself at preference 0. */
+void choice_read_domain(struct choice *c, struct span domain, in_port_t port);
+
+/* Take one answer about a host's addresses. */
+void choice_read_addrs(struct choice_addrs *to, enum dns_type type,
+		       const struct dns_answer *answer, struct arena *arena);
+
+/* All addresses are there: settle each host's fate, cut this host by
+ * address, shuffle equals.  seed is any number. */
+void choice_settle(struct choice *c, uint64_t seed);
+
+/* What it comes to; reason (not for ROUTE_OK) is appended. */
+enum route_result choice_result(const struct choice *c, struct span domain,
+				struct buf *reason);
+
+#endif

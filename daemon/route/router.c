@@ -1,0 +1,529 @@
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "config/domains.h"
+#include "daemon/route/build.h"
+#include "daemon/route/lookup.h"
+
+enum {
+	ROUTER_MAGIC = 0x7007e700,
+	QUERY_MAGIC = 0x70ad0911,
+	ENTRIES_MAX = 20000,
+	/* An expired answer goes on after this long without a new one, and for
+	 * this long in all (the idea of RFC 8767). */
+	PATIENCE_MS = 1800,
+	STALE_FOR_MS = 30000,
+	STALE_MOST_MS = 24 * 3600 * 1000,
+};
+
+TAILQ_HEAD(query_list, route_query);
+TAILQ_HEAD(entry_list, entry);
+
+/* What is known, or being asked, under one cache key: a domain, or a
+ * primary= that any number of domains share. */
+struct entry {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(entry) lru; /* head: used last */
+	struct router *router;
+	struct route *route;   /* the last answer worth keeping, or NULL */
+	struct lookup *lookup; /* under way, or NULL */
+	ev_timer patience;
+	struct query_list waiting;
+	size_t key_len;
+	char key[];
+};
+
+struct route_query {
+	unsigned magic;
+	struct router *router;
+	TAILQ_ENTRY(route_query) link;	  /* of router->queries */
+	TAILQ_ENTRY(route_query) waiting; /* of entry->waiting */
+	struct entry *entry;		  /* NULL: route is the answer */
+	struct route *route;
+	ev_timer ready;
+	route_cb *cb;
+	void *arg;
+	size_t domain_len;
+	char domain[];
+};
+
+struct router {
+	unsigned magic;
+	struct ev_loop *loop;
+	struct config *config;
+	struct resolver *resolver;
+	struct router_options opt;
+	struct net_addr *local;
+	struct self self;
+	struct entry *entries;
+	size_t entry_count;
+	struct entry_list lru;
+	struct query_list queries;
+};
+
+/* ---- Log
+ * ------------------------------------------------------------------------ */
+
+static bool is_news(const struct route *before, const struct route *now)
+{
+	return before == NULL || before->result != now->result ||
+	       before->note_count != now->note_count ||
+	       !span_eq(before->key, now->key) ||
+	       !span_eq(before->reason, now->reason);
+}
+
+static enum log_level level_of(const struct route *route)
+{
+	switch (route->result) {
+	case ROUTE_SELF: /* mail is held until somebody mends DNS */
+		return LOG_LEVEL_ERROR;
+	case ROUTE_TRANSIENT:
+	case ROUTE_PERMANENT:
+		return LOG_LEVEL_WARN;
+	case ROUTE_OK:
+	case ROUTE_NULL_MX:
+	default:
+		return LOG_LEVEL_INFO;
+	}
+}
+
+/* Said when it changes, not each time it is looked up. */
+static void log_route(const struct route *before, const struct route *now)
+{
+	const char *via = route_source_name(now->source);
+
+	if (!is_news(before, now))
+		return;
+	log_at(level_of(now), EV_ROUTE, LOG_SPAN("domain", now->domain),
+	       LOG_STR("result", route_result_name(now->result)),
+	       LOG_STR("via", via), LOG_SPAN("route", now->key),
+	       LOG_STR("dnssec", route_dnssec_name(now->mx_dnssec)),
+	       LOG_INT("ttl_s", (now->expires_ms - clock_mono_ms()) / 1000),
+	       LOG_SPAN("reason", now->reason));
+	for (size_t i = 0; i < now->note_count; i++)
+		log_info(EV_ROUTE, LOG_SPAN("domain", now->domain),
+			 LOG_SPAN("host", now->notes[i].host),
+			 LOG_SPAN("note", now->notes[i].text));
+}
+
+/* ---- Questions
+ * ------------------------------------------------------------------- */
+
+static void query_free(struct route_query *q)
+{
+	ev_timer_stop(q->router->loop, &q->ready);
+	if (q->entry != NULL)
+		TAILQ_REMOVE(&q->entry->waiting, q, waiting);
+	TAILQ_REMOVE(&q->router->queries, q, link);
+	route_unref(&q->route);
+	q->magic = 0;
+	free(q);
+}
+
+static void on_ready(EV_P_ ev_timer *w, int revents)
+{
+	struct route_query *q = w->data;
+	struct route *route;
+	route_cb *cb = q->cb;
+	void *arg = q->arg;
+
+	(void)loop;
+	(void)revents;
+	MX_ASSERT(q->magic == QUERY_MAGIC);
+	route = route_ref(q->route);
+	query_free(q);
+	cb(route, arg);
+}
+
+/* From the loop, so that no caller is called back before it returns. */
+static void answer(struct route_query *q, struct route *route)
+{
+	if (q->entry != NULL)
+		TAILQ_REMOVE(&q->entry->waiting, q, waiting);
+	q->entry = NULL;
+	q->route = route_ref(route);
+	ev_timer_set(&q->ready, 0., 0.);
+	ev_timer_start(q->router->loop, &q->ready);
+}
+
+/* ---- Entries
+ * ---------------------------------------------------------------------- */
+
+static void entry_free(struct entry *e)
+{
+	struct router *r = e->router;
+
+	MX_ASSERT(TAILQ_EMPTY(&e->waiting));
+	ev_timer_stop(r->loop, &e->patience);
+	lookup_free(&e->lookup);
+	route_unref(&e->route);
+	HASH_DEL(r->entries, e);
+	TAILQ_REMOVE(&r->lru, e, lru);
+	r->entry_count--;
+	free(e);
+}
+
+/* A few at a time; those in use are passed over. */
+static void evict(struct router *r)
+{
+	struct entry *e = TAILQ_LAST(&r->lru, entry_list), *before;
+
+	for (unsigned tries = 0;
+	     e != NULL && r->entry_count > ENTRIES_MAX && tries < 16;
+	     e = before, tries++) {
+		before = TAILQ_PREV(e, entry_list, lru);
+		if (e->lookup == NULL && TAILQ_EMPTY(&e->waiting))
+			entry_free(e);
+	}
+}
+
+static void answer_all(struct entry *e, struct route *route)
+{
+	struct route_query *q;
+
+	while ((q = TAILQ_FIRST(&e->waiting)) != NULL)
+		answer(q, route);
+}
+
+/*
+ * May the last good answer go on?  Not when it is known to be wrong (bogus,
+ * or TLSA missing where they must be), and not for ever.
+ */
+static bool may_go_stale(const struct entry *e, const struct route *failed)
+{
+	bool silent = failed->mx_dnssec == ROUTE_NO_ANSWER;
+
+	if (e->route == NULL || e->route->result != ROUTE_OK ||
+	    failed->result != ROUTE_TRANSIENT)
+		return false;
+	for (size_t i = 0; i < failed->published_count; i++) {
+		const struct route_mx *mx = &failed->published[i];
+
+		if (mx->fate != ROUTE_UNKNOWN_NOW)
+			continue;
+		if (mx->addr_dnssec != ROUTE_NO_ANSWER)
+			return false;
+		silent = true;
+	}
+	return silent;
+}
+
+static bool is_too_old(const struct entry *e, int64_t now)
+{
+	const struct route *good =
+		e->route->base != NULL ? e->route->base : e->route;
+
+	return now > good->expires_ms + STALE_MOST_MS;
+}
+
+static void go_stale(struct entry *e)
+{
+	struct route *old = e->route;
+
+	if (!old->is_stale)
+		log_warn(EV_ROUTE, LOG_SPAN("domain", old->domain),
+			 LOG_STR("note", "DNS does not answer: the last route "
+					 "goes on"),
+			 LOG_SPAN("route", old->key));
+	e->route = build_stale(old, clock_mono_ms() + STALE_FOR_MS);
+	route_unref(&old);
+}
+
+static void on_looked_up(struct route *route, void *arg)
+{
+	struct entry *e = arg;
+
+	e->lookup = NULL;
+	ev_timer_stop(e->router->loop, &e->patience);
+	if (may_go_stale(e, route) && !is_too_old(e, clock_mono_ms())) {
+		go_stale(e);
+		route_unref(&route);
+	} else {
+		log_route(e->route, route);
+		route_unref(&e->route);
+		e->route = route;
+	}
+	answer_all(e, e->route);
+	evict(e->router);
+}
+
+/* The look-up goes on; those who wait need not. */
+static void on_patience(EV_P_ ev_timer *w, int revents)
+{
+	struct entry *e = w->data;
+
+	(void)loop;
+	(void)revents;
+	MX_ASSERT(e->router->magic == ROUTER_MAGIC);
+	if (e->route->result != ROUTE_OK || is_too_old(e, clock_mono_ms()))
+		return;
+	go_stale(e);
+	answer_all(e, e->route);
+}
+
+/* ---- What to look up
+ * ---------------------------------------------------------------- */
+
+static void choose_source(struct router *r, struct span domain,
+			  struct lookup_options *opt)
+{
+	const struct config *c = r->config;
+	const struct config_domain *row = domains_find(c->domains, domain);
+
+	*opt = (struct lookup_options){ .loop = r->loop,
+					.resolver = r->resolver,
+					.self = &r->self,
+					.config = r->config,
+					.domain = domain,
+					.source = ROUTE_FROM_MX,
+					.tls = c->tls.outbound };
+	if (row != NULL && row->tls != TLS_LEVEL_DEFAULT)
+		opt->tls = row->tls;
+	if (opt->tls == TLS_LEVEL_DEFAULT)
+		opt->tls = TLS_LEVEL_MAY;
+	if (row != NULL && row->primary_count > 0) {
+		opt->source = ROUTE_FROM_PRIMARY;
+		opt->hops = row->primary;
+		opt->hop_count = row->primary_count;
+		opt->hops_text = row->primary_text;
+	} else if (row == NULL && c->bounce.has_relay) {
+		opt->source = ROUTE_FROM_RELAY;
+		opt->hops = &c->bounce.relay;
+		opt->hop_count = 1;
+	}
+}
+
+/* Domains with the same primary= share one entry: a byte for the source, one
+ * for the level, and what tells apart. */
+static void entry_key(struct buf *key, const struct lookup_options *opt)
+{
+	buf_addc(key, (char)('0' + opt->source));
+	buf_addc(key, (char)('0' + opt->tls));
+	if (opt->source == ROUTE_FROM_PRIMARY)
+		buf_add(key, opt->hops_text);
+	else if (opt->source == ROUTE_FROM_MX)
+		buf_add(key, opt->domain);
+}
+
+static struct entry *entry_find(struct router *r, struct span key)
+{
+	struct entry *e;
+
+	HASH_FIND(hh, r->entries, key.p, key.n, e);
+	return e;
+}
+
+static struct entry *entry_get(struct router *r, struct span key)
+{
+	struct entry *e = entry_find(r, key);
+
+	if (e != NULL) {
+		TAILQ_REMOVE(&r->lru, e, lru);
+		TAILQ_INSERT_HEAD(&r->lru, e, lru);
+		return e;
+	}
+	e = mx_alloc(sizeof(*e) + key.n);
+	e->router = r;
+	e->key_len = key.n;
+	memcpy(e->key, key.p, key.n);
+	TAILQ_INIT(&e->waiting);
+	ev_timer_init(&e->patience, on_patience, 0., 0.);
+	e->patience.data = e;
+	HASH_ADD(hh, r->entries, key, e->key_len, e);
+	TAILQ_INSERT_HEAD(&r->lru, e, lru);
+	r->entry_count++;
+	return e;
+}
+
+static void attach(struct route_query *q)
+{
+	struct router *r = q->router;
+	struct lookup_options opt;
+	struct buf key = { 0 };
+	struct entry *e;
+
+	choose_source(r, span_of(q->domain, q->domain_len), &opt);
+	entry_key(&key, &opt);
+	e = entry_get(r, buf_span(&key));
+	buf_fini(&key);
+	if (e->route != NULL && clock_mono_ms() < e->route->expires_ms) {
+		answer(q, e->route);
+		return;
+	}
+	q->entry = e;
+	TAILQ_INSERT_TAIL(&e->waiting, q, waiting);
+	if (e->lookup == NULL)
+		e->lookup = lookup_new(&opt, on_looked_up, e);
+	if (e->route != NULL && !ev_is_active(&e->patience)) {
+		ev_timer_set(&e->patience, PATIENCE_MS / 1000., 0.);
+		ev_timer_start(r->loop, &e->patience);
+	}
+}
+
+/* ---- The module
+ * ------------------------------------------------------------------------ */
+
+struct route_query *router_ask(struct router *r, struct span domain,
+			       route_cb *cb, void *arg)
+{
+	struct route_query *q = mx_alloc(sizeof(*q) + domain.n);
+
+	q->magic = QUERY_MAGIC;
+	q->router = r;
+	q->cb = cb;
+	q->arg = arg;
+	q->domain_len = domain.n;
+	memcpy(q->domain, domain.p, domain.n);
+	ev_timer_init(&q->ready, on_ready, 0., 0.);
+	q->ready.data = q;
+	TAILQ_INSERT_TAIL(&r->queries, q, link);
+	attach(q);
+	return q;
+}
+
+void route_cancel(struct route_query **qp)
+{
+	struct route_query *q = *qp;
+
+	*qp = NULL;
+	if (q == NULL)
+		return;
+	MX_ASSERT(q->magic == QUERY_MAGIC);
+	query_free(q); /* the look-up goes on, for the cache */
+}
+
+static struct entry *entry_of(struct router *r, struct span domain)
+{
+	struct lookup_options opt;
+	struct buf key = { 0 };
+	struct entry *e;
+
+	choose_source(r, domain, &opt);
+	entry_key(&key, &opt);
+	e = entry_find(r, buf_span(&key));
+	buf_fini(&key);
+	return e;
+}
+
+void router_forget(struct router *r, struct span domain)
+{
+	struct entry *e = entry_of(r, domain);
+
+	if (e != NULL && e->lookup == NULL)
+		route_unref(&e->route);
+}
+
+struct route *router_known(struct router *r, struct span domain)
+{
+	struct entry *e = entry_of(r, domain);
+
+	if (e == NULL || e->route == NULL ||
+	    clock_mono_ms() >= e->route->expires_ms)
+		return NULL;
+	return route_ref(e->route);
+}
+
+static void learn_self(struct router *r)
+{
+	struct net_addr *host = NULL;
+	size_t count = 0;
+
+	if (net_addr_local(&host, &count) != MX_OK)
+		log_warn(EV_ROUTE,
+			 LOG_STR("error",
+				 "cannot list the addresses "
+				 "of this host: it is known by name only"));
+	self_fini(&r->self);
+	self_init(&r->self, r->config, r->local, r->opt.local_count, host,
+		  count);
+	free(host);
+}
+
+enum mx_err router_new(struct router **out, const struct router_options *opt,
+		       struct buf *why)
+{
+	struct router *r = mx_alloc(sizeof(*r));
+	enum mx_err err;
+
+	*out = NULL;
+	r->magic = ROUTER_MAGIC;
+	r->loop = opt->loop;
+	r->opt = *opt;
+	r->config = config_ref(opt->config);
+	r->local = mx_alloc_array(opt->local_count + 1, sizeof(*r->local));
+	for (size_t i = 0; i < opt->local_count; i++)
+		r->local[i] = opt->local[i];
+	TAILQ_INIT(&r->lru);
+	TAILQ_INIT(&r->queries);
+	learn_self(r);
+	err = resolver_new(&r->resolver, r->loop, r->config, why);
+	if (err == MX_OK)
+		*out = r;
+	else
+		router_free(&r);
+	return err;
+}
+
+static void drop_entries(struct router *r)
+{
+	struct route_query *q;
+	struct entry *e;
+
+	TAILQ_FOREACH (q, &r->queries, link) {
+		ev_timer_stop(r->loop, &q->ready);
+		route_unref(&q->route);
+		if (q->entry != NULL)
+			TAILQ_REMOVE(&q->entry->waiting, q, waiting);
+		q->entry = NULL;
+	}
+	while ((e = TAILQ_FIRST(&r->lru)) != NULL)
+		entry_free(e);
+}
+
+void router_free(struct router **rp)
+{
+	struct router *r = *rp;
+	struct route_query *q;
+
+	*rp = NULL;
+	if (r == NULL)
+		return;
+	drop_entries(r);
+	while ((q = TAILQ_FIRST(&r->queries)) != NULL)
+		query_free(q);
+	resolver_free(&r->resolver);
+	self_fini(&r->self);
+	config_unref(&r->config);
+	free(r->local);
+	r->magic = 0;
+	free(r);
+}
+
+void router_reload(struct router *r, struct config *config)
+{
+	struct resolver *resolver;
+	struct config *old = r->config;
+	struct buf why = { 0 };
+	struct route_query *q;
+
+	drop_entries(r);
+	r->config = config_ref(config);
+	learn_self(r);
+	/* A new context: libunbound's cache is dropped as well, and a changed
+	 * /etc/resolv.conf is read. */
+	if (resolver_new(&resolver, r->loop, config, &why) == MX_OK) {
+		resolver_free(&r->resolver);
+		r->resolver = resolver;
+	} else {
+		log_error(EV_ROUTE, LOG_SPAN("error", buf_span(&why)),
+			  LOG_STR("note", "the old name servers stay"));
+	}
+	buf_fini(&why);
+	config_unref(&old);
+	TAILQ_FOREACH (q, &r->queries, link)
+		attach(q);
+}
