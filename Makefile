@@ -60,7 +60,8 @@ $(B)/mx20d: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)) $(LIB)
 $(B)/mx20ctl: $(CTLOBJ) $(SHLIB)
 	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(CTLLIBS)
 
-$(LIB): $(OBJ)
+# mx20ctl's parts are in it, too, for its unit tests.
+$(LIB): $(OBJ) $(filter-out %/main.o,$(CTLOBJ))
 $(SHLIB): $(SHOBJ)
 $(LIB) $(SHLIB):
 	@rm -f $@
