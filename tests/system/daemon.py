@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 from net import free_port
 
@@ -216,6 +217,14 @@ class Mx20:
     def queue(self, *args):
         out = self.ctl("queue", *args, "--json").stdout
         return [json.loads(line) for line in out.splitlines()]
+
+    def wait_empty(self, timeout=PATIENCE):
+        """Until nothing is queued: the spool has no event for outsiders."""
+        end = time.monotonic() + timeout
+        while self.status()["spool"]["messages"]:
+            assert time.monotonic() < end, \
+                self.ctl("queue").stdout + self.text()
+            time.sleep(0.05)
 
     def rss_kib(self):
         for line in open(f"/proc/{self.process.pid}/status"):
