@@ -1,12 +1,7 @@
 /*
  * Time: deferred units that are due, delay warnings, and the end of the
- * lifetime.
- *
- * Lifetimes are wall time, and the wall clock can be wrong: a host that boots
- * with its clock a month ahead must not bounce its whole queue.  So what is
- * already past its end when the clock is first looked at, at start or after a
- * jump, gets a grace: an hour, or its lifetime if that is shorter, in which
- * it is tried like any other.
+ * lifetime.  Whether the clock that says so is to be believed is the spool's
+ * business (common/spool/lifetime.h).
  */
 #include "common/base/assert.h"
 #include "common/base/log.h"
@@ -14,8 +9,6 @@
 #include "daemon/dsn/dsn.h"
 
 enum { BATCH = 32 };
-static const int64_t jump_ms = MINUTES(2);
-static const int64_t grace_ms = HOURS(1);
 
 static void arm(struct drain *d, ev_timer *w, int64_t wait_ms)
 {
@@ -59,31 +52,6 @@ void expire_due_at(struct drain *d, int64_t due_ms)
 }
 
 /* ---- The end ---- */
-
-/* Wall minus monotonic is constant unless somebody sets the clock. */
-static void watch_clock(struct drain *d)
-{
-	int64_t wall = clock_wall_ms();
-	int64_t mono = clock_mono_ms();
-	int64_t skew = wall - mono;
-
-	if (skew - d->wall_skew_ms > jump_ms) {
-		log_warn(EV_SPOOL, LOG_STR("what", "the clock was set forward"),
-			 LOG_INT("by_s", (skew - d->wall_skew_ms) / 1000));
-		d->trusted_wall_ms = wall;
-		d->trusted_mono_ms = mono;
-	}
-	d->wall_skew_ms = skew;
-}
-
-static bool is_in_grace(const struct drain *d, const struct unit *u)
-{
-	int64_t lifetime = u->expires_ms - u->envelope.arrived_ms;
-	int64_t grace = lifetime < grace_ms ? lifetime : grace_ms;
-
-	return u->expires_ms <= d->trusted_wall_ms &&
-	       clock_mono_ms() - d->trusted_mono_ms < grace;
-}
 
 /* What was last heard of its primary; for units that were never tried. */
 static struct span why_waiting(struct drain *d, struct unit *u)
@@ -153,10 +121,6 @@ static bool end_one(struct drain *d, const struct spool_expiry *e)
 		return false; /* being tried right now */
 	if (spool_unit_load(d->spool, e->id, name, &u) != MX_OK)
 		return false;
-	if (u->state == UNIT_HELD || (!e->is_warning && is_in_grace(d, u))) {
-		unit_free(&u);
-		return false;
-	}
 	if (e->is_warning) {
 		warn(d, u);
 		unit_free(&u);
@@ -175,7 +139,6 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	watch_clock(d);
 	n = spool_expired(d->spool, clock_wall_ms(), found, BATCH);
 	for (size_t i = 0; i < n && !d->is_broken; i++)
 		done += end_one(d, &found[i]);
@@ -198,9 +161,6 @@ static void timer(ev_timer *w, struct drain *d,
 
 void expire_start(struct drain *d)
 {
-	d->trusted_wall_ms = clock_wall_ms();
-	d->trusted_mono_ms = clock_mono_ms();
-	d->wall_skew_ms = d->trusted_wall_ms - d->trusted_mono_ms;
 	timer(&d->due, d, on_due);
 	timer(&d->ends, d, on_ends);
 	arm(d, &d->due, 0);

@@ -147,6 +147,7 @@ struct hand {
 	int64_t conn_ms;
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */
+	int64_t settled_ms, due_ms;  /* wall */
 	bool again;                  /* recipients remain to be tried */
 	ev_timer retry;              /* the spool could not record it */
 };
@@ -180,9 +181,6 @@ struct drain {
 	ev_timer reaper;             /* units of domains with a verdict */
 	ev_timer sweep;              /* what has nothing to do is forgotten */
 	int64_t due_at_ms;           /* wall: what `due` is armed for; 0: no */
-	int64_t trusted_wall_ms;     /* see expire.c */
-	int64_t trusted_mono_ms;
-	int64_t wall_skew_ms;
 
 	struct buf text;             /* scratch for status */
 	struct drain_target_status *status;

@@ -223,9 +223,9 @@ static size_t count_outcome(const struct delivery_job *job, enum outcome o)
 	return n;
 }
 
-/* ---- The log ---- */
+/* ---- The log: what it says is durable ---- */
 
-static void say_rcpt(const struct hand *h, size_t i, int64_t now, int64_t due)
+static void say_rcpt(const struct hand *h, size_t i)
 {
 	const struct delivery_job *job = h->job;
 	const struct envelope *env = &job->unit->envelope;
@@ -236,7 +236,8 @@ static void say_rcpt(const struct hand *h, size_t i, int64_t now, int64_t due)
 	case OUTCOME_DELIVERED:
 		log_info(EV_DELIVERED, LOG_ID("mid", env->id),
 			 LOG_PATH("to", to), LOG_STR("host", h->host),
-			 LOG_INT("wait_s", (now - env->arrived_ms) / 1000),
+			 LOG_INT("wait_s",
+				 (h->settled_ms - env->arrived_ms) / 1000),
 			 LOG_INT("conn_ms", h->conn_ms),
 			 LOG_INT("xfer_ms", job->ended_ms - job->started_ms),
 			 LOG_STR("tls", h->tls), LOG_SPAN("reply", s->reply));
@@ -245,7 +246,7 @@ static void say_rcpt(const struct hand *h, size_t i, int64_t now, int64_t due)
 		log_info(EV_DEFERRED, LOG_ID("mid", env->id),
 			 LOG_PATH("to", to), LOG_STR("host", h->host),
 			 LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
-			 LOG_INT("due_s", (due - now) / 1000),
+			 LOG_INT("due_s", (h->due_ms - h->settled_ms) / 1000),
 			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_PERMANENT:
@@ -384,6 +385,9 @@ static void on_settled(enum mx_err err, void *arg)
 
 	MX_ASSERT(h->magic == HAND_MAGIC);
 	h->is_submitted = false;
+	if (err == MX_OK || err == MX_ENOENT)
+		for (size_t i = 0; i < h->job->count; i++)
+			say_rcpt(h, i);
 	if (d == NULL) { /* drain_free was faster */
 		delivery_job_free(&h->job);
 		free(h);
@@ -410,7 +414,6 @@ static void submit(struct hand *h)
 	struct delivery_job *job = h->job;
 	struct drain *d = h->drain;
 	int64_t now = clock_wall_ms();
-	int64_t due = next_due(h, now);
 	struct spool_report report = { 0 };
 	struct dsn_rcpt *rcpts;
 	size_t count = list_reported(h, &rcpts);
@@ -425,12 +428,14 @@ static void submit(struct hand *h)
 		}
 	}
 	h->is_submitted = true;
+	h->settled_ms = now;
+	h->due_ms = next_due(h, now);
 	spool_settle(d->spool, h->key.id, job->unit->domain, job->set,
-		     job->count, now, due, count > 0 ? &report : NULL,
+		     job->count, now, h->due_ms, count > 0 ? &report : NULL,
 		     on_settled, h);
 	if (count_outcome(job, OUTCOME_TRANSIENT) > 0 ||
 	    job->count < job->unit->rcpt_count)
-		expire_due_at(d, due);
+		expire_due_at(d, h->due_ms);
 }
 
 static void set_hosts(struct hand *h)
@@ -443,8 +448,6 @@ void settle(struct hand *h)
 {
 	struct delivery_job *job = h->job;
 	struct domain *dom = h->domain;
-	int64_t now = clock_wall_ms();
-	int64_t due;
 
 	MX_ASSERT(h->magic == HAND_MAGIC);
 	h->is_settling = true;
@@ -456,9 +459,6 @@ void settle(struct hand *h)
 	}
 	hold_failed(h);
 	set_hosts(h);
-	due = next_due(h, now);
-	for (size_t i = 0; i < job->count; i++)
-		say_rcpt(h, i, now, due);
 	h->again = count_outcome(job, OUTCOME_UNTRIED) > 0;
 	h->drain->unsettled++;
 	submit(h);
