@@ -7,8 +7,6 @@
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
 
-enum { HEARD_PAUSE_MS = 5000 };
-
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct dest *dst = w->data;
@@ -271,26 +269,24 @@ void dest_store_target(struct dest *dst, int target)
 
 /* ---- Triggers ---- */
 
-void dest_trigger(struct dest *dst, int target, const char *why)
+void dest_trigger(struct dest *dst, const char *why)
 {
-	if (dst->machine.state != DRAIN_UP || target != MACHINE_NONE)
+	if (dst->machine.state != DRAIN_UP)
 		log_info(EV_WAKE, LOG_SPAN("destination", dst->route->key),
 			 LOG_STR("why", why));
-	machine_trigger(&dst->machine, target, clock_mono_ms());
+	machine_trigger(&dst->machine, clock_mono_ms());
 	dest_kick(dst);
 }
 
-/* A peer that connects often must not make us connect often. */
 void dest_heard_from(struct dest *dst, int target)
 {
-	int64_t now = clock_mono_ms();
-
-	if (!dst->mtargets[target].is_down || TAILQ_EMPTY(&dst->ring))
+	if (TAILQ_EMPTY(&dst->ring) ||
+	    !machine_heard(&dst->machine, target, clock_mono_ms()))
 		return;
-	if (dst->heard_ms != 0 && now - dst->heard_ms < HEARD_PAUSE_MS)
-		return;
-	dst->heard_ms = now;
-	dest_trigger(dst, target, "connection from the target");
+	log_info(EV_WAKE, LOG_SPAN("destination", dst->route->key),
+		 LOG_STR("host", dst->targets[target].name),
+		 LOG_STR("why", "it connected"));
+	dest_kick(dst);
 }
 
 void dest_count_links(const struct dest *dst, int target, unsigned *here,

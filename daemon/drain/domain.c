@@ -109,7 +109,7 @@ static void follow(struct domain *dom)
 		spool_domain_destination(d->spool, domain_name(dom),
 					 dom->route->key);
 		if (was != NULL)
-			dest_trigger(now, MACHINE_NONE, "route");
+			dest_trigger(now, "route");
 	}
 	if (dom->has_mail)
 		domain_enter_ring(dom);

@@ -196,13 +196,13 @@ void drain_flush(struct drain *d, struct span name)
 		dom = domain_need(d, name);
 		flush_domain(dom);
 		if (dom->dest != NULL)
-			dest_trigger(dom->dest, MACHINE_NONE, "flush");
+			dest_trigger(dom->dest, "flush");
 		return;
 	}
 	HASH_ITER (hh, d->domains, dom, tmp)
 		flush_domain(dom);
 	HASH_ITER (hh, d->dests, dst, dtmp)
-		dest_trigger(dst, MACHINE_NONE, "flush");
+		dest_trigger(dst, "flush");
 }
 
 void drain_heard_from(struct drain *d, const struct net_addr *peer)

@@ -105,7 +105,6 @@ struct dest {
 	struct link *scout;          /* probe of a better target, or NULL */
 	ev_timer timer;
 	bool is_kicking;
-	int64_t heard_ms;            /* last time a peer made us probe */
 	enum drain_state logged;     /* up or down, as last said */
 	char last_reply[512];
 	int64_t since_ms;            /* wall, of the last change */
@@ -215,7 +214,7 @@ void dest_kick(struct dest *dst);
 struct hand *dest_take(struct dest *dst, bool newest);
 void dest_note(struct dest *dst, int target, const struct smtp_reply *reply);
 void dest_store_target(struct dest *dst, int target);
-void dest_trigger(struct dest *dst, int target, const char *why);
+void dest_trigger(struct dest *dst, const char *why);
 void dest_count_links(const struct dest *dst, int target, unsigned *here,
 		      unsigned *live);
 void dest_heard_from(struct dest *dst, int target);

@@ -193,6 +193,7 @@ static void mark_down(struct machine *m, struct machine_target *t,
 		t->since_ms = now_ms;
 	t->is_down = true;
 	t->is_up = false;
+	t->is_busy = fault == FAULT_BUSY;
 	wait = machine_wait_ms(&m->params, now_ms - t->since_ms, fault,
 			       percent);
 	if (fault == FAULT_BUSY) {
@@ -300,7 +301,7 @@ void machine_ready(struct machine *m, int target, int64_t now_ms)
 	if (!t->is_up)
 		t->since_ms = now_ms;
 	t->is_up = true;
-	t->is_down = false;
+	t->is_down = t->is_busy = false;
 	t->next_ms = 0;
 	raise_event(m, EVENT_READY, now_ms);
 }
@@ -343,12 +344,30 @@ void machine_ended(struct machine *m, int target, enum machine_fault fault,
 		m->limit = 1;
 }
 
-void machine_trigger(struct machine *m, int target, int64_t now_ms)
+void machine_trigger(struct machine *m, int64_t now_ms)
 {
 	for (size_t i = 0; i < m->count; i++)
-		if (target == MACHINE_NONE || (size_t)target == i)
-			m->targets[i].next_ms = now_ms;
+		m->targets[i].next_ms = now_ms;
 	raise_event(m, EVENT_TRIGGER, now_ms);
+}
+
+/*
+ * A peer that connects often must not make us connect often: once a second,
+ * as in the first moments of an outage.  A hint that comes too early is not
+ * lost, it only waits.  That a busy host lives is no news.
+ */
+bool machine_heard(struct machine *m, int target, int64_t now_ms)
+{
+	struct machine_target *t = &m->targets[target];
+	int64_t at = t->started_ms + SECONDS(1);
+
+	if (at < now_ms)
+		at = now_ms;
+	if (!t->is_down || t->is_busy || t->next_ms <= at)
+		return false;
+	t->next_ms = at;
+	raise_event(m, EVENT_TRIGGER, now_ms);
+	return true;
 }
 
 /* ---- What to do ---- */

@@ -20,6 +20,7 @@ enum machine_fault {
 struct machine_target {
 	unsigned rank;          /* MX preference; lower is better */
 	bool is_up, is_down;    /* neither: not tried yet */
+	bool is_busy;           /* down, but it answered */
 	int64_t since_ms;       /* up or down since */
 	int64_t next_ms;        /* not to be tried before; 0: at once */
 	int64_t started_ms;     /* of the last attempt */
@@ -92,7 +93,9 @@ void machine_ended(struct machine *m, int target, enum machine_fault fault,
 /* A transaction was answered in so many ms. */
 void machine_success(struct machine *m, int target, int64_t latency_ms,
 		     int64_t now_ms);
-/* Somebody says it is back: MACHINE_NONE for all targets. */
-void machine_trigger(struct machine *m, int target, int64_t now_ms);
+/* Somebody says it is back: every target may be tried at once. */
+void machine_trigger(struct machine *m, int64_t now_ms);
+/* The target itself was heard of.  False: that changes nothing. */
+bool machine_heard(struct machine *m, int target, int64_t now_ms);
 
 #endif

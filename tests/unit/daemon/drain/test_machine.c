@@ -292,8 +292,30 @@ Test(machine, a_trigger_cuts_the_wait)
 	cr_assert_eq(next(&w), 0);
 	attempt_fails(&w, 0, FAULT_BUSY, 1);
 	cr_assert_eq(next(&w), MACHINE_NONE);
-	machine_trigger(&w.m, MACHINE_NONE, w.now);
+	machine_trigger(&w.m, w.now);
 	cr_assert_eq(next(&w), 0);
+}
+
+/* A hint from the host itself is taken once a second, and never lost. */
+Test(machine, a_target_that_connects_is_asked_soon)
+{
+	struct world w;
+
+	begin(&w, 1);
+	cr_assert_eq(next(&w), 0);
+	w.now += SECONDS(600);
+	attempt_fails(&w, 0, FAULT_GONE, 1);
+	w.t[0].since_ms = w.now - SECONDS(600);
+	attempt_fails(&w, 0, FAULT_GONE, 1);
+	cr_assert_gt(machine_timer(&w.m), w.now + SECONDS(10));
+	cr_assert(machine_heard(&w.m, 0, w.now));
+	cr_assert_eq(next(&w), MACHINE_NONE, "not within a second");
+	cr_assert_not(machine_heard(&w.m, 0, w.now));
+	cr_assert_leq(machine_timer(&w.m), w.now + SECONDS(1));
+	w.now += SECONDS(1);
+	cr_assert_eq(next(&w), 0);
+	attempt_fails(&w, 0, FAULT_BUSY, 1);
+	cr_assert_not(machine_heard(&w.m, 0, w.now), "busy is busy");
 }
 
 /* The outage did not begin with our restart. */
@@ -361,7 +383,7 @@ Test(machine, no_sequence_breaks_it)
 					w.now);
 			break;
 		case 5:
-			machine_trigger(&w.m, t, w.now);
+			machine_trigger(&w.m, w.now);
 			break;
 		default:
 			t = machine_next(&w.m, true, (unsigned)(x >> 25) % 3,
