@@ -41,6 +41,21 @@ struct conn *conn_new(struct ev_loop *loop, int fd, const struct net_addr *peer,
 	return c;
 }
 
+/*
+ * A peer that vanished while it owes us a reply would be waited for as long
+ * as RFC 5321 lets a slow one think, 5 or 10 minutes.  Keep-alives tell the
+ * two apart: the slow one still answers them.
+ */
+static void keep_alive(int fd)
+{
+	const int on = 1, idle_s = 15, every_s = 5, count = 4;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 /* 0 when under way. */
 static int begin_connect(int fd, const struct net_addr *to)
 {
@@ -52,6 +67,7 @@ static int begin_connect(int fd, const struct net_addr *to)
 		return errno;
 	/* output is collected already: Nagle would only add a round trip */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	keep_alive(fd);
 	if (connect(fd, (const struct sockaddr *)&ss, len) != 0 &&
 	    errno != EINPROGRESS)
 		return errno;
