@@ -60,17 +60,30 @@ void mail_drop(struct session *s)
 
 enum { RCPTS_FIRST = 2, SLOTS_FROM = 16 };
 
+/* The local part, as it was written: its case is the primary's business (RFC
+ * 5321 section 2.4).  The domain behind it has one canonical form. */
+static struct span local_of(const struct spool_rcpt *r)
+{
+	struct span local = r->path;
+
+	while (local.n > 0 && local.p[local.n - 1] != '@')
+		local.n--;
+	return local;
+}
+
 static bool is_same(const struct spool_rcpt *a, const struct spool_rcpt *b)
 {
-	return span_eq(a->path, b->path) && span_eq(a->domain, b->domain);
+	return span_eq(local_of(a), local_of(b)) &&
+	       span_eq(a->domain, b->domain);
 }
 
 static uint32_t hash_rcpt(const struct spool_rcpt *r)
 {
+	struct span local = local_of(r);
 	uint32_t h = 2166136261u; /* FNV-1a; the table is one transaction's */
 
-	for (size_t i = 0; i < r->path.n; i++)
-		h = (h ^ (unsigned char)r->path.p[i]) * 16777619u;
+	for (size_t i = 0; i < local.n; i++)
+		h = (h ^ (unsigned char)local.p[i]) * 16777619u;
 	return h ^ h >> 15;
 }
 

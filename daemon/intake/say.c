@@ -56,8 +56,8 @@ enum step session_refuse(struct session *s, enum reply_id id, struct span line)
 	return reply_is_error(id) ? count_error(s) : STEP_ON;
 }
 
-static enum step refuse_verdict(struct session *s, const struct verdict *v,
-				struct log_field what)
+static void say_verdict(struct session *s, const struct verdict *v,
+			struct log_field what)
 {
 	char line[256];
 	int n = snprintf(line, sizeof(line), "%d %s %s\r\n", v->code,
@@ -66,20 +66,27 @@ static enum step refuse_verdict(struct session *s, const struct verdict *v,
 	MX_ASSERT(n > 2 && (size_t)n < sizeof(line));
 	log_refusal(s, span_of(line, (size_t)n - 2), v->reason, what);
 	conn_write(s->conn, span_of(line, (size_t)n));
-	return v->code >= 500 ? count_error(s) : STEP_ON;
 }
 
 enum step session_refuse_client(struct session *s, const struct verdict *v)
 {
 	const struct span nothing = { NULL, 0 };
 
-	return refuse_verdict(s, v, LOG_SPAN("line", nothing));
+	say_verdict(s, v, LOG_SPAN("line", nothing));
+	return STEP_END;
 }
 
+/*
+ * Who tries names runs into limits.errors; a mailing list with a few stale
+ * addresses among many good ones does not.
+ */
 enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 			      struct span path)
 {
-	return refuse_verdict(s, v, LOG_PATH("to", path));
+	say_verdict(s, v, LOG_PATH("to", path));
+	if (v->code < 500 || ++s->mail->refused <= s->mail->count)
+		return STEP_ON;
+	return count_error(s);
 }
 
 enum step session_bye(struct session *s, enum reply_id id)

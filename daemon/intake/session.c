@@ -269,10 +269,9 @@ static enum step step_proxy(struct session *s)
 	conn_consume(s->conn, before - in.n);
 	v = policy_connect(s->in->policy, s->in->config, &s->client,
 			   clock_mono_ms());
-	if (v.code != 0 && !s->is_implicit)
-		session_refuse_client(s, &v);
 	if (v.code != 0)
-		return STEP_END;
+		return s->is_implicit ? STEP_END
+				      : session_refuse_client(s, &v);
 	s->is_entered = true;
 	return begin(s);
 }

@@ -74,11 +74,11 @@ struct mail {
 	struct spool_rcpt *rcpts;
 	uint32_t count, cap;
 	uint32_t *slots;    /* hash table of 2 * cap: number + 1 */
+	uint32_t refused;   /* recipients */
 	bool is_over_limit; /* said 452 4.5.3 already */
 
-	struct spool_draft
-		*draft;	     /* NULL before content and once fault is set */
-	enum reply_id fault; /* what the content will be answered with */
+	struct spool_draft *draft; /* content comes and no fault yet */
+	enum reply_id fault;	   /* what the content will be answered with */
 	struct smtp_decoder decoder;
 	struct mail_scan scan;
 	uint64_t bytes; /* content so far, our own field not counted */
@@ -177,6 +177,7 @@ static inline const struct config *session_config(const struct session *s)
  * client is at fault.  STEP_ON, or STEP_END when that was one too many. */
 enum step session_say(struct session *s, enum reply_id id);
 enum step session_refuse(struct session *s, enum reply_id id, struct span line);
+/* A verdict in its own words. */
 enum step session_refuse_client(struct session *s, const struct verdict *v);
 enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 			      struct span path);
