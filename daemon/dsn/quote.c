@@ -73,13 +73,13 @@ static void add_header_lines(struct buf *out, struct span header)
 {
 	while (header.n > 0) {
 		struct span line = next_line(&header);
+		size_t room = LINE_MAX_OCTETS;
 
-		while (line.n > LINE_MAX_OCTETS) { /* fold where we must */
-			buf_add(out,
-				(struct span){ line.p, LINE_MAX_OCTETS - 1 });
+		while (line.n > room) { /* fold where we must */
+			buf_add(out, (struct span){ line.p, room });
 			buf_adds(out, "\r\n ");
-			line = span_skip(line, LINE_MAX_OCTETS - 1);
-			line.p--, line.n++;
+			line = span_skip(line, room);
+			room = LINE_MAX_OCTETS - 1;
 		}
 		buf_add(out, line);
 		buf_adds(out, "\r\n");
