@@ -147,12 +147,12 @@ check-unit: $(UNIT) ## run every unit test program
 # our own that replays files.
 FUZZ_SECONDS ?= 600
 FUZZ     := $(FUZZSRC:tests/fuzz/%.c=$(B)/fuzz/%)
-FUZZLIBS := $(B)/tests/support/naive.o $(LIB)
+FUZZLIBS := $(addprefix $(B)/tests/,fuzz/files.o support/naive.o) $(LIB)
 FUZZMAIN := $(if $(findstring fuzzer,$(SAN)),,$(B)/tests/fuzz/replay.o)
 $(FUZZ): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZMAIN) $(FUZZLIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(XLDFLAGS) $(if $(FUZZMAIN),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LIBS)
--include $(FUZZSRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d
+-include $(patsubst %.c,$(B)/%.d,$(wildcard tests/fuzz/*.c))
 
 fuzz-programs: $(FUZZ)
 fuzz: ## fuzz each target for FUZZ_SECONDS=600; findings in tests/fuzz/regress
