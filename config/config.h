@@ -67,7 +67,8 @@ struct config {
 		 struct span trust_anchor; } dns;
 	struct { const struct span *certificates, *keys;
 		 size_t pair_count, key_count; /* equal */
-		 enum tls_level outbound; struct span ca_file; } tls;
+		 enum tls_level outbound; struct span ca_file;
+		 in_port_t sts_port; } tls;
 	struct { enum bounce_mode mode; struct config_hop relay;
 		 bool has_relay; } bounce;
 	enum log_level log_level;

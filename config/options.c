@@ -98,6 +98,8 @@ const struct option config_options[] = {
 	  "TLS to primaries: none, may, must, verify or dane" },
 	{ "tls.ca_file", K_PATH, AT(tls.ca_file), 0, 0, "\"\"",
 	  "trusted roots (PEM); empty: the system's" },
+	{ "tls.sts_port", K_PORT, AT(tls.sts_port), 1, 65535, "443",
+	  "HTTPS port of MTA-STS policy hosts; others are for test beds" },
 
 	{ "bounce.mode", K_BOUNCE, AT(bounce.mode), 0, 0, "\"dsn\"",
 	  "mail that failed: dsn (report to the sender) or hold" },
