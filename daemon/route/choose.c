@@ -21,7 +21,7 @@ void choice_note(struct choice *c, struct span host, const char *fmt, ...)
 	};
 }
 
-static void drop(struct choice *c, struct candidate *h, enum route_fate fate,
+void choice_drop(struct choice *c, struct candidate *h, enum route_fate fate,
 		 const char *why)
 {
 	h->fate = fate;
@@ -42,8 +42,8 @@ static void cut_from(struct choice *c, unsigned preference)
 		struct candidate *h = &c->hosts[i];
 
 		if (h->fate != ROUTE_IS_SELF && h->preference >= preference)
-			drop(c, h, ROUTE_IS_WORSE,
-			     "dropped: not better than this host");
+			choice_drop(c, h, ROUTE_IS_WORSE,
+				    "dropped: not better than this host");
 	}
 }
 
@@ -59,7 +59,7 @@ static void cut_self(struct choice *c,
 
 		if (h->fate == ROUTE_IS_WORSE || !is_self(c, h))
 			continue;
-		drop(c, h, ROUTE_IS_SELF, why);
+		choice_drop(c, h, ROUTE_IS_SELF, why);
 		if (h->preference < best)
 			best = h->preference;
 	}
@@ -138,14 +138,15 @@ static void drop_unnamed(struct choice *c)
 		struct candidate *h = &c->hosts[i];
 
 		if (h->name.n == 0)
-			drop(c, h, ROUTE_NOT_A_NAME,
-			     "skipped: null MX beside other MX records");
+			choice_drop(c, h, ROUTE_NOT_A_NAME,
+				    "skipped: null MX beside other MX records");
 		else if (net_addr_parse(h->name, &unused) == MX_OK)
-			drop(c, h, ROUTE_NOT_A_NAME,
-			     "skipped: an IP address is no MX host name");
+			choice_drop(
+				c, h, ROUTE_NOT_A_NAME,
+				"skipped: an IP address is no MX host name");
 		else if (memchr(h->name.p, '?', h->name.n) != NULL)
-			drop(c, h, ROUTE_NOT_A_NAME,
-			     "skipped: not a host name");
+			choice_drop(c, h, ROUTE_NOT_A_NAME,
+				    "skipped: not a host name");
 	}
 }
 
@@ -157,8 +158,8 @@ static void drop_many(struct choice *c)
 		struct candidate *h = &c->hosts[i];
 
 		if (h->fate == ROUTE_USED && ++used > CHOOSE_HOSTS_MAX)
-			drop(c, h, ROUTE_BEYOND_LIMIT,
-			     "skipped: too many MX records");
+			choice_drop(c, h, ROUTE_BEYOND_LIMIT,
+				    "skipped: too many MX records");
 	}
 }
 
@@ -175,8 +176,10 @@ bool choice_read_mx(struct choice *c, const struct dns_answer *mx,
 				&h->name))
 			c->count++;
 	}
-	if (c->count == 1 && c->hosts[0].name.n == 0)
+	if (c->count == 1 && c->hosts[0].name.n == 0) {
+		c->hosts[0].fate = ROUTE_IS_NULL;
 		return false;
+	}
 	qsort(c->hosts, c->count, sizeof(*c->hosts), by_preference);
 	drop_repeated(c);
 	drop_unnamed(c);
@@ -284,20 +287,21 @@ static void settle_host(struct choice *c, struct candidate *h)
 			    "forbids it): followed",
 			    SPAN_ARG(h->canon));
 	if (v4 == DNS_BOGUS || v6 == DNS_BOGUS)
-		drop(c, h, ROUTE_UNKNOWN_NOW,
-		     "not used: its addresses are bogus by DNSSEC");
+		choice_drop(c, h, ROUTE_UNKNOWN_NOW,
+			    "not used: its addresses are bogus by DNSSEC");
 	else if (v4 == DNS_NXDOMAIN || v6 == DNS_NXDOMAIN)
-		drop(c, h, ROUTE_NO_ADDRESS, "skipped: NXDOMAIN");
+		choice_drop(c, h, ROUTE_NO_ADDRESS, "skipped: NXDOMAIN");
 	else if (h->v4.count + h->v6.count > 0)
 		merge_addrs(c, h);
 	else if (v4 == DNS_TIMEOUT || v6 == DNS_TIMEOUT)
-		drop(c, h, ROUTE_UNKNOWN_NOW,
-		     "not used now: no answer about its addresses");
+		choice_drop(c, h, ROUTE_UNKNOWN_NOW,
+			    "not used now: no answer about its addresses");
 	else if (dns_failed(v4) || dns_failed(v6))
-		drop(c, h, ROUTE_UNKNOWN_NOW,
-		     "not used now: SERVFAIL for its addresses");
+		choice_drop(c, h, ROUTE_UNKNOWN_NOW,
+			    "not used now: SERVFAIL for its addresses");
 	else
-		drop(c, h, ROUTE_NO_ADDRESS, "skipped: it has no address");
+		choice_drop(c, h, ROUTE_NO_ADDRESS,
+			    "skipped: it has no address");
 	if (h->fate == ROUTE_USED && (dns_failed(v4) || dns_failed(v6)))
 		choice_note(c, h->name, "%s look-up failed: %s",
 			    dns_failed(v4) ? "A" : "AAAA",

@@ -8,6 +8,7 @@
 #include "daemon/route/dns.h"
 #include "daemon/route/route.h"
 #include "daemon/route/self.h"
+#include "daemon/route/sts_policy.h"
 
 enum {
 	CHOOSE_HOSTS_MAX = 32, /* MX hosts looked up for one domain */
@@ -35,8 +36,15 @@ struct candidate {
 	struct net_addr *addrs;   /* merged; with port; in order of trial */
 	size_t addr_count;
 	struct span canon;
-	enum route_dnssec addr_dnssec, tlsa_dnssec;
+	enum route_dnssec addr_dnssec;
+	bool is_alias_secure;     /* canon is set, and signed on its own */
+	/* DANE: see tlsa.h */
+	struct span tlsa_base;    /* where records were found */
+	enum route_dnssec tlsa_dnssec;
 	size_t tlsa_published;
+	struct tls_tlsa *tlsa;    /* usable ones */
+	size_t tlsa_count;
+	const struct sts_policy *sts; /* in force for it; may be NULL */
 	struct route_tls tls;
 };
 
@@ -51,6 +59,9 @@ struct choice {
 	size_t note_count;
 };
 
+/* Take a host out, and say why (a string constant). */
+void choice_drop(struct choice *c, struct candidate *h, enum route_fate fate,
+		 const char *why);
 void choice_note(struct choice *c, struct span host, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -7,8 +7,8 @@
 #include "common/net/tls.h"
 
 enum dns_type {
-	DNS_A = 1, DNS_NS = 2, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28,
-	DNS_TLSA = 52,
+	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_MX = 15, DNS_TXT = 16,
+	DNS_AAAA = 28, DNS_TLSA = 52,
 };
 
 enum dns_status {

@@ -10,12 +10,14 @@
 #include "daemon/route/resolver.h"
 #include "daemon/route/route.h"
 #include "daemon/route/self.h"
+#include "daemon/route/sts.h"
 
 struct lookup;
 
 struct lookup_options {
 	struct ev_loop *loop;
 	struct resolver *resolver;
+	struct sts *sts;
 	const struct self *self;
 	struct config *config;   /* a reference is taken */
 	struct span domain;      /* canonical; copied */

@@ -67,6 +67,7 @@ const char *route_fate_name(enum route_fate f)
 		[ROUTE_USED] = "used",
 		[ROUTE_IS_SELF] = "self",
 		[ROUTE_IS_WORSE] = "not-better-than-self",
+		[ROUTE_IS_NULL] = "null-mx",
 		[ROUTE_NOT_A_NAME] = "not-a-name",
 		[ROUTE_NO_ADDRESS] = "no-address",
 		[ROUTE_UNKNOWN_NOW] = "unknown-now",

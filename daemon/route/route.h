@@ -71,6 +71,7 @@ enum route_fate {
 	ROUTE_USED,
 	ROUTE_IS_SELF,      /* this host */
 	ROUTE_IS_WORSE,     /* not better than this host */
+	ROUTE_IS_NULL,      /* the null MX of RFC 7505 */
 	ROUTE_NOT_A_NAME,   /* the text of an IP address, or "." among others */
 	ROUTE_NO_ADDRESS,   /* neither A nor AAAA, or NXDOMAIN */
 	ROUTE_UNKNOWN_NOW,  /* its look-ups failed for now */

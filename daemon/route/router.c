@@ -56,6 +56,7 @@ struct router {
 	struct ev_loop *loop;
 	struct config *config;
 	struct resolver *resolver;
+	struct sts *sts;
 	struct router_options opt;
 	struct net_addr *local;
 	struct self self;
@@ -276,6 +277,7 @@ static void choose_source(struct router *r, struct span domain,
 
 	*opt = (struct lookup_options){ .loop = r->loop,
 					.resolver = r->resolver,
+					.sts = r->sts,
 					.self = &r->self,
 					.config = r->config,
 					.domain = domain,
@@ -413,8 +415,11 @@ void router_forget(struct router *r, struct span domain)
 {
 	struct entry *e = entry_of(r, domain);
 
-	if (e != NULL && e->lookup == NULL)
-		route_unref(&e->route);
+	if (e == NULL || e->lookup != NULL)
+		return;
+	if (e->route != NULL && e->route->sts.domain.n > 0)
+		sts_forget(r->sts, e->route->sts.domain);
+	route_unref(&e->route);
 }
 
 struct route *router_known(struct router *r, struct span domain)
@@ -443,6 +448,20 @@ static void learn_self(struct router *r)
 	free(host);
 }
 
+/* Policies come from the spool again: nothing is lost by a new cache. */
+static struct sts *policies_new(struct router *r)
+{
+	return sts_new(&(struct sts_options){
+		.loop = r->loop,
+		.resolver = r->resolver,
+		.port = r->config->tls.sts_port,
+		.ca_file = r->config->tls.ca_file,
+		.fact_put = r->opt.fact_put,
+		.fact_get = r->opt.fact_get,
+		.arg = r->opt.arg,
+	});
+}
+
 enum mx_err router_new(struct router **out, const struct router_options *opt,
 		       struct buf *why)
 {
@@ -461,11 +480,13 @@ enum mx_err router_new(struct router **out, const struct router_options *opt,
 	TAILQ_INIT(&r->queries);
 	learn_self(r);
 	err = resolver_new(&r->resolver, r->loop, r->config, why);
-	if (err == MX_OK)
-		*out = r;
-	else
+	if (err != MX_OK) {
 		router_free(&r);
-	return err;
+		return err;
+	}
+	r->sts = policies_new(r);
+	*out = r;
+	return MX_OK;
 }
 
 static void drop_entries(struct router *r)
@@ -495,6 +516,7 @@ void router_free(struct router **rp)
 	drop_entries(r);
 	while ((q = TAILQ_FIRST(&r->queries)) != NULL)
 		query_free(q);
+	sts_free(&r->sts);
 	resolver_free(&r->resolver);
 	self_fini(&r->self);
 	config_unref(&r->config);
@@ -511,6 +533,7 @@ void router_reload(struct router *r, struct config *config)
 	struct route_query *q;
 
 	drop_entries(r);
+	sts_free(&r->sts);
 	r->config = config_ref(config);
 	learn_self(r);
 	/* A new context: libunbound's cache is dropped as well, and a changed
@@ -523,6 +546,7 @@ void router_reload(struct router *r, struct config *config)
 			  LOG_STR("note", "the old name servers stay"));
 	}
 	buf_fini(&why);
+	r->sts = policies_new(r);
 	config_unref(&old);
 	TAILQ_FOREACH (q, &r->queries, link)
 		attach(q);

@@ -1,0 +1,56 @@
+/*
+ * MTA-STS policies of domains (RFC 8461): found by a TXT record, fetched over
+ * HTTPS, kept for max_age beyond restarts.
+ */
+#ifndef MX_ROUTE_STS_H
+#define MX_ROUTE_STS_H
+
+#include "daemon/route/fetch.h"
+#include "daemon/route/resolver.h"
+#include "daemon/route/sts_policy.h"
+
+/* A policy as it was fetched; immutable, shared by counting. */
+struct sts_known {
+	unsigned refs;
+	struct arena arena;
+	struct sts_policy policy;
+	struct span domain, id;
+	int64_t fetched_ms; /* wall */
+};
+struct sts_known *sts_known_ref(struct sts_known *k);
+void sts_known_unref(struct sts_known **k); /* *k may be NULL */
+
+struct sts;       /* the cache */
+struct sts_query; /* a question under way */
+
+struct sts_options {
+	struct ev_loop *loop;
+	struct resolver *resolver;
+	in_port_t port;              /* of policy hosts: 443 */
+	struct span ca_file;         /* empty: the system's roots */
+	/* As in struct router_options. */
+	void (*fact_put)(struct span key, struct span value, void *arg);
+	enum mx_err (*fact_get)(struct span key, struct buf *out, void *arg);
+	void *arg;
+};
+
+struct sts *sts_new(const struct sts_options *opt);
+void sts_free(struct sts **s); /* questions end without their callback */
+
+/*
+ * known: the policy in force, a reference given, or NULL for none.  problem:
+ * why there is none, or why an older one goes on; empty when all is well.
+ * Lives during the callback.
+ */
+typedef void sts_cb(struct sts_known *known, struct span problem, void *arg);
+
+/* cb runs exactly once, never before return, unless cancelled. */
+struct sts_query *sts_ask(struct sts *s, struct span domain, sts_cb *cb,
+			  void *arg);
+void sts_cancel(struct sts_query **q); /* *q may be NULL */
+
+/* Fetch anew at the next question, whatever the record says (RFC 8461
+ * section 5.1: before mail fails for good). */
+void sts_forget(struct sts *s, struct span domain);
+
+#endif
