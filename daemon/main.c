@@ -343,9 +343,11 @@ static void on_reloaded(struct config *c, const struct config_errors *errors,
 		swap_config(d, c);
 	else
 		log_errors(errors);
+	/* asked again meanwhile: the load that follows is the answer */
+	if (reload_is_running(d->reload))
+		return;
 	control_reloaded(d->control, c != NULL ? NULL : errors);
-	if (!reload_is_running(d->reload))
-		notify_ready(d->config);
+	notify_ready(d->config);
 }
 
 static void on_sighup(struct ev_loop *loop, ev_signal *w, int revents)
