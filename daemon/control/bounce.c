@@ -43,6 +43,7 @@ struct departure {
 };
 
 static void step(struct bounce *b);
+static enum mx_err depart(struct bounce *b, uint64_t id, struct span domain);
 
 static void finish(struct bounce *b)
 {
@@ -79,6 +80,8 @@ static void log_departure(const struct departure *d)
 			 LOG_SPAN("reply", buf_span(&d->replies[i])));
 }
 
+/* Recipients that were held apart from the others are a unit of their own
+ * once these are gone: it goes, too. */
 static void on_settled(enum mx_err err, void *arg)
 {
 	struct departure *d = arg;
@@ -86,10 +89,13 @@ static void on_settled(enum mx_err err, void *arg)
 
 	if (err == MX_OK) {
 		log_departure(d);
-		b->done++;
-	} else if (err != MX_ENOENT && b->err == MX_OK) {
-		b->err = err; /* ENOENT: delivered meanwhile, just as well */
+		err = b->request->control != NULL
+			      ? depart(b, d->unit->envelope.id, d->unit->domain)
+			      : MX_ENOENT;
+		b->done += err != MX_OK;
 	}
+	if (err != MX_OK && err != MX_ENOENT && b->err == MX_OK)
+		b->err = err; /* ENOENT: all gone, and that is the aim */
 	departure_free(d);
 	if (--b->unsettled == 0)
 		step(b);

@@ -133,7 +133,16 @@ static void on_flushed(enum mx_err err, uint64_t units, void *arg)
 
 static void run_flush(struct request *r)
 {
-	spool_flush(r->control->opt.spool, r->sel, on_flushed, r);
+	/* later than any retry, and far from overflow */
+	static const int64_t any_time_ms = INT64_MAX / 2;
+	struct spool *sp = r->control->opt.spool;
+
+	if (r->sel.id != 0 || r->sel.domain.n > 0) {
+		spool_flush(sp, r->sel, on_flushed, r);
+		return;
+	}
+	spool_requeue_due(sp, any_time_ms);
+	on_flushed(MX_OK, 0, r);
 }
 
 static void run_hold(struct request *r)

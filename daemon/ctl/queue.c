@@ -30,11 +30,22 @@ struct listing {
 
 /* ---- One message, many units: one for each domain ---- */
 
-static const char *const state_names[] = {
-	[UNIT_READY] = "ready",
-	[UNIT_DEFERRED] = "deferred",
-	[UNIT_HELD] = "held",
-};
+/* A recipient can be held while others of its unit go on. */
+static enum unit_state state_of(const struct unit *u, const struct recipient *r)
+{
+	return r->is_held ? UNIT_HELD : u->state;
+}
+
+static const char *state_name(enum unit_state state)
+{
+	static const char *const names[] = {
+		[UNIT_READY] = "ready",
+		[UNIT_DEFERRED] = "deferred",
+		[UNIT_HELD] = "held",
+	};
+
+	return names[state];
+}
 
 json_t *queue_message(const struct unit *u)
 {
@@ -65,10 +76,10 @@ void queue_recipients(json_t *message, const struct unit *u)
 				  "address", control_text(r->path), "attempts",
 				  (json_int_t)r->attempts, "last_reply",
 				  control_text_or_null(r->last_reply), "due",
-				  control_time(u->state == UNIT_DEFERRED
+				  control_time(state_of(u, r) == UNIT_DEFERRED
 						       ? u->due_ms
 						       : 0),
-				  "state", state_names[u->state], "domain",
+				  "state", state_name(state_of(u, r)), "domain",
 				  control_text(u->domain), "host",
 				  control_text_or_null(r->last_host), "expires",
 				  control_time(u->expires_ms)));
@@ -108,9 +119,11 @@ static void message_row(struct listing *l, const struct envelope *e)
 void queue_why(struct buf *out, const struct unit *u, const struct recipient *r,
 	       int64_t now_ms)
 {
-	if (u->state == UNIT_HELD) {
+	enum unit_state state = state_of(u, r);
+
+	if (state == UNIT_HELD) {
 		buf_adds(out, "held");
-	} else if (u->state == UNIT_DEFERRED && u->due_ms > now_ms) {
+	} else if (state == UNIT_DEFERRED && u->due_ms > now_ms) {
 		buf_adds(out, "retry in ");
 		print_age(out, u->due_ms - now_ms);
 	} else {

@@ -107,7 +107,7 @@ enum mx_err dsn_make(struct spool *sp, const struct config *config,
 	err = read_original(sp, unit, &original);
 	if (err != MX_OK)
 		goto done;
-	err = spool_draft_new(sp, now_ms, original.n, &out->draft);
+	err = spool_draft_report(sp, now_ms, original.n, &out->draft);
 	if (err != MX_OK)
 		goto done;
 	report.id = spool_draft_id(out->draft);
