@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { BACKLOG = 512 };
+
 static enum mx_err fail(struct buf *why, const char *path, const char *what)
 {
 	int errnum = errno;
@@ -101,7 +103,7 @@ enum mx_err control_bind(struct span path, int *fd, struct buf *why)
 	mask = umask(0117); /* never wider than 0660, not even for a moment */
 	rc = bind(s, (const struct sockaddr *)&at, sizeof(at));
 	umask(mask);
-	if (rc != 0 || listen(s, 32) != 0) {
+	if (rc != 0 || listen(s, BACKLOG) != 0) {
 		err = fail(why, at.sun_path, "cannot listen");
 		close(s);
 		return err;

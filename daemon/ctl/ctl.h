@@ -52,6 +52,10 @@ bool ctl_domain(const char *text, struct buf *out);
 /* Write to stdout.  False: nobody reads it any more, or the disk is full. */
 bool ctl_write(struct span s);
 
+/* Everything written so far goes out.  The errno of the first write that
+ * failed, or 0. */
+int ctl_flush_output(void);
+
 /* Print one JSON object as a line and release it; as ctl_write. */
 bool ctl_print_json(json_t *object);
 

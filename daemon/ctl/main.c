@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -54,68 +53,6 @@ static const struct verb verbs[] = {
 /* clang-format on */
 
 static const char default_config[] = "/etc/mx20/mx20.conf";
-
-/* ---- What the verbs use ---- */
-
-void ctl_complain(const char *fmt, ...)
-{
-	va_list ap;
-
-	fflush(stdout);
-	fputs("mx20ctl: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-}
-
-bool ctl_open_spool(const struct ctl *ctl, struct spool **out)
-{
-	struct buf why = { 0 }, path = { 0 };
-	enum mx_err err;
-
-	buf_add(&path, ctl->config->spool.path);
-	err = spool_open_reader(out, buf_cstr(&path), &why);
-	if (err != MX_OK && why.n > 0)
-		ctl_complain("%s", buf_cstr(&why));
-	else if (err != MX_OK)
-		ctl_complain("%s: %s", buf_cstr(&path), mx_strerror(err));
-	buf_fini(&why);
-	buf_fini(&path);
-	return err == MX_OK;
-}
-
-bool ctl_domain(const char *text, struct buf *out)
-{
-	if (smtp_domain_canon(out, span_str(text)) == MX_OK) {
-		buf_cstr(out);
-		return true;
-	}
-	ctl_complain("\"%s\" is not a domain", text);
-	return false;
-}
-
-static int write_errno; /* of the first write that failed */
-
-bool ctl_write(struct span s)
-{
-	if (s.n > 0 && fwrite(s.p, 1, s.n, stdout) != s.n && write_errno == 0)
-		write_errno = errno;
-	return write_errno == 0;
-}
-
-static int write_piece(const char *p, size_t n, void *arg)
-{
-	(void)arg;
-	return ctl_write(span_of(p, n)) ? 0 : -1;
-}
-
-bool ctl_print_json(json_t *object)
-{
-	json_dump_callback(object, write_piece, NULL, JSON_COMPACT);
-	json_decref(object);
-	return ctl_write(SPAN_LIT("\n"));
-}
 
 /* ---- The command line ---- */
 
@@ -278,11 +215,11 @@ static bool load_config(struct ctl *ctl, const char *path)
 /* A reader that left (queue | head) is no failure. */
 static enum ctl_exit finish(enum ctl_exit rc)
 {
-	if (fflush(stdout) != 0 && write_errno == 0)
-		write_errno = errno;
-	if (write_errno == 0 || write_errno == EPIPE)
+	int errnum = ctl_flush_output();
+
+	if (errnum == 0 || errnum == EPIPE)
 		return rc;
-	ctl_complain("cannot write: %s", strerrordesc_np(write_errno));
+	ctl_complain("cannot write: %s", strerrordesc_np(errnum));
 	return CTL_FAILED;
 }
 

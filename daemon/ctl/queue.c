@@ -212,7 +212,7 @@ static enum mx_err list(struct listing *l, struct spool *sp, struct span domain)
 			break;
 		buf_reset(&l->lines);
 		/* the first page is there at once, whatever follows */
-		if (fflush(stdout) != 0)
+		if (ctl_flush_output() != 0)
 			break;
 	} while (err == MX_OK && l->is_full);
 	return err == MX_ENOENT ? MX_OK : err;

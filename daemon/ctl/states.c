@@ -33,39 +33,55 @@ static bool add_target(const struct spool_target *t, void *arg)
 	return true;
 }
 
-static bool is_name_char(char c)
+static bool is_word_char(char c)
 {
-	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '_';
+	return isalnum((unsigned char)c) || strchr("-._:[]", c) != NULL;
 }
 
-/* The host of "mx.example.org[192.0.2.1]:25", all of "[192.0.2.1]:25". */
-static struct span target_host(const char *target)
+/* Is word in text, not as a part of a longer one? */
+static bool has_word(const char *text, const char *word)
 {
-	struct span name = span_str(target);
-	size_t at = span_find(name, '[');
+	const char *at = text;
+	size_t n = strlen(word);
 
-	return at > 0 && at < name.n ? (struct span){ name.p, at } : name;
-}
+	while ((at = strstr(at, word)) != NULL) {
+		bool starts = at == text || !is_word_char(at[-1]);
 
-bool states_match(const char *destination, const char *target)
-{
-	struct span host = target_host(target);
-	const char *at = destination;
-
-	if (host.n == 0)
-		return false;
-	/* whole names only: mx.example.org is not in bmx.example.org */
-	while ((at = memmem(at, strlen(at), host.p, host.n)) != NULL) {
-		bool starts = at == destination || !is_name_char(at[-1]) ||
-			      !is_name_char(host.p[0]);
-		bool ends = !is_name_char(at[host.n]) ||
-			    !is_name_char(host.p[host.n - 1]);
-
-		if (starts && ends)
+		if (starts && (at[n] == '\0' || !is_word_char(at[n])))
 			return true;
 		at++;
 	}
 	return false;
+}
+
+/*
+ * A target is "mx.example.org[192.0.2.1]:25" or "[192.0.2.1]:25", a
+ * destination is its hosts: "mx.example.org:25,192.0.2.2:25 tls=may".
+ */
+bool states_match(const char *destination, const char *target)
+{
+	struct span name = span_str(target);
+	struct span rest = span_skip(name, span_find(name, '['));
+	struct span port = span_skip(rest, span_find(rest, ']') + 1);
+	struct buf word = { 0 };
+	bool match;
+
+	name.n -= rest.n;
+	if (rest.n == 0 || port.n == 0)
+		return false;
+	buf_add(&word, name.n > 0 ? name : rest);
+	if (name.n > 0)
+		buf_add(&word, port);
+	match = has_word(destination, buf_cstr(&word));
+	if (!match && name.n == 0) { /* an IPv4 address has no brackets */
+		buf_reset(&word);
+		buf_add(&word,
+			(struct span){ rest.p + 1, rest.n - port.n - 2 });
+		buf_add(&word, port);
+		match = has_word(destination, buf_cstr(&word));
+	}
+	buf_fini(&word);
+	return match;
 }
 
 static json_t *unknown_state(void)

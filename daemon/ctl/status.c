@@ -129,13 +129,13 @@ static void json_page(const struct page *p, bool *is_first)
 /* clang-format off */
 static const struct column columns[] = {
 	{ "DOMAIN",     false, 12 },
-	{ "MESSAGES",   true,  0 },
+	{ "MSGS",       true,  0 },
 	{ "SIZE",       true,  0 },
 	{ "OLDEST",     true,  0 },
 	{ "STATE",      false, 0 },
 	{ "SINCE",      true,  0 },
-	{ "NEXT TRY",   true,  0 },
-	{ "LAST REPLY", false, 12 },
+	{ "NEXT",       true,  0 },
+	{ "LAST REPLY", false, 16 },
 };
 /* clang-format on */
 
@@ -170,7 +170,6 @@ static void cell_next(struct table *t, const struct spool_domain *row,
 	} else if (next_ms <= now_ms) {
 		buf_adds(&b, "now");
 	} else {
-		buf_adds(&b, "in ");
 		print_age(&b, next_ms - now_ms);
 	}
 	table_cell(t, buf_span(&b));

@@ -414,13 +414,14 @@ def test_failures_in_json(down):
 class Terminal:
     """Run mx20ctl on a terminal of its own."""
 
-    def __init__(self, d, *args, columns=60):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execv(BUILD / "mx20ctl", ["mx20ctl", "-c", str(d.conf_path),
-                                         *args])
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
+    def __init__(self, d, *args, columns=80):
+        self.fd, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ,
                     struct.pack("HHHH", 24, columns, 0, 0))
+        self.process = subprocess.Popen(
+            [str(BUILD / "mx20ctl"), "-c", str(d.conf_path), *args],
+            stdin=slave, stdout=slave, stderr=slave)
+        os.close(slave)
         self.text = ""
 
     def read(self, until=None):
@@ -443,7 +444,7 @@ class Terminal:
     def exit_status(self):
         self.read()
         os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.process.wait(30)
 
 
 def test_a_terminal_is_asked_first(down):
@@ -480,7 +481,8 @@ def test_reload_takes_new_files(down):
 
 def test_reload_prints_every_error_and_keeps_the_old(down):
     d, _ = down
-    d.domains += "bad.test nonsense=1\nworse.test lifetime=banana\n"
+    d.domains += ("bad.test recipients=* nonsense=1\n"
+                  "worse.test recipients=* lifetime=banana\n")
     done = d.reload()
     assert done.returncode == 1
     assert "domains:3:" in done.stderr and "domains:4:" in done.stderr
@@ -636,11 +638,11 @@ def test_tables_fit_the_terminal(down):
     send(d.address, sender="a-rather-long-local-part@sender.test")
     wait_down(d)
     for verb in ("status", "queue"):
-        t = Terminal(d, verb, columns=70)
+        t = Terminal(d, verb, columns=72)
         assert t.exit_status() == 0
         table = [n for n in t.text.splitlines()
                  if n.startswith(("DOMAIN", "example.com", "ID", " "))]
-        assert table and max(map(len, table)) <= 70, t.text
+        assert table and max(map(len, table)) <= 72, t.text
 
 
 def test_two_reloads_at_once_are_both_answered(down):
