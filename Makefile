@@ -74,9 +74,7 @@ $(B)/%.o: %.c Makefile
 # A static pattern: a bare one without a recipe would add no prerequisites.
 $(UNIT): $(B)/unit/%: $(B)/tests/unit/%.o $(SUPOBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIB) $(LIBS) -lcriterion
-# mx20ctl's own parts are in no library: its tests link them, without main.
-$(filter $(B)/unit/daemon/ctl/%,$(UNIT)): $(filter-out %/main.o,$(CTLOBJ))
+	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
 
 -include $(OBJ:.o=.d) $(CTLOBJ:.o=.d) $(UNIT:$(B)/unit/%=$(B)/tests/unit/%.d)
 -include $(SUPOBJ:.o=.d) $(patsubst %.c,$(B)/%.d,$(wildcard daemon/*.c))
