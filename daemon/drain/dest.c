@@ -7,6 +7,8 @@
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
 
+enum { RECORDS_PER_FALL = 1000 };
+
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct dest *dst = w->data;
@@ -185,6 +187,20 @@ static bool is_settled_state(enum drain_state s)
 	return s == DRAIN_UP || s == DRAIN_DOWN;
 }
 
+/* For mx20ctl without the daemon.  Bounded: others are recorded when more
+ * mail comes for them. */
+static void record_domains(struct dest *dst)
+{
+	struct domain *dom;
+	int left = RECORDS_PER_FALL;
+
+	LIST_FOREACH(dom, &dst->domains, member) {
+		if (left-- == 0)
+			return;
+		domain_record(dom);
+	}
+}
+
 static void note_state(struct dest *dst)
 {
 	enum drain_state now = dst->machine.state;
@@ -201,6 +217,8 @@ static void note_state(struct dest *dst)
 	       LOG_STR("reply", dst->last_reply));
 	dst->logged = now;
 	dst->since_ms = wall;
+	if (now == DRAIN_DOWN)
+		record_domains(dst);
 }
 
 static void arm(struct dest *dst)

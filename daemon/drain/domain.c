@@ -262,6 +262,17 @@ static void wake(struct domain *dom)
 	}
 }
 
+/* Which destination it waits for: the row of a domain goes with its mail, so
+ * this is written again for each outage, and only then. */
+void domain_record(struct domain *dom)
+{
+	if (!dom->has_mail || dom->is_recorded || dom->route == NULL)
+		return;
+	dom->is_recorded = true;
+	spool_domain_destination(dom->drain->spool, domain_name(dom),
+				 dom->route->key);
+}
+
 /*
  * New mail stands behind the cursor, but a unit that is due again or took
  * long to arrive stands before it: the page is finished first, then looked at
@@ -276,6 +287,8 @@ void domain_announce(struct domain *dom)
 	dom->newest.edge = 0;
 	dom->newest.at = dom->newest.count = 0;
 	dom->has_mail = true;
+	if (dom->dest != NULL && dom->dest->logged == DRAIN_DOWN)
+		domain_record(dom);
 	wake(dom);
 }
 
@@ -347,6 +360,7 @@ size_t domain_waiting(struct domain *dom, size_t most)
 
 	if (peek(dom, false) == 0) {
 		dom->has_mail = false;
+		dom->is_recorded = false;
 		return 0;
 	}
 	for (size_t i = c->at; i < c->count && n < most; i++)

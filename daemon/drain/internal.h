@@ -53,6 +53,7 @@ struct domain {
 	TAILQ_ENTRY(domain) ring;
 	bool in_ring;
 	bool has_mail;               /* may have ready units */
+	bool is_recorded;            /* the spool knows its destination */
 	bool is_rewound;             /* something was announced: look again
 					from the oldest at the page's end */
 	int64_t rewound_ms;
@@ -192,6 +193,7 @@ struct domain *domain_need(struct drain *d, struct span name);
 void domain_free(struct domain *dom);
 /* Units became ready: fetch them, and ask for the route if need be. */
 void domain_announce(struct domain *dom);
+void domain_record(struct domain *dom);
 /* Look again from the oldest: units came back. */
 void domain_rewind(struct domain *dom);
 void domain_ask(struct domain *dom);

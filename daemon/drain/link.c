@@ -246,6 +246,7 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	struct dest *dst = l->dest;
 	int target = l->target;
 	bool was_up = target != MACHINE_NONE && dst->mtargets[target].is_up;
+	bool was_down = target != MACHINE_NONE && dst->mtargets[target].is_down;
 	bool was_leaving = l->is_leaving;
 
 	(void)dl;
@@ -266,7 +267,9 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	}
 	l->delivery = NULL; /* delivery frees itself */
 	link_free(l);
-	if (target != MACHINE_NONE && was_up != dst->mtargets[target].is_up)
+	if (target != MACHINE_NONE &&
+	    (was_up != dst->mtargets[target].is_up ||
+	     was_down != dst->mtargets[target].is_down))
 		dest_store_target(dst, target);
 	dest_kick(dst);
 }
