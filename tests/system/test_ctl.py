@@ -30,6 +30,16 @@ def down(mx20, primary):
     return d, p
 
 
+def eventually(look, seconds=30):
+    """What look() returns once it is true.  The log speaks when a thing is
+    decided; the spool shows it a commit later."""
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return look()
+
+
 def wait_down(d):
     d.wait_log(r"^state .*to=down")
 
@@ -201,8 +211,8 @@ def test_queue_shows_retries(mx20, primary):
     d = mx20(domains=f"example.com recipients=* primary={p.route}\n")
     qid = send(d.address)
     d.wait_log(f"^deferred .*mid={qid}")
-    [entry] = d.queue()
-    [rcpt] = entry["recipients"]
+    [rcpt] = eventually(lambda: [r for r in d.queue()[0]["recipients"]
+                                 if r["attempts"]])
     assert rcpt["attempts"] == 1
     assert rcpt["last_reply"] == "450 4.2.1 mailbox busy"
     assert RFC3339.fullmatch(rcpt["due"])
@@ -340,6 +350,7 @@ def test_flush_ends_the_wait_of_a_message(mx20, primary):
     d = mx20(domains=f"example.com recipients=* primary={p.route}\n")
     qid = send(d.address)
     d.wait_log("^deferred ")
+    eventually(lambda: d.queue()[0]["recipients"][0]["attempts"])
     assert json.loads(d.ctl("flush", qid, "--json").stdout)["ok"] is True
     p.wait_messages(1, timeout=10)
 
@@ -358,7 +369,7 @@ def test_hold_and_release_a_message(down):
     p.start()
     p.wait_messages(1)
     d.wait_log(f"^delivered .*mid={goes}")
-    [entry] = d.queue()
+    [entry] = eventually(lambda: len(d.queue()) == 1 and d.queue())
     assert entry["id"] == kept
     assert entry["recipients"][0]["state"] == "held"
     assert d.status()["domains"][0]["held"] is True
@@ -628,9 +639,7 @@ def test_connections_are_bounded(down):
     assert closed
     for s in many:
         s.close()
-    end = time.monotonic() + 10
-    while d.ctl("flush", check=False).returncode != 0:
-        assert time.monotonic() < end
+    eventually(lambda: d.ctl("flush", check=False).returncode == 0)
 
 
 def test_tables_fit_the_terminal(down):

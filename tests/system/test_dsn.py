@@ -8,6 +8,7 @@ import time
 import pytest
 
 from client import Raw, message, send
+from daemon import merge
 
 NO_DSN = ["PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE", "ENHANCEDSTATUSCODES"]
 
@@ -61,8 +62,8 @@ def world(mx20, primary):
         home = primary(name="home.test").start()
         d = mx20(domains=f"example.com recipients=* primary={p.route}"
                          f" {domain_options}\n",
-                 conf={"bounce": {"relay": f"127.0.0.1:{home.port}"},
-                       **(conf or {})}, **options)
+                 conf=merge({"bounce": {"relay": f"127.0.0.1:{home.port}"}},
+                            conf or {}), **options)
         return d, p, home
 
     return make
@@ -77,10 +78,7 @@ def one_report(home):
 
 def no_report(d, home):
     """Everything has left the spool, and nothing went home."""
-    end = time.monotonic() + 30
-    while d.status()["spool"]["messages"]:
-        assert time.monotonic() < end, d.text()
-        time.sleep(0.05)
+    d.wait_empty()
     assert home.messages == []
 
 
@@ -106,10 +104,7 @@ def test_refused_recipient_is_reported(world):
     assert "Subject: test" in report.original.get_payload()
     assert "hello" not in report.original.get_payload()
     d.wait_log(f"^bounced .*mid={qid}")
-    end = time.monotonic() + 30
-    while d.status()["spool"]["messages"]:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    d.wait_empty()
 
 
 def test_only_the_refused_recipient_is_reported(world):
@@ -297,15 +292,19 @@ def test_mode_hold_keeps_failed_mail(world):
     p.start()
     qid = send(d.address)
     d.wait_log(f"^held .*mid={qid}")
-    [entry] = d.queue()
-    [rcpt] = entry["recipients"]
+    end = time.monotonic() + 30
+    while d.queue()[0]["recipients"][0]["state"] != "held":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    [rcpt] = d.queue()[0]["recipients"]
     assert (rcpt["state"], rcpt["last_reply"]) == ("held", "550 5.1.1 no")
     [row] = d.status()["domains"]
     assert row["held"] and row["held_messages"] == 1
     assert home.messages == []
     # the operator decides after all
-    assert "1 message" in d.ctl("bounce", qid).stdout
-    assert d.queue() == []
+    assert d.ctl("bounce", qid).stdout == "1 message bounced\n"
+    assert one_report(home).recipients[0]["Action"] == "failed"
+    d.wait_empty()
 
 
 def test_end_of_lifetime_is_reported(world):
