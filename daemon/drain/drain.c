@@ -13,6 +13,7 @@ enum { SWEEP_S = 60, FORGET_MS = 600000, REAP_MAX = 16 };
 static void on_announced(struct span name, void *arg)
 {
 	domain_announce(domain_need(arg, name));
+	expire_look(arg);
 }
 
 static bool on_domain(const struct spool_domain *row, void *arg)

@@ -152,6 +152,13 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 		arm(d, w, MINUTES(1));
 }
 
+/* Mail has come: its lifetime may end before the next look. */
+void expire_look(struct drain *d)
+{
+	if (ev_timer_remaining(d->loop, &d->ends) > 1.)
+		arm(d, &d->ends, SECONDS(1));
+}
+
 static void timer(ev_timer *w, struct drain *d,
 		  void (*cb)(struct ev_loop *, ev_timer *, int))
 {

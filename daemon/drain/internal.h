@@ -251,5 +251,6 @@ void expire_start(struct drain *d);
 void expire_stop(struct drain *d);
 /* A unit was deferred until then (wall). */
 void expire_due_at(struct drain *d, int64_t due_ms);
+void expire_look(struct drain *d);
 
 #endif
