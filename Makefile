@@ -192,14 +192,9 @@ install: all ## copy binaries, manuals, units and a sample configuration
 		$(PUT) config/$$f "$(DESTDIR)/etc/mx20/$$f"; done
 
 LINTSRC = $(SRC) $(CTLSRC) $(wildcard daemon/*.c)
-lint: ## layers, shell, clang-tidy and cppcheck
+lint: ## layers, cppcheck and clang-tidy
 	@.ci/layers
-	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
-		--enable=warning,portability,performance \
-		--suppressions-list=.ci/cppcheck --library=posix -I. \
-		-D_GNU_SOURCE -DMX_VERSION='""' -DMX_PREFIX='""' -j2 $(LINTSRC)
-	@printf '%s\n' $(LINTSRC) | xargs -P2 -n4 clang-tidy --quiet 2>/dev/null \
-		--extra-arg=-Wno-unknown-warning-option -- $(CPPFLAGS) -std=c17
+	@.ci/lint $(LINTSRC)
 
 format: ## clang-format over every source file
 	@clang-format -i $(LINTSRC) $(wildcard common/*/*.h config/*.h daemon/*/*.h)
