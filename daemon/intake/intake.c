@@ -146,8 +146,12 @@ static void listening_free(struct listening *l)
 
 static void stop_listening(struct intake *in)
 {
-	while (!LIST_EMPTY(&in->listening))
-		listening_free(LIST_FIRST(&in->listening));
+	struct listening *l, *next;
+
+	for (l = LIST_FIRST(&in->listening); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		listening_free(l);
+	}
 }
 
 void intake_listen(struct intake *in, int fd, const struct config_listen *c)
@@ -233,13 +237,16 @@ size_t intake_sessions(const struct intake *in)
 void intake_free(struct intake **in)
 {
 	struct intake *i = *in;
+	struct session *s, *next;
 
 	if (i == NULL)
 		return;
 	*in = NULL;
 	stop_listening(i);
-	while (!LIST_EMPTY(&i->sessions))
-		session_kill(LIST_FIRST(&i->sessions));
+	for (s = LIST_FIRST(&i->sessions); s != NULL; s = next) {
+		next = LIST_NEXT(s, link);
+		session_kill(s);
+	}
 	config_unref(&i->config);
 	hello_fini(i);
 	buf_fini(&i->scratch);

@@ -270,8 +270,7 @@ static enum step step_proxy(struct session *s)
 	v = policy_connect(s->in->policy, s->in->config, &s->client,
 			   clock_mono_ms());
 	if (v.code != 0)
-		return s->is_implicit ? STEP_END
-				      : session_refuse_client(s, &v);
+		return s->is_implicit ? STEP_END : session_refuse_client(s, &v);
 	s->is_entered = true;
 	return begin(s);
 }

@@ -118,6 +118,7 @@ struct session {
 };
 
 LIST_HEAD(session_list, session);
+LIST_HEAD(listening_list, listening);
 
 /* EHLO answers are made once per configuration. */
 enum { HELLO_TLS = 1, HELLO_REQUIRETLS = 2, HELLO_VARIANTS = 4 };
@@ -130,7 +131,7 @@ struct intake {
 	struct intake_hooks hooks;
 	struct session_list sessions;
 	size_t session_count;
-	LIST_HEAD(, listening) listening;
+	struct listening_list listening;
 	uint64_t next_sid;
 	bool is_stopping;
 	struct buf hello[HELLO_VARIANTS], helo, greeting;
