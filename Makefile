@@ -133,8 +133,11 @@ bench: ## measure mx20 beside the mail servers found here (QUICK=1: 2 minutes)
 	@tests/support/deps.sh test
 	@$(MAKE) --no-print-directory all bench-tools
 	@PYTHONPATH=tests/bench $(PYTHON) tests/bench/bench.py
+bench-reload: $(B)/bench/bench_reload ## reload with 1M domains and 10M recipients
+	$< shared
+	$< each
 bench-tools: $(BENCH) $(PRELOAD)
-.PHONY: bench-tools
+.PHONY: bench-tools bench-reload
 
 objects: $(OBJ) $(CTLOBJ) $(SUPOBJ) $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c))
 

@@ -75,13 +75,22 @@ static size_t count_lf(const char *p, size_t n)
 
 bool lines_count(struct lines *l, size_t *count)
 {
+	bool whole = true; /* does the buffer hold all there is? */
+
 	*count = 1; /* the last line may lack its LF */
-	do {
-		l->start = l->end = 0;
+	while (!l->eof) {
+		if (l->end == BUFFER_BYTES) {
+			l->end = 0;
+			whole = false;
+		}
+		size_t had = l->end;
 		if (!refill(l))
 			return false;
-		*count += count_lf(l->buf, l->end);
-	} while (!l->eof);
+		*count += count_lf(l->buf + had, l->end - had);
+	}
+	if (whole) /* most recipient files: not read twice */
+		return true;
+	l->end = 0;
 	l->eof = false;
 	return lseek(l->fd, 0, SEEK_SET) == 0;
 }

@@ -12,6 +12,8 @@
 #ifndef MX_CONFIG_TABLE_H
 #define MX_CONFIG_TABLE_H
 
+#include <stddef.h>
+
 #include "config/domains.h"
 #include "config/pool.h"
 #include "config/siphash.h"
@@ -20,9 +22,9 @@ enum { ROWS_MAX = 1 << 28 };
 #define NO_SET UINT32_MAX
 
 struct row {
-	struct config_domain pub; /* first: one is cast to the other */
 	uint32_t set;  /* NO_SET: every recipient */
 	uint32_t line; /* in the allowlist */
+	struct config_domain pub; /* its name in the same cache line */
 };
 
 struct set {
@@ -62,7 +64,8 @@ const struct row *domains_add(struct domains *d);
 /* The row that config_domain is the face of. */
 static inline const struct row *domains_row(const struct config_domain *pub)
 {
-	return (const struct row *)(const void *)pub;
+	return (const struct row *)(const void *)((const char *)pub -
+						  offsetof(struct row, pub));
 }
 
 /* Room for that many recipients, then each of them; false: it is full.
