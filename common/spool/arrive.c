@@ -171,7 +171,7 @@ static enum mx_err put_unit(struct batch *b, const struct arrival *a,
 enum mx_err arrival_apply(struct batch *b, struct arrival *a,
 			  enum mx_err *fault)
 {
-	struct bytes_in in = {{a->blob, a->n}, false};
+	struct bytes_in in = { { a->blob, a->n }, false };
 	struct span row = bytes_get_n(&in, a->message_n);
 	struct key k;
 	enum mx_err err = MX_OK;

@@ -121,7 +121,7 @@ static enum mx_err first_of(struct batch *b, enum table_id t,
 
 static enum mx_err find_oldest(struct batch *b, struct domain_entry *e)
 {
-	struct span domain = {e->name, e->n}, value;
+	struct span domain = { e->name, e->n }, value;
 	uint64_t ready, parked;
 	struct envelope env;
 	uint32_t units;
@@ -149,7 +149,7 @@ static enum mx_err entry_store(struct batch *b, struct domain_entry *e)
 	struct key k;
 	enum mx_err err = MX_OK;
 
-	key_domain(&k, (struct span){e->name, e->n});
+	key_domain(&k, (struct span){ e->name, e->n });
 	if (e->row.d.units == 0 && !e->row.d.is_held)
 		return e->is_stored
 			       ? table_del(batch_table(b, T_DOMAIN), b->txn, &k)
@@ -198,7 +198,7 @@ static void free_domains(struct batch *b, struct buf *ready)
 	HASH_ITER (hh, b->domains, e, next) {
 		/* ready is NULL when the transaction did not happen */
 		if (ready != NULL && e->announce && !e->row.d.is_held) {
-			buf_add(ready, (struct span){e->name, e->n});
+			buf_add(ready, (struct span){ e->name, e->n });
 			buf_addc(ready, '\0');
 		}
 		HASH_DEL(b->domains, e);
@@ -262,7 +262,7 @@ static enum mx_err commit(struct batch *b)
 static enum mx_err attempt(struct spool *sp, struct request **all, size_t n,
 			   struct buf *ready)
 {
-	struct batch b = {.sp = sp, .state = sp->writer.state};
+	struct batch b = { .sp = sp, .state = sp->writer.state };
 	enum mx_err err = from_mdb(mdb_txn_begin(sp->env, NULL, 0, &b.txn));
 
 	for (size_t i = 0; i < n; i++) {

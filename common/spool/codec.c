@@ -4,7 +4,7 @@
 
 static struct span cut(struct span s, size_t max)
 {
-	return (struct span){s.p, s.n < max ? s.n : max};
+	return (struct span){ s.p, s.n < max ? s.n : max };
 }
 
 static bool get_version(struct bytes_in *in)
@@ -40,8 +40,8 @@ enum {
 
 bool envelope_fits(const struct envelope *e)
 {
-	const struct span *all[] = {&e->from, &e->client_addr, &e->helo,
-				    &e->envid, &e->tls};
+	const struct span *all[] = { &e->from, &e->client_addr, &e->helo,
+				     &e->envid, &e->tls };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i]->n > RECORD_SPAN_MAX)
@@ -94,10 +94,10 @@ static unsigned get_below(struct bytes_in *in, unsigned end)
 
 bool envelope_get(struct span value, struct envelope *e, uint32_t *units)
 {
-	struct bytes_in in = {value, false};
+	struct bytes_in in = { value, false };
 	unsigned flags;
 
-	*e = (struct envelope){0};
+	*e = (struct envelope){ 0 };
 	get_version(&in);
 	*units = (uint32_t)bytes_get(&in, 4);
 	e->proto = (enum envelope_proto)get_below(&in, PROTO_ESMTP + 1);
@@ -158,10 +158,10 @@ char *recipient_put(char *p, const struct recipient_row *row)
 
 bool recipient_get(struct span value, struct recipient_row *row)
 {
-	struct bytes_in in = {value, false};
+	struct bytes_in in = { value, false };
 	struct recipient *r = &row->r;
 
-	*row = (struct recipient_row){0};
+	*row = (struct recipient_row){ 0 };
 	get_version(&in);
 	r->notify = get_below(&in, NOTIFY_ALL + 1);
 	r->is_held = get_below(&in, 2);
@@ -188,7 +188,7 @@ static void get_text(struct bytes_in *in, char *out, size_t cap)
 
 static char *put_text(char *p, const char *text, size_t cap)
 {
-	return bytes_put_span(p, (struct span){text, strnlen(text, cap)});
+	return bytes_put_span(p, (struct span){ text, strnlen(text, cap) });
 }
 
 /*
@@ -215,7 +215,7 @@ char *domain_row_put(char *p, const struct domain_row *row)
 
 bool domain_row_get(struct span value, struct domain_row *row)
 {
-	struct bytes_in in = {value, false};
+	struct bytes_in in = { value, false };
 	struct spool_domain *d = &row->d;
 
 	get_version(&in);
@@ -248,7 +248,7 @@ char *target_row_put(char *p, const struct spool_target *t)
 
 bool target_row_get(struct span value, struct spool_target *t)
 {
-	struct bytes_in in = {value, false};
+	struct bytes_in in = { value, false };
 
 	get_version(&in);
 	t->is_up = get_below(&in, 2);
@@ -268,7 +268,7 @@ char *parked_put(char *p, int64_t due_ms)
 
 bool parked_get(struct span value, int64_t *due_ms)
 {
-	struct bytes_in in = {value, false};
+	struct bytes_in in = { value, false };
 
 	get_version(&in);
 	*due_ms = get_i64(&in);
@@ -286,7 +286,7 @@ char *state_row_put(char *p, const struct state_row *row)
 
 bool state_row_get(struct span value, struct state_row *row)
 {
-	struct bytes_in in = {value, false};
+	struct bytes_in in = { value, false };
 
 	get_version(&in);
 	row->bytes = bytes_get(&in, 8);

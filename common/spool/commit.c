@@ -9,7 +9,9 @@
 static struct recipient_row row_of(const struct spool_rcpt *r)
 {
 	return (struct recipient_row){
-		.r = {.path = r->path, .orcpt = r->orcpt, .notify = r->notify},
+		.r = { .path = r->path,
+		       .orcpt = r->orcpt,
+		       .notify = r->notify },
 		.expires_ms = r->expires_ms,
 		.warn_ms = r->warn_ms,
 	};
@@ -122,14 +124,14 @@ struct arrival *arrival_new(size_t extra, struct spool_draft *d,
 	memset(*at, 0, extra);
 	a = (void *)((char *)*at + extra);
 	p = (char *)(a + 1);
-	*a = (struct arrival){.draft = d,
-			      .id = d->id,
-			      .bytes = d->bytes,
-			      .arrived_ms = env->arrived_ms,
-			      .units = units,
-			      .message_n = message_n,
-			      .n = message_n + units_n,
-			      .blob = p};
+	*a = (struct arrival){ .draft = d,
+			       .id = d->id,
+			       .bytes = d->bytes,
+			       .arrived_ms = env->arrived_ms,
+			       .units = units,
+			       .message_n = message_n,
+			       .n = message_n + units_n,
+			       .blob = p };
 	p = envelope_put(p, &own, units);
 	p = put_units(p, rcpts, sorted, count);
 	MX_ASSERT(p == a->blob + a->n);

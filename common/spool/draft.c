@@ -123,8 +123,9 @@ static struct piece *piece_take(struct spool_draft *d)
 		free(p);
 		return NULL;
 	}
-	p->req = (struct request){
-		.ops = &piece_ops, .id = d->id, .bytes = p->cap};
+	p->req = (struct request){ .ops = &piece_ops,
+				   .id = d->id,
+				   .bytes = p->cap };
 	p->draft = d;
 	p->offset = d->handed_bytes;
 	p->is_first = d->handed_bytes == 0;

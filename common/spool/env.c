@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -9,6 +10,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/spool/check.h"
 #include "common/spool/internal.h"
 
 /*
@@ -19,11 +21,11 @@
  * daemon: the file is flushed, then dropped from the cache, so that what LMDB
  * reads is what the disk has.
  */
-enum { SCHEMA_VERSION = 1, MAX_READERS = 126 };
+enum { SCHEMA_VERSION = 1, MAX_READERS = 126, CHECK_BUDGET_MS = 100 };
 
 /* Address space only.  Smaller where the system does not give so much. */
-static const uint64_t map_sizes[] = {1ULL << 40, 1ULL << 38, 1ULL << 36,
-				     1ULL << 34, 1ULL << 32};
+static const uint64_t map_sizes[] = { 1ULL << 40, 1ULL << 38, 1ULL << 36,
+				      1ULL << 34, 1ULL << 32 };
 
 static enum mx_err say(struct buf *why, const char *path, const char *what,
 		       enum mx_err err)
@@ -58,7 +60,7 @@ static enum mx_err sync_directory(const char *path)
 
 static enum mx_err make_directory(const char *path, struct buf *why)
 {
-	struct buf up = {0};
+	struct buf up = { 0 };
 	enum mx_err err = MX_OK;
 
 	if (mkdir(path, 0700) == 0) {
@@ -74,6 +76,22 @@ static enum mx_err make_directory(const char *path, struct buf *why)
 	return MX_OK;
 }
 
+/* mx20ctl holds a shared lock for the moment of its check: try again. */
+static bool wait_for_lock(int fd)
+{
+	enum { TRIES = 25, PAUSE_MS = 20 };
+
+	for (int i = 0; i < TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK)
+			return false;
+		poll(NULL, 0, PAUSE_MS);
+	}
+	errno = EWOULDBLOCK;
+	return false;
+}
+
 static enum mx_err lock_data(struct spool *sp, struct buf *why)
 {
 	const char *path = buf_cstr(&sp->path);
@@ -81,7 +99,7 @@ static enum mx_err lock_data(struct spool *sp, struct buf *why)
 	sp->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (sp->fd < 0)
 		return say_errno(why, path, "cannot open");
-	if (flock(sp->fd, LOCK_EX | LOCK_NB) != 0) {
+	if (!wait_for_lock(sp->fd)) {
 		if (errno == EWOULDBLOCK)
 			return say(why, path, "another mx20d uses it",
 				   MX_EBUSY);
@@ -91,6 +109,18 @@ static enum mx_err lock_data(struct spool *sp, struct buf *why)
 		return say_errno(why, path, "the disk fails");
 	posix_fadvise(sp->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return MX_OK;
+}
+
+static enum mx_err check_data(int fd, const char *path, struct buf *why)
+{
+	struct buf what = { 0 };
+	enum mx_err err = check_file(fd, CHECK_BUDGET_MS, &what);
+
+	if (err != MX_OK)
+		say(why, path, what.n > 0 ? buf_cstr(&what) : mx_strerror(err),
+		    err);
+	buf_fini(&what);
+	return err;
 }
 
 static enum mx_err say_mdb(struct buf *why, const char *path, int rc)
@@ -170,7 +200,7 @@ static enum mx_err learn_ids(struct spool *sp, MDB_txn *txn)
 	static const struct {
 		enum table_id table;
 		size_t at; /* where the id stands in the key */
-	} where[] = {{T_MESSAGE, 0}, {T_CONTENT, 0}, {T_GARBAGE, 1}};
+	} where[] = { { T_MESSAGE, 0 }, { T_CONTENT, 0 }, { T_GARBAGE, 1 } };
 	uint64_t last = sp->writer.state.last_id;
 
 	for (size_t i = 0; i < COUNT(where); i++) {
@@ -249,6 +279,8 @@ static void free_spool(struct spool *sp)
 {
 	if (sp->read_txn != NULL)
 		mdb_txn_abort(sp->read_txn);
+	if (sp->read_env != NULL)
+		mdb_env_close(sp->read_env);
 	if (sp->env != NULL)
 		mdb_env_close(sp->env);
 	if (sp->fd >= 0)
@@ -295,6 +327,8 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 	if (err == MX_OK)
 		err = lock_data(sp, why);
 	if (err == MX_OK)
+		err = check_data(sp->fd, buf_cstr(&sp->path), why);
+	if (err == MX_OK)
 		err = open_env(sp, opt->path, why);
 	if (err == MX_OK)
 		err = open_tables(sp, why);
@@ -305,6 +339,7 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 		return err;
 	}
 	mdb_reader_check(sp->env, &dead);
+	mapping_find(sp);
 	room_init(sp, opt);
 	start_clock(sp);
 	err = writer_start(sp);
@@ -317,6 +352,26 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 	return MX_OK;
 }
 
+/* Beside a daemon, which has looked at the file and goes on changing it,
+ * there is nothing to check. */
+static enum mx_err check_unused(struct spool *sp, struct buf *why)
+{
+	const char *path = buf_cstr(&sp->path);
+	enum mx_err err = MX_OK;
+	struct stat st;
+
+	sp->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (sp->fd < 0 || fstat(sp->fd, &st) != 0)
+		return say_errno(why, path, "cannot open");
+	if (st.st_size == 0)
+		return say(why, path, "empty", MX_ENOENT);
+	if (flock(sp->fd, LOCK_SH | LOCK_NB) == 0) {
+		err = check_data(sp->fd, path, why);
+		flock(sp->fd, LOCK_UN);
+	}
+	return err;
+}
+
 enum mx_err spool_open_reader(struct spool **out, const char *path,
 			      struct buf *why)
 {
@@ -327,6 +382,11 @@ enum mx_err spool_open_reader(struct spool **out, const char *path,
 
 	*out = NULL;
 	sp->is_reader = true;
+	err = check_unused(sp, why);
+	if (err != MX_OK) {
+		free_spool(sp);
+		return err;
+	}
 	rc = try_env(sp, path, FLAGS, 0);
 	/* A directory we may not write has no place for a reader's slot.
 	 * Without one, pages may be reused under us: a row may then read as
@@ -355,29 +415,68 @@ void spool_close(struct spool **spool)
 	free_spool(sp);
 }
 
+/*
+ * After a write of the meta page failed LMDB refuses even to read.  Nothing
+ * will be written any more, so a second look at the file, without locks, is
+ * safe, and what waits can still be listed.
+ */
+static int reopen_to_read(struct spool *sp)
+{
+	MDB_env *failed = sp->env;
+	MDB_txn *txn = NULL;
+	struct buf dir = { 0 };
+	uint64_t map = sp->map_bytes;
+	int rc;
+
+	buf_add(&dir, span_of(sp->path.p, sp->path.n - strlen("/data.mdb")));
+	rc = try_env(sp, buf_cstr(&dir), MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK,
+		     0);
+	buf_fini(&dir);
+	sp->read_env = sp->env;
+	sp->env = failed;
+	sp->map_bytes = map;
+	if (rc == MDB_SUCCESS)
+		rc = mdb_txn_begin(sp->read_env, NULL, MDB_RDONLY, &txn);
+	if (rc == MDB_SUCCESS && tables_open(sp->tables, txn, false) != MX_OK)
+		rc = MDB_CORRUPTED;
+	if (txn != NULL)
+		mdb_txn_commit(txn); /* keeps the tables open */
+	return rc;
+}
+
+static int begin(struct spool *sp)
+{
+	MDB_env *env = sp->read_env != NULL ? sp->read_env : sp->env;
+	int rc;
+
+	if (sp->read_txn != NULL)
+		return mdb_txn_renew(sp->read_txn);
+	rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &sp->read_txn);
+	if (rc == MDB_READERS_FULL) {
+		mdb_reader_check(env, NULL);
+		rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &sp->read_txn);
+	}
+	if (rc != MDB_SUCCESS)
+		sp->read_txn = NULL;
+	return rc;
+}
+
 enum mx_err read_begin(struct spool *sp, MDB_txn **txn)
 {
 	int rc = MDB_SUCCESS;
 
-	if (sp->reading++ > 0) { /* from a callback of a look under way */
-		*txn = sp->read_txn;
-		return MX_OK;
-	}
-	if (sp->read_txn != NULL) {
-		rc = mdb_txn_renew(sp->read_txn);
-	} else {
-		rc = mdb_txn_begin(sp->env, NULL, MDB_RDONLY, &sp->read_txn);
-		if (rc == MDB_READERS_FULL) {
-			mdb_reader_check(sp->env, NULL);
-			rc = mdb_txn_begin(sp->env, NULL, MDB_RDONLY,
-					   &sp->read_txn);
-		}
-		if (rc != MDB_SUCCESS)
-			sp->read_txn = NULL;
+	if (sp->reading == 0)
+		rc = begin(sp);
+	if (rc == MDB_PANIC && sp->read_env == NULL) {
+		mdb_txn_abort(sp->read_txn);
+		sp->read_txn = NULL;
+		rc = reopen_to_read(sp);
+		if (rc == MDB_SUCCESS)
+			rc = begin(sp);
 	}
 	*txn = sp->read_txn;
-	if (rc != MDB_SUCCESS)
-		sp->reading = 0;
+	if (rc == MDB_SUCCESS)
+		sp->reading++; /* more than 1: from a callback of a look */
 	return from_mdb(rc);
 }
 

@@ -60,7 +60,7 @@ static enum mx_err apply_requeue(struct batch *b, struct request *r)
 		if (err != MX_OK)
 			return err;
 		b->work++;
-		err = unit_move(b, id, (struct span){name, n}, UNIT_READY, 0);
+		err = unit_move(b, id, (struct span){ name, n }, UNIT_READY, 0);
 		if (err == MX_ENOENT) /* a due row without its unit */
 			err = MX_ECORRUPT;
 	}

@@ -83,8 +83,8 @@ static void put(struct spool *sp, const struct request_ops *ops,
 	f->req.ops = ops;
 	f->req.bytes = sizeof(*f) + name.n + value.n;
 	f->table = table;
-	f->name = (struct span){p, name.n};
-	f->value = (struct span){p + name.n, value.n};
+	f->name = (struct span){ p, name.n };
+	f->value = (struct span){ p + name.n, value.n };
 	if (name.n > 0 && name.n <= KEY_NAME_MAX) {
 		writer_push(sp, &f->req);
 		return;
@@ -104,7 +104,7 @@ void spool_target_put(struct spool *sp, const struct spool_target *t)
 	char *end = target_row_put(value, t);
 
 	put(sp, &fact_ops, T_TARGET,
-	    (struct span){t->name, strnlen(t->name, sizeof(t->name))},
+	    (struct span){ t->name, strnlen(t->name, sizeof(t->name)) },
 	    span_of(value, (size_t)(end - value)));
 }
 

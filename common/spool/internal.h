@@ -54,6 +54,7 @@ struct writer {
 	/* writer thread only */
 	int64_t commit_us;  /* how long the last commit took */
 	int64_t checked_ms; /* monotonic: readers checked, room looked at */
+	int64_t trimmed_ms;   /* monotonic: the mapping was */
 	int64_t stored_ms;  /* monotonic: the state row was written */
 	bool has_dead;	    /* garbage of kind dead may be there */
 	bool opened_clean;  /* what a former process left open is gone */
@@ -64,11 +65,14 @@ struct writer {
 
 struct spool {
 	MDB_env *env;
+	MDB_env *read_env;    /* in its place for reading, after a failure */
 	int fd; /* the data file: our lock on it */
 	bool is_reader;
 	struct buf path; /* of the data file, for messages */
 	size_t page_bytes, chunk_bytes;
 	uint64_t map_bytes;
+	void *map;            /* where the file is mapped; NULL: not known */
+	size_t map_length;
 	struct table tables[T_COUNT];
 	atomic_bool has_failed;	       /* the disk did: nothing is written */
 	atomic_uint_least64_t last_id; /* handed out; loop writes */
@@ -99,6 +103,12 @@ struct spool {
  * before the return to the loop. */
 enum mx_err read_begin(struct spool *sp, MDB_txn **txn);
 void read_end(struct spool *sp);
+
+/* ---- mapping.c ---- */
+
+void mapping_find(struct spool *sp);
+/* Keep the resident part of the map small.  Any thread. */
+void mapping_trim(struct spool *sp);
 
 /* ---- room.c ---- */
 

@@ -103,7 +103,7 @@ static struct span get_domain(struct bytes_in *in)
 	if (in->bad || span_find(in->left, '\0') == in->left.n ||
 	    span_find(in->left, '\0') > KEY_DOMAIN_MAX) {
 		in->bad = true;
-		return (struct span){"", 0};
+		return (struct span){ "", 0 };
 	}
 	s = bytes_get_n(in, span_find(in->left, '\0'));
 	bytes_get(in, 1);
@@ -120,7 +120,7 @@ static int64_t get_time(struct bytes_in *in)
 
 bool key_message_parse(struct span key, uint64_t *id)
 {
-	struct bytes_in in = {key, false};
+	struct bytes_in in = { key, false };
 
 	*id = bytes_get(&in, 8);
 	return bytes_end(&in);
@@ -128,7 +128,7 @@ bool key_message_parse(struct span key, uint64_t *id)
 
 bool key_content_parse(struct span key, uint64_t *id, uint64_t *offset)
 {
-	struct bytes_in in = {key, false};
+	struct bytes_in in = { key, false };
 
 	*id = bytes_get(&in, 8);
 	*offset = bytes_get(&in, 8);
@@ -138,7 +138,7 @@ bool key_content_parse(struct span key, uint64_t *id, uint64_t *offset)
 bool key_recipient_parse(struct span key, uint64_t *id, struct span *domain,
 			 uint32_t *number)
 {
-	struct bytes_in in = {key, false};
+	struct bytes_in in = { key, false };
 
 	*id = bytes_get(&in, 8);
 	*domain = get_domain(&in);
@@ -148,7 +148,7 @@ bool key_recipient_parse(struct span key, uint64_t *id, struct span *domain,
 
 bool key_ready_parse(struct span key, struct span *domain, uint64_t *id)
 {
-	struct bytes_in in = {key, false};
+	struct bytes_in in = { key, false };
 
 	*domain = get_domain(&in);
 	*id = bytes_get(&in, 8);
@@ -158,7 +158,7 @@ bool key_ready_parse(struct span key, struct span *domain, uint64_t *id)
 bool key_deferred_parse(struct span key, int64_t *due_ms, struct span *domain,
 			uint64_t *id)
 {
-	struct bytes_in in = {key, false};
+	struct bytes_in in = { key, false };
 
 	*due_ms = get_time(&in);
 	*domain = get_domain(&in);
@@ -169,7 +169,7 @@ bool key_deferred_parse(struct span key, int64_t *due_ms, struct span *domain,
 bool key_expiry_parse(struct span key, int64_t *at_ms, uint64_t *id,
 		      struct span *domain, enum expiry_kind *kind)
 {
-	struct bytes_in in = {key, false};
+	struct bytes_in in = { key, false };
 	uint64_t k;
 
 	*at_ms = get_time(&in);
@@ -182,7 +182,7 @@ bool key_expiry_parse(struct span key, int64_t *at_ms, uint64_t *id,
 
 bool key_garbage_parse(struct span key, enum garbage_kind *kind, uint64_t *id)
 {
-	struct bytes_in in = {key, false};
+	struct bytes_in in = { key, false };
 	uint64_t k = bytes_get(&in, 1);
 
 	*kind = k == GARBAGE_OPEN ? GARBAGE_OPEN : GARBAGE_DEAD;
@@ -192,7 +192,7 @@ bool key_garbage_parse(struct span key, enum garbage_kind *kind, uint64_t *id)
 
 bool key_domain_parse(struct span key, struct span *domain)
 {
-	struct bytes_in in = {key, false};
+	struct bytes_in in = { key, false };
 
 	*domain = get_domain(&in);
 	return bytes_end(&in);

@@ -17,7 +17,7 @@ void lifetime_init(struct lifetime *l, int64_t last_wall_ms, int64_t wall_ms,
 
 static int64_t believe(struct lifetime *l, int64_t wall_ms, int64_t mono_ms)
 {
-	*l = (struct lifetime){.wall_ms = wall_ms, .mono_ms = mono_ms};
+	*l = (struct lifetime){ .wall_ms = wall_ms, .mono_ms = mono_ms };
 	return wall_ms;
 }
 

@@ -263,7 +263,7 @@ static enum mx_err ids_of_domain(struct spool *sp, MDB_txn *txn,
 				 struct span domain, uint64_t after,
 				 struct page *page)
 {
-	struct place at[2] = {{0}, {0}};
+	struct place at[2] = { { 0 }, { 0 } };
 	uint64_t id[2];
 	struct key k;
 	enum mx_err err = place_open(&at[0], &sp->tables[T_READY], txn);
@@ -375,7 +375,7 @@ enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
 	if (!key_domain_is_valid(domain))
 		return MX_OK;
 	while (go_on && after < UINT64_MAX) {
-		struct page page = {.n = 0};
+		struct page page = { .n = 0 };
 		enum mx_err err = load_page(sp, domain, after, &page);
 
 		if (page.n > 0)
@@ -390,7 +390,7 @@ enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
 enum mx_err spool_message(struct spool *sp, uint64_t id, spool_unit_cb *cb,
 			  void *arg)
 {
-	struct page page = {.n = 0};
+	struct page page = { .n = 0 };
 	MDB_txn *txn;
 	enum mx_err err = read_begin(sp, &txn);
 

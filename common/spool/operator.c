@@ -190,10 +190,10 @@ static enum mx_err release_domain(struct batch *b, struct operation *o)
 	return MX_OK;
 }
 
-static const struct verb hold = {false, false, hold_domain, hold_unit};
-static const struct verb release = {true, true, release_domain, release_unit};
-static const struct verb flush = {false, true, NULL, flush_unit};
-static const struct verb removal = {true, true, NULL, remove_unit};
+static const struct verb hold = { false, false, hold_domain, hold_unit };
+static const struct verb release = { true, true, release_domain, release_unit };
+static const struct verb flush = { false, true, NULL, flush_unit };
+static const struct verb removal = { true, true, NULL, remove_unit };
 
 /* ---- the walk ---- */
 
@@ -293,10 +293,10 @@ static enum mx_err walk_message(struct batch *b, struct operation *o)
 	uint64_t id = o->req.id;
 	enum mx_err err;
 
-	while ((err = next_domain(b, id, (struct span){domain, n}, first,
+	while ((err = next_domain(b, id, (struct span){ domain, n }, first,
 				  domain, &n)) == MX_OK) {
 		first = false;
-		err = o->verb->unit(b, id, (struct span){domain, n},
+		err = o->verb->unit(b, id, (struct span){ domain, n },
 				    &o->req.count);
 		if (err != MX_OK)
 			return err;
@@ -356,8 +356,8 @@ static void operate(struct spool *sp, const struct verb *verb,
 	o->req.id = sel.id;
 	o->req.bytes = sizeof(*o);
 	o->verb = verb;
-	o->domain = (struct span){p, sel.domain.n};
-	o->reason = (struct span){p + sel.domain.n, reason.n};
+	o->domain = (struct span){ p, sel.domain.n };
+	o->reason = (struct span){ p + sel.domain.n, reason.n };
 	o->until_id = atomic_load(&sp->last_id);
 	o->cb = cb;
 	o->arg = arg;

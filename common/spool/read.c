@@ -11,7 +11,7 @@ static enum mx_err domain_row(struct spool *sp, MDB_txn *txn,
 	struct key k;
 	enum mx_err err;
 
-	*row = (struct domain_row){0};
+	*row = (struct domain_row){ 0 };
 	if (!key_domain_is_valid(domain))
 		return MX_ENOENT;
 	key_domain(&k, domain);
@@ -150,7 +150,7 @@ bool spool_next_due(struct spool *sp, int64_t *due_ms)
 static enum mx_err totals(struct spool *sp, MDB_txn *txn,
 			  struct spool_totals *out)
 {
-	struct state_row state = {0};
+	struct state_row state = { 0 };
 	struct envelope env;
 	struct span value;
 	uint32_t units;
@@ -188,7 +188,7 @@ enum mx_err spool_totals(struct spool *sp, struct spool_totals *out)
 	MDB_txn *txn;
 	enum mx_err err = read_begin(sp, &txn);
 
-	*out = (struct spool_totals){0};
+	*out = (struct spool_totals){ 0 };
 	if (err != MX_OK)
 		return err;
 	err = totals(sp, txn, out);
@@ -261,7 +261,7 @@ enum mx_err spool_domains(struct spool *sp, struct span after,
 static enum mx_err decode_target(struct span name, struct span value,
 				 struct spool_target *t)
 {
-	*t = (struct spool_target){0};
+	*t = (struct spool_target){ 0 };
 	if (name.n >= sizeof(t->name) || !target_row_get(value, t))
 		return MX_ECORRUPT;
 	memcpy(t->name, name.p, name.n);

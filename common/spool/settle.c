@@ -33,7 +33,7 @@ static int by_number(const void *pa, const void *pb)
 
 static const struct settlement *find(const struct settle *s, uint32_t number)
 {
-	struct settlement key = {.number = number};
+	struct settlement key = { .number = number };
 
 	if (s->count == 0)
 		return NULL;
@@ -146,7 +146,7 @@ static enum mx_err apply_settle(struct batch *b, struct request *r)
 {
 	struct settle *s = CONTAINER_OF(r, struct settle, req);
 	struct recipient_row row;
-	struct tally t = {0};
+	struct tally t = { 0 };
 	enum mx_err err;
 
 	/* first whatever may fail without a trace */
@@ -206,11 +206,11 @@ static struct settle *settle_new(uint64_t id, struct span domain,
 	s->set = (struct settlement *)(void *)(s + 1);
 	s->count = count;
 	p = (char *)(s->set + count);
-	s->domain = (struct span){p, domain.n};
+	s->domain = (struct span){ p, domain.n };
 	memcpy(p, domain.p, domain.n);
 	p += domain.n;
 	for (size_t i = 0; i < count; i++) {
-		struct span *texts[2] = {&s->set[i].reply, &s->set[i].host};
+		struct span *texts[2] = { &s->set[i].reply, &s->set[i].host };
 
 		s->set[i] = set[i];
 		for (size_t t = 0; t < COUNT(texts); t++) {

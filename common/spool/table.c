@@ -41,12 +41,12 @@ enum mx_err from_mdb(int rc)
 static MDB_val val_of(struct span s)
 {
 	/* LMDB does not write through what it is given to store or find */
-	return (MDB_val){s.n, (void *)(uintptr_t)s.p};
+	return (MDB_val){ s.n, (void *)(uintptr_t)s.p };
 }
 
 static struct span span_of_val(MDB_val v)
 {
-	return (struct span){v.mv_data, v.mv_size};
+	return (struct span){ v.mv_data, v.mv_size };
 }
 
 static struct span span_of_key(const struct key *k)
@@ -128,7 +128,7 @@ enum mx_err table_del(struct table *t, MDB_txn *txn, const struct key *k)
 enum mx_err table_get_name(const struct table *t, MDB_txn *txn,
 			   struct span name, struct span *value)
 {
-	MDB_val k = val_of(name), v = {0, NULL};
+	MDB_val k = val_of(name), v = { 0, NULL };
 	enum mx_err err = from_mdb(mdb_get(txn, t->dbi, &k, &v));
 
 	*value = span_of_val(v);
@@ -143,7 +143,7 @@ enum mx_err table_get(const struct table *t, MDB_txn *txn, const struct key *k,
 
 enum mx_err place_open(struct place *p, const struct table *t, MDB_txn *txn)
 {
-	*p = (struct place){0};
+	*p = (struct place){ 0 };
 	return from_mdb(mdb_cursor_open(txn, t->dbi, &p->cursor));
 }
 
@@ -156,11 +156,11 @@ void place_close(struct place *p)
 
 static enum mx_err move(struct place *p, MDB_val *k, MDB_cursor_op op)
 {
-	MDB_val v = {0, NULL};
+	MDB_val v = { 0, NULL };
 	int rc = mdb_cursor_get(p->cursor, k, &v, op);
 
 	if (rc != MDB_SUCCESS) {
-		p->key = p->value = (struct span){NULL, 0};
+		p->key = p->value = (struct span){ NULL, 0 };
 		return from_mdb(rc);
 	}
 	p->key = span_of_val(*k);
@@ -170,7 +170,7 @@ static enum mx_err move(struct place *p, MDB_val *k, MDB_cursor_op op)
 
 enum mx_err place_seek(struct place *p, const struct key *k)
 {
-	MDB_val key = {0, NULL};
+	MDB_val key = { 0, NULL };
 
 	if (k != NULL)
 		key = val_of(span_of_key(k));
@@ -179,7 +179,7 @@ enum mx_err place_seek(struct place *p, const struct key *k)
 
 enum mx_err place_seek_before(struct place *p, const struct key *k)
 {
-	MDB_val key = {0, NULL};
+	MDB_val key = { 0, NULL };
 	enum mx_err err;
 
 	if (k == NULL)
@@ -192,14 +192,14 @@ enum mx_err place_seek_before(struct place *p, const struct key *k)
 
 enum mx_err place_next(struct place *p)
 {
-	MDB_val key = {0, NULL};
+	MDB_val key = { 0, NULL };
 
 	return move(p, &key, MDB_NEXT);
 }
 
 enum mx_err place_prev(struct place *p)
 {
-	MDB_val key = {0, NULL};
+	MDB_val key = { 0, NULL };
 
 	return move(p, &key, MDB_PREV);
 }

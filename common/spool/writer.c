@@ -30,6 +30,7 @@ enum {
 	GATHER_MIN_US = 300,
 	GATHER_MAX_US = 5000,
 	CHECK_MS = 60000,   /* readers that died */
+	TRIM_MS = 20,	    /* the mapping, after commits */
 	LOOK_MS = 1000,	    /* the disk, while there is no room */
 	STORE_MS = 3600000, /* the time, for the next start */
 };
@@ -122,7 +123,7 @@ static void take_done(struct spool *sp)
 	pthread_mutex_lock(&w->lock);
 	STAILQ_CONCAT(&done, &w->done);
 	ready = w->ready;
-	w->ready = (struct buf){0};
+	w->ready = (struct buf){ 0 };
 	pthread_mutex_unlock(&w->lock);
 	STAILQ_FOREACH (r, &done, link) {
 		sp->pending--;
@@ -171,8 +172,8 @@ void spool_wait_cancel(struct spool *sp, struct spool_waiter *w)
 /* Sleep until woken or until this time; true: woken.  Lock held. */
 static bool sleep_until(struct writer *w, int64_t until_us)
 {
-	struct timespec ts = {.tv_sec = until_us / 1000000,
-			      .tv_nsec = until_us % 1000000 * 1000};
+	struct timespec ts = { .tv_sec = until_us / 1000000,
+			       .tv_nsec = until_us % 1000000 * 1000 };
 	int rc = 0;
 
 	w->is_asleep = true;
@@ -194,6 +195,10 @@ static void housekeep(struct spool *sp)
 	int64_t now = clock_mono_ms();
 	int dead = 0;
 
+	if (now - w->trimmed_ms >= TRIM_MS) {
+		w->trimmed_ms = now;
+		mapping_trim(sp);
+	}
 	if (now - w->checked_ms >= CHECK_MS) {
 		w->checked_ms = now;
 		mdb_reader_check(sp->env, &dead);
@@ -304,7 +309,7 @@ static void *writer_main(void *arg)
 	struct spool *sp = arg;
 	struct writer *w = &sp->writer;
 	struct request_list batch = STAILQ_HEAD_INITIALIZER(batch);
-	struct buf ready = {0};
+	struct buf ready = { 0 };
 	size_t answered = 0, waiting = 0;
 
 	pthread_mutex_lock(&w->lock);

@@ -17,7 +17,7 @@ TestSuite(spool, .init = setup, .fini = teardown, .timeout = 60);
 /* What spool_commit took is what spool_unit_load and spool_content give. */
 Test(spool, message_comes_back_as_it_was)
 {
-	struct spool_rcpt r[] = {a_rcpt("b@example.com", "example.com")};
+	struct spool_rcpt r[] = { a_rcpt("b@example.com", "example.com") };
 	struct unit *u;
 	uint64_t id, ids[4];
 
@@ -50,12 +50,12 @@ Test(spool, message_comes_back_as_it_was)
 Test(spool, large_content_is_whole)
 {
 	struct spool_rcpt r = a_rcpt("b@example.com", "example.com");
-	static const size_t sizes[] = {0,     1,     4079,  8176,   8177,
-				       65519, 65520, 65521, 300000, 3000000};
+	static const size_t sizes[] = { 0,     1,     4079,  8176,   8177,
+					65519, 65520, 65521, 300000, 3000000 };
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint64_t id = put_message(&f, i, sizes[i], &r, 1);
-		struct buf b = {0};
+		struct buf b = { 0 };
 
 		check_content(&f, id, i, sizes[i], 100000);
 		cr_assert_eq(spool_content(f.sp, id, sizes[i] / 2, 7, &b),
@@ -69,12 +69,12 @@ Test(spool, large_content_is_whole)
 /* DESIGN section 4: with its last unit a message goes, with all it has. */
 Test(spool, message_goes_with_its_last_unit)
 {
-	struct spool_rcpt r[] = {a_rcpt("x@b.example", "b.example"),
-				 a_rcpt("y@a.example", "a.example"),
-				 a_rcpt("z@b.example", "b.example")};
+	struct spool_rcpt r[] = { a_rcpt("x@b.example", "b.example"),
+				  a_rcpt("y@a.example", "a.example"),
+				  a_rcpt("z@b.example", "b.example") };
 	struct settlement s[] = {
-		{.number = 2, .outcome = OUTCOME_DELIVERED},
-		{.number = 0, .outcome = OUTCOME_DELIVERED},
+		{ .number = 2, .outcome = OUTCOME_DELIVERED },
+		{ .number = 0, .outcome = OUTCOME_DELIVERED },
 	};
 	struct spool_totals t;
 	struct unit *u;
@@ -112,7 +112,7 @@ Test(spool, message_goes_with_its_last_unit)
 Test(spool, settled_message_leaves_nothing)
 {
 	struct spool_totals t;
-	struct buf b = {0};
+	struct buf b = { 0 };
 	uint64_t id = put_simple(&f, "a.example");
 
 	settle_one_rcpt(&f, id, "a.example", OUTCOME_DELIVERED, 0);
@@ -181,8 +181,8 @@ Test(spool, ids_rise_when_the_clock_falls)
 {
 	struct spool_draft *d;
 	uint64_t last = 0;
-	static const int64_t clocks[] = {NOW, NOW,     NOW - DAYS(400),
-					 0,   NOW + 1, NOW};
+	static const int64_t clocks[] = { NOW, NOW,	NOW - DAYS(400),
+					  0,   NOW + 1, NOW };
 
 	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
 		cr_assert_eq(spool_draft_new(f.sp, clocks[i], 0, &d), MX_OK);
@@ -200,9 +200,9 @@ Test(spool, ids_rise_when_the_clock_falls)
 
 Test(spool, second_daemon_is_refused)
 {
-	struct spool_options opt = {f.dir, 1 << 28, 0};
+	struct spool_options opt = { f.dir, 1 << 28, 0 };
 	struct spool *other;
-	struct buf why = {0};
+	struct buf why = { 0 };
 
 	cr_assert_eq(spool_open(&other, f.loop, &opt, &why), MX_EBUSY);
 	cr_assert_not_null(strstr(buf_cstr(&why), "another mx20d"));

@@ -1,0 +1,21 @@
+/* Is this file one that LMDB can be let loose on? */
+#ifndef MX_SPOOL_CHECK_H
+#define MX_SPOOL_CHECK_H
+
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+/*
+ * LMDB trusts its file: a pointer that rot or a truncation has bent makes it
+ * read outside.  Look at the structure first, upper levels before lower ones,
+ * for at most budget_ms: a small spool is looked at whole, of a large one all
+ * that the start and every look-up pass through.  Contents are judged by
+ * their decoders when they are read.
+ *
+ * MX_OK also for an empty file.  MX_ECORRUPT: why says what was found.
+ */
+enum mx_err check_file(int fd, int64_t budget_ms, struct buf *why);
+
+#endif

@@ -1,0 +1,334 @@
+#include "tests/support/spool_audit.h"
+
+#include <stdlib.h>
+
+#include "common/spool/internal.h"
+
+struct audit {
+	struct spool *sp;
+	MDB_txn *txn;
+	struct buf *why;
+	uint64_t messages, bytes;
+};
+
+static bool wrong(struct audit *a, uint64_t id, const char *what)
+{
+	buf_addf(a->why, "message %llx: %s", (unsigned long long)id, what);
+	return false;
+}
+
+static bool has(struct audit *a, enum table_id t, const struct key *k)
+{
+	struct span value;
+
+	return table_get(&a->sp->tables[t], a->txn, k, &value) == MX_OK;
+}
+
+/* Rows of one domain: what its counters must say. */
+struct tally {
+	uint64_t units, bytes, ready, deferred, held, oldest;
+	bool is_held; /* the domain: its lifetimes may be struck off */
+};
+
+static bool envelope_of(struct audit *a, uint64_t id, struct envelope *e,
+			uint32_t *units)
+{
+	struct span value;
+	struct key k;
+
+	key_message(&k, id);
+	return table_get(&a->sp->tables[T_MESSAGE], a->txn, &k, &value) ==
+		       MX_OK &&
+	       envelope_get(value, e, units);
+}
+
+static bool check_unit(struct audit *a, uint64_t id, struct span domain,
+		       struct tally *t)
+{
+	enum unit_state state;
+	struct recipient_row row;
+	struct envelope env;
+	uint32_t units;
+	int64_t due;
+	struct key k;
+
+	if (!envelope_of(a, id, &env, &units))
+		return wrong(a, id, "a unit without a message");
+	if (unit_recipient(a->sp, a->txn, id, domain, 0, &row) != MX_OK)
+		return wrong(a, id, "a unit without recipients");
+	if (unit_state_get(a->sp, a->txn, id, domain, &state, &due) != MX_OK)
+		return wrong(a, id, "a unit without a state");
+	key_ready(&k, domain, id);
+	if (has(a, T_READY, &k) && has(a, T_PARKED, &k))
+		return wrong(a, id, "ready and parked");
+	key_deferred(&k, due, domain, id);
+	if (state == UNIT_DEFERRED && !has(a, T_DEFERRED, &k))
+		return wrong(a, id, "deferred without a due row");
+	key_expiry(&k, row.expires_ms, id, domain, EXPIRY_END);
+	if (state != UNIT_HELD && !t->is_held && !has(a, T_EXPIRY, &k))
+		return wrong(a, id, "never expires");
+	if (state == UNIT_HELD && has(a, T_EXPIRY, &k))
+		return wrong(a, id, "held, and expires");
+	t->units++;
+	t->bytes += env.bytes;
+	t->ready += state == UNIT_READY;
+	t->deferred += state == UNIT_DEFERRED;
+	t->held += state == UNIT_HELD;
+	if (t->oldest == 0 || id < t->oldest)
+		t->oldest = id;
+	return true;
+}
+
+static bool walk_units(struct audit *a, enum table_id table, struct span domain,
+		       struct tally *t)
+{
+	struct place p;
+	struct span name;
+	struct key k;
+	uint64_t id;
+	bool ok = place_open(&p, &a->sp->tables[table], a->txn) == MX_OK;
+
+	key_ready(&k, domain, 0);
+	for (enum mx_err e = place_seek(&p, &k); ok && e == MX_OK;
+	     e = place_next(&p)) {
+		ok = key_ready_parse(p.key, &name, &id);
+		if (ok && !span_eq(name, domain))
+			break;
+		ok = ok && check_unit(a, id, domain, t);
+	}
+	place_close(&p);
+	return ok;
+}
+
+static bool check_domain_row(struct audit *a, struct span domain,
+			     const struct domain_row *row)
+{
+	const struct spool_domain *d = &row->d;
+	struct tally t = { .is_held = d->is_held };
+
+	if (!walk_units(a, T_READY, domain, &t) ||
+	    !walk_units(a, T_PARKED, domain, &t))
+		return false;
+	if (t.units != d->units || t.bytes != d->bytes || t.ready != d->ready ||
+	    t.deferred != d->deferred || t.held != d->held)
+		return wrong(a, 0, "a domain's counters differ");
+	if (t.units > 0 && t.oldest != row->oldest_id)
+		return wrong(a, t.oldest, "is the oldest of its domain");
+	return t.units > 0 || d->is_held ||
+	       wrong(a, 0, "a domain row of nothing");
+}
+
+static bool check_content(struct audit *a, uint64_t id, uint64_t bytes)
+{
+	struct place p;
+	struct key k;
+	uint64_t at = 0, from, of;
+	bool ok = place_open(&p, &a->sp->tables[T_CONTENT], a->txn) == MX_OK;
+
+	key_message(&k, id);
+	for (enum mx_err e = place_seek(&p, &k); ok && e == MX_OK;
+	     e = place_next(&p)) {
+		ok = key_content_parse(p.key, &of, &from);
+		if (!ok || of != id)
+			break;
+		ok = from == at;
+		at += p.value.n;
+	}
+	place_close(&p);
+	return (ok && at == bytes) || wrong(a, id, "its content has a hole");
+}
+
+/* Every recipient row belongs to a unit; counts the units of the message. */
+static bool count_units(struct audit *a, uint64_t id, uint32_t *units)
+{
+	struct place p;
+	struct key k;
+	struct span domain;
+	uint64_t of;
+	uint32_t number;
+	enum mx_err e = place_open(&p, &a->sp->tables[T_RECIPIENT], a->txn);
+
+	*units = 0;
+	key_message(&k, id);
+	if (e == MX_OK)
+		e = place_seek(&p, &k);
+	while (e == MX_OK) {
+		enum unit_state state;
+		int64_t due;
+
+		if (!key_recipient_parse(p.key, &of, &domain, &number) ||
+		    of != id)
+			break;
+		(*units)++;
+		if (unit_state_get(a->sp, a->txn, id, domain, &state, &due) !=
+		    MX_OK)
+			break;
+		key_recipient(&k, id, domain, UINT32_MAX);
+		e = place_seek(&p, &k);
+	}
+	place_close(&p);
+	return true;
+}
+
+static bool check_message(struct audit *a, struct span key, struct span value)
+{
+	struct envelope env;
+	uint32_t units, found;
+	struct key k;
+	uint64_t id;
+
+	if (!key_message_parse(key, &id) || !envelope_get(value, &env, &units))
+		return wrong(a, 0, "a row that does not decode");
+	a->messages++;
+	a->bytes += env.bytes;
+	if (!count_units(a, id, &found) || units != found || units == 0)
+		return wrong(a, id, "another number of units");
+	key_garbage(&k, GARBAGE_OPEN, id);
+	if (has(a, T_GARBAGE, &k))
+		return wrong(a, id, "marked as open");
+	return check_content(a, id, env.bytes);
+}
+
+static bool check_domain_entry(struct audit *a, struct span key,
+			       struct span value)
+{
+	struct domain_row row = { 0 };
+	struct span domain;
+
+	return (key_domain_parse(key, &domain) && domain_row_get(value, &row) &&
+		check_domain_row(a, domain, &row)) ||
+	       (a->why->n == 0 && wrong(a, 0, "a domain row"));
+}
+
+/* ready and parked rows of domains that have no row, or of no message */
+static bool check_ready_row(struct audit *a, struct span key, struct span value)
+{
+	struct span domain;
+	struct key k;
+	uint64_t id;
+
+	(void)value;
+	if (!key_ready_parse(key, &domain, &id))
+		return wrong(a, 0, "a ready row");
+	key_domain(&k, domain);
+	return has(a, T_DOMAIN, &k) || wrong(a, id, "its domain has no row");
+}
+
+static bool check_recipient_row(struct audit *a, struct span key,
+				struct span value)
+{
+	struct recipient_row row;
+	struct span domain;
+	enum unit_state state;
+	struct key k;
+	uint64_t id;
+	int64_t due;
+	uint32_t number;
+
+	if (!key_recipient_parse(key, &id, &domain, &number) ||
+	    !recipient_get(value, &row))
+		return wrong(a, 0, "a recipient row");
+	key_message(&k, id);
+	if (!has(a, T_MESSAGE, &k))
+		return wrong(a, id, "a recipient without a message");
+	return unit_state_get(a->sp, a->txn, id, domain, &state, &due) ==
+		       MX_OK ||
+	       wrong(a, id, "a recipient without a unit");
+}
+
+static bool check_deferred_row(struct audit *a, struct span key,
+			       struct span value)
+{
+	enum unit_state state;
+	struct span domain;
+	int64_t due, is_due;
+	uint64_t id;
+
+	(void)value;
+	return (key_deferred_parse(key, &due, &domain, &id) &&
+		unit_state_get(a->sp, a->txn, id, domain, &state, &is_due) ==
+			MX_OK &&
+		state == UNIT_DEFERRED && due == is_due) ||
+	       wrong(a, 0, "a due row without its unit");
+}
+
+static bool check_expiry_row(struct audit *a, struct span key,
+			     struct span value)
+{
+	enum expiry_kind kind;
+	enum unit_state state;
+	struct span domain;
+	int64_t at, due;
+	uint64_t id;
+
+	(void)value;
+	return (key_expiry_parse(key, &at, &id, &domain, &kind) &&
+		unit_state_get(a->sp, a->txn, id, domain, &state, &due) ==
+			MX_OK) ||
+	       wrong(a, 0, "an expiry row without its unit");
+}
+
+/* Content belongs to a message or is marked as garbage. */
+static bool check_content_row(struct audit *a, struct span key,
+			      struct span value)
+{
+	struct key k;
+	uint64_t id, offset;
+
+	(void)value;
+	if (!key_content_parse(key, &id, &offset))
+		return wrong(a, 0, "a content row");
+	key_message(&k, id);
+	if (has(a, T_MESSAGE, &k))
+		return true;
+	key_garbage(&k, GARBAGE_OPEN, id);
+	if (has(a, T_GARBAGE, &k))
+		return true;
+	key_garbage(&k, GARBAGE_DEAD, id);
+	return has(a, T_GARBAGE, &k) || wrong(a, id, "content of nothing");
+}
+
+typedef bool row_fn(struct audit *a, struct span key, struct span value);
+
+static bool walk_table(struct audit *a, enum table_id t, row_fn *fn)
+{
+	struct place p;
+	bool ok = place_open(&p, &a->sp->tables[t], a->txn) == MX_OK;
+
+	for (enum mx_err e = place_seek(&p, NULL); ok && e == MX_OK;
+	     e = place_next(&p))
+		ok = fn(a, p.key, p.value);
+	place_close(&p);
+	return ok;
+}
+
+bool spool_audit(struct spool *sp, struct buf *why)
+{
+	static const struct {
+		enum table_id table;
+		row_fn *fn;
+	} walks[] = {
+		{ T_MESSAGE, check_message },
+		{ T_DOMAIN, check_domain_entry },
+		{ T_READY, check_ready_row },
+		{ T_PARKED, check_ready_row },
+		{ T_RECIPIENT, check_recipient_row },
+		{ T_DEFERRED, check_deferred_row },
+		{ T_EXPIRY, check_expiry_row },
+		{ T_CONTENT, check_content_row },
+	};
+	struct audit a = { .sp = sp, .why = why };
+	struct spool_totals totals;
+	bool ok;
+
+	if (spool_totals(sp, &totals) != MX_OK ||
+	    read_begin(sp, &a.txn) != MX_OK)
+		return wrong(&a, 0, "cannot be read");
+	ok = true;
+	for (size_t i = 0; ok && i < COUNT(walks); i++)
+		ok = walk_table(&a, walks[i].table, walks[i].fn);
+	read_end(sp);
+	if (ok && (a.messages != totals.messages || a.bytes != totals.bytes))
+		ok = wrong(&a, 0, "the totals differ");
+	return ok;
+}

@@ -1,0 +1,358 @@
+#include "tests/support/spool_audit.h"
+#include "tests/unit/common/spool/fixture.h"
+
+static struct fixture f;
+
+static void setup(void)
+{
+	fixture_open(&f);
+	spool_subscribe(f.sp, on_ready, &f);
+}
+
+static void teardown(void)
+{
+	struct buf why = { 0 };
+
+	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
+	buf_fini(&why);
+	fixture_close(&f);
+}
+
+TestSuite(spool_operator, .init = setup, .fini = teardown, .timeout = 60);
+
+static struct spool_selection by_id(uint64_t id)
+{
+	return (struct spool_selection){ .id = id };
+}
+
+static struct spool_selection by_domain(const char *name)
+{
+	return (struct spool_selection){ .domain = span_str(name) };
+}
+
+static uint64_t wait_count(void)
+{
+	turn_until(&f, &f.counted, 1);
+	f.counted = 0;
+	cr_assert_eq(f.err, MX_OK);
+	return f.units;
+}
+
+static size_t ready_of(const char *domain)
+{
+	uint64_t ids[64];
+
+	return spool_ready(f.sp, span_str(domain), 0, ids, 64);
+}
+
+Test(spool_operator, one_message_is_held_and_released)
+{
+	struct spool_rcpt r[] = { a_rcpt("x@a.example", "a.example"),
+				  a_rcpt("y@b.example", "b.example") };
+	uint64_t id = put_message(&f, 1, 100, r, 2);
+	struct spool_expiry e[4];
+
+	spool_hold(f.sp, by_id(id), SPAN_LIT(""), on_counted, &f);
+	cr_assert_eq(wait_count(), 2);
+	check_domain(&f, "a.example", 0, 0, 1);
+	check_domain(&f, "b.example", 0, 0, 1);
+	cr_assert_eq(ready_of("a.example"), 0);
+	/* what is held has no lifetime */
+	cr_assert_eq(spool_expired(f.sp, NOW + 20000, e, 4), 0);
+	f.announced = 0;
+	spool_release(f.sp,
+		      (struct spool_selection){ id, SPAN_LIT("a.example") },
+		      on_counted, &f);
+	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(f.announced, 1);
+	check_domain(&f, "a.example", 1, 0, 0);
+	check_domain(&f, "b.example", 0, 0, 1);
+	cr_assert_eq(spool_expired(f.sp, NOW + 20000, e, 4), 1);
+	cr_assert_str_eq(e[0].domain, "a.example");
+}
+
+Test(spool_operator, a_domain_is_held_with_what_comes_later)
+{
+	struct spool_domain d;
+	struct spool_expiry e[4];
+	struct unit *u;
+	int64_t at;
+	uint64_t id = put_simple(&f, "a.example");
+
+	put_simple(&f, "a.example");
+	spool_hold(f.sp, by_domain("a.example"), SPAN_LIT("maintenance"),
+		   on_counted, &f);
+	cr_assert_eq(wait_count(), 2);
+	f.announced = 0;
+	put_simple(&f, "a.example");
+	cr_assert_eq(f.announced, 0);
+	cr_assert_eq(ready_of("a.example"), 0);
+	check_domain(&f, "a.example", 0, 0, 3);
+	cr_assert_eq(spool_domain_get(f.sp, SPAN_LIT("a.example"), &d), MX_OK);
+	cr_assert(d.is_held);
+	cr_assert_str_eq(d.hold_reason, "maintenance");
+	cr_assert_eq(spool_unit_load(f.sp, id, SPAN_LIT("a.example"), &u),
+		     MX_OK);
+	cr_assert_eq(u->state, UNIT_HELD);
+	unit_free(&u);
+	/* no lifetime ends, and nobody is woken for it again and again */
+	cr_assert_eq(spool_expired(f.sp, NOW + 20000, e, 4), 0);
+	while (spool_next_expiry(f.sp, &at))
+		ev_run(f.loop, EVRUN_ONCE);
+	spool_release(f.sp, by_domain("a.example"), on_counted, &f);
+	cr_assert_eq(wait_count(), 3);
+	turn_until(&f, &f.announced, 1);
+	check_domain(&f, "a.example", 3, 0, 0);
+	cr_assert_eq(spool_expired(f.sp, NOW + 20000, e, 4), 3);
+}
+
+/* A hold of a domain without mail is kept, too. */
+Test(spool_operator, an_empty_domain_is_held)
+{
+	spool_hold(f.sp, by_domain("a.example"), SPAN_LIT("x"), on_counted, &f);
+	cr_assert_eq(wait_count(), 0);
+	spool_close(&f.sp);
+	fixture_reopen(&f);
+	put_simple(&f, "a.example");
+	check_domain(&f, "a.example", 0, 0, 1);
+	cr_assert_eq(ready_of("a.example"), 0);
+	spool_release(f.sp, by_domain("a.example"), on_counted, &f);
+	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(ready_of("a.example"), 1);
+}
+
+Test(spool_operator, flush_makes_deferred_ready_but_not_held)
+{
+	uint64_t a = put_simple(&f, "a.example");
+	uint64_t b = put_simple(&f, "a.example");
+
+	settle_one_rcpt(&f, a, "a.example", OUTCOME_TRANSIENT, NOW + 60000);
+	settle_one_rcpt(&f, b, "a.example", OUTCOME_HELD, 0);
+	check_domain(&f, "a.example", 0, 1, 1);
+	spool_flush(f.sp, by_domain("a.example"), on_counted, &f);
+	cr_assert_eq(wait_count(), 1);
+	check_domain(&f, "a.example", 1, 0, 1);
+}
+
+/* A recipient that failed for good stays beside one that is tried again. */
+Test(spool_operator, held_recipients_are_not_tried)
+{
+	struct spool_rcpt r[] = { a_rcpt("x@a.example", "a.example"),
+				  a_rcpt("y@a.example", "a.example") };
+	struct settlement s[] = {
+		{ .number = 0,
+		  .outcome = OUTCOME_HELD,
+		  .reply = SPAN_LIT("550 5.1.1 no") },
+		{ .number = 1,
+		  .outcome = OUTCOME_TRANSIENT,
+		  .reply = SPAN_LIT("450 4.2.1 wait") },
+	};
+	uint64_t id = put_message(&f, 1, 100, r, 2);
+	struct unit *u;
+
+	spool_settle(f.sp, id, SPAN_LIT("a.example"), s, 2, NOW, NOW + 100,
+		     NULL, on_settled, &f);
+	turn_until(&f, &f.done, 1);
+	check_domain(&f, "a.example", 0, 1, 0);
+	cr_assert_eq(spool_unit_load(f.sp, id, SPAN_LIT("a.example"), &u),
+		     MX_OK);
+	cr_assert_eq(u->rcpt_count, 1);
+	cr_assert_eq(u->rcpts[0].number, 1);
+	unit_free(&u);
+	s[1].outcome = OUTCOME_DELIVERED;
+	spool_settle(f.sp, id, SPAN_LIT("a.example"), s + 1, 1, NOW, 0, NULL,
+		     on_settled, &f);
+	turn_until(&f, &f.done, 2);
+	check_domain(&f, "a.example", 0, 0, 1);
+	spool_release(f.sp, by_id(id), on_counted, &f);
+	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(spool_unit_load(f.sp, id, SPAN_LIT("a.example"), &u),
+		     MX_OK);
+	cr_assert_eq(u->rcpt_count, 1);
+	cr_assert_not(u->rcpts[0].is_held);
+	cr_assert(span_eq(u->rcpts[0].last_reply, SPAN_LIT("550 5.1.1 no")));
+	unit_free(&u);
+}
+
+/* More than one step; what is in other domains stays. */
+Test(spool_operator, a_domain_is_removed_in_steps)
+{
+	struct spool_rcpt r[] = { a_rcpt("x@a.example", "a.example"),
+				  a_rcpt("y@b.example", "b.example") };
+	struct spool_totals t;
+	struct envelope env = an_envelope();
+	unsigned n = 1700;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct spool_draft *d = draft_with(&f, i, 200);
+
+		spool_commit(&d, &env, r, i % 10 == 0 ? 2 : 1, on_commit, &f);
+	}
+	turn_until(&f, &f.committed, n);
+	check_domain(&f, "a.example", n, 0, 0);
+	spool_remove(f.sp, by_domain("a.example"), on_counted, &f);
+	cr_assert_eq(wait_count(), n);
+	check_domain(&f, "a.example", 0, 0, 0);
+	check_domain(&f, "b.example", n / 10, 0, 0);
+	cr_assert_eq(spool_totals(f.sp, &t), MX_OK);
+	cr_assert_eq(t.messages, n / 10);
+}
+
+Test(spool_operator, what_is_not_there_is_said)
+{
+	spool_remove(f.sp, by_id(12345), on_counted, &f);
+	turn_until(&f, &f.counted, 1);
+	cr_assert_eq(f.err, MX_ENOENT);
+	f.counted = 0;
+	spool_remove(f.sp, by_domain("nobody.example"), on_counted, &f);
+	cr_assert_eq(wait_count(), 0);
+}
+
+static bool collect(const struct unit *u, void *arg)
+{
+	struct buf *b = arg;
+
+	buf_addf(b, "%.*s:%zu ", SPAN_ARG(u->domain), u->rcpt_count);
+	return b->n < 1000;
+}
+
+/* Lists go by id, ready and not ready alike. */
+Test(spool_operator, lists_are_in_order)
+{
+	struct spool_rcpt r[] = { a_rcpt("x@a.example", "a.example"),
+				  a_rcpt("y@b.example", "b.example"),
+				  a_rcpt("z@b.example", "b.example") };
+	uint64_t first = put_simple(&f, "a.example"), second;
+	struct buf b = { 0 };
+
+	second = put_message(&f, 1, 100, r, 3);
+	put_simple(&f, "c.example");
+	settle_one_rcpt(&f, first, "a.example", OUTCOME_TRANSIENT, NOW + 100);
+	cr_assert_eq(spool_list(f.sp, SPAN_LIT(""), 0, collect, &b), MX_OK);
+	cr_assert_str_eq(buf_cstr(&b), "a.example:1 a.example:1 b.example:2 "
+				       "c.example:1 ");
+	buf_reset(&b);
+	cr_assert_eq(spool_list(f.sp, SPAN_LIT("a.example"), 0, collect, &b),
+		     MX_OK);
+	cr_assert_str_eq(buf_cstr(&b), "a.example:1 a.example:1 ");
+	buf_reset(&b);
+	cr_assert_eq(spool_list(f.sp, SPAN_LIT(""), second, collect, &b),
+		     MX_OK);
+	cr_assert_str_eq(buf_cstr(&b), "c.example:1 ");
+	buf_reset(&b);
+	cr_assert_eq(spool_message(f.sp, second, collect, &b), MX_OK);
+	cr_assert_str_eq(buf_cstr(&b), "a.example:1 b.example:2 ");
+	buf_fini(&b);
+}
+
+Test(spool_operator, newest_and_oldest_meet)
+{
+	uint64_t id[5], got[8];
+
+	for (size_t i = 0; i < 5; i++)
+		id[i] = put_simple(&f, "a.example");
+	put_simple(&f, "b.example");
+	cr_assert_eq(spool_ready(f.sp, SPAN_LIT("a.example"), id[1], got, 8),
+		     3);
+	cr_assert(got[0] == id[2] && got[2] == id[4]);
+	cr_assert_eq(spool_ready_newest(f.sp, SPAN_LIT("a.example"), 0, got, 2),
+		     2);
+	cr_assert(got[0] == id[4] && got[1] == id[3]);
+	cr_assert_eq(
+		spool_ready_newest(f.sp, SPAN_LIT("a.example"), id[2], got, 8),
+		2);
+	cr_assert(got[0] == id[1] && got[1] == id[0]);
+}
+
+/* The report becomes a message in the commit that settles. */
+Test(spool_operator, report_and_settlement_are_one)
+{
+	uint64_t id = put_simple(&f, "a.example"), report_id, ids[2];
+	struct settlement s = { .number = 0, .outcome = OUTCOME_PERMANENT };
+	struct spool_report report = {
+		.envelope = { .is_dsn = true, .arrived_ms = NOW },
+		.rcpt = a_rcpt("a@sender.example", "sender.example"),
+	};
+
+	cr_assert_eq(spool_draft_report(f.sp, NOW, 0, &report.draft), MX_OK);
+	spool_draft_write(report.draft, SPAN_LIT("Subject: sorry\r\n"));
+	report_id = spool_draft_id(report.draft);
+	spool_settle(f.sp, id, SPAN_LIT("a.example"), &s, 1, NOW, 0, &report,
+		     on_settled, &f);
+	turn_until(&f, &f.done, 1);
+	cr_assert_eq(f.err, MX_OK);
+	check_domain(&f, "a.example", 0, 0, 0);
+	cr_assert_eq(spool_ready(f.sp, SPAN_LIT("sender.example"), 0, ids, 2),
+		     1);
+	cr_assert_eq(ids[0], report_id);
+	/* a second settlement finds nothing, and its report goes, too */
+	cr_assert_eq(spool_draft_report(f.sp, NOW, 0, &report.draft), MX_OK);
+	spool_draft_write(report.draft, SPAN_LIT("Subject: sorry\r\n"));
+	spool_settle(f.sp, id, SPAN_LIT("a.example"), &s, 1, NOW, 0, &report,
+		     on_settled, &f);
+	turn_until(&f, &f.done, 2);
+	cr_assert_eq(f.err, MX_ENOENT);
+	check_domain(&f, "sender.example", 1, 0, 0);
+}
+
+/* A delay warning is told once; the lifetime's end stays. */
+Test(spool_operator, warning_is_struck_off)
+{
+	struct spool_rcpt r = a_rcpt("x@a.example", "a.example");
+	struct spool_expiry e[4];
+	uint64_t id;
+
+	r.warn_ms = NOW + 100;
+	id = put_message(&f, 1, 100, &r, 1);
+	cr_assert_eq(spool_expired(f.sp, NOW + 99, e, 4), 0);
+	cr_assert_eq(spool_expired(f.sp, NOW + 100, e, 4), 1);
+	cr_assert(e[0].is_warning && e[0].id == id);
+	spool_warned(f.sp, id, SPAN_LIT("a.example"), NOW + 101, NULL,
+		     on_settled, &f);
+	turn_until(&f, &f.done, 1);
+	cr_assert_eq(spool_expired(f.sp, NOW + 100, e, 4), 0);
+	cr_assert_eq(spool_expired(f.sp, NOW + 10000, e, 4), 1);
+	cr_assert_not(e[0].is_warning);
+}
+
+static bool first_target(const struct spool_target *t, void *arg)
+{
+	*(struct spool_target *)arg = *t;
+	return false;
+}
+
+Test(spool_operator, facts_survive_a_restart)
+{
+	struct spool_target t = { .name = "mx.a.example[192.0.2.1]:25",
+				  .is_up = true,
+				  .since_ms = NOW,
+				  .last_reply = "250 ok",
+				  .ehlo = "PIPELINING",
+				  .latency_ms = 12 },
+			    got;
+	struct spool_domain d;
+	struct buf b = { 0 };
+
+	put_simple(&f, "a.example");
+	spool_target_put(f.sp, &t);
+	spool_domain_destination(f.sp, SPAN_LIT("a.example"),
+				 SPAN_LIT("route"));
+	spool_fact_put(f.sp, SPAN_LIT("rcpt:x@a.example"), SPAN_LIT("yes"));
+	spool_fact_put(f.sp, SPAN_LIT("rcpt:y@a.example"), SPAN_LIT("no"));
+	spool_fact_put(f.sp, SPAN_LIT("rcpt:y@a.example"), SPAN_LIT(""));
+	spool_close(&f.sp);
+	fixture_reopen(&f);
+	cr_assert_eq(spool_target_get(f.sp, span_str(t.name), &got), MX_OK);
+	cr_expect(got.is_up && got.latency_ms == 12 && got.since_ms == NOW);
+	cr_expect_str_eq(got.ehlo, "PIPELINING");
+	cr_assert_eq(spool_targets(f.sp, first_target, &got), MX_OK);
+	cr_expect_str_eq(got.name, t.name);
+	cr_assert_eq(spool_domain_get(f.sp, SPAN_LIT("a.example"), &d), MX_OK);
+	cr_expect_str_eq(d.destination, "route");
+	cr_assert_eq(spool_fact_get(f.sp, SPAN_LIT("rcpt:x@a.example"), &b),
+		     MX_OK);
+	cr_expect_str_eq(buf_cstr(&b), "yes");
+	cr_assert_eq(spool_fact_get(f.sp, SPAN_LIT("rcpt:y@a.example"), &b),
+		     MX_ENOENT);
+	buf_fini(&b);
+}
