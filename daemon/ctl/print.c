@@ -14,7 +14,7 @@ void print_size(struct buf *out, uint64_t bytes)
 	size_t unit = 0;
 
 	if (bytes < 1000) {
-		buf_addf(out, "%" PRIu64, bytes);
+		buf_addf(out, "%" PRIu64 "B", bytes);
 		return;
 	}
 	/* 1000 and not 1024 ends a step: four digits would widen columns */

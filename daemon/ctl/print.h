@@ -4,7 +4,7 @@
 
 #include "common/base/buf.h"
 
-/* "0" "999" "1.2K" "56M" "64G": at most 4 characters below 1024T. */
+/* "0B" "999B" "1.2K" "56M" "64G": at most 4 characters. */
 void print_size(struct buf *out, uint64_t bytes);
 
 /* "0s" "59s" "12m" "3h12m" "3d4h" "120d"; less than nothing is "0s". */

@@ -5,12 +5,13 @@
  * gathered, the transaction ends, the page is written, the next one begins
  * behind the last id.
  */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/msgid.h"
-#include "common/control/control.h"
-#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/message.h"
 #include "daemon/ctl/print.h"
-#include "daemon/ctl/queue.h"
 #include "daemon/ctl/table.h"
 
 enum { PAGE = 100 };
@@ -26,65 +27,8 @@ struct listing {
 	struct buf lines;
 	/* for people */
 	struct table table;
+	struct states_page *reasons; /* of some domains; NULL: none */
 };
-
-/* ---- One message, many units: one for each domain ---- */
-
-/* A recipient can be held while others of its unit go on. */
-static enum unit_state state_of(const struct unit *u, const struct recipient *r)
-{
-	return r->is_held ? UNIT_HELD : u->state;
-}
-
-static const char *state_name(enum unit_state state)
-{
-	static const char *const names[] = {
-		[UNIT_READY] = "ready",
-		[UNIT_DEFERRED] = "deferred",
-		[UNIT_HELD] = "held",
-	};
-
-	return names[state];
-}
-
-json_t *queue_message(const struct unit *u)
-{
-	const struct envelope *e = &u->envelope;
-	struct buf id = { 0 };
-	json_t *o;
-
-	msg_id_add(&id, e->id);
-	o = json_pack("{s:o, s:o, s:I, s:o, s:[]}", "id",
-		      control_text(buf_span(&id)), "arrival",
-		      control_time(e->arrived_ms), "bytes",
-		      (json_int_t)e->bytes, "from", control_text(e->from),
-		      "recipients");
-	buf_fini(&id);
-	return o;
-}
-
-void queue_recipients(json_t *message, const struct unit *u)
-{
-	json_t *list = json_object_get(message, "recipients");
-
-	for (size_t i = 0; i < u->rcpt_count; i++) {
-		const struct recipient *r = &u->rcpts[i];
-
-		json_array_append_new(
-			list,
-			json_pack("{s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o}",
-				  "address", control_text(r->path), "attempts",
-				  (json_int_t)r->attempts, "last_reply",
-				  control_text_or_null(r->last_reply), "due",
-				  control_time(state_of(u, r) == UNIT_DEFERRED
-						       ? u->due_ms
-						       : 0),
-				  "state", state_name(state_of(u, r)), "domain",
-				  control_text(u->domain), "host",
-				  control_text_or_null(r->last_host), "expires",
-				  control_time(u->expires_ms)));
-	}
-}
 
 /* ---- For people ---- */
 
@@ -116,28 +60,6 @@ static void message_row(struct listing *l, const struct envelope *e)
 	buf_fini(&b);
 }
 
-void queue_why(struct buf *out, const struct unit *u, const struct recipient *r,
-	       int64_t now_ms)
-{
-	enum unit_state state = state_of(u, r);
-
-	if (state == UNIT_HELD) {
-		buf_adds(out, "held");
-	} else if (state == UNIT_DEFERRED && u->due_ms > now_ms) {
-		buf_adds(out, "retry in ");
-		print_age(out, u->due_ms - now_ms);
-	} else {
-		buf_adds(out, "ready");
-	}
-	if (r->attempts > 0)
-		buf_addf(out, ", tried %u time%s", r->attempts,
-			 r->attempts == 1 ? "" : "s");
-	if (r->last_reply.n > 0) {
-		buf_adds(out, ": ");
-		buf_add(out, r->last_reply);
-	}
-}
-
 static void recipient_rows(struct listing *l, const struct unit *u)
 {
 	struct buf b = { 0 };
@@ -150,7 +72,7 @@ static void recipient_rows(struct listing *l, const struct unit *u)
 		buf_add(&b, u->rcpts[i].path);
 		table_cell(&l->table, buf_span(&b));
 		buf_reset(&b);
-		queue_why(&b, u, &u->rcpts[i], l->ctl->now_ms);
+		message_why(&b, u, &u->rcpts[i], l->ctl->now_ms, l->reasons);
 		table_cell(&l->table, buf_span(&b));
 	}
 	buf_fini(&b);
@@ -177,7 +99,7 @@ static bool begin_message(struct listing *l, const struct unit *u)
 	l->on_page++;
 	l->messages++;
 	if (l->ctl->json)
-		l->object = queue_message(u);
+		l->object = message_object(u);
 	else
 		message_row(l, &u->envelope);
 	return true;
@@ -191,7 +113,7 @@ static bool add_unit(const struct unit *u, void *arg)
 		if (!begin_message(l, u))
 			return false;
 	if (l->ctl->json)
-		queue_recipients(l->object, u);
+		message_recipients(l->object, u);
 	else
 		recipient_rows(l, u);
 	return true;
@@ -218,6 +140,40 @@ static enum mx_err list(struct listing *l, struct spool *sp, struct span domain)
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
+/*
+ * Mail that was never tried waits for its destination, and the reason is
+ * there: for the domain asked for, else for the first page of domains, which
+ * is all of them in most places.
+ */
+static void find_reasons(struct listing *l, struct spool *sp,
+			 const struct buf *name)
+{
+	struct states_page *p = mx_alloc(sizeof(*p));
+	struct states states;
+	struct buf why = { 0 };
+	enum mx_err err;
+
+	states_open(&states, l->ctl, sp, &why);
+	if (name->n == 0) {
+		(void)states_next_page(&states, p, &err);
+	} else if (spool_domain_get(sp, buf_span(name), &p->rows[0]) == MX_OK) {
+		p->count = 1;
+		states_get(&states, p->rows, 1, p->states);
+	}
+	states_close(&states);
+	buf_fini(&why);
+	l->reasons = p;
+}
+
+static void listing_fini(struct listing *l)
+{
+	if (l->reasons != NULL)
+		states_release_page(l->reasons);
+	free(l->reasons);
+	table_fini(&l->table);
+	buf_fini(&l->lines);
+}
+
 enum ctl_exit ctl_queue(struct ctl *ctl)
 {
 	struct listing l = { .ctl = ctl };
@@ -229,6 +185,8 @@ enum ctl_exit ctl_queue(struct ctl *ctl)
 		return CTL_FAILED;
 	table_init(&l.table, columns, COUNT(columns), ctl->width);
 	if (ctl_open_spool(ctl, &sp)) {
+		if (!ctl->json)
+			find_reasons(&l, sp, &name);
 		err = list(&l, sp, buf_span(&name));
 		if (err != MX_OK)
 			ctl_complain("the spool cannot be read: %s",
@@ -237,8 +195,7 @@ enum ctl_exit ctl_queue(struct ctl *ctl)
 			ctl_write(SPAN_LIT("nothing is waiting\n"));
 		spool_close(&sp);
 	}
-	table_fini(&l.table);
-	buf_fini(&l.lines);
+	listing_fini(&l);
 	buf_fini(&name);
 	return err == MX_OK ? CTL_DONE : CTL_FAILED;
 }

@@ -128,12 +128,13 @@ static void host_rows(struct table *t, const json_t *host)
 	}
 }
 
-static void add_published(const struct ctl *ctl, const json_t *published,
-			  struct buf *out)
+static void add_published(const struct ctl *ctl, const json_t *end,
+			  const json_t *published, struct buf *out)
 {
+	bool from_mx = span_eq(control_get_text(end, "source"), SPAN_LIT("mx"));
 	struct table t;
 
-	if (json_array_size(published) == 0)
+	if (!from_mx || json_array_size(published) == 0)
 		return;
 	table_init(&t, mx_columns, COUNT(mx_columns), ctl->width);
 	for (size_t i = 0; i < json_array_size(published); i++) {
@@ -181,13 +182,30 @@ static void add_notes(const json_t *notes, struct buf *out)
 	}
 }
 
+/* Where the hosts come from, by its name. */
+static const char *source_text(struct span source)
+{
+	static const struct {
+		const char *source, *text;
+	} rows[] = {
+		{ "primary", "from primary= in the allowlist" },
+		{ "mx", "from the MX records" },
+		{ "address", "without MX records: from its own addresses" },
+		{ "relay", "by bounce.relay" },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		if (span_eq(source, span_str(rows[i].source)))
+			return rows[i].text;
+	return "";
+}
+
 static void add_source(const json_t *end, struct buf *out)
 {
 	const json_t *sts = json_object_get(end, "mta_sts");
 
-	buf_adds(out, "from ");
-	print_text(out, control_get_text(end, "source"));
-	buf_adds(out, ", DNSSEC ");
+	buf_adds(out, source_text(control_get_text(end, "source")));
+	buf_adds(out, "; DNSSEC ");
 	print_text(out, control_get_text(end, "mx_dnssec"));
 	buf_adds(out, ", MTA-STS ");
 	if (json_is_object(sts))
@@ -250,7 +268,7 @@ static void print_route(const struct ctl *ctl, json_t *end,
 		return;
 	}
 	add_result(end, &out);
-	add_published(ctl, a->published, &out);
+	add_published(ctl, end, a->published, &out);
 	add_hosts(ctl, a->hosts, &out);
 	add_notes(a->notes, &out);
 	add_state(ctl, end, &out);

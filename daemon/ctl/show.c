@@ -3,10 +3,8 @@
 
 #include "common/base/assert.h"
 #include "common/base/msgid.h"
-#include "common/control/control.h"
-#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/message.h"
 #include "daemon/ctl/print.h"
-#include "daemon/ctl/queue.h"
 
 enum { PIECE = 64 * 1024 };
 
@@ -96,7 +94,7 @@ static void add_recipients(struct view *v, const struct unit *u)
 	for (size_t i = 0; i < u->rcpt_count; i++) {
 		buf_reset(&b);
 		buf_addf(&b, "<%.*s>  ", SPAN_ARG(u->rcpts[i].path));
-		queue_why(&b, u, &u->rcpts[i], v->ctl->now_ms);
+		message_why(&b, u, &u->rcpts[i], v->ctl->now_ms, NULL);
 		fact(&v->text, "to", buf_span(&b));
 	}
 	buf_reset(&b);
@@ -111,11 +109,11 @@ static bool add_unit(const struct unit *u, void *arg)
 	struct view *v = arg;
 
 	if (v->units++ == 0) {
-		v->object = queue_message(u);
+		v->object = message_object(u);
 		set_facts(v->object, &u->envelope);
 		add_facts(v, &u->envelope);
 	}
-	queue_recipients(v->object, u);
+	message_recipients(v->object, u);
 	add_recipients(v, u);
 	return true;
 }

@@ -160,3 +160,33 @@ void states_get(struct states *s, const struct spool_domain *rows, size_t count,
 		}
 	}
 }
+
+/* ---- Pages ---- */
+
+static bool add_row(const struct spool_domain *row, void *arg)
+{
+	struct states_page *p = arg;
+
+	p->rows[p->count++] = *row;
+	return p->count < STATES_PAGE;
+}
+
+bool states_next_page(struct states *s, struct states_page *p, enum mx_err *err)
+{
+	char after[sizeof(p->rows[0].name)] = "";
+
+	if (p->count > 0)
+		memcpy(after, p->rows[p->count - 1].name, sizeof(after));
+	p->count = 0;
+	*err = spool_domains(s->spool, span_str(after), add_row, p);
+	if (*err != MX_OK || p->count == 0)
+		return false;
+	states_get(s, p->rows, p->count, p->states);
+	return true;
+}
+
+void states_release_page(struct states_page *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		json_decref(p->states[i]);
+}

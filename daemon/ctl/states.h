@@ -28,6 +28,24 @@ void states_close(struct states *s);
 void states_get(struct states *s, const struct spool_domain *rows, size_t count,
 		json_t **out);
 
+/*
+ * Domains with mail or a hold, with their states, a page at a time.  A page is
+ * read in a transaction of its own, which is over before anything is asked or
+ * written.  All zero is the place before the first.
+ */
+enum { STATES_PAGE = 64 };
+struct states_page {
+	struct spool_domain rows[STATES_PAGE];
+	json_t *states[STATES_PAGE];
+	size_t count;
+};
+
+/* The page behind this one; false at the end or on an error. */
+bool states_next_page(struct states *s, struct states_page *p,
+		      enum mx_err *err);
+/* Release the states; the rows still say where to go on. */
+void states_release_page(struct states_page *p);
+
 /* Does a target of this name belong to the destination with this key? */
 bool states_match(const char *destination, const char *target);
 

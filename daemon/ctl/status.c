@@ -15,44 +15,10 @@
 #include "daemon/ctl/status.h"
 #include "daemon/ctl/table.h"
 
-enum { PAGE = 64 };
-
-struct page {
-	struct spool_domain rows[PAGE];
-	json_t *states[PAGE];
-	size_t count;
-};
-
 /* What was seen on the way, for the advice at the end. */
 struct seen {
 	bool any, down, held, unknown, deferred;
 };
-
-static bool add_row(const struct spool_domain *row, void *arg)
-{
-	struct page *p = arg;
-
-	p->rows[p->count++] = *row;
-	return p->count < PAGE;
-}
-
-/* The next page; false at the end or on an error. */
-static bool next_page(struct spool *sp, struct page *p, enum mx_err *err)
-{
-	char after[sizeof(p->rows[0].name)] = "";
-
-	if (p->count > 0)
-		memcpy(after, p->rows[p->count - 1].name, sizeof(after));
-	p->count = 0;
-	*err = spool_domains(sp, span_str(after), add_row, p);
-	return *err == MX_OK && p->count > 0;
-}
-
-static void release_page(struct page *p)
-{
-	for (size_t i = 0; i < p->count; i++)
-		json_decref(p->states[i]);
-}
 
 /* ---- For programs ---- */
 
@@ -113,7 +79,7 @@ static bool json_head(const struct ctl *ctl, const struct spool_totals *t,
 	return ok;
 }
 
-static void json_page(const struct page *p, bool *is_first)
+static void json_page(const struct states_page *p, bool *is_first)
 {
 	for (size_t i = 0; i < p->count; i++) {
 		if (!*is_first)
@@ -167,7 +133,7 @@ static void cell_next(struct table *t, const struct spool_domain *row,
 
 	if (row->is_held || next_ms == 0) {
 		buf_adds(&b, "-");
-	} else if (next_ms <= now_ms) {
+	} else if (next_ms < now_ms + 1000) {
 		buf_adds(&b, "now");
 	} else {
 		print_age(&b, next_ms - now_ms);
@@ -284,15 +250,14 @@ static bool flush_text(struct buf *out)
 static enum mx_err all_json(const struct ctl *ctl, struct states *states,
 			    const struct spool_totals *totals)
 {
-	struct page *p = mx_alloc(sizeof(*p));
+	struct states_page *p = mx_alloc(sizeof(*p));
 	bool is_first = true, go_on;
 	enum mx_err err = MX_OK;
 
 	go_on = json_head(ctl, totals, states->is_live);
-	while (go_on && next_page(states->spool, p, &err)) {
-		states_get(states, p->rows, p->count, p->states);
+	while (go_on && states_next_page(states, p, &err)) {
 		json_page(p, &is_first);
-		release_page(p);
+		states_release_page(p);
 		go_on = ctl_write(SPAN_LIT(""));
 	}
 	ctl_write(SPAN_LIT("]}\n"));
@@ -303,7 +268,7 @@ static enum mx_err all_json(const struct ctl *ctl, struct states *states,
 static enum mx_err all_text(const struct ctl *ctl, struct states *states,
 			    const struct spool_totals *totals)
 {
-	struct page *p = mx_alloc(sizeof(*p));
+	struct states_page *p = mx_alloc(sizeof(*p));
 	struct seen seen = { 0 };
 	struct buf out = { 0 };
 	struct table t;
@@ -311,8 +276,7 @@ static enum mx_err all_text(const struct ctl *ctl, struct states *states,
 
 	table_init(&t, columns, COUNT(columns), ctl->width);
 	status_head(ctl, totals, states, &out);
-	while (flush_text(&out) && next_page(states->spool, p, &err)) {
-		states_get(states, p->rows, p->count, p->states);
+	while (flush_text(&out) && states_next_page(states, p, &err)) {
 		if (!seen.any)
 			buf_adds(&out, "\n");
 		for (size_t i = 0; i < p->count; i++) {
@@ -320,7 +284,7 @@ static enum mx_err all_text(const struct ctl *ctl, struct states *states,
 			table_row(&t, &p->rows[i], p->states[i], ctl->now_ms);
 		}
 		table_print(&t, &out);
-		release_page(p);
+		states_release_page(p);
 	}
 	add_advice(&seen, states->is_live, &out);
 	flush_text(&out);

@@ -204,18 +204,19 @@ static void say_flushed(const struct ctl *ctl, const json_t *answer,
 	struct buf text = { 0 };
 	uint64_t count = (uint64_t)control_get_int(answer, "count", 0);
 
-	if (control_get_bool(answer, "held"))
+	if (control_get_bool(answer, "held")) {
 		buf_addf(&text, "%s is held: mx20ctl release --domain %s\n",
 			 about, about);
-	else if (count == 0)
+	} else if (count == 0) {
 		buf_adds(&text, "nothing is waiting\n");
-	else {
+	} else {
 		print_count(&text, count, "message");
-		buf_adds(&text, count == 1 ? " is" : " are");
-		buf_adds(&text, " tried now\n");
+		buf_adds(&text,
+			 count == 1 ? " is tried now" : " are tried now");
+		buf_adds(&text,
+			 ctl->argument == NULL ? ", unless held\n" : "\n");
 	}
-	if (!ctl->json)
-		ctl_write(buf_span(&text));
+	ctl_write(buf_span(&text));
 	buf_fini(&text);
 }
 

@@ -12,8 +12,8 @@ Test(ctl_print, sizes_fit_four_columns)
 		uint64_t bytes;
 		const char *text;
 	} cases[] = {
-		{ 0, "0" },
-		{ 999, "999" },
+		{ 0, "0B" },
+		{ 999, "999B" },
 		{ 1000, "0.9K" },
 		{ 1024, "1.0K" },
 		{ 1234567, "1.1M" },
