@@ -444,7 +444,7 @@ static int client_open(void)
 }
 
 /* Say it, hear the codes. */
-static const char *say(int fd, const char *lines)
+__attribute__((unused)) static const char *say(int fd, const char *lines)
 {
 	client_send(fd, span_str(lines));
 	return codes(client_read(fd));
