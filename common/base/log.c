@@ -13,6 +13,10 @@
 
 enum { QUEUE_BYTES = 1 << 20 };
 
+/* What is said within this time of a line goes out with it in one write: a
+ * busy daemon does not wake the thread for each line. */
+enum { GATHER_US = 3000 };
+
 #define EVENT_NAME(id, name, help) [EV_##id] = name,
 static const char *const event_names[] = { LOG_EVENTS(EVENT_NAME) };
 #undef EVENT_NAME
@@ -205,6 +209,16 @@ static void note_dropped(void)
 	logger.dropped = 0;
 }
 
+/* Called with the lock, which it gives up for a moment. */
+static void gather(void)
+{
+	if (logger.stopping)
+		return;
+	pthread_mutex_unlock(&logger.lock);
+	usleep(GATHER_US);
+	pthread_mutex_lock(&logger.lock);
+}
+
 static void *log_thread(void *arg)
 {
 	struct buf out = { 0 };
@@ -219,6 +233,7 @@ static void *log_thread(void *arg)
 		logger.idle = false;
 		if (logger.queue.n == 0)
 			break;
+		gather();
 		note_dropped();
 		struct buf full = logger.queue;
 
