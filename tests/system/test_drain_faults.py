@@ -1,0 +1,358 @@
+"""What goes wrong at the primary, and what then happens to the mail: the rows
+of DESIGN section 8 that are about it."""
+
+import time
+
+import pytest
+
+from client import Raw, message, send
+from primary import Accept, Bytes, Delay, Drop, Hang
+
+# Short waits, so that a test sees several rounds.
+FAST = {"probe_max": "30s", "probe_busy": "2s", "retry": ["1s", "2s"],
+        "reply_timeout": "2s", "connect_timeout": "2s"}
+
+
+def allow(*primaries, options="recipients=*", name="example.com"):
+    """An allowlist line with these targets in order of preference."""
+    route = ",".join(p.route for p in primaries)
+    return f"{name} {options} primary={route}\n"
+
+
+def daemon(mx20, *primaries, drain=None, **options):
+    conf = options.pop("conf", {})
+    conf["drain"] = dict(FAST, **(drain or {}))
+    conf.setdefault("bounce", {"mode": "hold"})
+    extra = options.pop("domains", "")
+    return mx20(domains=allow(*primaries) + extra, conf=conf, **options)
+
+
+def gaps(times):
+    return [b - a for a, b in zip(times, times[1:])]
+
+
+# -- connecting ---------------------------------------------------------------
+
+def test_refused_connections_are_tried_again_at_a_growing_pace(mx20, primary):
+    p = primary()
+    d = daemon(mx20, p)
+    send(d.address)
+    d.wait_log("^probe .*result=failed", count=4)
+    probes = [line for line in d.log if line.startswith("probe ")]
+    assert "stage=connect" in probes[0]
+    assert "onnection refused" in probes[0]
+    p.start()
+    p.wait_messages(1)
+    d.wait_log("^state .*to=up")
+    d.wait_empty()
+
+
+@pytest.mark.parametrize("stage", ["greeting", "ehlo"])
+@pytest.mark.parametrize("reply", ["421 4.3.2 busy", "450 4.3.2 busy"])
+def test_a_busy_primary_is_left_alone_for_probe_busy(mx20, primary, stage,
+                                                     reply):
+    p = primary(on={stage: [reply, reply, Accept()]}).start()
+    d = daemon(mx20, p)
+    send(d.address)
+    p.wait_messages(1)
+    assert all(gap >= 1.9 for gap in gaps(p.accepted_at[:3])), p.accepted_at
+    d.wait_log("^state .*to=down")
+    d.wait_empty()
+
+
+@pytest.mark.parametrize("stage", ["greeting", "ehlo"])
+def test_5yz_to_the_connection_is_never_about_mail(mx20, primary, stage):
+    on = {stage: ["554 5.7.1 not you", "554 5.7.1 not you", Accept()],
+          "helo": ["554 5.7.1 not you", "554 5.7.1 not you", Accept()]}
+    p = primary(on=on).start()
+    d = daemon(mx20, p)
+    send(d.address)
+    d.wait_log("^state .*to=down")
+    [row] = d.status()["domains"]
+    assert row["state"] in ("down", "probing")
+    assert "554" in row["last_reply"]
+    p.wait_messages(1)
+    d.wait_empty()
+    assert "bounced" not in d.text()
+
+
+def test_a_slow_banner_is_waited_for(mx20, primary):
+    p = primary(on={"greeting": Delay(3)}).start()
+    d = daemon(mx20, p, drain={"reply_timeout": ""})
+    send(d.address)
+    p.wait_messages(1)
+    assert len(p.sessions) == 1
+
+
+@pytest.mark.parametrize("stage", ["greeting", "ehlo", "mail", "rcpt", "data",
+                                   "dot"])
+@pytest.mark.parametrize("fault", [Hang(), Drop(), Drop(reset=True)],
+                         ids=["hang", "close", "reset"])
+def test_silence_and_loss_at_every_stage(mx20, primary, stage, fault):
+    """Nothing is lost, and nothing bounces."""
+    p = primary(on={stage: [fault, Accept()]}).start()
+    d = daemon(mx20, p)
+    content = message(body="x" * 70 + "\r\n")
+    send(d.address, content=content)
+    [got] = p.wait_messages(1)
+    assert got.body.decode() == content
+    d.wait_empty()
+    assert "bounced" not in d.text()
+    if stage == "dot":
+        assert "a duplicate is possible" in d.text()
+
+
+def test_lost_in_the_middle_of_content(mx20, primary):
+    """The server closes while content is on its way."""
+    def cut(session, _):
+        if len(p.sessions) > 1:
+            return None
+        session.say("354 go on")
+        session.take(100000)
+        return Drop(reset=True)
+
+    p = primary(on={"data": cut}).start()
+    d = daemon(mx20, p)
+    content = message(body=("y" * 70 + "\r\n") * 100000)
+    send(d.address, content=content)
+    [got] = p.wait_messages(1)
+    assert got.body.decode() == content
+    d.wait_empty()
+
+
+def test_a_reply_that_never_ends(mx20, primary):
+    """10 MB of reply lines: the connection goes, memory does not grow."""
+    flood = Bytes(b"250-" + b"x" * 500 + b"\r\n", drop=False)
+
+    def pour(session, _):
+        if len(p.sessions) > 1:
+            return None
+        for _ in range(20000):
+            session.perform(flood, "")
+        return Drop()
+
+    p = primary(on={"mail": pour}).start()
+    d = daemon(mx20, p)
+    before = d.rss_kib()
+    send(d.address)
+    p.wait_messages(1)
+    assert d.rss_kib() - before < 4096
+    d.wait_empty()
+
+
+def test_not_smtp_at_all(mx20, primary):
+    p = primary(on={"greeting": [Bytes(b"SSH-2.0-OpenSSH_9.2\r\n"),
+                                 Accept()]}).start()
+    d = daemon(mx20, p)
+    send(d.address)
+    p.wait_messages(1)
+    d.wait_log(r"^probe .*stage=greeting .*not SMTP")
+
+
+# -- in the session -------------------------------------------------------------
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "dot"])
+def test_4yz_waits_for_the_retry(mx20, primary, stage):
+    p = primary(on={stage: ["451 4.3.0 later", "451 4.3.0 later",
+                            Accept()]}).start()
+    d = daemon(mx20, p)
+    send(d.address)
+    d.wait_log(r"^deferred .*attempts=1 .*451 4.3.0 later")
+    [entry] = d.queue()
+    [rcpt] = entry["recipients"]
+    assert rcpt["attempts"] == 1
+    assert rcpt["last_reply"] == "451 4.3.0 later"
+    p.wait_messages(1)
+    hit = d.wait_log(r"^deferred .*attempts=2 .*due_s=(\d)")
+    assert hit.group(1) == "2"
+    d.wait_empty()
+    # it says so at once on a connection that works: no outage
+    assert "to=down" not in d.text()
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "dot"])
+@pytest.mark.parametrize("offers", [
+    ("8BITMIME",), ("PIPELINING",), ("PIPELINING", "CHUNKING")],
+    ids=["plain", "pipelining", "chunking"])
+def test_5yz_is_reported_or_held(mx20, primary, stage, offers):
+    if stage == "data" and "CHUNKING" in offers:
+        pytest.skip("there is no DATA")
+    if stage == "dot" and "CHUNKING" in offers:
+        stage = "bdat"
+    p = primary(offers=offers, on={stage: "554 5.7.9 never"}).start()
+    d = daemon(mx20, p)
+    send(d.address)
+    d.wait_log(r"^held .*554 5.7.9 never")
+    [row] = d.status()["domains"]
+    assert (row["state"], row["messages"]) == ("up", 1)
+
+
+def test_recipients_are_settled_one_by_one(mx20, primary):
+    def rcpt(_, address):
+        return {"busy@example.com": "450 4.2.1 busy",
+                "gone@example.com": "550 5.1.1 unknown"}.get(address)
+
+    p = primary(on={"rcpt": rcpt}).start()
+    d = daemon(mx20, p, drain={"retry": ["1h"]})
+    send(d.address, rcpts=["a@example.com", "busy@example.com",
+                           "gone@example.com", "b@example.com"])
+    [got] = p.wait_messages(1)
+    assert got.rcpts == ["a@example.com", "b@example.com"]
+    d.wait_log("^deferred .*to=<busy@example.com>")
+    d.wait_log("^held .*to=<gone@example.com>")
+    [entry] = d.queue()
+    assert sorted(r["address"] for r in entry["recipients"]) == [
+        "busy@example.com", "gone@example.com"]
+
+
+def test_too_many_recipients_go_in_the_next_transaction(mx20, primary):
+    def rcpt(session, _):
+        if len(session.message.rcpts) >= 5:
+            return "452 4.5.3 too many recipients"
+        return None
+
+    p = primary(on={"rcpt": rcpt}).start()
+    d = daemon(mx20, p, drain={"retry": ["1h"]})
+    rcpts = [f"u{i}@example.com" for i in range(23)]
+    send(d.address, rcpts=rcpts)
+    got = p.wait_messages(5)
+    assert sorted(sum((m.rcpts for m in got), [])) == sorted(rcpts)
+    d.wait_empty()
+
+
+def test_a_hundred_recipients_at_a_time(mx20, primary):
+    p = primary().start()
+    d = daemon(mx20, p)
+    rcpts = [f"u{i}@example.com" for i in range(250)]
+    send(d.address, rcpts=rcpts)
+    got = p.wait_messages(3)
+    assert [len(m.rcpts) for m in got] == [100, 100, 50]
+    d.wait_empty()
+
+
+def test_a_stubborn_recipient_does_not_hold_the_others(mx20, primary):
+    """250 recipients, the first of which is never taken."""
+    def rcpt(_, address):
+        return "450 4.2.1 busy" if address == "u0@example.com" else None
+
+    p = primary(on={"rcpt": rcpt}).start()
+    d = daemon(mx20, p, drain={"retry": ["1h"]})
+    send(d.address, rcpts=[f"u{i}@example.com" for i in range(250)])
+    p.wait_messages(3)
+    asked = [line for s in p.sessions for line in s.transcript
+             if line.startswith("RCPT TO:<u0@")]
+    d.wait_log("^deferred .*to=<u0@")
+    assert len(asked) == 1
+    assert sum(len(m.rcpts) for m in p.messages) == 249
+
+
+def test_421_in_the_session_ends_the_connection_only(mx20, primary):
+    """A server that takes one message per connection still gets all."""
+    served = set()
+
+    def mail(session, _):
+        return "421 4.7.0 one a connection" if session in served else None
+
+    def dot(session, _):
+        served.add(session)
+
+    p = primary(on={"mail": mail, "dot": dot})
+    p.start()
+    d = daemon(mx20, p, drain={"probe_busy": "30s"})
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        for _ in range(5):
+            c.cmd("MAIL FROM:<a@sender.test>")
+            c.cmd("RCPT TO:<u@example.com>")
+            c.data(message() + ".\r\n")
+    p.wait_messages(5, timeout=10)
+    d.wait_empty()
+
+
+def test_a_message_that_kills_the_primary_does_not_hold_the_rest(mx20,
+                                                                 primary):
+    def mail(_, rest):
+        return Drop() if "poison@" in rest else None
+
+    p = primary(on={"mail": mail})
+    d = daemon(mx20, p, drain={"retry": ["1h"]})
+    send(d.address, sender="poison@sender.test")
+    for _ in range(3):
+        send(d.address)
+    p.start()
+    p.wait_messages(3)
+    d.wait_log("^deferred .*attempts=1")
+    [entry] = d.queue()
+    assert entry["from"] == "poison@sender.test"
+
+
+def test_the_primary_greets_with_our_name(mx20, primary):
+    p = primary(name="mx2.test").start()
+    d = daemon(mx20, p)
+    send(d.address)
+    d.wait_log("^route level=error .*own name")
+    assert p.messages == []
+    [row] = d.status()["domains"]
+    assert row["messages"] == 1
+
+
+# -- time -----------------------------------------------------------------------
+
+def test_the_lifetime_ends_in_held_mail_without_reports(mx20, primary):
+    p = primary()
+    d = daemon(mx20, p, conf={"spool": {"lifetime": "3s"}})
+    send(d.address)
+    d.wait_log("^held ")
+    [row] = d.status()["domains"]
+    assert row["messages"] == 1
+
+
+def test_a_restart_continues_where_it_was(mx20, primary):
+    p = primary()
+    d = daemon(mx20, p)
+    for _ in range(5):
+        send(d.address)
+    d.wait_log("^state .*to=down")
+    d.restart()
+    p.start()
+    p.wait_messages(5)
+    d.wait_empty()
+
+
+def test_sigterm_while_draining_leaves_at_once(mx20, primary):
+    p = primary(on={"dot": Delay(0.2)}).start()
+    d = daemon(mx20, p, drain={"connections": 2})
+    for _ in range(30):
+        send(d.address)
+    p.wait_messages(3)
+    began = time.monotonic()
+    assert d.stop() == 0
+    assert time.monotonic() - began < 3
+    d.start()
+    p.wait_messages(30)
+    d.wait_empty()
+
+
+def test_flush_cuts_the_wait(mx20, primary):
+    p = primary(on={"greeting": ["421 busy", Accept()]}).start()
+    d = daemon(mx20, p, drain={"probe_busy": "1h"})
+    send(d.address)
+    d.wait_log("^state .*to=down")
+    began = time.monotonic()
+    d.ctl("flush")
+    p.wait_messages(1)
+    assert time.monotonic() - began < 1
+
+
+def test_a_connection_from_the_primary_cuts_the_wait(mx20, primary):
+    p = primary()
+    d = daemon(mx20, p)
+    send(d.address)
+    d.wait_log("^probe .*result=failed", count=3)
+    # as if it had been away for an hour
+    time.sleep(1)
+    p.start()
+    began = time.monotonic()
+    Raw(d.address).close()
+    p.wait_messages(1)
+    assert time.monotonic() - began < 1
