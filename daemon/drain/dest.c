@@ -175,7 +175,7 @@ static void send_scout(struct dest *dst)
 {
 	int target;
 
-	if (dst->scout != NULL || TAILQ_EMPTY(&dst->ring))
+	if (dst->scout != NULL)
 		return;
 	target = machine_better(&dst->machine, clock_mono_ms());
 	if (target != MACHINE_NONE)
@@ -235,6 +235,7 @@ static void arm(struct dest *dst)
 
 void dest_kick(struct dest *dst)
 {
+	bool had_mail = !TAILQ_EMPTY(&dst->ring);
 	struct link *l, *next;
 
 	if (dst->is_kicking)
@@ -248,7 +249,8 @@ void dest_kick(struct dest *dst)
 			link_fill(l);
 	}
 	connect_more(dst);
-	send_scout(dst);
+	if (had_mail)
+		send_scout(dst);
 	note_state(dst);
 	arm(dst);
 	dst->is_kicking = false;
