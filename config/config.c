@@ -185,33 +185,37 @@ void config_unref(struct config **c)
 
 /* ---- Warnings ---- */
 
-#define WARN(...) log_warn(EV_CONFIG, __VA_ARGS__)
+static void warn(const char *key, const char *text)
+{
+	log_warn(EV_CONFIG, LOG_STR("key", key), LOG_STR("warning", text));
+}
 
 /* O(1) at any size: the rows were counted while they were read. */
 void config_warn(const struct config *c)
 {
 	const struct domains *d = c->domains;
 
-	if (c->tls.pair_count == 0)
-		WARN(LOG_STR("key", "tls.certificate"),
-		     LOG_STR("warning", "no certificate: STARTTLS is not "
-					"offered, mail arrives in clear"));
 	if (d != NULL && d->any_count > 0)
-		WARN(LOG_STR("key", "recipients"),
-		     LOG_SPAN("domain", d->any_first->name),
-		     LOG_INT("domains", d->any_count),
-		     LOG_STR("warning",
-			     "recipients=* accepts mail that the primary will "
-			     "refuse, and returns it to forged senders"));
+		log_warn(EV_CONFIG, LOG_STR("key", "recipients"),
+			 LOG_SPAN("domain", d->any_first->name),
+			 LOG_INT("domains", d->any_count),
+			 LOG_STR("warning",
+				 "recipients=* takes mail that the primary "
+				 "will refuse, and returns it to senders that "
+				 "are mostly forged"));
 	if (c->domain_count == 0)
-		WARN(LOG_STR("key", "domains"),
-		     LOG_STR("warning", "the allowlist is empty: no mail is "
-					"accepted"));
+		warn("domains", "the allowlist is empty: no mail is taken");
 	if (c->listen_count == 0)
-		WARN(LOG_STR("key", "listen"),
-		     LOG_STR("warning", "listens nowhere: drains only"));
+		warn("listen", "listens nowhere: only drains");
+	if (c->tls.pair_count == 0)
+		warn("tls.certificate",
+		     "no certificate: STARTTLS is not offered");
 	if (c->spool.lifetime_ms < DAYS(4))
-		WARN(LOG_STR("key", "spool.lifetime"),
-		     LOG_STR("warning", "RFC 5321 section 4.5.4.1 asks for "
-					"4 to 5 days at least"));
+		warn("spool.lifetime", "RFC 5321 section 4.5.4.1 asks for 4 to "
+				       "5 days at least");
+	if (c->spool.warn_after_ms >= c->spool.lifetime_ms)
+		warn("spool.warn_after", "not before spool.lifetime is over: "
+					 "no sender is warned");
+	if (c->limits.message_bytes > c->spool.size_bytes)
+		warn("limits.message_size", "more than spool.size");
 }

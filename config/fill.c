@@ -117,7 +117,7 @@ static void take(struct fill *f, const struct option *o,
 /* A default goes the way of a value from the file. */
 static void take_default(struct fill *f, const struct option *o, char *base)
 {
-	char line[128];
+	char line[256];
 	config_t cf;
 
 	if (o->dflt == NULL) {

@@ -275,12 +275,9 @@ static bool take_listen(struct fill *f, const struct option *o,
 		return false;
 	fill_group(f, &t, st, o->path);
 	if (l->proxy && l->proxy_from_count == 0)
-		fill_fail(
-			f, st,
-			"listen.proxy: whoever connects could claim any "
-			"address; say who may: networks = [ \"10.0.0.0/8\" ];");
-	if (!l->proxy && l->proxy_from_count > 0)
-		fill_fail(f, st, "listen.networks: needs proxy = true;");
+		fill_fail(f, st,
+			  "listen.networks: nobody could connect; say where "
+			  "the proxies are: networks = [ \"10.0.0.0/8\" ];");
 	return true;
 }
 

@@ -12,7 +12,6 @@
 	offsetof(struct config_listen, f), offsetof(struct config_listen, n)
 
 #define KIB(n) ((int64_t)(n) << 10)
-#define MIB(n) ((int64_t)(n) << 20)
 #define GIB(n) ((int64_t)(n) << 30)
 #define TIB(n) ((int64_t)(n) << 40)
 #define TENTH (SECONDS(1) / 10)
@@ -38,7 +37,7 @@ const struct option config_options[] = {
 
 	{ "spool.path", K_PATH, AT(spool.path), 0, 0, "\"/var/spool/mx20\"",
 	  "directory of the spool" },
-	{ "spool.size", K_SIZE, AT(spool.size_bytes), MIB(1), TIB(16),
+	{ "spool.size", K_SIZE, AT(spool.size_bytes), KIB(64), TIB(16),
 	  "\"64G\"", "what the spool may use at most" },
 	{ "spool.reserve", K_SIZE, AT(spool.reserve_bytes), 0, TIB(16),
 	  "\"256M\"", "what stays free on its disk" },
@@ -118,7 +117,9 @@ const struct option listen_options[] = {
 	{ "listen.proxy", K_BOOL, L_AT(proxy), 0, 1, "false",
 	  "clients come through a proxy that speaks the PROXY protocol" },
 	{ "listen.networks", K_NETWORKS, L_LIST(proxy_from, proxy_from_count),
-	  0, 0, "[ ]", "where such proxies may connect from" },
+	  0, 0, "[ \"127.0.0.0/8\", \"10.0.0.0/8\", \"172.16.0.0/12\", "
+	  "\"192.168.0.0/16\", \"::1\", \"fc00::/7\" ]",
+	  "where such proxies may connect from" },
 	{ "listen.implicit_tls", K_BOOL, L_AT(implicit_tls), 0, 1, "false",
 	  "TLS from the first byte, as on port 465" },
 };

@@ -82,13 +82,6 @@ static void check_together(struct settings *s, struct config *c)
 		FAIL_AT(s, "control",
 			"control: a socket's path has at most %zu bytes",
 			sizeof(un.sun_path) - 1);
-	if (c->spool.warn_after_ms >= c->spool.lifetime_ms)
-		FAIL_AT(s, "spool.warn_after",
-			"spool.warn_after: must be less than spool.lifetime, "
-			"or 0 for no warning");
-	if (c->limits.message_bytes > c->spool.size_bytes)
-		FAIL_AT(s, "limits.message_size",
-			"limits.message_size: more than spool.size");
 	if (c->drain.retry_count == 0)
 		FAIL_AT(s, "drain.retry",
 			"drain.retry: at least one time is needed");
