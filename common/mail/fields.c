@@ -111,7 +111,7 @@ void mail_date_add(struct buf *out, int64_t wall_ms)
 	buf_add(out, span_of(days + 5L * tm.tm_wday, 5));
 	buf_addu(out, (uint64_t)tm.tm_mday);
 	buf_add(out, span_of(months + 5L * tm.tm_mon, 5));
-	buf_addu(out, (uint64_t)(tm.tm_year + 1900));
+	buf_addu(out, 1900u + (unsigned)tm.tm_year);
 	add_two(out, ' ', tm.tm_hour);
 	add_two(out, ':', tm.tm_min);
 	add_two(out, ':', tm.tm_sec);
