@@ -1,6 +1,7 @@
 #include "common/net/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -142,6 +143,8 @@ struct listener *listener_new(struct ev_loop *loop, int fd, listener_cb *cb,
 	l->arg = arg;
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
 		net_addr_from_sockaddr(&l->at, (const struct sockaddr *)&ss);
+	/* systemd passes sockets that block: accept must not */
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	/* Accepted sockets inherit it: one call here, none for each client. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	ev_io_init(&l->io, on_readable, fd, EV_READ);

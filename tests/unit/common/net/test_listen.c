@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -132,6 +133,28 @@ Test(listen, out_of_descriptors_is_a_pause, .timeout = 10)
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &was), 0);
 	run_until(loop, &t.count, 1);
 	close_all(&t, &fd, 1);
+	listener_free(&l);
+	ev_loop_destroy(loop);
+}
+
+/* systemd's sockets block; the loop must not. */
+Test(listen, socket_that_blocks_does_not_stop_the_loop, .timeout = 10)
+{
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct taken t = { 0 };
+	struct net_addr at;
+	struct buf why = { 0 };
+	int fd;
+
+	cr_assert_eq(net_addr_parse(SPAN_LIT("127.0.0.1"), &at), MX_OK);
+	cr_assert_eq(listen_open(&at, &fd, &why), MX_OK);
+	cr_assert_eq(fcntl(fd, F_SETFL, 0), 0);
+	struct listener *l = listener_new(loop, fd, on_accept, &t);
+	int client = dial(listener_addr(l));
+
+	run_until(loop, &t.count, 1);
+	run_for(loop, 10);
+	close_all(&t, &client, 1);
 	listener_free(&l);
 	ev_loop_destroy(loop);
 }
