@@ -7,7 +7,7 @@
 #include "common/base/buf.h"
 #include "tests/fuzz/fuzz.h"
 
-static char directory[64];
+static char directory[256];
 
 static int remove_one(const char *path, const struct stat *st, int kind,
 		      struct FTW *ftw)
@@ -25,11 +25,12 @@ static void remove_all(void)
 
 const char *fuzz_directory(void)
 {
+	const char *parent = getenv("TMPDIR"); /* see run.sh, replay.sh */
+
 	if (directory[0] != '\0')
 		return directory;
-	strcpy(directory, access("/dev/shm", W_OK) == 0
-				  ? "/dev/shm/mxfuzzXXXXXX"
-				  : "/tmp/mxfuzzXXXXXX");
+	snprintf(directory, sizeof(directory), "%s/fuzz-XXXXXX",
+		 parent != NULL ? parent : "/tmp");
 	FUZZ_CHECK(mkdtemp(directory) != NULL);
 	atexit(remove_all);
 	return directory;

@@ -4,8 +4,10 @@ set -u
 here=tests/fuzz
 total=0
 failed=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+TMPDIR=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)")
+export TMPDIR
+log=$TMPDIR/log
+trap 'rm -rf "$TMPDIR"' EXIT
 for program in "$@"; do
 	name=${program##*/fuzz_}
 	files=$("$program" "$here/seeds/$name" "$here/regress/$name" 2>"$log")

@@ -5,6 +5,9 @@ set -u
 : "${FUZZ_SECONDS:=600}"
 here=tests/fuzz
 status=0
+TMPDIR=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)")
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 for program in "$@"; do
 	name=${program##*/fuzz_}
 	corpus=build/fuzz/corpus/$name
