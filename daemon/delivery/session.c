@@ -170,10 +170,9 @@ enum step got_starttls(struct delivery *d, struct expect *e)
 		return delivery_end_with(d, DELIVERY_TLS, e->stage, &d->reply);
 	}
 	if (conn_discard_input(d->conn) > 0)
-		return delivery_end_made(d, DELIVERY_TLS, e->stage, 451,
-					 "4.7.0",
-					 SPAN_LIT("Clear text after the reply "
-						  "to STARTTLS"));
+		return session_insecure(d,
+					SPAN_LIT("Clear text after the reply "
+						 "to STARTTLS"));
 	if (d->opt.host->tls.level == TLS_LEVEL_DANE &&
 	    d->opt.host->tls.tlsa_count == 0)
 		return delivery_end_made(d, DELIVERY_TLS, e->stage, 451,

@@ -193,6 +193,9 @@ static void run(struct world *w, int jobs)
 
 static void finish(struct world *w)
 {
+	bool never = false;
+
+	peer_run(w->loop, &never, 20); /* lingering sockets */
 	peer_free(&w->peer);
 	ev_loop_destroy(w->loop);
 }
