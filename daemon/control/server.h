@@ -26,12 +26,15 @@ struct request {
 	bool awaits_reload;
 };
 
+LIST_HEAD(client_list, client);
+LIST_HEAD(request_list, request);
+
 struct control {
 	struct control_options opt;
 	struct listener *listener;
 	char path[108]; /* of the socket; "" when it has none */
-	LIST_HEAD(, client) clients;
-	LIST_HEAD(, request) requests;
+	struct client_list clients;
+	struct request_list requests;
 	size_t client_count;
 };
 

@@ -114,18 +114,19 @@ static void end_line(struct buf *out)
 
 void table_print(struct table *t, struct buf *out)
 {
+	const size_t columns = t->column_count;
 	size_t count = cell_count(t);
 
-	MX_ASSERT(count % t->column_count == 0);
+	MX_ASSERT(columns > 0 && count % columns == 0);
 	fit(t);
-	for (size_t i = 0; !t->has_title && i < t->column_count; i++)
+	for (size_t i = 0; !t->has_title && i < columns; i++)
 		print_cell(t, i, span_str(t->columns[i].title), out);
 	if (!t->has_title)
 		end_line(out);
 	t->has_title = true;
 	for (size_t i = 0; i < count; i++) {
-		print_cell(t, i % t->column_count, cell(t, i), out);
-		if ((i + 1) % t->column_count == 0)
+		print_cell(t, i % columns, cell(t, i), out);
+		if ((i + 1) % columns == 0)
 			end_line(out);
 	}
 	buf_reset(&t->text);
