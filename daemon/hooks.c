@@ -29,8 +29,10 @@ static bool certificate_names(const struct tls_facts *tls, struct span host)
 {
 	struct span names = span_str(tls->peer_names);
 
+	if (host.n == 0) /* a literal address has no name */
+		return false;
 	while (names.n > 0)
-		if (host.n > 0 && span_ieq(span_cut(&names, ' '), host))
+		if (span_ieq(span_cut(&names, ' '), host))
 			return true;
 	return false;
 }
@@ -89,33 +91,20 @@ static bool may_etrn(struct hooks *h, struct span domain,
 
 /* ---- How much is there? ---- */
 
-static enum mx_err count_pending(struct hooks *h, struct span domain,
-				 uint64_t *count, bool *is_held)
+static int etrn_one(struct hooks *h, struct span domain, uint64_t *count)
 {
 	struct spool_domain row;
 	enum mx_err err = spool_domain_get(h->spool, domain, &row);
 
 	*count = 0;
-	*is_held = false;
 	if (err == MX_ENOENT)
-		return MX_OK;
-	if (err != MX_OK)
-		return err;
-	*is_held = row.is_held;
-	*count = row.ready + row.deferred;
-	return MX_OK;
-}
-
-static int etrn_one(struct hooks *h, struct span domain, uint64_t *count)
-{
-	bool is_held;
-
-	if (count_pending(h, domain, count, &is_held) != MX_OK)
-		return UNABLE;
-	if (is_held) /* the operator keeps it, or no route leads away */
-		return *count > 0 ? UNABLE : NONE;
-	if (*count == 0)
 		return NONE;
+	if (err != MX_OK)
+		return UNABLE;
+	/* held by the operator, or since no route leads away from here */
+	if (row.is_held || row.held == row.units)
+		return row.units > 0 ? UNABLE : NONE;
+	*count = row.ready + row.deferred;
 	drain_flush(h->drain, domain);
 	return STARTED;
 }
