@@ -168,7 +168,7 @@ check-fuzz: $(FUZZ) ## replay every fuzzing seed and every crash once found
 .PHONY: fuzz-programs check-fuzz
 
 check-system: all $(BENCH) $(PRELOAD) ## the real daemon against real and scripted servers
-	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider \
+	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider -n 4 --timeout 300 \
 		$(PYTESTFLAGS) tests/system
 
 # Everything below DESTDIR; a configuration that is there already stays.

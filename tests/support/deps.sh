@@ -10,7 +10,7 @@ build="build-essential pkg-config libev-dev liblmdb-dev libconfig-dev libssl-dev
        libsystemd-dev uthash-dev python3"
 test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb-utils openssl
       python3-pytest python3-aiosmtpd python3-dnspython python3-cryptography
-      python3-pytest-timeout iproute2"
+      python3-pytest-timeout python3-pytest-xdist iproute2"
 
 missing() {
 	for p in "$@"; do
