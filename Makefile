@@ -45,6 +45,7 @@ SUPSRC  := $(wildcard tests/support/*.c)
 SUPOBJ  := $(SUPSRC:%.c=$(B)/%.o)
 LIB     := $(B)/libmx20.a
 SHLIB   := $(B)/libmx20shared.a
+SUPLIB  := $(B)/libsupport.a
 
 all: $(B)/mx20d $(B)/mx20ctl ## build build/mx20d and build/mx20ctl
 ifeq ($(SAN),)
@@ -63,7 +64,8 @@ $(B)/mx20ctl: $(CTLOBJ) $(SHLIB)
 # mx20ctl's parts are in it, too, for its unit tests.
 $(LIB): $(OBJ) $(filter-out %/main.o,$(CTLOBJ))
 $(SHLIB): $(SHOBJ)
-$(LIB) $(SHLIB):
+$(SUPLIB): $(SUPOBJ)
+$(LIB) $(SHLIB) $(SUPLIB):
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
@@ -72,7 +74,8 @@ $(B)/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(XFLAGS) -c -o $@ $<
 
 # A static pattern: a bare one without a recipe would add no prerequisites.
-$(UNIT): $(B)/unit/%: $(B)/tests/unit/%.o $(SUPOBJ) $(LIB)
+# Libraries: a test that brings its own spool must not get the other one.
+$(UNIT): $(B)/unit/%: $(B)/tests/unit/%.o $(SUPLIB) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
 
