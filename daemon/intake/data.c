@@ -174,7 +174,8 @@ static enum step commit(struct session *s)
 {
 	struct mail *m = s->mail;
 
-	m->env.tls_required_no = m->scan.tls_required_no;
+	/* RFC 8689 section 5: the parameter outranks the field */
+	m->env.tls_required_no = m->scan.tls_required_no && !m->env.requiretls;
 	m->env.header_8bit = m->scan.header_8bit;
 	s->phase = PH_COMMIT;
 	session_arm(s);

@@ -221,14 +221,14 @@ Test(session, too_many_errors_end_it)
 	/* among good ones they do not: that is a mailing list */
 	fd = client_open();
 	cr_expect_str_eq(say(fd, HELLO FROM "RCPT TO:<1@example.org>\r\n"
-				 "RCPT TO:<1@example.com>\r\n"
-				 "RCPT TO:<2@example.org>\r\n"
-				 "RCPT TO:<2@example.com>\r\n"
-				 "RCPT TO:<3@example.org>\r\n"
-				 "RCPT TO:<3@example.com>\r\n"
-				 "RCPT TO:<4@example.com>\r\n"
-				 "RCPT TO:<5@example.com>\r\n"
-				 "RCPT TO:<6@example.com>\r\n"),
+					    "RCPT TO:<1@example.com>\r\n"
+					    "RCPT TO:<2@example.org>\r\n"
+					    "RCPT TO:<2@example.com>\r\n"
+					    "RCPT TO:<3@example.org>\r\n"
+					    "RCPT TO:<3@example.com>\r\n"
+					    "RCPT TO:<4@example.com>\r\n"
+					    "RCPT TO:<5@example.com>\r\n"
+					    "RCPT TO:<6@example.com>\r\n"),
 			 "250 250 250 550 250 550 250 550 550 550 550 421 .");
 	close(fd);
 	/* a message that was taken makes good for them */

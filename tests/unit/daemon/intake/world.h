@@ -42,7 +42,8 @@ static struct {
 	size_t drafts; /* alive */
 	enum mx_err room, begin, write, commit;
 	bool busy, slow; /* slow: commits wait for fake_commit */
-	struct spool_waiter *waiter;
+	TAILQ_HEAD(, spool_waiter) waiters;
+	size_t waiter_count;
 	struct kept kept[FAKE_KEPT];
 	size_t kept_count;
 	struct {
@@ -170,18 +171,19 @@ bool spool_is_busy(const struct spool *sp)
 void spool_wait(struct spool *sp, struct spool_waiter *w)
 {
 	(void)sp;
-	cr_assert_null(fake.waiter);
 	cr_assert(!w->is_waiting);
 	w->is_waiting = true;
-	fake.waiter = w;
+	TAILQ_INSERT_TAIL(&fake.waiters, w, link);
+	fake.waiter_count++;
 }
 
 void spool_wait_cancel(struct spool *sp, struct spool_waiter *w)
 {
 	(void)sp;
-	cr_assert_eq(fake.waiter, w);
+	cr_assert(w->is_waiting);
 	w->is_waiting = false;
-	fake.waiter = NULL;
+	TAILQ_REMOVE(&fake.waiters, w, link);
+	fake.waiter_count--;
 }
 
 /* The disk is done with what was asked for. */
@@ -195,16 +197,17 @@ static void fake_commit(void)
 				   fake.pending[i].arg);
 }
 
+/* There is room again: each waiter is called once, in order. */
 __attribute__((unused)) static void fake_room(void)
 {
-	struct spool_waiter *w = fake.waiter;
-
 	fake.busy = false;
-	fake.waiter = NULL;
-	if (w == NULL)
-		return;
-	w->is_waiting = false;
-	w->cb(w);
+	for (size_t n = fake.waiter_count; n > 0 && fake.waiter_count > 0;
+	     n--) {
+		struct spool_waiter *w = TAILQ_FIRST(&fake.waiters);
+
+		spool_wait_cancel(NULL, w);
+		w->cb(w);
+	}
 }
 
 /* ---- The rest ---- */
@@ -275,6 +278,7 @@ static void world_open(const char *conf)
 	log_set_level(LOG_LEVEL_ERROR);
 	strcpy(world.dir, "/tmp/mx20-intake-XXXXXX");
 	cr_assert_not_null(mkdtemp(world.dir));
+	TAILQ_INIT(&fake.waiters);
 	world.loop = ev_loop_new(EVFLAG_AUTO);
 	world.config =
 		world_config(conf, "example.com recipients=users\n"
