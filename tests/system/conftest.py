@@ -9,6 +9,8 @@ import shutil
 import pytest
 
 from daemon import Mx20
+from dns import Dns
+from pki import Pki
 from postfix import Postfix
 from primary import Primary
 
@@ -61,3 +63,21 @@ def postfix(request):
     yield make
     for server in made:
         server.stop()
+
+
+@pytest.fixture
+def dns():
+    """NSD, not yet started: give it zones first."""
+    if shutil.which("nsd") is None:
+        pytest.skip("NSD is not installed")
+    server = Dns()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def pki():
+    """A certification authority of our own."""
+    authority = Pki()
+    yield authority
+    authority.close()

@@ -1,0 +1,365 @@
+"""Routing by MX records, each row of the list in DESIGN section 5, against
+NSD with zones made for it.  Primaries stand on 127.0.0.x, one port for all
+(drain.port); what counts is what they received and what log, status and
+`mx20ctl route` say."""
+
+import json
+import time
+
+import pytest
+
+from client import send
+from net import free_port
+
+DEAD = "127.0.0.99"  # loopback, nobody listens
+
+
+@pytest.fixture
+def world(mx20, dns, primary):
+    """Zones, primaries on their addresses, and a daemon that asks NSD."""
+
+    class World:
+        port = free_port()
+
+        def primary(self, host, **options):
+            return primary(address=host, port=self.port, **options).start()
+
+        def start(self, domains="a.test", **conf):
+            dns.start()
+            return self.daemon(domains, conf)
+
+        def daemon(self, domains, conf, start=True, **options):
+            rows = "".join(f"{d} recipients=*\n" for d in domains.split())
+            base = {"dns": dns.conf, "drain": {"port": self.port}}
+            for group, values in conf.items():
+                if isinstance(values, dict):
+                    base.setdefault(group, {}).update(values)
+                else:
+                    base[group] = values
+            return mx20(domains=rows, conf=base, start=start, **options)
+
+    world = World()
+    world.dns = dns
+    return world
+
+
+def route(daemon, domain):
+    return json.loads(daemon.ctl("route", domain, "--json").stdout)
+
+
+def fates(daemon, domain):
+    """{host: fate} of the published set."""
+    return {mx["host"]: mx["fate"] for mx in route(daemon, domain)
+            ["published"]}
+
+
+# -- order ------------------------------------------------------------------
+
+def test_lowest_preference_first(world):
+    world.dns.zone("a.test", "@ MX 20 worse\n@ MX 10 best\n"
+                   "best A 127.0.0.2\nworse A 127.0.0.3")
+    best, worse = world.primary("127.0.0.2"), world.primary("127.0.0.3")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    best.wait_messages(1)
+    assert not worse.messages
+    assert [h["host"] for h in route(daemon, "a.test")["hosts"]] == \
+        ["best.a.test", "worse.a.test"]
+
+
+def test_next_preference_when_the_first_is_away(world):
+    world.dns.zone("a.test", f"@ MX 10 best\n@ MX 20 worse\n"
+                   f"best A {DEAD}\nworse A 127.0.0.3")
+    worse = world.primary("127.0.0.3")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    worse.wait_messages(1)
+
+
+def test_equal_preference_in_random_order(world):
+    names = [f"d{i}" for i in range(16)]
+    world.dns.zone("a.test", "\n".join(
+        f"{n} MX 10 one\n{n} MX 10 two" for n in names) +
+        "\none A 127.0.0.2\ntwo A 127.0.0.3")
+    daemon = world.start(" ".join(f"{n}.a.test" for n in names))
+    first = [route(daemon, f"{n}.a.test")["hosts"][0]["host"] for n in names]
+    # both orders come up; all alike would be a chance of 1 in 32768
+    assert set(first) == {"one.a.test", "two.a.test"}
+    # and all of it is one destination all the same
+    assert len({route(daemon, f"{n}.a.test")["destination"]
+                for n in names}) == 1
+
+
+def test_every_address_in_turn(world):
+    world.dns.zone("a.test", "@ MX 10 mx\n" + "\n".join(
+        f"mx A 127.0.0.{i}" for i in (96, 97, 98, 99, 4)))
+    good = world.primary("127.0.0.4")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    good.wait_messages(1)
+
+
+def test_both_families_in_the_first_two_attempts(world):
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.97\nmx A 127.0.0.98\n"
+                   "mx A 127.0.0.99\nmx AAAA ::1")
+    six = world.primary("::1")
+    daemon = world.start()
+    addresses = route(daemon, "a.test")["hosts"][0]["addresses"]
+    assert len(addresses) == 4
+    assert any("::1" in a for a in addresses[:2])
+    assert any("127.0.0" in a for a in addresses[:2])
+    send(daemon.address, "u@a.test")
+    six.wait_messages(1)
+
+
+# -- no MX, null MX ----------------------------------------------------------
+
+def test_no_mx_means_the_address_of_the_domain(world):
+    world.dns.zone("a.test", "@ A 127.0.0.2")
+    host = world.primary("127.0.0.2")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    host.wait_messages(1)
+    assert route(daemon, "a.test")["source"] == "address"
+
+
+def test_address_of_the_domain_never_beside_an_mx(world):
+    world.dns.zone("a.test", f"@ A 127.0.0.2\n@ MX 10 mx\nmx A {DEAD}")
+    world.dns.zone("b.test", "@ A 127.0.0.2\n@ MX 10 nowhere")
+    host = world.primary("127.0.0.2")
+    daemon = world.start("a.test b.test", bounce={"mode": "hold"})
+    send(daemon.address, ["u@a.test", "u@b.test"])
+    daemon.wait_log(r"probe .*a\.test")
+    daemon.wait_log(r"route .*b\.test.*permanent")
+    assert route(daemon, "b.test")["hosts"] == []
+    assert not host.sessions
+
+
+def test_null_mx_is_refused_when_known(world):
+    world.dns.zone("a.test", "@ MX 0 .")
+    daemon = world.start(bounce={"mode": "hold"})
+    assert route(daemon, "a.test")["result"] == "null-mx"
+    from client import Raw
+    with Raw(daemon.address) as c:
+        c.cmd("EHLO client.test")
+        c.cmd("MAIL FROM:<a@sender.test>")
+        assert c.cmd("RCPT TO:<u@a.test>").startswith("556 5.1.10")
+
+
+def test_null_mx_found_later_is_permanent(world):
+    world.dns.zone("a.test", "@ MX 0 .")
+    world.dns.zone("sender.test", "@ MX 10 mx\nmx A 127.0.0.5")
+    back = world.primary("127.0.0.5")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    report = back.wait_messages(1)[0]
+    assert report.sender == ""
+    assert report.rcpts == ["a@sender.test"]
+    assert "5.1.10" in report.text
+    daemon.wait_empty()
+
+
+# -- odd MX records -----------------------------------------------------------
+
+def test_cname_is_followed_and_reported(world):
+    world.dns.zone("a.test", "@ MX 10 alias\nalias CNAME real\n"
+                   "real A 127.0.0.2")
+    host = world.primary("127.0.0.2")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    host.wait_messages(1)
+    daemon.wait_log(r"route .*host=alias\.a\.test .*alias of real\.a\.test")
+    assert "alias of real.a.test" in daemon.ctl("route", "a.test").stdout
+
+
+def test_address_text_and_hosts_without_address_are_skipped(world):
+    world.dns.zone("a.test", "@ MX 5 127.0.0.3.\n@ MX 6 text\n@ MX 7 gone\n"
+                   "@ MX 10 mx\nmx A 127.0.0.2\ntext TXT nothing")
+    host, wrong = world.primary("127.0.0.2"), world.primary("127.0.0.3")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    host.wait_messages(1)
+    assert not wrong.sessions
+    assert fates(daemon, "a.test") == {
+        "127.0.0.3": "not-a-name", "text.a.test": "no-address",
+        "gone.a.test": "no-address", "mx.a.test": "used"}
+    daemon.wait_log(r"route .*host=127\.0\.0\.3 .*IP address")
+    daemon.wait_log(r"route .*host=text\.a\.test .*no address")
+    daemon.wait_log(r"route .*host=gone\.a\.test .*NXDOMAIN")
+
+
+# -- ourselves -------------------------------------------------------------------
+
+SELF = {
+    "hostname": ("@ MX 20 mx2.test.", {}),
+    "alias name": ("@ MX 20 backup.other.test.",
+                   {"aliases": ["backup.other.test"]}),
+    "alias address": ("@ MX 20 nat\nnat A 192.0.2.77",
+                      {"aliases": ["192.0.2.77"]}),
+}
+
+
+@pytest.mark.parametrize("how", SELF)
+def test_self_and_all_that_is_not_better_is_dropped(world, how):
+    records, conf = SELF[how]
+    world.dns.zone("a.test", "@ MX 10 best\n@ MX 20 equal\n@ MX 30 worse\n"
+                   f"best A {DEAD}\nequal A 127.0.0.3\nworse A 127.0.0.4\n"
+                   + records)
+    others = [world.primary("127.0.0.3"), world.primary("127.0.0.4")]
+    daemon = world.start(**conf)
+    send(daemon.address, "u@a.test")
+    daemon.wait_log(r"probe .*best\.a\.test")
+    got = route(daemon, "a.test")
+    assert [h["host"] for h in got["hosts"]] == ["best.a.test"]
+    fate = {m["host"]: m["fate"] for m in got["published"]}
+    assert fate["equal.a.test"] == "not-better-than-self"
+    assert fate["worse.a.test"] == "not-better-than-self"
+    assert "self" in fate.values()
+    best = world.primary(DEAD)  # comes back
+    best.wait_messages(1)
+    assert not any(p.sessions for p in others)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "*"])
+def test_self_by_address_and_port_listened_on(world, listen):
+    world.dns.zone("a.test", "@ MX 10 best\n@ MX 20 me\n@ MX 30 worse\n"
+                   "best A 127.0.0.2\nme A 127.0.0.1\nworse A 127.0.0.4")
+    world.dns.start()
+    daemon = world.daemon("a.test", {}, start=False)
+    world.port = daemon.port
+    daemon.conf["drain"]["port"] = daemon.port
+    daemon.conf["listen"] = [{"address": listen, "port": daemon.port}]
+    daemon.write_files()
+    if listen == "*":  # then 127.0.0.2 is not free for a primary
+        daemon.start()
+        assert fates(daemon, "a.test")["me.a.test"] == "self"
+        return
+    best = world.primary("127.0.0.2")
+    daemon.start()
+    send(daemon.address, "u@a.test")
+    best.wait_messages(1)
+    assert fates(daemon, "a.test") == {
+        "best.a.test": "used", "me.a.test": "self",
+        "worse.a.test": "not-better-than-self"}
+
+
+def test_another_port_of_our_address_is_not_us(world):
+    world.dns.zone("a.test", "@ MX 10 neighbour\nneighbour A 127.0.0.1")
+    neighbour = world.primary("127.0.0.1")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    neighbour.wait_messages(1)
+
+
+def test_nothing_left_is_held_and_alarmed(world):
+    world.dns.zone("a.test", "@ MX 10 mx2.test.\n@ MX 20 other\n"
+                   "other A 127.0.0.3")
+    other = world.primary("127.0.0.3")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    daemon.wait_log(r"route level=error .*domain=a\.test .*better than this")
+    status = daemon.status()["domains"][0]
+    assert status["messages"] == 1
+    assert not other.sessions
+    # DNS is put right: the mail goes by itself after a reload
+    world.dns.zone("a.test", "@ MX 5 other\n@ MX 10 mx2.test.\n"
+                   "other A 127.0.0.3")
+    world.dns.update()
+    assert daemon.reload().returncode == 0
+    other.wait_messages(1)
+
+
+# -- failures told apart ------------------------------------------------------------
+
+def test_a_failing_host_does_not_stop_the_others(world):
+    world.dns.zone("fail.test", missing=True, signed=False)
+    world.dns.zone("forged.test", f"mx A {DEAD}", bogus=True)
+    world.dns.zone("a.test", "@ MX 5 gone\n@ MX 6 mx.fail.test.\n"
+                   "@ MX 7 mx.forged.test.\n@ MX 10 mx\nmx A 127.0.0.2")
+    host = world.primary("127.0.0.2")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    host.wait_messages(1)
+    published = {m["host"]: m for m in route(daemon, "a.test")["published"]}
+    assert published["gone.a.test"]["fate"] == "no-address"
+    assert published["mx.fail.test"]["fate"] == "unknown-now"
+    assert published["mx.forged.test"]["fate"] == "unknown-now"
+    daemon.wait_log(r"host=gone\.a\.test .*NXDOMAIN")
+    daemon.wait_log(r"host=mx\.fail\.test .*SERVFAIL")
+    daemon.wait_log(r"host=mx\.forged\.test .*bogus")
+
+
+@pytest.mark.parametrize("kind, says", [
+    ("servfail", "SERVFAIL"), ("bogus", "bogus")])
+def test_temporary_failures_keep_the_mail(world, kind, says):
+    if kind == "servfail":
+        world.dns.zone("a.test", missing=True, signed=False)
+    else:
+        world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2", bogus=True)
+    host = world.primary("127.0.0.2")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    daemon.wait_log(rf"route level=warn .*domain=a\.test .*{says}")
+    status = daemon.status()["domains"][0]
+    assert status["messages"] == 1
+    assert says in status["last_reply"]
+    assert not host.sessions
+    assert not daemon.queue()[0]["recipients"][0].get("held")
+    # mended: delivered without anybody's help but a reload
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2")
+    world.dns.update()
+    daemon.reload()
+    host.wait_messages(1)
+
+
+@pytest.mark.parametrize("records", ["nxdomain", "nodata"])
+def test_permanent_failures_are_reported(world, records):
+    if records == "nodata":
+        world.dns.zone("a.test", "other A 127.0.0.2")
+    world.dns.zone("sender.test", "@ MX 10 mx\nmx A 127.0.0.5")
+    back = world.primary("127.0.0.5")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    report = back.wait_messages(1)[0]
+    assert ("NXDOMAIN" if records == "nxdomain" else
+            "neither MX nor address") in report.text
+    daemon.wait_empty()
+
+
+def test_subdomains_never_inherit(world):
+    world.dns.zone("a.test", "@ MX 10 mx\n@ A 127.0.0.2\nmx A 127.0.0.2\n"
+                   "x.sub TXT here")
+    host = world.primary("127.0.0.2")
+    daemon = world.start("a.test sub.a.test", bounce={"mode": "hold"})
+    send(daemon.address, "u@sub.a.test")
+    daemon.wait_log(r"route .*domain=sub\.a\.test .*neither MX nor address")
+    assert not host.sessions
+
+
+# -- time -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("ttl, seconds", [(1, 30), (600, 600),
+                                          (86400, 3600)])
+def test_ttl_is_honoured_between_floor_and_ceiling(world, ttl, seconds):
+    world.dns.ttl = world.dns.negative = ttl
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2\nmx AAAA ::1")
+    world.dns.start()
+    daemon = world.daemon("a.test", {"tls": {"outbound": "none"}})
+    route(daemon, "a.test")
+    got = int(daemon.wait_log(
+        r"route .*domain=a\.test .*ttl_s=(\d+)").group(1))
+    assert seconds - 2 <= got <= seconds
+
+
+def test_a_changed_route_is_used_for_mail_that_waits(world):
+    world.dns.ttl = world.dns.negative = 1
+    world.dns.zone("a.test", f"@ MX 10 old\nold A {DEAD}")
+    new = world.primary("127.0.0.2")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    daemon.wait_log(r"probe .*old\.a\.test")
+    world.dns.zone("a.test", "@ MX 10 new\nnew A 127.0.0.2")
+    world.dns.update()
+    begun = time.monotonic()
+    new.wait_messages(1, timeout=60)  # the floor of 30 s, and no reload
+    assert time.monotonic() - begun < 45
