@@ -68,32 +68,6 @@ void domain_ask(struct domain *dom)
 }
 
 /* The same trouble is said once, not at each look-up. */
-static bool is_news(const struct route *old, const struct route *new)
-{
-	return old == NULL || old->result != new->result ||
-	       !span_eq(old->reason, new->reason);
-}
-
-static void say(const struct domain *dom, const struct route *r)
-{
-	static const struct {
-		enum log_level level;
-		const char *what;
-	} words[] = {
-		[ROUTE_OK] = { LOG_LEVEL_DEBUG, "found" },
-		[ROUTE_TRANSIENT] = { LOG_LEVEL_WARN, "not known now" },
-		[ROUTE_PERMANENT] = { LOG_LEVEL_WARN, "none" },
-		[ROUTE_NULL_MX] = { LOG_LEVEL_WARN, "null MX" },
-		[ROUTE_SELF] = { LOG_LEVEL_ERROR,
-				 "this host is the best MX: mail is kept" },
-	};
-
-	log_at(words[r->result].level, EV_ROUTE,
-	       LOG_SPAN("domain", domain_name(dom)),
-	       LOG_STR("result", words[r->result].what),
-	       LOG_SPAN("key", r->key), LOG_SPAN("reason", r->reason));
-}
-
 /* Mail already waiting takes the new way at once. */
 static void follow(struct domain *dom)
 {
@@ -136,8 +110,6 @@ static void on_route(struct route *route, void *arg)
 	dom->is_asking = false;
 	dom->drain->asking--;
 	dom->route = route;
-	if (is_news(old, route))
-		say(dom, route);
 	route_unref(&old);
 	arm_expiry(dom);
 	switch (route->result) {

@@ -29,11 +29,19 @@ static bool on_domain(const struct spool_domain *row, void *arg)
 
 /* ---- Domains that take no mail at all ---- */
 
-static const char *verdict_reply(const struct route *r)
+/* "550 5.1.2 NXDOMAIN for example.org"; lives as long as the unit. */
+static struct span verdict_reply(struct hand *h, const struct route *r)
 {
-	return r->result == ROUTE_NULL_MX
-		       ? "556 5.1.10 Recipient domain takes no mail (null MX)"
-		       : "550 5.1.2 Recipient domain has no mail exchanger";
+	struct buf text = { 0 };
+	struct span reply;
+
+	if (r->result == ROUTE_NULL_MX)
+		return SPAN_LIT("556 5.1.10 Recipient domain takes no mail "
+				"(null MX)");
+	buf_addf(&text, "550 5.1.2 %.*s", SPAN_ARG(r->reason));
+	reply = arena_span(&h->job->unit->arena, buf_span(&text));
+	buf_fini(&text);
+	return reply;
 }
 
 static size_t reap_domain(struct domain *dom)
@@ -44,8 +52,7 @@ static size_t reap_domain(struct domain *dom)
 	while (n < REAP_MAX && dom->has_mail &&
 	       dom->drain->unsettled < UNSETTLED_MAX &&
 	       (h = domain_take(dom, false)) != NULL) {
-		settle_with(h, OUTCOME_PERMANENT,
-			    span_str(verdict_reply(dom->route)));
+		settle_with(h, OUTCOME_PERMANENT, verdict_reply(h, dom->route));
 		n++;
 	}
 	return n;
