@@ -289,3 +289,41 @@ def test_many_idle_sessions(mx20):
     assert each < 6 or not PLAIN, each
     for s in held:
         s.close()
+
+
+def test_full_spool(mx20):
+    """No room: said before or after the content, and mail goes on when
+    there is room again."""
+    daemon = mx20(conf={"spool": {"size": "64M"},
+                        "limits": {"errors": 1000}})
+    line = b"x" * 998 + b"\r\n"
+    taken = 0
+    with Raw(daemon.address) as c:
+        c.cmd("EHLO client.test")
+        reply = ""
+        while not reply.startswith("452") and taken < 200:
+            reply = c.cmd("MAIL FROM:<a@sender.test> SIZE=1000000")
+            if reply.startswith("452"):
+                break
+            assert c.cmd("RCPT TO:<u@example.com>").startswith("250")
+            reply = c.cmd("DATA")
+            if not reply.startswith("354"):
+                c.cmd("RSET")
+                continue
+            c.send(line * 1000 + b".\r\n")
+            reply = c.reply()
+            taken += reply.startswith("250")
+        assert reply.startswith("452 4.3.1")
+        assert 20 < taken < 64
+        # an announcement that cannot fit, and one that is not made
+        assert c.cmd("MAIL FROM:<a@sender.test> SIZE=40000000"
+                     ).startswith("452 4.3.1")
+        assert daemon.status()["spool"]["messages"] == taken
+        daemon.ctl("remove", "--domain", "example.com", "--yes")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            reply = c.cmd("MAIL FROM:<a@sender.test> SIZE=1000000")
+            if reply.startswith("250"):
+                break
+            time.sleep(0.1)
+        assert reply.startswith("250"), reply

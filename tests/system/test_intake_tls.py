@@ -140,8 +140,7 @@ def proxied(mx20):
     port = free_port()
     daemon = mx20(start=False, conf={"limits": {"connections_per_client": 1}})
     daemon.conf["listen"].append({"address": "127.0.0.1", "port": port,
-                                  "proxy": True,
-                                  "networks": ["127.0.0.0/8"]})
+                                  "proxy": True})
     daemon.write_files()
     daemon.start()
     return daemon, ("127.0.0.1", port)
@@ -189,3 +188,17 @@ def test_without_a_header_no_service(proxied, header):
     with Raw(address, greet=False) as c:
         c.send(header)
         assert c.closed()
+
+
+def test_only_proxies_may_say_who_the_client_is(mx20):
+    port = free_port()
+    daemon = mx20(start=False)
+    daemon.conf["listen"].append({"address": "127.0.0.1", "port": port,
+                                  "proxy": True,
+                                  "networks": ["192.0.2.0/24"]})
+    daemon.write_files()
+    daemon.start()
+    with Raw(("127.0.0.1", port), greet=False) as c:
+        assert c.closed()
+    daemon.wait_log(r"^rejected stage=connect client=127\.0\.0\.1 .*"
+                    r"reason=not_a_proxy")

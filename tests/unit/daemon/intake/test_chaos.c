@@ -172,9 +172,11 @@ Test(chaos, stops_at_any_time)
 		for (int i = 0; i < CLIENTS; i++)
 			if (fds[i] >= 0)
 				act(&fds[i]);
-		if (round < 9)
-			world_close(); /* the last one is closed by fini */
+		intake_free(&world.intake);
+		fake_commit();
 		for (int i = 0; i < CLIENTS; i++)
 			shut(&fds[i]);
+		if (round < 9)
+			world_close(); /* the last one is closed by fini */
 	}
 }
