@@ -124,13 +124,11 @@ static int first_to_try(const struct machine *m, int64_t now_ms)
 
 		if (!may_try(t, now_ms))
 			continue;
-		if (best == MACHINE_NONE) {
-			best = (int)i;
-		} else if (t->rank > m->targets[best].rank) {
+		if (best != MACHINE_NONE && t->rank > m->targets[best].rank)
 			break;
-		} else if (m->targets[best].is_down && !t->is_down) {
+		if (best == MACHINE_NONE ||
+		    (m->targets[best].is_down && !t->is_down))
 			best = (int)i;
-		}
 	}
 	return best;
 }

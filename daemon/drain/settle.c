@@ -22,19 +22,13 @@ enum { RETRY_MS = 5000, STRIKES_MAX = 1024, STRIKES_OUT = 2 };
 
 /* ---- In hand ---- */
 
-static struct hand_key key_of(uint64_t id, const struct domain *dom)
-{
-	struct hand_key k;
-
-	memset(&k, 0, sizeof(k));
-	k.id = id;
-	k.domain = dom;
-	return k;
-}
+/* Keys are hashed byte by byte. */
+_Static_assert(sizeof(struct hand_key) == sizeof(uint64_t) + sizeof(void *),
+	       "a key with padding");
 
 bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
 {
-	struct hand_key k = key_of(id, dom);
+	const struct hand_key k = { id, dom };
 	struct hand *h;
 
 	HASH_FIND(hh, d->hands, &k, sizeof(k), h);
@@ -89,7 +83,7 @@ struct hand *hand_new(struct domain *dom, struct unit **unit)
 
 	h->magic = HAND_MAGIC;
 	h->drain = d;
-	h->key = key_of((*unit)->envelope.id, dom);
+	h->key = (struct hand_key){ (*unit)->envelope.id, dom };
 	h->domain = dom;
 	h->job = delivery_job_new(unit, h);
 	h->job->count = count;
