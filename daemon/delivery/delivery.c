@@ -67,6 +67,18 @@ static void take_out(struct delivery *d, struct tx *tx)
 		d->sending = NULL;
 }
 
+/* What has not begun need not wait for this connection. */
+enum step delivery_give_back(struct delivery *d)
+{
+	struct tx *tx;
+
+	while (!d->is_freed && (tx = d->queued) != NULL) {
+		take_out(d, tx);
+		d->events->on_job(d, &tx->job, d->arg);
+	}
+	return d->is_freed ? STEP_END : STEP_ON;
+}
+
 /* All that will ever be known of it is known. */
 void delivery_done(struct delivery *d, struct tx *tx)
 {
@@ -368,6 +380,14 @@ size_t delivery_jobs(const struct delivery *d)
 	return d->jobs;
 }
 
+/* In the next turn: the caller may be in the middle of something. */
+static void soon(struct delivery *d)
+{
+	ev_timer_stop(d->opt.loop, &d->again);
+	ev_timer_set(&d->again, 0., 0.);
+	ev_timer_start(d->opt.loop, &d->again);
+}
+
 /* From outside a callback the socket must be told. */
 static void kick(struct delivery *d)
 {
@@ -386,9 +406,7 @@ static void kick(struct delivery *d)
 		release(d);
 		return;
 	}
-	/* Never end before return: the caller still holds d. */
-	ev_timer_set(&d->again, 0., 0.);
-	ev_timer_start(d->opt.loop, &d->again);
+	soon(d); /* never end before return: the caller still holds d */
 }
 
 void delivery_give(struct delivery *d, struct delivery_job *job)
@@ -407,15 +425,13 @@ void delivery_give(struct delivery *d, struct delivery_job *job)
 
 void delivery_quit(struct delivery *d)
 {
+	if (d->wants_quit || d->life == LIFE_OVER)
+		return;
 	d->wants_quit = true;
-	if (d->life == LIFE_READY) {
-		kick(d);
-	} else if (d->life == LIFE_OPENING) {
+	if (d->life == LIFE_OPENING)
 		delivery_end_made(d, DELIVERY_CLOSED, d->waiting, 421, "4.3.2",
 				  SPAN_LIT("No longer needed"));
-		ev_timer_set(&d->again, 0., 0.);
-		ev_timer_start(d->opt.loop, &d->again);
-	}
+	soon(d);
 }
 
 void delivery_free(struct delivery **dp)

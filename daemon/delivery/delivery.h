@@ -91,8 +91,9 @@ void delivery_give(struct delivery *d, struct delivery_job *job);
 struct delivery_job *delivery_job_new(struct unit **unit, void *arg);
 void delivery_job_free(struct delivery_job **job);
 
-/* Nothing more to do: finish the jobs in hand, QUIT and close.  on_end
- * follows, never before return. */
+/* Nothing more to do: finish the transactions under way, hand back what has
+ * not begun (on_job, all UNTRIED), QUIT and close.  on_end follows; nothing
+ * before return. */
 void delivery_quit(struct delivery *d);
 /* Close at once without events, also inside one; jobs in hand are freed. */
 void delivery_free(struct delivery **d);

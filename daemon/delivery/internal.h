@@ -123,6 +123,7 @@ enum step delivery_end_made(struct delivery *d, int why, enum stage at,
 			    int code, const char *enhanced, struct span text);
 void delivery_connect(struct delivery *d);
 void delivery_done(struct delivery *d, struct tx *tx);
+enum step delivery_give_back(struct delivery *d);
 int64_t delivery_now_us(void);
 
 /* ---- expect.c ---- */

@@ -310,6 +310,8 @@ enum step pump(struct delivery *d)
 
 	if (d->life != LIFE_READY)
 		return STEP_ON;
+	if (d->wants_quit)
+		step = delivery_give_back(d);
 	while (step == STEP_ON && has_next(d)) {
 		size_t before = d->out.n;
 

@@ -88,6 +88,16 @@ void dest_free(struct dest *dst)
 	free(dst);
 }
 
+void dest_stop(struct dest *dst)
+{
+	struct link *l, *next;
+
+	for (l = LIST_FIRST(&dst->links); l != NULL; l = next) {
+		next = LIST_NEXT(l, entry);
+		link_leave(l);
+	}
+}
+
 void dest_join(struct dest *dst, struct domain *dom)
 {
 	dom->dest = dst;
@@ -118,7 +128,7 @@ static unsigned waiting(struct dest *dst, unsigned most)
 	struct domain *dom, *next;
 	unsigned n = 0;
 
-	if (dst->drain->is_broken)
+	if (!drain_is_at_work(dst->drain))
 		return 0;
 	for (dom = TAILQ_FIRST(&dst->ring); dom != NULL && n < most;
 	     dom = next) {
@@ -136,7 +146,7 @@ struct hand *dest_take(struct dest *dst, bool newest)
 	struct drain *d = dst->drain;
 	struct domain *dom;
 
-	if (d->is_broken)
+	if (!drain_is_at_work(d))
 		return NULL;
 	if (d->unsettled >= UNSETTLED_MAX) {
 		d->is_full = true; /* settled() starts everyone again */
@@ -249,7 +259,7 @@ void dest_kick(struct dest *dst)
 			link_fill(l);
 	}
 	connect_more(dst);
-	if (had_mail)
+	if (had_mail && drain_is_at_work(dst->drain))
 		send_scout(dst);
 	note_state(dst);
 	arm(dst);

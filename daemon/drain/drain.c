@@ -66,7 +66,7 @@ static void on_reap(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)revents;
 	HASH_ITER (hh, d->domains, dom, tmp)
-		if (dom->standing == HAS_VERDICT && !d->is_broken)
+		if (dom->standing == HAS_VERDICT && drain_is_at_work(d))
 			n += reap_domain(dom);
 	if (n > 0)
 		ev_timer_start(loop, w);
@@ -124,6 +124,20 @@ struct drain *drain_new(const struct drain_options *opt)
 	spool_subscribe(d->spool, on_announced, d);
 	spool_domains(d->spool, span_of("", 0), on_domain, d);
 	return d;
+}
+
+void drain_stop(struct drain *d)
+{
+	struct dest *dst, *tmp;
+
+	d->is_stopping = true;
+	HASH_ITER (hh, d->dests, dst, tmp)
+		dest_stop(dst);
+}
+
+size_t drain_busy(const struct drain *d)
+{
+	return HASH_COUNT(d->hands);
 }
 
 /* Deliveries own the jobs they have; what the spool still works on comes back

@@ -28,6 +28,11 @@ struct drain_options {
 
 /* Subscribes to the spool and starts on whatever waits in it. */
 struct drain *drain_new(const struct drain_options *opt);
+/* Take no more mail on; connections end with what they have. */
+void drain_stop(struct drain *d);
+/* Units in hand: being delivered, or delivered and not yet recorded.  At 0
+ * after drain_stop nothing will be sent twice. */
+size_t drain_busy(const struct drain *d);
 /* Closes connections politely but at once; nothing is lost. */
 void drain_free(struct drain **d);
 /* New settings: routes are asked again, a changed route wakes its mail. */

@@ -140,7 +140,7 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	n = spool_expired(d->spool, clock_wall_ms(), found, BATCH);
-	for (size_t i = 0; i < n && !d->is_broken; i++)
+	for (size_t i = 0; i < n && drain_is_at_work(d); i++)
 		done += end_one(d, &found[i]);
 	if (done > 0)
 		arm(d, w, 20); /* what was settled is still listed a while */

@@ -175,6 +175,7 @@ struct drain {
 	unsigned unsettled;
 	bool is_full;                /* stopped taking units for that */
 	bool is_broken;              /* the disk failed: deliver nothing more */
+	bool is_stopping;
 
 	ev_timer due;                /* deferred units */
 	ev_timer ends;               /* lifetimes and warnings */
@@ -186,6 +187,11 @@ struct drain {
 	struct drain_target_status *status;
 	size_t status_cap;
 };
+
+static inline bool drain_is_at_work(const struct drain *d)
+{
+	return !d->is_broken && !d->is_stopping;
+}
 
 /* ---- domain.c ---- */
 struct domain *domain_find(struct drain *d, struct span name);
@@ -209,6 +215,7 @@ struct span domain_name(const struct domain *dom);
 /* ---- dest.c ---- */
 struct dest *dest_need(struct drain *d, struct route *route);
 void dest_free(struct dest *dst);
+void dest_stop(struct dest *dst);
 void dest_join(struct dest *dst, struct domain *dom);
 void dest_quit(struct domain *dom); /* leave its destination */
 /* Something changed: give out mail, connect, set the timer. */

@@ -22,16 +22,25 @@ enum { RETRY_MS = 5000, STRIKES_MAX = 1024, STRIKES_OUT = 2 };
 
 /* ---- In hand ---- */
 
-/* Keys are hashed byte by byte. */
+/* Keys are compared byte by byte. */
 _Static_assert(sizeof(struct hand_key) == sizeof(uint64_t) + sizeof(void *),
 	       "a key with padding");
+
+/* Ids count up and domains lie 16 bytes apart at least: one multiplication
+ * spreads both over the upper bits. */
+static unsigned hash_of(const struct hand_key *k)
+{
+	uint64_t x = k->id ^ ((uint64_t)(uintptr_t)k->domain << 28);
+
+	return (unsigned)((x * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
 
 bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
 {
 	const struct hand_key k = { id, dom };
 	struct hand *h;
 
-	HASH_FIND(hh, d->hands, &k, sizeof(k), h);
+	HASH_FIND_BYHASHVALUE(hh, d->hands, &k, sizeof(k), hash_of(&k), h);
 	return h != NULL;
 }
 
@@ -89,7 +98,8 @@ struct hand *hand_new(struct domain *dom, struct unit **unit)
 	h->job->count = count;
 	h->tls = "";
 	dom->in_hand++;
-	HASH_ADD(hh, d->hands, key, sizeof(h->key), h);
+	HASH_ADD_BYHASHVALUE(hh, d->hands, key, sizeof(h->key),
+			     hash_of(&h->key), h);
 	return h;
 }
 
@@ -111,7 +121,8 @@ static struct strike *strike_find(struct drain *d, const struct hand_key *key)
 {
 	struct strike *s;
 
-	HASH_FIND(hh, d->strikes, key, sizeof(*key), s);
+	HASH_FIND_BYHASHVALUE(hh, d->strikes, key, sizeof(*key), hash_of(key),
+			      s);
 	return s;
 }
 
@@ -144,7 +155,8 @@ static unsigned strike_add(struct drain *d, const struct hand_key *key)
 			strikes_forget(d);
 		s = mx_alloc(sizeof(*s));
 		s->key = *key;
-		HASH_ADD(hh, d->strikes, key, sizeof(s->key), s);
+		HASH_ADD_BYHASHVALUE(hh, d->strikes, key, sizeof(s->key),
+				     hash_of(key), s);
 	}
 	return ++s->count;
 }
