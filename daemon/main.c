@@ -365,7 +365,8 @@ static void on_stop_look(struct ev_loop *loop, ev_timer *w, int revents)
 	struct daemon *d = w->data;
 
 	(void)revents;
-	if (intake_sessions(d->intake) == 0 || clock_mono_ms() >= d->stop_by_ms)
+	if ((intake_sessions(d->intake) == 0 && drain_busy(d->drain) == 0) ||
+	    clock_mono_ms() >= d->stop_by_ms)
 		ev_break(loop, EVBREAK_ALL);
 }
 
@@ -382,6 +383,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 	d->stop_by_ms = clock_mono_ms() + STOP_MS;
 	notify_stopping();
 	intake_stop(d->intake);
+	drain_stop(d->drain);
 	ev_timer_init(&d->stop_look, on_stop_look, 0., STOP_LOOK_MS / 1000.);
 	d->stop_look.data = d;
 	ev_timer_start(loop, &d->stop_look);

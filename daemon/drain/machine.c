@@ -25,7 +25,7 @@ enum machine_event {
 	EVENT_COUNT
 };
 
-enum { STATES = DRAIN_DOWN + 1 };
+enum { STATES = DRAIN_DOWN + 1, HINT_PAUSE_MS = 500 };
 
 struct cell {
 	enum drain_state next;
@@ -350,14 +350,14 @@ void machine_trigger(struct machine *m, int64_t now_ms)
 }
 
 /*
- * A peer that connects often must not make us connect often: once a second,
- * as in the first moments of an outage.  A hint that comes too early is not
- * lost, it only waits.  That a busy host lives is no news.
+ * A peer that connects often must not make us connect often.  A hint that
+ * comes too early is not lost, it only waits.  That a busy host lives is no
+ * news.
  */
 bool machine_heard(struct machine *m, int target, int64_t now_ms)
 {
 	struct machine_target *t = &m->targets[target];
-	int64_t at = t->started_ms + SECONDS(1);
+	int64_t at = t->started_ms + HINT_PAUSE_MS;
 
 	if (at < now_ms)
 		at = now_ms;

@@ -282,6 +282,7 @@ def test_a_message_that_kills_the_primary_does_not_hold_the_rest(mx20,
     p.start()
     p.wait_messages(3)
     d.wait_log("^deferred .*attempts=1")
+    d.wait_log("^delivered", count=3)
     [entry] = d.queue()
     assert entry["from"] == "poison@sender.test"
 

@@ -296,7 +296,7 @@ Test(machine, a_trigger_cuts_the_wait)
 	cr_assert_eq(next(&w), 0);
 }
 
-/* A hint from the host itself is taken once a second, and never lost. */
+/* A hint from the host itself is taken twice a second, and never lost. */
 Test(machine, a_target_that_connects_is_asked_soon)
 {
 	struct world w;
@@ -309,7 +309,7 @@ Test(machine, a_target_that_connects_is_asked_soon)
 	attempt_fails(&w, 0, FAULT_GONE, 1);
 	cr_assert_gt(machine_timer(&w.m), w.now + SECONDS(10));
 	cr_assert(machine_heard(&w.m, 0, w.now));
-	cr_assert_eq(next(&w), MACHINE_NONE, "not within a second");
+	cr_assert_eq(next(&w), MACHINE_NONE, "not so soon");
 	cr_assert_not(machine_heard(&w.m, 0, w.now));
 	cr_assert_leq(machine_timer(&w.m), w.now + SECONDS(1));
 	w.now += SECONDS(1);
