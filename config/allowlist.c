@@ -19,6 +19,7 @@ struct reader {
 	struct domains *d;
 	struct lines lines;
 	struct pool scratch;
+	size_t room;		/* lines, and so rows, sets and sources */
 	struct source *sources; /* one per set of d */
 	uint32_t *by_path;	/* open addressing: 1 + number of a source */
 	size_t by_path_mask;
@@ -39,6 +40,7 @@ static uint32_t find_set(struct reader *r, struct span path)
 	for (; r->by_path[i] != 0; i = (i + 1) & r->by_path_mask)
 		if (span_eq(r->sources[r->by_path[i] - 1].path, path))
 			return r->by_path[i] - 1;
+	MX_ASSERT(r->d->set_count < r->room);
 	uint32_t number = (uint32_t)r->d->set_count++;
 	r->by_path[i] = number + 1;
 	r->sources[number].path = pool_span(&r->scratch, path);
@@ -189,12 +191,14 @@ static void take_option(struct reader *r, struct row *row, struct span word,
 
 		if (!span_eq(key, span_str(o->name)))
 			continue;
+		/* not taken again: a line names one recipient file at most,
+		 * and that is what there is room for */
 		if (seen[i])
 			FAIL(r, "%s: given twice", o->name);
-		seen[i] = true;
-		if (value.n == 0 || !o->take(r, row, value))
+		else if (value.n == 0 || !o->take(r, row, value))
 			FAIL(r, "%s: expected %s, not \"%.*s\"", o->name,
 			     o->accepts, SPAN_ARG(value));
+		seen[i] = true;
 		return;
 	}
 	FAIL(r,
@@ -286,6 +290,7 @@ static void make_room(struct reader *r, size_t lines)
 
 	while (slots < lines * 2)
 		slots *= 2;
+	r->room = lines;
 	r->d = domains_new(lines);
 	r->sources = pool_alloc_array(&r->scratch, lines, sizeof(*r->sources));
 	r->by_path = pool_alloc_array(&r->scratch, slots, sizeof(*r->by_path));
@@ -312,7 +317,7 @@ static void read_rows(struct reader *r)
 	}
 	make_room(r, count);
 	while (lines_next(&r->lines, &line)) {
-		if (r->lines.number > count) {
+		if (r->lines.number > r->room) {
 			FAIL(r, "was written to while it was read");
 			break;
 		}

@@ -198,11 +198,13 @@ bool domains_has_recipient(const struct domains *d,
 {
 	const struct row *r = domains_row(row);
 	struct buf canon = { 0 };
-	bool found = row->any_recipient;
+	bool found;
 
-	if (found || local.n == 0 || local.n > SMTP_PATH_MAX ||
+	if (r->set == NO_SET)
+		return row->any_recipient;
+	if (local.n == 0 || local.n > SMTP_PATH_MAX ||
 	    domain.n > SMTP_DOMAIN_MAX)
-		return found;
+		return false;
 	smtp_local_canon(&canon, local);
 	const struct set *set = &d->sets[r->set];
 	struct span user = buf_span(&canon);

@@ -279,6 +279,22 @@ Test(domains, faults_name_file_line_and_accepted_values)
 	}
 }
 
+/* There is room for one file a line: more are refused, not stored. */
+Test(domains, one_line_names_many_files)
+{
+	struct config_errors errors = { 0 };
+	struct buf text = { 0 };
+
+	buf_adds(&text, "a.example");
+	for (int i = 0; i < 900; i++)
+		buf_addf(&text, " recipients=file%d", i);
+	folder_write(&folder, "file0", "ann\n");
+	cr_expect_null(load(buf_cstr(&text), &errors));
+	cr_expect_eq(errors.count, 899);
+	config_errors_fini(&errors);
+	buf_fini(&text);
+}
+
 Test(domains, a_flood_of_faults_is_counted)
 {
 	struct config_errors errors = { 0 };
