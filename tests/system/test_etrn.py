@@ -141,7 +141,6 @@ def test_client_certificate_of_the_primary(mx20, primary, pki, names, signed,
                            "key": str(own.key_path),
                            "ca_file": pki.ca_file}})
     send(d.address)
-    waits(d)
     context = ssl.create_default_context(cafile=pki.ca_file)
     context.load_cert_chain(str(theirs.cert_path), str(theirs.key_path))
     with client(d, STRANGER) as raw:

@@ -1,0 +1,390 @@
+"""mx20d as a service: options, readiness, signals, privileges, sockets."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import PATIENCE, Raw, message, send
+from daemon import BUILD, ROOT, libconfig
+from net import free_port
+
+MX20D = str(BUILD / "mx20d")
+
+
+def run(*args, **options):
+    return subprocess.run([MX20D, *args], capture_output=True, text=True,
+                          timeout=PATIENCE, **options)
+
+
+class Notify:
+    """What the service manager would hear."""
+
+    def __init__(self, folder):
+        self.path = str(folder / "service.sock")
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(self.path)
+        self.sock.settimeout(PATIENCE)
+
+    def wait(self, text):
+        while True:
+            got = self.sock.recv(4096).decode()
+            if text in got:
+                return got
+
+
+@pytest.fixture
+def service(mx20, tmp_path):
+    """A factory: a daemon with its own service manager."""
+    made = []
+
+    def start(env=None, **options):
+        d = mx20(start=False, **options)
+        d.notify = Notify(tmp_path)
+        d.process = subprocess.Popen(
+            [MX20D, "-c", str(d.conf_path)],
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            env=dict(os.environ, NOTIFY_SOCKET=d.notify.path, **(env or {})))
+        d._dead = False
+        d._reader = threading.Thread(target=d._read_log, args=(d.process,),
+                                     daemon=True)
+        d._reader.start()
+        made.append(d.notify)
+        return d
+
+    yield start
+    for notify in made:
+        notify.sock.close()
+
+
+# -- options and exit status --------------------------------------------------
+
+def test_help_and_version():
+    done = run("--help")
+    assert done.returncode == 0 and "--check" in done.stdout
+    done = run("--version")
+    assert done.returncode == 0 and done.stdout.startswith("mx20d ")
+
+
+@pytest.mark.parametrize("args", [("--nonsense",), ("-c",), ("extra",)])
+def test_wrong_usage(args):
+    done = run(*args)
+    assert done.returncode == 64
+    assert "usage: mx20d" in done.stderr
+
+
+def test_check(mx20):
+    d = mx20(start=False)
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0, done.stderr
+    assert not (d.dir / "spool").exists()
+    d.conf["limits"] = {"hops": "many"}
+    d.domains = "exa mple\n"
+    d.write_files()
+    for args in (("--check",), ()):
+        done = run("-c", str(d.conf_path), *args)
+        assert done.returncode == 78
+        assert "mx20.conf:" in done.stderr and "hops" in done.stderr
+
+
+def test_missing_configuration():
+    done = run("-c", "/nonexistent/mx20.conf")
+    assert done.returncode == 78
+    assert "/nonexistent/mx20.conf" in done.stderr
+
+
+def test_address_in_use(mx20):
+    d = mx20()
+    other = mx20(start=False, conf={
+        "listen": [{"address": "127.0.0.1", "port": d.port}]})
+    done = run("-c", str(other.conf_path))
+    assert done.returncode == 71
+    assert f"127.0.0.1:{d.port}" in done.stderr
+    assert "in use" in done.stderr
+
+
+def test_spool_of_another_daemon(mx20):
+    d = mx20()
+    other = mx20(start=False, conf={"spool": {"path": str(d.dir / "spool")}})
+    done = run("-c", str(other.conf_path))
+    assert done.returncode == 74
+    assert str(d.dir / "spool") in done.stderr
+
+
+def test_closed_standard_files(mx20):
+    """A socket in the place of stderr would get the log."""
+    d = mx20(start=False)
+    process = subprocess.Popen(
+        ["sh", "-c", f"exec {MX20D} -c {d.conf_path} 0<&- 1>&- 2>&-"])
+    try:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                raw = Raw(d.address)
+                break
+            except ConnectionRefusedError:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        assert raw.greeting.startswith("220 ")
+        assert raw.cmd("NOOP").startswith("250 ")
+        raw.close()
+    finally:
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+# -- the service manager ------------------------------------------------------
+
+def test_it_says_what_it_does(service):
+    d = service()
+    ready = d.notify.wait("READY=1")
+    assert "STATUS=" in ready and "1 domains" in ready
+    assert Raw(d.address).greeting.startswith("220")
+    d.process.send_signal(signal.SIGHUP)
+    assert "MONOTONIC_USEC=" in d.notify.wait("RELOADING=1")
+    d.notify.wait("READY=1")
+    # a reload that fails is over, too
+    d.domains = "=\n"
+    d.write_files()
+    d.process.send_signal(signal.SIGHUP)
+    d.notify.wait("RELOADING=1")
+    d.notify.wait("READY=1")
+    d.wait_log("^reload level=error .*domains:1")
+    d.process.send_signal(signal.SIGTERM)
+    d.notify.wait("STOPPING=1")
+    assert d.process.wait(PATIENCE) == 0
+    d.wait_log("^stop ")
+
+
+def test_watchdog_is_fed_by_the_loop(service):
+    d = service(env={"WATCHDOG_USEC": "200000"})
+    for _ in range(3):
+        d.notify.wait("WATCHDOG=1")
+
+
+@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None,
+                    reason="needs systemd-socket-activate")
+def test_sockets_of_the_service_manager(mx20):
+    """A client that came before the daemon is served.  Such a socket blocks:
+    the loop must not.  One that no row names is closed."""
+    d = mx20(start=False)
+    other = free_port()
+    d.wrapper = ["systemd-socket-activate", "-l", f"127.0.0.1:{d.port}",
+                 "-l", f"127.0.0.1:{other}"]
+    d.start(ready=False)
+    d.wait_log(f"Listening on 127.0.0.1:{other}")
+    early = Raw(d.address)  # starts the daemon
+    assert early.greeting.startswith("220 ")
+    assert early.cmd("NOOP").startswith("250 ")
+    d.wait_log(f"^config .*socket=127.0.0.1:{other}")
+    assert not can_connect(other)
+    send(d.address)
+    assert d.stop() == 0
+
+
+# -- SIGHUP -------------------------------------------------------------------
+
+def can_connect(port, address="127.0.0.1"):
+    try:
+        with Raw((address, port)) as raw:
+            return raw.greeting.startswith("220")
+    except ConnectionRefusedError:
+        return False
+
+
+def test_listeners_come_and_go_with_a_reload(mx20):
+    d = mx20()
+    second = free_port()
+    stays = Raw(d.address)
+    old = d.conf["listen"][0]
+    d.conf["listen"] = [old, {"address": "127.0.0.1", "port": second}]
+    assert d.reload().returncode == 0
+    assert can_connect(d.port) and can_connect(second)
+    d.conf["listen"] = [{"address": "127.0.0.1", "port": second}]
+    assert d.reload().returncode == 0
+    assert not can_connect(d.port) and can_connect(second)
+    assert stays.cmd("NOOP").startswith("250 "), "its session goes on"
+
+
+def test_listener_that_cannot_be_had(mx20):
+    d = mx20()
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen(1)
+    port = taken.getsockname()[1]
+    d.conf["listen"].append({"address": "127.0.0.1", "port": port})
+    assert d.reload().returncode == 0
+    d.wait_log(f"^reload level=error .*127.0.0.1:{port}.*restart")
+    assert can_connect(d.port)
+    taken.close()
+
+
+def test_what_needs_a_restart_is_said(mx20):
+    d = mx20()
+    d.conf["spool"]["path"] = str(d.dir / "elsewhere")
+    d.write_files()
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_log("^reload level=warn key=spool.path .*restart")
+    send(d.address)
+    assert not (d.dir / "elsewhere").exists()
+
+
+def test_wildcard_is_both_families(mx20):
+    port = free_port()
+    d = mx20(conf={"listen": [{"address": "*", "port": port}]})
+    assert can_connect(port)
+    if os.path.exists("/proc/net/if_inet6") and \
+            open("/proc/net/if_inet6").read():
+        assert can_connect(port, "::1")
+    d.stop()
+
+
+# -- SIGTERM ------------------------------------------------------------------
+
+def test_stop_tells_the_sessions(mx20):
+    d = mx20()
+    idle, busy = Raw(d.address), Raw(d.address)
+    busy.envelope()
+    begun = time.monotonic()
+    process = d.process
+    process.send_signal(signal.SIGTERM)
+    assert idle.line().startswith("421 4.3.2")
+    assert busy.line().startswith("421 4.3.2")
+    assert process.wait(PATIENCE) == 0
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_stop_does_not_wait_for_a_sender_that_hangs(mx20, sig):
+    d = mx20()
+    raw = Raw(d.address)
+    raw.envelope()
+    assert raw.cmd("DATA").startswith("354")
+    raw.send("Subject: half a mes")
+    begun = time.monotonic()
+    assert d.stop(sig) == 0
+    assert time.monotonic() - begun < 5
+
+
+def test_acknowledged_before_the_stop_is_there_after_it(mx20, primary):
+    p = primary()
+    d = mx20(domains=f"example.com recipients=* primary={p.route}\n")
+    ids, stop = [], threading.Event()
+
+    def load(n):
+        with Raw(d.address) as raw:
+            while not stop.is_set():
+                try:
+                    raw.envelope()
+                    reply = raw.data(message(f"m{n}") + "\r\n.\r\n")
+                except (AssertionError, OSError):
+                    return
+                if reply.startswith("250 "):
+                    ids.append(reply.split()[-1])
+
+    threads = [threading.Thread(target=load, args=(n,)) for n in range(8)]
+    for t in threads:
+        t.start()
+    time.sleep(0.5)
+    assert d.stop() == 0
+    stop.set()
+    for t in threads:
+        t.join()
+    assert ids
+    d.start()
+    p.start()
+    p.wait_messages(len(ids))
+    d.wait_empty()
+    # every commit was still answered: nobody will send it again
+    assert len(p.messages) == len(ids) == len(set(ids))
+
+
+# -- privileges ---------------------------------------------------------------
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+
+
+def proc_status(pid):
+    return dict(line.split(":\t", 1) for line in
+                open(f"/proc/{pid}/status").read().splitlines()
+                if ":\t" in line)
+
+
+@as_root
+def test_root_is_left_behind(mx20):
+    d = mx20(start=False)
+    shutil.chown(d.dir, "nobody")
+    d.conf["user"] = "nobody"
+    d.conf["spool"]["path"] = str(d.dir / "var" / "spool")
+    d.conf["control"] = str(d.dir / "run" / "ctl.sock")
+    d.write_files()
+    d.start(ready=False)  # nobody may not write to the notify socket
+    d.wait_log("^start ")
+    nobody = pwd.getpwnam("nobody")
+    facts = proc_status(d.process.pid)
+    assert facts["Uid"].split() == [str(nobody.pw_uid)] * 4
+    assert facts["Gid"].split() == [str(nobody.pw_gid)] * 4
+    assert int(facts["CapEff"], 16) == 0
+    assert facts["NoNewPrivs"].strip() == "1"
+    assert (d.dir / "var" / "spool").stat().st_uid == nobody.pw_uid
+    assert (d.dir / "var" / "spool").stat().st_mode & 0o777 == 0o700
+    send(d.address)
+    assert d.status()["spool"]["messages"] == 1
+    d.stop()
+    assert not (d.dir / "run" / "ctl.sock").exists()
+    mark = d.mark()
+    d.start(ready=False)
+    d.wait_log("^start ", since=mark)
+    assert d.status()["spool"]["messages"] == 1
+
+
+@as_root
+def test_unknown_user(mx20):
+    d = mx20(start=False, conf={"user": "nosuchuser"})
+    done = run("-c", str(d.conf_path))
+    assert done.returncode == 78
+    assert "nosuchuser" in done.stderr
+
+
+def test_descriptors_are_raised(mx20):
+    d = mx20(conf={"limits": {"connections": 3000}})
+    for line in open(f"/proc/{d.process.pid}/limits"):
+        if line.startswith("Max open files"):
+            soft, hard = line.split()[3:5]
+            assert soft == hard or int(soft) >= 3000
+
+
+# -- make install -------------------------------------------------------------
+
+@pytest.mark.skipif("address" in str(BUILD), reason="installs the plain build")
+def test_install(tmp_path):
+    def install():
+        subprocess.run(
+            ["make", "-s", "install", f"DESTDIR={tmp_path}", "PREFIX=/usr"],
+            cwd=ROOT, check=True, capture_output=True, timeout=300)
+
+    install()
+    for name in ("sbin/mx20d", "bin/mx20ctl", "share/man/man8/mx20d.8",
+                 "share/man/man8/mx20ctl.8", "share/man/man5/mx20.conf.5",
+                 "share/man/man5/mx20-domains.5",
+                 "lib/systemd/system/mx20.service",
+                 "lib/systemd/system/mx20.socket",
+                 "lib/sysusers.d/mx20.conf", "lib/tmpfiles.d/mx20.conf"):
+        assert (tmp_path / "usr" / name).is_file(), name
+    unit = (tmp_path / "usr/lib/systemd/system/mx20.service").read_text()
+    assert "ExecStart=/usr/sbin/mx20d\n" in unit and "@" not in \
+        unit.replace("@system-service", "").replace("@privileged", "")
+    # the sample configuration is right, and never overwrites
+    conf = tmp_path / "etc/mx20/mx20.conf"
+    done = subprocess.run([str(tmp_path / "usr/sbin/mx20d"), "-c", str(conf),
+                           "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    conf.write_text(f"hostname = {libconfig('mine.test')};\n")
+    install()
+    assert "mine.test" in conf.read_text()
