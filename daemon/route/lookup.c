@@ -15,8 +15,9 @@ enum {
 	LOOKUP_MAGIC = 0x100c0bad,
 	TTL_FLOOR_S = 30,     /* nobody makes us ask more often */
 	TTL_CEILING_S = 3600, /* or makes us miss a change for longer */
-	TTL_FAILED_S = 30,    /* when nothing was learned */
-	TTL_PARTLY_S = 60,    /* when one host of several could not be seen */
+	TTL_FIXED_S = 10 * 366 * 86400, /* what the operator wrote down */
+	TTL_FAILED_S = 30,		/* when nothing was learned */
+	TTL_PARTLY_S = 60, /* when one host of several could not be seen */
 };
 
 /* One DNS question of the round. */
@@ -67,6 +68,7 @@ struct lookup {
 	struct sts_question *policies;
 	size_t policy_count, policies_pending;
 	struct choice choice;
+	bool has_asked;	 /* DNS, about anything */
 	bool is_settled; /* by the MX answer alone */
 	enum route_result result;
 	struct buf reason;
@@ -153,6 +155,7 @@ static struct question *question(struct lookup *l, enum dns_type type,
 
 	*q = (struct question){ .lookup = l, .host = host, .type = type };
 	l->pending++;
+	l->has_asked = true;
 	return q;
 }
 
@@ -405,6 +408,8 @@ static int64_t expiry(const struct lookup *l, enum route_result result)
 {
 	int64_t ttl_s = l->ttl_s;
 
+	if (!l->has_asked && l->policy_count == 0)
+		return clock_mono_ms() + SECONDS(TTL_FIXED_S);
 	for (size_t i = 0; i < l->choice.count; i++) {
 		if (l->choice.hosts[i].fate == ROUTE_UNKNOWN_NOW &&
 		    ttl_s > TTL_PARTLY_S)

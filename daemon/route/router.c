@@ -18,6 +18,7 @@ enum {
 	PATIENCE_MS = 1800,
 	STALE_FOR_MS = 30000,
 	STALE_MOST_MS = 24 * 3600 * 1000,
+	DNS_TTL_MOST_S = 86400,
 };
 
 TAILQ_HEAD(query_list, route_query);
@@ -96,15 +97,20 @@ static enum log_level level_of(const struct route *route)
 static void log_route(const struct route *before, const struct route *now)
 {
 	const char *via = route_source_name(now->source);
+	int64_t ttl_s = (now->expires_ms - clock_mono_ms() + 999) / 1000;
+	struct buf ttl = { 0 };
 
 	if (!is_news(before, now))
 		return;
+	if (ttl_s <= DNS_TTL_MOST_S) /* else it does not end */
+		buf_addf(&ttl, "%lld", (long long)ttl_s);
 	log_at(level_of(now), EV_ROUTE, LOG_SPAN("domain", now->domain),
 	       LOG_STR("result", route_result_name(now->result)),
 	       LOG_STR("via", via), LOG_SPAN("route", now->key),
 	       LOG_STR("dnssec", route_dnssec_name(now->mx_dnssec)),
-	       LOG_INT("ttl_s", (now->expires_ms - clock_mono_ms()) / 1000),
+	       LOG_SPAN("ttl_s", buf_span(&ttl)),
 	       LOG_SPAN("reason", now->reason));
+	buf_fini(&ttl);
 	for (size_t i = 0; i < now->note_count; i++)
 		log_info(EV_ROUTE, LOG_SPAN("domain", now->domain),
 			 LOG_SPAN("host", now->notes[i].host),
