@@ -132,6 +132,13 @@ $(PRELOAD): $(B)/preload/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(CFLAGS) -std=c17 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
 
+SOAK_SECONDS ?= 7200
+soak: ## two hours of mixed traffic, outages and kill -9, then an audit
+	@tests/support/deps.sh test
+	@$(MAKE) --no-print-directory all
+	@MX20_BUILD=$(B) $(PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
+.PHONY: soak
+
 bench: ## measure mx20 beside the mail servers found here (QUICK=1: 2 minutes)
 	@tests/support/deps.sh test
 	@$(MAKE) --no-print-directory all bench-tools
