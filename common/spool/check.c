@@ -32,6 +32,7 @@ enum {
 	P_OVERFLOW = 4,
 	P_META = 8,
 	P_KNOWN = 15,
+	DB_INTEGERKEY = 8, /* the free list; our tables have no flags */
 	NODE_BIG = 1,
 	NODE_SUBDATA = 2,
 	DB_SIZE = 48,
@@ -132,7 +133,11 @@ static bool push_root(struct check *c, const unsigned char *db, enum tree tree,
 		      uint64_t on_page)
 {
 	uint64_t depth = num(db + 6, 2), root = num(db + 40, 8);
+	uint64_t flags = num(db + 4, 2);
 
+	/* LMDB believes in sorted duplicates it is told of, and stops */
+	if (flags != (tree == TREE_FREE ? DB_INTEGERKEY : 0))
+		return bad(c, on_page, "a table of unknown kind");
 	if (root == NO_ROOT)
 		return depth == 0 || bad(c, on_page, "a depth without a root");
 	if (depth == 0 || depth > DEPTH_MOST)
@@ -227,7 +232,7 @@ static bool check_tree_page(struct check *c, const struct visit *v)
 	for (size_t i = PAGE_HEADER; i < lower; i += 2) {
 		size_t at = num(c->page + i, 2);
 
-		if (at < upper)
+		if (at < upper || at >= c->page_bytes)
 			return bad(c, v->pgno, "a node outside");
 		if (!check_node(c, v, at))
 			return false;
