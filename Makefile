@@ -158,7 +158,7 @@ check-unit: $(UNIT) ## run every unit test program
 # our own that replays files.
 FUZZ_SECONDS ?= 600
 FUZZ     := $(FUZZSRC:tests/fuzz/%.c=$(B)/fuzz/%)
-FUZZLIBS := $(addprefix $(B)/tests/,fuzz/files.o support/naive.o) $(LIB)
+FUZZLIBS := $(addprefix $(B)/tests/,fuzz/files.o fuzz/world.o support/naive.o) $(LIB)
 FUZZMAIN := $(if $(findstring fuzzer,$(SAN)),,$(B)/tests/fuzz/replay.o)
 $(FUZZ): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZMAIN) $(FUZZLIBS)
 	@mkdir -p $(@D)
