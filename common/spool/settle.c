@@ -80,6 +80,9 @@ static enum mx_err settle_one(struct batch *b, const struct settle *s,
 	case OUTCOME_HELD:
 		t->held++;
 		return rewrite(b, s, &k, row, what);
+	case OUTCOME_WAITING:
+		t->transient++;
+		return MX_OK;
 	case OUTCOME_UNTRIED:
 		break;
 	}

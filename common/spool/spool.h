@@ -143,6 +143,8 @@ enum outcome {
 	OUTCOME_PERMANENT, /* forget it; the caller has made a report of it or
 			      decided that none is due */
 	OUTCOME_HELD,      /* failed for good, kept for the operator */
+	OUTCOME_WAITING,   /* stays as it is and was not tried: its own retry
+			      is not due yet; defers the unit */
 };
 
 struct settlement {
@@ -156,7 +158,7 @@ typedef void spool_done_cb(enum mx_err err, void *arg);
 
 /*
  * Record what became of a unit's recipients in one commit.  If a recipient is
- * transient the unit is deferred to due_ms (wall); if all that is left is
+ * transient or waiting the unit is deferred to due_ms (wall); if all that is left is
  * untried it stays ready; if any is held and none pending the unit is held;
  * if nothing is left the unit goes, and with its last unit the message.
  * MX_ENOENT: the unit was removed meanwhile (the report is dropped, too).

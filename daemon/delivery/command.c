@@ -113,10 +113,10 @@ void command_rcpt(struct buf *out, const struct recipient *rcpt,
 	buf_adds(out, "\r\n");
 }
 
-static bool needs_utf8(const struct envelope *env,
-		       const struct recipient *rcpt)
+static bool needs_utf8(const struct envelope *env, const struct recipient *rcpt)
 {
-	return smtp_has_8bit(env->from) || smtp_has_8bit(local_of(rcpt->path)) ||
+	return smtp_has_8bit(env->from) ||
+	       smtp_has_8bit(local_of(rcpt->path)) ||
 	       (env->smtputf8 && env->header_8bit);
 }
 

@@ -236,6 +236,7 @@ static void on_ready(struct conn *c, void *arg)
 	struct delivery *d = enter(arg);
 	enum step step = STEP_ON;
 
+	d->has_moved = true;
 	if (d->life == LIFE_OVER) {
 		step = STEP_END;
 	} else if (d->waiting == ST_TLS) {
@@ -254,6 +255,7 @@ static void on_drained(struct conn *c, void *arg)
 	struct delivery *d = enter(arg);
 
 	(void)c;
+	d->has_moved = true;
 	leave(d, pump(d));
 }
 
@@ -329,6 +331,7 @@ static const struct conn_events conn_events = {
 void delivery_connect(struct delivery *d)
 {
 	d->waiting = ST_CONNECT;
+	d->has_moved = true;
 	d->expects.count = 0;
 	smtp_reply_parser_fini(&d->parser);
 	d->parser = (struct smtp_reply_parser){ 0 };

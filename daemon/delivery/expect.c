@@ -61,8 +61,7 @@ static void ring_grow(struct expect_ring *r)
 	*r = (struct expect_ring){ slots, cap, 0, r->count };
 }
 
-void expect_push(struct delivery *d, enum stage s, struct tx *tx,
-		 size_t index)
+void expect_push(struct delivery *d, enum stage s, struct tx *tx, size_t index)
 {
 	struct expect_ring *r = &d->expects;
 
@@ -70,6 +69,7 @@ void expect_push(struct delivery *d, enum stage s, struct tx *tx,
 		ring_grow(r);
 	r->slots[(r->head + r->count++) & (r->cap - 1)] =
 		(struct expect){ s, (uint32_t)index, tx };
+	d->has_moved = true;
 	if (tx != NULL)
 		tx->pending++;
 }
@@ -91,8 +91,9 @@ void expect_arm(struct delivery *d)
 {
 	const struct expect_ring *r = &d->expects;
 
-	if (d->conn == NULL || d->life == LIFE_OVER)
+	if (d->conn == NULL || d->life == LIFE_OVER || !d->has_moved)
 		return;
+	d->has_moved = false;
 	if (conn_output_pending(d->conn) > 0)
 		conn_deadline(d->conn, stage_timeout_ms(d, ST_CONTENT));
 	else if (r->count > 0)
@@ -109,6 +110,7 @@ static enum step dispatch(struct delivery *d)
 	struct expect e;
 	enum step step;
 
+	d->has_moved = true;
 	if (d->expects.count == 0)
 		return got_unasked(d);
 	e = expect_pop(&d->expects);
@@ -137,9 +139,11 @@ enum step expect_read(struct delivery *d)
 		if (st == SMTP_REPLY_MORE)
 			break;
 		if (st == SMTP_REPLY_BAD) {
-			enum stage at = d->expects.count > 0 ?
-				d->expects.slots[d->expects.head].stage :
-				ST_MAIL;
+			enum stage at =
+				d->expects.count > 0
+					? d->expects.slots[d->expects.head]
+						  .stage
+					: ST_MAIL;
 
 			return delivery_end_made(d, DELIVERY_LOST, at, 451,
 						 "4.5.0",

@@ -97,6 +97,8 @@ struct delivery {
 	bool needs_reset;        /* RSET before the next MAIL */
 	bool wants_quit;         /* no new jobs; QUIT when idle */
 	bool is_freed;           /* delivery_free inside a callback */
+	bool has_moved;          /* since the deadline was set: a whole reply
+				    came, or something was sent */
 	unsigned busy;           /* inside a callback of ours */
 	struct delivery_end end;
 
@@ -131,7 +133,8 @@ const char *stage_name(enum stage s);
 int64_t stage_timeout_ms(const struct delivery *d, enum stage s);
 void expect_push(struct delivery *d, enum stage s, struct tx *tx,
 		 size_t index);
-/* Wait for the head of the ring, for content to move, or for nothing. */
+/* Set the deadline anew if something has moved: a reply that trickles in byte
+ * by byte is not progress. */
 void expect_arm(struct delivery *d);
 /* Take all replies that have arrived. */
 enum step expect_read(struct delivery *d);

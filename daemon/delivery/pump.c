@@ -59,6 +59,7 @@ static void flush_out(struct delivery *d)
 	if (d->out.n == 0)
 		return;
 	conn_write(d->conn, buf_span(&d->out));
+	d->has_moved = true;
 	buf_reset(&d->out);
 	if (d->out.cap > 4 * PIECE)
 		buf_fini(&d->out);

@@ -9,6 +9,8 @@
 
 enum { RECORDS_PER_FALL = 1000 };
 
+enum { DOUBT_PAUSE_MS = 600000, DOUBT_MAX = 100 };
+
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct dest *dst = w->data;
@@ -204,7 +206,7 @@ static void record_domains(struct dest *dst)
 	struct domain *dom;
 	int left = RECORDS_PER_FALL;
 
-	LIST_FOREACH(dom, &dst->domains, member) {
+	LIST_FOREACH (dom, &dst->domains, member) {
 		if (left-- == 0)
 			return;
 		domain_record(dom);
@@ -295,6 +297,28 @@ void dest_store_target(struct dest *dst, int target)
 	snprintf(st.last_reply, sizeof(st.last_reply), "%s", t->last_reply);
 	snprintf(st.ehlo, sizeof(st.ehlo), "%s", t->ehlo);
 	spool_target_put(dst->drain->spool, &st);
+}
+
+/*
+ * An MTA-STS policy that cannot be met may have been replaced: it is fetched
+ * again long before its mail fails for good (RFC 8461 section 5.1).
+ */
+void dest_doubt_policy(struct dest *dst)
+{
+	int64_t now = clock_mono_ms();
+	struct domain *dom;
+	unsigned n = 0;
+
+	if (dst->doubted_ms != 0 && now - dst->doubted_ms < DOUBT_PAUSE_MS)
+		return;
+	dst->doubted_ms = now;
+	LIST_FOREACH (dom, &dst->domains, member) {
+		if (n++ == DOUBT_MAX)
+			break;
+		router_forget(dst->drain->router, domain_name(dom));
+		if (dom->has_mail)
+			domain_ask(dom);
+	}
 }
 
 /* ---- Triggers ---- */

@@ -164,6 +164,12 @@ struct domain *domain_need(struct drain *d, struct span name)
 	return dom;
 }
 
+static void cursor_clear(struct cursor *c)
+{
+	free(c->page);
+	*c = (struct cursor){ 0 };
+}
+
 void domain_free(struct domain *dom)
 {
 	struct drain *d = dom->drain;
@@ -177,6 +183,8 @@ void domain_free(struct domain *dom)
 		route_cancel(&dom->query);
 	ev_timer_stop(d->loop, &dom->expiry);
 	HASH_DEL(d->domains, dom);
+	cursor_clear(&dom->oldest);
+	cursor_clear(&dom->newest);
 	route_unref(&dom->route);
 	dom->magic = 0;
 	free(dom->name);
@@ -204,8 +212,8 @@ void domain_leave_ring(struct domain *dom)
 
 static void start_over(struct domain *dom)
 {
-	memset(&dom->oldest, 0, sizeof(dom->oldest));
-	memset(&dom->newest, 0, sizeof(dom->newest));
+	cursor_clear(&dom->oldest);
+	cursor_clear(&dom->newest);
 	dom->is_rewound = false;
 	dom->rewound_ms = clock_mono_ms();
 }
@@ -309,6 +317,8 @@ static uint64_t peek(struct domain *dom, bool newest)
 {
 	struct cursor *c = newest ? &dom->newest : &dom->oldest;
 
+	if (c->page == NULL)
+		c->page = mx_alloc_array(PAGE_IDS, sizeof(*c->page));
 	for (;;) {
 		while (c->at < c->count &&
 		       hand_has(dom->drain, c->page[c->at], dom))
@@ -323,6 +333,14 @@ static uint64_t peek(struct domain *dom, bool newest)
 			return 0;
 		c->edge = c->page[c->count - 1];
 	}
+}
+
+static void run_dry(struct domain *dom)
+{
+	dom->has_mail = false;
+	dom->idle_ms = clock_mono_ms();
+	cursor_clear(&dom->oldest);
+	cursor_clear(&dom->newest);
 }
 
 size_t domain_waiting(struct domain *dom, size_t most)
@@ -377,7 +395,6 @@ struct hand *domain_take(struct domain *dom, bool newest)
 	}
 	if (newest)
 		return domain_take(dom, false);
-	dom->has_mail = false;
-	dom->idle_ms = clock_mono_ms();
+	run_dry(dom);
 	return NULL;
 }

@@ -240,15 +240,27 @@ void drain_heard_from(struct drain *d, const struct net_addr *peer)
 	}
 }
 
+static bool has_address(const struct route *r, const struct net_addr *peer)
+{
+	for (size_t h = 0; h < r->host_count; h++)
+		for (size_t a = 0; a < r->hosts[h].addr_count; a++)
+			if (net_addr_eq(&r->hosts[h].addrs[a], peer))
+				return true;
+	return false;
+}
+
+/* Also for a domain without mail, if its route is known. */
 bool drain_is_target(struct drain *d, struct span name,
 		     const struct net_addr *peer)
 {
 	const struct domain *dom = domain_find(d, name);
+	struct route *r;
+	bool is_target;
 
-	if (dom == NULL || dom->dest == NULL)
-		return false;
-	for (size_t i = 0; i < dom->dest->target_count; i++)
-		if (net_addr_eq(&dom->dest->targets[i].addr, peer))
-			return true;
-	return false;
+	if (dom != NULL && dom->dest != NULL)
+		return has_address(dom->dest->route, peer);
+	r = router_known(d->router, name);
+	is_target = r != NULL && has_address(r, peer);
+	route_unref(&r);
+	return is_target;
 }

@@ -53,14 +53,51 @@ void expire_due_at(struct drain *d, int64_t due_ms)
 
 /* ---- The end ---- */
 
+/* RFC 3463: no route is 4.4.3 or, when we would get it ourselves, 4.4.6. */
+static struct span why_no_route(const struct domain *dom, struct unit *u)
+{
+	const struct route *r = dom->route;
+	struct buf text = { 0 };
+	struct span reply;
+
+	buf_adds(&text, r->result == ROUTE_SELF ? "451 4.4.6 " : "451 4.4.3 ");
+	buf_add(&text, r->reason);
+	reply = arena_span(&u->arena, buf_span(&text));
+	buf_fini(&text);
+	return reply;
+}
+
 /* What was last heard of its primary; for units that were never tried. */
 static struct span why_waiting(struct drain *d, struct unit *u)
 {
-	struct drain_status st;
+	const struct domain *dom = domain_find(d, u->domain);
 
-	if (!drain_status(d, u->domain, &st) || st.last_reply.n == 0)
+	if (dom != NULL && dom->dest == NULL && dom->route != NULL)
+		return why_no_route(dom, u);
+	if (dom == NULL || dom->dest == NULL ||
+	    dom->dest->last_reply[0] == '\0')
 		return SPAN_LIT("451 4.4.7 Delivery time expired");
-	return arena_span(&u->arena, st.last_reply);
+	return arena_span(&u->arena, span_str(dom->dest->last_reply));
+}
+
+/* A lifetime that ended for want of TLS says so (4.7.X); else it is time
+ * that is over. */
+static const char *final_status(struct span reply)
+{
+	static const struct {
+		const char *now, *then;
+	} table[] = {
+		{ "4.7.4", "5.7.4" },
+		{ "4.7.5", "5.7.5" },
+		{ "4.4.6", "5.4.6" },
+	};
+	struct span rest = reply;
+
+	span_cut(&rest, ' ');
+	for (size_t i = 0; i < COUNT(table); i++)
+		if (span_starts(rest, span_str(table[i].now)))
+			return table[i].then;
+	return "5.4.7";
 }
 
 static void give_up(struct drain *d, struct domain *dom, struct unit *u)
@@ -72,7 +109,7 @@ static void give_up(struct drain *d, struct domain *dom, struct unit *u)
 		if (u->rcpts[i].last_reply.n == 0)
 			u->rcpts[i].last_reply = reply;
 	h = hand_new(dom, &u);
-	h->status = "5.4.7";
+	h->status = final_status(reply);
 	settle_with(h, OUTCOME_PERMANENT, span_of(NULL, 0));
 }
 

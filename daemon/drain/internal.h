@@ -22,9 +22,10 @@ enum {
 	UNSETTLED_MAX = 4096 /* outcomes the spool has not committed */
 };
 
-/* Ready ids of a domain in one direction, a page at a time. */
+/* Ready ids of a domain in one direction, a page at a time; no page while
+ * nobody takes units, so that ten thousand waiting domains cost little. */
 struct cursor {
-	uint64_t page[PAGE_IDS];
+	uint64_t *page;
 	size_t at, count;
 	uint64_t edge;       /* the last id fetched; 0: from the end */
 };
@@ -106,6 +107,7 @@ struct dest {
 	struct link *scout;          /* probe of a better target, or NULL */
 	ev_timer timer;
 	bool is_kicking;
+	int64_t doubted_ms;          /* when its policies were asked for anew */
 	enum drain_state logged;     /* up or down, as last said */
 	char last_reply[512];
 	int64_t since_ms;            /* wall, of the last change */
@@ -226,6 +228,7 @@ void dest_store_target(struct dest *dst, int target);
 void dest_trigger(struct dest *dst, const char *why);
 void dest_count_links(const struct dest *dst, int target, unsigned *here,
 		      unsigned *live);
+void dest_doubt_policy(struct dest *dst);
 void dest_heard_from(struct dest *dst, int target);
 void dest_set_config(struct dest *dst, const struct config *c);
 

@@ -260,6 +260,9 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 		log_error(EV_ROUTE, LOG_STR("host", l->host),
 			  LOG_STR("result", "it greets with our own name: "
 					    "mail would loop and is kept"));
+	if (end->why == DELIVERY_TLS && target != MACHINE_NONE &&
+	    dst->targets[target].host->tls.is_sts)
+		dest_doubt_policy(dst);
 	if (!was_leaving) {
 		uncount(l);
 		l->is_leaving = true;

@@ -269,6 +269,7 @@ static void say_rcpt(const struct hand *h, size_t i)
 			 LOG_STR("host", h->host), LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_UNTRIED:
+	case OUTCOME_WAITING:
 		break;
 	}
 }
@@ -437,17 +438,22 @@ static void submit(struct hand *h)
 	h->settled_ms = now;
 	h->due_ms = next_due(h, now);
 	spool_settle(d->spool, h->key.id, job->unit->domain, job->set,
-		     job->count, now, h->due_ms, count > 0 ? &report : NULL,
-		     on_settled, h);
+		     job->unit->rcpt_count, now, h->due_ms,
+		     count > 0 ? &report : NULL, on_settled, h);
 	if (count_outcome(job, OUTCOME_TRANSIENT) > 0 ||
 	    job->count < job->unit->rcpt_count)
 		expire_due_at(d, h->due_ms);
 }
 
-static void set_hosts(struct hand *h)
+static void fill_in(struct hand *h)
 {
-	for (size_t i = 0; i < h->job->count; i++)
-		h->job->set[i].host = span_str(h->host);
+	struct delivery_job *job = h->job;
+
+	for (size_t i = 0; i < job->unit->rcpt_count; i++) {
+		job->set[i].host = span_str(h->host);
+		if (i >= job->count)
+			job->set[i].outcome = OUTCOME_WAITING;
+	}
 }
 
 void settle(struct hand *h)
@@ -464,7 +470,7 @@ void settle(struct hand *h)
 		return;
 	}
 	hold_failed(h);
-	set_hosts(h);
+	fill_in(h);
 	h->again = count_outcome(job, OUTCOME_UNTRIED) > 0;
 	h->drain->unsettled++;
 	submit(h);

@@ -16,6 +16,7 @@ struct peer_session {
 	struct conn *conn;
 	bool is_data, is_closing, is_silent;
 	uint64_t chunk; /* BDAT bytes still to come */
+	ev_timer trickle;
 	char line[1200];
 };
 
@@ -29,6 +30,7 @@ static void session_free(struct peer_session *s)
 		at = &(*at)->next;
 	*at = s->next;
 	s->peer->open--;
+	ev_timer_stop(s->peer->loop, &s->trickle);
 	if (s->conn != NULL)
 		conn_free(&s->conn);
 	free(s);
@@ -70,6 +72,23 @@ static const char *dflt(const struct peer *p, const char *line, char *room,
 	return "250 2.0.0 ok";
 }
 
+static void on_trickle(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct peer_session *s = w->data;
+
+	(void)loop;
+	(void)revents;
+	conn_write(s->conn, SPAN_LIT("2"));
+	conn_flush(s->conn);
+}
+
+static void trickle(struct peer_session *s)
+{
+	ev_timer_init(&s->trickle, on_trickle, 0.05, 0.05);
+	s->trickle.data = s;
+	ev_timer_start(s->peer->loop, &s->trickle);
+}
+
 /* Answer a line; false: the session is over or silent. */
 static bool answer(struct peer_session *s, const char *line)
 {
@@ -85,7 +104,9 @@ static bool answer(struct peer_session *s, const char *line)
 		s->is_closing = true;
 		return false;
 	}
-	if (strcmp(reply, PEER_HANG) == 0)
+	if (strcmp(reply, PEER_TRICKLE) == 0)
+		trickle(s);
+	if (reply[0] == '!')
 		s->is_silent = true;
 	if (s->is_silent)
 		return true;

@@ -13,6 +13,8 @@
 /* Instead of a reply: no more replies, but reading on; or the end. */
 #define PEER_HANG "!hang"
 #define PEER_CLOSE "!close"
+/* Half a reply, a byte of it every 50 ms for ever. */
+#define PEER_TRICKLE "!trickle"
 
 struct peer;
 

@@ -239,10 +239,17 @@ def test_a_stubborn_recipient_does_not_hold_the_others(mx20, primary):
     d = daemon(mx20, p, drain={"retry": ["1h"]})
     send(d.address, rcpts=[f"u{i}@example.com" for i in range(250)])
     p.wait_messages(3)
-    asked = [line for s in p.sessions for line in s.transcript
-             if line.startswith("RCPT TO:<u0@")]
+
+    def asked():
+        return [line for s in p.sessions for line in s.transcript
+                if line.startswith("RCPT TO:<u0@")]
+
     d.wait_log("^deferred .*to=<u0@")
-    assert len(asked) == 1
+    d.wait_log("^delivered", count=249)
+    [entry] = d.queue()
+    assert len(entry["recipients"]) == 1
+    d.ctl("status")
+    assert len(asked()) == 1
     assert sum(len(m.rcpts) for m in p.messages) == 249
 
 
