@@ -63,11 +63,14 @@ void domain_ask(struct domain *dom)
 	if (dom->is_asking || dom->wants_ask)
 		return;
 	dom->wants_ask = true;
-	TAILQ_INSERT_TAIL(&d->to_ask, dom, asking);
+	dom->is_known = router_knows(d->router, domain_name(dom));
+	if (dom->is_known)
+		TAILQ_INSERT_HEAD(&d->to_ask, dom, asking);
+	else
+		TAILQ_INSERT_TAIL(&d->to_ask, dom, asking);
 	domain_ask_next(d);
 }
 
-/* The same trouble is said once, not at each look-up. */
 /* Mail already waiting takes the new way at once. */
 static void follow(struct domain *dom)
 {
@@ -128,13 +131,14 @@ static void on_route(struct route *route, void *arg)
 	domain_ask_next(dom->drain);
 }
 
-/* A start with many domains must not flood the resolver. */
+/* A start with many domains must not flood the resolver; and when it does not
+ * answer, those it is not needed for pass by. */
 void domain_ask_next(struct drain *d)
 {
 	struct domain *dom;
 
-	while (d->asking < ASKING_MAX &&
-	       (dom = TAILQ_FIRST(&d->to_ask)) != NULL) {
+	while ((dom = TAILQ_FIRST(&d->to_ask)) != NULL &&
+	       d->asking < (dom->is_known ? 2 * ASKING_MAX : ASKING_MAX)) {
 		TAILQ_REMOVE(&d->to_ask, dom, asking);
 		dom->wants_ask = false;
 		dom->is_asking = true;

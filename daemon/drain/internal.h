@@ -45,7 +45,7 @@ struct domain {
 	struct route *route;         /* the last answer; NULL: none yet */
 	struct route_query *query;
 	TAILQ_ENTRY(domain) asking;  /* waits for its turn to ask */
-	bool wants_ask, is_asking;
+	bool is_known, wants_ask, is_asking;
 	int64_t stuck_ms;            /* wall: no usable route since */
 	ev_timer expiry;             /* of the route */
 

@@ -183,6 +183,10 @@ void route_cancel(struct route_query **q); /* *q may be NULL */
  * MTA-STS policy, too (RFC 8461 section 5.1: before a permanent failure). */
 void router_forget(struct router *r, struct span domain);
 
+/* Will an answer come soon, whatever DNS does?  For primary= and bounce.relay,
+ * which share their look-ups, and for what was found before. */
+bool router_knows(struct router *r, struct span domain);
+
 /* The cached answer without asking, or NULL; a reference given.  For RCPT:
  * a null MX that is known already. */
 struct route *router_known(struct router *r, struct span domain);

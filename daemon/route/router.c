@@ -404,6 +404,21 @@ void route_cancel(struct route_query **qp)
 	query_free(q); /* the look-up goes on, for the cache */
 }
 
+bool router_knows(struct router *r, struct span domain)
+{
+	struct lookup_options opt;
+	struct buf key = { 0 };
+	struct entry *e;
+
+	choose_source(r, domain, &opt);
+	if (opt.source != ROUTE_FROM_MX)
+		return true;
+	entry_key(&key, &opt);
+	e = entry_find(r, buf_span(&key));
+	buf_fini(&key);
+	return e != NULL && e->route != NULL && e->route->result == ROUTE_OK;
+}
+
 static struct entry *entry_of(struct router *r, struct span domain)
 {
 	struct lookup_options opt;
