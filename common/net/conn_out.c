@@ -72,24 +72,33 @@ static void out_is_empty(struct conn *c)
 	conn_kick(c);
 }
 
+static ssize_t send_both(int fd, struct span a, struct span b)
+{
+	struct iovec iov[2] = {
+		{ (void *)(uintptr_t)a.p, a.n },
+		{ (void *)(uintptr_t)b.p, b.n },
+	};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	if (b.n == 0)
+		return send(fd, a.p, a.n, MSG_NOSIGNAL);
+	if (a.n == 0)
+		return send(fd, b.p, b.n, MSG_NOSIGNAL);
+	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
 /*
  * One call to the kernel with what is collected and, behind it, extra; what it
  * does not take is kept.
  */
 static void out_send(struct conn *c, struct span extra)
 {
-	size_t collected = conn_unsent(c);
-	struct iovec iov[2] = {
-		{ c->out.p + c->sent, collected },
-		{ (void *)(uintptr_t)extra.p, extra.n },
-	};
-	struct msghdr msg = { .msg_iov = collected > 0 ? iov : iov + 1,
-			      .msg_iovlen =
-				      collected > 0 && extra.n > 0 ? 2 : 1 };
+	struct span waits = span_skip(buf_span(&c->out), c->sent);
+	size_t collected = waits.n;
 	ssize_t n;
 
 	do
-		n = sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
+		n = send_both(c->io.fd, waits, extra);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN) {
 		out_failed(c, errno);

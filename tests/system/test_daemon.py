@@ -388,3 +388,23 @@ def test_install(tmp_path):
     conf.write_text(f"hostname = {libconfig('mine.test')};\n")
     install()
     assert "mine.test" in conf.read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None,
+                    reason="needs systemd-analyze")
+def test_units_are_well_formed(tmp_path):
+    """Every directive is known, and the sandbox is as tight as it says."""
+    for kind in ("service", "socket"):
+        text = (ROOT / "contrib" / "systemd" / f"mx20.{kind}").read_text()
+        text = text.replace("@PREFIX@/sbin/mx20d", "/bin/true").replace(
+            "@PREFIX@/bin/mx20ctl", "/bin/true")
+        (tmp_path / f"mx20.{kind}").write_text(text)
+    units = [str(tmp_path / f"mx20.{kind}") for kind in ("service", "socket")]
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units],
+                          capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager",
+         "--threshold=20", units[0]],
+        capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout[-300:]
