@@ -36,6 +36,8 @@ struct client {
 	struct conn *conn;
 	struct request *running;
 	ev_timer turn; /* to go on after LINES_PER_TURN */
+	int64_t uid;   /* who connected, for the log */
+	bool in_turn;  /* lines are being run: output goes out at the end */
 };
 
 static void client_free(struct client *cl)
@@ -86,7 +88,8 @@ void request_done(struct request *r, json_t *object)
 		return;
 	cl->running = NULL;
 	conn_deadline(cl->conn, IDLE_MS);
-	conn_flush(cl->conn);
+	if (!cl->in_turn)
+		conn_flush(cl->conn);
 	/* the lines behind it are not run from here: a verb that answers at
 	 * once would call itself */
 	ev_timer_start(cl->control->opt.loop, &cl->turn);
@@ -111,6 +114,7 @@ static struct request *request_new(struct client *cl)
 
 	r->control = cl->control;
 	r->client = cl;
+	r->uid = cl->uid;
 	LIST_INSERT_HEAD(&cl->control->requests, r, link);
 	cl->running = r;
 	return r;
@@ -143,7 +147,9 @@ static bool run_line(struct client *cl)
 	}
 	conn_consume(cl->conn, had - in.n);
 	conn_deadline(cl->conn, 0); /* the answer takes what it takes */
+	cl->in_turn = true;
 	verb_run(request_new(cl), object);
+	cl->in_turn = false;
 	json_decref(object);
 	return true;
 }
@@ -213,6 +219,16 @@ static const struct conn_events events = {
 
 /* ---- Connections ---- */
 
+static int64_t peer_uid(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0)
+		return -1;
+	return (int64_t)who.uid;
+}
+
 static void on_accept(int fd, const struct net_addr *peer, void *arg)
 {
 	struct control *c = arg;
@@ -225,6 +241,7 @@ static void on_accept(int fd, const struct net_addr *peer, void *arg)
 	cl = mx_alloc(sizeof(*cl));
 	cl->magic = CLIENT_MAGIC;
 	cl->control = c;
+	cl->uid = peer_uid(fd);
 	ev_timer_init(&cl->turn, on_turn, 0., 0.);
 	cl->turn.data = cl;
 	LIST_INSERT_HEAD(&c->clients, cl, link);

@@ -19,6 +19,7 @@ struct request {
 	struct control *control;  /* NULL: the server is gone */
 	struct client *client;	  /* NULL: nobody listens any more */
 	const char *verb;
+	int64_t uid;		    /* of who asks; -1: not known */
 	struct spool_selection sel; /* domain borrows from name */
 	char name[256];		    /* canonical domain, or "" */
 	struct buf reason;	    /* hold: the operator's words */

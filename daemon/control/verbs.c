@@ -29,8 +29,9 @@ static void log_done(const struct request *r, enum log_event event,
 
 	if (r->sel.id != 0)
 		msg_id_add(&id, r->sel.id);
-	log_info(event, LOG_STR("by", "operator"), LOG_STR("verb", r->verb),
-		 LOG_SPAN("mid", buf_span(&id)), LOG_STR("domain", r->name),
+	log_info(event, LOG_STR("by", "operator"), LOG_INT("uid", r->uid),
+		 LOG_STR("verb", r->verb), LOG_SPAN("mid", buf_span(&id)),
+		 LOG_STR("domain", r->name),
 		 LOG_SPAN("reason", buf_span(&r->reason)),
 		 LOG_INT("units", units));
 	buf_fini(&id);

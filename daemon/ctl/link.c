@@ -77,25 +77,30 @@ void link_close(struct link *l)
 	l->taken = 0;
 }
 
-bool link_send(struct link *l, json_t *request)
+bool link_write(struct link *l, struct span lines)
 {
-	struct buf line = { 0 };
-	size_t sent = 0;
-
-	control_encode(&line, request);
-	while (sent < line.n && l->fd >= 0) {
-		ssize_t n =
-			send(l->fd, line.p + sent, line.n - sent, MSG_NOSIGNAL);
+	while (lines.n > 0 && l->fd >= 0) {
+		ssize_t n = send(l->fd, lines.p, lines.n, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			link_close(l);
 		else
-			sent += (size_t)n;
+			lines = span_skip(lines, (size_t)n);
 	}
-	buf_fini(&line);
 	return l->fd >= 0;
+}
+
+bool link_send(struct link *l, json_t *request)
+{
+	struct buf line = { 0 };
+	bool sent;
+
+	control_encode(&line, request);
+	sent = link_write(l, buf_span(&line));
+	buf_fini(&line);
+	return sent;
 }
 
 /* Wait for input; false when the time is over. */

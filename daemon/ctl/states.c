@@ -131,13 +131,17 @@ static json_t *remembered(struct states *s, const struct spool_domain *row)
 static bool send_questions(struct states *s, const struct spool_domain *rows,
 			   size_t count)
 {
+	struct buf lines = { 0 };
+	bool sent;
+
 	for (size_t i = 0; i < count; i++)
-		if (!link_send(&s->link,
+		control_encode(&lines,
 			       json_pack("{s:s, s:o}", "verb", "state",
 					 "domain",
-					 control_text(span_str(rows[i].name)))))
-			return false;
-	return true;
+					 control_text(span_str(rows[i].name))));
+	sent = link_write(&s->link, buf_span(&lines));
+	buf_fini(&lines);
+	return sent;
 }
 
 /* The rows come a page at a time: the questions are sent ahead, so that a

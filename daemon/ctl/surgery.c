@@ -44,7 +44,11 @@ static json_t *request_new(const struct ctl *ctl, const char *id,
 	uint64_t number;
 
 	if (id != NULL && !msg_id_parse(span_str(id), &number)) {
-		ctl_complain("no such message: %s", id);
+		ctl_complain("no such message: %s%s%s", id,
+			     strchr(id, '.') != NULL ? "; all mail of a"
+						       " domain: --domain "
+						     : "",
+			     strchr(id, '.') != NULL ? id : "");
 		json_decref(o);
 		return NULL;
 	}

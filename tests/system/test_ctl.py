@@ -405,6 +405,7 @@ def test_remove(down):
     stays = send(d.address)
     done = d.ctl("remove", gone, "--json")
     assert json.loads(done.stdout) == {"ok": True, "count": 1}
+    d.wait_log(f"^removed .*uid={os.getuid()} .*mid={gone}")
     assert [m["id"] for m in d.queue()] == [stays]
     for _ in range(20):
         send(d.address)
