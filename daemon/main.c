@@ -22,7 +22,7 @@
 
 #define DEFAULT_CONFIG "/etc/mx20/mx20.conf"
 
-/* Sessions have so long to hear their last reply when we stop. */
+/* Sessions and deliveries have so long for their last replies when we stop. */
 enum { STOP_MS = 3000, STOP_LOOK_MS = 20 };
 
 /* Descriptors beside those of the sessions: deliveries, LMDB, DNS, HTTPS. */
@@ -383,6 +383,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 	d->stop_by_ms = clock_mono_ms() + STOP_MS;
 	notify_stopping();
 	intake_stop(d->intake);
+	drain_stop(d->drain);
 	drain_stop(d->drain);
 	ev_timer_init(&d->stop_look, on_stop_look, 0., STOP_LOOK_MS / 1000.);
 	d->stop_look.data = d;

@@ -14,6 +14,7 @@ import pytest
 from client import PATIENCE, Raw, message, send
 from daemon import BUILD, ROOT, libconfig
 from net import free_port
+from primary import Delay
 
 MX20D = str(BUILD / "mx20d")
 
@@ -303,6 +304,43 @@ def test_acknowledged_before_the_stop_is_there_after_it(mx20, primary):
     d.wait_empty()
     # every commit was still answered: nobody will send it again
     assert len(p.messages) == len(ids) == len(set(ids))
+
+
+def test_stop_while_mail_flows_makes_no_duplicates(mx20, primary):
+    p = primary().start()
+    d = mx20(domains=f"example.com recipients=* primary={p.route}\n")
+    sent = 0
+    for _ in range(4):
+        for _ in range(25):
+            send(d.address, content=message(f"n{sent}"))
+            sent += 1
+        d.restart()
+    p.wait_messages(sent)
+    d.wait_empty()
+    subjects = [m.content.split(b"Subject: ")[1].split(b"\r\n")[0]
+                for m in p.messages]
+    assert len(subjects) == len(set(subjects)) == sent
+
+
+def test_stop_waits_for_the_reply_to_what_was_sent(mx20, primary):
+    reached = threading.Event()
+
+    def slowly(session, argument):
+        reached.set()
+        return Delay(1)
+
+    p = primary(on={"dot": slowly}).start()
+    d = mx20(domains=f"example.com recipients=* primary={p.route}\n")
+    send(d.address)
+    assert reached.wait(PATIENCE)
+    assert d.stop() == 0
+    d.wait_log("^delivered ")
+    p.on.clear()
+    mark = d.mark()
+    d.start()
+    assert d.status()["spool"]["messages"] == 0
+    assert len(p.messages) == 1
+    assert not [line for line in d.log[mark:] if "delivered" in line]
 
 
 # -- privileges ---------------------------------------------------------------
