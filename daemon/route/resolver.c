@@ -20,6 +20,10 @@ enum {
 	 * written blocking: this many names never fill it. */
 	ACTIVE_MAX = 512,
 	RDATA_MAX = 256, /* records looked at in one answer */
+	/* While the system's anchor has not proved itself: how long an answer
+	 * may take, how long one without it counts, when to try again. */
+	PATIENCE_MS = 5000,
+	PLAIN_TTL_S = 60,
 	RETEST_MS = 60000,
 };
 
@@ -59,14 +63,13 @@ struct resolver {
 	struct context main;
 	/* The same without a trust anchor; see retry_plainly. */
 	struct context plain;
-	bool has_anchor, anchor_is_implicit, is_proven;
+	bool has_anchor, anchor_is_implicit, is_proven, has_warned;
 	int64_t retest_ms; /* monotonic: when to try validation again */
 	struct query_list waiting, active;
 	size_t active_count;
 };
 
-/* ---- Making a context -----------------------------------------------------
- */
+/* ---- Making a context ----------------------------------------------- */
 
 static const struct {
 	const char *name, *value;
@@ -222,8 +225,7 @@ bool resolver_validates(const struct resolver *r)
 	return r->has_anchor && (r->plain.ub == NULL || r->is_proven);
 }
 
-/* ---- Questions -------------------------------------------------------------
- */
+/* ---- Questions ------------------------------------------------------ */
 
 static void query_free(struct dns_query *q)
 {
@@ -319,12 +321,20 @@ static void answer_from(struct dns_answer *a, const struct ub_result *res,
 
 static bool submit(struct dns_query *q, struct context *ctx);
 
+static void set_timer(struct dns_query *q, int ms)
+{
+	ev_timer_stop(q->resolver->loop, &q->timer);
+	ev_timer_set(&q->timer, ms / 1000., 0.);
+	ev_timer_start(q->resolver->loop, &q->timer);
+}
+
 /*
  * The system's root anchor was nobody's decision, and with a resolver that
  * drops signatures, or one of a closed test bed, it would make every answer
  * bogus and stop all mail.  So it has to prove itself: until one answer has
- * passed validation, a bogus one is asked again without it, and a warning
- * says so.  An anchor that was configured is always enforced.
+ * passed validation, one that is bogus or does not come is asked for again
+ * without it, and a warning says so.  An anchor that was configured is always
+ * enforced.
  */
 static bool retry_plainly(struct dns_query *q)
 {
@@ -333,18 +343,27 @@ static bool retry_plainly(struct dns_query *q)
 
 	if (!r->anchor_is_implicit || r->is_proven || q->ctx != &r->main)
 		return false;
-	if (r->plain.ub == NULL) {
-		log_warn(EV_ROUTE, LOG_STR("anchor", SYSTEM_ANCHOR),
-			 LOG_STR("error",
-				 "the name servers do not pass DNSSEC "
-				 "signatures on: no validation, no DANE"));
-		if (context_open(r, &r->plain, NULL, &why) != MX_OK) {
-			buf_fini(&why);
-			return false;
-		}
+	if (r->plain.ub == NULL &&
+	    context_open(r, &r->plain, NULL, &why) != MX_OK) {
+		buf_fini(&why);
+		return false;
 	}
 	r->retest_ms = clock_mono_ms() + RETEST_MS;
 	return submit(q, &r->plain);
+}
+
+/* An answer without validation counts for a minute only: the anchor may prove
+ * itself yet. */
+static void took_plain(struct resolver *r, struct dns_answer *a)
+{
+	if (a->ttl_s > PLAIN_TTL_S)
+		a->ttl_s = PLAIN_TTL_S;
+	if (dns_failed(a->status) || r->is_proven || r->has_warned)
+		return;
+	r->has_warned = true;
+	log_warn(EV_ROUTE, LOG_STR("anchor", SYSTEM_ANCHOR),
+		 LOG_STR("error", "the name servers do not pass DNSSEC "
+				  "signatures on: no validation, no DANE"));
 }
 
 /* Secure or proven to be unsigned: the chain from the root was there.
@@ -370,6 +389,8 @@ static void on_answer(void *arg, int err, struct ub_result *res)
 		answer_from(&a, res, rdata);
 	if (proves_anchor(q, &a))
 		q->resolver->is_proven = true;
+	if (q->ctx == &q->resolver->plain)
+		took_plain(q->resolver, &a);
 	if (a.status != DNS_BOGUS || !retry_plainly(q))
 		query_finish(q, &a);
 	ub_resolve_free(res);
@@ -387,7 +408,10 @@ static void on_timer(EV_P_ ev_timer *w, int revents)
 		a.status = DNS_SERVFAIL;
 	if (q->state == QUERY_ACTIVE)
 		(void)ub_cancel(q->ctx->ub, q->id);
-	query_finish(q, &a);
+	if (q->state == QUERY_ACTIVE && retry_plainly(q))
+		set_timer(q, DNS_TIMEOUT_MS - PATIENCE_MS);
+	else
+		query_finish(q, &a);
 }
 
 static bool submit(struct dns_query *q, struct context *ctx)
@@ -421,9 +445,7 @@ static void fill(struct resolver *r)
 		if (!submit(q, choose_context(r))) {
 			/* A name it cannot parse: answer from the timer. */
 			q->state = QUERY_BROKEN;
-			ev_timer_stop(r->loop, &q->timer);
-			ev_timer_set(&q->timer, 0., 0.);
-			ev_timer_start(r->loop, &q->timer);
+			set_timer(q, 0);
 			continue;
 		}
 		TAILQ_REMOVE(&r->waiting, q, link);
@@ -445,9 +467,10 @@ struct dns_query *resolver_ask(struct resolver *r, struct span name,
 	q->arg = arg;
 	q->name = mx_alloc(name.n + 1);
 	memcpy(q->name, name.p, name.n);
-	ev_timer_init(&q->timer, on_timer, DNS_TIMEOUT_MS / 1000., 0.);
+	ev_timer_init(&q->timer, on_timer, 0., 0.);
 	q->timer.data = q;
-	ev_timer_start(r->loop, &q->timer);
+	set_timer(q, r->anchor_is_implicit && !r->is_proven ? PATIENCE_MS
+							    : DNS_TIMEOUT_MS);
 	TAILQ_INSERT_TAIL(&r->waiting, q, link);
 	fill(r);
 	return q;

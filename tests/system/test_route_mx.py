@@ -363,3 +363,36 @@ def test_a_changed_route_is_used_for_mail_that_waits(world):
     begun = time.monotonic()
     new.wait_messages(1, timeout=60)  # the floor of 30 s, and no reload
     assert time.monotonic() - begun < 45
+
+
+# -- the system's own trust anchor -------------------------------------------------
+
+def test_system_anchor_does_not_stop_mail_where_dnssec_does_not_work(world):
+    """No anchor configured, and a resolver that cannot vouch for the root:
+    the system's anchor would make every answer bogus.  It is given up with a
+    warning; nothing is secure then."""
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2")
+    host = world.primary("127.0.0.2")
+    world.dns.start()
+    daemon = world.daemon("a.test", {})
+    del daemon.conf["dns"]["trust_anchor"]
+    daemon.write_files()
+    daemon.restart()
+    send(daemon.address, "u@a.test")
+    host.wait_messages(1)
+    assert route(daemon, "a.test")["mx_dnssec"] == "insecure"
+    daemon.wait_log(r"route level=warn .*(no DNSSEC trust anchor|"
+                    r"do not pass DNSSEC)")
+
+
+def test_configured_anchor_is_enforced(world):
+    """The same with an anchor that the operator named: bogus is bogus."""
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2")
+    host = world.primary("127.0.0.2")
+    world.dns.start()
+    wrong = world.dns.anchor.with_name("wrong.key")
+    wrong.write_text(world.dns._key("test", 1)[1])
+    daemon = world.daemon("a.test", {"dns": {"trust_anchor": str(wrong)}})
+    send(daemon.address, "u@a.test")
+    daemon.wait_log(r"route level=warn .*domain=a\.test .*bogus")
+    assert not host.sessions
