@@ -311,16 +311,20 @@ static void log_errors(const struct config_errors *errors)
 static void swap_config(struct daemon *d, struct config *c)
 {
 	struct config *old = d->config;
+	const struct net_addr *local;
+	size_t local_count;
 
 	warn_of_restart(old, c);
 	d->config = c;
 	d->hooks.config = c;
 	log_set_level(c->log_level);
 	spool_set_limits(d->spool, c->spool.size_bytes, c->spool.reserve_bytes);
-	router_reload(d->router, c);
-	drain_reload(d->drain, c);
 	intake_reload(d->intake, c);
 	sockets_reload(d->sockets, d->intake, c);
+	local = sockets_addrs(d->sockets, &local_count);
+	router_listens(d->router, local, local_count);
+	router_reload(d->router, c);
+	drain_reload(d->drain, c);
 	control_set_config(d->control, c);
 	config_warn(c);
 	log_info(EV_RELOAD, LOG_INT("domains", c->domain_count),

@@ -16,6 +16,8 @@ struct row {
 	STAILQ_ENTRY(row) link;
 	struct buf address;
 	in_port_t port;
+	struct net_addr at[PER_ROW];
+	size_t at_count;
 	int fds[PER_ROW]; /* until the intake owns them */
 	size_t fd_count;
 };
@@ -28,16 +30,15 @@ struct given {
 
 struct sockets {
 	STAILQ_HEAD(, row) rows;
-	struct net_addr *addrs;
-	size_t addr_count;
+	struct net_addr *addrs; /* made when asked for */
 	struct given *given;
 	size_t given_count;
 };
 
-static void remember(struct sockets *s, const struct net_addr *at)
+static void row_hold(struct row *r, int fd, const struct net_addr *at)
 {
-	s->addrs = mx_realloc(s->addrs, (s->addr_count + 1) * sizeof(*at));
-	s->addrs[s->addr_count++] = *at;
+	r->fds[r->fd_count++] = fd;
+	r->at[r->at_count++] = *at;
 }
 
 static void row_free(struct row *r)
@@ -112,8 +113,7 @@ static void row_take(struct row *r, struct sockets *s,
 
 		if (r->fd_count == PER_ROW || !serves(g, l))
 			continue;
-		r->fds[r->fd_count++] = g->fd;
-		remember(s, &g->at);
+		row_hold(r, g->fd, &g->at);
 		g->fd = -1;
 	}
 }
@@ -141,21 +141,19 @@ static void close_unclaimed(struct sockets *s)
 
 /* ---- By ourselves ---- */
 
-static enum mx_err row_bind_one(struct row *r, struct sockets *s,
-				const struct net_addr *at, struct buf *why)
+static enum mx_err row_bind_one(struct row *r, const struct net_addr *at,
+				struct buf *why)
 {
 	int fd;
 	enum mx_err err = listen_open(at, &fd, why);
 
-	if (err == MX_OK) {
-		r->fds[r->fd_count++] = fd;
-		remember(s, at);
-	}
+	if (err == MX_OK)
+		row_hold(r, fd, at);
 	return err;
 }
 
-static enum mx_err row_bind(struct row *r, struct sockets *s,
-			    const struct config_listen *l, struct buf *why)
+static enum mx_err row_bind(struct row *r, const struct config_listen *l,
+			    struct buf *why)
 {
 	struct net_addr at = { .family = AF_INET6, .port = l->port };
 	enum mx_err err;
@@ -167,15 +165,15 @@ static enum mx_err row_bind(struct row *r, struct sockets *s,
 			return MX_EINVAL;
 		}
 		at.port = l->port;
-		return row_bind_one(r, s, &at, why);
+		return row_bind_one(r, &at, why);
 	}
-	err = row_bind_one(r, s, &at, why);
+	err = row_bind_one(r, &at, why);
 	/* a host without IPv6 is none the worse */
 	if (err != MX_OK && errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
 		return err;
 	buf_reset(why);
 	at.family = AF_INET;
-	return row_bind_one(r, s, &at, why);
+	return row_bind_one(r, &at, why);
 }
 
 static enum mx_err row_add(struct sockets *s, const struct config_listen *l,
@@ -189,7 +187,7 @@ static enum mx_err row_add(struct sockets *s, const struct config_listen *l,
 	r->port = l->port;
 	row_take(r, s, l);
 	if (r->fd_count == 0)
-		err = row_bind(r, s, l, why);
+		err = row_bind(r, l, why);
 	if (err != MX_OK) {
 		row_free(r);
 		return err;
@@ -234,9 +232,19 @@ void sockets_free(struct sockets **sp)
 	free(s);
 }
 
-const struct net_addr *sockets_addrs(const struct sockets *s, size_t *count)
+const struct net_addr *sockets_addrs(struct sockets *s, size_t *count)
 {
-	*count = s->addr_count;
+	const struct row *r;
+	size_t n = 0;
+
+	STAILQ_FOREACH (r, &s->rows, link)
+		n += r->at_count;
+	free(s->addrs);
+	s->addrs = mx_alloc_array(n + 1, sizeof(*s->addrs));
+	*count = 0;
+	STAILQ_FOREACH (r, &s->rows, link)
+		for (size_t i = 0; i < r->at_count; i++)
+			s->addrs[(*count)++] = r->at[i];
 	return s->addrs;
 }
 

@@ -16,8 +16,9 @@ enum mx_err sockets_open(struct sockets **out, const struct config *c,
 			 struct buf *why);
 void sockets_free(struct sockets **s);
 
-/* Where we listen, for telling ourselves among MX hosts.  Borrowed. */
-const struct net_addr *sockets_addrs(const struct sockets *s, size_t *count);
+/* Where we listen, for telling ourselves among MX hosts.  Borrowed until the
+ * next call. */
+const struct net_addr *sockets_addrs(struct sockets *s, size_t *count);
 
 /* Hand them to the intake; c is the configuration they were opened with. */
 void sockets_serve(struct sockets *s, struct intake *in,

@@ -159,6 +159,10 @@ enum mx_err router_new(struct router **out, const struct router_options *opt,
 /* Questions under way end without their callback. */
 void router_free(struct router **r);
 
+/* This host listens elsewhere now; counts from the next router_reload on. */
+void router_listens(struct router *r, const struct net_addr *local,
+		    size_t count);
+
 /* New settings; cached answers are dropped, questions under way begin
  * again. */
 void router_reload(struct router *r, struct config *config);

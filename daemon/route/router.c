@@ -489,9 +489,7 @@ enum mx_err router_new(struct router **out, const struct router_options *opt,
 	r->loop = opt->loop;
 	r->opt = *opt;
 	r->config = config_ref(opt->config);
-	r->local = mx_alloc_array(opt->local_count + 1, sizeof(*r->local));
-	for (size_t i = 0; i < opt->local_count; i++)
-		r->local[i] = opt->local[i];
+	router_listens(r, opt->local, opt->local_count);
 	TAILQ_INIT(&r->lru);
 	TAILQ_INIT(&r->queries);
 	learn_self(r);
@@ -539,6 +537,16 @@ void router_free(struct router **rp)
 	free(r->local);
 	r->magic = 0;
 	free(r);
+}
+
+void router_listens(struct router *r, const struct net_addr *local,
+		    size_t count)
+{
+	free(r->local);
+	r->local = mx_alloc_array(count + 1, sizeof(*r->local));
+	for (size_t i = 0; i < count; i++)
+		r->local[i] = local[i];
+	r->opt.local_count = count;
 }
 
 void router_reload(struct router *r, struct config *config)

@@ -1,5 +1,6 @@
 """mx20d as a service: options, readiness, signals, privileges, sockets."""
 
+import json
 import os
 import pwd
 import shutil
@@ -211,6 +212,24 @@ def test_listeners_come_and_go_with_a_reload(mx20):
     assert d.reload().returncode == 0
     assert not can_connect(d.port) and can_connect(second)
     assert stays.cmd("NOOP").startswith("250 "), "its session goes on"
+
+
+def test_a_new_listener_is_this_host(mx20):
+    """RFC 5321 section 5.1: mail must not be sent to ourselves."""
+    second = free_port()
+    d = mx20(domains=f"example.com recipients=* primary=127.0.0.1:{second}\n")
+
+    def result():
+        return json.loads(d.ctl("route", "example.com", "--json",
+                                check=False).stdout)["result"]
+
+    assert result() == "ok"
+    d.conf["listen"].append({"address": "127.0.0.1", "port": second})
+    assert d.reload().returncode == 0
+    assert result() == "self"
+    d.conf["listen"].pop()
+    assert d.reload().returncode == 0
+    assert result() == "ok"
 
 
 def test_listener_that_cannot_be_had(mx20):
