@@ -1,0 +1,132 @@
+/* The lines of a transaction: parameters only where they are offered. */
+#include <criterion/criterion.h>
+
+#include "common/base/assert.h"
+#include "daemon/delivery/command.h"
+
+static const struct envelope plain = { .from = { "a@b.example", 11 },
+				       .bytes = 1234 };
+static const struct envelope rich = {
+	.from = { "a@b.example", 11 },
+	.bytes = 1234,
+	.envid = { "x+2By", 5 },
+	.body = SMTP_BODY_8BITMIME,
+	.ret = SMTP_RET_HDRS,
+	.smtputf8 = true,
+	.requiretls = true,
+};
+static const struct envelope bounce = { .bytes = 9, .is_dsn = true };
+
+enum { ALL = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 |
+	     SMTP_EXT_DSN | SMTP_EXT_REQUIRETLS };
+
+Test(command, mail)
+{
+	static const struct {
+		const struct envelope *env;
+		unsigned offered;
+		const char *expected;
+	} cases[] = {
+		{ &plain, 0, "MAIL FROM:<a@b.example>\r\n" },
+		{ &plain, ALL, "MAIL FROM:<a@b.example> SIZE=1234\r\n" },
+		{ &rich, 0, "MAIL FROM:<a@b.example>\r\n" },
+		{ &rich, ALL,
+		  "MAIL FROM:<a@b.example> SIZE=1234 BODY=8BITMIME SMTPUTF8 "
+		  "RET=HDRS ENVID=x+2By REQUIRETLS\r\n" },
+		{ &bounce, ALL, "MAIL FROM:<> SIZE=9\r\n" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct smtp_ehlo ehlo = { .offered = cases[i].offered };
+		struct buf out = { 0 };
+
+		command_mail(&out, cases[i].env, &ehlo);
+		cr_expect_str_eq(buf_cstr(&out), cases[i].expected);
+		buf_fini(&out);
+	}
+}
+
+Test(command, rcpt)
+{
+	static const struct recipient bare = {
+		.path = { "u@c.example", 11 },
+		.domain = { "c.example", 9 },
+	};
+	static const struct recipient full = {
+		.path = { "u@c.example", 11 },
+		.domain = { "c.example", 9 },
+		.orcpt = { "rfc822;o@d", 10 },
+		.notify = SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY,
+	};
+	/* a foreign domain has an ASCII form; a foreign local part has none */
+	static const struct recipient idn = {
+		.path = { "u@b\xc3\xbc" "cher.example", 17 },
+		.domain = { "xn--bcher-kva.example", 21 },
+	};
+	static const struct {
+		const struct recipient *rcpt;
+		unsigned offered;
+		const char *expected;
+	} cases[] = {
+		{ &bare, ALL, "RCPT TO:<u@c.example>\r\n" },
+		{ &full, 0, "RCPT TO:<u@c.example>\r\n" },
+		{ &full, ALL,
+		  "RCPT TO:<u@c.example> NOTIFY=FAILURE,DELAY "
+		  "ORCPT=rfc822;o@d\r\n" },
+		{ &idn, 0, "RCPT TO:<u@xn--bcher-kva.example>\r\n" },
+		{ &idn, ALL, "RCPT TO:<u@b\xc3\xbc" "cher.example>\r\n" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct smtp_ehlo ehlo = { .offered = cases[i].offered };
+		struct buf out = { 0 };
+
+		command_rcpt(&out, cases[i].rcpt, &ehlo);
+		cr_expect_str_eq(buf_cstr(&out), cases[i].expected);
+		buf_fini(&out);
+	}
+}
+
+Test(command, obstacles)
+{
+	static const struct recipient rcpt = {
+		.path = { "u@c.example", 11 },
+		.domain = { "c.example", 9 },
+	};
+	static const struct recipient utf8 = {
+		.path = { "\xc3\xbc@c.example", 12 },
+		.domain = { "c.example", 9 },
+	};
+	static const struct {
+		const struct envelope *env;
+		const struct recipient *rcpt;
+		unsigned offered;
+		uint64_t size;
+		bool is_verified;
+		const char *expected; /* the code; NULL: none */
+	} cases[] = {
+		{ &plain, &rcpt, ALL, 0, false, NULL },
+		{ &plain, &rcpt, ALL, 1234, false, NULL },
+		{ &plain, &rcpt, ALL, 1233, false, "5.3.4" },
+		{ &plain, &utf8, ALL, 0, false, NULL },
+		{ &plain, &utf8, 0, 0, false, "5.6.7" },
+		{ &rich, &rcpt, ALL, 0, true, NULL },
+		{ &rich, &rcpt, ALL, 0, false, "5.7.10" },
+		{ &rich, &rcpt, 0, 0, true, "5.7.30" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct smtp_ehlo ehlo = { .offered = cases[i].offered,
+					  .size = cases[i].size };
+		const char *got = command_obstacle(cases[i].env, cases[i].rcpt,
+						   &ehlo,
+						   cases[i].is_verified);
+
+		if (cases[i].expected == NULL)
+			cr_expect_null(got, "%zu: %s", i, got);
+		else
+			cr_expect(got != NULL &&
+					  strstr(got, cases[i].expected) != NULL,
+				  "%zu: %s", i, got != NULL ? got : "none");
+	}
+}
