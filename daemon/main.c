@@ -119,6 +119,7 @@ static struct config *load_or_exit(const struct options *o)
 	config_errors_fini(&errors);
 	if (!o->check)
 		return c;
+	config_warn(c); /* what is legal, and still better known */
 	printf("%s: no errors, %zu domains, %zu recipients\n", o->config,
 	       c->domain_count, c->recipient_count);
 	config_unref(&c);

@@ -85,6 +85,8 @@ def test_check(mx20):
     d = mx20(start=False)
     done = run("-c", str(d.conf_path), "--check")
     assert done.returncode == 0, done.stderr
+    assert "no errors, 1 domains" in done.stdout
+    assert "recipients=*" in done.stderr, "warnings, too"
     assert not (d.dir / "spool").exists()
     d.conf["limits"] = {"hops": "many"}
     d.domains = "exa mple\n"
