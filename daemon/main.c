@@ -1,10 +1,9 @@
 /*
  * mx20d, from start to stop.  Read it from the bottom up, or in this order:
- * options, before privileges are dropped, after, running, reload, stop.
+ * configuration, before privileges are dropped, after, running, reload, stop.
  */
 #include <ev.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +16,9 @@
 #include "daemon/control/control.h"
 #include "daemon/hooks.h"
 #include "daemon/notify.h"
+#include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "daemon/sockets.h"
-
-#define DEFAULT_CONFIG "/etc/mx20/mx20.conf"
 
 /* Sessions and deliveries have so long for their last replies when we stop. */
 enum { STOP_MS = 3000, STOP_LOOK_MS = 20 };
@@ -49,62 +47,7 @@ struct daemon {
 	int64_t stop_by_ms; /* monotonic */
 };
 
-/* ---- Options ---------------------------------------------------------- */
-
-static const char usage_text[] =
-	"usage: mx20d [-c FILE] [--check]\n"
-	"\n"
-	"  -c, --config FILE  the configuration (" DEFAULT_CONFIG ")\n"
-	"      --check        print every error of the configuration and "
-	"leave\n"
-	"      --help         this text\n"
-	"      --version      the version\n"
-	"\n"
-	"Runs in the foreground.  SIGHUP reloads, SIGTERM stops.\n";
-
-struct options {
-	const char *config;
-	bool check;
-};
-
-static struct options parse_options(int argc, char **argv)
-{
-	enum { CHECK = 256, HELP, VERSION };
-	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "check", no_argument, NULL, CHECK },
-		{ "help", no_argument, NULL, HELP },
-		{ "version", no_argument, NULL, VERSION },
-		{ NULL, 0, NULL, 0 },
-	};
-	struct options o = { .config = DEFAULT_CONFIG };
-	int c;
-
-	while ((c = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			o.config = optarg;
-			break;
-		case CHECK:
-			o.check = true;
-			break;
-		case HELP:
-			fputs(usage_text, stdout);
-			exit(EX_OK);
-		case VERSION:
-			puts("mx20d " MX_VERSION);
-			exit(EX_OK);
-		default:
-			fputs(usage_text, stderr);
-			exit(EX_USAGE);
-		}
-	}
-	if (optind < argc) {
-		fputs(usage_text, stderr);
-		exit(EX_USAGE);
-	}
-	return o;
-}
+/* ---- Configuration ----------------------------------------------------- */
 
 static struct config *load_or_exit(const struct options *o)
 {
@@ -450,7 +393,7 @@ static void run(struct daemon *d, int64_t begin_ms)
 
 int main(int argc, char **argv)
 {
-	struct options o = parse_options(argc, argv);
+	struct options o = options_parse(argc, argv);
 	struct daemon d = { .control_fd = -1 };
 	int64_t begin_ms = clock_mono_ms();
 	struct buf why = { 0 };

@@ -83,11 +83,13 @@ void conn_arm(struct conn *c, int64_t now_ms);
 /* Close the socket; release the memory now, or at the end of the callback. */
 void conn_drop(struct conn *c);
 
-/* Go on with closing; may release c. */
-void conn_linger(struct conn *c);
-
 /* Unread input that outlives the shared buffer gets memory of its own. */
 void conn_settle_input(struct conn *c);
+
+/* ---- conn_linger.c ---- */
+
+/* Go on with closing; may release c. */
+void conn_linger(struct conn *c);
 
 /* ---- conn_out.c ---- */
 

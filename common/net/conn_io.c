@@ -17,7 +17,7 @@ static char shared[CONN_UNREAD_MAX + CONN_READ_MAX + ENGINE_RECORD];
 static char records[CONN_READ_MAX];
 
 /* After a write failed: how often to read what the peer said before it. */
-enum { LAST_READS = 16, LINGER_READS = 16 };
+enum { LAST_READS = 16 };
 
 static struct conn *owner_of(void *data)
 {
@@ -411,46 +411,4 @@ void conn_init_watchers(struct conn *c, int fd)
 	ev_init(&c->timer, on_timer);
 	ev_init(&c->kick, on_kick);
 	c->io.data = c->timer.data = c->kick.data = c;
-}
-
-/* ---- Closing without an owner ---- */
-
-/* What the peer still says is thrown away.  True: it has closed, too. */
-static bool linger_read(struct conn *c)
-{
-	for (int i = 0; i < LINGER_READS; i++) {
-		ssize_t n = recv(c->io.fd, records, sizeof(records), 0);
-
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			return true;
-		if (n < 0)
-			return false;
-		c->is_talking = true;
-	}
-	return false;
-}
-
-/*
- * close(2) with input unread sends a reset, and that may throw away our last
- * reply on the peer's side before it was read.  So: output, then our FIN,
- * then wait for theirs.  A peer that waits for us has nothing on the way: it
- * gets a plain close.
- */
-void conn_linger(struct conn *c)
-{
-	conn_push(c);
-	if (c->is_broken) {
-		conn_drop(c);
-		return;
-	}
-	if (conn_unsent(c) == 0) {
-		if (c->is_eof || linger_read(c) || !c->is_talking) {
-			conn_drop(c);
-			return;
-		}
-		if (!c->is_shut)
-			shutdown(c->io.fd, SHUT_WR);
-		c->is_shut = true;
-	}
-	conn_watch(c);
 }
