@@ -21,7 +21,12 @@
  * daemon: the file is flushed, then dropped from the cache, so that what LMDB
  * reads is what the disk has.
  */
-enum { SCHEMA_VERSION = 1, MAX_READERS = 126, CHECK_BUDGET_MS = 100 };
+enum {
+	SCHEMA_VERSION = 1,
+	MAX_READERS = 126,
+	LOCK_BYTES = 8192, /* 126 slots of 64 bytes, and a header */
+	CHECK_BUDGET_MS = 100,
+};
 
 /* Address space only.  Smaller where the system does not give so much. */
 static const uint64_t map_sizes[] = { 1ULL << 40, 1ULL << 38, 1ULL << 36,
@@ -155,10 +160,33 @@ static int try_env(struct spool *sp, const char *dir, unsigned flags,
 	return rc;
 }
 
+/*
+ * The readers' slots are written through a mapping, and a page of it that the
+ * disk has no room for is a SIGBUS: take the room first.  As large as LMDB
+ * makes it for so many readers; it must not be open already, since closing it
+ * gives up the locks that LMDB holds on it.
+ */
+static int make_lock_file(const char *dir)
+{
+	struct buf path = { 0 };
+	int fd, rc;
+
+	buf_addf(&path, "%s/lock.mdb", dir);
+	fd = open(buf_cstr(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	rc = fd < 0 ? errno : posix_fallocate(fd, 0, LOCK_BYTES);
+	if (fd >= 0)
+		close(fd);
+	buf_fini(&path);
+	return rc;
+}
+
 static enum mx_err open_env(struct spool *sp, const char *dir, struct buf *why)
 {
-	int rc = ENOMEM;
+	int rc = make_lock_file(dir);
 
+	if (rc != 0)
+		return say_mdb(why, buf_cstr(&sp->path), rc);
+	rc = ENOMEM;
 	for (size_t i = 0; rc == ENOMEM && i < COUNT(map_sizes); i++)
 		rc = try_env(sp, dir, MDB_NOTLS, map_sizes[i]);
 	return rc == MDB_SUCCESS ? MX_OK
