@@ -103,7 +103,7 @@ enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin)
 {
 	struct room *r = &sp->room;
 
-	if (atomic_load_explicit(&sp->has_failed, memory_order_relaxed))
+	if (spool_has_failed(sp))
 		return MX_EIO;
 	if (!fits(r, r->reserved_bytes + bytes, may_use_margin)) {
 		atomic_store(&r->is_short, true);
@@ -117,6 +117,11 @@ void room_give(struct spool *sp, uint64_t bytes)
 {
 	MX_ASSERT(bytes <= sp->room.reserved_bytes);
 	sp->room.reserved_bytes -= bytes;
+}
+
+bool spool_has_failed(const struct spool *sp)
+{
+	return atomic_load_explicit(&sp->has_failed, memory_order_relaxed);
 }
 
 enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes)

@@ -64,6 +64,10 @@ enum mx_err spool_draft_report(struct spool *sp, int64_t now_wall_ms,
 			       uint64_t expect_bytes,
 			       struct spool_draft **out);
 
+/* Did the disk fail?  Then nothing is recorded any more until a restart, and
+ * what was delivered from now on would be delivered again after it. */
+bool spool_has_failed(const struct spool *sp);
+
 /* Could a message of this size be taken now?  The answer to MAIL. */
 enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes);
 

@@ -137,7 +137,8 @@ void drain_stop(struct drain *d)
 
 size_t drain_busy(const struct drain *d)
 {
-	return HASH_COUNT(d->hands);
+	/* nothing more becomes of outcomes that cannot be recorded */
+	return d->is_broken ? 0 : HASH_COUNT(d->hands);
 }
 
 /* Deliveries own the jobs they have; what the spool still works on comes back

@@ -149,6 +149,7 @@ struct hand {
 	int64_t conn_ms;
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */
+	bool is_late;                /* no room for it: that was said */
 	int64_t settled_ms, due_ms;  /* wall */
 	bool again;                  /* recipients remain to be tried */
 	ev_timer retry;              /* the spool could not record it */
@@ -192,7 +193,7 @@ struct drain {
 
 static inline bool drain_is_at_work(const struct drain *d)
 {
-	return !d->is_broken && !d->is_stopping;
+	return !d->is_broken && !d->is_stopping && !spool_has_failed(d->spool);
 }
 
 /* ---- domain.c ---- */
