@@ -18,7 +18,7 @@
 #include "daemon/drain/internal.h"
 #include "daemon/dsn/dsn.h"
 
-enum { RETRY_MS = 5000, STRIKES_MAX = 1024, STRIKES_OUT = 2 };
+enum { RETRY_MS = 1000, STRIKES_MAX = 1024, STRIKES_OUT = 2 };
 
 /* ---- In hand ---- */
 
@@ -353,9 +353,11 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
  * is not delivered twice, and the spool is asked again. */
 static void later(struct hand *h, enum mx_err err)
 {
-	log_warn(EV_SPOOL, LOG_ID("mid", h->key.id),
-		 LOG_STR("error", mx_strerror(err)),
-		 LOG_STR("what", "an outcome could not be recorded"));
+	if (!h->is_late)
+		log_warn(EV_SPOOL, LOG_ID("mid", h->key.id),
+			 LOG_STR("error", mx_strerror(err)),
+			 LOG_STR("what", "an outcome could not be recorded"));
+	h->is_late = true;
 	ev_timer_init(&h->retry, on_retry, RETRY_MS / 1000., 0.);
 	h->retry.data = h;
 	ev_timer_start(h->drain->loop, &h->retry);
