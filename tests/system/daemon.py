@@ -63,6 +63,7 @@ class Mx20:
         self.port = free_port()
         self.env = env or {}
         self.wrapper = list(wrapper)
+        self.ctl_wrapper = []
         self.conf = merge({
             "hostname": "mx2.test",
             "domains": "domains",
@@ -204,7 +205,8 @@ class Mx20:
     def ctl(self, *args, check=True, **options):
         """Run mx20ctl; returns the CompletedProcess."""
         done = subprocess.run(
-            [str(BUILD / "mx20ctl"), "-c", str(self.conf_path), *args],
+            self.ctl_wrapper + [str(BUILD / "mx20ctl"), "-c",
+                                str(self.conf_path), *args],
             capture_output=True, text=True, timeout=PATIENCE * 2,
             stdin=subprocess.DEVNULL, **options)
         if check:

@@ -1,0 +1,388 @@
+"""A disk that is full, and one that fails: DESIGN section 8, caused for real.
+
+The full disks are small file systems of their own; failing writes and flushes
+come from tests/preload/diskshim.c.
+"""
+
+import collections
+import os
+import subprocess
+
+import pytest
+
+from client import Raw, message, send
+from daemon import BUILD
+from faults import (FAST, Disk, Load, SmallDisk, allow, offer,
+                    subjects, until)
+from primary import Accept, Delay
+
+NO_ROOM, BROKEN = "452 4.3.1", "451 4.3.0"
+MIB = ("x" * 998 + "\r\n") * 1024
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A file system of 24 MiB for the spool."""
+    disk = SmallDisk(tmp_path / "small", "24m")
+    yield disk
+    disk.close()
+
+
+def on_small(mx20, small, *primaries, reserve="0", start=True, **options):
+    d = mx20(start=False, wrapper=small.wrapper,
+             domains=allow(*primaries) if primaries else
+             "example.com recipients=*\n",
+             conf={"spool": {"path": str(small.path), "reserve": reserve},
+                   "limits": {"errors": 100000}, "drain": dict(FAST)},
+             **options)
+    d.ctl_wrapper = small.wrapper
+    return d.start() if start else d
+
+
+def accepts_again(d):
+    """Room is back: seen after a second at most."""
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        return until(lambda: offer(c, size=1000).startswith("250"), 10, 0.1)
+
+
+# -- full -----------------------------------------------------------------------
+
+def test_full_disk_refuses_and_what_was_accepted_drains(small, mx20, primary):
+    p = primary()
+    d = on_small(mx20, small, p)
+    for n in range(40):
+        send(d.address, content=message(f"m{n}", "x" * 70 + "\r\n"))
+    small.fill()
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        # the page in hand may still fit; the next does not
+        replies = [offer(c, message(f"n{n}", MIB)) for n in range(30)]
+    taken = [f"n{n}" for n, r in enumerate(replies) if r.startswith("250")]
+    assert replies[-1].startswith(NO_ROOM) and len(taken) < 3
+    assert d.status()["spool"]["messages"] == 40 + len(taken)
+    p.start()
+    p.wait_messages(40 + len(taken))
+    d.wait_empty()
+    assert sorted(subjects(p)) == sorted(
+        [f"m{n}" for n in range(40)] + taken)
+    small.free()
+    assert accepts_again(d)
+
+
+def test_the_reserve_stays_free(small, mx20, primary):
+    p = primary()
+    d = on_small(mx20, small, p, reserve="8M")
+    taken = 0
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        while (reply := offer(c, message(f"m{taken}", MIB))).startswith("250"):
+            taken += 1
+            assert taken < 24
+        assert reply.startswith(NO_ROOM)
+        assert c.cmd("MAIL FROM:<a@sender.test> SIZE=1000000"
+                     ).startswith(NO_ROOM)
+    stat = os.statvfs(small.seen)
+    assert stat.f_bavail * stat.f_frsize >= 8 << 20
+    assert taken >= 10
+    p.start()
+    p.wait_messages(taken)
+    d.wait_empty()
+    # the file keeps its size, what is free in it is room
+    assert accepts_again(d)
+
+
+def test_the_disk_fills_while_content_comes(small, mx20, primary):
+    p = primary()
+    d = on_small(mx20, small, p)
+    send(d.address, content=message("before"))
+    with Raw(d.address) as c:
+        c.envelope()
+        assert c.cmd("DATA").startswith("354")
+        c.send(message("during", MIB))
+        small.fill()
+        c.send(MIB * 6 + ".\r\n")
+        assert c.reply().startswith(NO_ROOM)
+        # the session goes on
+        assert c.cmd("NOOP").startswith("250")
+    assert [e["from"] for e in d.queue()] == ["a@sender.test"]
+    small.free()
+    assert accepts_again(d)
+    p.start()
+    p.wait_messages(2)
+    d.wait_empty()
+    assert sorted(subjects(p)) == ["before", "test"]
+
+
+def test_the_disk_is_full_at_the_commit(small, mx20):
+    """Everything has come, and only then there is no room."""
+    d = on_small(mx20, small)
+    send(d.address)
+    with Raw(d.address) as c:
+        c.envelope()
+        assert c.cmd("DATA").startswith("354")
+        # below one chunk: nothing goes to the disk before the end
+        c.send(message("last", "x" * 70 + "\r\n"))
+        small.fill()
+        replies = []
+        for _ in range(50):
+            c.send(".\r\n")
+            replies.append(c.reply())
+            if not replies[-1].startswith("250"):
+                break
+            if not c.cmd("MAIL FROM:<a@sender.test>").startswith("250"):
+                break
+            c.cmd("RCPT TO:<u@example.com>")
+            c.cmd("DATA")
+            c.send(message("last", ("x" * 70 + "\r\n") * 700))
+    taken = sum(r.startswith("250") for r in replies)
+    assert d.status()["spool"]["messages"] == 1 + taken
+    assert taken < 50
+    if not replies[-1].startswith("250"):
+        assert replies[-1].startswith(NO_ROOM)
+    small.free()
+    assert accepts_again(d)
+
+
+def test_the_disk_fills_under_load_while_draining(small, mx20, primary):
+    """Accepting, draining and a full disk at once: nothing lost, nothing
+    twice."""
+    p = primary(on={"dot": Delay(0.002)})
+    d = on_small(mx20, small, p)
+    load = Load(d.address, threads=4, size=20000)
+    load.wait(150)
+    p.start()
+    p.wait_messages(20)
+    small.fill()
+    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused), 10)
+    small.free()
+    count = len(load.acked)
+    load.wait(count + 20)
+    load.stop()
+    d.wait_empty()
+    assert set(r[:9] for r in load.refused if r) == {NO_ROOM}
+    assert sorted(subjects(p)) == sorted(load.acked)
+
+
+def test_start_on_a_full_disk(small, mx20, primary):
+    """After a crash the spool opens, shows and drains without any room."""
+    p = primary()
+    d = on_small(mx20, small, p)
+    for n in range(30):
+        send(d.address, content=message(f"m{n}", "x" * 70 + "\r\n"))
+    with Raw(d.address) as c:
+        c.envelope()
+        c.cmd("DATA")
+        c.send(MIB * 3)  # never sealed
+        until(lambda: (small.seen / "data.mdb").stat().st_size > 2 << 20)
+        d.kill()
+    small.fill()
+    d.start()
+    assert d.status()["spool"]["messages"] == 30
+    assert len(d.queue()) == 30
+    p.start()
+    p.wait_messages(30)
+    d.wait_empty()
+    assert sorted(subjects(p)) == sorted(f"m{n}" for n in range(30))
+
+
+def test_first_start_on_a_full_disk(small, mx20):
+    """There is no room even for an empty spool: said, not crashed."""
+    d = on_small(mx20, small, start=False)
+    small.fill()
+    status = subprocess.run(
+        small.wrapper + [str(BUILD / "mx20d"), "-c", str(d.conf_path)],
+        capture_output=True, text=True, timeout=30)
+    assert status.returncode == 74, status.stderr
+    assert str(small.path) in status.stderr
+    assert "No space left" in status.stderr or "no space" in status.stderr
+    small.free()
+    d.start()
+    send(d.address)
+
+
+def test_status_beside_a_full_disk(small, mx20):
+    """Readers have their slots in a file, too: that needs no room."""
+    d = on_small(mx20, small)
+    send(d.address)
+    small.fill()
+    readers = [subprocess.Popen(
+        small.wrapper + [str(BUILD / "mx20ctl"), "-c", str(d.conf_path),
+                         "status"], stdout=subprocess.DEVNULL)
+        for _ in range(20)]
+    assert [r.wait(30) for r in readers] == [0] * 20
+    d.stop()
+    assert d.status()["spool"]["messages"] == 1
+
+
+def test_file_size_limit(mx20, primary):
+    """RLIMIT_FSIZE: a write past it fails, the process does not."""
+    p = primary()
+    d = mx20(start=False, domains=allow(p),
+             conf={"limits": {"errors": 100000}, "drain": dict(FAST)})
+    d.wrapper = ["prlimit", f"--fsize={12 << 20}"]
+    d.start()
+    taken = []
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        while (reply := offer(c, message(f"m{len(taken)}", MIB))
+               ).startswith("250"):
+            taken.append(f"m{len(taken)}")
+            assert len(taken) < 14
+        assert reply.startswith(NO_ROOM)
+    assert len(taken) >= 6
+    p.start()
+    p.wait_messages(len(taken))
+    d.wait_empty()
+    assert sorted(subjects(p)) == sorted(taken)
+    assert accepts_again(d)
+
+
+def test_quota(mx20, primary):
+    """spool.size is kept on a disk that has room, and drains likewise."""
+    p = primary()
+    d = mx20(domains=allow(p), conf={
+        "spool": {"size": "16M"}, "limits": {"errors": 100000},
+        "drain": dict(FAST)})
+    load = Load(d.address, threads=8, size=100000)
+    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused), 20)
+    spool = d.status()["spool"]
+    assert spool["used"] <= spool["size"] == 16 << 20
+    count = len(load.acked)
+    p.start()
+    load.wait(count + 50)  # room comes back as it drains
+    load.stop()
+    d.wait_empty()
+    assert set(r[:9] for r in load.refused if r) == {NO_ROOM}
+    assert sorted(subjects(p)) == sorted(load.acked)
+
+
+# -- failing --------------------------------------------------------------------
+
+@pytest.fixture
+def disk(tmp_path):
+    return Disk(tmp_path)
+
+
+def on_failing(mx20, disk, *primaries):
+    return mx20(domains=allow(*primaries), env=disk.env,
+                conf={"drain": dict(FAST), "limits": {"errors": 100000}})
+
+
+FAULTS = ["write EIO", "sync EIO"]
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_a_failing_disk_while_accepting(mx20, primary, disk, how):
+    p = primary()
+    d = on_failing(mx20, disk, p)
+    for n in range(20):
+        send(d.address, content=message(f"m{n}"))
+    disk.fail(how)
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        assert offer(c, message("lost")).startswith(BROKEN)
+        disk.heal()
+        # nobody knows what is on the disk: nothing more until a restart
+        assert offer(c, message("late")).startswith(BROKEN)
+        assert c.cmd("NOOP").startswith("250")
+    d.wait_log("^spool level=error .*the disk failed")
+    # reading goes on
+    assert d.status()["spool"]["messages"] == 20
+    queue = d.queue()
+    assert len(queue) == 20
+    assert "Subject: m0" in d.ctl("show", queue[0]["id"], "--raw").stdout
+    # and nothing is delivered that could not be recorded
+    p.start()
+    d.ctl("flush", check=False)
+    with Raw(d.address) as c:
+        assert c.cmd("EHLO client.test").startswith("250")
+    d.stop()
+    assert p.messages == []
+    d.start()
+    p.wait_messages(20)
+    d.wait_empty()
+    assert sorted(subjects(p)) == sorted(f"m{n}" for n in range(20))
+    assert accepts_again(d)
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_a_failing_disk_while_draining(mx20, primary, disk, how):
+    """What was on its way may come twice, nothing else does."""
+    p = primary(on={"dot": Delay(0.01)})
+    d = on_failing(mx20, disk, p)
+    names = [f"m{n}" for n in range(300)]
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        assert {offer(c, message(n))[:3] for n in names} == {"250"}
+    p.start()
+    p.wait_messages(30)
+    disk.fail(how)
+    d.wait_log("^spool level=error .*nothing more is delivered")
+    assert d.status()["spool"]["messages"] > 0
+    assert d.stop() == 0
+    assert len(p.messages) < 300
+    p.stop()
+    disk.heal()
+    d.start()
+    p.start()
+    d.wait_empty()
+    got = collections.Counter(subjects(p))
+    assert set(got) == set(names) and max(got.values()) <= 2
+    # at most what ten connections had on their way at the failure
+    twice = sum(got.values()) - 300
+    assert twice <= 10 * 12, twice
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_a_failing_disk_under_load(mx20, primary, disk, how):
+    p = primary()
+    d = on_failing(mx20, disk, p)
+    load = Load(d.address, threads=8)
+    load.wait(100)
+    disk.fail(how)
+    until(lambda: any(r.startswith(BROKEN) for r in load.refused), 10)
+    acked = load.stop()
+    assert set(r[:9] for r in load.refused if r) == {BROKEN}
+    disk.heal()
+    d.kill()
+    d.start()
+    p.start()
+    d.wait_empty()
+    # refused content may have reached the disk all the same: then it is mail
+    # that its sender sends again
+    got = collections.Counter(subjects(p))
+    assert set(acked) <= set(got) and max(got.values()) == 1
+
+
+def test_a_disk_that_fails_at_the_start(mx20, disk):
+    d = mx20(start=False, env=disk.env)
+    disk.fail("sync EIO")
+    done = subprocess.run([str(BUILD / "mx20d"), "-c", str(d.conf_path)],
+                          env=dict(os.environ, **disk.env), text=True,
+                          capture_output=True, timeout=30)
+    assert done.returncode == 74, done.stderr
+    assert str(d.dir / "spool") in done.stderr
+    assert "Input/output error" in done.stderr
+    disk.heal()
+    d.start()
+    send(d.address)
+
+
+def test_short_of_room_by_the_write(mx20, primary, disk):
+    """ENOSPC from the call itself, wherever it strikes, heals."""
+    p = primary(on={"dot": [Accept()]})
+    d = on_failing(mx20, disk, p)
+    load = Load(d.address, threads=4)
+    load.wait(50)
+    disk.fail("write ENOSPC")
+    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused), 10)
+    p.start()
+    p.wait_messages(1)
+    disk.heal()
+    load.wait(len(load.acked) + 50)
+    load.stop()
+    d.wait_empty()
+    assert set(r[:9] for r in load.refused if r) == {NO_ROOM}
+    got = collections.Counter(subjects(p))
+    assert set(got) == set(load.acked) and max(got.values()) == 1
