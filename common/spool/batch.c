@@ -193,15 +193,16 @@ static enum mx_err store_state(struct batch *b)
 
 static void free_domains(struct batch *b, struct buf *ready)
 {
-	struct domain_entry *e, *next;
+	struct domain_entry *e = b->domains, *next;
 
-	HASH_ITER (hh, b->domains, e, next) {
+	HASH_CLEAR(hh, b->domains); /* forgets them; their links stay */
+	for (; e != NULL; e = next) {
+		next = e->hh.next;
 		/* ready is NULL when the transaction did not happen */
 		if (ready != NULL && e->announce && !e->row.d.is_held) {
 			buf_add(ready, (struct span){ e->name, e->n });
 			buf_addc(ready, '\0');
 		}
-		HASH_DEL(b->domains, e);
 		free(e);
 	}
 }

@@ -31,10 +31,10 @@ enum {
 	P_LEAF = 2,
 	P_OVERFLOW = 4,
 	P_META = 8,
-	P_KNOWN = 15,
 	DB_INTEGERKEY = 8, /* the free list; our tables have no flags */
 	NODE_BIG = 1,
 	NODE_SUBDATA = 2,
+	KEY_MOST = 511,
 	DB_SIZE = 48,
 	DEPTH_MOST = 32,
 	META_AT = PAGE_HEADER,
@@ -171,24 +171,34 @@ static bool check_free_list(struct check *c, uint64_t pgno,
 	return true;
 }
 
-static bool check_leaf_node(struct check *c, const struct visit *v,
-			    const unsigned char *node, size_t room)
+static uint64_t data_size(const unsigned char *node)
 {
-	uint64_t size = num(node, 2) | num(node + 2, 2) << 16;
+	return num(node, 2) | num(node + 2, 2) << 16;
+}
+
+/* What a node takes of its page: nodes begin at even offsets. */
+static uint64_t node_size(const unsigned char *node, bool is_leaf)
+{
+	uint64_t n = NODE_HEADER + num(node + 6, 2);
+
+	if (is_leaf)
+		n += num(node + 4, 2) & NODE_BIG ? 8 : data_size(node);
+	return n + (n & 1);
+}
+
+static bool check_leaf_node(struct check *c, const struct visit *v,
+			    const unsigned char *node)
+{
+	uint64_t size = data_size(node);
 	uint64_t flags = num(node + 4, 2), key = num(node + 6, 2);
 	const unsigned char *data = node + NODE_HEADER + key;
 
 	if (flags & ~(uint64_t)(NODE_BIG | NODE_SUBDATA))
 		return bad(c, v->pgno, "a node of unknown kind");
-	if (flags & NODE_BIG) {
-		if (NODE_HEADER + key + 8 > room)
-			return bad(c, v->pgno, "a node across its end");
+	if (flags & NODE_BIG)
 		return push(c, (struct visit){ .pgno = num(data, 8),
 					       .tree = v->tree,
 					       .bytes = size });
-	}
-	if (NODE_HEADER + key + size > room)
-		return bad(c, v->pgno, "a node across its end");
 	if (v->tree == TREE_FREE)
 		return check_free_list(c, v->pgno, data, (size_t)size);
 	if (v->tree != TREE_MAIN)
@@ -198,17 +208,18 @@ static bool check_leaf_node(struct check *c, const struct visit *v,
 	return push_root(c, data, TREE_TABLE, v->pgno);
 }
 
-static bool check_node(struct check *c, const struct visit *v, size_t at)
+static bool check_node(struct check *c, const struct visit *v, size_t at,
+		       uint64_t *size)
 {
 	const unsigned char *node = c->page + at;
-	size_t room = c->page_bytes - at;
 
-	if (room < NODE_HEADER)
+	if (at > c->page_bytes - NODE_HEADER)
+		return bad(c, v->pgno, "a node across its end");
+	*size = node_size(node, v->depth == 1);
+	if (*size > c->page_bytes - at || num(node + 6, 2) > KEY_MOST)
 		return bad(c, v->pgno, "a node across its end");
 	if (v->depth == 1)
-		return check_leaf_node(c, v, node, room);
-	if (NODE_HEADER + num(node + 6, 2) > room)
-		return bad(c, v->pgno, "a node across its end");
+		return check_leaf_node(c, v, node);
 	return push(c, (struct visit){
 			       .pgno = num(node, 2) | num(node + 2, 2) << 16 |
 				       num(node + 4, 2) << 32,
@@ -221,8 +232,9 @@ static bool check_tree_page(struct check *c, const struct visit *v)
 {
 	size_t lower = num(c->page + 12, 2), upper = num(c->page + 14, 2);
 	unsigned want = v->depth == 1 ? P_LEAF : P_BRANCH;
+	uint64_t total = 0, size;
 
-	if ((num(c->page + 10, 2) & P_KNOWN) != want)
+	if (num(c->page + 10, 2) != want)
 		return bad(c, v->pgno, "is of another kind than expected");
 	if (lower < PAGE_HEADER || lower > upper || upper > c->page_bytes ||
 	    lower % 2 != 0)
@@ -234,10 +246,13 @@ static bool check_tree_page(struct check *c, const struct visit *v)
 
 		if (at < upper || at >= c->page_bytes)
 			return bad(c, v->pgno, "a node outside");
-		if (!check_node(c, v, at))
+		if (!check_node(c, v, at, &size))
 			return false;
+		total += size;
 	}
-	return true;
+	/* LMDB moves nodes by their sizes when one goes */
+	return total == c->page_bytes - upper ||
+	       bad(c, v->pgno, "nodes that leave gaps");
 }
 
 /* A run of pages; the free list may have one, too. */
@@ -247,7 +262,7 @@ static bool check_run(struct check *c, const struct visit *v)
 	unsigned char *data;
 	bool ok;
 
-	if ((num(c->page + 10, 2) & P_KNOWN) != P_OVERFLOW)
+	if (num(c->page + 10, 2) != P_OVERFLOW)
 		return bad(c, v->pgno, "is of another kind than expected");
 	if (pages == 0 || pages - 1 > c->last - v->pgno ||
 	    v->bytes > pages * c->page_bytes - PAGE_HEADER)

@@ -140,6 +140,17 @@ static enum mx_err say_mdb(struct buf *why, const char *path, int rc)
 	return err;
 }
 
+/* LMDB found what cannot be; it stops the process when this returns. */
+static void on_assert(MDB_env *env, const char *msg)
+{
+	const char *path = "";
+
+	mdb_env_get_path(env, &path);
+	log_error(EV_SPOOL, LOG_STR("path", path), LOG_STR("error", "damaged"),
+		  LOG_STR("lmdb", msg));
+	log_stop();
+}
+
 static int try_env(struct spool *sp, const char *dir, unsigned flags,
 		   uint64_t map)
 {
@@ -147,6 +158,7 @@ static int try_env(struct spool *sp, const char *dir, unsigned flags,
 
 	if (rc != MDB_SUCCESS)
 		return rc;
+	mdb_env_set_assert(sp->env, on_assert);
 	mdb_env_set_maxdbs(sp->env, T_COUNT);
 	mdb_env_set_maxreaders(sp->env, MAX_READERS);
 	if (map > 0)

@@ -234,10 +234,11 @@ static enum mx_err ids_of_all(struct spool *sp, MDB_txn *txn, uint64_t after,
 	if (err != MX_OK)
 		return err;
 	key_message(&k, after + 1);
-	for (err = place_seek(&p, &k); err == MX_OK && page->n < IDS_PER_LOOK;
-	     err = place_next(&p))
-		if (!key_message_parse(p.key, &page->ids[page->n++]))
-			err = MX_ECORRUPT;
+	err = place_seek(&p, &k);
+	while (err == MX_OK && page->n < IDS_PER_LOOK)
+		err = key_message_parse(p.key, &page->ids[page->n++]) ?
+			      place_next(&p) :
+			      MX_ECORRUPT;
 	place_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }

@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -14,44 +16,64 @@
  */
 enum { MAPPED_MAX_BYTES = 16 << 20 };
 
+/* A line of /proc/self/maps: from-to mode offset major:minor inode path.
+ * Is it the file with this identity? */
+static bool is_ours(const char *line, const struct stat *st, uintptr_t *from,
+		    uintptr_t *to)
+{
+	char *at;
+	unsigned long major_no, minor_no;
+
+	*from = strtoul(line, &at, 16);
+	if (*at != '-')
+		return false;
+	*to = strtoul(at + 1, &at, 16);
+	at = strchr(at + (*at == ' '), ' '); /* behind the mode */
+	if (at == NULL || (at = strchr(at + 1, ' ')) == NULL)
+		return false;
+	major_no = strtoul(at + 1, &at, 16);
+	if (*at != ':')
+		return false;
+	minor_no = strtoul(at + 1, &at, 16);
+	return strtoul(at, NULL, 10) == st->st_ino &&
+	       makedev((unsigned)major_no, (unsigned)minor_no) == st->st_dev;
+}
+
 /* LMDB does not tell where its map is; the kernel does. */
 void mapping_find(struct spool *sp)
 {
 	FILE *f = fopen("/proc/self/maps", "re");
 	char line[512];
 	struct stat st;
+	uintptr_t from, to;
 
 	if (f == NULL)
 		return;
-	if (fstat(sp->fd, &st) != 0)
-		st.st_ino = 0;
-	while (sp->map == NULL && fgets(line, sizeof(line), f) != NULL) {
-		unsigned long from, to, inode;
-		unsigned major_no, minor_no;
-
-		if (sscanf(line, "%lx-%lx %*s %*s %x:%x %lu", &from, &to,
-			   &major_no, &minor_no, &inode) != 5 ||
-		    inode != st.st_ino ||
-		    makedev(major_no, minor_no) != st.st_dev)
-			continue;
-		sp->map = (void *)from;
-		sp->map_length = to - from;
-	}
+	if (fstat(sp->fd, &st) == 0)
+		while (sp->map == NULL && fgets(line, sizeof(line), f) != NULL)
+			if (is_ours(line, &st, &from, &to)) {
+				sp->map = (char *)from;
+				sp->map_length = to - from;
+			}
 	fclose(f);
 }
 
-/* Bytes of files that are mapped and present in this process. */
+/* Bytes of files that are mapped and present in this process: the third
+ * number of /proc/self/statm, in pages. */
 static uint64_t mapped_bytes(void)
 {
-	FILE *f = fopen("/proc/self/statm", "re");
-	unsigned long shared = 0;
+	char text[128] = "";
+	char *at = text;
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	uint64_t pages = 0;
 
-	if (f == NULL)
+	if (fd < 0)
 		return 0;
-	if (fscanf(f, "%*s %*s %lu", &shared) != 1)
-		shared = 0;
-	fclose(f);
-	return (uint64_t)shared * (uint64_t)sysconf(_SC_PAGESIZE);
+	if (read(fd, text, sizeof(text) - 1) > 0)
+		for (int i = 0; i < 3; i++)
+			pages = strtoul(at, &at, 10);
+	close(fd);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void mapping_trim(struct spool *sp)

@@ -63,7 +63,9 @@ static enum mx_err learn_last(struct table *t, MDB_txn *txn)
 	if (err != MX_OK)
 		return err;
 	err = place_seek_before(&p, NULL);
-	if (err == MX_OK && p.key.n <= sizeof(t->last)) {
+	if (err == MX_OK && (p.key.n == 0 || p.key.n > sizeof(t->last))) {
+		err = MX_ECORRUPT; /* nothing we wrote */
+	} else if (err == MX_OK) {
 		memcpy(t->last, p.key.p, p.key.n);
 		t->last_n = p.key.n;
 	}

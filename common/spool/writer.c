@@ -88,7 +88,6 @@ static void announce(struct spool *sp, struct span names)
 
 static void wake_waiters(struct spool *sp)
 {
-	struct waiter_list list = TAILQ_HEAD_INITIALIZER(list);
 	struct spool_waiter *w;
 
 	if (sp->pending_bytes > BUSY_BYTES / 2 ||

@@ -1,0 +1,82 @@
+/* mx20ctl's view: beside a daemon, without one, and without permission. */
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include "tests/unit/common/spool/fixture.h"
+
+TestSuite(spool_reader, .timeout = 60);
+
+static struct fixture f;
+
+/* Count messages through a reader of its own, in a process of its own (LMDB
+ * must not be opened twice in one). */
+static int look(bool as_nobody)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct spool *sp;
+		struct spool_totals t;
+		struct buf why = { 0 };
+		struct buf b = { 0 };
+		enum mx_err err;
+
+		if (as_nobody && (setgid(65534) != 0 || setuid(65534) != 0))
+			_exit(98);
+		err = spool_open_reader(&sp, f.dir, &why);
+		if (err != MX_OK)
+			_exit(err == MX_EACCESS	 ? 97
+			      : err == MX_ENOENT ? 96
+						 : 95);
+		if (spool_totals(sp, &t) != MX_OK || t.used_bytes == 0)
+			_exit(94);
+		if (spool_fact_get(sp, SPAN_LIT("none"), &b) != MX_ENOENT)
+			_exit(93);
+		spool_close(&sp);
+		_exit((int)t.messages);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+Test(spool_reader, beside_and_without_the_daemon)
+{
+	fixture_open(&f);
+	cr_expect_eq(look(false), 0);
+	put_simple(&f, "a.example");
+	put_simple(&f, "b.example");
+	cr_expect_eq(look(false), 2);
+	spool_close(&f.sp);
+	cr_expect_eq(look(false), 2);
+	fixture_reopen(&f);
+	put_simple(&f, "a.example");
+	cr_expect_eq(look(false), 3);
+	fixture_close(&f);
+}
+
+Test(spool_reader, nothing_there)
+{
+	f = (struct fixture){ .dir = "build/no-such-spool" };
+	cr_expect_eq(look(false), 96);
+}
+
+/* The lock file may not be written: read without a slot in it. */
+Test(spool_reader, without_permission_to_write)
+{
+	char path[128];
+
+	if (geteuid() != 0)
+		cr_skip_test("needs another user to be");
+	fixture_open(&f);
+	put_simple(&f, "a.example");
+	spool_close(&f.sp);
+	cr_expect_eq(look(true), 97);
+	snprintf(path, sizeof(path), "%s/data.mdb", f.dir);
+	chmod(path, 0644);
+	chmod(f.dir, 0755);
+	cr_expect_eq(look(true), 1);
+	fixture_reopen(&f);
+	fixture_close(&f);
+}
