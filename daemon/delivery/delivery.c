@@ -285,6 +285,12 @@ static enum stage stage_now(const struct delivery *d)
 	return d->life == LIFE_OPENING ? d->waiting : ST_QUIT;
 }
 
+/* RFC 3463: no answer from the host, or a bad connection to it. */
+static const char *status_of(enum stage at)
+{
+	return at == ST_CONNECT ? "4.4.1" : "4.4.2";
+}
+
 static void on_end(struct conn *c, enum conn_end why, void *arg)
 {
 	struct delivery *d = enter(arg);
@@ -300,13 +306,9 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 		 (d->life == LIFE_READY && d->jobs == 0))
 		step = delivery_end_made(d, DELIVERY_CLOSED, at, 421, "4.4.2",
 					 text);
-	else if (why == CONN_DEADLINE)
-		step = delivery_end_made(d, DELIVERY_LOST, at, 451, "4.4.2",
-					 text);
 	else
 		step = delivery_end_made(d, DELIVERY_LOST, at, 451,
-					 at <= ST_GREETING ? "4.4.1" : "4.4.2",
-					 text);
+					 status_of(at), text);
 	leave(d, step);
 }
 

@@ -187,8 +187,8 @@ static void mark_down(struct machine *m, struct machine_target *t,
 	unsigned percent = 80 + (unsigned)(scramble(m) % 41);
 	int64_t wait;
 
-	if (!t->is_down)
-		t->since_ms = now_ms;
+	if (!t->is_down) /* never seen up: since we first asked */
+		t->since_ms = t->is_up ? now_ms : t->started_ms;
 	t->is_down = true;
 	t->is_up = false;
 	t->is_busy = fault == FAULT_BUSY;

@@ -116,6 +116,7 @@ Test(machine, slow_failures_do_not_add_up)
 	cr_assert_eq(next(&w), 0);
 	attempt_fails(&w, 0, FAULT_GONE, SECONDS(30));
 	cr_assert_eq(machine_timer(&w.m), w.now + SECONDS(1));
+	cr_assert_eq(w.m.since_ms, w.now - SECONDS(30));
 }
 
 Test(machine, a_busy_host_is_left_alone_for_a_while)
