@@ -119,7 +119,7 @@ static enum step dispatch(struct delivery *d)
 	step = stages[e.stage].got(d, &e);
 	if (step == STEP_ON && e.tx != NULL && e.tx->pending == 0 &&
 	    e.tx->at == TX_SENT)
-		delivery_done(d, e.tx);
+		jobs_done(d, e.tx);
 	return d->is_freed ? STEP_END : step;
 }
 

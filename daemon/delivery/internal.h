@@ -123,10 +123,25 @@ enum step delivery_end_with(struct delivery *d, int why, enum stage at,
 			    const struct smtp_reply *reply);
 enum step delivery_end_made(struct delivery *d, int why, enum stage at,
 			    int code, const char *enhanced, struct span text);
-void delivery_connect(struct delivery *d);
-void delivery_done(struct delivery *d, struct tx *tx);
-enum step delivery_give_back(struct delivery *d);
 int64_t delivery_now_us(void);
+
+/* ---- jobs.c ---- */
+struct tx *job_tx(struct delivery_job *job);
+/* All that will ever be known of it is known. */
+void jobs_done(struct delivery *d, struct tx *tx);
+/* What has not begun need not wait for this connection. */
+enum step jobs_give_back(struct delivery *d);
+/* The connection is over: all jobs go back, the oldest first. */
+enum step jobs_lose(struct delivery *d);
+
+/* ---- drive.c ---- */
+void drive_connect(struct delivery *d);
+/* The caller changed something: go on if nobody is at it. */
+void drive(struct delivery *d);
+/* The same in the next turn: the caller may be in the middle of something. */
+void drive_soon(struct delivery *d);
+void drive_again(struct ev_loop *loop, ev_timer *w, int revents);
+void drive_release(struct delivery *d);
 
 /* ---- expect.c ---- */
 const char *stage_name(enum stage s);

@@ -121,7 +121,7 @@ static void begin(struct delivery *d, struct tx *tx)
 	choose(d, tx);
 	if (tx->ask_count == 0) {
 		tx->at = TX_SENT;
-		delivery_done(d, tx);
+		jobs_done(d, tx);
 		return;
 	}
 	if (must_reset(d)) {
@@ -312,7 +312,7 @@ enum step pump(struct delivery *d)
 	if (d->life != LIFE_READY)
 		return STEP_ON;
 	if (d->wants_quit)
-		step = delivery_give_back(d);
+		step = jobs_give_back(d);
 	while (step == STEP_ON && has_next(d)) {
 		size_t before = d->out.n;
 

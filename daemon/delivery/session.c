@@ -203,6 +203,6 @@ enum step session_insecure(struct delivery *d, struct span why)
 					 why);
 	d->is_clear = true;
 	conn_free(&d->conn);
-	delivery_connect(d);
+	drive_connect(d);
 	return STEP_ON;
 }

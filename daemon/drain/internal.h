@@ -245,18 +245,25 @@ void link_fill(struct link *l);
 void link_free(struct link *l);
 void link_leave(struct link *l);
 
+/* ---- hand.c ---- */
+/* Takes the unit; those of its recipients that are due stand first. */
+struct hand *hand_new(struct domain *dom, struct unit **unit);
+bool hand_has(struct drain *d, uint64_t id, const struct domain *dom);
+void hand_drop(struct hand *h);
+/* The wait behind so many failures. */
+int64_t retry_step_ms(const struct config *c, uint32_t attempts);
+/* When a recipient that failed before may be tried again (wall). */
+int64_t retry_due_ms(const struct config *c, const struct recipient *r);
+/* Did its connection end with it under way, and not for the first time? */
+void hand_count_accident(struct hand *h);
+void strikes_forget(struct drain *d);
+
 /* ---- settle.c ---- */
 /* Takes the hand; everything else is in its job. */
 void settle(struct hand *h);
 /* Settle all recipients alike, without a connection (no route, expired).  An
  * empty reply: each with its last one. */
 void settle_with(struct hand *h, enum outcome outcome, struct span reply);
-struct hand *hand_new(struct domain *dom, struct unit **unit);
-bool hand_has(struct drain *d, uint64_t id, const struct domain *dom);
-void hand_drop(struct hand *h);
-int64_t retry_step_ms(const struct config *c, uint32_t attempts);
-void strikes_forget(struct drain *d);
-
 /* ---- expire.c ---- */
 void expire_start(struct drain *d);
 void expire_stop(struct drain *d);

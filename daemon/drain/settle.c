@@ -20,169 +20,6 @@
 
 enum { RETRY_MS = 1000, STRIKES_MAX = 1024, STRIKES_OUT = 2 };
 
-/* ---- In hand ---- */
-
-/* Keys are compared byte by byte. */
-_Static_assert(sizeof(struct hand_key) == sizeof(uint64_t) + sizeof(void *),
-	       "a key with padding");
-
-/* Ids count up and domains lie 16 bytes apart at least: one multiplication
- * spreads both over the upper bits. */
-static unsigned hash_of(const struct hand_key *k)
-{
-	uint64_t x = k->id ^ ((uint64_t)(uintptr_t)k->domain << 28);
-
-	return (unsigned)((x * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-}
-
-bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
-{
-	const struct hand_key k = { id, dom };
-	struct hand *h;
-
-	HASH_FIND_BYHASHVALUE(hh, d->hands, &k, sizeof(k), hash_of(&k), h);
-	return h != NULL;
-}
-
-int64_t retry_step_ms(const struct config *c, uint32_t attempts)
-{
-	size_t n = c->drain.retry_count;
-
-	if (n == 0)
-		return HOURS(1);
-	return c->drain.retry_ms[attempts < n ? attempts : n - 1];
-}
-
-/* When a recipient that failed before may be tried again. */
-static int64_t due_of(const struct config *c, const struct recipient *r)
-{
-	if (r->attempts == 0 || r->attempt_ms == 0)
-		return 0;
-	return r->attempt_ms + retry_step_ms(c, r->attempts - 1);
-}
-
-/*
- * A unit is ready again when its first recipient is; the others wait for
- * their own time behind it.  When none is due, somebody asked for it: all.
- */
-static size_t put_due_first(const struct config *c, struct unit *u)
-{
-	int64_t now = clock_wall_ms();
-	size_t n = 0;
-
-	if (u->rcpt_count <= 1)
-		return u->rcpt_count;
-	for (size_t i = 0; i < u->rcpt_count; i++) {
-		struct recipient r = u->rcpts[i];
-
-		/* an attempt in the future: the clock was set back */
-		if (due_of(c, &r) > now + SECONDS(1) && r.attempt_ms <= now)
-			continue;
-		u->rcpts[i] = u->rcpts[n];
-		u->rcpts[n++] = r;
-	}
-	return n > 0 ? n : u->rcpt_count;
-}
-
-struct hand *hand_new(struct domain *dom, struct unit **unit)
-{
-	struct drain *d = dom->drain;
-	struct hand *h = mx_alloc(sizeof(*h));
-	size_t count = put_due_first(d->config, *unit);
-
-	h->magic = HAND_MAGIC;
-	h->drain = d;
-	h->key = (struct hand_key){ (*unit)->envelope.id, dom };
-	h->domain = dom;
-	h->job = delivery_job_new(unit, h);
-	h->job->count = count;
-	h->tls = "";
-	dom->in_hand++;
-	HASH_ADD_BYHASHVALUE(hh, d->hands, key, sizeof(h->key),
-			     hash_of(&h->key), h);
-	return h;
-}
-
-void hand_drop(struct hand *h)
-{
-	struct drain *d = h->drain;
-
-	ev_timer_stop(d->loop, &h->retry);
-	HASH_DEL(d->hands, h);
-	h->domain->in_hand--;
-	delivery_job_free(&h->job);
-	h->magic = 0;
-	free(h);
-}
-
-/* ---- Accidents ---- */
-
-static struct strike *strike_find(struct drain *d, const struct hand_key *key)
-{
-	struct strike *s;
-
-	HASH_FIND_BYHASHVALUE(hh, d->strikes, key, sizeof(*key), hash_of(key),
-			      s);
-	return s;
-}
-
-void strikes_forget(struct drain *d)
-{
-	struct strike *s, *tmp;
-
-	HASH_ITER (hh, d->strikes, s, tmp) {
-		HASH_DEL(d->strikes, s);
-		free(s);
-	}
-}
-
-static void strike_clear(struct drain *d, const struct hand_key *key)
-{
-	struct strike *s = strike_find(d, key);
-
-	if (s == NULL)
-		return;
-	HASH_DEL(d->strikes, s);
-	free(s);
-}
-
-static unsigned strike_add(struct drain *d, const struct hand_key *key)
-{
-	struct strike *s = strike_find(d, key);
-
-	if (s == NULL) {
-		if (HASH_COUNT(d->strikes) >= STRIKES_MAX)
-			strikes_forget(d);
-		s = mx_alloc(sizeof(*s));
-		s->key = *key;
-		HASH_ADD_BYHASHVALUE(hh, d->strikes, key, sizeof(s->key),
-				     hash_of(key), s);
-	}
-	return ++s->count;
-}
-
-/*
- * A message that a primary dies of must not be the first thing it gets each
- * time it is back: when connections end with it twice, it waits its retry
- * like any that failed.
- */
-static void count_accident(struct hand *h)
-{
-	struct delivery_job *job = h->job;
-
-	if (!job->was_head) {
-		strike_clear(h->drain, &h->key);
-		return;
-	}
-	if (strike_add(h->drain, &h->key) < STRIKES_OUT)
-		return;
-	strike_clear(h->drain, &h->key);
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome == OUTCOME_UNTRIED &&
-		    job->set[i].reply.n > 0)
-			job->set[i].outcome = OUTCOME_TRANSIENT;
-}
-
 /* ---- Deciding ---- */
 
 /* Our own reports go nowhere when they fail; bounce.mode = hold keeps all. */
@@ -209,7 +46,7 @@ static int64_t next_due(const struct hand *h, int64_t now)
 		int64_t at = now;
 
 		if (i >= job->count)
-			at = due_of(c, r);
+			at = retry_due_ms(c, r);
 		else if (job->set[i].outcome == OUTCOME_TRANSIENT)
 			at = now + retry_step_ms(c, r->attempts);
 		else if (job->set[i].outcome != OUTCOME_UNTRIED)
@@ -465,7 +302,7 @@ void settle(struct hand *h)
 
 	MX_ASSERT(h->magic == HAND_MAGIC);
 	h->is_settling = true;
-	count_accident(h);
+	hand_count_accident(h);
 	if (count_outcome(job, OUTCOME_UNTRIED) == job->count) {
 		hand_drop(h); /* nothing to record */
 		domain_rewind(dom);

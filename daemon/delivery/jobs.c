@@ -1,0 +1,136 @@
+/* Jobs: in, done, handed back, or lost with their connection. */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "daemon/delivery/internal.h"
+
+struct tx *job_tx(struct delivery_job *job)
+{
+	return CONTAINER_OF(job, struct tx, job);
+}
+
+struct delivery_job *delivery_job_new(struct unit **unit, void *arg)
+{
+	struct tx *tx = mx_alloc(sizeof(*tx));
+	struct unit *u = *unit;
+
+	*unit = NULL;
+	tx->job.unit = u;
+	tx->job.count = u->rcpt_count;
+	tx->job.arg = arg;
+	tx->job.set = arena_alloc_array(&u->arena, u->rcpt_count,
+					sizeof(*tx->job.set));
+	for (size_t i = 0; i < u->rcpt_count; i++)
+		tx->job.set[i].number = u->rcpts[i].number;
+	return &tx->job;
+}
+
+void delivery_job_free(struct delivery_job **job)
+{
+	struct tx *tx;
+
+	if (*job == NULL)
+		return;
+	tx = job_tx(*job);
+	*job = NULL;
+	unit_free(&tx->job.unit);
+	free(tx);
+}
+
+static void take_out(struct delivery *d, struct tx *tx)
+{
+	uint64_t bytes = tx->job.unit->envelope.bytes;
+
+	if (d->queued == tx)
+		d->queued = TAILQ_NEXT(tx, link);
+	TAILQ_REMOVE(&d->txs, tx, link);
+	d->jobs--;
+	d->bytes -= bytes;
+	if (tx->has_mail) {
+		d->open--;
+		d->open_bytes -= bytes;
+	}
+	if (d->sending == tx)
+		d->sending = NULL;
+}
+
+enum step jobs_give_back(struct delivery *d)
+{
+	struct tx *tx;
+
+	while (!d->is_freed && (tx = d->queued) != NULL) {
+		take_out(d, tx);
+		d->events->on_job(d, &tx->job, d->arg);
+	}
+	return d->is_freed ? STEP_END : STEP_ON;
+}
+
+void jobs_done(struct delivery *d, struct tx *tx)
+{
+	take_out(d, tx);
+	tx->job.ended_ms = clock_mono_ms();
+	d->events->on_job(d, &tx->job, d->arg);
+	if (!d->is_freed && delivery_room(d) > 0)
+		d->events->on_room(d, d->arg);
+}
+
+static void say_why(struct tx *tx, struct span reply)
+{
+	for (size_t i = 0; i < tx->ask_count; i++) {
+		struct settlement *s = &tx->job.set[tx->ask[i]];
+
+		if (s->outcome == OUTCOME_UNTRIED)
+			s->reply = reply;
+	}
+}
+
+/*
+ * The content was all out and the reply did not come: the server may have it
+ * or not.  It is sent again, since a loss is worse than a duplicate
+ * (RFC 1047 knows the problem), and the log says so.
+ */
+static void note_doubt(struct delivery *d, struct tx *tx)
+{
+	static const char text[] =
+		"451 4.4.2 Connection lost before the reply to the content";
+
+	tx->job.in_doubt = true;
+	say_why(tx, span_of(text, sizeof(text) - 1));
+	log_warn(EV_DEFERRED, LOG_ID("mid", tx->job.unit->envelope.id),
+		 LOG_SPAN("host", d->opt.host->name),
+		 LOG_STR("stage", d->end.stage), LOG_STR("reply", text),
+		 LOG_STR("note", "a duplicate is possible"));
+}
+
+/* The transaction that was under way may be why the connection ended. */
+static void note_head(struct delivery *d, struct tx *tx)
+{
+	struct buf line = { 0 };
+
+	tx->job.was_head = true;
+	smtp_reply_print(&line, &d->end.reply);
+	say_why(tx, arena_span(&tx->job.unit->arena, buf_span(&line)));
+	buf_fini(&line);
+}
+
+enum step jobs_lose(struct delivery *d)
+{
+	struct tx *tx;
+	bool is_first = true;
+
+	while ((tx = TAILQ_FIRST(&d->txs)) != NULL) {
+		if (is_first && tx->has_mail)
+			note_head(d, tx);
+		is_first = false;
+		if (tx->is_complete)
+			note_doubt(d, tx);
+		take_out(d, tx);
+		tx->job.ended_ms = clock_mono_ms();
+		d->events->on_job(d, &tx->job, d->arg);
+		if (d->is_freed)
+			return STEP_END;
+	}
+	return STEP_ON;
+}
