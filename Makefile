@@ -41,11 +41,19 @@ OBJ     := $(SRC:%.c=$(B)/%.o)
 SHOBJ   := $(SHSRC:%.c=$(B)/%.o)
 CTLOBJ  := $(CTLSRC:%.c=$(B)/%.o)
 UNIT    := $(UNITSRC:tests/unit/%.c=$(B)/unit/%)
+FUZZ    := $(FUZZSRC:tests/fuzz/%.c=$(B)/fuzz/%)
+BENCHSRC := $(wildcard tests/bench/*.c)
+BENCH   := $(BENCHSRC:tests/bench/%.c=$(B)/bench/%)
 SUPSRC  := $(wildcard tests/support/*.c)
 SUPOBJ  := $(SUPSRC:%.c=$(B)/%.o)
 LIB     := $(B)/libmx20.a
 SHLIB   := $(B)/libmx20shared.a
 SUPLIB  := $(B)/libsupport.a
+
+# V=1 shows the commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %s  %s\n' '$(1)' '$(2)')
+JOBS := $(shell nproc)
 
 all: $(B)/mx20d $(B)/mx20ctl ## build build/mx20d and build/mx20ctl
 ifeq ($(SAN),)
@@ -56,10 +64,12 @@ build/mx20d build/mx20ctl: build/%: build/plain/%
 	@ln -f $< $@
 
 $(B)/mx20d: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)) $(LIB)
-	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/mx20ctl: $(CTLOBJ) $(SHLIB)
-	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(CTLLIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(CTLLIBS)
 
 # mx20ctl's parts are in it, too, for its unit tests.
 $(LIB): $(OBJ) $(filter-out %/main.o,$(CTLOBJ))
@@ -71,13 +81,15 @@ $(LIB) $(SHLIB) $(SUPLIB):
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(XFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XFLAGS) -c -o $@ $<
 
 # A static pattern: a bare one without a recipe would add no prerequisites.
 # Libraries: a test that brings its own spool must not get the other one.
 $(UNIT): $(B)/unit/%: $(B)/tests/unit/%.o $(SUPLIB) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
 
 -include $(OBJ:.o=.d) $(CTLOBJ:.o=.d) $(UNIT:$(B)/unit/%=$(B)/tests/unit/%.d)
 -include $(SUPOBJ:.o=.d) $(patsubst %.c,$(B)/%.d,$(wildcard daemon/*.c))
@@ -98,7 +110,7 @@ clean: ## remove everything that was built
 # these install first and then ask make again.
 run: ## run the daemon in the foreground on an unprivileged port
 	@tests/support/deps.sh build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@mkdir -p build/run
 	@[ -e build/run/domains ] || \
 		cp -R config/domains config/recipients build/run/
@@ -111,19 +123,21 @@ run: ## run the daemon in the foreground on an unprivileged port
 
 demo: ## tell the product's story on loopback: primary down, up, mail delivered
 	@tests/support/deps.sh build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(PYTHON) tests/support/demo.py
 
 check: ## install what is missing and run every test (SAN=... for sanitizers)
 	@tests/support/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) check-programs
 	@$(MAKE) --no-print-directory check-unit check-fuzz check-system
+check-programs: all bench-tools $(UNIT) $(FUZZ)
+.PHONY: check-programs
 
 # Load generators and measuring tools, also used by the system tests.
-BENCHSRC := $(wildcard tests/bench/*.c)
-BENCH    := $(BENCHSRC:tests/bench/%.c=$(B)/bench/%)
 $(BENCH): $(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Libraries that watch or disturb a process from inside (LD_PRELOAD).
 PRELOADSRC := $(wildcard tests/preload/*.c)
@@ -135,13 +149,13 @@ $(PRELOAD): $(B)/preload/%.so: tests/preload/%.c
 SOAK_SECONDS ?= 7200
 soak: ## two hours of mixed traffic, outages and kill -9, then an audit
 	@tests/support/deps.sh test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@MX20_BUILD=$(B) $(PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
 .PHONY: soak
 
 bench: ## measure mx20 beside the mail servers found here (QUICK=1: 2 minutes)
 	@tests/support/deps.sh test
-	@$(MAKE) --no-print-directory all bench-tools
+	@$(MAKE) --no-print-directory -j$(JOBS) all bench-tools
 	@PYTHONPATH=tests/bench $(PYTHON) tests/bench/bench.py
 bench-reload: $(B)/bench/bench_reload ## reload with 1M domains and 10M recipients
 	$< shared
@@ -157,12 +171,12 @@ check-unit: $(UNIT) ## run every unit test program
 # Fuzz targets: with clang and libFuzzer under build/fuzz, else with a main of
 # our own that replays files.
 FUZZ_SECONDS ?= 600
-FUZZ     := $(FUZZSRC:tests/fuzz/%.c=$(B)/fuzz/%)
 FUZZLIBS := $(addprefix $(B)/tests/,fuzz/files.o fuzz/world.o support/naive.o) $(LIB)
 FUZZMAIN := $(if $(findstring fuzzer,$(SAN)),,$(B)/tests/fuzz/replay.o)
 $(FUZZ): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZMAIN) $(FUZZLIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(XLDFLAGS) $(if $(FUZZMAIN),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(if $(FUZZMAIN),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LIBS)
 -include $(patsubst %.c,$(B)/%.d,$(wildcard tests/fuzz/*.c))
 
 fuzz-programs: $(FUZZ)
