@@ -244,6 +244,12 @@ static void hand_policies(struct lookup *l)
 
 /* ---- Rounds --------------------------------------------------------- */
 
+static void ask_mx(struct lookup *l)
+{
+	new_round(l, 1);
+	ask(l, l->domain, DNS_MX, NULL);
+}
+
 static void start_mx(struct lookup *l)
 {
 	l->choice = (struct choice){ .arena = &l->arena,
@@ -251,11 +257,8 @@ static void start_mx(struct lookup *l)
 				     .source = l->opt.source };
 	if (l->opt.source != ROUTE_FROM_MX)
 		choice_read_hops(&l->choice, l->opt.hops, l->opt.hop_count);
-	ask_policies(l);
-	if (l->opt.source != ROUTE_FROM_MX)
-		return;
-	new_round(l, 1);
-	ask(l, l->domain, DNS_MX, NULL);
+	else
+		ask_mx(l);
 }
 
 static void take_mx(struct lookup *l, const struct dns_answer *a)
@@ -295,6 +298,7 @@ static void take_mx(struct lookup *l, const struct dns_answer *a)
 
 static void start_addresses(struct lookup *l)
 {
+	ask_policies(l);
 	new_round(l, 2 * l->choice.count);
 	for (size_t i = 0; i < l->choice.count; i++) {
 		struct candidate *h = &l->choice.hosts[i];

@@ -17,8 +17,10 @@ enum {
 	RESOLVER_MAGIC = 0x7e501fe2,
 	QUERY_MAGIC = 0x0d15c0ff,
 	/* Questions libunbound has at a time.  The pipe to its thread is
-	 * written blocking: this many names never fill it. */
-	ACTIVE_MAX = 512,
+	 * written blocking: this many names never fill it.  Half of its
+	 * outgoing-range, so that none waits for a socket in there, where
+	 * time-outs run already. */
+	ACTIVE_MAX = 256,
 	RDATA_MAX = 256, /* records looked at in one answer */
 	/* While the system's anchor has not proved itself: how long an answer
 	 * may take, how long one without it counts, when to try again. */
@@ -87,6 +89,8 @@ static const struct {
 	{ "infra-keep-probing:", "yes" },
 	{ "val-bogus-ttl:", "30" },
 	{ "num-queries-per-thread:", "1024" },
+	{ "outgoing-range:", "512" },
+	{ "outgoing-num-tcp:", "32" },
 	{ "trust-anchor-signaling:", "no" },
 };
 
@@ -160,7 +164,9 @@ static enum mx_err context_open(struct resolver *r, struct context *ctx,
 		return context_fail(ctx, err, "thread", why);
 	/* NXDOMAIN for .test is built in: let the configured servers say so.
 	 * (The option local-zone "nodefault" does nothing in the library.) */
-	(void)ub_ctx_zone_remove(ctx->ub, "test.");
+	err = ub_ctx_zone_remove(ctx->ub, "test.");
+	if (err != 0) /* it also makes the context final: anchors are read */
+		return context_fail(ctx, err, anchor ? anchor : "set-up", why);
 	ev_io_init(&ctx->io, on_readable, ub_fd(ctx->ub), EV_READ);
 	ctx->io.data = r;
 	ev_io_start(r->loop, &ctx->io);
@@ -452,6 +458,9 @@ static void fill(struct resolver *r)
 		TAILQ_INSERT_TAIL(&r->active, q, link);
 		q->state = QUERY_ACTIVE;
 		r->active_count++;
+		set_timer(q, r->anchor_is_implicit && !r->is_proven ?
+				     PATIENCE_MS :
+				     DNS_TIMEOUT_MS);
 	}
 }
 

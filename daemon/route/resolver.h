@@ -27,9 +27,10 @@ bool resolver_validates(const struct resolver *r);
 
 /*
  * Ask.  name is a domain name with or without its last dot; cb runs exactly
- * once, never before return, within DNS_TIMEOUT_MS, unless cancelled.
+ * once, never before return, unless cancelled: within DNS_TIMEOUT_MS of its
+ * turn, and DNS_QUEUE_MS at most until then.
  */
-enum { DNS_TIMEOUT_MS = 20000 };
+enum { DNS_TIMEOUT_MS = 20000, DNS_QUEUE_MS = 60000 };
 struct dns_query *resolver_ask(struct resolver *r, struct span name,
 			       enum dns_type type, dns_cb *cb, void *arg);
 void resolver_cancel(struct dns_query **q); /* *q may be NULL */

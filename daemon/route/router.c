@@ -12,7 +12,7 @@
 enum {
 	ROUTER_MAGIC = 0x7007e700,
 	QUERY_MAGIC = 0x70ad0911,
-	ENTRIES_MAX = 20000,
+	ENTRIES_MAX = 10000,
 	/* An expired answer goes on after this long without a new one, and for
 	 * this long in all (the idea of RFC 8767). */
 	PATIENCE_MS = 1800,
