@@ -181,7 +181,7 @@ $(FUZZ): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZMAIN) $(FUZZLIBS)
 
 fuzz-programs: $(FUZZ)
 fuzz: ## fuzz each target for FUZZ_SECONDS=600; findings in tests/fuzz/regress
-	@tests/support/deps.sh test
+	@tests/support/deps.sh fuzz
 	@$(MAKE) --no-print-directory CC=clang B=build/fuzz \
 		SAN=fuzzer-no-link,address,undefined fuzz-programs
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh \

@@ -111,7 +111,7 @@ static bool step(struct smtp_decoder *d, char c, bool dots, struct output *o)
 	case DOT:
 		d->state = c == '\r' ? DOT_CR : TEXT;
 		return c == '\r';
-	case DOT_CR: /* not LF: smtp_decode_data has looked */
+	case DOT_CR: /* not LF: decode() has looked */
 		repair_cr(d, o);
 		d->state = TEXT;
 		return false;

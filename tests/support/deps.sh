@@ -2,6 +2,7 @@
 # Install the Debian packages that are missing.
 #   deps.sh build   what it takes to build and to run the demo
 #   deps.sh test    and the test suites (Postfix among them, as a primary)
+#   deps.sh fuzz    to build, and clang with its fuzzer
 # Needs root or sudo only when something is missing.
 set -eu
 
@@ -48,6 +49,7 @@ quiet_install() {
 
 case "${1:-test}" in
 build) want=$(missing $build) ;;
+fuzz) want=$(missing $build clang libclang-rt-14-dev) ;;
 test)
 	want=$(missing $build $test)
 	# Postfix would push out another mail server that is in use here.
@@ -62,7 +64,7 @@ test)
 	fi
 	;;
 *)
-	echo "usage: $0 build|test" >&2
+	echo "usage: $0 build|test|fuzz" >&2
 	exit 2
 	;;
 esac
