@@ -147,7 +147,6 @@ static void on_commit(enum mx_err err, uint64_t id, void *arg)
 {
 	struct mail *m = arg;
 	struct session *s = m->session;
-	enum step step = STEP_ON;
 
 	if (err == MX_OK)
 		trace_accepted(m, id);
@@ -163,9 +162,9 @@ static void on_commit(enum mx_err err, uint64_t id, void *arg)
 		say_queued(s, id);
 		mail_drop(s);
 	} else {
-		step = refuse_content(s, storage_reply(err));
+		/* STEP_ON: a storage error is never the client's */
+		(void)refuse_content(s, storage_reply(err));
 	}
-	(void)step; /* a storage error is never the client's */
 	session_go_on(s);
 	/* s may be gone */
 }
@@ -269,11 +268,9 @@ enum step run_bdat(struct session *s, struct span arg)
 	return STEP_ON;
 }
 
-/* Decode what is at hand of the chunk; returns how many octets that were. */
-static size_t chunk_decode(struct mail *m, struct span in)
+/* Decode what is at hand of the chunk. */
+static void chunk_decode(struct mail *m, struct span in)
 {
-	const size_t before = in.n;
-
 	while (in.n > 0) {
 		size_t room, used;
 		char *to = target(m, &room);
@@ -281,7 +278,6 @@ static size_t chunk_decode(struct mail *m, struct span in)
 		smtp_decode_bdat(&m->decoder, &in, to, room, &used);
 		took(m, to, used);
 	}
-	return before;
 }
 
 /*

@@ -61,31 +61,9 @@ static void turn_away(struct listening *l, int fd, const struct net_addr *peer,
 	close(fd);
 }
 
-/* 127.0.0.0/8 and what RFC 1918, 3927, 4193 and 4291 set aside. */
-static bool is_private(const struct net_addr *a)
-{
-	static const char *const networks[] = {
-		"127.0.0.0/8",	  "10.0.0.0/8",	    "172.16.0.0/12",
-		"192.168.0.0/16", "169.254.0.0/16", "::1/128",
-		"fc00::/7",	  "fe80::/10",
-	};
-
-	for (size_t i = 0; i < COUNT(networks); i++) {
-		struct net_cidr n;
-
-		MX_ASSERT(net_cidr_parse(span_str(networks[i]), &n) == MX_OK);
-		if (net_cidr_has(&n, a))
-			return true;
-	}
-	return false;
-}
-
-/* Who may say on whose behalf it connects?  Without a list of networks: what
- * cannot come from the outside. */
+/* Who may say on whose behalf it connects? */
 static bool may_proxy(const struct listening *l, const struct net_addr *peer)
 {
-	if (l->proxy_from_count == 0)
-		return is_private(peer);
 	for (size_t i = 0; i < l->proxy_from_count; i++)
 		if (net_cidr_has(&l->proxy_from[i], peer))
 			return true;

@@ -2,6 +2,7 @@
 #include "daemon/intake/session.h"
 
 #include "common/base/clock.h"
+#include "daemon/policy/verdicts.h"
 
 /* ---- The transaction ---- */
 
@@ -48,9 +49,8 @@ void mail_drop(struct session *s)
 	s->mail = NULL;
 	if (m->waiter.is_waiting)
 		spool_wait_cancel(s->in->spool, &m->waiter);
-	if (s->phase == PH_COMMIT)
-		m->session =
-			NULL; /* the spool has it: it ends in its callback */
+	if (s->phase == PH_COMMIT) /* the spool has it: on_commit frees it */
+		m->session = NULL;
 	else
 		mail_free(&m);
 	s->phase = PH_READY;
@@ -164,12 +164,6 @@ static enum reply_id syntax_reply(enum smtp_syntax syntax, enum reply_id path)
 	}
 }
 
-/* Only <> may be without a domain (RFC 5321 section 4.1.2). */
-static bool is_sender(const struct smtp_path *from)
-{
-	return from->mailbox.n == 0 || from->domain.n > 0;
-}
-
 enum step run_mail(struct session *s, struct span arg)
 {
 	const struct config *c = s->in->config;
@@ -180,8 +174,6 @@ enum step run_mail(struct session *s, struct span arg)
 	if (syntax != SMTP_SYNTAX_OK)
 		return session_refuse(
 			s, syntax_reply(syntax, SAY_SENDER_SYNTAX), arg);
-	if (!is_sender(&m.from))
-		return session_refuse(s, SAY_SENDER_SYNTAX, arg);
 	if (m.has_size && m.size > c->limits.message_bytes)
 		return session_refuse(s, SAY_TOO_BIG, arg);
 	err = spool_room(s->in->spool, m.has_size ? m.size : 0);
@@ -220,9 +212,6 @@ static bool is_null_mx(struct session *s, const struct policy_rcpt *to)
 
 enum step run_rcpt(struct session *s, struct span arg)
 {
-	static const struct verdict null_mx = { 556, "5.1.10",
-						"This domain takes no mail",
-						"null_mx" };
 	const struct config *c = session_config(s);
 	struct policy_rcpt *to = &s->in->rcpt;
 	struct smtp_rcpt r;
@@ -237,7 +226,7 @@ enum step run_rcpt(struct session *s, struct span arg)
 		return too_many(s, arg);
 	v = policy_rcpt(s->in->policy, c, &r.to, to);
 	if (v.code == 0 && is_null_mx(s, to))
-		v = null_mx;
+		v = verdict(V_NULL_MX);
 	if (v.code != 0)
 		return session_refuse_rcpt(s, &v, r.to.mailbox);
 	mail_add_rcpt(s->mail, &(struct spool_rcpt){

@@ -38,16 +38,13 @@
 	X(NO_RCPTS,      "554 5.5.1 No valid recipients",                     "no_recipients") \
 	X(PIPELINING,    "503 5.5.0 Improper pipelining",                     "pipelining") \
 	X(EARLY,         "554 5.5.1 You spoke before the greeting",           "early_talker") \
-	X(TLS_FAILED,    "454 4.7.0 TLS is not available",                    "no_tls") \
 	X(TOO_MANY,      "452 4.5.3 Too many recipients",                     "recipients") \
-	X(NULL_MX,       "556 5.1.10 This domain takes no mail",              "null_mx") \
 	X(TOO_BIG,       "552 5.3.4 Message too big",                         "message_size") \
 	X(NO_SPACE,      "452 4.3.1 No space left, try again later",          "space") \
 	X(DISK,          "451 4.3.0 Local storage error, try again later",    "storage") \
 	X(LOOP,          "554 5.4.6 Too many hops, this mail loops",          "hops") \
 	X(ERRORS,        "421 4.7.0 Too many errors",                         "errors") \
 	X(TIMEOUT,       "421 4.4.2 You were silent for too long",            "timeout") \
-	X(BUSY,          "421 4.3.2 Too many connections, try again later",   "connections") \
 	X(STOPPING,      "421 4.3.2 Shutting down",                           "shutdown") \
 	X(ETRN_458,      "458 4.5.0 Unable to queue messages for this node",  "etrn") \
 	X(ETRN_459,      "459 4.7.1 Node not allowed",                        "etrn_not_allowed") \

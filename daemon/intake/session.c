@@ -79,14 +79,22 @@ void session_arm(struct session *s)
 	const struct config *c = session_config(s);
 	int64_t ms = 0;
 
-	if (phases[s->phase].pace == PACE_PROXY)
+	switch (phases[s->phase].pace) {
+	case PACE_NONE:
+		break;
+	case PACE_PROXY:
 		ms = PROXY_MS;
-	else if (phases[s->phase].pace == PACE_TLS)
+		break;
+	case PACE_TLS:
 		ms = TLS_MS;
-	else if (phases[s->phase].pace == PACE_COMMAND)
+		break;
+	case PACE_COMMAND:
 		ms = c->limits.command_timeout_ms;
-	else if (phases[s->phase].pace == PACE_DATA)
+		break;
+	case PACE_DATA:
 		ms = data_ms(s, c->limits.data_timeout_ms);
+		break;
+	}
 	conn_deadline(s->conn, ms);
 }
 

@@ -142,7 +142,8 @@ struct intake {
 
 /* ---- session.c: life ---- */
 
-/* Begin to serve fd (owned).  entered: policy has let it in already. */
+/* Begin to serve fd (owned); unless is_proxy, policy has let peer in.
+ * is_early: it spoke before the greeting and is sent away. */
 void session_new(struct intake *in, int fd, const struct net_addr *peer,
 		 bool is_proxy, bool is_implicit, bool is_early);
 

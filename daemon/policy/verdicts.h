@@ -15,6 +15,7 @@ enum verdict_id {
 	V_RCPT_LITERAL,
 	V_RCPT_FOREIGN,
 	V_RCPT_UNKNOWN,
+	V_NULL_MX, /* RFC 7505 section 4.1 */
 };
 
 struct verdict verdict(enum verdict_id id);
