@@ -260,7 +260,8 @@ static enum step step_proxy(struct session *s)
 {
 	struct span in = conn_input(s->conn);
 	size_t before = in.n;
-	enum proxy_state state = proxy_parse(&in, &s->client);
+	struct net_addr client;
+	enum proxy_state state = proxy_parse(&in, &client);
 	struct verdict v;
 
 	if (state == PROXY_MORE)
@@ -272,8 +273,8 @@ static enum step step_proxy(struct session *s)
 			 LOG_STR("error", "no valid PROXY header"));
 		return STEP_END;
 	}
-	if (state == PROXY_LOCAL) /* the proxy's own health check */
-		s->client = *conn_peer(s->conn);
+	if (state == PROXY_DONE) /* else it is the proxy's own health check */
+		s->client = client;
 	conn_consume(s->conn, before - in.n);
 	v = policy_connect(s->in->policy, s->in->config, &s->client,
 			   clock_mono_ms());

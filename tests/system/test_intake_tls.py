@@ -184,10 +184,13 @@ def test_proxied_clients_are_counted_for_themselves(proxied):
     b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0", b"PROXY " + b"x" * 200,
 ])
 def test_without_a_header_no_service(proxied, header):
-    _, address = proxied
+    daemon, address = proxied
+    since = daemon.mark()
     with Raw(address, greet=False) as c:
         c.send(header)
         assert c.closed()
+    daemon.wait_log(r'^connect .* client=127\.0\.0\.1 '
+                    r'error="no valid PROXY header"', since=since)
 
 
 def test_only_proxies_may_say_who_the_client_is(mx20):
