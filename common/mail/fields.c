@@ -45,18 +45,13 @@ static void add_text(struct buf *out, struct span s, const char *banned)
 	out->n += s.n;
 }
 
-/* TCP-info = address-literal / ( Domain FWS address-literal ) */
-static void add_tcp_info(struct buf *out, const struct mail_received *r)
+/* TCP-info = address-literal; reverse names are not looked up. */
+static void add_tcp_info(struct buf *out, struct span addr)
 {
-	buf_addc(out, '(');
-	if (r->client_name.n > 0) {
-		add_word(out, r->client_name);
-		buf_addc(out, ' ');
-	}
-	buf_addc(out, '[');
-	if (span_find(r->client_addr, ':') < r->client_addr.n)
+	buf_adds(out, "([");
+	if (span_find(addr, ':') < addr.n)
 		buf_adds(out, "IPv6:");
-	add_word(out, r->client_addr);
+	add_word(out, addr);
 	buf_adds(out, "])");
 }
 
@@ -65,7 +60,7 @@ void mail_received_add(struct buf *out, const struct mail_received *r)
 	buf_adds(out, "Received: from ");
 	add_word(out, r->helo);
 	buf_addc(out, ' ');
-	add_tcp_info(out, r);
+	add_tcp_info(out, r->client_addr);
 	buf_adds(out, "\r\n\tby ");
 	add_word(out, r->by);
 	buf_adds(out, " with ");

@@ -14,7 +14,6 @@ struct mail_scan {
 	unsigned received;      /* Received: fields (RFC 5321 section 6.3) */
 	bool tls_required_no;   /* "TLS-Required: No" (RFC 8689 section 5) */
 	bool header_8bit;       /* octets above 127 in the header */
-	bool body_8bit;         /* and in the body */
 	bool done;              /* the header section is over */
 	bool any;               /* a field was seen */
 	unsigned char state, value; /* in the line, in a TLS-Required field */
@@ -27,7 +26,6 @@ void mail_scan_feed(struct mail_scan *s, struct span content);
 /* Received field, RFC 5321 section 4.4: what we know of the hop. */
 struct mail_received {
 	struct span helo;        /* as the client said it */
-	struct span client_name; /* reverse name; empty: unknown */
 	struct span client_addr; /* "192.0.2.1", "2001:db8::1" */
 	struct span by;          /* our hostname */
 	struct span with;        /* SMTP, ESMTP, ESMTPS, UTF8SMTP, ... */

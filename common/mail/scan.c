@@ -172,6 +172,4 @@ void mail_scan_feed(struct mail_scan *s, struct span content)
 {
 	while (content.n > 0 && s->state != BODY)
 		content = scan_some(s, content);
-	if (!s->body_8bit && content.n > 0)
-		s->body_8bit = span_has_8bit(content);
 }
