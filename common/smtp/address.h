@@ -67,7 +67,4 @@ bool smtp_is_domain(struct span s);
 /* An address literal, brackets included: "[192.0.2.1]", "[IPv6:::1]". */
 bool smtp_is_literal(struct span s);
 
-/* Bytes above 127 anywhere? */
-bool smtp_has_8bit(struct span s);
-
 #endif

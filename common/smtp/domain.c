@@ -18,11 +18,6 @@ static bool is_let_dig(char c)
 	       (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
 }
 
-bool smtp_has_8bit(struct span s)
-{
-	return span_has_8bit(s);
-}
-
 /* sub-domain = Let-dig [Ldh-str] */
 static bool is_ldh_label(struct span label)
 {

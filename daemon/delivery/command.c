@@ -1,5 +1,7 @@
 #include "daemon/delivery/command.h"
 
+#include "common/base/utf8.h"
+
 static bool offers(const struct smtp_ehlo *ehlo, unsigned ext)
 {
 	return (ehlo->offered & ext) != 0;
@@ -88,7 +90,7 @@ static struct span local_of(struct span path)
 static void add_path(struct buf *out, const struct recipient *rcpt,
 		     const struct smtp_ehlo *ehlo)
 {
-	if (!smtp_has_8bit(rcpt->path) || offers(ehlo, SMTP_EXT_SMTPUTF8)) {
+	if (!span_has_8bit(rcpt->path) || offers(ehlo, SMTP_EXT_SMTPUTF8)) {
 		buf_add(out, rcpt->path);
 		return;
 	}
@@ -115,8 +117,8 @@ void command_rcpt(struct buf *out, const struct recipient *rcpt,
 
 static bool needs_utf8(const struct envelope *env, const struct recipient *rcpt)
 {
-	return smtp_has_8bit(env->from) ||
-	       smtp_has_8bit(local_of(rcpt->path)) ||
+	return span_has_8bit(env->from) ||
+	       span_has_8bit(local_of(rcpt->path)) ||
 	       (env->smtputf8 && env->header_8bit);
 }
 

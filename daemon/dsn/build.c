@@ -10,6 +10,7 @@
 #include "daemon/dsn/report.h"
 
 #include "common/base/msgid.h"
+#include "common/base/utf8.h"
 #include "common/mail/header.h"
 
 /* The worst that is reported decides what the report is called. */
@@ -112,13 +113,13 @@ void dsn_build(const struct dsn_report *r, struct buf *out,
 	dsn_human_add(r, &p.human);
 	dsn_status_add(r, &p.status);
 	dsn_quote_add(r, &p.quote);
-	human_8bit = smtp_has_8bit(buf_span(&p.human));
-	status_8bit = smtp_has_8bit(buf_span(&p.status));
+	human_8bit = span_has_8bit(buf_span(&p.human));
+	status_8bit = span_has_8bit(buf_span(&p.status));
 	needs->is_8bit =
-		human_8bit || status_8bit || smtp_has_8bit(buf_span(&p.quote));
+		human_8bit || status_8bit || span_has_8bit(buf_span(&p.quote));
 	/* RFC 6531 section 3.3: it is the addresses and the header that
 	 * need SMTPUTF8, not a part further in */
-	needs->is_smtputf8 = p.is_global && smtp_has_8bit(r->env->from);
+	needs->is_smtputf8 = p.is_global && span_has_8bit(r->env->from);
 	choose_boundary(r, &p);
 	add_header(r, &p, out);
 	buf_adds(out, "\r\nThis is a report in MIME format.\r\n");

@@ -1,6 +1,8 @@
 /* The third part: the original, or as much of it as is wanted and fits. */
 #include "daemon/dsn/report.h"
 
+#include "common/base/utf8.h"
+
 enum { LINE_MAX_OCTETS = 998 }; /* RFC 5322 section 2.1.1, without CR LF */
 
 /* The next line of *s without its line ending. */
@@ -96,13 +98,13 @@ static void replace_nul(char *p, size_t n)
 void dsn_quote_add(const struct dsn_report *r, struct buf *out)
 {
 	struct span header = header_of(r->original, r->original_is_whole);
-	bool global = r->env->smtputf8 && smtp_has_8bit(header);
-	bool is_8bit = smtp_has_8bit(header);
+	bool global = r->env->smtputf8 && span_has_8bit(header);
+	bool is_8bit = span_has_8bit(header);
 	size_t start;
 
 	if (wants_full(r)) {
 		add_type(out, global ? "message/global" : "message/rfc822",
-			 smtp_has_8bit(r->original));
+			 span_has_8bit(r->original));
 		buf_add(out, r->original);
 		return;
 	}

@@ -2,6 +2,7 @@
 #include "daemon/dsn/report.h"
 
 #include "common/base/msgid.h"
+#include "common/base/utf8.h"
 #include "common/mail/header.h"
 
 static const char *const action_names[] = {
@@ -50,10 +51,10 @@ bool dsn_is_global(const struct dsn_report *r)
 {
 	if (!r->env->smtputf8)
 		return false;
-	if (smtp_has_8bit(r->env->from))
+	if (span_has_8bit(r->env->from))
 		return true;
 	for (size_t i = 0; i < r->count; i++)
-		if (smtp_has_8bit(r->rcpts[i].rcpt->path))
+		if (span_has_8bit(r->rcpts[i].rcpt->path))
 			return true;
 	return false;
 }
@@ -121,7 +122,7 @@ static void add_final(const struct recipient *rcpt, bool global,
 	struct buf value = { 0 };
 
 	buf_adds(&value,
-		 global && smtp_has_8bit(rcpt->path) ? "utf-8; " : "rfc822; ");
+		 global && span_has_8bit(rcpt->path) ? "utf-8; " : "rfc822; ");
 	buf_add(&value, rcpt->path);
 	dsn_field(out, "Final-Recipient", buf_span(&value), global);
 	buf_fini(&value);

@@ -6,6 +6,7 @@
  */
 #include "common/smtp/address.h"
 
+#include "common/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_domain(struct span s)
@@ -16,7 +17,7 @@ static void check_domain(struct span s)
 	FUZZ_CHECK(ok || first.n == 0);
 	if (ok) {
 		FUZZ_CHECK(first.n > 0 && first.n <= 253);
-		FUZZ_CHECK(!smtp_has_8bit(buf_span(&first)));
+		FUZZ_CHECK(!span_has_8bit(buf_span(&first)));
 		FUZZ_CHECK(smtp_domain_canon(&second, buf_span(&first)) ==
 			   MX_OK);
 		FUZZ_CHECK(span_eq(buf_span(&first), buf_span(&second)));
@@ -42,7 +43,7 @@ static void check_mailbox(struct span s)
 	else if (path.domain.n <= 253)
 		FUZZ_CHECK(smtp_domain_canon(&canon, path.domain) == MX_OK);
 	FUZZ_CHECK((smtp_mailbox_parse(s, false, &path) == MX_OK) ==
-		   !smtp_has_8bit(s));
+		   !span_has_8bit(s));
 	buf_fini(&canon);
 }
 

@@ -43,7 +43,7 @@ static void check_mail(struct span line)
 		return;
 	check_path(&all.from, line);
 	check_inside(all.envid, line);
-	FUZZ_CHECK(all.smtputf8 || !smtp_has_8bit(all.from.mailbox));
+	FUZZ_CHECK(all.smtputf8 || !span_has_8bit(all.from.mailbox));
 	buf_addf(&again, "FROM:<%.*s>", SPAN_ARG(all.from.mailbox));
 	if (all.envid.n > 0)
 		buf_addf(&again, " ENVID=%.*s", SPAN_ARG(all.envid));
@@ -62,8 +62,8 @@ static void check_rcpt(struct span line)
 	struct buf again = { 0 };
 
 	if (smtp_rcpt_parse(line, ALL, false, &plain) == SMTP_SYNTAX_OK) {
-		FUZZ_CHECK(!smtp_has_8bit(plain.to.mailbox));
-		FUZZ_CHECK(!smtp_has_8bit(plain.orcpt));
+		FUZZ_CHECK(!span_has_8bit(plain.to.mailbox));
+		FUZZ_CHECK(!span_has_8bit(plain.orcpt));
 		FUZZ_CHECK(smtp_rcpt_parse(line, ALL, true, &utf8) ==
 			   SMTP_SYNTAX_OK);
 	}
