@@ -47,7 +47,7 @@ struct daemon {
 	int64_t stop_by_ms; /* monotonic */
 };
 
-/* ---- Configuration ----------------------------------------------------- */
+/* ---- Configuration ---- */
 
 static struct config *load_or_exit(const struct options *o)
 {
@@ -69,7 +69,7 @@ static struct config *load_or_exit(const struct options *o)
 	exit(EX_OK);
 }
 
-/* ---- Before privileges are dropped ------------------------------------ */
+/* ---- Before privileges are dropped ---- */
 
 /* Sockets must not end up where the log is written. */
 static void have_standard_files(void)
@@ -128,7 +128,7 @@ static int prepare(struct daemon *d, struct buf *why)
 	return EX_OK;
 }
 
-/* ---- After: the rooms, in the order a mail travels backwards ----------- */
+/* ---- After: the rooms, in the order a mail travels backwards ---- */
 
 static void fact_put(struct span key, struct span value, void *arg)
 {
@@ -224,7 +224,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 	return EX_OK;
 }
 
-/* ---- Reload ------------------------------------------------------------ */
+/* ---- Reload ---- */
 
 /* Settings that are looked at once, at the start. */
 static void warn_of_restart(const struct config *old, const struct config *c)
@@ -305,7 +305,7 @@ static void on_sighup(struct ev_loop *loop, ev_signal *w, int revents)
 	start_reload(w->data);
 }
 
-/* ---- Stop -------------------------------------------------------------- */
+/* ---- Stop ---- */
 
 /* Gone when the last session is answered, or patience is at its end. */
 static void on_stop_look(struct ev_loop *loop, ev_timer *w, int revents)
@@ -362,7 +362,7 @@ static void close_rooms(struct daemon *d)
 	config_unref(&d->config);
 }
 
-/* ---- Running ----------------------------------------------------------- */
+/* ---- Running ---- */
 
 static void watch_signal(struct daemon *d, ev_signal *w, int signum,
 			 void (*cb)(struct ev_loop *, ev_signal *, int))

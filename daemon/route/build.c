@@ -10,7 +10,7 @@ static const char *const level_names[] = {
 	[TLS_LEVEL_VERIFY] = "verify", [TLS_LEVEL_DANE] = "dane",
 };
 
-/* ---- The key -------------------------------------------------------- */
+/* ---- The key ---- */
 
 static uint64_t fnv1a(struct span s)
 {
@@ -76,7 +76,7 @@ static void make_key(const struct choice *c, const struct build_facts *f,
 	buf_addf(key, " tls=%s", level_names[f->tls]);
 }
 
-/* ---- Copies --------------------------------------------------------- */
+/* ---- Copies ---- */
 
 static void copy_tls(struct arena *a, struct route_tls *to,
 		     const struct route_tls *from)

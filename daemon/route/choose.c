@@ -29,7 +29,7 @@ void choice_drop(struct choice *c, struct candidate *h, enum route_fate fate,
 	choice_note(c, h->name, "%s", why);
 }
 
-/* ---- This host ------------------------------------------------------ */
+/* ---- This host ---- */
 
 /*
  * RFC 5321 section 5.1: a relay that finds itself in the list drops its own
@@ -89,7 +89,7 @@ static bool is_self_by_addr(const struct choice *c, const struct candidate *h)
 	return false;
 }
 
-/* ---- Reading record sets -------------------------------------------- */
+/* ---- Reading record sets ---- */
 
 static int by_preference(const void *a, const void *b)
 {
@@ -231,7 +231,7 @@ void choice_read_addrs(struct choice_addrs *to, enum dns_type type,
 		to->status = DNS_NODATA;
 }
 
-/* ---- Fates ---------------------------------------------------------- */
+/* ---- Fates ---- */
 
 /* Turn about, so that both families are among the first two attempts even
  * when one of them leads nowhere. */
@@ -349,7 +349,7 @@ void choice_settle(struct choice *c, uint64_t seed)
 	shuffle_equals(c, seed);
 }
 
-/* ---- The verdict ---------------------------------------------------- */
+/* ---- The verdict ---- */
 
 static const struct candidate *first_of(const struct choice *c,
 					enum route_fate fate)

@@ -49,7 +49,7 @@ struct fetch {
 	void *arg;
 };
 
-/* ---- Ends ----------------------------------------------------------- */
+/* ---- Ends ---- */
 
 static void fetch_free(struct fetch *f)
 {
@@ -123,7 +123,7 @@ static void reap(struct fetcher *f)
 	}
 }
 
-/* ---- The loop ------------------------------------------------------- */
+/* ---- The loop ---- */
 
 static void on_socket(EV_P_ ev_io *w, int revents)
 {
@@ -197,7 +197,7 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 	return 0;
 }
 
-/* ---- The module ----------------------------------------------------- */
+/* ---- The module ---- */
 
 struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file)
 {

@@ -93,7 +93,7 @@ static void settle(struct lookup *l, enum route_result result)
 	l->result = result;
 }
 
-/* ---- Questions ------------------------------------------------------ */
+/* ---- Questions ---- */
 
 static void take_mx(struct lookup *l, const struct dns_answer *a);
 static void take_alias(struct lookup *l, struct candidate *h,
@@ -178,7 +178,7 @@ static void ask_tlsa(struct lookup *l, struct candidate *h, struct span base)
 	buf_fini(&name);
 }
 
-/* ---- MTA-STS, beside the rounds ------------------------------------- */
+/* ---- MTA-STS, beside the rounds ---- */
 
 static void on_policy(struct sts_known *known, struct span problem, void *arg)
 {
@@ -242,7 +242,7 @@ static void hand_policies(struct lookup *l)
 	}
 }
 
-/* ---- Rounds --------------------------------------------------------- */
+/* ---- Rounds ---- */
 
 static void ask_mx(struct lookup *l)
 {
@@ -402,7 +402,7 @@ static void start_sts(struct lookup *l)
 		l->pending = l->policies_pending;
 }
 
-/* ---- The end -------------------------------------------------------- */
+/* ---- The end ---- */
 
 static int64_t expiry(const struct lookup *l, enum route_result result)
 {

@@ -71,7 +71,7 @@ struct resolver {
 	size_t active_count;
 };
 
-/* ---- Making a context ----------------------------------------------- */
+/* ---- Making a context ---- */
 
 static const struct {
 	const char *name, *value;
@@ -231,7 +231,7 @@ bool resolver_validates(const struct resolver *r)
 	return r->has_anchor && (r->plain.ub == NULL || r->is_proven);
 }
 
-/* ---- Questions ------------------------------------------------------ */
+/* ---- Questions ---- */
 
 static void query_free(struct dns_query *q)
 {

@@ -67,7 +67,7 @@ struct router {
 	struct query_list queries;
 };
 
-/* ---- Log ------------------------------------------------------------ */
+/* ---- Log ---- */
 
 static bool is_news(const struct route *before, const struct route *now)
 {
@@ -116,7 +116,7 @@ static void log_route(const struct route *before, const struct route *now)
 			 LOG_SPAN("note", now->notes[i].text));
 }
 
-/* ---- Questions ------------------------------------------------------ */
+/* ---- Questions ---- */
 
 static void query_free(struct route_query *q)
 {
@@ -155,7 +155,7 @@ static void answer(struct route_query *q, struct route *route)
 	ev_timer_start(q->router->loop, &q->ready);
 }
 
-/* ---- Entries -------------------------------------------------------- */
+/* ---- Entries ---- */
 
 static void entry_free(struct entry *e)
 {
@@ -269,7 +269,7 @@ static void on_patience(EV_P_ ev_timer *w, int revents)
 	answer_all(e, e->route);
 }
 
-/* ---- What to look up ------------------------------------------------ */
+/* ---- What to look up ---- */
 
 static void choose_source(struct router *r, struct span domain,
 			  struct lookup_options *opt)
@@ -368,7 +368,7 @@ static void attach(struct route_query *q)
 	}
 }
 
-/* ---- The module ----------------------------------------------------- */
+/* ---- The module ---- */
 
 struct route_query *router_ask(struct router *r, struct span domain,
 			       route_cb *cb, void *arg)

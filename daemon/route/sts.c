@@ -78,7 +78,7 @@ static struct span entry_domain(const struct entry *e)
 	return span_of(e->domain, e->len);
 }
 
-/* ---- Policies ------------------------------------------------------- */
+/* ---- Policies ---- */
 
 struct sts_known *sts_known_ref(struct sts_known *k)
 {
@@ -178,7 +178,7 @@ static void load(struct entry *e)
 	buf_fini(&value);
 }
 
-/* ---- Entries -------------------------------------------------------- */
+/* ---- Entries ---- */
 
 static void entry_stop(struct entry *e)
 {
@@ -266,7 +266,7 @@ static void answer_all(struct entry *e, struct span problem)
 	sts_known_unref(&known);
 }
 
-/* ---- Steps ---------------------------------------------------------- */
+/* ---- Steps ---- */
 
 static void finish(struct entry *e, struct span problem)
 {
@@ -437,7 +437,7 @@ static void start_record(struct entry *e)
 	buf_fini(&name);
 }
 
-/* ---- The module ----------------------------------------------------- */
+/* ---- The module ---- */
 
 struct sts *sts_new(const struct sts_options *opt)
 {

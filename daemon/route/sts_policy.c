@@ -9,7 +9,7 @@ static bool is_alnum(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-/* ---- The TXT record ------------------------------------------------- */
+/* ---- The TXT record ---- */
 
 static bool is_id(struct span s)
 {
@@ -66,7 +66,7 @@ bool sts_record_parse(struct span txt, struct span *id)
 	return id->n > 0;
 }
 
-/* ---- The policy ----------------------------------------------------- */
+/* ---- The policy ---- */
 
 struct parse {
 	struct arena *arena;
