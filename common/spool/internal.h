@@ -66,7 +66,8 @@ struct writer {
 struct spool {
 	MDB_env *env;
 	MDB_env *read_env;    /* in its place for reading, after a failure */
-	int fd; /* the data file: our lock on it */
+	int lock_fd;       /* the directory, with our lock on it */
+	int fd;            /* the data file */
 	bool is_reader;
 	struct buf path; /* of the data file, for messages */
 	size_t page_bytes, chunk_bytes;
@@ -97,7 +98,7 @@ struct spool {
 	struct writer writer;
 };
 
-/* ---- env.c: reading ---- */
+/* ---- look.c ---- */
 
 /* A short look at the spool: every read_begin that succeeded has its read_end
  * before the return to the loop. */

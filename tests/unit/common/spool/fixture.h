@@ -47,7 +47,7 @@ static inline void fixture_open(struct fixture *f)
 	fixture_reopen(f);
 }
 
-static inline void fixture_remove(struct fixture *f)
+static inline void fixture_remove_files(struct fixture *f)
 {
 	static const char *const names[] = {"data.mdb", "lock.mdb"};
 	char path[128];
@@ -56,6 +56,11 @@ static inline void fixture_remove(struct fixture *f)
 		snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
 		unlink(path);
 	}
+}
+
+static inline void fixture_remove(struct fixture *f)
+{
+	fixture_remove_files(f);
 	rmdir(f->dir);
 }
 

@@ -208,3 +208,32 @@ Test(spool, second_daemon_is_refused)
 	cr_assert_not_null(strstr(buf_cstr(&why), "another mx20d"));
 	buf_fini(&why);
 }
+
+static void leave_file(const char *name, const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", f.dir, name);
+	file = fopen(path, "w");
+	cr_assert_not_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* Power went while the spool was being made: it is made again. */
+Test(spool, half_made_spool_is_made_again)
+{
+	char path[128];
+
+	spool_close(&f.sp);
+	fixture_remove_files(&f);
+	snprintf(path, sizeof(path), "%s/new", f.dir);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	leave_file("new/data.mdb", "half of a page");
+	leave_file("data.mdb", "");
+	fixture_reopen(&f);
+	put_simple(&f, "a.example");
+	check_domain(&f, "a.example", 1, 0, 0);
+	cr_expect_neq(access(path, F_OK), 0, "its leavings are still there");
+}

@@ -1,0 +1,25 @@
+/* The directory and the files of the spool, before LMDB sees them. */
+#ifndef MX_SPOOL_DISK_H
+#define MX_SPOOL_DISK_H
+
+#include "common/spool/internal.h"
+
+/* For the daemon: directory and file are there, ours alone, flushed, and fit
+ * for LMDB.  Sets sp->lock_fd and sp->fd. */
+enum mx_err disk_take(struct spool *sp, const char *dir, struct buf *why);
+
+/* For a reader: the file is there, and fit unless a daemon has it. */
+enum mx_err disk_look(struct spool *sp, const char *dir, struct buf *why);
+
+/* "PATH: what"; returns err.  why may be NULL. */
+enum mx_err disk_say(struct buf *why, const char *path, const char *what,
+		     enum mx_err err);
+
+/* ---- env.c ---- */
+
+/* Sets sp->env; what LMDB returns. */
+int env_open(struct spool *sp, const char *path, unsigned flags, uint64_t map);
+/* Make a data file with empty tables in dir, durably. */
+enum mx_err env_make(struct spool *sp, const char *dir);
+
+#endif
