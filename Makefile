@@ -218,6 +218,10 @@ install: all ## copy binaries, manuals, units and a sample configuration
 		[ -e "$(DESTDIR)/etc/mx20/$$f" ] || \
 		$(PUT) config/$$f "$(DESTDIR)/etc/mx20/$$f"; done
 
+deb: ## a Debian package in build/deb
+	@contrib/deb/build.sh $(VERSION) build/deb
+.PHONY: deb
+
 LINTSRC = $(SRC) $(CTLSRC) $(wildcard daemon/*.c)
 lint: ## layers, cppcheck and clang-tidy
 	@.ci/layers
