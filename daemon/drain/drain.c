@@ -206,8 +206,10 @@ void drain_reload(struct drain *d, struct config *config)
 
 static void flush_domain(struct domain *dom)
 {
-	if (dom->standing != HAS_ROUTE && dom->has_mail)
-		domain_ask(dom);
+	if (dom->standing == HAS_ROUTE || !dom->has_mail)
+		return;
+	router_forget(dom->drain->router, domain_name(dom));
+	domain_ask(dom);
 }
 
 void drain_flush(struct drain *d, struct span name)

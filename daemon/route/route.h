@@ -183,7 +183,7 @@ struct route_query *router_ask(struct router *r, struct span domain,
 			       route_cb *cb, void *arg);
 void route_cancel(struct route_query **q); /* *q may be NULL */
 
-/* Drop what is cached for this domain: the next question looks again, at the
+/* Doubt what is cached for this domain: the next question looks again, at the
  * MTA-STS policy, too (RFC 8461 section 5.1: before a permanent failure). */
 void router_forget(struct router *r, struct span domain);
 

@@ -31,6 +31,7 @@ struct entry {
 	TAILQ_ENTRY(entry) lru; /* head: used last */
 	struct router *router;
 	struct route *route;   /* the last answer worth keeping, or NULL */
+	bool is_doubted;       /* look again; keep it for want of better */
 	struct lookup *lookup; /* under way, or NULL */
 	ev_timer patience;
 	struct query_list waiting;
@@ -185,6 +186,12 @@ static void evict(struct router *r)
 	}
 }
 
+static bool is_fresh(const struct entry *e)
+{
+	return e->route != NULL && !e->is_doubted &&
+	       clock_mono_ms() < e->route->expires_ms;
+}
+
 static void answer_all(struct entry *e, struct route *route)
 {
 	struct route_query *q;
@@ -234,6 +241,7 @@ static void go_stale(struct entry *e)
 					 "goes on"),
 			 LOG_SPAN("route", old->key));
 	e->route = build_stale(old, clock_mono_ms() + STALE_FOR_MS);
+	e->is_doubted = false;
 	route_unref(&old);
 }
 
@@ -250,6 +258,7 @@ static void on_looked_up(struct route *route, void *arg)
 		log_route(e->route, route);
 		route_unref(&e->route);
 		e->route = route;
+		e->is_doubted = false;
 	}
 	answer_all(e, e->route);
 	evict(e->router);
@@ -354,7 +363,7 @@ static void attach(struct route_query *q)
 	entry_key(&key, &opt);
 	e = entry_get(r, buf_span(&key));
 	buf_fini(&key);
-	if (e->route != NULL && clock_mono_ms() < e->route->expires_ms) {
+	if (is_fresh(e)) {
 		answer(q, e->route);
 		return;
 	}
@@ -435,17 +444,14 @@ void router_forget(struct router *r, struct span domain)
 		return;
 	if (e->route != NULL && e->route->sts.domain.n > 0)
 		sts_forget(r->sts, e->route->sts.domain);
-	route_unref(&e->route);
+	e->is_doubted = true;
 }
 
 struct route *router_known(struct router *r, struct span domain)
 {
 	struct entry *e = entry_of(r, domain);
 
-	if (e == NULL || e->route == NULL ||
-	    clock_mono_ms() >= e->route->expires_ms)
-		return NULL;
-	return route_ref(e->route);
+	return e != NULL && is_fresh(e) ? route_ref(e->route) : NULL;
 }
 
 static void learn_self(struct router *r)

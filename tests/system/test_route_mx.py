@@ -396,3 +396,20 @@ def test_configured_anchor_is_enforced(world):
     send(daemon.address, "u@a.test")
     daemon.wait_log(r"route level=warn .*domain=a\.test .*bogus")
     assert not host.sessions
+
+
+def test_flush_looks_again(world):
+    """DNS is mended: the operator need not wait for the failed answer's
+    end."""
+    world.dns.zone("a.test", missing=True, signed=False)
+    host = world.primary("127.0.0.2")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    daemon.wait_log(r"route level=warn .*domain=a\.test .*SERVFAIL")
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2")
+    world.dns.update()
+    begun = time.monotonic()
+    while not host.messages and time.monotonic() - begun < 15:
+        daemon.ctl("flush", "a.test")
+        time.sleep(0.5)  # libunbound keeps a SERVFAIL for five seconds
+    assert host.messages
