@@ -104,12 +104,13 @@ static void take(struct fill *f, const struct option *o,
 		 const config_setting_t *st, char *base)
 {
 	const struct kind *k = &kinds[o->kind];
+	const char *dot = strrchr(o->path, '.');
 
 	if (k->shape == ONE)
 		take_one(f, o, st, base + o->field);
 	else if (k->shape == MANY && !is_many(st))
 		fill_fail(f, st, "%s: expected a list such as %s = %s;",
-			  o->path, o->path, k->example);
+			  o->path, dot != NULL ? dot + 1 : o->path, k->example);
 	else
 		take_many(f, o, st, base);
 }

@@ -187,7 +187,9 @@ static bool take_host(struct fill *f, const struct option *o,
 {
 	struct span text = setting_text(st);
 	struct buf canon = { 0 };
-	bool ok = text.n > 0 && smtp_domain_canon(&canon, text) == MX_OK;
+	struct net_addr addr;
+	bool ok = net_addr_parse(text, &addr) != MX_OK &&
+		  smtp_domain_canon(&canon, text) == MX_OK;
 
 	(void)o;
 	*(struct span *)out = arena_span(f->arena, buf_span(&canon));

@@ -35,10 +35,22 @@ static void read_failed(struct settings *s)
 		    strerror(errno));
 }
 
-static bool same_socket(const struct config_listen *a,
-			const struct config_listen *b)
+/* "*" and an address cannot both be bound to one port. */
+static void check_sockets(struct settings *s, const struct config_listen *a,
+			  const struct config_listen *b)
 {
-	return a->port == b->port && span_eq(a->address, b->address);
+	if (a->port != b->port)
+		return;
+	if (span_eq(a->address, b->address))
+		FAIL_AT(s, "listen", "listen: address %.*s port %u twice",
+			SPAN_ARG(a->address), (unsigned)a->port);
+	else if (span_eq(a->address, SPAN_LIT("*")))
+		FAIL_AT(s, "listen",
+			"listen: address * port %u has %.*s port %u in it",
+			(unsigned)a->port, SPAN_ARG(b->address),
+			(unsigned)b->port);
+	else if (span_eq(b->address, SPAN_LIT("*")))
+		check_sockets(s, b, a);
 }
 
 static void check_listen(struct settings *s, const struct config *c)
@@ -50,11 +62,7 @@ static void check_listen(struct settings *s, const struct config *c)
 			FAIL_AT(s, "listen",
 				"listen.implicit_tls: needs tls.certificate");
 		for (size_t k = 0; k < i; k++)
-			if (same_socket(l, &c->listen[k]))
-				FAIL_AT(s, "listen",
-					"listen: address %.*s port %u twice",
-					SPAN_ARG(l->address),
-					(unsigned)l->port);
+			check_sockets(s, l, &c->listen[k]);
 	}
 }
 

@@ -183,7 +183,7 @@ Test(settings, faults_name_line_and_accepted_values)
 		{ "drain = { port = 65536; };",
 		  "mx20.conf:2: drain.port: expected a port, from 1 to 65535\n" },
 		{ "drain = { retry = \"1m\"; };",
-		  "mx20.conf:2: drain.retry: expected a list such as drain.retry = [ \"1m\", \"5m\" ];\n" },
+		  "mx20.conf:2: drain.retry: expected a list such as retry = [ \"1m\", \"5m\" ];\n" },
 		{ "drain = { retry = [ \"1m\",\n\"1x\" ]; };",
 		  "mx20.conf:3: drain.retry: expected times such as [ \"1m\", \"5m\" ], from 100ms to 7d\n" },
 		{ "drain = { retry = [ ]; };",
@@ -220,6 +220,10 @@ Test(settings, faults_name_line_and_accepted_values)
 		  "mx20.conf:2: listen.proxy: expected true or false\n" },
 		{ "listen = ( { port = 26; }, { port = 26; } );",
 		  "mx20.conf:2: listen: address * port 26 twice\n" },
+		{ "listen = ( { port = 26; }, { address = \"::1\"; port = 26; } );",
+		  "mx20.conf:2: listen: address * port 26 has ::1 port 26 in it\n" },
+		{ "listen = ( { address = \"192.0.2.1\"; port = 26; }, { port = 26; } );",
+		  "mx20.conf:2: listen: address * port 26 has 192.0.2.1 port 26 in it\n" },
 		{ "listen = ( { implicit_tls = true; port = 465; } );",
 		  "mx20.conf:2: listen.implicit_tls: needs tls.certificate\n" },
 		{ "hostname = \"again\";",
@@ -302,6 +306,29 @@ Test(settings, included_files)
 			 "sub/more.conf:2: user: expected text such as "
 			 "\"mx20\"\n");
 	config_errors_fini(&errors);
+}
+
+/* An address is no name: it would stand in the banner, and in no MX record. */
+Test(settings, hostname_is_a_name)
+{
+	static const char *const names[] = { "192.0.2.1", "[192.0.2.1]",
+					     "2001:db8::1", "a b", "" };
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		struct config_errors errors = { 0 };
+		struct buf text = { 0 };
+
+		buf_addf(&text, "hostname = \"%s\"; domains = \"d\";",
+			 names[i]);
+		cr_expect_null(settings(buf_cstr(&text), &errors), "%s",
+			       names[i]);
+		folder_strip(&folder, &errors.text);
+		cr_expect_str_eq(buf_cstr(&errors.text),
+				 "mx20.conf:1: hostname: expected a host name "
+				 "such as \"mx2.example.net\"\n");
+		config_errors_fini(&errors);
+		buf_fini(&text);
+	}
 }
 
 /* What the settings name is looked for, and missed at the key's line. */
