@@ -92,6 +92,17 @@ static bool is_wildcard(const struct net_addr *a)
 	return memcmp(a->ip, none.ip, sizeof(a->ip)) == 0;
 }
 
+/* BindIPv6Only=both: clients come to it by either family. */
+static bool is_dual(const struct given *g)
+{
+	int only = 0;
+	socklen_t len = sizeof(only);
+
+	return g->at.family == AF_INET6 && is_wildcard(&g->at) &&
+	       getsockopt(g->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) == 0 &&
+	       only == 0;
+}
+
 /* Does this socket serve what the row asks for? */
 static bool serves(const struct given *g, const struct config_listen *l)
 {
@@ -111,9 +122,14 @@ static void row_take(struct row *r, struct sockets *s,
 	for (size_t i = 0; i < s->given_count; i++) {
 		struct given *g = &s->given[i];
 
-		if (r->fd_count == PER_ROW || !serves(g, l))
+		if (r->at_count == PER_ROW || !serves(g, l))
 			continue;
 		row_hold(r, g->fd, &g->at);
+		if (is_dual(g) && r->at_count < PER_ROW)
+			r->at[r->at_count++] = (struct net_addr){
+				.family = AF_INET,
+				.port = l->port,
+			};
 		g->fd = -1;
 	}
 }

@@ -4,11 +4,12 @@ NSD with zones made for it.  Primaries stand on 127.0.0.x, one port for all
 `mx20ctl route` say."""
 
 import json
+import shutil
 import time
 
 import pytest
 
-from client import send
+from client import Raw, send
 from net import free_port
 
 DEAD = "127.0.0.99"  # loopback, nobody listens
@@ -241,6 +242,25 @@ def test_self_by_address_and_port_listened_on(world, listen):
     assert fates(daemon, "a.test") == {
         "best.a.test": "used", "me.a.test": "self",
         "worse.a.test": "not-better-than-self"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None,
+                    reason="needs systemd-socket-activate")
+def test_self_by_a_socket_of_systemd_for_both_families(world):
+    """mx20.socket has BindIPv6Only=both: [::] is 0.0.0.0, too."""
+    world.dns.zone("a.test", "@ MX 20 me\n@ MX 30 worse\n"
+                   "me A 127.0.0.1\nworse A 127.0.0.4")
+    world.dns.start()
+    daemon = world.daemon("a.test", {}, start=False)
+    daemon.conf["drain"]["port"] = daemon.port
+    daemon.conf["listen"] = [{"address": "*", "port": daemon.port}]
+    daemon.wrapper = ["systemd-socket-activate", "-l", f"[::]:{daemon.port}"]
+    daemon.write_files()
+    daemon.start(ready=False)
+    daemon.wait_log("Listening on")
+    with Raw(daemon.address) as client:  # the first client starts it
+        assert client.greeting.startswith("220")
+    assert fates(daemon, "a.test")["me.a.test"] == "self"
 
 
 def test_another_port_of_our_address_is_not_us(world):
