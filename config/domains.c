@@ -111,7 +111,8 @@ static uint64_t hash_recipient(const struct domains *d, struct span local,
 	char text[SMTP_PATH_MAX + 1 + SMTP_DOMAIN_MAX];
 	size_t n = local.n;
 
-	memcpy(text, local.p, local.n);
+	if (n > 0) /* "" is a local part, too */
+		memcpy(text, local.p, n);
 	if (domain.n > 0) {
 		text[n++] = '\0';
 		memcpy(text + n, domain.p, domain.n);
