@@ -177,8 +177,9 @@ static enum mx_err open_tables(struct spool *sp, struct buf *why)
 {
 	MDB_txn *txn = NULL;
 	MDB_stat st;
-	enum mx_err err = from_mdb(mdb_txn_begin(
-		sp->env, NULL, sp->is_reader ? MDB_RDONLY : 0, &txn));
+	enum mx_err err =
+		from_mdb(sp->is_reader ? read_txn_new(sp->env, &txn)
+				       : mdb_txn_begin(sp->env, NULL, 0, &txn));
 
 	if (err == MX_OK)
 		err = from_mdb(mdb_env_stat(sp->env, &st));

@@ -100,6 +100,10 @@ struct spool {
 
 /* ---- look.c ---- */
 
+/* A read transaction.  When there is no slot, those of readers that were
+ * killed are taken back.  What LMDB says; *txn is NULL on failure. */
+int read_txn_new(MDB_env *env, MDB_txn **txn);
+
 /* A short look at the spool: every read_begin that succeeded has its read_end
  * before the return to the loop. */
 enum mx_err read_begin(struct spool *sp, MDB_txn **txn);

@@ -31,21 +31,26 @@ static int reopen_to_read(struct spool *sp)
 	return rc;
 }
 
+int read_txn_new(MDB_env *env, MDB_txn **txn)
+{
+	int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, txn);
+
+	if (rc == MDB_READERS_FULL) {
+		mdb_reader_check(env, NULL);
+		rc = mdb_txn_begin(env, NULL, MDB_RDONLY, txn);
+	}
+	if (rc != MDB_SUCCESS)
+		*txn = NULL;
+	return rc;
+}
+
 static int begin(struct spool *sp)
 {
 	MDB_env *env = sp->read_env != NULL ? sp->read_env : sp->env;
-	int rc;
 
 	if (sp->read_txn != NULL)
 		return mdb_txn_renew(sp->read_txn);
-	rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &sp->read_txn);
-	if (rc == MDB_READERS_FULL) {
-		mdb_reader_check(env, NULL);
-		rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &sp->read_txn);
-	}
-	if (rc != MDB_SUCCESS)
-		sp->read_txn = NULL;
-	return rc;
+	return read_txn_new(env, &sp->read_txn);
 }
 
 enum mx_err read_begin(struct spool *sp, MDB_txn **txn)
