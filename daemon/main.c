@@ -24,13 +24,14 @@
 enum { STOP_MS = 3000, STOP_LOOK_MS = 20 };
 
 /* Descriptors beside those of the sessions: deliveries, LMDB, DNS, HTTPS. */
-enum { OTHER_FILES = 4096 };
+enum { OTHER_FILES = 4096, OTHER_FILES_MIN = 64 };
 
 struct daemon {
 	struct ev_loop *loop;
 	struct config *config;
 	struct sockets *sockets;
 	int control_fd;
+	uint64_t files; /* descriptors we may have open */
 
 	struct spool *spool;
 	struct router *router;
@@ -98,7 +99,7 @@ static enum mx_err make_folders(const struct privileges *p,
 	return privileges_folder(p, control, 0755, why);
 }
 
-static void raise_files(const struct config *c)
+static uint64_t raise_files(const struct config *c)
 {
 	uint64_t wanted = (uint64_t)c->limits.connections + OTHER_FILES;
 	uint64_t have = privileges_raise_files(wanted);
@@ -108,6 +109,21 @@ static void raise_files(const struct config *c)
 			 LOG_INT("wanted", wanted),
 			 LOG_STR("warning", "limits.connections cannot be "
 					    "reached with so few descriptors"));
+	return have;
+}
+
+/* Clients must not take the descriptors that mail needs to leave. */
+static size_t most_sessions(uint64_t files)
+{
+	uint64_t other = files / 4;
+
+	if (other < OTHER_FILES_MIN)
+		other = OTHER_FILES_MIN;
+	if (other > OTHER_FILES)
+		other = OTHER_FILES;
+	if (other > files / 2)
+		other = files / 2;
+	return (size_t)(files - other);
 }
 
 /* What only root may do, and then root no more. */
@@ -122,7 +138,7 @@ static int prepare(struct daemon *d, struct buf *why)
 	    make_folders(&p, c, why) != MX_OK ||
 	    control_bind(c->control_path, &d->control_fd, why) != MX_OK)
 		return EX_OSERR;
-	raise_files(c);
+	d->files = raise_files(c);
 	if (privileges_drop(&p, why) != MX_OK)
 		return EX_OSERR;
 	return EX_OK;
@@ -182,6 +198,7 @@ static void open_intake(struct daemon *d)
 		.policy = d->policy,
 		.config = d->config,
 		.hooks = &hooks,
+		.most_sessions = most_sessions(d->files),
 	});
 	sockets_serve(d->sockets, d->intake, d->config);
 }

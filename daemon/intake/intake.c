@@ -87,6 +87,8 @@ static void on_accept(int fd, const struct net_addr *peer, void *arg)
 		v = not_a_proxy;
 	else if (in->session_count >= in->config->limits.connections)
 		v = full; /* policy counts clients, and is asked later */
+	if (v.code == 0 && in->session_count >= in->most_sessions)
+		v = full; /* deliveries and mx20ctl need descriptors, too */
 	if (v.code != 0) {
 		turn_away(l, fd, peer, &v);
 		return;
@@ -164,6 +166,8 @@ struct intake *intake_new(const struct intake_options *opt)
 	in->loop = opt->loop;
 	in->spool = opt->spool;
 	in->policy = opt->policy;
+	in->most_sessions = opt->most_sessions > 0 ? opt->most_sessions
+						   : SIZE_MAX;
 	in->config = config_ref(opt->config);
 	if (opt->hooks != NULL)
 		in->hooks = *opt->hooks;

@@ -33,6 +33,7 @@ struct intake_options {
 	struct policy *policy;
 	struct config *config;         /* a reference is taken */
 	const struct intake_hooks *hooks;
+	size_t most_sessions; /* what descriptors allow; 0: any number */
 };
 
 struct intake *intake_new(const struct intake_options *opt);

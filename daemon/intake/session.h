@@ -131,6 +131,7 @@ struct intake {
 	struct intake_hooks hooks;
 	struct session_list sessions;
 	size_t session_count;
+	size_t most_sessions;
 	struct listening_list listening;
 	uint64_t next_sid;
 	bool is_stopping;
