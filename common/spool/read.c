@@ -121,7 +121,10 @@ size_t spool_ready_newest(struct spool *sp, struct span domain, uint64_t before,
 	return scan(sp, domain, before, ids, max, ready_before);
 }
 
-bool spool_next_due(struct spool *sp, int64_t *due_ms)
+/* The time of the row found by seek; k is for it. */
+static bool find_due(struct spool *sp, const struct key *k,
+		     enum mx_err (*seek)(struct place *, const struct key *),
+		     int64_t *due_ms)
 {
 	struct place p;
 	struct span domain;
@@ -132,17 +135,27 @@ bool spool_next_due(struct spool *sp, int64_t *due_ms)
 	if (read_begin(sp, &txn) != MX_OK)
 		return false;
 	if (place_open(&p, &sp->tables[T_DEFERRED], txn) == MX_OK) {
-		struct key k;
-
-		/* the writer is at those that are due already */
-		key_deferred(&k, sp->is_requeueing ? sp->requeue_ms + 1 : 0,
-			     SPAN_LIT(""), 0);
-		found = place_seek(&p, &k) == MX_OK &&
+		found = seek(&p, k) == MX_OK &&
 			key_deferred_parse(p.key, due_ms, &domain, &id);
 		place_close(&p);
 	}
 	read_end(sp);
 	return found;
+}
+
+bool spool_next_due(struct spool *sp, int64_t *due_ms)
+{
+	struct key k;
+
+	/* the writer is at those that are due already */
+	key_deferred(&k, sp->is_requeueing ? sp->requeue_ms + 1 : 0,
+		     SPAN_LIT(""), 0);
+	return find_due(sp, &k, place_seek, due_ms);
+}
+
+bool spool_last_due(struct spool *sp, int64_t *due_ms)
+{
+	return find_due(sp, NULL, place_seek_before, due_ms);
 }
 
 /* ---- totals and domains ---- */

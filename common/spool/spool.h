@@ -205,6 +205,8 @@ enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
 
 /* When the next deferred unit is due (wall ms); false: none is deferred. */
 bool spool_next_due(struct spool *sp, int64_t *due_ms);
+/* When the last of them is. */
+bool spool_last_due(struct spool *sp, int64_t *due_ms);
 /* Ask the writer to make all units ready that are due by now_ms (in bounded
  * steps); subscribers hear of it. */
 void spool_requeue_due(struct spool *sp, int64_t now_ms);

@@ -23,6 +23,23 @@ static void arm(struct drain *d, ev_timer *w, int64_t wait_ms)
 
 /* ---- Deferred ---- */
 
+/*
+ * Nobody waits longer than the longest step of a retry, unless the clock was
+ * ahead when that was decided, and then was set right: all are due now, since
+ * nobody can say which of them had waited enough.
+ */
+static bool was_set_back(struct drain *d, int64_t now)
+{
+	const struct config *c = d->config;
+	int64_t longest = retry_step_ms(c, 0), last;
+
+	for (size_t i = 1; i < c->drain.retry_count; i++)
+		if (c->drain.retry_ms[i] > longest)
+			longest = c->drain.retry_ms[i];
+	return spool_last_due(d->spool, &last) &&
+	       last - now > longest + MINUTES(1);
+}
+
 static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct drain *d = w->data;
@@ -37,6 +54,10 @@ static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
 	if (at <= now) {
 		spool_requeue_due(d->spool, now);
 		at = now + 200; /* the writer has it; then look again */
+	} else if (was_set_back(d, now)) {
+		log_warn(EV_WAKE, LOG_STR("why", "the clock was set back"));
+		spool_requeue_due(d->spool, INT64_MAX / 2);
+		at = now + SECONDS(1);
 	}
 	expire_due_at(d, at);
 }
