@@ -1,0 +1,125 @@
+"""The wall clock is set while mail waits (tests/preload/clockshim.c)."""
+
+import time
+
+import pytest
+
+from client import Raw, send
+from faults import FAST, Clock, allow, until
+from primary import Accept, Hang
+
+HOUR, DAY = 3600, 86400
+YEARS = 10 * 365 * DAY
+
+
+@pytest.fixture
+def clock(tmp_path):
+    return Clock(tmp_path)
+
+
+def on_clock(mx20, clock, *primaries, **conf):
+    return mx20(domains=allow(*primaries), env=clock.env,
+                conf=dict({"drain": dict(FAST), "bounce": {"mode": "hold"}},
+                          **conf))
+
+
+@pytest.mark.parametrize("ahead", [YEARS, -YEARS, 15 * DAY])
+def test_nothing_ends_because_the_clock_jumped_at_the_start(
+        mx20, primary, clock, ahead):
+    """A machine that comes back with a wrong clock."""
+    p = primary()
+    d = on_clock(mx20, clock, p)
+    first = send(d.address)
+    d.stop()
+    clock.set_ahead(ahead)
+    mark = d.mark()
+    d.start()
+    second = send(d.address)
+    assert second > first, "ids rise"
+    if ahead > 0:
+        d.wait_log("^spool level=warn .*the clock is ahead", since=mark)
+    d.wait_log("^probe .*result=failed", since=mark)
+    p.start()
+    p.wait_messages(2)
+    d.wait_empty()
+    assert not [line for line in d.log if line.startswith(
+        ("held", "bounced", "delayed"))]
+
+
+@pytest.mark.parametrize("ahead", [YEARS, -YEARS])
+def test_the_clock_jumps_while_mail_waits(mx20, primary, clock, ahead):
+    """Nothing ends, probes and time-outs go on at their pace, ids rise."""
+    p = primary()
+    d = on_clock(mx20, clock, p, limits={"command_timeout": "2s"})
+    ids = [send(d.address)]
+    d.wait_log("^probe .*result=failed", count=2)
+    with Raw(d.address) as idle:
+        idle.cmd("EHLO client.test")
+        began = time.monotonic()
+        clock.set_ahead(ahead)
+        ids.append(send(d.address))
+        mark = d.mark()
+        d.wait_log("^probe .*result=failed", since=mark, count=2)
+        assert time.monotonic() - began < 6
+        assert idle.reply().startswith("421 4.4.2")
+        assert 1.5 < time.monotonic() - began < 6
+    clock.set_ahead(0)
+    ids.append(send(d.address))
+    assert ids == sorted(set(ids))
+    p.start()
+    p.wait_messages(3)
+    d.wait_empty()
+    assert "held " not in d.text() and "bounced" not in d.text()
+
+
+@pytest.mark.parametrize("ahead", [HOUR * 5, YEARS])
+def test_a_retry_from_the_future_is_not_waited_for(mx20, primary, clock,
+                                                   ahead):
+    """Deferred by a clock that was ahead, which is then set right."""
+    p = primary(on={"rcpt": ["450 4.2.1 busy", Accept()]}).start()
+    d = on_clock(mx20, clock, p)
+    clock.set_ahead(ahead)
+    send(d.address)
+    d.wait_log("^deferred ")
+    clock.set_ahead(0)
+    p.wait_messages(1, timeout=10)
+    d.wait_empty()
+
+
+def test_a_retry_from_the_future_after_a_restart(mx20, primary, clock):
+    p = primary(on={"rcpt": ["450 4.2.1 busy", Accept()]}).start()
+    d = on_clock(mx20, clock, p)
+    clock.set_ahead(5 * HOUR)
+    send(d.address)
+    d.wait_log("^deferred ")
+    d.kill()
+    clock.set_ahead(0)
+    d.start()
+    p.wait_messages(1, timeout=10)
+    d.wait_empty()
+
+
+def test_time_outs_of_a_delivery_do_not_follow_the_wall_clock(
+        mx20, primary, clock):
+    p = primary(on={"dot": [Hang(), Accept()]}).start()
+    d = on_clock(mx20, clock, p)
+    send(d.address)
+    p.wait_sessions(1)
+    began = time.monotonic()
+    clock.set_ahead(-YEARS)
+    p.wait_messages(1, timeout=15)
+    assert time.monotonic() - began > 1
+    d.wait_empty()
+
+
+def test_a_lifetime_still_ends(mx20, primary, clock):
+    """Small steps are believed: an hour passes."""
+    p = primary()
+    d = on_clock(mx20, clock, p, spool={"lifetime": "1h"})
+    send(d.address)
+    d.wait_log("^probe .*result=failed")
+    clock.set_ahead(HOUR + 60)
+    # the wall clock is looked at once a minute, and when mail comes
+    send(d.address)
+    d.wait_log("^held ", timeout=70)
+    until(lambda: len(d.queue()) == 2)
