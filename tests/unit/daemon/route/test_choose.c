@@ -15,8 +15,7 @@ struct records {
 	size_t count;
 };
 
-static void add_record(struct records *r, unsigned preference,
-		       struct span name)
+static void add_record(struct records *r, unsigned preference, struct span name)
 {
 	unsigned char *p = r->wire[r->count];
 	size_t n = 0;
@@ -77,10 +76,14 @@ static void setup(struct fixture *f, enum route_source source)
 	f->names[1] = SPAN_LIT("other.test");
 	f->aliases[0] = addr("192.0.2.77");
 	f->listen[0] = addr("127.0.0.1:25");
-	f->self = (struct self){ .names = f->names, .name_count = 2,
-				 .aliases = f->aliases, .alias_count = 1,
-				 .listen = f->listen, .listen_count = 1 };
-	f->choice = (struct choice){ .arena = &f->arena, .self = &f->self,
+	f->self = (struct self){ .names = f->names,
+				 .name_count = 2,
+				 .aliases = f->aliases,
+				 .alias_count = 1,
+				 .listen = f->listen,
+				 .listen_count = 1 };
+	f->choice = (struct choice){ .arena = &f->arena,
+				     .self = &f->self,
 				     .source = source };
 }
 
@@ -118,8 +121,8 @@ static void give(struct fixture *f, const char *host, const char *addrs)
 	}
 }
 
-static void give_status(struct fixture *f, const char *host,
-			enum dns_status v4, enum dns_status v6)
+static void give_status(struct fixture *f, const char *host, enum dns_status v4,
+			enum dns_status v6)
 {
 	give(f, host, "");
 	for (size_t i = 0; i < f->choice.count; i++) {
@@ -164,8 +167,8 @@ static void expect_fate(struct fixture *f, const char *host,
 static enum route_result result(struct fixture *f, const char *reason)
 {
 	struct buf text = { 0 };
-	enum route_result r = choice_result(&f->choice, SPAN_LIT("d.test"),
-					    &text);
+	enum route_result r =
+		choice_result(&f->choice, SPAN_LIT("d.test"), &text);
 
 	if (reason != NULL)
 		cr_expect_str_eq(buf_cstr(&text), reason);
@@ -299,7 +302,8 @@ Test(choose, this_host_by_address_and_port)
 	choice_settle(&f.choice, 1);
 	expect_order(&f, "");
 	cr_expect_eq(result(&f, "no mail exchanger of d.test is better than "
-				"this host"), ROUTE_SELF);
+				"this host"),
+		     ROUTE_SELF);
 	teardown(&f);
 
 	setup(&f, ROUTE_FROM_MX);
@@ -375,8 +379,8 @@ Test(choose, look_ups_fail_per_host)
 		cr_assert(read_mx(&f, "10 dead.test"));
 		give_status(&f, "dead.test", cases[i].v4, cases[i].v6);
 		choice_settle(&f.choice, 1);
-		alone = cases[i].fate == ROUTE_UNKNOWN_NOW ? ROUTE_TRANSIENT :
-							     ROUTE_PERMANENT;
+		alone = cases[i].fate == ROUTE_UNKNOWN_NOW ? ROUTE_TRANSIENT
+							   : ROUTE_PERMANENT;
 		cr_expect_eq(result(&f, NULL), alone, "case %zu", i);
 		teardown(&f);
 	}
@@ -399,7 +403,8 @@ Test(choose, dead_primaries_before_this_host_hold_the_mail)
 	give_status(&f, "away.test", DNS_SERVFAIL, DNS_SERVFAIL);
 	choice_settle(&f.choice, 1);
 	cr_expect_eq(result(&f, "away.test: not used now: SERVFAIL for its "
-				"addresses"), ROUTE_TRANSIENT);
+				"addresses"),
+		     ROUTE_TRANSIENT);
 	teardown(&f);
 }
 
@@ -551,7 +556,8 @@ Test(choose, malformed_records_do_not_count)
 		{ (const char *)pointer, sizeof(pointer) },
 		{ (const char *)cut, 1 },
 	};
-	struct dns_answer mx = { .status = DNS_OK, .rdata = rdata,
+	struct dns_answer mx = { .status = DNS_OK,
+				 .rdata = rdata,
 				 .count = COUNT(rdata) };
 	struct fixture f;
 

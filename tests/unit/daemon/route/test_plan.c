@@ -15,19 +15,13 @@ Test(tlsa, usable_records)
 		size_t bytes;
 		bool usable;
 	} cases[] = {
-		{ 3, 1, 1, 32, true },
-		{ 3, 0, 2, 64, true },
-		{ 2, 1, 0, 10, true },
-		{ 2, 0, 1, 32, true },
+		{ 3, 1, 1, 32, true },	  { 3, 0, 2, 64, true },
+		{ 2, 1, 0, 10, true },	  { 2, 0, 1, 32, true },
 		{ 0, 1, 1, 32, false }, /* PKIX-TA, RFC 7672 section 3.1.3 */
-		{ 1, 1, 1, 32, false },
-		{ 4, 1, 1, 32, false },
-		{ 255, 1, 1, 32, false },
-		{ 3, 2, 1, 32, false },
-		{ 3, 1, 3, 32, false },
-		{ 3, 1, 1, 31, false },
-		{ 3, 1, 2, 32, false },
-		{ 3, 1, 0, 0, false },
+		{ 1, 1, 1, 32, false },	  { 4, 1, 1, 32, false },
+		{ 255, 1, 1, 32, false }, { 3, 2, 1, 32, false },
+		{ 3, 1, 3, 32, false },	  { 3, 1, 1, 31, false },
+		{ 3, 1, 2, 32, false },	  { 3, 1, 0, 0, false },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -54,16 +48,21 @@ struct fixture {
 static void setup(struct fixture *f)
 {
 	*f = (struct fixture){ 0 };
-	f->addr = (struct net_addr){ .family = AF_INET, .port = 25,
+	f->addr = (struct net_addr){ .family = AF_INET,
+				     .port = 25,
 				     .ip = { 192, 0, 2, 1 } };
 	f->host = (struct candidate){ .name = SPAN_LIT("mx.d.test"),
-				      .port = 25, .addrs = &f->addr,
+				      .port = 25,
+				      .addrs = &f->addr,
 				      .addr_count = 1 };
-	f->choice = (struct choice){ .arena = &f->arena, .hosts = &f->host,
-				     .count = 1, .source = ROUTE_FROM_MX };
+	f->choice = (struct choice){ .arena = &f->arena,
+				     .hosts = &f->host,
+				     .count = 1,
+				     .source = ROUTE_FROM_MX };
 	f->patterns[0] = SPAN_LIT("mx.d.test");
 	f->policy = (struct sts_policy){ .mode = ROUTE_STS_ENFORCE,
-					 .mx = f->patterns, .mx_count = 1 };
+					 .mx = f->patterns,
+					 .mx_count = 1 };
 }
 
 /* Published and secure; usage 3 can be used, 1 cannot. */
@@ -71,8 +70,9 @@ static void publish(struct fixture *f, unsigned char usage)
 {
 	unsigned char wire[3 + 32] = { usage, 1, 1 };
 	struct span rdata = span_of(wire, sizeof(wire));
-	struct dns_answer a = { .status = DNS_OK, .secure = true,
-				.rdata = &rdata, .count = 1 };
+	struct dns_answer a = {
+		.status = DNS_OK, .secure = true, .rdata = &rdata, .count = 1
+	};
 
 	cr_assert(tlsa_take(&f->choice, &f->host, f->host.name, &a));
 }
@@ -126,8 +126,8 @@ Test(plan, every_cell)
 				     "row %zu column %d", r, column);
 			if (want != wait)
 				cr_expect_eq(f.host.tls.level, want,
-					     "row %zu column %d: %d", r,
-					     column, f.host.tls.level);
+					     "row %zu column %d: %d", r, column,
+					     f.host.tls.level);
 			arena_reset(&f.arena);
 		}
 	}

@@ -86,7 +86,8 @@ Test(sts, a_policy)
 	arena_reset(&a);
 
 	cr_assert(sts_policy_parse(SPAN_LIT("version: STSv1\nmode: none\n"
-					    "max_age: 9999999999\n"), &a, &p));
+					    "max_age: 9999999999\n"),
+				   &a, &p));
 	cr_expect_eq(p.mode, ROUTE_STS_NONE);
 	cr_expect_eq(p.max_age_s, STS_MAX_AGE_S); /* a year at most */
 	arena_reset(&a);
