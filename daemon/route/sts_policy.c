@@ -22,13 +22,18 @@ static bool is_id(struct span s)
 	return true;
 }
 
+static bool is_name_char(char c)
+{
+	return is_alnum(c) || c == '_' || c == '-' || c == '.';
+}
+
 /* sts-ext-name: a letter or digit, then up to 31 of those, '_', '-', '.' */
 static bool is_extension(struct span name, struct span value)
 {
 	if (name.n == 0 || name.n > 32 || !is_alnum(name.p[0]) || value.n == 0)
 		return false;
 	for (size_t i = 0; i < name.n; i++) {
-		if (!is_alnum(name.p[i]) && memchr("_-.", name.p[i], 3) == NULL)
+		if (!is_name_char(name.p[i]))
 			return false;
 	}
 	for (size_t i = 0; i < value.n; i++) {
