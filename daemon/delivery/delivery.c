@@ -65,8 +65,8 @@ size_t delivery_room(const struct delivery *d)
 
 	if (d->life != LIFE_READY || d->wants_quit || d->is_freed)
 		return 0;
-	if (d->ehlo.mail_max > 0 && d->given >= d->ehlo.mail_max)
-		return 0; /* RFC 9422 section 4.1 */
+	if (pump_is_used_up(d))
+		return 0;
 	if (d->jobs > 0 && d->bytes >= 1024 * 1024)
 		return 0;
 	window = pump_window(d);

@@ -53,7 +53,7 @@ struct tx {
 	bool has_mail;      /* MAIL is out */
 	bool is_refused;    /* MAIL was refused: what follows says nothing */
 	bool is_complete;   /* all content is out, its reply is not in */
-	bool is_asking;     /* BDAT must wait for the replies to RCPT */
+	bool is_asking;     /* content must wait for the replies to RCPT */
 	uint32_t *ask;      /* indices into rcpts that go into RCPT */
 	bool *is_taken;     /* per index in ask: RCPT was accepted */
 	size_t ask_count, ask_next, answered, taken;
@@ -110,6 +110,10 @@ struct delivery {
 	uint64_t bytes;          /* content of all jobs in hand */
 	size_t open, given;      /* transactions begun and unanswered; in all */
 	uint64_t open_bytes;
+
+	unsigned errors;         /* refusals since a message was taken */
+	size_t trust;            /* messages taken since a refusal */
+	struct tx *blamed;       /* under way when the connection ended */
 
 	int64_t asked_us;        /* EHLO left */
 	int64_t rtt_us;          /* its round trip */
@@ -176,5 +180,7 @@ enum step got_unasked(struct delivery *d);
 /* ---- pump.c: commands ---- */
 enum step pump(struct delivery *d);
 size_t pump_window(const struct delivery *d);
+/* No more jobs over this connection: by its limits or by ours. */
+bool pump_is_used_up(const struct delivery *d);
 
 #endif

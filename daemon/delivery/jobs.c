@@ -118,13 +118,12 @@ static void note_head(struct delivery *d, struct tx *tx)
 enum step jobs_lose(struct delivery *d)
 {
 	struct tx *tx;
-	bool is_first = true;
 
 	while ((tx = TAILQ_FIRST(&d->txs)) != NULL) {
-		if (is_first && tx->has_mail)
+		if (tx == d->blamed)
 			note_head(d, tx);
-		is_first = false;
-		if (tx->is_complete)
+		/* behind a 421 nothing was executed */
+		if (tx->is_complete && d->end.why != DELIVERY_BUSY)
 			note_doubt(d, tx);
 		take_out(d, tx);
 		tx->job.ended_ms = clock_mono_ms();

@@ -20,6 +20,7 @@ enum {
 	WINDOW_BYTES = 1024 * 1024,
 	WINDOW_JOBS = 64,
 	RCPTS_MAX = 100, /* RFC 5321 section 4.5.3.1.8 */
+	ERRORS_MAX = 8,	 /* refusals on end over one connection */
 };
 
 static bool offers(const struct delivery *d, unsigned ext)
@@ -39,19 +40,22 @@ static bool is_chunking(const struct delivery *d)
 
 /*
  * Jobs to have in hand.  One more than a round trip's worth keeps the line
- * full; more would only queue here what another connection could take.
+ * full; more would only queue here what another connection could take.  And
+ * as TCP does, one more for each that went well: what runs ahead of a refusal
+ * may be refused as well.
  */
 size_t pump_window(const struct delivery *d)
 {
 	int64_t service = d->service_us > 0 ? d->service_us : 1;
-	int64_t window;
+	size_t window = 2 + d->trust;
 
 	if (!is_pipelining(d))
 		return 1;
 	if (!is_chunking(d) || d->served_us == 0)
 		return 2;
-	window = 2 + 4 * d->rtt_us / service;
-	return window < WINDOW_JOBS ? (size_t)window : WINDOW_JOBS;
+	if ((int64_t)window > 2 + 4 * d->rtt_us / service)
+		window = (size_t)(2 + 4 * d->rtt_us / service);
+	return window < WINDOW_JOBS ? window : WINDOW_JOBS;
 }
 
 static void flush_out(struct delivery *d)
@@ -142,6 +146,18 @@ static void begin(struct delivery *d, struct tx *tx)
 
 /* ---- Going on with it ---- */
 
+/*
+ * Large content is not sent to nobody; and after a refusal neither is DATA or
+ * BDAT, which would only be refused again and counted.
+ */
+static bool must_ask(const struct delivery *d, const struct tx *tx)
+{
+	if (!is_pipelining(d))
+		return false; /* it asks anyway */
+	return d->errors > 0 ||
+	       (is_chunking(d) && tx->job.unit->envelope.bytes > LARGE);
+}
+
 static void send_rcpt(struct delivery *d, struct tx *tx)
 {
 	command_rcpt(&d->out, &tx->job.unit->rcpts[tx->ask[tx->ask_next]],
@@ -150,18 +166,18 @@ static void send_rcpt(struct delivery *d, struct tx *tx)
 	if (tx->ask_next < tx->ask_count)
 		return;
 	tx->at = TX_DATA;
-	tx->is_asking = is_chunking(d) && is_pipelining(d) &&
-			tx->job.unit->envelope.bytes > LARGE;
+	tx->is_asking = must_ask(d, tx);
 }
 
 static void send_data(struct delivery *d, struct tx *tx)
 {
-	if (!is_chunking(d)) {
+	if (tx->is_asking && tx->answered < tx->ask_count) {
+		tx->at = TX_WAIT; /* got_rcpt brings it back */
+	} else if (!is_chunking(d)) {
 		buf_adds(&d->out, "DATA\r\n");
 		expect_push(d, ST_DATA, tx, 0);
+		tx->is_asking = false;
 		tx->at = TX_WAIT;
-	} else if (tx->is_asking && tx->answered < tx->ask_count) {
-		tx->at = TX_WAIT; /* got_rcpt brings it back */
 	} else {
 		buf_addf(&d->out, "BDAT %llu LAST\r\n",
 			 (unsigned long long)tx->job.unit->envelope.bytes);
@@ -299,9 +315,11 @@ static void say_quit(struct delivery *d)
 	d->life = LIFE_QUIT;
 }
 
-static bool is_used_up(const struct delivery *d)
+/* RFC 9422 section 4.1; and a new connection begins without our errors. */
+bool pump_is_used_up(const struct delivery *d)
 {
-	return d->ehlo.mail_max > 0 && d->given >= d->ehlo.mail_max;
+	return (d->ehlo.mail_max > 0 && d->given >= d->ehlo.mail_max) ||
+	       d->errors >= ERRORS_MAX;
 }
 
 enum step pump(struct delivery *d)
@@ -311,7 +329,7 @@ enum step pump(struct delivery *d)
 
 	if (d->life != LIFE_READY)
 		return STEP_ON;
-	if (d->wants_quit)
+	if (d->wants_quit || d->errors >= ERRORS_MAX)
 		step = jobs_give_back(d);
 	while (step == STEP_ON && has_next(d)) {
 		size_t before = d->out.n;
@@ -332,7 +350,7 @@ enum step pump(struct delivery *d)
 	}
 	if (step == STEP_END)
 		return step;
-	if (d->jobs == 0 && (d->wants_quit || is_used_up(d)))
+	if (d->jobs == 0 && (d->wants_quit || pump_is_used_up(d)))
 		say_quit(d);
 	flush_out(d);
 	return STEP_ON;

@@ -34,6 +34,16 @@ static bool is_open(const struct tx *tx, size_t i)
 	return tx->job.set[tx->ask[i]].outcome == OUTCOME_UNTRIED;
 }
 
+/*
+ * Servers count errors and slow down or hang up after a few (Postfix: a second
+ * each from the 10th on, 421 at the 20th), until a message is taken.
+ */
+static void refusal(struct delivery *d)
+{
+	d->errors++;
+	d->trust = 0;
+}
+
 /* One reply for all: MAIL refused settles everyone asked for, later stages
  * only those whose RCPT was accepted. */
 static void settle_all(struct delivery *d, struct tx *tx, enum verdict v,
@@ -41,6 +51,8 @@ static void settle_all(struct delivery *d, struct tx *tx, enum verdict v,
 {
 	struct span reply = reply_span(d, tx);
 
+	if (v != VERDICT_YES)
+		refusal(d);
 	for (size_t i = 0; i < tx->ask_count; i++) {
 		struct settlement *s = &tx->job.set[tx->ask[i]];
 
@@ -68,6 +80,7 @@ static void stop(struct delivery *d, struct tx *tx)
  */
 static enum step leaving(struct delivery *d, struct expect *e)
 {
+	d->blamed = e->tx;
 	return delivery_end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
 }
 
@@ -126,6 +139,7 @@ enum step got_rcpt(struct delivery *d, struct expect *e)
 		} else {
 			s->outcome = outcome_of(v);
 			s->reply = reply_span(d, tx);
+			refusal(d);
 		}
 	}
 	if (tx->answered == tx->ask_count)
@@ -148,8 +162,10 @@ enum step got_data(struct delivery *d, struct expect *e)
 		tx->at = tx->taken > 0 ? TX_CONTENT : TX_DOT;
 		return STEP_ON;
 	}
-	if (d->reply.code < 400) /* neither 354 nor a refusal */
+	if (d->reply.code < 400) { /* neither 354 nor a refusal */
+		d->blamed = tx;
 		return delivery_end_with(d, DELIVERY_LOST, e->stage, &d->reply);
+	}
 	if (tx->taken > 0)
 		settle_all(d, tx, verdict_of(&d->reply), true);
 	stop(d, tx);
@@ -182,6 +198,12 @@ enum step got_content(struct delivery *d, struct expect *e)
 	tx->is_complete = false;
 	if (tx->taken > 0)
 		settle_all(d, tx, verdict_of(&d->reply), true);
+	if (d->reply.code >= 400) {
+		refusal(d);
+	} else if (tx->taken > 0) {
+		d->errors = 0;
+		d->trust++;
+	}
 	/* RFC 3030 section 2: after a failed chunk the state is open. */
 	if (e->stage == ST_BDAT && d->reply.code >= 400 && d->open == 1)
 		d->needs_reset = true;

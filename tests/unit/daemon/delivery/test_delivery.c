@@ -565,16 +565,31 @@ static const char *no_rcpt(struct peer *p, const char *line, void *arg)
 	return strncmp(line, "RCPT", 4) == 0 ? "550 5.1.1 unknown" : NULL;
 }
 
-/* RFC 2920 section 3.1: 354 although nobody was accepted: a lone dot. */
+/* RFC 2920 section 3.1: 354 although nobody was accepted: a lone dot.  And
+ * after a refusal DATA waits for what RCPT comes to. */
 Test(delivery, a_lone_dot_when_354_comes_for_nobody)
 {
 	struct world w;
 
 	begin(&w, "PIPELINING", no_rcpt);
 	run(&w, 2);
-	cr_assert_eq(w.peer->message_count, 2);
+	cr_assert_eq(w.peer->message_count, 1);
 	cr_assert_eq(w.peer->messages[0].n, 0);
+	cr_assert_eq(peer_saw(w.peer, "DATA"), 1);
 	cr_assert_eq(w.outcomes[1][0], OUTCOME_PERMANENT);
+	cr_assert_eq(w.end.why, DELIVERY_CLOSED);
+	finish(&w);
+}
+
+/* Servers punish errors: after a few of them a new connection is cheaper. */
+Test(delivery, a_connection_ends_after_eight_refusals)
+{
+	struct world w;
+
+	begin(&w, "PIPELINING", no_rcpt);
+	run(&w, 20);
+	cr_assert_lt(w.given, 12);
+	cr_assert_eq(peer_saw(w.peer, "QUIT"), 1);
 	cr_assert_eq(w.end.why, DELIVERY_CLOSED);
 	finish(&w);
 }
@@ -699,7 +714,7 @@ Test(delivery, accidents)
 		cr_expect_eq(w.outcomes[0][0], OUTCOME_UNTRIED);
 		cr_expect_eq(w.in_doubt[0], cases[i].in_doubt, "%s %s",
 			     cases[i].at, cases[i].reply);
-		cr_expect(w.was_head[0]);
+		cr_expect(w.was_head[0], "%s %s", cases[i].at, cases[i].reply);
 		finish(&w);
 	}
 }
