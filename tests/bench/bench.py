@@ -291,11 +291,19 @@ def long_way(c):
         s.stop()
 
 
+def reload_config(c):
+    """1,000,000 domains and 10,000,000 recipients."""
+    if c is not servers.Mx20Server:
+        return
+    print(subprocess.run([TOOL / "bench_reload", "shared"], check=True,
+                         capture_output=True, text=True).stdout)
+
+
 WORKLOADS = {
     "accept": accept_small, "sustained": accept_sustained,
     "burst": accept_burst, "one": accept_one, "slow_disk": accept_slow_disk,
     "large": accept_large, "drain": drain, "recovery": recovery,
-    "idle": idle, "queue": queue_length, "rtt": long_way,
+    "idle": idle, "queue": queue_length, "rtt": long_way, "reload": reload_config,
 }
 
 
@@ -322,6 +330,11 @@ def limits():
         note("limits", "machine", "4 KiB append + fdatasync",
              n / (time.monotonic() - began), "/s")
         os.close(fd)
+        lmdb = tool("lmdbrate", folder)
+        note("limits", "machine", "LMDB commits, one value", lmdb["commits"],
+             "/s")
+        note("limits", "machine", "LMDB values, batches of 32",
+             lmdb["batched"], "/s")
     finally:
         shutil.rmtree(folder)
 
@@ -369,7 +382,7 @@ def versions():
 def main():
     versions()
     wanted = ONLY or [w for w in WORKLOADS
-                      if not (QUICK and w in ("recovery", "queue"))]
+                      if not (QUICK and w in ("recovery", "queue", "reload"))]
     if not ONLY:
         limits()
     for turn in range(ROUNDS):
