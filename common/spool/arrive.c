@@ -62,6 +62,12 @@ static enum mx_err apply_piece(struct batch *b, struct request *r)
 	return err == MX_OK ? content_put(b, p, r->id) : err;
 }
 
+/* The seal may be on its way already: it must not go through. */
+static void failed_piece(struct request *r)
+{
+	CONTAINER_OF(r, struct piece, req)->draft->writer_err = r->err;
+}
+
 static void finish_piece(struct spool *sp, struct request *r)
 {
 	struct piece *p = CONTAINER_OF(r, struct piece, req);
@@ -87,6 +93,7 @@ const struct request_ops piece_ops = {
 	.fills = true,
 	.lazy = true,
 	.apply = apply_piece,
+	.failed = failed_piece,
 	.finish = finish_piece,
 };
 

@@ -299,6 +299,8 @@ static void fail(struct request **all, size_t n, enum mx_err err)
 	for (size_t i = 0; i < n; i++) {
 		all[i]->err = err;
 		all[i]->again = false;
+		if (all[i]->ops->failed != NULL)
+			all[i]->ops->failed(all[i]);
 	}
 }
 

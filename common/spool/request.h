@@ -28,6 +28,9 @@ struct request_ops {
 	 * transaction.
 	 */
 	enum mx_err (*apply)(struct batch *b, struct request *r);
+	/* Writer thread.  It was not applied, and what the writer does next
+	 * may depend on that; NULL: nothing does. */
+	void (*failed)(struct request *r);
 	/* Loop thread, exactly once: call back, free. */
 	void (*finish)(struct spool *sp, struct request *r);
 };

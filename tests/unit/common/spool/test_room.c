@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
-#include "common/spool/internal.h"
+#include "common/spool/arrive.h"
 #include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
@@ -199,13 +199,18 @@ Test(spool_room, full_file_system)
 
 /* ---- a disk that fails: LMDB's calls go through these ---- */
 
-static int failing; /* 1: flushes, 2: writes of pages, 3: of the meta page */
+static int failing; /* 1: flushes, 2: writes of pages, 3: of the meta page;
+			4: no space for pages */
+static atomic_uint failures;
 
 static bool fails(int how)
 {
-	if (failing != how)
+	bool is_full = failing == 4 && how == 2;
+
+	if (failing != how && !is_full)
 		return false;
-	errno = EIO;
+	failures++;
+	errno = is_full ? ENOSPC : EIO;
 	return true;
 }
 
@@ -270,4 +275,36 @@ Test(spool_room, failed_write)
 Test(spool_room, failed_meta_write)
 {
 	disk_fails(3);
+}
+
+/*
+ * A piece in the middle finds no room, and then there is room again.  The seal
+ * follows before the loop has heard of it: it must not go through, or a
+ * message with a hole would be acknowledged.
+ */
+Test(spool_room, a_lost_piece_is_not_sealed)
+{
+	struct spool_rcpt r = a_rcpt("x@a.example", "a.example");
+	struct envelope env = an_envelope();
+	struct spool_draft *d;
+
+	fixture_open(&f);
+	d = draft_with(&f, 1, 2 << 20);
+	while (d->stored_bytes == 0)
+		ev_run(f.loop, EVRUN_ONCE);
+	failing = 4;
+	for (int i = 0; i < 2000; i++) {
+		char piece[1500] = { 0 };
+
+		spool_draft_write(d, span_of(piece, sizeof(piece)));
+	}
+	while (failures == 0)
+		usleep(1000);
+	usleep(200000); /* the batch is given up */
+	failing = 0;
+	spool_commit(&d, &env, &r, 1, on_commit, &f);
+	turn_until(&f, &f.committed, 1);
+	cr_assert_eq(f.err, MX_ESPACE, "%s", mx_strerror(f.err));
+	expect_sound();
+	fixture_close(&f);
 }
