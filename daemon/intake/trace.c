@@ -83,5 +83,7 @@ void trace_accepted(const struct mail *m, uint64_t id)
 		 LOG_STR("proto",
 			 m->env.proto == PROTO_ESMTP ? "ESMTP" : "SMTP"),
 		 LOG_SPAN("tls", m->env.tls),
+		 /* broken signatures and smuggling begin like that */
+		 LOG_STR("repaired", m->decoder.bare ? "line_ends" : ""),
 		 LOG_INT("ms", clock_mono_ms() - m->began_ms));
 }

@@ -147,6 +147,8 @@ def test_smuggling(shared, end):
         assert c.cmd("NOOP").startswith("250")  # one reply, one message
     _, kept = content(daemon, mid)
     assert inner in kept
+    if b"\0" not in end:
+        daemon.wait_log(rf"^accepted .*mid={mid} .*repaired=line_ends")
     # no line end but CR LF goes on, and nothing that ends the data
     assert kept.replace(b"\r\n", b"").count(b"\n") == 0
     assert kept.replace(b"\r\n", b"").count(b"\r") == 0
