@@ -1,0 +1,296 @@
+/* The whole of it on one loop: a spool, a router with primary=, the drain,
+ * and a scripted server. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "daemon/drain/drain.h"
+#include "tests/support/folder.h"
+#include "tests/support/peer.h"
+#include "tests/support/spool_audit.h"
+
+struct world {
+	struct ev_loop *loop;
+	struct folder folder;
+	struct config *config;
+	struct spool *spool;
+	struct router *router;
+	struct drain *drain;
+	struct peer_options popt;
+	struct peer *peer;
+	bool committed;
+};
+
+static void load_config(struct world *w, const char *more)
+{
+	struct config_errors errors = { 0 };
+	struct buf text = { 0 };
+
+	buf_adds(&text, "hostname = \"mx2.example.net\"; domains = \"domains\";"
+			"dns = { servers = [ \"127.0.0.1@1\" ]; };"
+			"spool = { path = \"spool\"; size = \"256M\";"
+			" reserve = \"1M\"; };");
+	buf_adds(&text, more);
+	folder_write(&w->folder, "mx20.conf", buf_cstr(&text));
+	buf_reset(&text);
+	for (int i = 0; i < 3; i++)
+		buf_addf(&text,
+			 "d%d.example recipients=* tls=none "
+			 "primary=[127.0.0.1]:%u\n",
+			 i, (unsigned)w->peer->addr.port);
+	folder_write(&w->folder, "domains", buf_cstr(&text));
+	buf_fini(&text);
+	w->config = config_load(folder_path(&w->folder, "mx20.conf"), &errors);
+	cr_assert_not_null(w->config, "%s", buf_cstr(&errors.text));
+	config_errors_fini(&errors);
+}
+
+static void start_drain(struct world *w)
+{
+	struct drain_options opt = { w->loop, w->spool, w->router, w->config };
+
+	w->drain = drain_new(&opt);
+}
+
+static void begin(struct world *w, const char *conf, peer_reply *reply)
+{
+	struct spool_options so;
+	struct router_options ro = { 0 };
+	struct buf why = { 0 };
+
+	memset(w, 0, sizeof(*w));
+	w->loop = ev_loop_new(0);
+	folder_make(&w->folder);
+	w->popt.ehlo = "PIPELINING\nSIZE 100000\nENHANCEDSTATUSCODES";
+	w->popt.reply = reply;
+	w->popt.arg = w;
+	w->peer = peer_new(w->loop, &w->popt);
+	load_config(w, conf);
+	so = (struct spool_options){ folder_path(&w->folder, "spool"), 1 << 28,
+				     1 << 20 };
+	cr_assert_eq(spool_open(&w->spool, w->loop, &so, &why), MX_OK, "%s",
+		     buf_cstr(&why));
+	ro.loop = w->loop;
+	ro.config = w->config;
+	cr_assert_eq(router_new(&w->router, &ro, &why), MX_OK, "%s",
+		     buf_cstr(&why));
+	buf_fini(&why);
+	start_drain(w);
+}
+
+static void finish(struct world *w)
+{
+	bool never = false;
+	struct buf why = { 0 };
+
+	drain_free(&w->drain);
+	peer_run(w->loop, &never, 50);
+	cr_expect(spool_audit(w->spool, &why), "%s", buf_cstr(&why));
+	buf_fini(&why);
+	router_free(&w->router);
+	spool_close(&w->spool);
+	peer_free(&w->peer);
+	config_unref(&w->config);
+	folder_remove(&w->folder);
+	ev_loop_destroy(w->loop);
+}
+
+static void on_commit(enum mx_err err, uint64_t id, void *arg)
+{
+	struct world *w = arg;
+
+	(void)id;
+	cr_assert_eq(err, MX_OK);
+	w->committed = true;
+}
+
+static void send_to(struct world *w, const char *const *paths, size_t count)
+{
+	struct spool_draft *d;
+	struct envelope env = { .from = SPAN_LIT("a@sender.example"),
+				.arrived_ms = clock_wall_ms() };
+	struct spool_rcpt rcpts[8] = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		rcpts[i].path = span_str(paths[i]);
+		rcpts[i].domain = span_str(strchr(paths[i], '@') + 1);
+		rcpts[i].expires_ms = clock_wall_ms() + DAYS(1);
+	}
+	cr_assert_eq(spool_draft_new(w->spool, clock_wall_ms(), 0, &d), MX_OK);
+	spool_draft_write(d, SPAN_LIT("Subject: x\r\n\r\nhello\r\n"));
+	w->committed = false;
+	spool_commit(&d, &env, rcpts, count, on_commit, w);
+	cr_assert(peer_run(w->loop, &w->committed, 5000));
+}
+
+static void send_one(struct world *w, const char *path)
+{
+	send_to(w, &path, 1);
+}
+
+static uint64_t queued(struct world *w)
+{
+	struct spool_totals t;
+
+	cr_assert_eq(spool_totals(w->spool, &t), MX_OK);
+	return t.messages;
+}
+
+static enum drain_state state_of(struct world *w, const char *domain)
+{
+	struct drain_status st;
+
+	drain_status(w->drain, span_str(domain), &st);
+	return st.state;
+}
+
+/* Turn the loop until the expression holds, or fail after 5 s. */
+#define WAIT_FOR(w, expr)                                                      \
+	do {                                                                   \
+		int64_t until = clock_mono_ms() + 5000;                        \
+		bool never = false;                                            \
+                                                                               \
+		while (!(expr) && clock_mono_ms() < until)                     \
+			peer_run((w)->loop, &never, 10);                       \
+		cr_assert(expr);                                               \
+	} while (0)
+
+/* ---- */
+
+Test(drain, mail_goes_when_it_comes)
+{
+	struct world w;
+
+	begin(&w, "", NULL);
+	send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, queued(&w) == 0);
+	cr_assert_eq(w.peer->message_count, 1);
+	cr_assert_eq(state_of(&w, "d0.example"), DRAIN_UP);
+	/* three domains, one destination, one connection */
+	send_one(&w, "u@d1.example");
+	send_one(&w, "u@d2.example");
+	WAIT_FOR(&w, queued(&w) == 0);
+	cr_assert_eq(w.peer->connections, 1);
+	finish(&w);
+}
+
+Test(drain, mail_waits_for_the_primary)
+{
+	struct world w;
+	struct drain_status st;
+
+	begin(&w, "", NULL);
+	peer_stop(w.peer);
+	send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, state_of(&w, "d0.example") == DRAIN_DOWN);
+	cr_assert(drain_status(w.drain, SPAN_LIT("d0.example"), &st));
+	cr_assert_eq(st.target_count, 1);
+	cr_assert_gt(st.since_ms, 0);
+	cr_assert_gt(st.next_probe_ms, 0);
+	cr_assert(drain_is_target(w.drain, SPAN_LIT("d0.example"),
+				  &w.peer->addr));
+	peer_start(w.peer);
+	drain_heard_from(w.drain, &w.peer->addr);
+	WAIT_FOR(&w, queued(&w) == 0);
+	finish(&w);
+}
+
+static int refusals;
+
+static const char *busy_once(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	if (strncmp(line, "RCPT", 4) == 0 && refusals-- > 0)
+		return "450 4.2.1 busy";
+	return NULL;
+}
+
+Test(drain, a_transient_failure_waits_its_retry)
+{
+	struct world w;
+	int64_t began = clock_mono_ms();
+
+	refusals = 1;
+	begin(&w, "drain = { retry = [ \"1s\" ]; };", busy_once);
+	send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, queued(&w) == 0);
+	cr_assert_geq(clock_mono_ms() - began, 1000);
+	cr_assert_eq(peer_saw(w.peer, "MAIL"), 2);
+	finish(&w);
+}
+
+static const char *unknown_u1(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return strstr(line, "RCPT TO:<u1@") != NULL ? "550 5.1.1 unknown"
+						    : NULL;
+}
+
+static bool is_held(struct world *w, const char *domain)
+{
+	struct spool_domain row;
+
+	return spool_domain_get(w->spool, span_str(domain), &row) == MX_OK &&
+	       row.held == 1 && row.ready + row.deferred == 0;
+}
+
+Test(drain, one_recipient_fails_the_other_goes)
+{
+	static const char *const paths[] = { "u1@d0.example", "u2@d0.example",
+					     "u3@d1.example" };
+	struct world w;
+
+	begin(&w, "bounce = { mode = \"hold\"; };", unknown_u1);
+	send_to(&w, paths, COUNT(paths));
+	WAIT_FOR(&w, is_held(&w, "d0.example"));
+	WAIT_FOR(&w, w.peer->message_count == 2);
+	cr_assert_eq(queued(&w), 1);
+	finish(&w);
+}
+
+static const char *hang_at_dot(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return strcmp(line, ".") == 0 && refusals-- > 0 ? PEER_HANG : NULL;
+}
+
+/* A stop in the middle loses nothing and leaves nothing behind. */
+Test(drain, stopped_in_the_middle_and_started_again)
+{
+	struct world w;
+
+	refusals = 1;
+	begin(&w, "", hang_at_dot);
+	for (int i = 0; i < 10; i++)
+		send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, w.peer->message_count == 1);
+	cr_assert_gt(drain_busy(w.drain), 0);
+	drain_stop(w.drain);
+	drain_free(&w.drain);
+	start_drain(&w);
+	WAIT_FOR(&w, queued(&w) == 0);
+	cr_assert_geq(w.peer->message_count, 10);
+	finish(&w);
+}
+
+/* Nobody is sent what is being sent: as many messages as there are. */
+Test(drain, each_message_once)
+{
+	struct world w;
+
+	begin(&w, "", NULL);
+	peer_stop(w.peer);
+	for (int i = 0; i < 120; i++)
+		send_one(&w, i % 2 ? "u@d0.example" : "u@d1.example");
+	peer_start(w.peer);
+	drain_flush(w.drain, SPAN_LIT("d0.example"));
+	WAIT_FOR(&w, queued(&w) == 0);
+	cr_assert_eq(w.peer->message_count, 120);
+	WAIT_FOR(&w, drain_busy(w.drain) == 0);
+	finish(&w);
+}
