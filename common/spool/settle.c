@@ -120,8 +120,16 @@ static enum mx_err place_unit(struct batch *b, const struct settle *s,
 			      const struct tally *t)
 {
 	uint64_t id = s->req.id;
-	enum mx_err err;
+	enum unit_state state;
+	int64_t due_ms;
+	enum mx_err err =
+		unit_state_get(b->sp, b->txn, id, s->domain, &state, &due_ms);
 
+	if (err != MX_OK)
+		return err;
+	/* held by the operator while it was tried: it stays held */
+	if (state == UNIT_HELD && t->transient + t->pending > 0)
+		return MX_OK;
 	if (t->transient > 0)
 		return unit_move(b, id, s->domain, UNIT_DEFERRED, s->due_ms);
 	if (t->pending > 0)
@@ -134,15 +142,14 @@ static enum mx_err place_unit(struct batch *b, const struct settle *s,
 			    : err;
 }
 
+/* MX_ENOENT: the warning was struck off before, and its report is made. */
 static enum mx_err strike_warning(struct batch *b, const struct settle *s,
 				  const struct recipient_row *row)
 {
 	struct key k;
-	enum mx_err err;
 
 	key_expiry(&k, row->warn_ms, s->req.id, s->domain, EXPIRY_WARNING);
-	err = table_del(batch_table(b, T_EXPIRY), b->txn, &k);
-	return err == MX_ENOENT ? MX_OK : err;
+	return table_del(batch_table(b, T_EXPIRY), b->txn, &k);
 }
 
 static enum mx_err apply_settle(struct batch *b, struct request *r)
@@ -154,18 +161,20 @@ static enum mx_err apply_settle(struct batch *b, struct request *r)
 
 	/* first whatever may fail without a trace */
 	err = unit_recipient(b->sp, b->txn, r->id, s->domain, 0, &row);
+	if (err == MX_OK && s->report != NULL)
+		r->err = s->report->draft->writer_err;
+	if (err == MX_OK && r->err == MX_OK && s->is_warned)
+		err = strike_warning(b, s, &row);
 	if (err == MX_ENOENT) {
 		r->err = err;
 		return MX_OK;
 	}
-	if (err == MX_OK && s->report != NULL)
-		err = arrival_apply(b, s->report, &r->err);
 	if (err != MX_OK || r->err != MX_OK)
 		return err;
-	if (s->is_warned) {
-		err = unit_recipient(b->sp, b->txn, r->id, s->domain, 0, &row);
-		return err == MX_OK ? strike_warning(b, s, &row) : err;
-	}
+	if (s->report != NULL)
+		err = arrival_apply(b, s->report, &r->err);
+	if (err != MX_OK || s->is_warned)
+		return err;
 	err = settle_all(b, s, &t);
 	return err == MX_OK ? place_unit(b, s, &t) : err;
 }

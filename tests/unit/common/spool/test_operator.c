@@ -315,6 +315,47 @@ Test(spool_operator, warning_is_struck_off)
 	cr_assert_not(e[0].is_warning);
 }
 
+/* Asked twice before the first commit: one warning, and one report. */
+Test(spool_operator, warning_is_sent_once)
+{
+	struct spool_rcpt r = a_rcpt("x@a.example", "a.example");
+	uint64_t id;
+
+	r.warn_ms = NOW + 100;
+	id = put_message(&f, 1, 100, &r, 1);
+	for (int i = 0; i < 2; i++) {
+		struct spool_report report = {
+			.envelope = { .arrived_ms = NOW, .is_dsn = true },
+			.rcpt = a_rcpt("a@sender.example", "sender.example"),
+		};
+
+		cr_assert_eq(spool_draft_report(f.sp, NOW, 0, &report.draft),
+			     MX_OK);
+		spool_draft_write(report.draft, SPAN_LIT("Subject: wait\r\n"));
+		spool_warned(f.sp, id, SPAN_LIT("a.example"), NOW + 101,
+			     &report, on_settled, &f);
+	}
+	turn_until(&f, &f.done, 2);
+	cr_assert_eq(f.err, MX_ENOENT);
+	check_domain(&f, "sender.example", 1, 0, 0);
+	check_domain(&f, "a.example", 1, 0, 0);
+}
+
+/* The primary says "later" to a unit that was held meanwhile. */
+Test(spool_operator, held_in_hand_stays_held)
+{
+	uint64_t id = put_simple(&f, "a.example");
+
+	spool_hold(f.sp, (struct spool_selection){ .id = id }, SPAN_LIT("why"),
+		   on_counted, &f);
+	turn_until(&f, &f.counted, 1);
+	settle_one_rcpt(&f, id, "a.example", OUTCOME_TRANSIENT, NOW + 100);
+	cr_assert_eq(f.err, MX_OK);
+	check_domain(&f, "a.example", 0, 0, 1);
+	settle_one_rcpt(&f, id, "a.example", OUTCOME_DELIVERED, 0);
+	check_domain(&f, "a.example", 0, 0, 0);
+}
+
 static bool first_target(const struct spool_target *t, void *arg)
 {
 	*(struct spool_target *)arg = *t;
