@@ -49,9 +49,14 @@ static size_t reap_domain(struct domain *dom)
 	size_t n = 0;
 	struct hand *h;
 
-	while (n < REAP_MAX && dom->has_mail &&
-	       dom->drain->unsettled < UNSETTLED_MAX &&
-	       (h = domain_take(dom, false)) != NULL) {
+	while (n < REAP_MAX && dom->has_mail) {
+		if (dom->drain->unsettled >= UNSETTLED_MAX) {
+			dom->drain->is_full = true; /* settled() starts us */
+			break;
+		}
+		h = domain_take(dom, false);
+		if (h == NULL)
+			break;
 		settle_with(h, OUTCOME_PERMANENT, verdict_reply(h, dom->route));
 		n++;
 	}

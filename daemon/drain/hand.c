@@ -152,13 +152,13 @@ static unsigned strike_add(struct drain *d, const struct hand_key *key)
 /*
  * A message that a primary dies of must not be the first thing it gets each
  * time it is back: when connections end with it twice, it waits its retry
- * like any that failed.
+ * like any that failed.  So does one that may have got there twice already.
  */
 void hand_count_accident(struct hand *h)
 {
 	struct delivery_job *job = h->job;
 
-	if (!job->was_head) {
+	if (!job->was_head && !job->in_doubt) {
 		strike_clear(h->drain, &h->key);
 		return;
 	}

@@ -200,6 +200,18 @@ static void later(struct hand *h, enum mx_err err)
 	ev_timer_start(h->drain->loop, &h->retry);
 }
 
+/* The row of this unit is damaged: only it is concerned.  It stays in hand, so
+ * that it is not delivered again. */
+static void stuck(struct hand *h, enum mx_err err)
+{
+	log_error(EV_SPOOL, LOG_ID("mid", h->key.id),
+		  LOG_SPAN("domain", domain_name(h->domain)),
+		  LOG_STR("error", mx_strerror(err)),
+		  LOG_STR("what", "an outcome cannot be recorded: not tried "
+				  "again until a restart"));
+	h->drain->unsettled--;
+}
+
 /* After a failed sync nothing is known of the disk: what we delivered from
  * now on would be delivered again after the restart. */
 static void broken(struct drain *d, enum mx_err err)
@@ -220,6 +232,12 @@ static void start_all(struct drain *d)
 	HASH_ITER (hh, d->dests, dst, tmp)
 		dest_kick(dst);
 	ev_timer_start(d->loop, &d->reaper);
+}
+
+static bool is_deferred(const struct delivery_job *job)
+{
+	return count_outcome(job, OUTCOME_TRANSIENT) > 0 ||
+	       job->count < job->unit->rcpt_count;
 }
 
 static void on_settled(enum mx_err err, void *arg)
@@ -244,9 +262,14 @@ static void on_settled(enum mx_err err, void *arg)
 		return;
 	}
 	if (err != MX_OK && err != MX_ENOENT) {
-		broken(d, err);
+		if (spool_has_failed(d->spool))
+			broken(d, err);
+		else
+			stuck(h, err);
 		return;
 	}
+	if (is_deferred(h->job))
+		expire_due_at(d, h->due_ms);
 	d->unsettled--;
 	hand_drop(h);
 	if (again)
@@ -279,9 +302,6 @@ static void submit(struct hand *h)
 	spool_settle(d->spool, h->key.id, job->unit->domain, job->set,
 		     job->unit->rcpt_count, now, h->due_ms,
 		     count > 0 ? &report : NULL, on_settled, h);
-	if (count_outcome(job, OUTCOME_TRANSIENT) > 0 ||
-	    job->count < job->unit->rcpt_count)
-		expire_due_at(d, h->due_ms);
 }
 
 static void fill_in(struct hand *h)
