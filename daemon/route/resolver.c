@@ -1,14 +1,13 @@
 #include "daemon/route/resolver.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <unbound.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/route/context.h"
 
 /* Of Debian's dns-root-data; used when dns.trust_anchor is empty. */
 #define SYSTEM_ANCHOR "/usr/share/dns/root.key"
@@ -16,23 +15,12 @@
 enum {
 	RESOLVER_MAGIC = 0x7e501fe2,
 	QUERY_MAGIC = 0x0d15c0ff,
-	/* Questions libunbound has at a time.  The pipe to its thread is
-	 * written blocking: this many names never fill it.  Half of its
-	 * outgoing-range, so that none waits for a socket in there, where
-	 * time-outs run already. */
-	ACTIVE_MAX = 256,
 	RDATA_MAX = 256, /* records looked at in one answer */
 	/* While the system's anchor has not proved itself: how long an answer
 	 * may take, how long one without it counts, when to try again. */
 	PATIENCE_MS = 5000,
 	PLAIN_TTL_S = 60,
 	RETEST_MS = 60000,
-};
-
-/* libunbound's context and its descriptor on the loop. */
-struct context {
-	struct ub_ctx *ub;
-	ev_io io;
 };
 
 enum query_state { QUERY_WAITING, QUERY_ACTIVE, QUERY_BROKEN };
@@ -71,116 +59,7 @@ struct resolver {
 	size_t active_count;
 };
 
-/* ---- Making a context ---- */
-
-static const struct {
-	const char *name, *value;
-} options[] = {
-	/* A resolver on this host is the usual case, and a good one. */
-	{ "do-not-query-localhost:", "no" },
-	/* The route cache is ours; this one serves shared MX hosts. */
-	{ "msg-cache-size:", "4m" },
-	{ "rrset-cache-size:", "8m" },
-	{ "key-cache-size:", "1m" },
-	{ "neg-cache-size:", "256k" },
-	{ "cache-max-ttl:", "3600" },
-	/* A server that was away is tried again soon, not in 15 minutes. */
-	{ "infra-host-ttl:", "30" },
-	{ "infra-keep-probing:", "yes" },
-	{ "val-bogus-ttl:", "30" },
-	{ "num-queries-per-thread:", "1024" },
-	{ "outgoing-range:", "512" },
-	{ "outgoing-num-tcp:", "32" },
-	{ "trust-anchor-signaling:", "no" },
-};
-
-static enum mx_err context_fail(struct context *ctx, int err, const char *what,
-				struct buf *why)
-{
-	buf_addf(why, "dns: %s: %s", what, ub_strerror(err));
-	ub_ctx_delete(ctx->ub);
-	ctx->ub = NULL;
-	return MX_EINVAL;
-}
-
-static int set_servers(struct ub_ctx *ub, const struct config *config,
-		       const char **what)
-{
-	struct buf text = { 0 };
-	int err = 0;
-
-	if (config->dns.server_count == 0) {
-		*what = "/etc/resolv.conf";
-		err = ub_ctx_resolvconf(ub, NULL);
-		/* Without the file libunbound asks the root itself. */
-		return err == UB_READFILE ? 0 : err;
-	}
-	*what = "dns.servers";
-	for (size_t i = 0; i < config->dns.server_count && err == 0; i++) {
-		buf_reset(&text);
-		buf_add(&text, config->dns.servers[i]);
-		err = ub_ctx_set_fwd(ub, buf_cstr(&text));
-	}
-	buf_fini(&text);
-	return err;
-}
-
-static void on_readable(EV_P_ ev_io *w, int revents)
-{
-	struct resolver *r = w->data;
-	struct context *ctx = CONTAINER_OF(w, struct context, io);
-
-	(void)loop;
-	(void)revents;
-	MX_ASSERT(r->magic == RESOLVER_MAGIC);
-	(void)ub_process(ctx->ub);
-}
-
-static enum mx_err context_open(struct resolver *r, struct context *ctx,
-				const char *anchor, struct buf *why)
-{
-	const char *what = "memory";
-	int err;
-
-	ctx->ub = ub_ctx_create();
-	MX_ASSERT(ctx->ub != NULL);
-	(void)ub_ctx_debugout(ctx->ub, NULL); /* stderr is the log's */
-	for (size_t i = 0; i < COUNT(options); i++) {
-		err = ub_ctx_set_option(ctx->ub, options[i].name,
-					options[i].value);
-		if (err != 0)
-			return context_fail(ctx, err, options[i].name, why);
-	}
-	err = set_servers(ctx->ub, r->config, &what);
-	if (err != 0)
-		return context_fail(ctx, err, what, why);
-	if (anchor != NULL) {
-		err = ub_ctx_add_ta_file(ctx->ub, anchor);
-		if (err != 0 || access(anchor, R_OK) != 0)
-			return context_fail(ctx, UB_READFILE, anchor, why);
-	}
-	err = ub_ctx_async(ctx->ub, 1);
-	if (err != 0)
-		return context_fail(ctx, err, "thread", why);
-	/* NXDOMAIN for .test is built in: let the configured servers say so.
-	 * (The option local-zone "nodefault" does nothing in the library.) */
-	err = ub_ctx_zone_remove(ctx->ub, "test.");
-	if (err != 0) /* it also makes the context final: anchors are read */
-		return context_fail(ctx, err, anchor ? anchor : "set-up", why);
-	ev_io_init(&ctx->io, on_readable, ub_fd(ctx->ub), EV_READ);
-	ctx->io.data = r;
-	ev_io_start(r->loop, &ctx->io);
-	return MX_OK;
-}
-
-static void context_close(struct resolver *r, struct context *ctx)
-{
-	if (ctx->ub == NULL)
-		return;
-	ev_io_stop(r->loop, &ctx->io);
-	ub_ctx_delete(ctx->ub); /* joins the thread */
-	ctx->ub = NULL;
-}
+/* ---- The module ------------------------------------------------------ */
 
 static void ignore(const struct dns_answer *a, void *arg)
 {
@@ -216,7 +95,7 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 				 "dns.trust_anchor)"));
 	}
 	r->has_anchor = anchor != NULL;
-	err = context_open(r, &r->main, anchor, why);
+	err = context_open(&r->main, loop, config, anchor, why);
 	buf_fini(&path);
 	if (err != MX_OK)
 		resolver_free(&r);
@@ -258,8 +137,8 @@ void resolver_free(struct resolver **rp)
 	if (r == NULL)
 		return;
 	/* The threads first: what they hold is never called back. */
-	context_close(r, &r->main);
-	context_close(r, &r->plain);
+	context_close(&r->main, r->loop);
+	context_close(&r->plain, r->loop);
 	while ((q = TAILQ_FIRST(&r->active)) != NULL)
 		query_free(q);
 	while ((q = TAILQ_FIRST(&r->waiting)) != NULL)
@@ -350,7 +229,7 @@ static bool retry_plainly(struct dns_query *q)
 	if (!r->anchor_is_implicit || r->is_proven || q->ctx != &r->main)
 		return false;
 	if (r->plain.ub == NULL &&
-	    context_open(r, &r->plain, NULL, &why) != MX_OK) {
+	    context_open(&r->plain, r->loop, r->config, NULL, &why) != MX_OK) {
 		buf_fini(&why);
 		return false;
 	}
@@ -444,7 +323,7 @@ static void fill(struct resolver *r)
 	struct dns_query *q, *next;
 
 	for (q = TAILQ_FIRST(&r->waiting);
-	     q != NULL && r->active_count < ACTIVE_MAX; q = next) {
+	     q != NULL && r->active_count < CONTEXT_ACTIVE_MAX; q = next) {
 		next = TAILQ_NEXT(q, link);
 		if (q->state == QUERY_BROKEN)
 			continue;
@@ -458,9 +337,9 @@ static void fill(struct resolver *r)
 		TAILQ_INSERT_TAIL(&r->active, q, link);
 		q->state = QUERY_ACTIVE;
 		r->active_count++;
-		set_timer(q, r->anchor_is_implicit && !r->is_proven ?
-				     PATIENCE_MS :
-				     DNS_TIMEOUT_MS);
+		set_timer(q, r->anchor_is_implicit && !r->is_proven
+				     ? PATIENCE_MS
+				     : DNS_TIMEOUT_MS);
 	}
 }
 

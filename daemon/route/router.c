@@ -5,20 +5,20 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "config/domains.h"
 #include "daemon/route/build.h"
 #include "daemon/route/lookup.h"
+#include "daemon/route/report.h"
+#include "daemon/route/source.h"
+#include "daemon/route/stale.h"
 
 enum {
 	ROUTER_MAGIC = 0x7007e700,
 	QUERY_MAGIC = 0x70ad0911,
 	ENTRIES_MAX = 10000,
-	/* An expired answer goes on after this long without a new one, and for
-	 * this long in all (the idea of RFC 8767). */
+	/* Without a new answer for so long, the expired one goes on for so
+	 * long, then it is tried again (the idea of RFC 8767). */
 	PATIENCE_MS = 1800,
 	STALE_FOR_MS = 30000,
-	STALE_MOST_MS = 24 * 3600 * 1000,
-	DNS_TTL_MOST_S = 86400,
 };
 
 TAILQ_HEAD(query_list, route_query);
@@ -67,55 +67,6 @@ struct router {
 	struct entry_list lru;
 	struct query_list queries;
 };
-
-/* ---- Log ---- */
-
-static bool is_news(const struct route *before, const struct route *now)
-{
-	return before == NULL || before->result != now->result ||
-	       before->note_count != now->note_count ||
-	       !span_eq(before->key, now->key) ||
-	       !span_eq(before->reason, now->reason);
-}
-
-static enum log_level level_of(const struct route *route)
-{
-	switch (route->result) {
-	case ROUTE_SELF: /* mail is held until somebody mends DNS */
-		return LOG_LEVEL_ERROR;
-	case ROUTE_TRANSIENT:
-	case ROUTE_PERMANENT:
-		return LOG_LEVEL_WARN;
-	case ROUTE_OK:
-	case ROUTE_NULL_MX:
-	default:
-		return LOG_LEVEL_INFO;
-	}
-}
-
-/* Said when it changes, not each time it is looked up. */
-static void log_route(const struct route *before, const struct route *now)
-{
-	const char *via = route_source_name(now->source);
-	int64_t ttl_s = (now->expires_ms - clock_mono_ms() + 999) / 1000;
-	struct buf ttl = { 0 };
-
-	if (!is_news(before, now))
-		return;
-	if (ttl_s <= DNS_TTL_MOST_S) /* else it does not end */
-		buf_addf(&ttl, "%lld", (long long)ttl_s);
-	log_at(level_of(now), EV_ROUTE, LOG_SPAN("domain", now->domain),
-	       LOG_STR("result", route_result_name(now->result)),
-	       LOG_STR("via", via), LOG_SPAN("route", now->key),
-	       LOG_STR("dnssec", route_dnssec_name(now->mx_dnssec)),
-	       LOG_SPAN("ttl_s", buf_span(&ttl)),
-	       LOG_SPAN("reason", now->reason));
-	buf_fini(&ttl);
-	for (size_t i = 0; i < now->note_count; i++)
-		log_info(EV_ROUTE, LOG_SPAN("domain", now->domain),
-			 LOG_SPAN("host", now->notes[i].host),
-			 LOG_SPAN("note", now->notes[i].text));
-}
 
 /* ---- Questions ---- */
 
@@ -200,37 +151,6 @@ static void answer_all(struct entry *e, struct route *route)
 		answer(q, route);
 }
 
-/*
- * May the last good answer go on?  Not when it is known to be wrong (bogus,
- * or TLSA missing where they must be), and not for ever.
- */
-static bool may_go_stale(const struct entry *e, const struct route *failed)
-{
-	bool silent = failed->mx_dnssec == ROUTE_NO_ANSWER;
-
-	if (e->route == NULL || e->route->result != ROUTE_OK ||
-	    failed->result != ROUTE_TRANSIENT)
-		return false;
-	for (size_t i = 0; i < failed->published_count; i++) {
-		const struct route_mx *mx = &failed->published[i];
-
-		if (mx->fate != ROUTE_UNKNOWN_NOW)
-			continue;
-		if (mx->addr_dnssec != ROUTE_NO_ANSWER)
-			return false;
-		silent = true;
-	}
-	return silent;
-}
-
-static bool is_too_old(const struct entry *e, int64_t now)
-{
-	const struct route *good =
-		e->route->base != NULL ? e->route->base : e->route;
-
-	return now > good->expires_ms + STALE_MOST_MS;
-}
-
 static void go_stale(struct entry *e)
 {
 	struct route *old = e->route;
@@ -251,11 +171,11 @@ static void on_looked_up(struct route *route, void *arg)
 
 	e->lookup = NULL;
 	ev_timer_stop(e->router->loop, &e->patience);
-	if (may_go_stale(e, route) && !is_too_old(e, clock_mono_ms())) {
+	if (stale_may_replace(e->route, route, clock_mono_ms())) {
 		go_stale(e);
 		route_unref(&route);
 	} else {
-		log_route(e->route, route);
+		report_route(e->route, route);
 		route_unref(&e->route);
 		e->route = route;
 		e->is_doubted = false;
@@ -272,7 +192,7 @@ static void on_patience(EV_P_ ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	MX_ASSERT(e->router->magic == ROUTER_MAGIC);
-	if (e->route->result != ROUTE_OK || is_too_old(e, clock_mono_ms()))
+	if (!stale_may_go_on(e->route, clock_mono_ms()))
 		return;
 	go_stale(e);
 	answer_all(e, e->route);
@@ -283,43 +203,12 @@ static void on_patience(EV_P_ ev_timer *w, int revents)
 static void choose_source(struct router *r, struct span domain,
 			  struct lookup_options *opt)
 {
-	const struct config *c = r->config;
-	const struct config_domain *row = domains_find(c->domains, domain);
-
 	*opt = (struct lookup_options){ .loop = r->loop,
 					.resolver = r->resolver,
 					.sts = r->sts,
 					.self = &r->self,
-					.config = r->config,
-					.domain = domain,
-					.source = ROUTE_FROM_MX,
-					.tls = c->tls.outbound };
-	if (row != NULL && row->tls != TLS_LEVEL_DEFAULT)
-		opt->tls = row->tls;
-	if (opt->tls == TLS_LEVEL_DEFAULT)
-		opt->tls = TLS_LEVEL_MAY;
-	if (row != NULL && row->primary_count > 0) {
-		opt->source = ROUTE_FROM_PRIMARY;
-		opt->hops = row->primary;
-		opt->hop_count = row->primary_count;
-		opt->hops_text = row->primary_text;
-	} else if (row == NULL && c->bounce.has_relay) {
-		opt->source = ROUTE_FROM_RELAY;
-		opt->hops = &c->bounce.relay;
-		opt->hop_count = 1;
-	}
-}
-
-/* Domains with the same primary= share one entry: a byte for the source, one
- * for the level, and what tells apart. */
-static void entry_key(struct buf *key, const struct lookup_options *opt)
-{
-	buf_addc(key, (char)('0' + opt->source));
-	buf_addc(key, (char)('0' + opt->tls));
-	if (opt->source == ROUTE_FROM_PRIMARY)
-		buf_add(key, opt->hops_text);
-	else if (opt->source == ROUTE_FROM_MX)
-		buf_add(key, opt->domain);
+					.config = r->config };
+	source_choose(opt, domain);
 }
 
 static struct entry *entry_find(struct router *r, struct span key)
@@ -360,7 +249,7 @@ static void attach(struct route_query *q)
 	struct entry *e;
 
 	choose_source(r, span_of(q->domain, q->domain_len), &opt);
-	entry_key(&key, &opt);
+	source_key(&key, &opt);
 	e = entry_get(r, buf_span(&key));
 	buf_fini(&key);
 	if (is_fresh(e)) {
@@ -417,7 +306,7 @@ bool router_knows(struct router *r, struct span domain)
 	choose_source(r, domain, &opt);
 	if (opt.source != ROUTE_FROM_MX)
 		return true;
-	entry_key(&key, &opt);
+	source_key(&key, &opt);
 	e = entry_find(r, buf_span(&key));
 	buf_fini(&key);
 	return e != NULL && e->route != NULL && e->route->result == ROUTE_OK;
@@ -430,7 +319,7 @@ static struct entry *entry_of(struct router *r, struct span domain)
 	struct entry *e;
 
 	choose_source(r, domain, &opt);
-	entry_key(&key, &opt);
+	source_key(&key, &opt);
 	e = entry_find(r, buf_span(&key));
 	buf_fini(&key);
 	return e;
@@ -478,9 +367,7 @@ static struct sts *policies_new(struct router *r)
 		.resolver = r->resolver,
 		.port = r->config->tls.sts_port,
 		.ca_file = r->config->tls.ca_file,
-		.fact_put = r->opt.fact_put,
-		.fact_get = r->opt.fact_get,
-		.arg = r->opt.arg,
+		.facts = { r->opt.fact_put, r->opt.fact_get, r->opt.arg },
 	});
 }
 

@@ -78,107 +78,13 @@ static struct span entry_domain(const struct entry *e)
 	return span_of(e->domain, e->len);
 }
 
-/* ---- Policies ---- */
-
-struct sts_known *sts_known_ref(struct sts_known *k)
-{
-	k->refs++;
-	return k;
-}
-
-void sts_known_unref(struct sts_known **kp)
-{
-	struct sts_known *k = *kp;
-
-	*kp = NULL;
-	if (k == NULL || --k->refs > 0)
-		return;
-	arena_reset(&k->arena);
-	free(k);
-}
-
-/* NULL: the text is no policy. */
-static struct sts_known *known_new(struct span domain, struct span id,
-				   int64_t fetched_ms, struct span text)
-{
-	struct sts_known *k = mx_alloc(sizeof(*k));
-
-	k->refs = 1;
-	if (!sts_policy_parse(text, &k->arena, &k->policy)) {
-		sts_known_unref(&k);
-		return NULL;
-	}
-	k->domain = arena_span(&k->arena, domain);
-	k->id = arena_span(&k->arena, id);
-	k->fetched_ms = fetched_ms;
-	return k;
-}
-
-static int64_t age_ms(const struct sts_known *k)
-{
-	return clock_wall_ms() - k->fetched_ms;
-}
-
-static bool in_force(const struct sts_known *k)
-{
-	return k != NULL && age_ms(k) < SECONDS(k->policy.max_age_s);
-}
+/* ---- Entries ---- */
 
 static bool wants_refresh(const struct sts_known *k)
 {
-	return age_ms(k) > REFRESH_MS ||
-	       age_ms(k) > SECONDS(k->policy.max_age_s) / 2;
+	return sts_known_age_ms(k) > REFRESH_MS ||
+	       sts_known_age_ms(k) > SECONDS(k->policy.max_age_s) / 2;
 }
-
-/*
- * The fact "sts:example.org": "20260101T0 1764000000000\n" (id, wall time of
- * the fetch), then the policy as it came.
- */
-static void fact_key(struct buf *key, const struct entry *e)
-{
-	buf_addf(key, "sts:%.*s", SPAN_ARG(entry_domain(e)));
-}
-
-static void store(struct entry *e, struct span text)
-{
-	const struct sts_options *opt = &e->sts->opt;
-	struct buf key = { 0 }, value = { 0 };
-
-	if (opt->fact_put == NULL)
-		return;
-	fact_key(&key, e);
-	if (text.n > 0)
-		buf_addf(&value, "%.*s %lld\n", SPAN_ARG(e->known->id),
-			 (long long)e->known->fetched_ms);
-	buf_add(&value, text);
-	opt->fact_put(buf_span(&key), buf_span(&value), opt->arg);
-	buf_fini(&key);
-	buf_fini(&value);
-}
-
-static void load(struct entry *e)
-{
-	const struct sts_options *opt = &e->sts->opt;
-	struct buf key = { 0 }, value = { 0 };
-	struct span text, line, id;
-	uint64_t fetched_ms;
-
-	if (opt->fact_get == NULL)
-		return;
-	fact_key(&key, e);
-	if (opt->fact_get(buf_span(&key), &value, opt->arg) == MX_OK) {
-		text = buf_span(&value);
-		line = span_cut(&text, '\n');
-		id = span_cut(&line, ' ');
-		if (span_u64(line, &fetched_ms) && fetched_ms < INT64_MAX)
-			e->known = known_new(entry_domain(e), id,
-					     (int64_t)fetched_ms, text);
-	}
-	buf_fini(&key);
-	buf_fini(&value);
-}
-
-/* ---- Entries ---- */
 
 static void entry_stop(struct entry *e)
 {
@@ -240,7 +146,7 @@ static struct entry *entry_get(struct sts *s, struct span domain)
 	HASH_ADD(hh, s->entries, domain, e->len, e);
 	TAILQ_INSERT_HEAD(&s->lru, e, lru);
 	s->entry_count++;
-	load(e);
+	e->known = sts_known_get(&s->opt.facts, domain);
 	return e;
 }
 
@@ -249,7 +155,7 @@ static struct entry *entry_get(struct sts *s, struct span domain)
 static void answer_all(struct entry *e, struct span problem)
 {
 	struct sts_known *known =
-		in_force(e->known) ? sts_known_ref(e->known) : NULL;
+		sts_known_in_force(e->known) ? sts_known_ref(e->known) : NULL;
 	struct sts_query_list now = TAILQ_HEAD_INITIALIZER(now);
 	struct sts_query *q;
 
@@ -300,7 +206,8 @@ static void on_fetched(struct span body, const char *why, void *arg)
 		fetch_failed(e, "", why);
 		return;
 	}
-	k = known_new(entry_domain(e), span_str(e->id), clock_wall_ms(), body);
+	k = sts_known_new(entry_domain(e), span_str(e->id), clock_wall_ms(),
+			  body);
 	if (k == NULL) {
 		fetch_failed(e, "malformed policy", "");
 		return;
@@ -308,7 +215,7 @@ static void on_fetched(struct span body, const char *why, void *arg)
 	sts_known_unref(&e->known);
 	e->known = k;
 	e->is_forced = false;
-	store(e, body);
+	sts_known_put(&e->sts->opt.facts, k, body);
 	log_info(EV_ROUTE, LOG_SPAN("domain", entry_domain(e)),
 		 LOG_STR("note", "MTA-STS policy"),
 		 LOG_STR("mode", route_sts_mode_name(k->policy.mode)),
@@ -399,6 +306,14 @@ static bool read_record(struct entry *e, const struct dns_answer *a)
 	return found == 1 && e->id[0] != '\0';
 }
 
+static void drop_expired(struct entry *e)
+{
+	if (e->known == NULL || sts_known_in_force(e->known))
+		return;
+	sts_known_delete(&e->sts->opt.facts, entry_domain(e));
+	sts_known_unref(&e->known);
+}
+
 static void on_record(const struct dns_answer *a, void *arg)
 {
 	struct entry *e = arg;
@@ -410,10 +325,12 @@ static void on_record(const struct dns_answer *a, void *arg)
 	if (!read_record(e, a)) {
 		/* A policy outlives its record until max_age (section 5.1),
 		 * or taking the record away would be all an attacker needs. */
+		drop_expired(e);
 		finish(e, SPAN_LIT(""));
 		return;
 	}
-	is_same = in_force(e->known) && span_eq(e->known->id, span_str(e->id));
+	is_same = sts_known_in_force(e->known) &&
+		  span_eq(e->known->id, span_str(e->id));
 	if (is_same && !e->is_forced && !wants_refresh(e->known)) {
 		finish(e, SPAN_LIT(""));
 	} else if (clock_mono_ms() < e->retry_ms) {

@@ -7,18 +7,7 @@
 
 #include "daemon/route/fetch.h"
 #include "daemon/route/resolver.h"
-#include "daemon/route/sts_policy.h"
-
-/* A policy as it was fetched; immutable, shared by counting. */
-struct sts_known {
-	unsigned refs;
-	struct arena arena;
-	struct sts_policy policy;
-	struct span domain, id;
-	int64_t fetched_ms; /* wall */
-};
-struct sts_known *sts_known_ref(struct sts_known *k);
-void sts_known_unref(struct sts_known **k); /* *k may be NULL */
+#include "daemon/route/sts_known.h"
 
 struct sts;       /* the cache */
 struct sts_query; /* a question under way */
@@ -28,10 +17,7 @@ struct sts_options {
 	struct resolver *resolver;
 	in_port_t port;              /* of policy hosts: 443 */
 	struct span ca_file;         /* empty: the system's roots */
-	/* As in struct router_options. */
-	void (*fact_put)(struct span key, struct span value, void *arg);
-	enum mx_err (*fact_get)(struct span key, struct buf *out, void *arg);
-	void *arg;
+	struct sts_facts facts;
 };
 
 struct sts *sts_new(const struct sts_options *opt);

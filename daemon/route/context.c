@@ -1,0 +1,113 @@
+#include "daemon/route/context.h"
+
+#include <unistd.h>
+
+#include "common/base/assert.h"
+
+static const struct {
+	const char *name, *value;
+} options[] = {
+	/* A resolver on this host is the usual case, and a good one. */
+	{ "do-not-query-localhost:", "no" },
+	/* The route cache is ours; this one serves shared MX hosts. */
+	{ "msg-cache-size:", "4m" },
+	{ "rrset-cache-size:", "8m" },
+	{ "key-cache-size:", "1m" },
+	{ "neg-cache-size:", "256k" },
+	{ "cache-max-ttl:", "3600" },
+	/* A server that was away is tried again soon, not in 15 minutes. */
+	{ "infra-host-ttl:", "30" },
+	{ "infra-keep-probing:", "yes" },
+	{ "val-bogus-ttl:", "30" },
+	{ "num-queries-per-thread:", "1024" },
+	{ "outgoing-range:", "512" },
+	{ "outgoing-num-tcp:", "32" },
+	{ "trust-anchor-signaling:", "no" },
+};
+
+static enum mx_err fail(struct context *ctx, int err, const char *what,
+			struct buf *why)
+{
+	buf_addf(why, "dns: %s: %s", what, ub_strerror(err));
+	ub_ctx_delete(ctx->ub);
+	ctx->ub = NULL;
+	return MX_EINVAL;
+}
+
+static int set_servers(struct ub_ctx *ub, const struct config *config,
+		       const char **what)
+{
+	struct buf text = { 0 };
+	int err = 0;
+
+	if (config->dns.server_count == 0) {
+		*what = "/etc/resolv.conf";
+		err = ub_ctx_resolvconf(ub, NULL);
+		/* Without the file libunbound asks the root itself. */
+		return err == UB_READFILE ? 0 : err;
+	}
+	*what = "dns.servers";
+	for (size_t i = 0; i < config->dns.server_count && err == 0; i++) {
+		buf_reset(&text);
+		buf_add(&text, config->dns.servers[i]);
+		err = ub_ctx_set_fwd(ub, buf_cstr(&text));
+	}
+	buf_fini(&text);
+	return err;
+}
+
+static void on_readable(EV_P_ ev_io *w, int revents)
+{
+	struct context *ctx = w->data;
+
+	(void)loop;
+	(void)revents;
+	(void)ub_process(ctx->ub);
+}
+
+enum mx_err context_open(struct context *ctx, struct ev_loop *loop,
+			 const struct config *config, const char *anchor,
+			 struct buf *why)
+{
+	const char *what = "memory";
+	int err;
+
+	ctx->ub = ub_ctx_create();
+	MX_ASSERT(ctx->ub != NULL);
+	(void)ub_ctx_debugout(ctx->ub, NULL); /* stderr is the log's */
+	for (size_t i = 0; i < COUNT(options); i++) {
+		err = ub_ctx_set_option(ctx->ub, options[i].name,
+					options[i].value);
+		if (err != 0)
+			return fail(ctx, err, options[i].name, why);
+	}
+	err = set_servers(ctx->ub, config, &what);
+	if (err != 0)
+		return fail(ctx, err, what, why);
+	if (anchor != NULL) {
+		err = ub_ctx_add_ta_file(ctx->ub, anchor);
+		if (err != 0 || access(anchor, R_OK) != 0)
+			return fail(ctx, UB_READFILE, anchor, why);
+	}
+	err = ub_ctx_async(ctx->ub, 1);
+	if (err != 0)
+		return fail(ctx, err, "thread", why);
+	/* NXDOMAIN for .test is built in: let the configured servers say so.
+	 * (The option local-zone "nodefault" does nothing in the library.) */
+	err = ub_ctx_zone_remove(ctx->ub, "test.");
+	if (err != 0) /* it also makes the context final: anchors are read */
+		return fail(ctx, err, anchor ? anchor : "set-up", why);
+	ev_io_init(&ctx->io, on_readable, ub_fd(ctx->ub), EV_READ);
+	ctx->io.data = ctx;
+	ev_io_start(loop, &ctx->io);
+	return MX_OK;
+}
+
+void context_close(struct context *ctx, struct ev_loop *loop)
+{
+	if (ctx->ub == NULL)
+		return;
+	ev_io_stop(loop, &ctx->io);
+	ub_ctx_delete(ctx->ub); /* joins the thread */
+	ctx->ub = NULL;
+}

@@ -1,0 +1,31 @@
+/* libunbound's context as we want it, and its descriptor on the loop. */
+#ifndef MX_ROUTE_CONTEXT_H
+#define MX_ROUTE_CONTEXT_H
+
+#include <ev.h>
+#include <unbound.h>
+
+#include "config/config.h"
+
+enum {
+	/* Questions libunbound may have at a time.  The pipe to its thread is
+	 * written blocking: this many names never fill it.  Half of its
+	 * outgoing-range, so that none waits for a socket in there, where
+	 * time-outs run already. */
+	CONTEXT_ACTIVE_MAX = 256,
+};
+
+struct context {
+	struct ub_ctx *ub; /* NULL: not open */
+	ev_io io;          /* calls ub_process: callbacks run on the loop */
+};
+
+/* anchor: a file, or NULL for no validation.  The thread starts with the first
+ * question.  why says which server or file is at fault. */
+enum mx_err context_open(struct context *ctx, struct ev_loop *loop,
+			 const struct config *config, const char *anchor,
+			 struct buf *why);
+/* Ends the thread: what it holds is never called back. */
+void context_close(struct context *ctx, struct ev_loop *loop);
+
+#endif
