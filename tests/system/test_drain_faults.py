@@ -121,6 +121,21 @@ def test_lost_in_the_middle_of_content(mx20, primary):
     d.wait_empty()
 
 
+def test_an_answer_in_the_middle_of_content(mx20, primary):
+    """A server that has seen enough says so at once and closes."""
+    def enough(session, _):
+        session.say("354 go on")
+        session.take(100000)
+        session.say("552 5.3.4 too big")
+        return Drop()
+
+    p = primary(on={"data": enough}).start()
+    d = daemon(mx20, p)
+    send(d.address, content=message(body=("y" * 70 + "\r\n") * 100000))
+    d.wait_log("^held .*552 5.3.4 too big")
+    assert len(p.sessions) == 1
+
+
 def test_a_reply_that_never_ends(mx20, primary):
     """10 MB of reply lines: the connection goes, memory does not grow."""
     flood = Bytes(b"250-" + b"x" * 500 + b"\r\n", drop=False)
