@@ -129,7 +129,7 @@ demo: ## tell the product's story on loopback: primary down, up, mail delivered
 check: ## install what is missing and run every test (SAN=... for sanitizers)
 	@tests/support/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) check-programs
-	@$(MAKE) --no-print-directory check-unit check-fuzz check-system
+	@$(MAKE) --no-print-directory check-unit check-fuzz check-powercut check-system
 check-programs: all bench-tools $(UNIT) $(FUZZ)
 .PHONY: check-programs
 
@@ -145,6 +145,23 @@ PRELOAD    := $(PRELOADSRC:tests/preload/%.c=$(B)/preload/%.so)
 $(PRELOAD): $(B)/preload/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(CFLAGS) -std=c17 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
+
+# What a power cut can leave of the spool.
+$(B)/powercut/powercut: $(addprefix $(B)/tests/,powercut/powercut.o support/spool_audit.o) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+-include $(B)/tests/powercut/powercut.d
+POWERCUT := tests/powercut/powercut.py
+POWERCUT_IMAGES ?= 600
+powercut-tools: all $(PRELOAD) $(B)/powercut/powercut
+check-powercut: powercut-tools ## 50 images a power cut could leave
+	@MX20_BUILD=$(B) $(PYTHON) $(POWERCUT) 50
+powercut: ## 600 of them, POWERCUT_IMAGES=n
+	@tests/support/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) powercut-tools
+	@MX20_BUILD=$(B) $(PYTHON) $(POWERCUT) $(POWERCUT_IMAGES)
+.PHONY: powercut-tools check-powercut powercut
 
 SOAK_SECONDS ?= 7200
 soak: ## two hours of mixed traffic, outages and kill -9, then an audit

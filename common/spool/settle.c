@@ -20,6 +20,7 @@ struct settle {
 /* Where the recipients of the unit stand after the settlement. */
 struct tally {
 	size_t transient, pending, held;
+	bool has_news; /* pending, and the caller does not know of it */
 	int64_t expires_ms, warn_ms;
 };
 
@@ -86,10 +87,13 @@ static enum mx_err settle_one(struct batch *b, const struct settle *s,
 	case OUTCOME_UNTRIED:
 		break;
 	}
-	if (row->r.is_held)
+	if (row->r.is_held) {
 		t->held++;
-	else
-		t->pending++;
+		return MX_OK;
+	}
+	t->pending++;
+	/* released while the caller had the unit in hand */
+	t->has_news = t->has_news || what == NULL;
 	return MX_OK;
 }
 
@@ -132,8 +136,12 @@ static enum mx_err place_unit(struct batch *b, const struct settle *s,
 		return MX_OK;
 	if (t->transient > 0)
 		return unit_move(b, id, s->domain, UNIT_DEFERRED, s->due_ms);
-	if (t->pending > 0)
-		return unit_move(b, id, s->domain, UNIT_READY, 0);
+	if (t->pending > 0) {
+		err = unit_move(b, id, s->domain, UNIT_READY, 0);
+		if (err == MX_OK && t->has_news)
+			batch_announce(b, s->domain);
+		return err;
+	}
 	if (t->held == 0)
 		return unit_drop(b, id, s->domain, t->expires_ms, t->warn_ms);
 	err = unit_move(b, id, s->domain, UNIT_HELD, 0);

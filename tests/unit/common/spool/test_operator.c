@@ -174,6 +174,32 @@ Test(spool_operator, held_recipients_are_not_tried)
 	unit_free(&u);
 }
 
+/* The drain has the others in hand and does not know of the one released
+ * meanwhile: it must hear of it. */
+Test(spool_operator, recipient_released_meanwhile_is_announced)
+{
+	struct spool_rcpt r[] = { a_rcpt("x@a.example", "a.example"),
+				  a_rcpt("y@a.example", "a.example") };
+	struct settlement s[] = {
+		{ .number = 0, .outcome = OUTCOME_HELD },
+		{ .number = 1, .outcome = OUTCOME_UNTRIED },
+	};
+	uint64_t id = put_message(&f, 1, 100, r, 2);
+
+	spool_settle(f.sp, id, SPAN_LIT("a.example"), s, 2, NOW, 0, NULL,
+		     on_settled, &f);
+	turn_until(&f, &f.done, 1);
+	spool_release(f.sp, by_id(id), on_counted, &f);
+	wait_count();
+	f.announced = 0;
+	s[1].outcome = OUTCOME_DELIVERED;
+	spool_settle(f.sp, id, SPAN_LIT("a.example"), s + 1, 1, NOW, 0, NULL,
+		     on_settled, &f);
+	turn_until(&f, &f.done, 2);
+	cr_assert_eq(f.announced, 1);
+	check_domain(&f, "a.example", 1, 0, 0);
+}
+
 /* More than one step; what is in other domains stays. */
 Test(spool_operator, a_domain_is_removed_in_steps)
 {
