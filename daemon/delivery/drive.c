@@ -126,14 +126,6 @@ static enum stage stage_now(const struct delivery *d)
 	return d->life == LIFE_OPENING ? d->waiting : ST_QUIT;
 }
 
-/* The transaction that the server was at; behind it nothing is to blame. */
-static struct tx *tx_now(const struct delivery *d)
-{
-	const struct expect_ring *r = &d->expects;
-
-	return r->count > 0 ? r->slots[r->head].tx : d->sending;
-}
-
 /* RFC 3463: no answer from the host, or a bad connection to it. */
 static const char *status_of(enum stage at)
 {
@@ -147,7 +139,7 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 	enum stage at = stage_now(d);
 	enum step step;
 
-	d->blamed = tx_now(d);
+	d->blamed = expect_tx(d);
 	if (d->life == LIFE_OVER)
 		step = STEP_END;
 	else if (d->life == LIFE_OPENING && d->waiting == ST_TLS)

@@ -83,6 +83,13 @@ static struct expect expect_pop(struct expect_ring *r)
 	return e;
 }
 
+struct tx *expect_tx(const struct delivery *d)
+{
+	const struct expect_ring *r = &d->expects;
+
+	return r->count > 0 ? r->slots[r->head].tx : d->sending;
+}
+
 /*
  * Content on its way outweighs the reply at the head: the server may be
  * busy reading, and each piece it takes is progress (section 4.5.3.2.5).
@@ -111,8 +118,10 @@ static enum step dispatch(struct delivery *d)
 	enum step step;
 
 	d->has_moved = true;
-	if (d->expects.count == 0)
+	if (d->expects.count == 0) {
+		d->blamed = expect_tx(d);
 		return got_unasked(d);
+	}
 	e = expect_pop(&d->expects);
 	if (e.tx != NULL)
 		e.tx->pending--;
@@ -145,6 +154,7 @@ enum step expect_read(struct delivery *d)
 						  .stage
 					: ST_MAIL;
 
+			d->blamed = expect_tx(d);
 			return delivery_end_made(d, DELIVERY_LOST, at, 451,
 						 "4.5.0",
 						 SPAN_LIT("Reply is not SMTP"));

@@ -152,6 +152,9 @@ const char *stage_name(enum stage s);
 int64_t stage_timeout_ms(const struct delivery *d, enum stage s);
 void expect_push(struct delivery *d, enum stage s, struct tx *tx,
 		 size_t index);
+/* The transaction that the server is at; behind it nothing is to blame for
+ * what happens. */
+struct tx *expect_tx(const struct delivery *d);
 /* Set the deadline anew if something has moved: a reply that trickles in byte
  * by byte is not progress. */
 void expect_arm(struct delivery *d);

@@ -1,0 +1,114 @@
+"""Replies in an order that no honest server uses: nothing is lost, nothing is
+taken for delivered that was not, and nobody is asked in a tight loop."""
+
+import time
+from collections import Counter
+
+import pytest
+
+from client import Raw, message, send
+from faults import FAST, allow, subjects, until
+from primary import Accept, Bytes, Drop
+
+
+def daemon(mx20, primary, **drain):
+    return mx20(domains=allow(primary), conf={
+        "drain": dict(FAST, **drain), "bounce": {"mode": "hold"}})
+
+
+def send_all(d, subjects_):
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        for s in subjects_:
+            c.envelope()
+            assert c.data(message(s) + ".\r\n").startswith("250")
+
+
+@pytest.mark.parametrize("ahead", [b"354 go\r\n250 taken\r\n",
+                                   b"354 go\r\n451 later\r\n",
+                                   b"354 go\r\n\x00\x01nonsense\r\n"])
+def test_an_answer_ahead_of_the_content_is_none(mx20, primary, ahead):
+    """The unit that it happens with waits its retry, the next one passes."""
+    def data(session, _):
+        return Bytes(ahead) if "poison@" in session.message.sender else None
+
+    p = primary(on={"data": data})
+    d = daemon(mx20, p, retry=["1h"], probe_max="1s")
+    send(d.address, sender="poison@sender.test", content=message("poison"))
+    send(d.address, content=message("good"))
+    p.start()
+    until(lambda: "good" in subjects(p), 20)
+    d.wait_log("^deferred .*attempts=1")
+    time.sleep(1)
+    assert len(p.sessions) < 8
+    until(lambda: len(d.queue()) == 1)
+    [entry] = d.queue()
+    assert entry["from"] == "poison@sender.test"
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "dot", "bdat"])
+@pytest.mark.parametrize("reply", ["354 what?", "334 auth?", "150 wait"])
+def test_a_reply_that_says_neither_yes_nor_no(mx20, primary, stage, reply):
+    offers = ["PIPELINING", "8BITMIME"]
+    if stage == "bdat":
+        offers.append("CHUNKING")
+    p = primary(on={stage: [reply, Accept()]}, offers=offers).start()
+    d = daemon(mx20, p)
+    send(d.address, content=message("m"))
+    d.wait_empty()
+    if stage in ("dot", "bdat"): # the script counts 3yz as taken
+        assert set(subjects(p)) == {"m"}
+    else:
+        assert subjects(p) == ["m"]
+
+
+def test_lost_between_pipelined_transactions(mx20, primary):
+    """What was answered is settled, what ran ahead comes again: once those
+    that the server cannot have taken."""
+    taken = []
+
+    def bdat(session, _):
+        taken.append(session)
+        return Drop() if len(taken) == 6 else None
+
+    p = primary(on={"bdat": bdat}, offers=["PIPELINING", "CHUNKING"])
+    d = daemon(mx20, p, connections=1)
+    names = [f"m{n}" for n in range(20)]
+    send_all(d, names)
+    p.start()
+    d.wait_empty()
+    assert Counter(subjects(p)) == Counter(names)
+
+
+def test_in_doubt_again_and_again(mx20, primary):
+    """The content goes out and no reply comes, for ever: the retry is kept."""
+    p = primary(on={"bdat": Drop()}, offers=["PIPELINING", "CHUNKING"]).start()
+    d = daemon(mx20, p, retry=["1h"], probe_max="1s", connections=1)
+    send_all(d, ["a", "b", "c"])
+    d.wait_log("^deferred .*attempts=1", count=3, timeout=40)
+    tries = sum(line.startswith("BDAT") for s in p.sessions
+                for line in s.transcript)
+    assert tries <= 6
+    assert len(d.queue()) == 3
+
+
+def test_a_domain_that_is_removed_and_comes_back(mx20, primary):
+    """Its mail waits, and goes when the domain is back."""
+    p = primary()
+    other = primary().start()
+    both = allow(p) + allow(other, name="other.example")
+    d = mx20(domains=both, conf={"drain": FAST, "bounce": {"mode": "hold"},
+                                 "dns": {"servers": ["127.0.0.1@1"]}})
+    send(d.address, content=message("waits"))
+    d.wait_log("^probe .*failed")
+    d.domains = allow(other, name="other.example")
+    d.write_files()
+    assert d.reload().returncode == 0
+    time.sleep(1)
+    assert len(d.queue()) == 1
+    p.start()
+    d.domains = both
+    d.write_files()
+    assert d.reload().returncode == 0
+    until(lambda: subjects(p) == ["waits"], 20)
+    d.wait_empty()
