@@ -252,8 +252,8 @@ void machine_success(struct machine *m, int target, int64_t latency_ms,
 	struct machine_target *t = &m->targets[target];
 	int64_t smooth;
 
-	m->latency_ms8 += m->latency_ms8 == 0 ? latency_ms * 8 :
-						latency_ms - m->latency_ms8 / 8;
+	m->latency_ms8 += m->latency_ms8 == 0 ? latency_ms * 8
+					      : latency_ms - m->latency_ms8 / 8;
 	smooth = m->latency_ms8 / 8;
 	learn_good(t, smooth);
 	m->streak++;
@@ -274,7 +274,8 @@ void machine_success(struct machine *m, int target, int64_t latency_ms,
 void machine_init(struct machine *m, const struct machine_params *params,
 		  uint64_t seed)
 {
-	*m = (struct machine){ .params = *params, .limit = 1,
+	*m = (struct machine){ .params = *params,
+			       .limit = 1,
 			       .seed = seed | 1 };
 }
 
@@ -316,8 +317,8 @@ void machine_failed(struct machine *m, int target, enum machine_fault fault,
 	if (live > 0)
 		return;
 	raise_event(m,
-		    first_to_try(m, now_ms) == MACHINE_NONE ? EVENT_ALL :
-							      EVENT_NEXT,
+		    first_to_try(m, now_ms) == MACHINE_NONE ? EVENT_ALL
+							    : EVENT_NEXT,
 		    now_ms);
 }
 
@@ -422,8 +423,8 @@ int64_t machine_timer(const struct machine *m)
 		return earliest(m, UINT32_MAX);
 	case DRAIN_UP:
 		up = best_up(m);
-		return up == MACHINE_NONE ? 0 :
-					    earliest(m, m->targets[up].rank);
+		return up == MACHINE_NONE ? 0
+					  : earliest(m, m->targets[up].rank);
 	case DRAIN_UNKNOWN:
 	case DRAIN_PROBING:
 		break;

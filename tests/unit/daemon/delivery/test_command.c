@@ -17,8 +17,10 @@ static const struct envelope rich = {
 };
 static const struct envelope bounce = { .bytes = 9, .is_dsn = true };
 
-enum { ALL = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 |
-	     SMTP_EXT_DSN | SMTP_EXT_REQUIRETLS };
+enum {
+	ALL = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 |
+	      SMTP_EXT_DSN | SMTP_EXT_REQUIRETLS
+};
 
 Test(command, mail)
 {
@@ -60,7 +62,9 @@ Test(command, rcpt)
 	};
 	/* a foreign domain has an ASCII form; a foreign local part has none */
 	static const struct recipient idn = {
-		.path = { "u@b\xc3\xbc" "cher.example", 17 },
+		.path = { "u@b\xc3\xbc"
+			  "cher.example",
+			  17 },
 		.domain = { "xn--bcher-kva.example", 21 },
 	};
 	static const struct {
@@ -74,7 +78,9 @@ Test(command, rcpt)
 		  "RCPT TO:<u@c.example> NOTIFY=FAILURE,DELAY "
 		  "ORCPT=rfc822;o@d\r\n" },
 		{ &idn, 0, "RCPT TO:<u@xn--bcher-kva.example>\r\n" },
-		{ &idn, ALL, "RCPT TO:<u@b\xc3\xbc" "cher.example>\r\n" },
+		{ &idn, ALL,
+		  "RCPT TO:<u@b\xc3\xbc"
+		  "cher.example>\r\n" },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -119,14 +125,14 @@ Test(command, obstacles)
 		struct smtp_ehlo ehlo = { .offered = cases[i].offered,
 					  .size = cases[i].size };
 		const char *got = command_obstacle(cases[i].env, cases[i].rcpt,
-						   &ehlo,
-						   cases[i].is_verified);
+						   &ehlo, cases[i].is_verified);
 
 		if (cases[i].expected == NULL)
 			cr_expect_null(got, "%zu: %s", i, got);
 		else
 			cr_expect(got != NULL &&
-					  strstr(got, cases[i].expected) != NULL,
+					  strstr(got, cases[i].expected) !=
+						  NULL,
 				  "%zu: %s", i, got != NULL ? got : "none");
 	}
 }
