@@ -389,11 +389,22 @@ static void watch_signal(struct daemon *d, ev_signal *w, int signum,
 	ev_signal_start(d->loop, w);
 }
 
+/* A reload that is asked for while we start waits; it does not end us. */
+static void hold_sighup(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(how, &set, NULL);
+}
+
 static void run(struct daemon *d, int64_t begin_ms)
 {
 	watch_signal(d, &d->on_term, SIGTERM, on_stop);
 	watch_signal(d, &d->on_int, SIGINT, on_stop);
 	watch_signal(d, &d->on_hup, SIGHUP, on_sighup);
+	hold_sighup(SIG_UNBLOCK);
 	d->reload = reload_new(d->loop, d->config->path.p, on_reloaded, d);
 	config_warn(d->config);
 	log_info(EV_START, LOG_STR("version", MX_VERSION),
@@ -418,6 +429,7 @@ int main(int argc, char **argv)
 
 	have_standard_files();
 	signal(SIGPIPE, SIG_IGN);
+	hold_sighup(SIG_BLOCK); /* before there are threads */
 	d.config = load_or_exit(&o);
 	log_set_level(d.config->log_level);
 	status = prepare(&d, &why);
