@@ -17,8 +17,8 @@ enum mx_err disk_say(struct buf *why, const char *path, const char *what,
 
 /* ---- env.c ---- */
 
-/* Sets sp->env; what LMDB returns. */
-int env_open(struct spool *sp, const char *path, unsigned flags, uint64_t map);
+/* What LMDB returns; *out is set last, and NULL on failure. */
+int env_open(MDB_env **out, const char *path, unsigned flags, uint64_t map);
 /* Make a data file with empty tables in dir, durably. */
 enum mx_err env_make(struct spool *sp, const char *dir);
 

@@ -37,23 +37,24 @@ static void on_assert(MDB_env *env, const char *msg)
 	log_stop();
 }
 
-int env_open(struct spool *sp, const char *dir, unsigned flags, uint64_t map)
+int env_open(MDB_env **out, const char *dir, unsigned flags, uint64_t map)
 {
-	int rc = mdb_env_create(&sp->env);
+	MDB_env *env;
+	int rc = mdb_env_create(&env);
 
+	*out = NULL;
 	if (rc != MDB_SUCCESS)
 		return rc;
-	mdb_env_set_assert(sp->env, on_assert);
-	mdb_env_set_maxdbs(sp->env, T_COUNT);
-	mdb_env_set_maxreaders(sp->env, MAX_READERS);
+	mdb_env_set_assert(env, on_assert);
+	mdb_env_set_maxdbs(env, T_COUNT);
+	mdb_env_set_maxreaders(env, MAX_READERS);
 	if (map > 0)
-		mdb_env_set_mapsize(sp->env, map);
-	sp->map_bytes = map;
-	rc = mdb_env_open(sp->env, dir, flags, 0600);
-	if (rc != MDB_SUCCESS) {
-		mdb_env_close(sp->env);
-		sp->env = NULL;
-	}
+		mdb_env_set_mapsize(env, map);
+	rc = mdb_env_open(env, dir, flags, 0600);
+	if (rc == MDB_SUCCESS)
+		*out = env;
+	else
+		mdb_env_close(env);
 	return rc;
 }
 
@@ -61,8 +62,10 @@ static enum mx_err open_env(struct spool *sp, const char *dir, struct buf *why)
 {
 	int rc = ENOMEM;
 
-	for (size_t i = 0; rc == ENOMEM && i < COUNT(map_sizes); i++)
-		rc = env_open(sp, dir, MDB_NOTLS, map_sizes[i]);
+	for (size_t i = 0; rc == ENOMEM && i < COUNT(map_sizes); i++) {
+		sp->map_bytes = map_sizes[i];
+		rc = env_open(&sp->env, dir, MDB_NOTLS, sp->map_bytes);
+	}
 	return rc == MDB_SUCCESS ? MX_OK
 				 : say_mdb(why, buf_cstr(&sp->path), rc);
 }
@@ -110,7 +113,7 @@ static enum mx_err fill_new(struct spool *sp)
 
 enum mx_err env_make(struct spool *sp, const char *dir)
 {
-	int rc = env_open(sp, dir, MDB_NOLOCK, 0);
+	int rc = env_open(&sp->env, dir, MDB_NOLOCK, 0);
 	enum mx_err err = rc == MDB_SUCCESS ? fill_new(sp) : from_mdb(rc);
 
 	if (sp->env != NULL)
@@ -298,12 +301,12 @@ enum mx_err spool_open_reader(struct spool **out, const char *path,
 		free_spool(sp);
 		return err;
 	}
-	rc = env_open(sp, path, FLAGS, 0);
+	rc = env_open(&sp->env, path, FLAGS, 0);
 	/* A directory we may not write has no place for a reader's slot.
 	 * Without one, pages may be reused under us: a row may then read as
 	 * damaged, and the next look is right again. */
 	if (rc == EACCES || rc == EROFS || rc == EPERM)
-		rc = env_open(sp, path, FLAGS | MDB_NOLOCK, 0);
+		rc = env_open(&sp->env, path, FLAGS | MDB_NOLOCK, 0);
 	err = rc == MDB_SUCCESS ? open_tables(sp, why)
 				: say_mdb(why, buf_cstr(&sp->path), rc);
 	if (err != MX_OK) {

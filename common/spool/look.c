@@ -9,19 +9,15 @@
  */
 static int reopen_to_read(struct spool *sp)
 {
-	MDB_env *failed = sp->env;
 	MDB_txn *txn = NULL;
 	struct buf dir = { 0 };
-	uint64_t map = sp->map_bytes;
 	int rc;
 
 	buf_add(&dir, span_of(sp->path.p, sp->path.n - strlen("/data.mdb")));
-	rc = env_open(sp, buf_cstr(&dir), MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK,
-		      0);
+	/* beside sp->env, which the writer goes on looking at */
+	rc = env_open(&sp->read_env, buf_cstr(&dir),
+		      MDB_RDONLY | MDB_NOTLS | MDB_NOLOCK, 0);
 	buf_fini(&dir);
-	sp->read_env = sp->env;
-	sp->env = failed;
-	sp->map_bytes = map;
 	if (rc == MDB_SUCCESS)
 		rc = mdb_txn_begin(sp->read_env, NULL, MDB_RDONLY, &txn);
 	if (rc == MDB_SUCCESS && tables_open(sp->tables, txn, false) != MX_OK)
