@@ -363,7 +363,7 @@ def test_a_disk_that_fails_at_the_start(mx20, disk):
                           capture_output=True, timeout=30)
     assert done.returncode == 74, done.stderr
     assert str(d.dir / "spool") in done.stderr
-    assert "Input/output error" in done.stderr
+    assert "nput/output error" in done.stderr
     disk.heal()
     d.start()
     send(d.address)
