@@ -205,7 +205,7 @@ def test_stopped_twice_has_no_patience(mx20, primary):
 def refused(d):
     try:
         Raw(d.address, greet=False).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False
 
