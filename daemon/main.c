@@ -349,7 +349,6 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 	notify_stopping();
 	intake_stop(d->intake);
 	drain_stop(d->drain);
-	drain_stop(d->drain);
 	ev_timer_init(&d->stop_look, on_stop_look, 0., STOP_LOOK_MS / 1000.);
 	d->stop_look.data = d;
 	ev_timer_start(loop, &d->stop_look);

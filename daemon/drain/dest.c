@@ -57,13 +57,15 @@ static void adopt(struct dest *dst, struct route *route)
 {
 	HASH_DEL(dst->drain->dests, dst);
 	targets_build(dst, route);
+	dst->is_doubted = false;
 	HASH_ADD_KEYPTR(hh, dst->drain->dests, dst->route->key.p,
 			dst->route->key.n, dst);
 }
 
 /*
  * Routes of equal keys are one destination; their facts (addresses, TLSA) are
- * those of the answer it was made from until that one expires.
+ * those of the answer it was made from until that one expires, or a reload
+ * throws away what was known.
  */
 struct dest *dest_need(struct drain *d, struct route *route)
 {
@@ -72,7 +74,8 @@ struct dest *dest_need(struct drain *d, struct route *route)
 	HASH_FIND(hh, d->dests, route->key.p, route->key.n, dst);
 	if (dst == NULL)
 		return dest_new(d, route);
-	if (dst->route != route && dst->route->expires_ms <= clock_mono_ms())
+	if (dst->route != route &&
+	    (dst->is_doubted || dst->route->expires_ms <= clock_mono_ms()))
 		adopt(dst, route);
 	return dst;
 }
@@ -117,6 +120,7 @@ void dest_quit(struct domain *dom)
 
 void dest_set_config(struct dest *dst, const struct config *c)
 {
+	dst->is_doubted = true; /* routes are asked again */
 	dst->machine.params = params_of(c);
 	if (dst->machine.limit > c->drain.connections)
 		dst->machine.limit = c->drain.connections;

@@ -107,6 +107,7 @@ struct dest {
 	struct link *scout;          /* probe of a better target, or NULL */
 	ev_timer timer;
 	bool is_kicking;
+	bool is_doubted;             /* the next answer replaces its facts */
 	int64_t doubted_ms;          /* when its policies were asked for anew */
 	enum drain_state logged;     /* up or down, as last said */
 	char last_reply[512];

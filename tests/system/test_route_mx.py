@@ -385,6 +385,20 @@ def test_a_changed_route_is_used_for_mail_that_waits(world):
     assert time.monotonic() - begun < 45
 
 
+def test_a_reload_finds_a_host_that_has_moved(world):
+    """The same name, another address, and a TTL that is not over."""
+    world.dns.ttl = 600
+    world.dns.zone("a.test", f"@ MX 10 mx\nmx A {DEAD}")
+    new = world.primary("127.0.0.2")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    daemon.wait_log(r"probe .*mx\.a\.test")
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2")
+    world.dns.update()
+    assert daemon.reload().returncode == 0
+    new.wait_messages(1)
+
+
 # -- the system's own trust anchor -------------------------------------------------
 
 def test_system_anchor_does_not_stop_mail_where_dnssec_does_not_work(world):
