@@ -62,7 +62,9 @@ static enum mx_err open_env(struct spool *sp, const char *dir, struct buf *why)
 {
 	int rc = ENOMEM;
 
-	for (size_t i = 0; rc == ENOMEM && i < COUNT(map_sizes); i++) {
+	/* EINVAL: what valgrind says of a map that is too large for it */
+	for (size_t i = 0;
+	     (rc == ENOMEM || rc == EINVAL) && i < COUNT(map_sizes); i++) {
 		sp->map_bytes = map_sizes[i];
 		rc = env_open(&sp->env, dir, MDB_NOTLS, sp->map_bytes);
 	}
