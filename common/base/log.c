@@ -182,6 +182,8 @@ static void write_all(struct span s)
 void log_fields(enum log_level level, enum log_event event,
 		const struct log_field *fields)
 {
+	bool wake = false;
+
 	if (!log_enabled(level))
 		return;
 	pthread_mutex_lock(&logger.lock);
@@ -192,11 +194,13 @@ void log_fields(enum log_level level, enum log_event event,
 	if (!logger.running) {
 		write_all(buf_span(&logger.queue));
 		buf_reset(&logger.queue);
-	} else if (logger.idle) {
+	} else {
+		wake = logger.idle;
 		logger.idle = false;
-		pthread_cond_signal(&logger.wake);
 	}
 	pthread_mutex_unlock(&logger.lock);
+	if (wake) /* without the lock: it would wake only to wait for that */
+		pthread_cond_signal(&logger.wake);
 }
 
 static void note_dropped(void)
