@@ -255,8 +255,8 @@ static void *log_thread(void *arg)
 
 bool log_enabled(enum log_level level)
 {
-	return level <= atomic_load_explicit(&logger.level,
-					     memory_order_relaxed);
+	return level <=
+	       atomic_load_explicit(&logger.level, memory_order_relaxed);
 }
 
 void log_set_level(enum log_level level)

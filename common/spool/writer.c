@@ -15,9 +15,9 @@
  * cohorts that alternate, each waiting for the other's flushes.  To join them
  * the writer waits after a commit until as many requests wait as were just
  * answered plus those that already waited: that is everybody who can be
- * expected to come.  It waits a quarter of the commit's duration at most, so
- * that the gain is always larger than the loss, and not at all for a single
- * client, whose next request is all that is expected.
+ * expected to come.  It waits two milliseconds or a quarter of the commit's
+ * duration at most, so that the gain is larger than the loss, and not at all
+ * for a single client, whose next request is all that is expected.
  */
 enum {
 	BATCH_REQUESTS = 4096,
@@ -27,7 +27,7 @@ enum {
 	BUSY_BYTES = 6 << 20, /* spool_is_busy */
 	BUSY_REQUESTS = 20000,
 	GATHER_PART = 4,
-	GATHER_MIN_US = 300,
+	GATHER_MIN_US = 2000,
 	GATHER_MAX_US = 5000,
 	CHECK_MS = 60000,   /* readers that died */
 	TRIM_MS = 20,	    /* the mapping, after commits */
@@ -327,11 +327,13 @@ static void *writer_main(void *arg)
 		batch_run(sp, &batch, &ready);
 		room_look(sp);
 		w->commit_us = mono_us() - start;
-		housekeep(sp);
 		pthread_mutex_lock(&w->lock);
 		waiting = w->eager;
 		give_back(sp, &batch, &ready);
+		pthread_mutex_unlock(&w->lock);
 		ev_async_send(sp->loop, &sp->done_async);
+		housekeep(sp); /* nobody waits for it */
+		pthread_mutex_lock(&w->lock);
 	}
 	pthread_mutex_unlock(&w->lock);
 	buf_fini(&ready);
