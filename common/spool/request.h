@@ -20,7 +20,7 @@ struct request_ops {
 	enum request_order order;
 	bool fills; /* needs room: refused first when there is none */
 	bool lazy;  /* nobody waits for it: goes with the next commit, within
-		       a second, or when a MiB has gathered */
+		       a second, or when a few MiB have gathered */
 	/*
 	 * Writer thread.  What is returned ends the transaction; a fault of
 	 * this request alone is put into r->err, and then nothing may have
