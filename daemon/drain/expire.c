@@ -49,8 +49,11 @@ static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	d->due_at_ms = 0;
-	if (!spool_next_due(d->spool, &at))
+	/* what the writer is at is not listed, and it may fail: look again */
+	if (!spool_next_due(d->spool, &at)) {
+		arm(d, &d->due, MINUTES(1));
 		return;
+	}
 	if (at <= now) {
 		spool_requeue_due(d->spool, now);
 		at = now + 200; /* the writer has it; then look again */
