@@ -1,5 +1,6 @@
 #include "daemon/route/context.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "common/base/assert.h"
@@ -109,5 +110,25 @@ void context_close(struct context *ctx, struct ev_loop *loop)
 		return;
 	ev_io_stop(loop, &ctx->io);
 	ub_ctx_delete(ctx->ub); /* joins the thread */
+	ctx->ub = NULL;
+}
+
+static void *delete (void *ub)
+{
+	ub_ctx_delete(ub);
+	return NULL;
+}
+
+void context_retire(struct context *ctx, struct ev_loop *loop)
+{
+	pthread_t thread;
+
+	if (ctx->ub == NULL)
+		return;
+	ev_io_stop(loop, &ctx->io);
+	if (pthread_create(&thread, NULL, delete, ctx->ub) == 0)
+		pthread_detach(thread);
+	else
+		ub_ctx_delete(ctx->ub);
 	ctx->ub = NULL;
 }

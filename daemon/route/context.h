@@ -25,7 +25,9 @@ struct context {
 enum mx_err context_open(struct context *ctx, struct ev_loop *loop,
 			 const struct config *config, const char *anchor,
 			 struct buf *why);
-/* Ends the thread: what it holds is never called back. */
+/* Ends the thread: what it holds is never called back.  Joining it takes
+ * milliseconds; context_retire leaves that to a thread of its own. */
 void context_close(struct context *ctx, struct ev_loop *loop);
+void context_retire(struct context *ctx, struct ev_loop *loop);
 
 #endif

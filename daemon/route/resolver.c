@@ -128,17 +128,10 @@ static void query_free(struct dns_query *q)
 	free(q);
 }
 
-void resolver_free(struct resolver **rp)
+static void resolver_end(struct resolver *r)
 {
-	struct resolver *r = *rp;
 	struct dns_query *q;
 
-	*rp = NULL;
-	if (r == NULL)
-		return;
-	/* The threads first: what they hold is never called back. */
-	context_close(&r->main, r->loop);
-	context_close(&r->plain, r->loop);
 	while ((q = TAILQ_FIRST(&r->active)) != NULL)
 		query_free(q);
 	while ((q = TAILQ_FIRST(&r->waiting)) != NULL)
@@ -146,6 +139,29 @@ void resolver_free(struct resolver **rp)
 	config_unref(&r->config);
 	r->magic = 0;
 	free(r);
+}
+
+/* The threads first: what they hold is never called back. */
+void resolver_free(struct resolver **rp)
+{
+	struct resolver *r = *rp;
+
+	*rp = NULL;
+	if (r == NULL)
+		return;
+	context_close(&r->main, r->loop);
+	context_close(&r->plain, r->loop);
+	resolver_end(r);
+}
+
+void resolver_retire(struct resolver **rp)
+{
+	struct resolver *r = *rp;
+
+	*rp = NULL;
+	context_retire(&r->main, r->loop);
+	context_retire(&r->plain, r->loop);
+	resolver_end(r);
 }
 
 static void fill(struct resolver *r);

@@ -21,6 +21,8 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 			 const struct config *config, struct buf *why);
 /* Questions under way end without their callback. */
 void resolver_free(struct resolver **r);
+/* The same without a wait for its thread: during a reload. */
+void resolver_retire(struct resolver **r);
 
 /* False: no trust anchor, so nothing is ever secure. */
 bool resolver_validates(const struct resolver *r);

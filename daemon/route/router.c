@@ -442,28 +442,36 @@ void router_listens(struct router *r, const struct net_addr *local,
 	r->opt.local_count = count;
 }
 
-void router_reload(struct router *r, struct config *config)
+/* A new context: libunbound's cache is dropped as well, and a changed
+ * /etc/resolv.conf is read. */
+static void renew_resolver(struct router *r)
 {
 	struct resolver *resolver;
-	struct config *old = r->config;
 	struct buf why = { 0 };
-	struct route_query *q;
 
-	drop_entries(r);
-	sts_free(&r->sts);
-	r->config = config_ref(config);
-	learn_self(r);
-	/* A new context: libunbound's cache is dropped as well, and a changed
-	 * /etc/resolv.conf is read. */
-	if (resolver_new(&resolver, r->loop, config, &why) == MX_OK) {
-		resolver_free(&r->resolver);
+	if (resolver_new(&resolver, r->loop, r->config, &why) == MX_OK) {
+		resolver_retire(&r->resolver);
 		r->resolver = resolver;
 	} else {
 		log_error(EV_ROUTE, LOG_SPAN("error", buf_span(&why)),
 			  LOG_STR("note", "the old name servers stay"));
 	}
 	buf_fini(&why);
-	r->sts = policies_new(r);
+}
+
+void router_reload(struct router *r, struct config *config)
+{
+	struct config *old = r->config;
+	struct sts *old_sts = r->sts;
+	struct route_query *q;
+
+	drop_entries(r);
+	r->config = config_ref(config);
+	learn_self(r);
+	sts_stop(old_sts); /* it asks the old resolver */
+	renew_resolver(r);
+	r->sts = policies_new(r); /* before the last user of libcurl goes */
+	sts_free(&old_sts);
 	config_unref(&old);
 	TAILQ_FOREACH (q, &r->queries, link)
 		attach(q);

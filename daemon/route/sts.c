@@ -366,16 +366,22 @@ struct sts *sts_new(const struct sts_options *opt)
 	return s;
 }
 
+void sts_stop(struct sts *s)
+{
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&s->lru)) != NULL)
+		entry_free(e);
+}
+
 void sts_free(struct sts **sp)
 {
 	struct sts *s = *sp;
-	struct entry *e;
 
 	*sp = NULL;
 	if (s == NULL)
 		return;
-	while ((e = TAILQ_FIRST(&s->lru)) != NULL)
-		entry_free(e);
+	sts_stop(s);
 	fetcher_free(&s->fetcher);
 	free(s);
 }

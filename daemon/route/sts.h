@@ -22,6 +22,7 @@ struct sts_options {
 
 struct sts *sts_new(const struct sts_options *opt);
 void sts_free(struct sts **s); /* questions end without their callback */
+void sts_stop(struct sts *s);  /* the same; only sts_free may follow */
 
 /*
  * known: the policy in force, a reference given, or NULL for none.  problem:
