@@ -88,14 +88,20 @@ class Mx20:
     def conf_path(self):
         return self.dir / "mx20.conf"
 
+    def put(self, path, text):
+        """At once: a reload must not find half of a file."""
+        new = self.dir / "new-file"
+        new.write_text(text)
+        os.replace(new, path)
+
     def write_files(self):
-        self.conf_path.write_text("".join(
+        self.put(self.conf_path, "".join(
             f"{k} = {libconfig(v)};\n" for k, v in self.conf.items()))
-        (self.dir / "domains").write_text(self.domains)
+        self.put(self.dir / "domains", self.domains)
         for name, text in self.recipients.items():
             path = self.dir / "recipients" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            self.put(path, text)
 
     # -- life ----------------------------------------------------------------
 
