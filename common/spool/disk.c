@@ -120,6 +120,9 @@ static enum mx_err make_data(struct spool *sp, const char *dir,
 	unlink(from); /* of an attempt before this one */
 	if (stat(path, &st) == 0 && st.st_size > 0)
 		err = MX_OK;
+	else if (lstat(path, &st) == 0 ? st.st_size > 0 : errno != ENOENT)
+		/* it is there, and must not be replaced */
+		err = say_errno(why, path, "cannot be looked at");
 	else if (mkdir(in, 0700) != 0 && errno != EEXIST)
 		err = say_errno(why, in, "cannot create");
 	else if ((err = env_make(sp, in)) != MX_OK)

@@ -105,11 +105,6 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 	return err;
 }
 
-bool resolver_validates(const struct resolver *r)
-{
-	return r->has_anchor && (r->plain.ub == NULL || r->is_proven);
-}
-
 /* ---- Questions ---- */
 
 static void query_free(struct dns_query *q)

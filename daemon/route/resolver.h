@@ -24,9 +24,6 @@ void resolver_free(struct resolver **r);
 /* The same without a wait for its thread: during a reload. */
 void resolver_retire(struct resolver **r);
 
-/* False: no trust anchor, so nothing is ever secure. */
-bool resolver_validates(const struct resolver *r);
-
 /*
  * Ask.  name is a domain name with or without its last dot; cb runs exactly
  * once, never before return, unless cancelled: within DNS_TIMEOUT_MS of its

@@ -243,3 +243,26 @@ Test(spool_damage, misplaced_pages)
 	many(misplace, number("ROUNDS", 40), number("SEED", 2));
 	fixture_remove(&f);
 }
+
+/* The disk that holds the file is not mounted: no new spool in its place. */
+Test(spool_damage, dangling_link_is_not_replaced)
+{
+	struct spool_options opt = { .size_bytes = 1 << 28 };
+	struct buf why = { 0 };
+	struct stat st;
+
+	mkdir("build", 0777);
+	f = (struct fixture){ .dir = "build/spool-XXXXXX" };
+	cr_assert_not_null(mkdtemp(f.dir));
+	snprintf(path, sizeof(path), "%s/data.mdb", f.dir);
+	cr_assert_eq(symlink("elsewhere/data.mdb", path), 0);
+	f.loop = ev_loop_new(0);
+	opt.path = f.dir;
+	cr_assert_neq(spool_open(&f.sp, f.loop, &opt, &why), MX_OK);
+	cr_expect(strstr(buf_cstr(&why), path) != NULL, "%s", buf_cstr(&why));
+	cr_expect_eq(lstat(path, &st), 0);
+	cr_expect(S_ISLNK(st.st_mode));
+	buf_fini(&why);
+	ev_loop_destroy(f.loop);
+	fixture_remove(&f);
+}
