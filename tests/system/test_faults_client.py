@@ -95,7 +95,8 @@ def test_content_without_measure(watched, what):
         assert reply[:3] in ("250", "554", "552"), reply
         assert (what == "many headers") == reply.startswith("554 5.4.6")
         assert c.cmd("NOOP").startswith("250")
-    assert watched.most < 16384 or not PLAIN
+    # what waits for the disk before backpressure, and a batch of it
+    assert watched.most < 32768 or not PLAIN
 
 
 def test_a_megabyte_of_zeros_between_commands(watched):
