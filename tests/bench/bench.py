@@ -371,11 +371,11 @@ def versions():
         out = subprocess.run(["postconf", "-d", "-h", "mail_version"],
                              capture_output=True, text=True).stdout
         print("Postfix " + out.strip())
-    exim = servers.find_exim()
-    if exim:
-        out = subprocess.run([exim, "-bV"], capture_output=True,
+    if servers.exim_module.can_run():
+        out = subprocess.run(["dpkg-query", "-W", "-f", "${Version}",
+                              "exim4-daemon-light"], capture_output=True,
                              text=True).stdout
-        print(out.splitlines()[0] if out else exim)
+        print("Exim " + (out or "unpacked from exim4-daemon-light"))
     print(f"rounds: {ROUNDS}, servers in turn; figures are medians (range)")
 
 

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "tests" / "system"))
 
 from daemon import BUILD, Mx20  # noqa: E402
 from net import free_port  # noqa: E402
+import exim as exim_module  # noqa: E402
 import postfix as postfix_module  # noqa: E402
 
 SHIM = BUILD / "preload" / "syncshim.so"
@@ -186,7 +187,10 @@ class EximServer:
         self.dir.chmod(0o755)
         self.port = free_port()
         self.counters = Counters(self.dir)
-        self.env = dict(os.environ, **self.counters.env(delay_ms))
+        self.env = exim_module.user_env(self.dir)
+        counting = self.counters.env(delay_ms)
+        counting["LD_PRELOAD"] += ":" + self.env["LD_PRELOAD"]
+        self.env.update(counting)
         user = pwd.getpwnam("nobody")
         for sub in ("spool", "log"):
             (self.dir / sub).mkdir()
@@ -194,6 +198,8 @@ class EximServer:
         (self.dir / "exim.conf").write_text(f"""\
 exim_user = nobody
 exim_group = nogroup
+exim_path = {exim_module.BINARY}
+keep_environment = LD_PRELOAD : ^NSS_WRAPPER : ^SYNCSHIM
 spool_directory = {self.dir}/spool
 log_file_path = {self.dir}/log/%slog
 primary_hostname = mx2.test
@@ -204,7 +210,6 @@ smtp_accept_max = 0
 smtp_accept_max_per_host = 0
 smtp_accept_queue_per_connection = 0
 smtp_connect_backlog = 4096
-smtp_load_reserve =
 queue_run_max = 20
 remote_max_parallel = 20
 message_size_limit = 60M
@@ -229,7 +234,7 @@ begin retry
 * * F,2h,15m
 """)
         shutil.chown(self.dir / "exim.conf", "root")
-        self.binary = find_exim()
+        self.binary = str(exim_module.BINARY)
         self.process = None
 
     def keep_mail(self):
@@ -241,7 +246,7 @@ begin retry
     def start(self):
         self.process = subprocess.Popen(
             [self.binary, "-C", str(self.dir / "exim.conf"), "-bdf",
-             "-q30m"], env=self.env, stderr=subprocess.DEVNULL)
+             "-q30m"], env=self.env)
         wait_port(self.port)
 
     @property
@@ -266,14 +271,6 @@ begin retry
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def find_exim():
-    for path in ("/usr/sbin/exim4",
-                 str(ROOT / "build" / "peers" / "usr" / "sbin" / "exim4")):
-        if os.access(path, os.X_OK):
-            return path
-    return None
-
-
 def wait_port(port, seconds=20):
     end = time.monotonic() + seconds
     while True:
@@ -293,6 +290,6 @@ def found():
         return servers
     if shutil.which("postfix"):
         servers.append(PostfixServer)
-    if find_exim():
+    if exim_module.can_run():
         servers.append(EximServer)
     return servers

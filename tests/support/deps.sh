@@ -12,6 +12,7 @@ build="build-essential pkg-config libev-dev liblmdb-dev libconfig-dev libssl-dev
 test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb-utils openssl
       dns-root-data
       python3-pytest python3-aiosmtpd python3-dnspython python3-cryptography
+      libnss-wrapper libidn12 libgnutls-dane0 libnsl2 libdb5.3
       python3-pytest-timeout python3-pytest-xdist iproute2"
 
 missing() {
