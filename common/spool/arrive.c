@@ -54,12 +54,19 @@ static enum mx_err apply_piece(struct batch *b, struct request *r)
 	struct piece *p = CONTAINER_OF(r, struct piece, req);
 	enum mx_err err = MX_OK;
 
+	/* without its bytes: the transaction before this one failed */
+	if (p->data == NULL && p->draft->writer_err == MX_OK)
+		p->draft->writer_err = MX_EIO;
 	r->err = p->draft->writer_err;
 	if (r->err != MX_OK)
 		return MX_OK;
 	if (p->is_first)
 		err = garbage_put(b, GARBAGE_OPEN, r->id);
-	return err == MX_OK ? content_put(b, p, r->id) : err;
+	if (err == MX_OK)
+		err = content_put(b, p, r->id);
+	free(p->data);
+	p->data = NULL;
+	return err;
 }
 
 /* The seal may be on its way already: it must not go through. */
@@ -83,7 +90,7 @@ static void finish_piece(struct spool *sp, struct request *r)
 		d->reserved -= give;
 		room_give(sp, give);
 	}
-	free(p);
+	piece_free(p);
 	draft_unref(d);
 }
 

@@ -4,14 +4,18 @@
 
 #include "common/spool/internal.h"
 
-/* A piece of content; the draft fills it, the writer stores it as it is. */
+/*
+ * A piece of content; the draft fills it, the writer stores it as it is.  Its
+ * bytes go as soon as the transaction has its own copy: a large content would
+ * else be in memory twice while it is flushed.
+ */
 struct piece {
 	struct request req;
 	struct spool_draft *draft;
 	uint64_t offset;
 	bool is_first;
 	size_t n, cap;
-	char data[];
+	char *data; /* NULL: stored, or tried to */
 };
 
 struct spool_draft {
@@ -69,6 +73,7 @@ void arrival_finish(struct arrival *a, enum mx_err err);
 extern const struct request_ops piece_ops;
 /* Forget the pieces of a draft. */
 extern const struct request_ops discard_ops;
+void piece_free(struct piece *p); /* NULL is fine */
 void draft_unref(struct spool_draft *d);
 /* The last piece, which goes with the seal; NULL when there is none.  From
  * here on the draft is the arrival's. */

@@ -20,7 +20,7 @@
  */
 enum {
 	LOCK_BYTES = 8192, /* of 126 readers' slots, and a header */
-	CHECK_BUDGET_MS = 100,
+	CHECK_BUDGET_MS = 25,
 };
 
 enum mx_err disk_say(struct buf *why, const char *path, const char *what,

@@ -104,10 +104,19 @@ static struct piece *piece_resize(struct spool_draft *d, struct piece *p,
 	size_t n = p != NULL ? p->n : 0;
 
 	d->sp->drafts.bytes += cap - (p != NULL ? p->cap : 0);
-	p = mx_realloc(p, sizeof(*p) + cap);
+	if (p == NULL)
+		p = mx_alloc(sizeof(*p));
+	p->data = mx_realloc(p->data, cap);
 	p->n = n;
 	p->cap = cap;
 	return p;
+}
+
+void piece_free(struct piece *p)
+{
+	if (p != NULL)
+		free(p->data);
+	free(p);
 }
 
 /* The piece leaves the draft; it is no longer the draft's memory. */
@@ -120,7 +129,7 @@ static struct piece *piece_take(struct spool_draft *d)
 	d->piece = NULL;
 	d->sp->drafts.bytes -= p->cap;
 	if (p->n == 0) {
-		free(p);
+		piece_free(p);
 		return NULL;
 	}
 	p->req = (struct request){ .ops = &piece_ops,
@@ -239,7 +248,7 @@ void spool_draft_discard(struct spool_draft **draft)
 	if (d == NULL)
 		return;
 	*draft = NULL;
-	free(piece_take(d));
+	piece_free(piece_take(d));
 	discard_pieces(d);
 	d->has_left = true;
 	if (d->in_flight == 0)
@@ -261,7 +270,7 @@ void arrival_finish(struct arrival *a, enum mx_err err)
 
 	if (err != MX_OK)
 		discard_pieces(d);
-	free(a->tail);
+	piece_free(a->tail);
 	a->tail = NULL;
 	a->draft = NULL;
 	draft_unref(d);

@@ -227,6 +227,8 @@ static void free_spool(struct spool *sp)
 		close(sp->fd);
 	if (sp->lock_fd >= 0)
 		close(sp->lock_fd);
+	if (sp->statm_fd >= 0)
+		close(sp->statm_fd);
 	buf_fini(&sp->path);
 	buf_fini(&sp->writer.ready);
 	free(sp);
@@ -236,7 +238,7 @@ static struct spool *spool_alloc(const char *dir)
 {
 	struct spool *sp = mx_alloc(sizeof(*sp));
 
-	sp->fd = sp->lock_fd = -1;
+	sp->fd = sp->lock_fd = sp->statm_fd = -1;
 	buf_addf(&sp->path, "%s/data.mdb", dir);
 	return sp;
 }

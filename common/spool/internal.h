@@ -54,7 +54,6 @@ struct writer {
 	/* writer thread only */
 	int64_t commit_us;  /* how long the last commit took */
 	int64_t checked_ms; /* monotonic: readers checked, room looked at */
-	int64_t trimmed_ms;   /* monotonic: the mapping was */
 	int64_t stored_ms;  /* monotonic: the state row was written */
 	bool has_dead;	    /* garbage of kind dead may be there */
 	bool opened_clean;  /* what a former process left open is gone */
@@ -74,6 +73,8 @@ struct spool {
 	uint64_t map_bytes;
 	void *map;            /* where the file is mapped; NULL: not known */
 	size_t map_length;
+	int statm_fd;           /* how much of it is resident */
+	uint64_t mapped_before; /* files resident when it was opened */
 	struct table tables[T_COUNT];
 	atomic_bool has_failed;	       /* the disk did: nothing is written */
 	atomic_uint_least64_t last_id; /* handed out; loop writes */

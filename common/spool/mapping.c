@@ -14,7 +14,7 @@
  * all of it is page cache.  Now and then the mapping is emptied; what is
  * needed again comes back from the cache at the cost of a soft fault.
  */
-enum { MAPPED_MAX_BYTES = 16 << 20 };
+enum { MAPPED_MAX_BYTES = 4 << 20 };
 
 /* A line of /proc/self/maps: from-to mode offset major:minor inode path.
  * Is it the file with this identity? */
@@ -39,6 +39,22 @@ static bool is_ours(const char *line, const struct stat *st, uintptr_t *from,
 	       makedev((unsigned)major_no, (unsigned)minor_no) == st->st_dev;
 }
 
+/* Bytes of files that are mapped and present in this process: the third
+ * number of /proc/self/statm, in pages. */
+static uint64_t mapped_bytes(const struct spool *sp)
+{
+	char text[128] = "";
+	char *at = text;
+	uint64_t pages = 0;
+
+	if (sp->statm_fd < 0 ||
+	    pread(sp->statm_fd, text, sizeof(text) - 1, 0) <= 0)
+		return 0;
+	for (int i = 0; i < 3; i++)
+		pages = strtoul(at, &at, 10);
+	return pages * sp->page_bytes;
+}
+
 /* LMDB does not tell where its map is; the kernel does. */
 void mapping_find(struct spool *sp)
 {
@@ -47,6 +63,8 @@ void mapping_find(struct spool *sp)
 	struct stat st;
 	uintptr_t from, to;
 
+	sp->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	sp->mapped_before = mapped_bytes(sp);
 	if (f == NULL)
 		return;
 	if (fstat(sp->fd, &st) == 0)
@@ -54,31 +72,18 @@ void mapping_find(struct spool *sp)
 			if (is_ours(line, &st, &from, &to)) {
 				sp->map = (char *)from;
 				sp->map_length = to - from;
+				/* one look would map 2 MiB of a large folio */
+				madvise(sp->map, sp->map_length,
+					MADV_NOHUGEPAGE);
 			}
 	fclose(f);
 }
 
-/* Bytes of files that are mapped and present in this process: the third
- * number of /proc/self/statm, in pages. */
-static uint64_t mapped_bytes(void)
-{
-	char text[128] = "";
-	char *at = text;
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	uint64_t pages = 0;
-
-	if (fd < 0)
-		return 0;
-	if (read(fd, text, sizeof(text) - 1) > 0)
-		for (int i = 0; i < 3; i++)
-			pages = strtoul(at, &at, 10);
-	close(fd);
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 void mapping_trim(struct spool *sp)
 {
-	if (sp->map == NULL || mapped_bytes() <= MAPPED_MAX_BYTES)
+	/* what is mapped beside the spool are programs and libraries */
+	if (sp->map == NULL ||
+	    mapped_bytes(sp) <= sp->mapped_before + MAPPED_MAX_BYTES)
 		return;
 	madvise(sp->map, sp->map_length, MADV_DONTNEED);
 }

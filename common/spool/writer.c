@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <time.h>
 
@@ -26,11 +27,11 @@ enum {
 	LAZY_MS = 1000,
 	BUSY_BYTES = 16 << 20, /* spool_is_busy: a batch and the next one */
 	BUSY_REQUESTS = 20000,
+	KEEP_BYTES = 16 << 20,
 	GATHER_PART = 4,
 	GATHER_MIN_US = 2000,
 	GATHER_MAX_US = 5000,
 	CHECK_MS = 60000,   /* readers that died */
-	TRIM_MS = 20,	    /* the mapping, after commits */
 	LOOK_MS = 1000,	    /* the disk, while there is no room */
 	STORE_MS = 3600000, /* the time, for the next start */
 };
@@ -194,10 +195,7 @@ static void housekeep(struct spool *sp)
 	int64_t now = clock_mono_ms();
 	int dead = 0;
 
-	if (now - w->trimmed_ms >= TRIM_MS) {
-		w->trimmed_ms = now;
-		mapping_trim(sp);
-	}
+	mapping_trim(sp);
 	if (now - w->checked_ms >= CHECK_MS) {
 		w->checked_ms = now;
 		mdb_reader_check(sp->env, &dead);
@@ -347,6 +345,10 @@ enum mx_err writer_start(struct spool *sp)
 	sigset_t all, old;
 	int rc;
 
+	/* Pieces and LMDB's copies of them come and go by the megabyte: what
+	 * malloc returned to the system after each commit would be faulted in,
+	 * page by page, for the next. */
+	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	STAILQ_INIT(&w->queue);
 	STAILQ_INIT(&w->done);
 	STAILQ_INIT(&sp->answered);
