@@ -1,8 +1,11 @@
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
 #include "common/spool/internal.h"
 
 /* Looks at the spool that need no unit whole: ids, counters, facts. */
 
-enum { ROWS_PER_LOOK = 1000 }; /* a longer look would pin pages */
+enum { ROWS_PER_LOOK = 64 };
 
 static enum mx_err domain_row(struct spool *sp, MDB_txn *txn,
 			      struct span domain, struct domain_row *row)
@@ -209,64 +212,92 @@ enum mx_err spool_totals(struct spool *sp, struct spool_totals *out)
 	return err;
 }
 
-/* A place that starts behind name; empty: at the first row. */
-static enum mx_err seek_behind(struct place *p, const struct key *name)
-{
-	enum mx_err err = place_seek(p, name->n > 0 ? name : NULL);
+/*
+ * Rows are shown after the look that read them: whoever shows them may wait
+ * for a terminal, and an open look would keep pages from being used again.
+ */
+struct page {
+	size_t n;
+	struct spool_domain *domains;
+	struct spool_target *targets;
+};
 
-	if (err == MX_OK && name->n > 0 && p->key.n == name->n &&
-	    memcmp(p->key.p, name->b, name->n) == 0)
+/* Go to the first row behind the name; empty: to the first of all. */
+static enum mx_err seek_behind(struct place *p, struct span name)
+{
+	enum mx_err err = place_seek_name(p, name);
+
+	if (err == MX_OK && name.n > 0 && span_eq(p->key, name))
 		err = place_next(p);
 	return err;
 }
 
-/* Up to ROWS_PER_LOOK rows behind *at; MX_ENOENT at the end. */
-static enum mx_err some_domains(struct spool *sp, struct key *at, bool *go_on,
-				spool_domain_cb *cb, void *arg)
+typedef enum mx_err row_fn(struct spool *sp, MDB_txn *txn, struct page *page,
+			   const struct place *p);
+
+static enum mx_err add_domain(struct spool *sp, MDB_txn *txn, struct page *page,
+			      const struct place *p)
+{
+	struct domain_row row;
+	struct span name;
+	enum mx_err err;
+
+	if (!key_domain_parse(p->key, &name))
+		return MX_ECORRUPT;
+	err = domain_row(sp, txn, name, &row);
+	if (err == MX_OK)
+		page->domains[page->n++] = row.d;
+	return err;
+}
+
+/* Up to ROWS_PER_LOOK rows behind the name. */
+static enum mx_err read_page(struct spool *sp, enum table_id table,
+			     struct span after, row_fn *add, struct page *page)
 {
 	struct place p;
 	MDB_txn *txn;
 	enum mx_err err = read_begin(sp, &txn);
 
+	page->n = 0;
 	if (err != MX_OK)
 		return err;
-	err = place_open(&p, &sp->tables[T_DOMAIN], txn);
-	if (err != MX_OK)
-		goto done;
-	err = seek_behind(&p, at);
-	for (size_t i = 0; err == MX_OK && *go_on && i < ROWS_PER_LOOK; i++) {
-		struct domain_row row;
-		struct span domain;
-
-		if (!key_domain_parse(p.key, &domain)) {
-			err = MX_ECORRUPT;
-			break;
-		}
-		key_domain(at, domain);
-		err = domain_row(sp, txn, domain, &row);
-		if (err == MX_OK)
-			*go_on = cb(&row.d, arg);
+	err = place_open(&p, &sp->tables[table], txn);
+	if (err == MX_OK)
+		err = seek_behind(&p, after);
+	while (err == MX_OK && page->n < ROWS_PER_LOOK) {
+		err = add(sp, txn, page, &p);
 		if (err == MX_OK)
 			err = place_next(&p);
 	}
 	place_close(&p);
-done:
 	read_end(sp);
-	return err;
+	return err == MX_ENOENT ? MX_OK : err;
 }
 
 enum mx_err spool_domains(struct spool *sp, struct span after,
 			  spool_domain_cb *cb, void *arg)
 {
+	struct page page = {
+		.domains = mx_alloc_array(ROWS_PER_LOOK,
+					  sizeof(struct spool_domain)),
+	};
 	struct key at = { 0 };
-	bool go_on = true;
+	bool go_on = key_domain_is_valid(after);
 	enum mx_err err = MX_OK;
 
-	if (after.n > 0)
+	if (go_on && after.n > 0)
 		key_domain(&at, after);
-	while (go_on && err == MX_OK)
-		err = some_domains(sp, &at, &go_on, cb, arg);
-	return err == MX_ENOENT ? MX_OK : err;
+	while (go_on && err == MX_OK) {
+		err = read_page(sp, T_DOMAIN, span_of(at.b, at.n), add_domain,
+				&page);
+		for (size_t i = 0; go_on && i < page.n; i++)
+			go_on = cb(&page.domains[i], arg);
+		if (page.n < ROWS_PER_LOOK)
+			break;
+		key_domain(&at, span_str(page.domains[page.n - 1].name));
+	}
+	free(page.domains);
+	return err;
 }
 
 /* ---- targets and facts ---- */
@@ -281,27 +312,38 @@ static enum mx_err decode_target(struct span name, struct span value,
 	return MX_OK;
 }
 
+static enum mx_err add_target(struct spool *sp, MDB_txn *txn, struct page *page,
+			      const struct place *p)
+{
+	(void)sp;
+	(void)txn;
+	enum mx_err err =
+		decode_target(p->key, p->value, &page->targets[page->n]);
+
+	page->n += err == MX_OK;
+	return err;
+}
+
 enum mx_err spool_targets(struct spool *sp, spool_target_cb *cb, void *arg)
 {
-	struct spool_target t;
-	struct place p;
-	MDB_txn *txn;
-	enum mx_err err = read_begin(sp, &txn);
+	struct page page = {
+		.targets = mx_alloc_array(ROWS_PER_LOOK,
+					  sizeof(struct spool_target)),
+	};
+	char at[sizeof(page.targets->name)] = "";
+	bool go_on = true;
+	enum mx_err err = MX_OK;
 
-	if (err != MX_OK)
-		return err;
-	err = place_open(&p, &sp->tables[T_TARGET], txn);
-	if (err == MX_OK)
-		err = place_seek(&p, NULL);
-	while (err == MX_OK) {
-		err = decode_target(p.key, p.value, &t);
-		if (err != MX_OK || !cb(&t, arg))
+	while (go_on && err == MX_OK) {
+		err = read_page(sp, T_TARGET, span_str(at), add_target, &page);
+		for (size_t i = 0; go_on && i < page.n; i++)
+			go_on = cb(&page.targets[i], arg);
+		if (page.n < ROWS_PER_LOOK)
 			break;
-		err = place_next(&p);
+		memcpy(at, page.targets[page.n - 1].name, sizeof(at));
 	}
-	place_close(&p);
-	read_end(sp);
-	return err == MX_ENOENT ? MX_OK : err;
+	free(page.targets);
+	return err;
 }
 
 static enum mx_err get_name(struct spool *sp, MDB_txn *txn, enum table_id t,

@@ -179,6 +179,13 @@ enum mx_err place_seek(struct place *p, const struct key *k)
 	return move(p, &key, k != NULL ? MDB_SET_RANGE : MDB_FIRST);
 }
 
+enum mx_err place_seek_name(struct place *p, struct span name)
+{
+	MDB_val key = val_of(name);
+
+	return move(p, &key, name.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
+}
+
 enum mx_err place_seek_before(struct place *p, const struct key *k)
 {
 	MDB_val key = { 0, NULL };

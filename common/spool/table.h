@@ -62,6 +62,7 @@ enum mx_err place_open(struct place *p, const struct table *t, MDB_txn *txn);
 void place_close(struct place *p); /* before the end of a write txn */
 /* The first row at or behind k; NULL: the first of all. */
 enum mx_err place_seek(struct place *p, const struct key *k);
+enum mx_err place_seek_name(struct place *p, struct span name);
 /* The last row before k; NULL: the last of all. */
 enum mx_err place_seek_before(struct place *p, const struct key *k);
 enum mx_err place_next(struct place *p);

@@ -423,3 +423,49 @@ Test(spool_operator, facts_survive_a_restart)
 		     MX_ENOENT);
 	buf_fini(&b);
 }
+
+static bool in_order(const struct spool_domain *row, void *arg)
+{
+	struct spool_domain *last = arg;
+
+	cr_assert_lt(strcmp(last->name, row->name), 0, "%s after %s", row->name,
+		     last->name);
+	cr_assert_eq(row->units, 1);
+	*last = *row;
+	return strcmp(row->name, "d199.example") != 0;
+}
+
+static bool count_row(const struct spool_domain *row, void *arg)
+{
+	(void)row;
+	++*(unsigned *)arg;
+	return true;
+}
+
+/* A list is read in pages, so that who shows it may take his time. */
+Test(spool_operator, domains_are_listed_over_many_pages)
+{
+	struct spool_domain last = { 0 };
+	struct envelope env = an_envelope();
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 200; i++) {
+		char name[32];
+		struct spool_rcpt r;
+		struct spool_draft *d = draft_with(&f, i, 50);
+
+		snprintf(name, sizeof(name), "d%03u.example", i);
+		r = a_rcpt("x@y", name);
+		spool_commit(&d, &env, &r, 1, on_commit, &f);
+	}
+	turn_until(&f, &f.committed, 200);
+	cr_assert_eq(spool_domains(f.sp, SPAN_LIT(""), in_order, &last), MX_OK);
+	cr_assert_str_eq(last.name, "d199.example");
+	cr_assert_eq(
+		spool_domains(f.sp, SPAN_LIT("d099.example"), count_row, &n),
+		MX_OK);
+	cr_assert_eq(n, 100);
+	n = 0;
+	cr_assert_eq(spool_domains(f.sp, SPAN_LIT("x"), count_row, &n), MX_OK);
+	cr_assert_eq(n, 0);
+}
