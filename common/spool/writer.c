@@ -22,8 +22,8 @@
  */
 enum {
 	BATCH_REQUESTS = 4096,
-	BATCH_BYTES = 4 << 20, /* far below LMDB's dirty list of 512 MiB */
-	LAZY_BYTES = 2 << 20,  /* worth a commit of their own */
+	BATCH_BYTES = 3 << 20,	  /* far below LMDB's dirty list of 512 MiB */
+	LAZY_BYTES = BATCH_BYTES, /* worth a commit of their own */
 	LAZY_MS = 1000,
 	BUSY_BYTES = 8 << 20, /* spool_is_busy: a batch and the next one */
 	BUSY_REQUESTS = 20000,

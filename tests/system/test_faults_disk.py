@@ -7,6 +7,7 @@ come from tests/preload/diskshim.c.
 import collections
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -147,17 +148,22 @@ def test_the_disk_is_full_at_the_commit(small, mx20):
 def test_the_disk_fills_under_load_while_draining(small, mx20, primary):
     """Accepting, draining and a full disk at once: nothing lost, nothing
     twice."""
-    p = primary(on={"dot": Delay(0.002)})
+    gate = threading.Event()
+    gate.set()
+    # a primary that is not waited for would free room as fast as it is taken
+    p = primary(on={"dot": lambda session, argument: gate.wait(60) and None})
     d = on_small(mx20, small, p)
     load = Load(d.address, threads=4, size=20000)
     load.wait(150)
     p.start()
     p.wait_messages(20)
+    gate.clear()
     small.fill()
-    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused), 10)
+    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused), 30)
+    gate.set()
+    p.wait_messages(len(p.messages) + 40)  # while the disk is full
     small.free()
-    count = len(load.acked)
-    load.wait(count + 20)
+    load.wait(len(load.acked) + 20)
     load.stop()
     d.wait_empty()
     assert set(r[:9] for r in load.refused if r) == {NO_ROOM}
