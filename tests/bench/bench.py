@@ -395,9 +395,9 @@ def versions():
 
 def main():
     versions()
-    wanted = ONLY or [w for w in WORKLOADS
-                      if not (QUICK and w in ("recovery", "queue", "reload"))]
-    if not ONLY:
+    wanted = [w for w in WORKLOADS if w in ONLY or not ONLY and
+              not (QUICK and w in ("recovery", "queue", "reload"))]
+    if not ONLY or "limits" in ONLY:
         limits()
     classes = servers.found()
     for turn in range(ROUNDS):

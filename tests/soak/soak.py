@@ -287,18 +287,22 @@ class Soak:
         }, faults
 
     def trends(self):
-        """Does the last third use more than the one before it did?"""
+        """Does the last third use more, or take less mail, than the one
+        before it did?"""
         third = len(self.samples) // 3
         if self.seconds < 600 or third < 10:
             return []  # the first minutes are all growth
         faults = []
-        for column, name, most in ((0, "memory", 1.25), (1, "file", 1.5)):
+        for column, name, least, most in ((0, "memory", 0, 1.25),
+                                          (1, "file", 0, 1.5),
+                                          (2, "rate", 0.6, 10)):
             middle = statistics.median(
                 s[column] for s in self.samples[third:2 * third])
             last = statistics.median(
                 s[column] for s in self.samples[2 * third:])
-            if last > middle * most:
-                faults.append(f"{name} grows: {middle} then {last}")
+            print(f"{name}: {middle} in the middle third, {last} in the last")
+            if not middle * least <= last <= middle * most:
+                faults.append(f"{name} has a trend: {middle} then {last}")
         return faults
 
 
