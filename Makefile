@@ -128,7 +128,7 @@ demo: ## tell the product's story on loopback: primary down, up, mail delivered
 
 check: ## install what is missing and run every test (SAN=... for sanitizers)
 	@tests/support/deps.sh test
-	@tests/support/peers.sh
+	@tests/support/peers.sh exim4-daemon-light
 	@$(MAKE) --no-print-directory -j$(JOBS) check-programs
 	@$(MAKE) --no-print-directory check-unit check-fuzz check-powercut check-system
 check-programs: all bench-tools $(UNIT) $(FUZZ)
@@ -173,7 +173,7 @@ soak: ## two hours of mixed traffic, outages and kill -9, then an audit
 
 bench: ## measure mx20 beside the mail servers found here (QUICK=1: 2 minutes)
 	@tests/support/deps.sh test
-	@tests/support/peers.sh
+	@tests/support/peers.sh exim4-daemon-light opensmtpd
 	@$(MAKE) --no-print-directory -j$(JOBS) all bench-tools
 	@PYTHONPATH=tests/bench $(PYTHON) tests/bench/bench.py
 bench-reload: $(B)/bench/bench_reload ## reload with 1M domains and 10M recipients

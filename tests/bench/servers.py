@@ -286,6 +286,88 @@ begin retry
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class OpenSmtpdServer:
+    """Unpacked (peers.sh) into a mount namespace of its own, where what it
+    looks for at fixed places is."""
+
+    name = "OpenSMTPD"
+    BINARY = ROOT / "build" / "peers" / "usr" / "sbin" / "smtpd"
+    USERS = {"opensmtpd": 64001, "opensmtpq": 64002}
+
+    def __init__(self, primary_port, delay_ms=0):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mx20-opensmtpd-"))
+        self.port = free_port()
+        self.counters = Counters(self.dir)
+        counting = self.counters.env(delay_ms)
+        counting["LD_PRELOAD"] += ":" + exim_module.WRAPPER
+        self.env = dict(os.environ, **counting)
+        for sub in ("lib/opensmtpd/empty", "spool", "run"):
+            (self.dir / sub).mkdir(parents=True)
+        (self.dir / "smtpd.conf").write_text(f"""\
+queue ttl 5d
+smtp max-message-size "60M"
+smtp limit max-mails 100000
+listen on 127.0.0.1 port {self.port} hostname mx2.test
+action "relay" relay host "smtp://127.0.0.1:{primary_port}"
+match from any for domain "example.com" action "relay"
+""")
+        self.lend_users()
+        for path in [self.dir, *self.dir.rglob("*")]:
+            path.chmod(0o711 if path.is_dir() else 0o644)
+        self.counters.path.chmod(0o666)
+        self.process = None
+
+    def lend_users(self):
+        """The package's users, which only it sees."""
+        for kind, line in (("passwd", "{}:x:{}:{}::/nonexistent:/bin/false"),
+                           ("group", "{}:x:{}:")):
+            text = pathlib.Path("/etc/" + kind).read_text()
+            for name, number in self.USERS.items():
+                text += line.format(name, number, number) + "\n"
+            path = self.dir / kind
+            path.write_text(text)
+            self.env["NSS_WRAPPER_" + kind.upper()] = str(path)
+
+    def keep_mail(self):
+        """Nothing to do: the destination is down."""
+
+    def start(self):
+        mounts = " && ".join(
+            f"mount --bind {self.dir}/{sub} {place}" for sub, place in
+            (("lib", "/var/lib"), ("spool", "/var/spool"), ("run", "/run")))
+        preload = self.env.pop("LD_PRELOAD")
+        self.process = subprocess.Popen(
+            ["unshare", "-m", "--propagation", "private", "sh", "-c",
+             f"{mounts} && LD_PRELOAD={preload} exec {self.BINARY} -d "
+             f"-f {self.dir}/smtpd.conf"], env=self.env,
+            stderr=open(self.dir / "stderr", "ab"))
+        self.env["LD_PRELOAD"] = preload
+        wait_port(self.port)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def cpu(self):
+        return cpu_seconds(self.pid)
+
+    def queued(self):
+        return sum(1 for _ in (self.dir / "spool" / "smtpd" / "queue"
+                               ).rglob("message"))
+
+    def primary_is_back(self):
+        subprocess.run(
+            ["nsenter", "-t", str(self.pid), "-m", "--",
+             self.BINARY.with_name("smtpctl"), "schedule", "all"],
+            check=False, env=self.env, stdout=subprocess.DEVNULL,
+            group=self.USERS["opensmtpq"])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
 def wait_port(port, seconds=20):
     end = time.monotonic() + seconds
     while True:
@@ -307,4 +389,6 @@ def found():
         servers.append(PostfixServer)
     if exim_module.can_run():
         servers.append(EximServer)
+    if OpenSmtpdServer.BINARY.exists() and shutil.which("nsenter"):
+        servers.append(OpenSmtpdServer)
     return servers
