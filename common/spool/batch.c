@@ -345,13 +345,26 @@ static size_t draining_first(struct request **all, size_t n)
 	return drains;
 }
 
+/* Is there room for what these store?  Deletions need not ask. */
+static bool is_secured(struct spool *sp, struct request **all, size_t n)
+{
+	enum { ROW_BYTES = 1 << 10 };
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (all[i]->ops->fills)
+			bytes += all[i]->bytes + all[i]->bytes / 2 + ROW_BYTES;
+	return bytes == 0 || room_secure(sp, bytes);
+}
+
 static void run(struct spool *sp, struct request **all, size_t n,
 		struct buf *ready)
 {
 	enum mx_err err = MX_EIO;
 
 	if (!atomic_load(&sp->has_failed))
-		err = attempt(sp, all, n, ready);
+		err = is_secured(sp, all, n) ? attempt(sp, all, n, ready)
+					     : MX_ESPACE;
 	if (err != MX_OK && n == 0)
 		sp->writer.has_dead = false; /* with the next request */
 	if (err == MX_ESPACE && n > 0) {

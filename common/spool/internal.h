@@ -29,6 +29,7 @@ struct room {
 	atomic_uint_least64_t size_bytes, reserve_bytes; /* the limits */
 	atomic_bool is_short;	 /* somebody was refused: look again soon */
 	uint64_t reserved_bytes; /* loop: promised to open drafts */
+	uint64_t secured_to;	 /* writer: the file's blocks reach so far */
 };
 
 /* Memory of drafts, all together: loop thread. */
@@ -123,6 +124,9 @@ void room_init(struct spool *sp, const struct spool_options *opt);
 void room_count(struct spool *sp, MDB_txn *txn);
 /* Any thread: the free space of the disk, the size of the file. */
 void room_look(struct spool *sp);
+/* Writer: have the disk's blocks for so many bytes more, and for a cushion
+ * behind them that only deletions use.  false: there are none. */
+bool room_secure(struct spool *sp, uint64_t bytes);
 /* Loop: promise (or refuse) more; return what was promised. */
 enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin);
 void room_give(struct spool *sp, uint64_t bytes);

@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/statvfs.h>
 
 #include "common/spool/internal.h"
@@ -7,8 +9,15 @@
  * counts anyway, its free list included: a few dozen additions, whatever the
  * length of the queue.  The file never shrinks; what it holds beyond the used
  * pages is room that costs the disk nothing.
+ *
+ * Deleting needs pages, too: LMDB copies what it changes.  Its free list may
+ * have too few of them, so a cushion of blocks behind the end of the file is
+ * kept for deletions, which nobody who fills the disk can take away.
  */
 enum {
+	CUSHION_BYTES = 1 << 20, /* some dozen recorded outcomes */
+	AHEAD_BYTES = 1 << 20, /* more than asked for, while there is plenty */
+
 	MARGIN_PART = 16, /* of the quota kept for deletions */
 	MARGIN_MAX = 64 << 20,
 	ROWS_BYTES = 8 << 10, /* rows of a message, and page ends */
@@ -70,6 +79,39 @@ void room_look(struct spool *sp)
 	if (fstatvfs(sp->fd, &vfs) == 0)
 		atomic_store(&sp->room.disk_bytes,
 			     (uint64_t)vfs.f_bavail * vfs.f_frsize);
+}
+
+/* Where the file will end when this much more has been stored, at most. */
+static uint64_t end_after(struct spool *sp, uint64_t bytes, uint64_t *end)
+{
+	uint64_t spare = atomic_load(&sp->room.spare_bytes) / 2;
+	MDB_envinfo info;
+
+	*end = mdb_env_info(sp->env, &info) == MDB_SUCCESS
+		       ? (info.me_last_pgno + 1) * sp->page_bytes
+		       : 0;
+	return *end + (bytes > spare ? bytes - spare : 0);
+}
+
+bool room_secure(struct spool *sp, uint64_t bytes)
+{
+	struct room *r = &sp->room;
+	uint64_t end, ahead = 0;
+	uint64_t need = end_after(sp, bytes, &end) + CUSHION_BYTES;
+
+	if (need <= r->secured_to)
+		return true;
+	if (atomic_load(&r->disk_bytes) >
+	    atomic_load(&r->reserve_bytes) + 8 * AHEAD_BYTES)
+		ahead = AHEAD_BYTES;
+	if (fallocate(sp->fd, FALLOC_FL_KEEP_SIZE, (off_t)end,
+		      (off_t)(need + ahead - end)) == 0)
+		r->secured_to = need + ahead;
+	else if (errno == EOPNOTSUPP || errno == ENOSYS)
+		r->secured_to = UINT64_MAX; /* this file system cannot */
+	else if (from_mdb(errno) == MX_ESPACE)
+		return false;
+	return true;
 }
 
 uint64_t room_need(uint64_t content_bytes)

@@ -71,6 +71,21 @@ def test_full_disk_refuses_and_what_was_accepted_drains(small, mx20, primary):
     assert accepts_again(d)
 
 
+@pytest.mark.parametrize("count", [40, 75, 120, 190])
+def test_nothing_is_stuck_on_a_full_disk(small, mx20, primary, count):
+    """Recording what was delivered takes pages that LMDB may not have free:
+    without room of its own the mail would stay, to be delivered again."""
+    p = primary()
+    d = on_small(mx20, small, p)
+    for n in range(count):
+        send(d.address, content=message(f"m{n}", "x" * 70 * (n % 12) + "\r\n"))
+    small.fill()
+    p.start()
+    p.wait_messages(count)
+    d.wait_empty()
+    assert len(p.messages) == count
+
+
 def test_the_reserve_stays_free(small, mx20, primary):
     p = primary()
     d = on_small(mx20, small, p, reserve="8M")
@@ -134,7 +149,8 @@ def test_the_disk_is_full_at_the_commit(small, mx20):
             if not c.cmd("MAIL FROM:<a@sender.test>").startswith("250"):
                 break
             c.cmd("RCPT TO:<u@example.com>")
-            c.cmd("DATA")
+            if not c.cmd("DATA").startswith("354"):
+                break
             c.send(message("last", ("x" * 70 + "\r\n") * 700))
     taken = sum(r.startswith("250") for r in replies)
     assert d.status()["spool"]["messages"] == 1 + taken
