@@ -48,8 +48,10 @@ enum mx_err spool_domain_get(struct spool *sp, struct span domain,
 
 /* ---- ready units ---- */
 
-static size_t ready_after(struct spool *sp, MDB_txn *txn, struct span domain,
-			  uint64_t after, uint64_t *ids, size_t max)
+/* The ids next to the edge: behind it, or with is_newest before it. */
+static size_t walk_ready(struct spool *sp, MDB_txn *txn, struct span domain,
+			 uint64_t edge, bool is_newest, uint64_t *ids,
+			 size_t max)
 {
 	struct place p;
 	struct span name;
@@ -57,48 +59,22 @@ static size_t ready_after(struct spool *sp, MDB_txn *txn, struct span domain,
 	size_t n = 0;
 	enum mx_err err = place_open(&p, &sp->tables[T_READY], txn);
 
-	if (err != MX_OK || after == UINT64_MAX)
-		return 0;
-	key_ready(&k, domain, after + 1);
-	for (err = place_seek(&p, &k); err == MX_OK && n < max;
-	     err = place_next(&p)) {
-		if (!key_ready_parse(p.key, &name, &ids[n]) ||
-		    !span_eq(name, domain))
-			break;
+	key_ready(&k, domain, is_newest ? edge : edge + 1);
+	if (err == MX_OK)
+		err = is_newest ? place_seek_before(&p, &k)
+				: place_seek(&p, &k);
+	while (err == MX_OK && n < max &&
+	       key_ready_parse(p.key, &name, &ids[n]) &&
+	       span_eq(name, domain)) {
 		n++;
+		err = is_newest ? place_prev(&p) : place_next(&p);
 	}
 	place_close(&p);
 	return n;
 }
 
-static size_t ready_before(struct spool *sp, MDB_txn *txn, struct span domain,
-			   uint64_t before, uint64_t *ids, size_t max)
-{
-	struct place p;
-	struct span name;
-	struct key k;
-	size_t n = 0;
-	enum mx_err err = place_open(&p, &sp->tables[T_READY], txn);
-
-	if (err != MX_OK)
-		return 0;
-	key_ready(&k, domain, before > 0 ? before : UINT64_MAX);
-	for (err = place_seek_before(&p, &k); err == MX_OK && n < max;
-	     err = place_prev(&p)) {
-		if (!key_ready_parse(p.key, &name, &ids[n]) ||
-		    !span_eq(name, domain))
-			break;
-		n++;
-	}
-	place_close(&p);
-	return n;
-}
-
-typedef size_t scan_fn(struct spool *sp, MDB_txn *txn, struct span domain,
-		       uint64_t edge, uint64_t *ids, size_t max);
-
-static size_t scan(struct spool *sp, struct span domain, uint64_t edge,
-		   uint64_t *ids, size_t max, scan_fn *fn)
+static size_t ready_ids(struct spool *sp, struct span domain, uint64_t edge,
+			bool is_newest, uint64_t *ids, size_t max)
 {
 	struct domain_row row;
 	MDB_txn *txn;
@@ -107,7 +83,7 @@ static size_t scan(struct spool *sp, struct span domain, uint64_t edge,
 	if (read_begin(sp, &txn) != MX_OK)
 		return 0;
 	if (domain_row(sp, txn, domain, &row) == MX_OK && !row.d.is_held)
-		n = fn(sp, txn, domain, edge, ids, max);
+		n = walk_ready(sp, txn, domain, edge, is_newest, ids, max);
 	read_end(sp);
 	return n;
 }
@@ -115,13 +91,16 @@ static size_t scan(struct spool *sp, struct span domain, uint64_t edge,
 size_t spool_ready(struct spool *sp, struct span domain, uint64_t after,
 		   uint64_t *ids, size_t max)
 {
-	return scan(sp, domain, after, ids, max, ready_after);
+	if (after == UINT64_MAX)
+		return 0;
+	return ready_ids(sp, domain, after, false, ids, max);
 }
 
 size_t spool_ready_newest(struct spool *sp, struct span domain, uint64_t before,
 			  uint64_t *ids, size_t max)
 {
-	return scan(sp, domain, before, ids, max, ready_before);
+	return ready_ids(sp, domain, before > 0 ? before : UINT64_MAX, true,
+			 ids, max);
 }
 
 /* The time of the row found by seek; k is for it. */

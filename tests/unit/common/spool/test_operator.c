@@ -288,6 +288,12 @@ Test(spool_operator, newest_and_oldest_meet)
 		spool_ready_newest(f.sp, SPAN_LIT("a.example"), id[2], got, 8),
 		2);
 	cr_assert(got[0] == id[1] && got[1] == id[0]);
+	cr_assert_eq(
+		spool_ready(f.sp, SPAN_LIT("a.example"), UINT64_MAX, got, 8),
+		0);
+	cr_assert_eq(
+		spool_ready_newest(f.sp, SPAN_LIT("a.example"), id[0], got, 8),
+		0);
 }
 
 /* The report becomes a message in the commit that settles. */
