@@ -97,42 +97,17 @@ void batch_oldest_left(struct batch *b, struct span domain)
 	e->oldest_left = true;
 }
 
-/* The first id of the domain in ready or parked; UINT64_MAX: none. */
-static enum mx_err first_of(struct batch *b, enum table_id t,
-			    struct span domain, uint64_t *id)
-{
-	struct place p;
-	struct span name;
-	struct key k;
-	enum mx_err err = place_open(&p, batch_table(b, t), b->txn);
-
-	*id = UINT64_MAX;
-	if (err != MX_OK)
-		return err;
-	key_ready(&k, domain, 0);
-	err = place_seek(&p, &k);
-	if (err == MX_OK && (!key_ready_parse(p.key, &name, id)))
-		err = MX_ECORRUPT;
-	else if (err == MX_OK && !span_eq(name, domain))
-		*id = UINT64_MAX;
-	place_close(&p);
-	return err == MX_ENOENT ? MX_OK : err;
-}
-
 static enum mx_err find_oldest(struct batch *b, struct domain_entry *e)
 {
 	struct span domain = { e->name, e->n }, value;
-	uint64_t ready, parked;
 	struct envelope env;
 	uint32_t units;
 	struct key k;
-	enum mx_err err = first_of(b, T_READY, domain, &ready);
+	enum mx_err err = unit_first(b->sp, b->txn, IN_BOTH, domain, 0,
+				     &e->row.oldest_id);
 
-	if (err == MX_OK)
-		err = first_of(b, T_PARKED, domain, &parked);
 	if (err != MX_OK)
 		return err;
-	e->row.oldest_id = ready < parked ? ready : parked;
 	key_message(&k, e->row.oldest_id);
 	err = table_get(batch_table(b, T_MESSAGE), b->txn, &k, &value);
 	if (err != MX_OK)

@@ -180,6 +180,10 @@ enum mx_err content_drop(struct batch *b, uint64_t id, uint64_t bytes);
 enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
 			   struct span domain, enum unit_state *state,
 			   int64_t *due_ms);
+/* The domain's first id from `from` on in these tables; UINT64_MAX: none. */
+enum { IN_READY = 1, IN_PARKED = 2, IN_BOTH = 3 };
+enum mx_err unit_first(struct spool *sp, MDB_txn *txn, unsigned where,
+		       struct span domain, uint64_t from, uint64_t *id);
 /* Move a unit from where it is to where it shall be. */
 enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
 		      enum unit_state to, int64_t due_ms);

@@ -236,54 +236,25 @@ static enum mx_err ids_of_all(struct spool *sp, MDB_txn *txn, uint64_t after,
 	key_message(&k, after + 1);
 	err = place_seek(&p, &k);
 	while (err == MX_OK && page->n < IDS_PER_LOOK)
-		err = key_message_parse(p.key, &page->ids[page->n++]) ?
-			      place_next(&p) :
-			      MX_ECORRUPT;
+		err = key_message_parse(p.key, &page->ids[page->n++])
+			      ? place_next(&p)
+			      : MX_ECORRUPT;
 	place_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
-/* The next row of the domain in this table, or UINT64_MAX. */
-static enum mx_err id_at(struct place *p, enum mx_err moved, struct span domain,
-			 uint64_t *id)
-{
-	struct span name;
-
-	*id = UINT64_MAX;
-	if (moved != MX_OK)
-		return moved == MX_ENOENT ? MX_OK : moved;
-	if (!key_ready_parse(p->key, &name, id))
-		return MX_ECORRUPT;
-	if (!span_eq(name, domain))
-		*id = UINT64_MAX;
-	return MX_OK;
-}
-
-/* ready and parked, merged by id */
 static enum mx_err ids_of_domain(struct spool *sp, MDB_txn *txn,
 				 struct span domain, uint64_t after,
 				 struct page *page)
 {
-	struct place at[2] = { { 0 }, { 0 } };
-	uint64_t id[2];
-	struct key k;
-	enum mx_err err = place_open(&at[0], &sp->tables[T_READY], txn);
+	enum mx_err err = MX_OK;
 
-	if (err == MX_OK)
-		err = place_open(&at[1], &sp->tables[T_PARKED], txn);
-	key_ready(&k, domain, after + 1);
-	for (size_t i = 0; i < 2 && err == MX_OK; i++)
-		err = id_at(&at[i], place_seek(&at[i], &k), domain, &id[i]);
-	while (err == MX_OK && page->n < IDS_PER_LOOK) {
-		size_t i = id[0] < id[1] ? 0 : 1;
-
-		if (id[i] == UINT64_MAX)
+	while (page->n < IDS_PER_LOOK && after < UINT64_MAX) {
+		err = unit_first(sp, txn, IN_BOTH, domain, after + 1, &after);
+		if (err != MX_OK || after == UINT64_MAX)
 			break;
-		page->ids[page->n++] = id[i];
-		err = id_at(&at[i], place_next(&at[i]), domain, &id[i]);
+		page->ids[page->n++] = after;
 	}
-	place_close(&at[0]);
-	place_close(&at[1]);
 	return err;
 }
 

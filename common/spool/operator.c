@@ -13,8 +13,7 @@ enum { STEP_UNITS = 500 };
 struct operation;
 
 struct verb {
-	/* which units of a domain: those in these tables */
-	bool ready, parked;
+	unsigned where; /* which units of a domain: those in these tables */
 	/* before the first unit of a domain, NULL: nothing */
 	enum mx_err (*domain)(struct batch *b, struct operation *o);
 	/* one unit; adds to *count when it changed */
@@ -190,48 +189,12 @@ static enum mx_err release_domain(struct batch *b, struct operation *o)
 	return MX_OK;
 }
 
-static const struct verb hold = { false, false, hold_domain, hold_unit };
-static const struct verb release = { true, true, release_domain, release_unit };
-static const struct verb flush = { false, true, NULL, flush_unit };
-static const struct verb removal = { true, true, NULL, remove_unit };
+static const struct verb hold = { 0, hold_domain, hold_unit };
+static const struct verb release = { IN_BOTH, release_domain, release_unit };
+static const struct verb flush = { IN_PARKED, NULL, flush_unit };
+static const struct verb removal = { IN_BOTH, NULL, remove_unit };
 
 /* ---- the walk ---- */
-
-/* The domain's first id behind after in this table; UINT64_MAX: none. */
-static enum mx_err next_in(struct batch *b, enum table_id t, struct span domain,
-			   uint64_t after, uint64_t *id)
-{
-	struct place p;
-	struct span name;
-	struct key k;
-	enum mx_err err = place_open(&p, batch_table(b, t), b->txn);
-
-	*id = UINT64_MAX;
-	if (err != MX_OK)
-		return err;
-	key_ready(&k, domain, after + 1);
-	err = place_seek(&p, &k);
-	if (err == MX_OK && !key_ready_parse(p.key, &name, id))
-		err = MX_ECORRUPT;
-	else if (err == MX_OK && !span_eq(name, domain))
-		*id = UINT64_MAX;
-	place_close(&p);
-	return err == MX_ENOENT ? MX_OK : err;
-}
-
-static enum mx_err next_unit(struct batch *b, const struct operation *o,
-			     uint64_t *id)
-{
-	uint64_t ready = UINT64_MAX, parked = UINT64_MAX;
-	enum mx_err err = MX_OK;
-
-	if (o->verb->ready)
-		err = next_in(b, T_READY, o->domain, o->req.pos, &ready);
-	if (err == MX_OK && o->verb->parked)
-		err = next_in(b, T_PARKED, o->domain, o->req.pos, &parked);
-	*id = ready < parked ? ready : parked;
-	return err;
-}
 
 static enum mx_err walk_domain(struct batch *b, struct operation *o)
 {
@@ -243,7 +206,8 @@ static enum mx_err walk_domain(struct batch *b, struct operation *o)
 	while (err == MX_OK && b->work < STEP_UNITS) {
 		uint64_t id;
 
-		err = next_unit(b, o, &id);
+		err = unit_first(b->sp, b->txn, o->verb->where, o->domain,
+				 r->pos + 1, &id);
 		if (err != MX_OK || id > o->until_id)
 			return err;
 		b->work++;

@@ -38,6 +38,42 @@ enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
 	return MX_OK;
 }
 
+/* Both tables have the keys of ready. */
+static enum mx_err first_in(struct spool *sp, MDB_txn *txn, enum table_id t,
+			    const struct key *from, struct span domain,
+			    uint64_t *id)
+{
+	struct place p;
+	struct span name;
+	enum mx_err err = place_open(&p, &sp->tables[t], txn);
+
+	*id = UINT64_MAX;
+	if (err == MX_OK)
+		err = place_seek(&p, from);
+	if (err == MX_OK && !key_ready_parse(p.key, &name, id))
+		err = MX_ECORRUPT;
+	else if (err == MX_OK && !span_eq(name, domain))
+		*id = UINT64_MAX;
+	place_close(&p);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+enum mx_err unit_first(struct spool *sp, MDB_txn *txn, unsigned where,
+		       struct span domain, uint64_t from, uint64_t *id)
+{
+	uint64_t ready = UINT64_MAX, parked = UINT64_MAX;
+	struct key k;
+	enum mx_err err = MX_OK;
+
+	key_ready(&k, domain, from);
+	if (where & IN_READY)
+		err = first_in(sp, txn, T_READY, &k, domain, &ready);
+	if (err == MX_OK && where & IN_PARKED)
+		err = first_in(sp, txn, T_PARKED, &k, domain, &parked);
+	*id = ready < parked ? ready : parked;
+	return err;
+}
+
 static uint64_t *counter_of(struct domain_row *row, enum unit_state state)
 {
 	switch (state) {
