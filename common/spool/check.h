@@ -10,9 +10,10 @@
 /*
  * LMDB trusts its file: a pointer that rot or a truncation has bent makes it
  * read outside.  Look at the structure first, upper levels before lower ones,
- * for at most budget_ms: a small spool is looked at whole, of a large one all
- * that the start and every look-up pass through.  Contents are judged by
- * their decoders when they are read.
+ * for budget_ms, and at several hundred pages however long that takes: a small
+ * spool is looked at whole, of a large one all that the start and every
+ * look-up pass through.  Contents are judged by their decoders when they are
+ * read.
  *
  * MX_OK also for an empty file.  MX_ECORRUPT: why says what was found.
  */
