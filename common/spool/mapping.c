@@ -2,8 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/spool/internal.h"
@@ -15,29 +13,6 @@
  * needed again comes back from the cache at the cost of a soft fault.
  */
 enum { MAPPED_MAX_BYTES = 4 << 20 };
-
-/* A line of /proc/self/maps: from-to mode offset major:minor inode path.
- * Is it the file with this identity? */
-static bool is_ours(const char *line, const struct stat *st, uintptr_t *from,
-		    uintptr_t *to)
-{
-	char *at;
-	unsigned long major_no, minor_no;
-
-	*from = strtoul(line, &at, 16);
-	if (*at != '-')
-		return false;
-	*to = strtoul(at + 1, &at, 16);
-	at = strchr(at + (*at == ' '), ' '); /* behind the mode */
-	if (at == NULL || (at = strchr(at + 1, ' ')) == NULL)
-		return false;
-	major_no = strtoul(at + 1, &at, 16);
-	if (*at != ':')
-		return false;
-	minor_no = strtoul(at + 1, &at, 16);
-	return strtoul(at, NULL, 10) == st->st_ino &&
-	       makedev((unsigned)major_no, (unsigned)minor_no) == st->st_dev;
-}
 
 /* Bytes of files that are mapped and present in this process: the third
  * number of /proc/self/statm, in pages. */
@@ -55,27 +30,43 @@ static uint64_t mapped_bytes(const struct spool *sp)
 	return pages * sp->page_bytes;
 }
 
-/* LMDB does not tell where its map is; the kernel does. */
+/* Where a row of the file stands in memory; 0: there is none. */
+static uintptr_t address_within(struct spool *sp)
+{
+	struct span row = { 0 };
+	MDB_txn *txn;
+
+	if (read_begin(sp, &txn) != MX_OK)
+		return 0;
+	table_get_name(&sp->tables[T_META], txn, SPAN_LIT("schema"), &row);
+	read_end(sp);
+	return (uintptr_t)row.p;
+}
+
+/* LMDB does not tell where its map is; the kernel does, in lines that begin
+ * with from-to. */
 void mapping_find(struct spool *sp)
 {
-	FILE *f = fopen("/proc/self/maps", "re");
-	char line[512];
-	struct stat st;
-	uintptr_t from, to;
+	uintptr_t at = address_within(sp);
+	char line[512], *rest;
+	FILE *f;
 
 	sp->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	sp->mapped_before = mapped_bytes(sp);
+	f = fopen("/proc/self/maps", "re");
 	if (f == NULL)
 		return;
-	if (fstat(sp->fd, &st) == 0)
-		while (sp->map == NULL && fgets(line, sizeof(line), f) != NULL)
-			if (is_ours(line, &st, &from, &to)) {
-				sp->map = (char *)from;
-				sp->map_length = to - from;
-				/* one look would map 2 MiB of a large folio */
-				madvise(sp->map, sp->map_length,
-					MADV_NOHUGEPAGE);
-			}
+	while (sp->map == NULL && fgets(line, sizeof(line), f) != NULL) {
+		uintptr_t from = strtoul(line, &rest, 16);
+		uintptr_t to = *rest == '-' ? strtoul(rest + 1, NULL, 16) : 0;
+
+		if (at < from || at >= to)
+			continue;
+		sp->map = (char *)from;
+		sp->map_length = to - from;
+		/* one look would map 2 MiB of a large folio */
+		madvise(sp->map, sp->map_length, MADV_NOHUGEPAGE);
+	}
 	fclose(f);
 }
 
