@@ -69,6 +69,7 @@ struct check {
 	size_t head, count, cap;
 };
 
+/* A number of 2, 4 or 8 bytes. */
 static uint64_t num(const unsigned char *p, size_t n)
 {
 	uint64_t v8 = 0;
@@ -114,13 +115,23 @@ static bool read_at(struct check *c, uint64_t at, void *to, size_t n)
 	return true;
 }
 
+/* Mark a page as used; `what` is said of one that is marked already. */
+static bool claim(struct check *c, uint64_t pgno, const char *what)
+{
+	unsigned char *byte = &c->seen[pgno / 8], bit = 1U << pgno % 8;
+
+	if (*byte & bit)
+		return bad(c, pgno, what);
+	*byte |= bit;
+	return true;
+}
+
 static bool push(struct check *c, struct visit v)
 {
 	if (v.pgno < 2 || v.pgno > c->last)
 		return bad(c, v.pgno, "is outside the file");
-	if (c->seen[v.pgno / 8] & (1U << v.pgno % 8))
-		return bad(c, v.pgno, "is used twice");
-	c->seen[v.pgno / 8] |= (unsigned char)(1U << v.pgno % 8);
+	if (!claim(c, v.pgno, "is used twice"))
+		return false;
 	if (c->count == c->cap) {
 		c->cap = c->cap > 0 ? c->cap * 2 : 256;
 		c->queue = mx_realloc(c->queue, c->cap * sizeof(*c->queue));
@@ -164,9 +175,8 @@ static bool check_free_list(struct check *c, uint64_t pgno,
 		if (page < 2 || page > c->last || page >= before)
 			return bad(c, pgno, "a free list out of order");
 		before = page;
-		if (c->seen[page / 8] & (1U << page % 8))
-			return bad(c, page, "is used and free");
-		c->seen[page / 8] |= (unsigned char)(1U << page % 8);
+		if (!claim(c, page, "is used and free"))
+			return false;
 	}
 	return true;
 }
@@ -269,11 +279,9 @@ static bool check_run(struct check *c, const struct visit *v)
 		return bad(c, v->pgno, "a run of impossible length");
 	if ((v->pgno + pages) * c->page_bytes > c->file_bytes)
 		return bad(c, v->pgno, "the file is cut off");
-	for (uint64_t p = v->pgno + 1; p < v->pgno + pages; p++) {
-		if (c->seen[p / 8] & (1U << p % 8))
-			return bad(c, p, "is used twice");
-		c->seen[p / 8] |= (unsigned char)(1U << p % 8);
-	}
+	for (uint64_t p = v->pgno + 1; p < v->pgno + pages; p++)
+		if (!claim(c, p, "is used twice"))
+			return false;
 	if (v->tree != TREE_FREE)
 		return true;
 	data = mx_realloc(NULL, (size_t)v->bytes);
