@@ -11,14 +11,12 @@
 #include "common/net/conn_impl.h"
 
 static struct conn *make(struct ev_loop *loop, int fd,
-			 const struct net_addr *peer,
 			 const struct conn_events *ev, void *arg)
 {
 	struct conn *c = mx_alloc(sizeof(*c));
 
 	c->magic = CONN_MAGIC;
 	c->loop = loop;
-	c->peer = *peer;
 	c->ev = ev;
 	c->arg = arg;
 	conn_init_watchers(c, fd);
@@ -30,10 +28,10 @@ static void check(const struct conn *c)
 	MX_ASSERT(c->magic == CONN_MAGIC && !c->is_freed);
 }
 
-struct conn *conn_new(struct ev_loop *loop, int fd, const struct net_addr *peer,
+struct conn *conn_new(struct ev_loop *loop, int fd,
 		      const struct conn_events *ev, void *arg)
 {
-	struct conn *c = make(loop, fd, peer, ev, arg);
+	struct conn *c = make(loop, fd, ev, arg);
 
 	MX_ASSERT(fd >= 0);
 	c->state = CONN_ST_OPEN;
@@ -80,7 +78,7 @@ struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
 	int fd = socket(to->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 			0);
 	int errnum = begin_connect(fd, to);
-	struct conn *c = make(loop, fd, to, ev, arg);
+	struct conn *c = make(loop, fd, ev, arg);
 
 	c->state = CONN_ST_CONNECTING;
 	if (errnum != 0) {
@@ -218,22 +216,6 @@ void conn_starttls_client(struct conn *c, struct tls_client *tls)
 const struct tls_facts *conn_tls(const struct conn *c)
 {
 	return c->tls != NULL ? tls_engine_facts(c->tls) : NULL;
-}
-
-const struct net_addr *conn_peer(const struct conn *c)
-{
-	return &c->peer;
-}
-
-void conn_local(const struct conn *c, struct net_addr *out)
-{
-	struct sockaddr_storage ss = { 0 };
-	socklen_t len = sizeof(ss);
-
-	*out = (struct net_addr){ 0 };
-	if (c->io.fd >= 0 &&
-	    getsockname(c->io.fd, (struct sockaddr *)&ss, &len) == 0)
-		net_addr_from_sockaddr(out, (const struct sockaddr *)&ss);
 }
 
 const char *conn_error(const struct conn *c)

@@ -43,9 +43,8 @@ struct conn_events {
 };
 
 /* Take an accepted, connected socket; fd is owned from here on.  No on_ready
- * for it: it is ready.  peer is copied. */
+ * for it: it is ready. */
 struct conn *conn_new(struct ev_loop *loop, int fd,
-		      const struct net_addr *peer,
 		      const struct conn_events *ev, void *arg);
 
 /* Start connecting; on_ready or on_end follows, never before return. */
@@ -100,10 +99,6 @@ void conn_starttls_client(struct conn *c, struct tls_client *tls);
 
 /* Facts of the finished handshake; NULL without TLS. */
 const struct tls_facts *conn_tls(const struct conn *c);
-
-const struct net_addr *conn_peer(const struct conn *c);
-/* Our own end. */
-void conn_local(const struct conn *c, struct net_addr *out);
 
 /* English for log and status: "Connection refused", "certificate has
  * expired".  Valid as long as c. */

@@ -57,7 +57,6 @@ struct conn {
 
 	const struct conn_events *ev;
 	void *arg;
-	struct net_addr peer;
 
 	char *in; /* owns unread between callbacks */
 	struct span unread;

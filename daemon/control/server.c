@@ -234,6 +234,7 @@ static void on_accept(int fd, const struct net_addr *peer, void *arg)
 	struct control *c = arg;
 	struct client *cl;
 
+	(void)peer;
 	if (c->client_count >= CLIENTS_MAX) { /* mx20ctl says so */
 		close(fd);
 		return;
@@ -246,7 +247,7 @@ static void on_accept(int fd, const struct net_addr *peer, void *arg)
 	cl->turn.data = cl;
 	LIST_INSERT_HEAD(&c->clients, cl, link);
 	c->client_count++;
-	cl->conn = conn_new(c->opt.loop, fd, peer, &events, cl);
+	cl->conn = conn_new(c->opt.loop, fd, &events, cl);
 	conn_deadline(cl->conn, IDLE_MS);
 }
 

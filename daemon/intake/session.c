@@ -380,7 +380,7 @@ void session_new(struct intake *in, int fd, const struct net_addr *peer,
 	s->stage = "connect";
 	LIST_INSERT_HEAD(&in->sessions, s, link);
 	in->session_count++;
-	s->conn = conn_new(in->loop, fd, peer, &events, s);
+	s->conn = conn_new(in->loop, fd, &events, s);
 	if (is_early)
 		step = session_bye(s, SAY_EARLY);
 	else if (!is_proxy)

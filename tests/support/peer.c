@@ -245,7 +245,7 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
 	p->sessions = s;
 	p->connections++;
 	p->open++;
-	s->conn = conn_new(loop, fd, &p->addr, &events, s);
+	s->conn = conn_new(loop, fd, &events, s);
 	if (!answer(s, "CONNECT")) {
 		conn_close_after_output(&s->conn, 1000);
 		session_free(s);

@@ -68,15 +68,10 @@ static int listen_any(struct sockaddr_in *at)
 
 static void take(struct ev_loop *loop, int lfd, struct side *server)
 {
-	struct sockaddr_in from;
-	socklen_t len = sizeof(from);
-	struct net_addr peer;
-	int fd = accept4(lfd, (struct sockaddr *)&from, &len,
-			 SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	cr_assert(fd >= 0);
-	net_addr_from_sockaddr(&peer, (struct sockaddr *)&from);
-	server->c = conn_new(loop, fd, &peer, &side_events, server);
+	server->c = conn_new(loop, fd, &side_events, server);
 	close(lfd);
 }
 

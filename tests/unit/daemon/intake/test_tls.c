@@ -48,9 +48,8 @@ static bool shake(int fd)
 {
 	static const struct tls_demand any = { .auth = TLS_AUTH_NONE };
 	struct tls_client tc = { ctx, &any };
-	struct net_addr none = { 0 };
 
-	side.c = conn_new(world.loop, fd, &none, &side_events, &side);
+	side.c = conn_new(world.loop, fd, &side_events, &side);
 	conn_starttls_client(side.c, &tc);
 	while (side.readies + side.ends == 0)
 		ev_run(world.loop, EVRUN_ONCE);
