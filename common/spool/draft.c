@@ -73,11 +73,6 @@ uint64_t spool_draft_id(const struct spool_draft *d)
 	return d->id;
 }
 
-uint64_t spool_draft_bytes(const struct spool_draft *d)
-{
-	return d->bytes;
-}
-
 enum mx_err spool_draft_error(const struct spool_draft *d)
 {
 	return d->err;

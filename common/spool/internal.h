@@ -167,8 +167,6 @@ void batch_run(struct spool *sp, struct request_list *list, struct buf *ready);
 
 /* ---- arrive.c ---- */
 
-struct draft_part; /* what writer and loop share of a draft */
-
 /* Delete some of the content nobody needs; true in *more when there is more.
  */
 enum mx_err sweep_step(struct batch *b, bool *more);

@@ -84,7 +84,6 @@ char *spool_draft_buffer(struct spool_draft *d, size_t *room);
 void spool_draft_used(struct spool_draft *d, size_t n);
 /* The same for bytes that are at hand. */
 void spool_draft_write(struct spool_draft *d, struct span s);
-uint64_t spool_draft_bytes(const struct spool_draft *d);
 enum mx_err spool_draft_error(const struct spool_draft *d);
 
 void spool_draft_discard(struct spool_draft **d);

@@ -98,11 +98,6 @@ void spool_draft_write(struct spool_draft *d, struct span s)
 	buf_add(&d->content, s);
 }
 
-uint64_t spool_draft_bytes(const struct spool_draft *d)
-{
-	return d->content.n;
-}
-
 enum mx_err spool_draft_error(const struct spool_draft *d)
 {
 	(void)d;
