@@ -10,13 +10,27 @@ import pytest
 
 from daemon import Mx20
 from dns import Dns
+from exim import Exim
 from pki import Pki
 from postfix import Postfix
 from primary import Primary
 
 
+def factory(make, close):
+    """A fixture's body: a function that makes things, all closed at the end."""
+    made = []
+
+    def make_one(**options):
+        made.append(make(**options))
+        return made[-1]
+
+    yield make_one
+    for thing in made:
+        close(thing)
+
+
 @pytest.fixture
-def mx20(request):
+def mx20():
     """A factory: mx20(domains=..., conf={...}) makes and starts a daemon."""
     made = []
 
@@ -36,33 +50,21 @@ def mx20(request):
 def primary():
     """A factory: primary(**options) makes a scripted SMTP server, not yet
     listening."""
-    made = []
-
-    def make(**options):
-        server = Primary(**options)
-        made.append(server)
-        return server
-
-    yield make
-    for server in made:
-        server.stop()
+    yield from factory(Primary, Primary.stop)
 
 
 @pytest.fixture
-def postfix(request):
+def postfix():
     """A factory for Postfix instances that take mail as a primary."""
     if shutil.which("postfix") is None:
         pytest.skip("Postfix is not installed")
-    made = []
+    yield from factory(Postfix, Postfix.stop)
 
-    def make(**options):
-        server = Postfix(**options)
-        made.append(server)
-        return server
 
-    yield make
-    for server in made:
-        server.stop()
+@pytest.fixture
+def exim():
+    """The same for Exim."""
+    yield from factory(Exim, Exim.stop)
 
 
 @pytest.fixture

@@ -3,28 +3,6 @@
 import pytest
 
 from client import message, send
-from exim import Exim
-from pki import Pki
-
-
-@pytest.fixture
-def exim():
-    made = []
-
-    def make(**options):
-        made.append(Exim(**options))
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.stop()
-
-
-@pytest.fixture
-def pki():
-    made = Pki()
-    yield made
-    made.close()
 
 
 def test_exim_takes_what_waited_byte_for_byte(mx20, exim):
