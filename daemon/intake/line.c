@@ -11,6 +11,14 @@ static bool has_control(struct span s)
 	return false;
 }
 
+static struct span without_blanks(struct span line)
+{
+	while (line.n > 0 &&
+	       (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
+		line.n--;
+	return line;
+}
+
 /* True when the rest of the long line has gone by. */
 static bool skip(struct span in, bool *skipping, size_t *used)
 {
@@ -46,6 +54,6 @@ enum line_kind line_cut(struct span in, bool *skipping, struct span *line,
 		return LINE_LONG;
 	if (at == 0 || in.p[at - 1] != '\r')
 		return LINE_BARE;
-	*line = span_of(in.p, at - 1);
+	*line = without_blanks(span_of(in.p, at - 1));
 	return has_control(*line) ? LINE_BARE : LINE_OK;
 }

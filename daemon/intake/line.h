@@ -13,7 +13,8 @@ enum { LINE_MAX_BYTES = 2048 };
 
 enum line_kind {
 	LINE_MORE, /* not complete; used bytes may be dropped nevertheless */
-	LINE_OK,   /* *line holds it without its CRLF */
+	LINE_OK,   /* *line holds it without its CRLF and the blanks before
+		    * that (RFC 5321 section 4.1.1) */
 	LINE_LONG, /* over the limit; said once, the rest of it is skipped */
 	LINE_BARE, /* ended by a bare LF, or a control character within */
 };

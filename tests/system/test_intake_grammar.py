@@ -40,6 +40,8 @@ def wrong(cases, ask):
 
 BEFORE_EHLO = [
     ("NOOP", "250 2"), ("NOOP with words", "250 2"), ("noop  ", "250 2"),
+    ("NOOP\t", "250 2"), ("RSET \t ", "250 2"), ("RSET\t", "250 2"),
+    ("\t", "500 5.5.2"), ("\tNOOP", "500 5.5.2"),
     ("RSET", "250 2"), ("RSET now", "501 5.5.4"),
     ("VRFY user", "252 2"), ("VRFY", "501 5.5.4"),
     ("HELP", "214 2"), ("HELP MAIL", "214 2"),

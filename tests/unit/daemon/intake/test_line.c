@@ -65,6 +65,31 @@ Test(line, ends_with_crlf_only)
 					 step);
 }
 
+/* RFC 5321 section 4.1.1: white space before the CRLF is tolerated. */
+Test(line, blanks_at_the_end_are_dropped)
+{
+	static const struct {
+		const char *in, *line;
+	} cases[] = {
+		{ "RSET\r\n", "RSET" },	     { "RSET \r\n", "RSET" },
+		{ "RSET\t \t\r\n", "RSET" }, { " \tRSET x\t\r\n", " \tRSET x" },
+		{ " \t\r\n", "" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		bool skipping = false;
+		struct span line;
+		size_t used;
+
+		cr_assert_eq(line_cut(span_str(cases[i].in), &skipping, &line,
+				      &used),
+			     LINE_OK);
+		cr_expect(span_eq(line, span_str(cases[i].line)), "%s",
+			  cases[i].in);
+		cr_expect_eq(used, strlen(cases[i].in));
+	}
+}
+
 Test(line, nul_is_no_part_of_a_command)
 {
 	cr_expect_str_eq(cut(SPAN_LIT("NO\0P\r\n"), 100), "b");
