@@ -251,13 +251,24 @@ static enum reply_id chunk_fault(struct session *s, uint64_t size)
 	return err == MX_OK ? SAY_NONE : storage_reply(err);
 }
 
+/*
+ * Nobody knows how long its chunk is, so what is at hand behind it must not be
+ * run as commands: it may be content.
+ */
+static enum step bad_bdat(struct session *s, struct span arg)
+{
+	enum step step = session_refuse(s, SAY_SYNTAX, arg);
+
+	return session_input_pending(s) ? STEP_END : step;
+}
+
 enum step run_bdat(struct session *s, struct span arg)
 {
 	uint64_t size;
 	bool last;
 
 	if (smtp_bdat_parse(arg, &size, &last) != SMTP_SYNTAX_OK)
-		return session_refuse(s, SAY_SYNTAX, arg);
+		return bad_bdat(s, arg);
 	if (is_absurd(s, size))
 		return session_bye(s, SAY_TOO_BIG);
 	s->chunk_reply = chunk_fault(s, size);

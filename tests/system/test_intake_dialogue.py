@@ -192,6 +192,18 @@ def test_chunks_out_of_place_are_swallowed(mx20):
     assert daemon.status()["spool"]["messages"] == 0
 
 
+@pytest.mark.parametrize("bdat", ["BDAT x LAST", "BDAT 6 LAST LAST",
+                                  "BDAT 99999999999999999999 LAST"])
+def test_content_behind_a_bad_chunk_is_no_command(shared, bdat):
+    """How long it is nobody can tell, so nothing of it is run."""
+    daemon = shared()
+    with Raw(daemon.address) as c:
+        c.envelope()
+        c.send(bdat + "\r\nRSET\r\nNOOP\r\n")
+        assert c.reply().startswith("501 5.5.4")
+        assert c.closed()
+
+
 def test_pipelining_answers_in_order(mx20):
     daemon = mx20()
     with Raw(daemon.address) as c:

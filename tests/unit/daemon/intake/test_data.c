@@ -308,6 +308,36 @@ Test(data, sizes_of_chunks)
 	}
 }
 
+/* Where a chunk ends that has no legible size is anybody's guess. */
+Test(data, a_chunk_of_unknown_size_is_no_command)
+{
+	static const char *const wrong[] = {
+		"BDAT",		 "BDAT LAST",
+		"BDAT x",	 "BDAT -6",
+		"BDAT 6 MORE",	 "BDAT 6 LAST LAST",
+		"BDAT 6 LAST x", "BDAT 18446744073709551616",
+	};
+
+	world_open("");
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		int fd = client_open();
+		char lines[100];
+
+		say(fd, MAIL);
+		snprintf(lines, sizeof(lines), "%s\r\nRSET\r\n", wrong[i]);
+		cr_expect_str_eq(say(fd, lines), "501 .", "%s", lines);
+		close(fd);
+		/* alone it may have been a question */
+		fd = client_open();
+		say(fd, MAIL);
+		snprintf(lines, sizeof(lines), "%s\r\n", wrong[i]);
+		cr_expect_str_eq(say(fd, lines), "501", "%s", lines);
+		cr_expect_str_eq(say(fd, "RSET\r\n"), "250");
+		close(fd);
+	}
+	cr_expect_eq(fake.kept_count, 0);
+}
+
 static void add_lines(struct buf *b, size_t bytes)
 {
 	for (size_t n = 0; n < bytes; n += 64) {
