@@ -8,6 +8,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/policy/verdicts.h"
 
 /* A listening socket; its settings outlive the configuration they came from. */
 struct listening {
@@ -70,25 +71,34 @@ static bool may_proxy(const struct listening *l, const struct net_addr *peer)
 	return false;
 }
 
+static bool is_full(const struct listening *l)
+{
+	const struct intake *in = l->in;
+
+	/* deliveries and mx20ctl need descriptors, too */
+	if (in->session_count >= in->most_sessions)
+		return true;
+	/* policy is asked when the client behind the proxy is known */
+	return l->is_proxy &&
+	       in->session_count >= in->config->limits.connections;
+}
+
 static void on_accept(int fd, const struct net_addr *peer, void *arg)
 {
 	static const struct verdict not_a_proxy = { 421, "4.7.0", "",
 						    "not_a_proxy" };
-	static const struct verdict full = { 421, "4.3.2", "", "connections" };
 	struct listening *l = arg;
 	struct intake *in = l->in;
-	struct verdict v = { 0, "", "", "" };
+	struct verdict v = verdict(V_GO);
 	bool is_early = false;
 
-	if (!l->is_proxy)
+	if (is_full(l))
+		v = verdict(V_BUSY);
+	else if (!l->is_proxy) /* counts whom it lets in */
 		v = policy_connect(in->policy, in->config, peer,
 				   clock_mono_ms());
 	else if (!may_proxy(l, peer))
 		v = not_a_proxy;
-	else if (in->session_count >= in->config->limits.connections)
-		v = full; /* policy counts clients, and is asked later */
-	if (v.code == 0 && in->session_count >= in->most_sessions)
-		v = full; /* deliveries and mx20ctl need descriptors, too */
 	if (v.code != 0) {
 		turn_away(l, fd, peer, &v);
 		return;

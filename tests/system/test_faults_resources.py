@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from client import Raw, message, send
+from client import PATIENCE, Raw, message, send
 from daemon import BUILD
 from faults import FAST, PLAIN, Load, allow, offer, reset, subjects, until
 
@@ -77,6 +77,32 @@ def test_out_of_descriptors(starved):
     until(lambda: Raw(d.address).greeting.startswith("220"), 5)
     send(d.address)
     p.wait_messages(11)
+
+
+def test_who_was_turned_away_holds_no_connection(mx20):
+    """Refused for want of descriptors, it is not counted as connected."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv")
+    most = 100  # connections_per_client; there are descriptors for fewer
+    d = mx20(start=False, conf={"limits": {"connections": 5000,
+                                           "connections_per_client": most}})
+    d.wrapper = few_files(128)
+    d.start()
+
+    def knock(client):
+        return Raw(d.address, sock=socket.create_connection(
+            d.address, PATIENCE, source_address=(client, 0)))
+
+    held = [knock("127.0.0.1")]
+    while held[-1].greeting.startswith("220"):
+        held.append(knock("127.0.0.1"))
+    assert len(held) < most
+    for _ in range(most + 1):
+        with knock("127.0.0.2") as c:
+            assert c.greeting.startswith("421 4.3.2 Too many"), c.greeting
+    for c in held:
+        c.close()
+    until(lambda: knock("127.0.0.2").greeting.startswith("220"), PATIENCE)
 
 
 def test_a_storm_of_connections_without_descriptors(starved):
