@@ -125,7 +125,8 @@ static void grow(struct mail *m)
 		*slot_of(m, &m->rcpts[i]) = i + 1;
 }
 
-void mail_add_rcpt(struct mail *m, const struct spool_rcpt *r)
+/* Add a recipient unless it is there already.  Spans are copied. */
+static void add_rcpt(struct mail *m, const struct spool_rcpt *r)
 {
 	struct spool_rcpt *last, *to;
 
@@ -229,14 +230,14 @@ enum step run_rcpt(struct session *s, struct span arg)
 		v = verdict(V_NULL_MX);
 	if (v.code != 0)
 		return session_refuse_rcpt(s, &v, r.to.mailbox);
-	mail_add_rcpt(s->mail, &(struct spool_rcpt){
-				       .path = buf_span(&to->path),
-				       .domain = buf_span(&to->domain),
-				       .orcpt = r.orcpt,
-				       .notify = r.notify,
-				       /* from the start of the content on */
-				       .expires_ms = lifetime_ms(c, to->row),
-			       });
+	add_rcpt(s->mail, &(struct spool_rcpt){
+				  .path = buf_span(&to->path),
+				  .domain = buf_span(&to->domain),
+				  .orcpt = r.orcpt,
+				  .notify = r.notify,
+				  /* from the start of the content on */
+				  .expires_ms = lifetime_ms(c, to->row),
+			  });
 	s->phase = PH_RCPT;
 	return session_say(s, SAY_RCPT_OK);
 }

@@ -183,7 +183,8 @@ static bool is_clogged(struct session *s)
 	return true;
 }
 
-void session_drive(struct session *s)
+/* Do what can be done; frees the session when it ends. */
+static void session_drive(struct session *s)
 {
 	enum step step = STEP_ON;
 

@@ -148,8 +148,6 @@ struct intake {
 void session_new(struct intake *in, int fd, const struct net_addr *peer,
 		 bool is_proxy, bool is_implicit, bool is_early);
 
-/* Do what can be done; frees the session when it ends. */
-void session_drive(struct session *s);
 /* What it waited for, other than its client, is there. */
 void session_go_on(struct session *s);
 /* Stop reading until session_go_on. */
@@ -216,8 +214,6 @@ enum step run_rcpt(struct session *s, struct span arg);
 /* End the transaction, if there is one; phase READY if there was. */
 void mail_drop(struct session *s);
 void mail_free(struct mail **m);
-/* Add a recipient unless it is there already.  Spans are copied. */
-void mail_add_rcpt(struct mail *m, const struct spool_rcpt *r);
 
 /* ---- data.c: the content ---- */
 
