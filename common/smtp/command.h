@@ -75,6 +75,5 @@ enum smtp_syntax smtp_bdat_parse(struct span line, uint64_t *size, bool *last);
 
 /* RFC 3461 section 4: decode xtext; false when it is not. */
 bool smtp_xtext_decode(struct buf *out, struct span xtext);
-void smtp_xtext_encode(struct buf *out, struct span text);
 
 #endif

@@ -35,15 +35,3 @@ bool smtp_xtext_decode(struct buf *out, struct span xtext)
 	}
 	return true;
 }
-
-void smtp_xtext_encode(struct buf *out, struct span text)
-{
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-
-		if (c < 33 || c > 126 || c == '+' || c == '=')
-			buf_addf(out, "+%02X", c);
-		else
-			buf_addc(out, (char)c);
-	}
-}

@@ -83,17 +83,14 @@ static void check_rcpt(struct span line)
 	buf_fini(&again);
 }
 
-static void check_xtext(struct span text)
+/* No more octets than characters, and nothing where it fails. */
+static void check_xtext(struct span xtext)
 {
-	struct buf xtext = { 0 }, back = { 0 };
+	struct buf text = { 0 };
+	bool ok = smtp_xtext_decode(&text, xtext);
 
-	smtp_xtext_decode(&back, text);
-	buf_reset(&back);
-	smtp_xtext_encode(&xtext, text);
-	FUZZ_CHECK(smtp_xtext_decode(&back, buf_span(&xtext)));
-	FUZZ_CHECK(span_eq(buf_span(&back), text));
-	buf_fini(&xtext);
-	buf_fini(&back);
+	FUZZ_CHECK(text.n <= (ok ? xtext.n : 0));
+	buf_fini(&text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,6 +2,7 @@
 #include "common/smtp/command.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "common/base/assert.h"
 
@@ -259,24 +260,22 @@ Test(smtp_bdat, arguments)
 }
 
 /* RFC 3461 section 4. */
-Test(smtp_xtext, decodes_what_it_encodes)
+Test(smtp_xtext, every_octet_has_a_code)
 {
-	struct buf text = { 0 }, xtext = { 0 };
-	char all[256];
+	struct buf text = { 0 };
 
-	for (int i = 0; i < 256; i++)
-		all[i] = (char)i;
-	smtp_xtext_encode(&xtext, span_of(all, sizeof(all)));
-	for (size_t i = 0; i < xtext.n; i++)
-		cr_expect(xtext.p[i] > 32 && xtext.p[i] < 127 &&
-			  xtext.p[i] != '=');
-	cr_assert(smtp_xtext_decode(&text, buf_span(&xtext)));
-	cr_expect(span_eq(buf_span(&text), span_of(all, sizeof(all))));
-	buf_reset(&xtext);
-	smtp_xtext_encode(&xtext, SPAN_LIT("a+b=c d"));
-	cr_expect_str_eq(buf_cstr(&xtext), "a+2Bb+3Dc+20d");
+	for (int i = 0; i < 256; i++) {
+		char code[4], octet = (char)i;
+
+		snprintf(code, sizeof(code), "+%02X", (unsigned)i);
+		buf_reset(&text);
+		cr_assert(smtp_xtext_decode(&text, span_str(code)), "%s", code);
+		cr_expect(span_eq(buf_span(&text), span_of(&octet, 1)));
+	}
+	buf_reset(&text);
+	cr_assert(smtp_xtext_decode(&text, SPAN_LIT("a+2Bb+3Dc+20d")));
+	cr_expect_str_eq(buf_cstr(&text), "a+b=c d");
 	buf_fini(&text);
-	buf_fini(&xtext);
 }
 
 Test(smtp_xtext, refuses)
