@@ -68,8 +68,8 @@ static void spoil(struct mail *m, enum reply_id why)
 	m->fault = why;
 }
 
-/* Where decoded bytes go when nobody wants them. */
-static char *nowhere(size_t *room)
+/* Where decoded bytes go that nobody wants, and the first ones. */
+static char *aside(size_t *room)
 {
 	static char bin[16 * 1024];
 
@@ -79,18 +79,36 @@ static char *nowhere(size_t *room)
 
 static char *target(struct mail *m, size_t *room)
 {
-	return m->draft != NULL ? spool_draft_buffer(m->draft, room)
-				: nowhere(room);
+	if (m->draft == NULL || m->bytes == 0)
+		return aside(room);
+	return spool_draft_buffer(m->draft, room);
 }
 
-/* These n bytes were decoded to at. */
+/*
+ * A blank at the very front would make what follows a part of our Received
+ * field: gone from the content, and a stranger's words in our name.  Such
+ * content has no header, so an empty line ends ours.
+ */
+static void put(struct mail *m, struct span s)
+{
+	if (m->bytes == 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+		spool_draft_write(m->draft, SPAN_LIT("\r\n"));
+	spool_draft_write(m->draft, s);
+}
+
+/* These n bytes were decoded to at, which target() gave. */
 static void took(struct mail *m, const char *at, size_t n)
 {
+	if (m->draft != NULL && n > 0) {
+		mail_scan_feed(&m->scan, span_of(at, n));
+		if (m->bytes == 0)
+			put(m, span_of(at, n));
+		else
+			spool_draft_used(m->draft, n);
+	}
 	m->bytes += n;
 	if (m->draft == NULL)
 		return;
-	mail_scan_feed(&m->scan, span_of(at, n));
-	spool_draft_used(m->draft, n);
 	if (m->bytes > m->config->limits.message_bytes)
 		spoil(m, SAY_TOO_BIG);
 	else if (spool_draft_error(m->draft) != MX_OK)
@@ -326,7 +344,7 @@ static enum step chunk_end(struct session *s)
 	n = smtp_decode_end(&m->decoder, held);
 	if (n > 0) {
 		mail_scan_feed(&m->scan, span_of(held, n));
-		spool_draft_write(m->draft, span_of(held, n));
+		put(m, span_of(held, n));
 		m->bytes += n;
 	}
 	return content_end(s);

@@ -123,6 +123,29 @@ def test_content_is_kept_byte_for_byte(mx20):
     assert b"for <u@example.com>;" in received
 
 
+@pytest.mark.parametrize("wire, kept", [
+    (b" by evil.test\r\nx\r\n", b" by evil.test\r\nx\r\n"),
+    (b"\tx\r\n", b"\tx\r\n"), (b". x\r\n", b" x\r\n"),
+    (b"\rx\r\n", b" x\r\n"),
+])
+def test_content_does_not_continue_our_field(shared, wire, kept):
+    """Without a header of its own it gets an empty line before it."""
+    daemon = shared()
+    with Raw(daemon.address) as c:
+        c.envelope()
+        mid = mid_of(c.data(wire + b".\r\n"))
+        received, rest = content(daemon, mid)
+        assert b"evil" not in received
+        assert rest == b"\r\n" + kept
+        if wire.startswith(b"."):
+            return  # the dot is content in a chunk
+        c.envelope()
+        c.send(b"BDAT 1\r\n" + wire[:1] +
+               b"BDAT %d LAST\r\n" % (len(wire) - 1) + wire[1:])
+        assert c.reply().startswith("250")
+        assert content(daemon, mid_of(c.reply()))[1] == b"\r\n" + kept
+
+
 def test_one_recipient_does_not_read_of_the_other(mx20):
     daemon = mx20()
     mid = send(daemon.address, ("u@example.com", "bcc@example.com"))
