@@ -136,7 +136,7 @@ def test_reset_at_every_moment(watched):
               LINE * 500, b".\r\n", b"MAIL FROM:<a@sender.test>\r\n"
               b"RCPT TO:<u@example.com>\r\nBDAT 100000\r\n", LINE * 50,
               LINE * 50, b"BDAT 5 LAST\r\n", b"abcde"]
-    for pause in (0, 0.003):
+    for pause in (0, 0.003) * 8:
         for last in range(1, len(script) + 1):
             s = socket.create_connection(watched.address)
             for piece in script[:last]:
@@ -144,7 +144,8 @@ def test_reset_at_every_moment(watched):
                 if pause:  # else it is all one piece
                     time.sleep(pause)
             reset(s)
-    until(lambda: len(open_files(watched)) <= files + 1)
+    # the resolver's own come and go, but never one for each reset at a place
+    until(lambda: len(open_files(watched)) < files + 16)
 
 
 def test_half_closed_in_the_middle(watched):
