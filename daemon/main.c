@@ -12,6 +12,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "config/error.h"
 #include "config/reload.h"
 #include "daemon/control/control.h"
 #include "daemon/hooks.h"
@@ -281,7 +282,6 @@ static void swap_config(struct daemon *d, struct config *c)
 	log_set_level(c->log_level);
 	spool_set_limits(d->spool, c->spool.size_bytes, c->spool.reserve_bytes);
 	intake_reload(d->intake, c);
-	sockets_reload(d->sockets, d->intake, c);
 	local = sockets_addrs(d->sockets, &local_count);
 	router_listens(d->router, local, local_count);
 	router_reload(d->router, c);
@@ -293,10 +293,26 @@ static void swap_config(struct daemon *d, struct config *c)
 	config_unref(&old);
 }
 
+/* The sockets first: they are what can still fail. */
+static bool listen_as(struct daemon *d, const struct config *c,
+		      struct config_errors *errors)
+{
+	struct buf why = { 0 };
+	bool ok = sockets_reload(d->sockets, d->intake, d->config, c, &why) ==
+		  MX_OK;
+
+	if (!ok)
+		config_fail(errors, c->path, 0, "listen: %.*s",
+			    SPAN_ARG(buf_span(&why)));
+	buf_fini(&why);
+	return ok;
+}
+
 /* All or nothing: with a single error the old one stays. */
 static void on_reloaded(struct config *c, const struct config_errors *errors,
 			void *arg)
 {
+	struct config_errors unbound = { 0 };
 	struct daemon *d = arg;
 
 	if (d->is_stopping) {
@@ -304,15 +320,20 @@ static void on_reloaded(struct config *c, const struct config_errors *errors,
 			config_unref(&c);
 		return;
 	}
+	if (c != NULL && !listen_as(d, c, &unbound)) {
+		config_unref(&c);
+		errors = &unbound;
+	}
 	if (c != NULL)
 		swap_config(d, c);
 	else
 		log_errors(errors);
 	/* asked again meanwhile: the load that follows is the answer */
-	if (reload_is_running(d->reload))
-		return;
-	control_reloaded(d->control, c != NULL ? NULL : errors);
-	notify_ready(d->config);
+	if (!reload_is_running(d->reload)) {
+		control_reloaded(d->control, c != NULL ? NULL : errors);
+		notify_ready(d->config);
+	}
+	config_errors_fini(&unbound);
 }
 
 static void on_sighup(struct ev_loop *loop, ev_signal *w, int revents)

@@ -192,24 +192,31 @@ static enum mx_err row_bind(struct row *r, const struct config_listen *l,
 	return row_bind_one(r, &at, why);
 }
 
+static void add_remedy(struct buf *why, enum mx_err err)
+{
+	if (err == MX_EACCESS)
+		buf_adds(why, " (a port below 1024 needs root)");
+	if (err == MX_EBUSY)
+		buf_adds(why, " (ss -ltnp shows by whom)");
+}
+
 static enum mx_err row_add(struct sockets *s, const struct config_listen *l,
-			   struct row **out, struct buf *why)
+			   struct buf *why)
 {
 	struct row *r = mx_alloc(sizeof(*r));
 	enum mx_err err = MX_OK;
 
-	*out = NULL;
 	buf_add(&r->address, l->address);
 	r->port = l->port;
 	row_take(r, s, l);
 	if (r->fd_count == 0)
 		err = row_bind(r, l, why);
 	if (err != MX_OK) {
+		add_remedy(why, err);
 		row_free(r);
 		return err;
 	}
 	STAILQ_INSERT_TAIL(&s->rows, r, link);
-	*out = r;
 	return MX_OK;
 }
 
@@ -218,12 +225,11 @@ enum mx_err sockets_open(struct sockets **out, const struct config *c,
 {
 	struct sockets *s = mx_alloc(sizeof(*s));
 	enum mx_err err = MX_OK;
-	struct row *r;
 
 	STAILQ_INIT(&s->rows);
 	take_given(s);
 	for (size_t i = 0; err == MX_OK && i < c->listen_count; i++)
-		err = row_add(s, &c->listen[i], &r, why);
+		err = row_add(s, &c->listen[i], why);
 	close_unclaimed(s);
 	if (err != MX_OK)
 		sockets_free(&s);
@@ -318,24 +324,57 @@ static void close_unwanted(struct sockets *s, struct intake *in,
 	}
 }
 
-void sockets_reload(struct sockets *s, struct intake *in,
-		    const struct config *c)
+/* "*" and an address cannot both have one port: the one that c gives up goes
+ * before the other comes. */
+static bool gives_up(const struct sockets *s, const struct config *c,
+		     in_port_t port)
 {
-	struct buf why = { 0 };
-	struct row *r;
+	const struct row *r;
 
-	close_unwanted(s, in, c);
+	STAILQ_FOREACH (r, &s->rows, link)
+		if (r->port == port && !is_wanted(r, c))
+			return true;
+	return false;
+}
+
+static enum mx_err open_missing(struct sockets *s, const struct config *c,
+				struct buf *why)
+{
 	for (size_t i = 0; i < c->listen_count; i++) {
 		const struct config_listen *l = &c->listen[i];
+		enum mx_err err;
 
 		if (is_open(s, l))
 			continue;
-		buf_reset(&why);
-		if (row_add(s, l, &r, &why) == MX_OK)
-			row_serve(r, in, l);
-		else /* a privileged port, most likely */
-			log_error(EV_RELOAD, LOG_SPAN("error", buf_span(&why)),
-				  LOG_STR("remedy", "a restart is needed"));
+		buf_reset(why);
+		err = row_add(s, l, why);
+		if (err == MX_EBUSY && gives_up(s, c, l->port))
+			continue;
+		if (err != MX_OK)
+			return err;
 	}
-	buf_fini(&why);
+	return MX_OK;
+}
+
+enum mx_err sockets_reload(struct sockets *s, struct intake *in,
+			   const struct config *old, const struct config *c,
+			   struct buf *why)
+{
+	struct buf again = { 0 };
+	enum mx_err err = open_missing(s, c, why);
+
+	if (err == MX_OK) {
+		close_unwanted(s, in, c);
+		err = open_missing(s, c, why);
+	}
+	if (err == MX_OK) {
+		sockets_serve(s, in, c);
+		return MX_OK;
+	}
+	close_unwanted(s, in, old);
+	if (open_missing(s, old, &again) != MX_OK) /* it was ours just now */
+		log_error(EV_RELOAD, LOG_SPAN("error", buf_span(&again)));
+	sockets_serve(s, in, old);
+	buf_fini(&again);
+	return err;
 }

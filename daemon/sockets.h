@@ -24,8 +24,12 @@ const struct net_addr *sockets_addrs(struct sockets *s, size_t *count);
 void sockets_serve(struct sockets *s, struct intake *in,
 		   const struct config *c);
 
-/* Listen as c says now.  What cannot be bound any more is logged. */
-void sockets_reload(struct sockets *s, struct intake *in,
-		    const struct config *c);
+/*
+ * Listen as c says, and no longer as old did.  All or nothing: when one of its
+ * addresses cannot be bound, everything stays as it was and why says which.
+ */
+enum mx_err sockets_reload(struct sockets *s, struct intake *in,
+			   const struct config *old, const struct config *c,
+			   struct buf *why);
 
 #endif

@@ -50,6 +50,7 @@ enum mx_err mx_from_errno(int errnum)
 		return MX_EINVAL;
 	case EBUSY:
 	case EAGAIN:
+	case EADDRINUSE:
 		return MX_EBUSY;
 	case ETIMEDOUT:
 		return MX_ETIME;

@@ -234,17 +234,60 @@ def test_a_new_listener_is_this_host(mx20):
     assert result() == "ok"
 
 
-def test_listener_that_cannot_be_had(mx20):
+@pytest.fixture
+def taken():
+    """A port that somebody else has."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(1)
+        yield other.getsockname()[1]
+
+
+def test_listener_that_cannot_be_had(mx20, taken):
+    """Nothing of the new settings counts, and who asked is told."""
     d = mx20()
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    taken.listen(1)
-    port = taken.getsockname()[1]
-    d.conf["listen"].append({"address": "127.0.0.1", "port": port})
+    second = free_port()
+    here = {"address": "127.0.0.1", "port": d.port}
+    d.conf["listen"] = [{"address": "127.0.0.1", "port": second},
+                        {"address": "127.0.0.1", "port": taken}]
+    d.conf["hostname"] = "other.test"
+    done = d.reload()
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert f"mx20.conf: listen: cannot listen on 127.0.0.1:{taken}" in said
+    assert "in use" in said
+    d.wait_log(f"^reload level=error .*127.0.0.1:{taken}")
+    with Raw(d.address) as raw:
+        assert raw.greeting.startswith("220 mx2.test")
+    assert not can_connect(second)
+    done = json.loads(d.ctl("reload", "--json", check=False).stdout)
+    assert not done["ok"] and f"127.0.0.1:{taken}" in done["errors"][0]
+    d.conf["listen"] = [here]
     assert d.reload().returncode == 0
-    d.wait_log(f"^reload level=error .*127.0.0.1:{port}.*restart")
+    with Raw(d.address) as raw:
+        assert raw.greeting.startswith("220 other.test")
+
+
+def test_all_addresses_instead_of_one_and_back(mx20):
+    """One port cannot be bound for both: the old one makes way."""
+    d = mx20()
+    for address in ("*", "127.0.0.1", "0.0.0.0", "*"):
+        d.conf["listen"] = [{"address": address, "port": d.port}]
+        assert d.reload().returncode == 0
+        assert can_connect(d.port)
+
+
+def test_what_made_way_comes_back(mx20):
+    d = mx20()
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", d.port))
+        other.listen(1)
+        d.conf["listen"] = [{"address": "*", "port": d.port}]
+        done = d.reload()
+        assert done.returncode == 1 and "in use" in done.stdout + done.stderr
+        assert can_connect(d.port)
+    assert d.reload().returncode == 0
     assert can_connect(d.port)
-    taken.close()
 
 
 def test_what_needs_a_restart_is_said(mx20):
