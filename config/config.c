@@ -190,6 +190,26 @@ static void warn(const char *key, const char *text)
 	log_warn(EV_CONFIG, LOG_STR("key", key), LOG_STR("warning", text));
 }
 
+static void warn_of_expiry(const struct config *c)
+{
+	struct buf end = { 0 };
+	int64_t end_ms;
+	size_t i;
+
+	if (c->tls_server == NULL)
+		return;
+	i = tls_server_first_to_end(c->tls_server, &end_ms);
+	if (end_ms > clock_wall_ms())
+		return;
+	clock_rfc3339(&end, end_ms);
+	log_warn(EV_CONFIG, LOG_STR("key", "tls.certificate"),
+		 LOG_SPAN("file", c->tls.certificates[i]),
+		 LOG_SPAN("expired", buf_span(&end)),
+		 LOG_STR("warning", "senders that check it will not deliver: "
+				    "renew it, then mx20ctl reload"));
+	buf_fini(&end);
+}
+
 /* O(1) at any size: the rows were counted while they were read. */
 void config_warn(const struct config *c)
 {
@@ -210,6 +230,7 @@ void config_warn(const struct config *c)
 	if (c->tls.pair_count == 0)
 		warn("tls.certificate",
 		     "no certificate: STARTTLS is not offered");
+	warn_of_expiry(c);
 	if (c->spool.lifetime_ms < DAYS(4))
 		warn("spool.lifetime", "RFC 5321 section 4.5.4.1 asks for 4 to "
 				       "5 days at least");

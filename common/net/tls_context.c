@@ -3,9 +3,11 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/net/engine.h"
 
 /* Forward secrecy first; plain RSA stays for old peers, since what does not
@@ -89,27 +91,65 @@ static bool is_mismatch(void)
 	}
 }
 
-static enum mx_err load_pair(SSL_CTX *ctx, const char *cert, const char *key,
-			     struct buf *why)
+/* A daemon has nobody to ask; OpenSSL by itself would ask the terminal. */
+static int no_pass_phrase(char *buf, int size, int is_writing, void *arg)
 {
-	const char *at = cert;
+	bool *was_asked = arg;
 
+	(void)buf, (void)size, (void)is_writing;
+	*was_asked = true;
+	return -1;
+}
+
+static enum mx_err load_certificate(SSL_CTX *ctx, const char *cert,
+				    struct buf *why)
+{
 	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
-		goto bad;
-	at = key;
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 &&
-	    SSL_CTX_check_private_key(ctx) == 1)
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) == 1)
 		return MX_OK;
-	if (is_mismatch()) {
-		buf_addf(why, "%s: not the key of %s", key, cert);
-		ERR_clear_error();
-		return MX_EINVAL;
-	}
-bad:
-	buf_addf(why, "%s: ", at);
+	buf_addf(why, "%s: not usable as a PEM certificate chain: ", cert);
 	tls_error_add(why);
 	return MX_EINVAL;
+}
+
+static enum mx_err load_key(SSL_CTX *ctx, const char *cert, const char *key,
+			    struct buf *why)
+{
+	bool is_encrypted = false;
+	int ok;
+
+	ERR_clear_error();
+	SSL_CTX_set_default_passwd_cb(ctx, no_pass_phrase);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, &is_encrypted);
+	ok = SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 &&
+	     SSL_CTX_check_private_key(ctx) == 1;
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+	if (ok)
+		return MX_OK;
+	if (is_encrypted) {
+		buf_addf(why,
+			 "%s: the key needs a pass phrase: store it "
+			 "without one (openssl pkey -in %s)",
+			 key, key);
+	} else if (is_mismatch()) {
+		buf_addf(why, "%s: not the key of %s", key, cert);
+	} else {
+		buf_addf(why, "%s: not usable as a PEM private key: ", key);
+		tls_error_add(why);
+	}
+	ERR_clear_error();
+	return MX_EINVAL;
+}
+
+/* When the certificate that was loaded last ends, wall ms. */
+static int64_t end_of_last(SSL_CTX *ctx)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx)),
+			    &tm) != 1)
+		return INT64_MAX;
+	return SECONDS(timegm(&tm));
 }
 
 enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
@@ -118,10 +158,19 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 {
 	SSL_CTX *ctx = tls_context_new(TLS_server_method());
 	enum mx_err err = tls_context_roots(ctx, ca_file, why);
+	int64_t end_ms = INT64_MAX;
+	size_t first_to_end = 0;
 
 	*out = NULL;
-	for (size_t i = 0; err == MX_OK && i < pairs; i++)
-		err = load_pair(ctx, certs[i], keys[i], why);
+	for (size_t i = 0; err == MX_OK && i < pairs; i++) {
+		err = load_certificate(ctx, certs[i], why);
+		if (err == MX_OK && end_of_last(ctx) < end_ms) {
+			end_ms = end_of_last(ctx);
+			first_to_end = i;
+		}
+		if (err == MX_OK)
+			err = load_key(ctx, certs[i], keys[i], why);
+	}
 	if (err != MX_OK) {
 		SSL_CTX_free(ctx);
 		return err;
@@ -136,8 +185,16 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 
 	*out = mx_alloc(sizeof(**out));
 	(*out)->ctx = ctx;
+	(*out)->end_ms = end_ms;
+	(*out)->first_to_end = first_to_end;
 	atomic_init(&(*out)->refs, 1);
 	return MX_OK;
+}
+
+size_t tls_server_first_to_end(const struct tls_server *t, int64_t *end_ms)
+{
+	*end_ms = t->end_ms;
+	return t->first_to_end;
 }
 
 struct tls_server *tls_server_ref(struct tls_server *t)

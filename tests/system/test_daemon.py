@@ -97,6 +97,49 @@ def test_check(mx20):
         assert "mx20.conf:" in done.stderr and "hops" in done.stderr
 
 
+def test_certificates_that_cannot_serve(mx20, pki, tmp_path):
+    """Each names its file and what is wrong; nothing asks the terminal."""
+    good, other = pki.cert("mx2.test"), pki.cert("mx2.test")
+    junk, locked = tmp_path / "junk.pem", tmp_path / "locked.key"
+    junk.write_text("junk\n")
+    subprocess.run(["openssl", "pkey", "-in", good.key_path, "-out", locked,
+                    "-aes128", "-passout", "pass:x"], check=True)
+    d = mx20(start=False)
+    for cert, key, said in (
+            (junk, good.key_path, f"{junk}: not usable as a PEM certificate"),
+            (good.cert_path, junk, f"{junk}: not usable as a PEM private key"),
+            (good.cert_path, good.cert_path, "not usable as a PEM private"),
+            (good.cert_path, other.key_path, "not the key of"),
+            (good.cert_path, locked, f"{locked}: the key needs a pass phrase"),
+            (good.cert_path, tmp_path / "none", "none: No such file")):
+        d.conf["tls"] = {"certificate": str(cert), "key": str(key)}
+        d.write_files()
+        # a session of its own: without a terminal to ask
+        done = run("-c", str(d.conf_path), "--check", stdin=subprocess.DEVNULL,
+                   start_new_session=True)
+        assert done.returncode == 78
+        assert "mx20.conf:" in done.stderr and said in done.stderr
+        assert "Enter" not in done.stdout + done.stderr
+
+
+def test_expired_certificate(mx20, pki):
+    """It still encrypts: served, and complained of."""
+    expired = pki.cert("mx2.test", expired=True)
+    d = mx20(conf={"tls": {"certificate": str(expired.cert_path),
+                           "key": str(expired.key_path)}})
+    d.wait_log(f"^config level=warn key=tls.certificate "
+               f"file={expired.cert_path} expired=.*renew")
+    with Raw(d.address) as raw:
+        raw.cmd("EHLO client.example")
+        assert raw.cmd("STARTTLS").startswith("220")
+    good = pki.cert("mx2.test")
+    d.conf["tls"] = {"certificate": str(good.cert_path),
+                     "key": str(good.key_path)}
+    mark = d.mark()
+    assert d.reload().returncode == 0
+    assert not [line for line in d.log[mark:] if "expired" in line]
+
+
 def test_missing_configuration():
     done = run("-c", "/nonexistent/mx20.conf")
     assert done.returncode == 78
