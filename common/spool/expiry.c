@@ -149,16 +149,35 @@ static bool is_live(struct spool *sp, MDB_txn *txn, uint64_t id,
 	       spool_domain_get(sp, domain, &d) == MX_OK && !d.is_held;
 }
 
-static void fill(struct spool_expiry *out, uint64_t id, struct span domain,
-		 enum expiry_kind kind)
+static void fill(struct spool_expiry *out, int64_t at_ms, uint64_t id,
+		 struct span domain, enum expiry_kind kind)
 {
+	out->at_ms = at_ms;
 	out->id = id;
 	memcpy(out->domain, domain.p, domain.n);
 	out->domain[domain.n] = '\0';
 	out->is_warning = kind == EXPIRY_WARNING;
 }
 
+/* The first row behind after. */
+static enum mx_err seek_behind(struct place *p,
+			       const struct spool_expiry *after)
+{
+	struct key k;
+	enum mx_err err;
+
+	if (after == NULL)
+		return place_seek(p, NULL);
+	key_expiry(&k, after->at_ms, after->id, span_str(after->domain),
+		   after->is_warning ? EXPIRY_WARNING : EXPIRY_END);
+	err = place_seek(p, &k);
+	if (err == MX_OK && key_starts(p->key, &k)) /* it is the key */
+		err = place_next(p);
+	return err;
+}
+
 static size_t scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
+			   const struct spool_expiry *after,
 			   struct spool_expiry *out, size_t max,
 			   struct strike *strike)
 {
@@ -168,7 +187,7 @@ static size_t scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
 
 	if (err != MX_OK)
 		return 0;
-	for (err = place_seek(&p, NULL);
+	for (err = seek_behind(&p, after);
 	     err == MX_OK && n < max && strike->n < STRIKES;
 	     err = place_next(&p)) {
 		enum expiry_kind kind;
@@ -180,7 +199,7 @@ static size_t scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
 		    at_ms > now_ms)
 			break;
 		if (is_live(sp, txn, id, domain))
-			fill(&out[n++], id, domain, kind);
+			fill(&out[n++], at_ms, id, domain, kind);
 		else
 			key_expiry(&strike->keys[strike->n++], at_ms, id,
 				   domain, kind);
@@ -189,7 +208,8 @@ static size_t scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
 	return n;
 }
 
-size_t spool_expired(struct spool *sp, int64_t now_ms, struct spool_expiry *out,
+size_t spool_expired(struct spool *sp, int64_t now_ms,
+		     const struct spool_expiry *after, struct spool_expiry *out,
 		     size_t max)
 {
 	struct strike *strike;
@@ -200,7 +220,7 @@ size_t spool_expired(struct spool *sp, int64_t now_ms, struct spool_expiry *out,
 	if (read_begin(sp, &txn) != MX_OK)
 		return 0;
 	strike = mx_alloc(sizeof(*strike));
-	n = scan_expired(sp, txn, now_ms, out, max, strike);
+	n = scan_expired(sp, txn, now_ms, after, out, max, strike);
 	read_end(sp);
 	if (strike->n == 0 || sp->is_striking) {
 		free(strike);

@@ -210,14 +210,17 @@ bool spool_last_due(struct spool *sp, int64_t *due_ms);
  * steps); subscribers hear of it. */
 void spool_requeue_due(struct spool *sp, int64_t now_ms);
 
-/* Units whose lifetime ended, or whose delay warning is due, by now_ms.
- * Returns how many were filled in. */
+/* Units whose lifetime ended, or whose delay warning is due, by now_ms, in
+ * this order; those behind `after` only, NULL: from the first.  Returns how
+ * many were filled in. */
 struct spool_expiry {
+	int64_t at_ms;
 	uint64_t id;
 	char domain[256];
 	bool is_warning; /* else: the end */
 };
 size_t spool_expired(struct spool *sp, int64_t now_ms,
+		     const struct spool_expiry *after,
 		     struct spool_expiry *out, size_t max);
 bool spool_next_expiry(struct spool *sp, int64_t *at_ms);
 /* The warning was sent (or none is due): strike it off; report as above. */

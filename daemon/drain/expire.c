@@ -191,21 +191,35 @@ static bool end_one(struct drain *d, const struct spool_expiry *e)
 	return true;
 }
 
+/*
+ * Batch by batch to the last end that is due, then again from the first: what
+ * cannot end now, since it is in hand or damaged, hides nothing behind it.
+ */
 static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct drain *d = w->data;
 	struct spool_expiry found[BATCH];
+	bool is_first = d->ends_seen.id == 0;
 	size_t n, done = 0;
 	int64_t at = 0;
 
 	(void)loop;
 	(void)revents;
-	n = spool_expired(d->spool, clock_wall_ms(), found, BATCH);
-	for (size_t i = 0; i < n && drain_is_at_work(d); i++)
+	if (!drain_is_at_work(d) || d->unsettled >= UNSETTLED_MAX / 2 ||
+	    spool_is_busy(d->spool)) {
+		arm(d, w, 200);
+		return;
+	}
+	n = spool_expired(d->spool, clock_wall_ms(),
+			  is_first ? NULL : &d->ends_seen, found, BATCH);
+	for (size_t i = 0; i < n; i++)
 		done += end_one(d, &found[i]);
-	if (done > 0)
+	d->ends_seen.id = 0;
+	if (n == BATCH)
+		d->ends_seen = found[n - 1];
+	if (n == BATCH || done > 0)
 		arm(d, w, 20); /* what was settled is still listed a while */
-	else if (n > 0)
+	else if (n > 0 || !is_first)
 		arm(d, w, SECONDS(1));
 	else if (spool_next_expiry(d->spool, &at))
 		arm(d, w, at - clock_wall_ms());

@@ -183,6 +183,7 @@ struct drain {
 
 	ev_timer due;                /* deferred units */
 	ev_timer ends;               /* lifetimes and warnings */
+	struct spool_expiry ends_seen; /* look behind it; id 0: from the first */
 	ev_timer reaper;             /* units of domains with a verdict */
 	ev_timer sweep;              /* what has nothing to do is forgotten */
 	int64_t due_at_ms;           /* wall: what `due` is armed for; 0: no */

@@ -245,7 +245,7 @@ static void work(struct spool *sp, const struct seen *seen)
 	spool_next_due(sp, &when);
 	spool_next_expiry(sp, &when);
 	spool_requeue_due(sp, NOW + 1);
-	n = spool_expired(sp, NOW + 5000, expired, UNITS_MAX);
+	n = spool_expired(sp, NOW + 5000, NULL, expired, UNITS_MAX);
 	for (size_t i = 0; i < n; i++, asked++)
 		spool_warned(sp, expired[i].id, span_str(expired[i].domain),
 			     NOW, NULL, on_done, NULL);

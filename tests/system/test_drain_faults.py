@@ -352,6 +352,22 @@ def test_the_lifetime_ends_in_held_mail_without_reports(mx20, primary):
     assert row["messages"] == 1
 
 
+def test_mail_in_hand_does_not_hide_other_ends(mx20, primary):
+    """What is being tried is not given up; what ends behind it is."""
+    p = primary(address="0.0.0.0", on={"dot": Hang(), "bdat": Hang()}).start()
+    names = [f"d{n}.test" for n in range(40)]
+    d = mx20(domains="".join(
+        f"{name} recipients=* lifetime=3s primary=127.0.1.{n + 1}:{p.port}\n"
+        for n, name in enumerate(names)) +
+        "last.test recipients=* lifetime=3s primary=127.0.0.1:1\n",
+        conf={"bounce": {"mode": "hold"}, "limits": {"errors": 100}})
+    for name in names:
+        send(d.address, f"a@{name}")
+    send(d.address, "a@last.test")
+    d.wait_log("^held .*a@last.test")
+    d.kill()
+
+
 def test_a_restart_continues_where_it_was(mx20, primary):
     p = primary()
     d = daemon(mx20, p)
