@@ -104,6 +104,28 @@ enum mx_err context_open(struct context *ctx, struct ev_loop *loop,
 	return MX_OK;
 }
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/*
+ * libunbound starts its thread with the first question, does not look whether
+ * that worked, and dies when it joins one that never was: so try first.
+ */
+bool context_can_ask(struct context *ctx)
+{
+	pthread_t thread;
+
+	if (ctx->can_ask)
+		return true;
+	if (pthread_create(&thread, NULL, nothing, NULL) != 0)
+		return false;
+	pthread_join(thread, NULL);
+	ctx->can_ask = true;
+	return true;
+}
+
 void context_close(struct context *ctx, struct ev_loop *loop)
 {
 	if (ctx->ub == NULL)

@@ -17,6 +17,7 @@ enum {
 
 struct context {
 	struct ub_ctx *ub; /* NULL: not open */
+	bool can_ask;      /* libunbound's thread was to be had */
 	ev_io io;          /* calls ub_process: callbacks run on the loop */
 };
 
@@ -25,6 +26,8 @@ struct context {
 enum mx_err context_open(struct context *ctx, struct ev_loop *loop,
 			 const struct config *config, const char *anchor,
 			 struct buf *why);
+/* Before each question: false while the system gives no thread for it. */
+bool context_can_ask(struct context *ctx);
 /* Ends the thread: what it holds is never called back.  Joining it takes
  * milliseconds; context_retire leaves that to a thread of its own. */
 void context_close(struct context *ctx, struct ev_loop *loop);

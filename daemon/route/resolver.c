@@ -313,7 +313,8 @@ static void on_timer(EV_P_ ev_timer *w, int revents)
 static bool submit(struct dns_query *q, struct context *ctx)
 {
 	q->ctx = ctx;
-	return ub_resolve_async(ctx->ub, q->name, (int)q->type, 1, q, on_answer,
+	return context_can_ask(ctx) &&
+	       ub_resolve_async(ctx->ub, q->name, (int)q->type, 1, q, on_answer,
 				&q->id) == 0;
 }
 
@@ -339,7 +340,8 @@ static void fill(struct resolver *r)
 		if (q->state == QUERY_BROKEN)
 			continue;
 		if (!submit(q, choose_context(r))) {
-			/* A name it cannot parse: answer from the timer. */
+			/* A name it cannot parse, or no thread for it: answer
+			 * from the timer. */
 			q->state = QUERY_BROKEN;
 			set_timer(q, 0);
 			continue;

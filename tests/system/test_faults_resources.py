@@ -199,6 +199,27 @@ def test_a_reload_without_a_thread(mx20):
 
 
 @pytest.mark.skipif(not PLAIN, reason="ASan takes terabytes of addresses")
+def test_names_without_a_thread(mx20):
+    """libunbound cannot start its thread: no answer for now, no crash."""
+    d = mx20(start=False, domains="example.com recipients=*\n")
+    # with an anchor of our own nothing is asked at the start
+    (d.dir / "anchor").write_text(
+        ". IN DS 20326 8 2 "
+        "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n")
+    d.conf["dns"]["trust_anchor"] = "anchor"
+    d.write_files()
+    d.start()
+    old = resource.prlimit(d.process.pid, resource.RLIMIT_AS)
+    # room for its memory, not for 8 MiB of stack
+    limit = (vm_kib(d) + 5000) << 10
+    resource.prlimit(d.process.pid, resource.RLIMIT_AS, (limit, old[1]))
+    send(d.address)
+    d.wait_log("^route .*domain=example.com result=transient")
+    resource.prlimit(d.process.pid, resource.RLIMIT_AS, old)
+    assert d.stop() == 0
+
+
+@pytest.mark.skipif(not PLAIN, reason="ASan takes terabytes of addresses")
 @pytest.mark.parametrize("what", ["sessions", "reload"])
 def test_out_of_memory_is_a_clean_stop(mx20, primary, what):
     """It stops where it stands (DESIGN: a 250 is sent only after the commit),
