@@ -57,17 +57,12 @@ static void *take(struct pool *p, size_t size, size_t align)
 	return (char *)c + at;
 }
 
-void *pool_alloc(struct pool *p, size_t size)
-{
-	return take(p, size, alignof(max_align_t));
-}
-
 void *pool_alloc_array(struct pool *p, size_t count, size_t size)
 {
 	size_t total;
 
 	MX_ASSERT(!__builtin_mul_overflow(count, size, &total));
-	return pool_alloc(p, total);
+	return take(p, total, alignof(max_align_t));
 }
 
 struct span pool_span(struct pool *p, struct span s)

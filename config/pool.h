@@ -17,7 +17,6 @@ struct pool {
 
 /* Zeroed, aligned for any object; lives until pool_free.  Pages that are not
  * touched cost nothing: asking for the upper bound is fine. */
-void *pool_alloc(struct pool *p, size_t size);
 void *pool_alloc_array(struct pool *p, size_t count, size_t size);
 
 /* A copy with a NUL behind it. */

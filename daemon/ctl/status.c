@@ -191,8 +191,9 @@ static void note(struct seen *seen, const struct spool_domain *row,
 	seen->unknown |= span_eq(name, SPAN_LIT("unknown"));
 }
 
-void status_head(const struct ctl *ctl, const struct spool_totals *t,
-		 const struct states *states, struct buf *out)
+/* The two lines above everything: is it running, how much waits. */
+static void add_head(const struct ctl *ctl, const struct spool_totals *t,
+		     const struct states *states, struct buf *out)
 {
 	print_text(out, ctl->config->hostname);
 	if (states->is_live)
@@ -275,7 +276,7 @@ static enum mx_err all_text(const struct ctl *ctl, struct states *states,
 	enum mx_err err = MX_OK;
 
 	table_init(&t, columns, COUNT(columns), ctl->width);
-	status_head(ctl, totals, states, &out);
+	add_head(ctl, totals, states, &out);
 	while (flush_text(&out) && states_next_page(states, p, &err)) {
 		if (!seen.any)
 			buf_adds(&out, "\n");
@@ -328,7 +329,7 @@ static enum mx_err one(const struct ctl *ctl, struct states *states,
 		write_object(row_object(&row, state));
 		ctl_write(SPAN_LIT("]}\n"));
 	} else {
-		status_head(ctl, totals, states, &out);
+		add_head(ctl, totals, states, &out);
 		status_domain(ctl, &row, state, states->is_live, &out);
 		flush_text(&out);
 	}

@@ -4,10 +4,6 @@
 
 #include "daemon/ctl/states.h"
 
-/* The two lines above everything: is it running, how much waits. */
-void status_head(const struct ctl *ctl, const struct spool_totals *t,
-		 const struct states *states, struct buf *out);
-
 /* Everything about one domain, and what to do. */
 void status_domain(const struct ctl *ctl, const struct spool_domain *row,
 		   const json_t *state, bool is_live, struct buf *out);
