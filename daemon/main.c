@@ -1,6 +1,6 @@
 /*
  * mx20d, from start to stop.  Read it from the bottom up, or in this order:
- * configuration, before privileges are dropped, after, running, reload, stop.
+ * before privileges are dropped, after, running, reload, stop.
  */
 #include <ev.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include "config/reload.h"
 #include "daemon/control/control.h"
 #include "daemon/hooks.h"
+#include "daemon/load.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
@@ -48,28 +49,6 @@ struct daemon {
 	bool is_stopping;
 	int64_t stop_by_ms; /* monotonic */
 };
-
-/* ---- Configuration ---- */
-
-static struct config *load_or_exit(const struct options *o)
-{
-	struct config_errors errors = { 0 };
-	struct config *c = config_load(o->config, &errors);
-
-	if (c == NULL) {
-		fwrite(errors.text.p, 1, errors.text.n, stderr);
-		config_errors_fini(&errors);
-		exit(EX_CONFIG);
-	}
-	config_errors_fini(&errors);
-	if (!o->check)
-		return c;
-	config_warn(c); /* what is legal, and still better known */
-	printf("%s: no errors, %zu domains, %zu recipients\n", o->config,
-	       c->domain_count, c->recipient_count);
-	config_unref(&c);
-	exit(EX_OK);
-}
 
 /* ---- Before privileges are dropped ---- */
 
@@ -293,7 +272,7 @@ static void swap_config(struct daemon *d, struct config *c)
 	config_unref(&old);
 }
 
-/* The sockets first: they are what can still fail. */
+/* Before anything is replaced: this may still fail. */
 static bool listen_as(struct daemon *d, const struct config *c,
 		      struct config_errors *errors)
 {
@@ -312,7 +291,7 @@ static bool listen_as(struct daemon *d, const struct config *c,
 static void on_reloaded(struct config *c, const struct config_errors *errors,
 			void *arg)
 {
-	struct config_errors unbound = { 0 };
+	struct config_errors late = { 0 };
 	struct daemon *d = arg;
 
 	if (d->is_stopping) {
@@ -320,9 +299,10 @@ static void on_reloaded(struct config *c, const struct config_errors *errors,
 			config_unref(&c);
 		return;
 	}
-	if (c != NULL && !listen_as(d, c, &unbound)) {
+	if (c != NULL &&
+	    (!load_check(d->loop, c, &late) || !listen_as(d, c, &late))) {
 		config_unref(&c);
-		errors = &unbound;
+		errors = &late;
 	}
 	if (c != NULL)
 		swap_config(d, c);
@@ -333,7 +313,7 @@ static void on_reloaded(struct config *c, const struct config_errors *errors,
 		control_reloaded(d->control, c != NULL ? NULL : errors);
 		notify_ready(d->config);
 	}
-	config_errors_fini(&unbound);
+	config_errors_fini(&late);
 }
 
 static void on_sighup(struct ev_loop *loop, ev_signal *w, int revents)
@@ -450,13 +430,13 @@ int main(int argc, char **argv)
 	have_standard_files();
 	signal(SIGPIPE, SIG_IGN);
 	hold_sighup(SIG_BLOCK); /* before there are threads */
-	d.config = load_or_exit(&o);
+	d.loop = ev_default_loop(0);
+	MX_ASSERT(d.loop != NULL);
+	d.config = load_or_exit(&o, d.loop);
 	log_set_level(d.config->log_level);
 	status = prepare(&d, &why);
 	if (status == EX_OK) {
 		log_start(); /* threads from here on, and no fork */
-		d.loop = ev_default_loop(0);
-		MX_ASSERT(d.loop != NULL);
 		status = open_rooms(&d, &why);
 	}
 	if (status == EX_OK)

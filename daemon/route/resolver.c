@@ -105,6 +105,24 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 	return err;
 }
 
+enum mx_err resolver_check(struct ev_loop *loop, const struct config *config,
+			   struct buf *why)
+{
+	const struct span anchor = config->dns.trust_anchor;
+	struct context ctx = { 0 };
+	enum mx_err err;
+
+	if (anchor.n == 0) /* the rest was checked when it was read */
+		return MX_OK;
+	err = context_open(&ctx, loop, config, anchor.p, why);
+	if (err == MX_OK)
+		context_close(&ctx, loop);
+	else
+		buf_adds(why, ": DS or DNSKEY records are expected, as in a "
+			      "zone file");
+	return err;
+}
+
 /* ---- Questions ---- */
 
 static void query_free(struct dns_query *q)

@@ -19,6 +19,9 @@ typedef void dns_cb(const struct dns_answer *answer, void *arg);
  * the last fork.  why says which server or file is at fault. */
 enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 			 const struct config *config, struct buf *why);
+/* Would it work?  Nothing is asked.  As resolver_new, and MX_OK. */
+enum mx_err resolver_check(struct ev_loop *loop, const struct config *config,
+			   struct buf *why);
 /* Questions under way end without their callback. */
 void resolver_free(struct resolver **r);
 /* The same without a wait for its thread: during a reload. */

@@ -153,6 +153,11 @@ struct router_options {
 	void *arg;
 };
 
+/* What only libunbound can say of a configuration: is the trust anchor one?
+ * Takes milliseconds. */
+enum mx_err router_check(struct ev_loop *loop, const struct config *config,
+			 struct buf *why);
+
 /* The resolver thread starts here: after the last fork. */
 enum mx_err router_new(struct router **out, const struct router_options *opt,
 		       struct buf *why);

@@ -371,6 +371,12 @@ static struct sts *policies_new(struct router *r)
 	});
 }
 
+enum mx_err router_check(struct ev_loop *loop, const struct config *config,
+			 struct buf *why)
+{
+	return resolver_check(loop, config, why);
+}
+
 enum mx_err router_new(struct router **out, const struct router_options *opt,
 		       struct buf *why)
 {

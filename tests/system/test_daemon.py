@@ -140,6 +140,30 @@ def test_expired_certificate(mx20, pki):
     assert not [line for line in d.log[mark:] if "expired" in line]
 
 
+def test_trust_anchor_that_is_none(mx20):
+    """Only libunbound can tell, and is asked in time."""
+    d = mx20(start=False)
+    anchor = d.dir / "anchor"
+    anchor.write_text("not a zone file\n")
+    old = d.conf["dns"]
+    d.conf["dns"] = dict(old, trust_anchor="anchor")
+    d.write_files()
+    for args in (("--check",), ()):
+        done = run("-c", str(d.conf_path), *args)
+        assert done.returncode == 78
+        assert f"mx20.conf: dns: {anchor}: " in done.stderr
+    d.conf["dns"] = old
+    d.write_files()
+    d.start()
+    d.conf["dns"] = dict(old, trust_anchor="anchor")
+    d.conf["hostname"] = "other.test"
+    done = d.reload()
+    assert done.returncode == 1
+    assert f"{anchor}: " in done.stdout + done.stderr
+    with Raw(d.address) as raw:
+        assert raw.greeting.startswith("220 mx2.test")
+
+
 def test_missing_configuration():
     done = run("-c", "/nonexistent/mx20.conf")
     assert done.returncode == 78
@@ -487,6 +511,28 @@ def test_root_is_left_behind(mx20):
     d.start(ready=False)
     d.wait_log("^start ", since=mark)
     assert d.status()["spool"]["messages"] == 1
+
+
+@as_root
+def test_check_reads_as_the_user(mx20, pki):
+    """A key that only root may read is found before systemd does."""
+    d = mx20(start=False, conf={"user": "nobody"})
+    pair = pki.cert("mx2.test")
+    pair.key_path.chmod(0o600)
+    d.conf["tls"] = {"certificate": str(pair.cert_path),
+                     "key": str(pair.key_path)}
+    d.write_files()
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0, "root may start it"
+    assert f"{pair.key_path}: Permission denied" in done.stderr
+    assert "user=nobody" in done.stderr
+    pair.key_path.chmod(0o644)
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0 and "user=nobody" not in done.stderr
+    d.conf["user"] = "nosuchuser"
+    d.write_files()
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0 and "no user" in done.stderr
 
 
 @as_root
