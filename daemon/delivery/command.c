@@ -2,30 +2,25 @@
 
 #include "common/base/utf8.h"
 
-static bool offers(const struct smtp_ehlo *ehlo, unsigned ext)
-{
-	return (ehlo->offered & ext) != 0;
-}
-
 /* RFC 6152 section 3, RFC 6531 section 3.4. */
 static void add_body(struct buf *out, const struct envelope *env,
-		     const struct smtp_ehlo *ehlo)
+		     unsigned offered)
 {
-	if (offers(ehlo, SMTP_EXT_8BITMIME)) {
+	if (offered & SMTP_EXT_8BITMIME) {
 		if (env->body == SMTP_BODY_8BITMIME)
 			buf_adds(out, " BODY=8BITMIME");
 		else if (env->body == SMTP_BODY_7BIT)
 			buf_adds(out, " BODY=7BIT");
 	}
-	if (env->smtputf8 && offers(ehlo, SMTP_EXT_SMTPUTF8))
+	if (env->smtputf8 && (offered & SMTP_EXT_SMTPUTF8))
 		buf_adds(out, " SMTPUTF8");
 }
 
 /* RFC 3461 section 5.2.1: what the client gave goes on unchanged. */
 static void add_dsn(struct buf *out, const struct envelope *env,
-		    const struct smtp_ehlo *ehlo)
+		    unsigned offered)
 {
-	if (!offers(ehlo, SMTP_EXT_DSN))
+	if (!(offered & SMTP_EXT_DSN))
 		return;
 	if (env->ret == SMTP_RET_FULL)
 		buf_adds(out, " RET=FULL");
@@ -37,19 +32,30 @@ static void add_dsn(struct buf *out, const struct envelope *env,
 	}
 }
 
-void command_mail(struct buf *out, const struct envelope *env,
-		  const struct smtp_ehlo *ehlo)
+void command_mail(struct buf *out, const struct envelope *env, unsigned offered)
 {
 	buf_adds(out, "MAIL FROM:<");
 	buf_add(out, env->from);
 	buf_addc(out, '>');
-	if (offers(ehlo, SMTP_EXT_SIZE))
+	if (offered & SMTP_EXT_SIZE)
 		buf_addf(out, " SIZE=%llu", (unsigned long long)env->bytes);
-	add_body(out, env, ehlo);
-	add_dsn(out, env, ehlo);
-	if (env->requiretls && offers(ehlo, SMTP_EXT_REQUIRETLS))
+	add_body(out, env, offered);
+	add_dsn(out, env, offered);
+	if (env->requiretls && (offered & SMTP_EXT_REQUIRETLS))
 		buf_adds(out, " REQUIRETLS");
 	buf_adds(out, "\r\n");
+}
+
+unsigned command_mail_options(const struct envelope *env)
+{
+	unsigned used = SMTP_EXT_SIZE;
+
+	if (env->body == SMTP_BODY_8BITMIME || env->body == SMTP_BODY_7BIT)
+		used |= SMTP_EXT_8BITMIME;
+	if (env->ret == SMTP_RET_FULL || env->ret == SMTP_RET_HDRS ||
+	    env->envid.n > 0)
+		used |= SMTP_EXT_DSN;
+	return used;
 }
 
 static void add_notify(struct buf *out, unsigned notify)
@@ -88,9 +94,9 @@ static struct span local_of(struct span path)
  * A-labels, and needs no SMTPUTF8 (RFC 6531 section 3.2).
  */
 static void add_path(struct buf *out, const struct recipient *rcpt,
-		     const struct smtp_ehlo *ehlo)
+		     unsigned offered)
 {
-	if (!span_has_8bit(rcpt->path) || offers(ehlo, SMTP_EXT_SMTPUTF8)) {
+	if (!span_has_8bit(rcpt->path) || (offered & SMTP_EXT_SMTPUTF8)) {
 		buf_add(out, rcpt->path);
 		return;
 	}
@@ -100,12 +106,12 @@ static void add_path(struct buf *out, const struct recipient *rcpt,
 }
 
 void command_rcpt(struct buf *out, const struct recipient *rcpt,
-		  const struct smtp_ehlo *ehlo)
+		  unsigned offered)
 {
 	buf_adds(out, "RCPT TO:<");
-	add_path(out, rcpt, ehlo);
+	add_path(out, rcpt, offered);
 	buf_addc(out, '>');
-	if (offers(ehlo, SMTP_EXT_DSN)) {
+	if (offered & SMTP_EXT_DSN) {
 		add_notify(out, rcpt->notify);
 		if (rcpt->orcpt.n > 0) {
 			buf_adds(out, " ORCPT=");
@@ -113,6 +119,16 @@ void command_rcpt(struct buf *out, const struct recipient *rcpt,
 		}
 	}
 	buf_adds(out, "\r\n");
+}
+
+unsigned command_rcpt_options(const struct recipient *rcpt)
+{
+	return rcpt->notify != 0 || rcpt->orcpt.n > 0 ? SMTP_EXT_DSN : 0;
+}
+
+static bool offers(const struct smtp_ehlo *ehlo, unsigned ext)
+{
+	return (ehlo->offered & ext) != 0;
 }
 
 static bool needs_utf8(const struct envelope *env, const struct recipient *rcpt)

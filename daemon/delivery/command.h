@@ -5,12 +5,18 @@
 #include "common/smtp/ehlo.h"
 #include "common/spool/record.h"
 
-/* Append "MAIL FROM:<...> ...\r\n". */
+/* Append "MAIL FROM:<...> ...\r\n".  offered: SMTP_EXT_ bits to make use
+ * of. */
 void command_mail(struct buf *out, const struct envelope *env,
-		  const struct smtp_ehlo *ehlo);
+		  unsigned offered);
 /* Append "RCPT TO:<...> ...\r\n". */
 void command_rcpt(struct buf *out, const struct recipient *rcpt,
-		  const struct smtp_ehlo *ehlo);
+		  unsigned offered);
+
+/* The extensions whose parameters the line carries where they are offered,
+ * but that the mail can go without. */
+unsigned command_mail_options(const struct envelope *env);
+unsigned command_rcpt_options(const struct recipient *rcpt);
 
 /* Can it go to this server at all?  NULL: yes; else a reply line as the
  * server would give it. */

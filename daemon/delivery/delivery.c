@@ -50,6 +50,7 @@ struct delivery *delivery_new(const struct delivery_options *opt,
 	ev_timer_init(&d->again, drive_again, 0., 0.);
 	d->again.data = d;
 	d->started_ms = clock_mono_ms();
+	d->without = opt->without;
 	drive_connect(d);
 	return d;
 }
@@ -57,6 +58,11 @@ struct delivery *delivery_new(const struct delivery_options *opt,
 const struct tls_facts *delivery_tls(const struct delivery *d)
 {
 	return d->conn != NULL ? conn_tls(d->conn) : NULL;
+}
+
+unsigned delivery_without(const struct delivery *d)
+{
+	return d->without;
 }
 
 size_t delivery_room(const struct delivery *d)

@@ -26,6 +26,7 @@ struct delivery_options {
 	struct tls_client_ctx *tls;
 	struct span local_name;           /* for "loops back" detection */
 	int64_t connect_timeout_ms, reply_timeout_ms; /* 0: RFC defaults */
+	unsigned without;                 /* SMTP_EXT_ bits to leave alone */
 };
 
 /* A unit handed to a connection, and what came of it. */
@@ -36,6 +37,8 @@ struct delivery_job {
 	size_t count;                     /* only the first so many of rcpts
 					     are to be tried; at first all */
 	int64_t started_ms, ended_ms;     /* monotonic; 0: MAIL never sent */
+	unsigned offered;                 /* SMTP_EXT_ bits its transaction
+					     could make use of */
 	bool was_head;                    /* its transaction was the one under
 					     way when the connection ended */
 	bool in_doubt;                    /* its content was all out, and no
@@ -80,6 +83,10 @@ struct delivery *delivery_new(const struct delivery_options *opt,
 
 /* What it runs over; NULL while in clear text. */
 const struct tls_facts *delivery_tls(const struct delivery *d);
+
+/* SMTP_EXT_ bits that the server offers and refuses when they are used: those
+ * of the options, and what was seen since.  Known before on_job. */
+unsigned delivery_without(const struct delivery *d);
 
 /* How many more jobs it would take now; 0 before on_ready. */
 size_t delivery_room(const struct delivery *d);

@@ -127,8 +127,12 @@ static enum step dispatch(struct delivery *d)
 		e.tx->pending--;
 	step = stages[e.stage].got(d, &e);
 	if (step == STEP_ON && e.tx != NULL && e.tx->pending == 0 &&
-	    e.tx->at == TX_SENT)
-		jobs_done(d, e.tx);
+	    e.tx->at == TX_SENT) {
+		if (e.tx->refused != 0)
+			jobs_again(d, e.tx);
+		else
+			jobs_done(d, e.tx);
+	}
 	return d->is_freed ? STEP_END : step;
 }
 

@@ -54,6 +54,9 @@ struct tx {
 	bool is_refused;    /* MAIL was refused: what follows says nothing */
 	bool is_complete;   /* all content is out, its reply is not in */
 	bool is_asking;     /* content must wait for the replies to RCPT */
+	unsigned refused;   /* SMTP_EXT_ bits that may be why something was
+			       refused: to be tried again without */
+	unsigned without;   /* those of the tries before */
 	uint32_t *ask;      /* indices into rcpts that go into RCPT */
 	bool *is_taken;     /* per index in ask: RCPT was accepted */
 	size_t ask_count, ask_next, answered, taken;
@@ -102,7 +105,9 @@ struct delivery {
 	unsigned busy;           /* inside a callback of ours */
 	struct delivery_end end;
 
-	struct smtp_ehlo ehlo;
+	struct smtp_ehlo ehlo;   /* less what is in without */
+	unsigned without;        /* SMTP_EXT_ bits offered, but refused */
+	bool has_chunked;        /* it took a BDAT */
 	struct tx_list txs;      /* oldest first; sent and not yet sent */
 	struct tx *sending;      /* the one pump() is at, or NULL */
 	struct tx *queued;       /* the first that has not begun, or NULL */
@@ -133,6 +138,9 @@ int64_t delivery_now_us(void);
 struct tx *job_tx(struct delivery_job *job);
 /* All that will ever be known of it is known. */
 void jobs_done(struct delivery *d, struct tx *tx);
+/* All replies are in, but some of it can be tried without what was refused:
+ * it is the next to go. */
+void jobs_again(struct delivery *d, struct tx *tx);
 /* What has not begun need not wait for this connection. */
 enum step jobs_give_back(struct delivery *d);
 /* The connection is over: all jobs go back, the oldest first. */
@@ -179,6 +187,16 @@ enum step got_content(struct delivery *d, struct expect *e);
 enum step got_quit(struct delivery *d, struct expect *e);
 /* A reply that no command asked for. */
 enum step got_unasked(struct delivery *d);
+
+/* ---- fallback.c: an extension that is offered, and refused when used ---- */
+/* The reply refuses MAIL, or RCPT of ask[i].  True: nothing is settled by it,
+ * there will be another try. */
+bool fallback_mail(struct delivery *d, struct tx *tx);
+bool fallback_rcpt(struct delivery *d, struct tx *tx, size_t i);
+/* The same of BDAT; the connection must end then. */
+bool fallback_bdat(struct delivery *d, struct tx *tx);
+/* The transaction was taken. */
+void fallback_learn(struct delivery *d, const struct tx *tx);
 
 /* ---- pump.c: commands ---- */
 enum step pump(struct delivery *d);

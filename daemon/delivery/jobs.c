@@ -39,6 +39,14 @@ void delivery_job_free(struct delivery_job **job)
 	free(tx);
 }
 
+static void close_open(struct delivery *d, const struct tx *tx)
+{
+	if (!tx->has_mail)
+		return;
+	d->open--;
+	d->open_bytes -= tx->job.unit->envelope.bytes;
+}
+
 static void take_out(struct delivery *d, struct tx *tx)
 {
 	uint64_t bytes = tx->job.unit->envelope.bytes;
@@ -48,10 +56,7 @@ static void take_out(struct delivery *d, struct tx *tx)
 	TAILQ_REMOVE(&d->txs, tx, link);
 	d->jobs--;
 	d->bytes -= bytes;
-	if (tx->has_mail) {
-		d->open--;
-		d->open_bytes -= bytes;
-	}
+	close_open(d, tx);
 	if (d->sending == tx)
 		d->sending = NULL;
 }
@@ -74,6 +79,26 @@ void jobs_done(struct delivery *d, struct tx *tx)
 	d->events->on_job(d, &tx->job, d->arg);
 	if (!d->is_freed && delivery_room(d) > 0)
 		d->events->on_room(d, d->arg);
+}
+
+void jobs_again(struct delivery *d, struct tx *tx)
+{
+	close_open(d, tx);
+	TAILQ_REMOVE(&d->txs, tx, link);
+	if (d->queued != NULL)
+		TAILQ_INSERT_BEFORE(d->queued, tx, link);
+	else
+		TAILQ_INSERT_TAIL(&d->txs, tx, link);
+	d->queued = tx;
+	d->given++; /* one MAIL more */
+	tx->without |= tx->refused;
+	tx->refused = 0;
+	tx->at = TX_START;
+	tx->has_mail = tx->is_refused = tx->is_complete = false;
+	tx->is_asking = false;
+	tx->ask_count = tx->ask_next = tx->answered = tx->taken = 0;
+	tx->offset = 0;
+	tx->encoder = (struct smtp_encoder){ 0 };
 }
 
 static void say_why(struct tx *tx, struct span reply)
@@ -122,6 +147,8 @@ enum step jobs_lose(struct delivery *d)
 	while ((tx = TAILQ_FIRST(&d->txs)) != NULL) {
 		if (tx == d->blamed)
 			note_head(d, tx);
+		else if (tx->without != 0) /* or what it refused before */
+			tx->job.was_head = true;
 		/* behind a 421 nothing was executed */
 		if (tx->is_complete && d->end.why != DELIVERY_BUSY)
 			note_doubt(d, tx);

@@ -91,8 +91,12 @@ static void choose(struct delivery *d, struct tx *tx)
 	tx->is_taken = arena_alloc_array(&u->arena, tx->job.count,
 					 sizeof(*tx->is_taken));
 	for (size_t i = 0; i < tx->job.count; i++) {
-		const char *no = command_obstacle(&u->envelope, &u->rcpts[i],
-						  &d->ehlo, is_verified(d));
+		const char *no;
+
+		if (tx->job.set[i].outcome != OUTCOME_UNTRIED)
+			continue; /* in the try before */
+		no = command_obstacle(&u->envelope, &u->rcpts[i], &d->ehlo,
+				      is_verified(d));
 
 		if (no != NULL) {
 			tx->job.set[i].outcome = OUTCOME_PERMANENT;
@@ -122,6 +126,7 @@ static void begin(struct delivery *d, struct tx *tx)
 	u = tx->job.unit;
 	d->queued = TAILQ_NEXT(tx, link);
 	tx->job.started_ms = clock_mono_ms();
+	tx->job.offered = d->ehlo.offered & ~tx->without;
 	choose(d, tx);
 	if (tx->ask_count == 0) {
 		tx->at = TX_SENT;
@@ -135,7 +140,7 @@ static void begin(struct delivery *d, struct tx *tx)
 	}
 	if (d->open == 0)
 		d->served_us = delivery_now_us();
-	command_mail(&d->out, &u->envelope, &d->ehlo);
+	command_mail(&d->out, &u->envelope, tx->job.offered);
 	expect_push(d, ST_MAIL, tx, 0);
 	tx->has_mail = true;
 	tx->at = TX_RCPT;
@@ -161,7 +166,7 @@ static bool must_ask(const struct delivery *d, const struct tx *tx)
 static void send_rcpt(struct delivery *d, struct tx *tx)
 {
 	command_rcpt(&d->out, &tx->job.unit->rcpts[tx->ask[tx->ask_next]],
-		     &d->ehlo);
+		     tx->job.offered);
 	expect_push(d, ST_RCPT, tx, tx->ask_next++);
 	if (tx->ask_next < tx->ask_count)
 		return;

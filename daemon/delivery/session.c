@@ -102,6 +102,7 @@ enum step got_ehlo(struct delivery *d, struct expect *e)
 		return refused(d, e->stage);
 	d->rtt_us = delivery_now_us() - d->asked_us;
 	smtp_ehlo_parse(&d->reply, &d->ehlo);
+	d->ehlo.offered &= ~d->without;
 	return opened(d, e->stage);
 }
 

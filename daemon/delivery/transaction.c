@@ -63,6 +63,16 @@ static void settle_all(struct delivery *d, struct tx *tx, enum verdict v,
 	}
 }
 
+/* To be tried again at once; if that cannot be, they had an answer. */
+static void note_refusal(struct delivery *d, struct tx *tx)
+{
+	struct span reply = reply_span(d, tx);
+
+	for (size_t i = 0; i < tx->ask_count; i++)
+		if (is_open(tx, i))
+			tx->job.set[tx->ask[i]].reply = reply;
+}
+
 /* Nothing more of it will be sent; RSET makes the server forget what it has
  * (RFC 5321 section 4.1.1.5), unless it never took MAIL. */
 static void stop(struct delivery *d, struct tx *tx)
@@ -101,7 +111,10 @@ enum step got_mail(struct delivery *d, struct expect *e)
 	if (v == VERDICT_YES)
 		return STEP_ON;
 	tx->is_refused = true;
-	settle_all(d, tx, v, false);
+	if (v == VERDICT_NEVER && fallback_mail(d, tx))
+		note_refusal(d, tx);
+	else
+		settle_all(d, tx, v, false);
 	if (tx->at == TX_RCPT || tx->at == TX_DATA)
 		stop(d, tx);
 	return STEP_ON;
@@ -122,11 +135,22 @@ static void all_answered(struct delivery *d, struct tx *tx)
 	}
 }
 
+static void refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
+			enum verdict v)
+{
+	struct settlement *s = &tx->job.set[tx->ask[i]];
+
+	s->reply = reply_span(d, tx);
+	if (v == VERDICT_NEVER && fallback_rcpt(d, tx, i))
+		return;
+	s->outcome = outcome_of(v);
+	refusal(d);
+}
+
 /* A RCPT reply settles one recipient, never the message. */
 enum step got_rcpt(struct delivery *d, struct expect *e)
 {
 	struct tx *tx = e->tx;
-	struct settlement *s = &tx->job.set[tx->ask[e->index]];
 	enum verdict v = verdict_of_rcpt(&d->reply, tx->taken);
 
 	if (verdict_is_leaving(&d->reply))
@@ -137,9 +161,7 @@ enum step got_rcpt(struct delivery *d, struct expect *e)
 			tx->is_taken[e->index] = true;
 			tx->taken++;
 		} else {
-			s->outcome = outcome_of(v);
-			s->reply = reply_span(d, tx);
-			refusal(d);
+			refuse_rcpt(d, tx, e->index, v);
 		}
 	}
 	if (tx->answered == tx->ask_count)
@@ -196,6 +218,9 @@ enum step got_content(struct delivery *d, struct expect *e)
 	}
 	measure(d);
 	tx->is_complete = false;
+	if (e->stage == ST_BDAT && fallback_bdat(d, tx))
+		return delivery_end_with(d, DELIVERY_CLOSED, e->stage,
+					 &d->reply);
 	if (tx->taken > 0)
 		settle_all(d, tx, verdict_of(&d->reply), true);
 	if (d->reply.code >= 400) {
@@ -203,6 +228,7 @@ enum step got_content(struct delivery *d, struct expect *e)
 	} else if (tx->taken > 0) {
 		d->errors = 0;
 		d->trust++;
+		fallback_learn(d, tx);
 	}
 	/* RFC 3030 section 2: after a failed chunk the state is open. */
 	if (e->stage == ST_BDAT && d->reply.code >= 400 && d->open == 1)
@@ -222,7 +248,10 @@ enum step got_quit(struct delivery *d, struct expect *e)
  */
 static enum step early(struct delivery *d, struct tx *tx)
 {
-	if (d->reply.code >= 400 && tx->taken > 0)
+	bool is_bdat = (tx->job.offered & SMTP_EXT_CHUNKING) != 0;
+
+	if (d->reply.code >= 400 && tx->taken > 0 &&
+	    !(is_bdat && fallback_bdat(d, tx)))
 		settle_all(d, tx, verdict_of(&d->reply), true);
 	return delivery_end_with(d, DELIVERY_CLOSED, ST_CONTENT, &d->reply);
 }

@@ -38,6 +38,28 @@ enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted)
 	return verdict_of(r);
 }
 
+/*
+ * RFC 5321 section 4.2.2: what we said was not understood or not implemented.
+ * An enhanced code that speaks of an address or of policy (X.1.X, X.7.X) says
+ * otherwise.
+ */
+bool verdict_is_about_options(const struct smtp_reply *r)
+{
+	switch (r->code) {
+	case 500:
+	case 501:
+	case 502:
+	case 504:
+	case 555:
+		break;
+	default:
+		return false;
+	}
+	return r->enhanced[0] == '\0' ||
+	       (strncmp(r->enhanced, "5.1.", 4) != 0 &&
+		strncmp(r->enhanced, "5.7.", 4) != 0);
+}
+
 bool verdict_is_leaving(const struct smtp_reply *r)
 {
 	return r->code == 421; /* RFC 5321 section 3.8 */

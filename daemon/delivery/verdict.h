@@ -17,6 +17,10 @@ enum verdict verdict_of(const struct smtp_reply *r);
 /* A reply to RCPT when so many were accepted before it in the transaction. */
 enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted);
 
+/* May it be the parameters or the extension that were refused, and not the
+ * mail? */
+bool verdict_is_about_options(const struct smtp_reply *r);
+
 /* Does it say something about the host: it leaves, or is too busy? */
 bool verdict_is_leaving(const struct smtp_reply *r);
 

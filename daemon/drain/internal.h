@@ -73,6 +73,8 @@ struct target {
 	char last_reply[512];
 	char ehlo[256];
 	int64_t since_ms;            /* wall */
+	unsigned without;            /* SMTP_EXT_ bits offered, but refused */
+	int64_t without_until_ms;    /* monotonic: it may have been mended */
 	bool is_known;               /* was tried in this run */
 	UT_hash_handle hh;           /* in the address's group */
 	LIST_ENTRY(target) same;
@@ -123,7 +125,6 @@ struct link {
 	int target;                  /* MACHINE_NONE: not in the route now */
 	char host[300];              /* the target's name */
 	bool is_ready, is_leaving, is_newest_first;
-	unsigned offered;            /* SMTP_EXT_ bits */
 	struct config *config;       /* delivery borrows names from it */
 	size_t jobs_done;
 	int64_t started_ms, conn_ms;
@@ -146,7 +147,7 @@ struct hand {
 	const char *tls;             /* static; "": clear text */
 	const char *status;          /* static, for the report; NULL: as the
 					reply says */
-	unsigned offered;
+	unsigned offered;            /* SMTP_EXT_ bits */
 	int64_t conn_ms;
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */

@@ -136,7 +136,6 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 	was_up = dst->mtargets[l->target].is_up;
 	l->is_ready = true;
 	l->conn_ms = latency_ms;
-	l->offered = ehlo->offered;
 	if (!is_scout)
 		dst->trying--;
 	dst->live++;
@@ -172,6 +171,21 @@ static bool is_decided(const struct delivery_job *job)
 	return false;
 }
 
+/* The next connection need not find out again; but servers get mended. */
+static void learn_without(const struct link *l)
+{
+	unsigned without = delivery_without(l->delivery);
+	struct target *t;
+
+	if (l->target == MACHINE_NONE)
+		return;
+	t = &l->dest->targets[l->target];
+	if ((without & ~t->without) == 0)
+		return;
+	t->without = without;
+	t->without_until_ms = clock_mono_ms() + HOURS(1);
+}
+
 static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 {
 	struct link *l = link_of(arg);
@@ -179,6 +193,7 @@ static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 	const struct tls_facts *tls = delivery_tls(dl);
 	int64_t ms = job->ended_ms - job->started_ms;
 
+	learn_without(l);
 	if (is_decided(job))
 		l->jobs_done++;
 	if (is_answer(job) && l->target != MACHINE_NONE &&
@@ -187,7 +202,7 @@ static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 				ms / (int64_t)(delivery_jobs(dl) + 1),
 				clock_mono_ms());
 	memcpy(h->host, l->host, sizeof(h->host));
-	h->offered = l->offered;
+	h->offered = job->offered;
 	h->conn_ms = l->conn_ms;
 	h->tls = tls != NULL ? tls->version : "";
 	settle(h);
@@ -286,10 +301,17 @@ static const struct delivery_events events = {
 
 /* ---- Life ---- */
 
+static unsigned still_without(struct target *t)
+{
+	if (t->without != 0 && clock_mono_ms() >= t->without_until_ms)
+		t->without = 0;
+	return t->without;
+}
+
 struct link *link_new(struct dest *dst, int target, bool is_scout)
 {
 	struct drain *d = dst->drain;
-	const struct target *t = &dst->targets[target];
+	struct target *t = &dst->targets[target];
 	struct link *l = mx_alloc(sizeof(*l));
 	struct delivery_options opt = {
 		.loop = d->loop,
@@ -302,6 +324,7 @@ struct link *link_new(struct dest *dst, int target, bool is_scout)
 		.tls = d->config->tls_client,
 		.connect_timeout_ms = machine_connect_ms(&dst->machine, target),
 		.reply_timeout_ms = d->config->drain.reply_timeout_ms,
+		.without = still_without(t),
 	};
 
 	l->magic = LINK_MAGIC;

@@ -133,6 +133,8 @@ static void fill(struct dest *dst, const struct route *r,
 				       sizeof(t->last_reply));
 				memcpy(t->ehlo, old[was].ehlo, sizeof(t->ehlo));
 				t->since_ms = old[was].since_ms;
+				t->without = old[was].without;
+				t->without_until_ms = old[was].without_until_ms;
 				*mt = mold[was];
 			} else {
 				recall(dst->drain, t, mt);

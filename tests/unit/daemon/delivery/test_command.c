@@ -42,7 +42,7 @@ Test(command, mail)
 		struct smtp_ehlo ehlo = { .offered = cases[i].offered };
 		struct buf out = { 0 };
 
-		command_mail(&out, cases[i].env, &ehlo);
+		command_mail(&out, cases[i].env, ehlo.offered);
 		cr_expect_str_eq(buf_cstr(&out), cases[i].expected);
 		buf_fini(&out);
 	}
@@ -87,7 +87,7 @@ Test(command, rcpt)
 		struct smtp_ehlo ehlo = { .offered = cases[i].offered };
 		struct buf out = { 0 };
 
-		command_rcpt(&out, cases[i].rcpt, &ehlo);
+		command_rcpt(&out, cases[i].rcpt, ehlo.offered);
 		cr_expect_str_eq(buf_cstr(&out), cases[i].expected);
 		buf_fini(&out);
 	}

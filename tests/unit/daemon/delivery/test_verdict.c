@@ -37,6 +37,38 @@ Test(verdict, classes_of_replies)
 	}
 }
 
+/* RFC 5321 section 4.2.2: not understood, as far as it is not about the
+ * address or a policy. */
+Test(verdict, about_options)
+{
+	static const struct {
+		const char *line;
+		bool expected;
+	} cases[] = {
+		{ "500 what?", true },
+		{ "501 5.5.4 unsupported parameter", true },
+		{ "502 5.5.1 not implemented", true },
+		{ "504 parameter not implemented", true },
+		{ "555 5.5.4 not recognized", true },
+		{ "501 5.1.7 bad sender address", false },
+		{ "501 5.1.3 bad address", false },
+		{ "555 5.7.1 not from you", false },
+		{ "503 5.5.1 sequence", false },
+		{ "550 5.5.4 no", false },
+		{ "451 4.5.4 later", false },
+		{ "250 2.5.4 ok", false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct smtp_reply r;
+
+		parse(cases[i].line, &r);
+		cr_expect_eq(verdict_is_about_options(&r), cases[i].expected,
+			     "%s", cases[i].line);
+		smtp_reply_fini(&r);
+	}
+}
+
 /* RFC 5321 section 4.5.3.1.10: 452, and 552 from old servers, is "too many"
  * only behind accepted ones, and only if no enhanced code says otherwise. */
 Test(verdict, too_many_recipients)
