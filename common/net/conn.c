@@ -72,6 +72,17 @@ static int begin_connect(int fd, const struct net_addr *to)
 	return 0;
 }
 
+static bool is_shortage(int errnum)
+{
+	return errnum == EMFILE || errnum == ENFILE || errnum == ENOBUFS ||
+	       errnum == ENOMEM;
+}
+
+bool conn_is_starved(const struct conn *c)
+{
+	return c->is_starved;
+}
+
 struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
 			  const struct conn_events *ev, void *arg)
 {
@@ -84,6 +95,7 @@ struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
 	if (errnum != 0) {
 		c->error = strerrordesc_np(errnum);
 		c->is_broken = true;
+		c->is_starved = is_shortage(errnum);
 		conn_kick(c);
 	}
 	conn_watch(c);

@@ -100,6 +100,10 @@ void conn_starttls_client(struct conn *c, struct tls_client *tls);
 /* Facts of the finished handshake; NULL without TLS. */
 const struct tls_facts *conn_tls(const struct conn *c);
 
+/* Behind CONN_ERROR: this host had no descriptor or memory left to begin with,
+ * which says nothing about the peer. */
+bool conn_is_starved(const struct conn *c);
+
 /* English for log and status: "Connection refused", "certificate has
  * expired".  Valid as long as c. */
 const char *conn_error(const struct conn *c);

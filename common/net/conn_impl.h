@@ -40,6 +40,7 @@ struct conn {
 	bool is_paused;
 	bool is_eof;	   /* the peer sends no more */
 	bool is_broken;	   /* a write failed: nothing more goes out */
+	bool is_starved;   /* no descriptor or memory for it */
 	bool is_kept;	   /* the kernel did not take all output */
 	bool is_drained;   /* on_drained is due */
 	bool is_offer_due; /* resumed: offer what is unread */

@@ -53,7 +53,8 @@ struct delivery_end {
 	       DELIVERY_REFUSED, /* 5yz to greeting or EHLO, or no SMTP */
 	       DELIVERY_LOST,    /* dropped, timed out, unreachable */
 	       DELIVERY_TLS,     /* required TLS could not be had */
-	       DELIVERY_SELF     /* it greets with our own name: a loop */
+	       DELIVERY_SELF,    /* it greets with our own name: a loop */
+	       DELIVERY_STARVED  /* we had no descriptor to connect with */
 	} why;
 	const char *stage;       /* "connect", "greeting", "ehlo", "mail", ... */
 	struct smtp_reply reply; /* the peer's, or made up: 4.4.1 ... */

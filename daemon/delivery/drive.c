@@ -126,6 +126,11 @@ static enum stage stage_now(const struct delivery *d)
 	return d->life == LIFE_OPENING ? d->waiting : ST_QUIT;
 }
 
+static int why_lost(const struct conn *c)
+{
+	return conn_is_starved(c) ? DELIVERY_STARVED : DELIVERY_LOST;
+}
+
 /* RFC 3463: no answer from the host, or a bad connection to it. */
 static const char *status_of(enum stage at)
 {
@@ -149,8 +154,8 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 		step = delivery_end_made(d, DELIVERY_CLOSED, at, 421, "4.4.2",
 					 text);
 	else
-		step = delivery_end_made(d, DELIVERY_LOST, at, 451,
-					 status_of(at), text);
+		step = delivery_end_made(d, why_lost(c), at, 451, status_of(at),
+					 text);
 	leave(d, step);
 }
 

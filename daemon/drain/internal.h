@@ -181,6 +181,7 @@ struct drain {
 	bool is_full;                /* stopped taking units for that */
 	bool is_broken;              /* the disk failed: deliver nothing more */
 	bool is_stopping;
+	int64_t starved_said_ms;     /* when want of descriptors was logged */
 
 	ev_timer due;                /* deferred units */
 	ev_timer ends;               /* lifetimes and warnings */

@@ -224,6 +224,7 @@ static enum machine_fault fault_of(const struct delivery_end *end)
 {
 	switch (end->why) {
 	case DELIVERY_CLOSED:
+	case DELIVERY_STARVED:
 		return FAULT_NONE;
 	case DELIVERY_BUSY:
 	case DELIVERY_REFUSED:
@@ -244,6 +245,10 @@ static void tell_machine(struct link *l, const struct delivery_end *end)
 	int64_t now = clock_mono_ms();
 	unsigned here, live;
 
+	if (end->why == DELIVERY_STARVED) {
+		machine_starved(&dst->machine, now);
+		return;
+	}
 	dest_count_links(dst, l->target, &here, &live);
 	if (l->is_ready)
 		machine_ended(&dst->machine, l->target, fault, l->jobs_done > 0,
@@ -252,6 +257,20 @@ static void tell_machine(struct link *l, const struct delivery_end *end)
 		machine_failed(&dst->machine, l->target,
 			       fault == FAULT_NONE ? FAULT_GONE : fault, here,
 			       live, now);
+}
+
+/* Every destination may be at it: one line a second. */
+static void say_starved(const struct link *l, const struct smtp_reply *reply)
+{
+	struct drain *d = l->dest->drain;
+	int64_t now = clock_mono_ms();
+
+	if (now < d->starved_said_ms + SECONDS(1))
+		return;
+	d->starved_said_ms = now;
+	log_error(EV_PROBE, LOG_STR("host", l->host),
+		  LOG_STR("result", "not tried"),
+		  LOG_SPAN("error", buf_span(&reply->text)));
 }
 
 static void on_end(struct delivery *dl, const struct delivery_end *end,
@@ -265,7 +284,9 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	bool was_leaving = l->is_leaving;
 
 	(void)dl;
-	if (end->why != DELIVERY_CLOSED || !l->is_ready) {
+	if (end->why == DELIVERY_STARVED) {
+		say_starved(l, &end->reply);
+	} else if (end->why != DELIVERY_CLOSED || !l->is_ready) {
 		dest_note(dst, target, &end->reply);
 		if (!was_leaving)
 			say_probe(l, l->is_ready ? "lost" : "failed",

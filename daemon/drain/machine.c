@@ -322,6 +322,11 @@ void machine_failed(struct machine *m, int target, enum machine_fault fault,
 		    now_ms);
 }
 
+void machine_starved(struct machine *m, int64_t now_ms)
+{
+	m->resume_ms = now_ms + SECONDS(1);
+}
+
 /*
  * A server may limit what one connection carries, by 421 or by closing: as
  * long as each gets something done, the next may follow at once, but alone.
@@ -384,6 +389,9 @@ int machine_next(struct machine *m, bool has_mail, unsigned live,
 {
 	int target;
 
+	if (now_ms < m->resume_ms)
+		return MACHINE_NONE;
+	m->resume_ms = 0;
 	if (!has_mail)
 		return MACHINE_NONE;
 	if (m->state == DRAIN_UP)
@@ -403,7 +411,7 @@ int machine_better(const struct machine *m, int64_t now_ms)
 {
 	int up = best_up(m);
 
-	if (m->state != DRAIN_UP || up == MACHINE_NONE)
+	if (m->state != DRAIN_UP || up == MACHINE_NONE || m->resume_ms != 0)
 		return MACHINE_NONE;
 	for (int i = 0; i < up; i++) {
 		const struct machine_target *t = &m->targets[i];
@@ -418,6 +426,8 @@ int64_t machine_timer(const struct machine *m)
 {
 	int up;
 
+	if (m->resume_ms != 0)
+		return m->resume_ms;
 	switch (m->state) {
 	case DRAIN_DOWN:
 		return earliest(m, UINT32_MAX);

@@ -45,6 +45,7 @@ struct machine {
 	int64_t capped_until_ms;
 	int64_t latency_ms8;    /* smoothed, times 8 */
 	int64_t slowed_ms;      /* when latency last halved the limit */
+	int64_t resume_ms;      /* we cannot connect at all; 0: we can */
 	uint64_t seed;          /* of the jitter */
 };
 
@@ -86,6 +87,9 @@ void machine_ready(struct machine *m, int target, int64_t now_ms);
  * to any. */
 void machine_failed(struct machine *m, int target, enum machine_fault fault,
 		    unsigned live_here, unsigned live, int64_t now_ms);
+/* It could not be made for want of something of ours: no target is the worse
+ * for it, and all are left alone for a second. */
+void machine_starved(struct machine *m, int64_t now_ms);
 /* A working connection ended; has_progressed: it finished a job. */
 void machine_ended(struct machine *m, int target, enum machine_fault fault,
 		   bool has_progressed, unsigned live_here, unsigned live,

@@ -151,6 +151,28 @@ def test_files_of_the_whole_process_are_gone(mx20, primary):
     assert sorted(subjects(p)) == [f"m{n}" for n in range(6)]
 
 
+def test_no_descriptor_to_connect_with(mx20, primary):
+    """It is ours to be short of them: the primary is not down for it, nobody
+    waits for a growing pace, and the log says what it is."""
+    p = primary().start()
+    d = mx20(domains=allow(p), conf={"drain": {"probe_max": "1h",
+                                               "probe_busy": "1h"}})
+    send(d.address, content=message("m0"))
+    p.wait_messages(1)
+    until(lambda: p.open_sessions == 0)
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        old = resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, (8, old[1]))
+        assert offer(c, message("m1")).startswith("250")
+        d.wait_log("^probe level=error .*Too many open files", count=3)
+        resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, old)
+    p.wait_messages(2)
+    d.wait_empty()
+    assert "to=down" not in d.text()
+    assert d.text().count("probe level=error") < 20
+
+
 # -- memory ---------------------------------------------------------------------
 
 def vm_kib(d):

@@ -320,6 +320,27 @@ Test(machine, a_target_that_connects_is_asked_soon)
 }
 
 /* The outage did not begin with our restart. */
+/* That we are short of descriptors is nobody's outage: a second's pause. */
+Test(machine, want_of_descriptors_is_a_pause)
+{
+	struct world w;
+
+	begin(&w, 2);
+	cr_assert_eq(next(&w), 0);
+	machine_started(&w.m, 0, w.now);
+	machine_starved(&w.m, w.now);
+	cr_expect_eq(next(&w), MACHINE_NONE);
+	cr_expect_eq(machine_timer(&w.m), w.now + SECONDS(1));
+	w.now += SECONDS(1);
+	cr_expect_eq(machine_next(&w.m, false, 0, 0, w.now), MACHINE_NONE);
+	cr_expect_eq(machine_timer(&w.m), 0, "no timer that is over");
+	cr_expect_eq(next(&w), 0);
+	machine_ready(&w.m, 0, w.now);
+	machine_starved(&w.m, w.now);
+	cr_expect_eq(w.m.state, DRAIN_UP);
+	cr_expect_eq(next(&w), MACHINE_NONE);
+}
+
 Test(machine, a_remembered_outage_goes_on)
 {
 	struct world w;
