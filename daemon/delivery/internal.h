@@ -108,6 +108,8 @@ struct delivery {
 	struct smtp_ehlo ehlo;   /* less what is in without */
 	unsigned without;        /* SMTP_EXT_ bits offered, but refused */
 	bool has_chunked;        /* it took a BDAT */
+	bool has_accepted;       /* a RCPT */
+	bool is_spent;           /* it takes no more in this session */
 	struct tx_list txs;      /* oldest first; sent and not yet sent */
 	struct tx *sending;      /* the one pump() is at, or NULL */
 	struct tx *queued;       /* the first that has not begun, or NULL */

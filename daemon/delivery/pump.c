@@ -324,7 +324,7 @@ static void say_quit(struct delivery *d)
 bool pump_is_used_up(const struct delivery *d)
 {
 	return (d->ehlo.mail_max > 0 && d->given >= d->ehlo.mail_max) ||
-	       d->errors >= ERRORS_MAX;
+	       d->errors >= ERRORS_MAX || d->is_spent;
 }
 
 enum step pump(struct delivery *d)
@@ -334,7 +334,7 @@ enum step pump(struct delivery *d)
 
 	if (d->life != LIFE_READY)
 		return STEP_ON;
-	if (d->wants_quit || d->errors >= ERRORS_MAX)
+	if (d->wants_quit || d->errors >= ERRORS_MAX || d->is_spent)
 		step = jobs_give_back(d);
 	while (step == STEP_ON && has_next(d)) {
 		size_t before = d->out.n;

@@ -101,10 +101,25 @@ enum step got_rset(struct delivery *d, struct expect *e)
 	return STEP_ON;
 }
 
+/*
+ * A server that limits what one session carries, without saying so beforehand
+ * (RFC 9422): the next connection takes what it refuses.  It is not asked if
+ * this one carried nothing.
+ */
+static enum verdict in_session(struct delivery *d, const struct tx *tx,
+			       enum verdict v)
+{
+	if (v == VERDICT_YES || tx->taken > 0 || !d->has_accepted ||
+	    !verdict_is_spent(&d->reply))
+		return v;
+	d->is_spent = true;
+	return VERDICT_FULL;
+}
+
 enum step got_mail(struct delivery *d, struct expect *e)
 {
 	struct tx *tx = e->tx;
-	enum verdict v = verdict_of(&d->reply);
+	enum verdict v = in_session(d, tx, verdict_of(&d->reply));
 
 	if (verdict_is_leaving(&d->reply))
 		return leaving(d, e);
@@ -151,7 +166,8 @@ static void refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
 enum step got_rcpt(struct delivery *d, struct expect *e)
 {
 	struct tx *tx = e->tx;
-	enum verdict v = verdict_of_rcpt(&d->reply, tx->taken);
+	enum verdict v =
+		in_session(d, tx, verdict_of_rcpt(&d->reply, tx->taken));
 
 	if (verdict_is_leaving(&d->reply))
 		return leaving(d, e);
@@ -160,6 +176,7 @@ enum step got_rcpt(struct delivery *d, struct expect *e)
 		if (v == VERDICT_YES) {
 			tx->is_taken[e->index] = true;
 			tx->taken++;
+			d->has_accepted = true;
 		} else {
 			refuse_rcpt(d, tx, e->index, v);
 		}

@@ -31,6 +31,12 @@ static bool is_too_many(const struct smtp_reply *r)
 	return r->enhanced[0] == '\0' || strcmp(r->enhanced + 1, ".5.3") == 0;
 }
 
+/* X.5.3 is about how many came before, not about this mail. */
+bool verdict_is_spent(const struct smtp_reply *r)
+{
+	return is_too_many(r) && r->enhanced[0] != '\0';
+}
+
 enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted)
 {
 	if (accepted > 0 && is_too_many(r))

@@ -17,6 +17,10 @@ enum verdict verdict_of(const struct smtp_reply *r);
 /* A reply to RCPT when so many were accepted before it in the transaction. */
 enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted);
 
+/* Where nothing was accepted yet in the transaction, but something earlier in
+ * the session: has the session carried all that it may? */
+bool verdict_is_spent(const struct smtp_reply *r);
+
 /* May it be the parameters or the extension that were refused, and not the
  * mail? */
 bool verdict_is_about_options(const struct smtp_reply *r);

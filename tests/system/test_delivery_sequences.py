@@ -80,6 +80,38 @@ def test_lost_between_pipelined_transactions(mx20, primary):
     assert Counter(subjects(p)) == Counter(names)
 
 
+@pytest.mark.parametrize("offers", [
+    [], ["PIPELINING"], ["PIPELINING", "CHUNKING"]],
+    ids=["plain", "pipelining", "chunking"])
+@pytest.mark.parametrize("stage", ["mail", "rcpt"])
+def test_a_session_that_carries_so_many(mx20, primary, stage, offers):
+    """452 4.5.3 to all beyond: the next connection takes them, at once."""
+    counts = {}
+
+    def too_many(session, _):
+        counts[session] = counts.get(session, 0) + 1
+        most = 5 if stage == "rcpt" else 2
+        return "452 4.5.3 enough" if counts[session] > most else None
+
+    p = primary(on={stage: too_many}, offers=offers)
+    d = daemon(mx20, p, retry=["1h"])
+    rcpts = [f"u{n}@example.com" for n in range(18)]
+    send(d.address, rcpts=rcpts)
+    send_all(d, [f"m{n}" for n in range(8)])
+    p.start()
+    d.wait_empty()
+    assert sorted(sum((m.rcpts for m in p.messages), [])) == sorted(
+        rcpts + ["u@example.com"] * 8)
+
+
+def test_a_session_that_carries_nothing(mx20, primary):
+    """That of a server which never takes any: the retry is kept."""
+    p = primary(on={"rcpt": "452 4.5.3 enough"}).start()
+    d = daemon(mx20, p, retry=["1h"])
+    send_all(d, ["a", "b"])
+    d.wait_log("^deferred .*attempts=1", count=2)
+
+
 def test_in_doubt_again_and_again(mx20, primary):
     """The content goes out and no reply comes, for ever: the retry is kept."""
     p = primary(on={"bdat": Drop()}, offers=["PIPELINING", "CHUNKING"]).start()

@@ -37,6 +37,31 @@ Test(verdict, classes_of_replies)
 	}
 }
 
+/* Only an enhanced code makes sure that it is not about this recipient. */
+Test(verdict, a_session_that_is_spent)
+{
+	static const struct {
+		const char *line;
+		bool expected;
+	} cases[] = {
+		{ "452 4.5.3 too many", true },
+		{ "552 5.5.3 too many", true },
+		{ "452 too many", false },
+		{ "452 4.2.2 mailbox full", false },
+		{ "451 4.5.3 too many", false },
+		{ "250 2.5.3 ok", false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct smtp_reply r;
+
+		parse(cases[i].line, &r);
+		cr_expect_eq(verdict_is_spent(&r), cases[i].expected, "%s",
+			     cases[i].line);
+		smtp_reply_fini(&r);
+	}
+}
+
 /* RFC 5321 section 4.2.2: not understood, as far as it is not about the
  * address or a policy. */
 Test(verdict, about_options)
