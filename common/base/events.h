@@ -15,7 +15,7 @@
 	X(HELD,      "held",      "mail is kept for the operator") \
 	X(RELEASED,  "released",  "held mail may go again") \
 	X(REMOVED,   "removed",   "the operator removed a message") \
-	X(FALLBACK,  "fallback",  "a primary refused what it offers: tried without") \
+	X(FALLBACK,  "fallback",  "something was refused or lacking: tried another way") \
 	X(DELAYED,   "delayed",   "the sender was told of a delay") \
 	X(PROBE,     "probe",     "a primary was probed") \
 	X(STATE,     "state",     "a destination changed its state") \

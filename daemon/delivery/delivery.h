@@ -39,6 +39,10 @@ struct delivery_job {
 	int64_t started_ms, ended_ms;     /* monotonic; 0: MAIL never sent */
 	unsigned offered;                 /* SMTP_EXT_ bits its transaction
 					     could make use of */
+	bool is_obstructed;               /* it cannot go to this server, for
+					     what that offers or lacks: set
+					     says why, PERMANENT; another may
+					     take it */
 	bool was_head;                    /* its transaction was the one under
 					     way when the connection ended */
 	bool in_doubt;                    /* its content was all out, and no
@@ -98,6 +102,8 @@ void delivery_give(struct delivery *d, struct delivery_job *job);
 
 struct delivery_job *delivery_job_new(struct unit **unit, void *arg);
 void delivery_job_free(struct delivery_job **job);
+/* As new, for another connection; set keeps its replies. */
+void delivery_job_renew(struct delivery_job *job);
 
 /* Nothing more to do: finish the transactions under way, hand back what has
  * not begun (on_job, all UNTRIED), QUIT and close.  on_end follows; nothing

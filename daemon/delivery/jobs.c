@@ -39,6 +39,18 @@ void delivery_job_free(struct delivery_job **job)
 	free(tx);
 }
 
+void delivery_job_renew(struct delivery_job *job)
+{
+	struct tx *tx = job_tx(job);
+
+	MX_ASSERT(!tx->has_mail && tx->pending == 0);
+	tx->at = TX_START;
+	tx->without = tx->refused = 0;
+	job->is_obstructed = false;
+	for (size_t i = 0; i < job->count; i++)
+		job->set[i].outcome = OUTCOME_UNTRIED;
+}
+
 static void close_open(struct delivery *d, const struct tx *tx)
 {
 	if (!tx->has_mail)

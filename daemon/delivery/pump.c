@@ -78,8 +78,24 @@ static bool is_verified(const struct delivery *d)
 	return tls != NULL && tls->verified;
 }
 
-/* Settle those who cannot go to this server; list the others, as many as
- * one transaction may have (RFC 9422 section 4). */
+/* Nobody can go to this server: it says so, unless another one takes them. */
+static void obstruct(struct tx *tx)
+{
+	struct settlement *set = tx->job.set;
+
+	for (size_t i = 0; i < tx->job.count; i++)
+		if (set[i].outcome != OUTCOME_UNTRIED)
+			return;
+	tx->job.is_obstructed = true;
+	for (size_t i = 0; i < tx->job.count; i++)
+		set[i].outcome = OUTCOME_PERMANENT;
+}
+
+/*
+ * List those who can go to this server, as many as one transaction may have
+ * (RFC 9422 section 4).  Who cannot stays untried, with the reason, until he
+ * is alone with others like him.
+ */
 static void choose(struct delivery *d, struct tx *tx)
 {
 	struct unit *u = tx->job.unit;
@@ -97,14 +113,13 @@ static void choose(struct delivery *d, struct tx *tx)
 			continue; /* in the try before */
 		no = command_obstacle(&u->envelope, &u->rcpts[i], &d->ehlo,
 				      is_verified(d));
-
-		if (no != NULL) {
-			tx->job.set[i].outcome = OUTCOME_PERMANENT;
+		if (no != NULL)
 			tx->job.set[i].reply = span_str(no);
-		} else if (tx->ask_count < most) {
+		else if (tx->ask_count < most)
 			tx->ask[tx->ask_count++] = (uint32_t)i;
-		}
 	}
+	if (tx->ask_count == 0)
+		obstruct(tx);
 }
 
 /*

@@ -182,7 +182,7 @@ static void connect_more(struct dest *dst)
 		target = machine_next(m, has_mail, dst->live, dst->trying, now);
 		if (target == MACHINE_NONE)
 			return;
-		link_new(dst, target, false);
+		link_new(dst, target, LINK_USUAL);
 	}
 }
 
@@ -195,7 +195,7 @@ static void send_scout(struct dest *dst)
 		return;
 	target = machine_better(&dst->machine, clock_mono_ms());
 	if (target != MACHINE_NONE)
-		link_new(dst, target, true);
+		link_new(dst, target, LINK_SCOUT);
 }
 
 static bool is_settled_state(enum drain_state s)

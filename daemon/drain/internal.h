@@ -105,6 +105,7 @@ struct dest {
 	struct domain_ring ring;
 	struct link_list links;
 	unsigned live, trying;       /* links that work; probes included */
+	unsigned errands;            /* links that are one */
 	unsigned serial;             /* of links made */
 	struct link *scout;          /* probe of a better target, or NULL */
 	ev_timer timer;
@@ -116,6 +117,10 @@ struct dest {
 	int64_t since_ms;            /* wall, of the last change */
 };
 
+/* A scout probes a better target beside the connections in use; an errand
+ * takes one unit to a target of its own.  Neither counts for the machine. */
+enum link_kind { LINK_USUAL, LINK_SCOUT, LINK_ERRAND };
+
 /* One connection. */
 struct link {
 	unsigned magic;
@@ -124,6 +129,8 @@ struct link {
 	struct delivery *delivery;
 	int target;                  /* MACHINE_NONE: not in the route now */
 	char host[300];              /* the target's name */
+	enum link_kind kind;
+	struct hand *errand;         /* waits for it to be ready, or NULL */
 	bool is_ready, is_leaving, is_newest_first;
 	struct config *config;       /* delivery borrows names from it */
 	size_t jobs_done;
@@ -149,6 +156,9 @@ struct hand {
 					reply says */
 	unsigned offered;            /* SMTP_EXT_ bits */
 	int64_t conn_ms;
+	int errand_from;             /* the target that could not take it */
+	int errand_next;             /* the next to be asked */
+	bool is_unasked;             /* one of them could not be asked */
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */
 	bool is_late;                /* no room for it: that was said */
@@ -243,11 +253,22 @@ void targets_clear(struct dest *dst);
 struct place *place_find(struct drain *d, const struct net_addr *addr);
 
 /* ---- link.c ---- */
-/* A scout probes a better target beside the connections in use. */
-struct link *link_new(struct dest *dst, int target, bool is_scout);
+struct link *link_new(struct dest *dst, int target, enum link_kind kind);
 void link_fill(struct link *l);
 void link_free(struct link *l);
 void link_leave(struct link *l);
+
+/* ---- errand.c ---- */
+/* The job came back obstructed over this link.  True: somebody else is asked;
+ * false: settle it, as its outcomes are now. */
+bool errand_send(struct hand *h, const struct link *l);
+/* It is ready: here is what it is for. */
+void errand_give(struct link *l);
+/* The job is back.  A connection that got nowhere with it is a failure of the
+ * unit: at once again it would only be obstructed, and sent there again. */
+void errand_over(struct delivery_job *job);
+/* It could not be asked: the next one, or later. */
+void errand_failed(struct hand *h, struct dest *dst);
 
 /* ---- hand.c ---- */
 /* Takes the unit; those of its recipients that are due stand first. */

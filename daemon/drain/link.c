@@ -47,12 +47,14 @@ void link_fill(struct link *l)
 	}
 }
 
-/* A scout is beside the connections that the machine decides on. */
+/* Scouts and errands are beside the connections that the machine decides on. */
 static void uncount(struct link *l)
 {
 	struct dest *dst = l->dest;
 
-	if (dst->scout == l)
+	if (l->kind == LINK_ERRAND)
+		dst->errands--;
+	else if (dst->scout == l)
 		dst->scout = NULL;
 	else if (l->is_ready)
 		dst->live--;
@@ -133,6 +135,10 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 	(void)dl;
 	if (l->is_leaving)
 		return;
+	if (l->kind == LINK_ERRAND) {
+		errand_give(l);
+		return;
+	}
 	was_up = dst->mtargets[l->target].is_up;
 	l->is_ready = true;
 	l->conn_ms = latency_ms;
@@ -197,7 +203,7 @@ static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 	if (is_decided(job))
 		l->jobs_done++;
 	if (is_answer(job) && l->target != MACHINE_NONE &&
-	    job->unit->envelope.bytes <= SMALL_BYTES)
+	    l->kind != LINK_ERRAND && job->unit->envelope.bytes <= SMALL_BYTES)
 		machine_success(&l->dest->machine, l->target,
 				ms / (int64_t)(delivery_jobs(dl) + 1),
 				clock_mono_ms());
@@ -205,7 +211,12 @@ static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 	h->offered = job->offered;
 	h->conn_ms = l->conn_ms;
 	h->tls = tls != NULL ? tls->version : "";
-	settle(h);
+	if (l->kind == LINK_ERRAND) {
+		errand_over(job);
+		link_leave(l);
+	}
+	if (!job->is_obstructed || !errand_send(h, l))
+		settle(h);
 }
 
 static void on_room(struct delivery *dl, void *arg)
@@ -278,6 +289,7 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 {
 	struct link *l = link_of(arg);
 	struct dest *dst = l->dest;
+	struct hand *errand = l->errand;
 	int target = l->target;
 	bool was_up = target != MACHINE_NONE && dst->mtargets[target].is_up;
 	bool was_down = target != MACHINE_NONE && dst->mtargets[target].is_down;
@@ -286,7 +298,8 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	(void)dl;
 	if (end->why == DELIVERY_STARVED) {
 		say_starved(l, &end->reply);
-	} else if (end->why != DELIVERY_CLOSED || !l->is_ready) {
+	} else if (end->why != DELIVERY_CLOSED ||
+		   !(l->is_ready || l->kind == LINK_ERRAND)) {
 		dest_note(dst, target, &end->reply);
 		if (!was_leaving)
 			say_probe(l, l->is_ready ? "lost" : "failed",
@@ -302,10 +315,13 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	if (!was_leaving) {
 		uncount(l);
 		l->is_leaving = true;
-		tell_machine(l, end);
+		if (l->kind != LINK_ERRAND)
+			tell_machine(l, end);
 	}
 	l->delivery = NULL; /* delivery frees itself */
 	link_free(l);
+	if (errand != NULL)
+		errand_failed(errand, dst);
 	if (target != MACHINE_NONE &&
 	    (was_up != dst->mtargets[target].is_up ||
 	     was_down != dst->mtargets[target].is_down))
@@ -329,7 +345,7 @@ static unsigned still_without(struct target *t)
 	return t->without;
 }
 
-struct link *link_new(struct dest *dst, int target, bool is_scout)
+struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 {
 	struct drain *d = dst->drain;
 	struct target *t = &dst->targets[target];
@@ -351,6 +367,7 @@ struct link *link_new(struct dest *dst, int target, bool is_scout)
 	l->magic = LINK_MAGIC;
 	l->dest = dst;
 	l->target = target;
+	l->kind = kind;
 	l->config = config_ref(d->config);
 	l->is_newest_first = dst->serial++ % 5 == 1;
 	l->started_ms = clock_mono_ms();
@@ -358,11 +375,14 @@ struct link *link_new(struct dest *dst, int target, bool is_scout)
 	ev_timer_init(&l->idle, on_idle, 0., 0.);
 	l->idle.data = l;
 	LIST_INSERT_HEAD(&dst->links, l, entry);
-	if (is_scout)
+	if (kind == LINK_ERRAND)
+		dst->errands++;
+	else if (kind == LINK_SCOUT)
 		dst->scout = l;
 	else
 		dst->trying++;
-	machine_started(&dst->machine, target, l->started_ms);
+	if (kind != LINK_ERRAND)
+		machine_started(&dst->machine, target, l->started_ms);
 	l->delivery = delivery_new(&opt, &events, l);
 	return l;
 }

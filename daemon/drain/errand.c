@@ -1,0 +1,108 @@
+/*
+ * Errands: a unit that cannot go where the mail goes now, because that host
+ * announces a SIZE too small for it, or lacks SMTPUTF8 or REQUIRETLS.  Another
+ * host of the route may take it, and is asked, over a connection for this unit
+ * alone, before anything is said to be impossible (RFC 5321 section 5.1: the
+ * whole list of hosts is to be tried).
+ *
+ *  all others asked, none can     permanent, as the first one would have it
+ *  one could not be asked         transient: the unit's own retry
+ */
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+
+static void set_all(struct delivery_job *job, enum outcome o)
+{
+	for (size_t i = 0; i < job->count; i++)
+		job->set[i].outcome = o;
+}
+
+/* A host that has answered is not asked at its other addresses. */
+static bool is_same_host(const struct dest *dst, int a, int b)
+{
+	/* the route may have changed meanwhile */
+	return b != MACHINE_NONE && (size_t)b < dst->target_count &&
+	       dst->targets[a].host == dst->targets[b].host;
+}
+
+/* The next to ask; down ones are left out, but remembered. */
+static int next_target(struct hand *h, const struct dest *dst, int answered)
+{
+	int64_t now = clock_mono_ms();
+
+	while ((size_t)h->errand_next < dst->target_count) {
+		int t = h->errand_next++;
+		const struct machine_target *mt = &dst->mtargets[t];
+
+		if (is_same_host(dst, t, h->errand_from) ||
+		    is_same_host(dst, t, answered))
+			continue;
+		if (!mt->is_down || mt->next_ms <= now)
+			return t;
+		h->is_unasked = true;
+	}
+	return MACHINE_NONE;
+}
+
+static void say(const struct hand *h, const struct dest *dst, int target)
+{
+	log_info(EV_FALLBACK, LOG_ID("mid", h->key.id),
+		 LOG_STR("host", h->host),
+		 LOG_STR("then", dst->targets[target].name),
+		 LOG_SPAN("reply", h->job->set[0].reply));
+}
+
+static bool go_on(struct hand *h, struct dest *dst, int answered)
+{
+	int target = next_target(h, dst, answered);
+
+	if (target == MACHINE_NONE) {
+		set_all(h->job,
+			h->is_unasked ? OUTCOME_TRANSIENT : OUTCOME_PERMANENT);
+		return false;
+	}
+	if (dst->errands >= dst->machine.params.connections ||
+	    !drain_is_at_work(h->drain)) {
+		set_all(h->job, OUTCOME_TRANSIENT);
+		return false;
+	}
+	say(h, dst, target);
+	delivery_job_renew(h->job);
+	h->is_settling = true; /* nobody's until it is given */
+	link_new(dst, target, LINK_ERRAND)->errand = h;
+	return true;
+}
+
+bool errand_send(struct hand *h, const struct link *l)
+{
+	if (l->kind != LINK_ERRAND) {
+		h->errand_from = l->target;
+		h->errand_next = 0;
+		h->is_unasked = false;
+	}
+	return go_on(h, l->dest, l->target);
+}
+
+void errand_give(struct link *l)
+{
+	struct hand *h = l->errand;
+
+	l->errand = NULL;
+	h->is_settling = false;
+	delivery_give(l->delivery, h->job);
+}
+
+void errand_over(struct delivery_job *job)
+{
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome != OUTCOME_UNTRIED)
+			return;
+	set_all(job, OUTCOME_TRANSIENT);
+}
+
+void errand_failed(struct hand *h, struct dest *dst)
+{
+	h->is_unasked = true;
+	if (!go_on(h, dst, MACHINE_NONE))
+		settle(h);
+}
