@@ -442,10 +442,19 @@ int64_t machine_timer(const struct machine *m)
 	return 0;
 }
 
+static bool has_another(const struct machine *m, int target)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if ((int)i != target && !m->targets[i].is_down)
+			return true;
+	return false;
+}
+
 /*
  * A host that drops packets answers nothing, and TCP's own retries grow
  * apart: 1 s, 3 s, 7 s, 15 s after the first.  For a host that is known to be
- * down it is better to give up early and ask again.
+ * down it is better to give up early and ask again; and where another one may
+ * do, mail need not wait out the whole time for the first.
  */
 int64_t machine_connect_ms(const struct machine *m, int target)
 {
@@ -453,10 +462,13 @@ int64_t machine_connect_ms(const struct machine *m, int target)
 	int64_t most = m->params.connect_timeout_ms;
 	int64_t wait;
 
-	if (!t->is_down)
+	if (t->is_down)
+		wait = machine_wait_ms(&m->params, t->started_ms - t->since_ms,
+				       FAULT_GONE, 100);
+	else if (has_another(m, target))
+		wait = SECONDS(5);
+	else
 		return most;
-	wait = machine_wait_ms(&m->params, t->started_ms - t->since_ms,
-			       FAULT_GONE, 100);
 	if (wait < SECONDS(4))
 		wait = SECONDS(4);
 	return most > 0 && most < wait ? most : wait;

@@ -366,6 +366,20 @@ Test(machine, connecting_to_a_down_host_is_cut_short)
 	cr_assert_leq(machine_connect_ms(&w.m, 0), SECONDS(5));
 }
 
+/* So is the first of several, until the others are known to be down, too. */
+Test(machine, connecting_is_cut_short_where_another_may_do)
+{
+	struct world w;
+
+	begin(&w, 2);
+	cr_assert_eq(machine_connect_ms(&w.m, 0), SECONDS(5));
+	w.t[1].is_down = true;
+	cr_assert_eq(machine_connect_ms(&w.m, 0), SECONDS(30));
+	w.t[1].is_down = false;
+	w.m.params.connect_timeout_ms = SECONDS(2);
+	cr_assert_eq(machine_connect_ms(&w.m, 0), SECONDS(2));
+}
+
 /* No state and no event may be forgotten: run all of them against each other
  * and look for a state outside the four, or a limit outside its range. */
 Test(machine, no_sequence_breaks_it)
