@@ -26,6 +26,7 @@ struct delivery_options {
 	struct tls_client_ctx *tls;
 	struct span local_name;           /* for "loops back" detection */
 	int64_t connect_timeout_ms, reply_timeout_ms; /* 0: RFC defaults */
+	int64_t greeting_timeout_ms;      /* if that is less; 0: it is not */
 	unsigned without;                 /* SMTP_EXT_ bits to leave alone */
 };
 

@@ -39,15 +39,26 @@ const char *stage_name(enum stage s)
 	return stages[s].name;
 }
 
-int64_t stage_timeout_ms(const struct delivery *d, enum stage s)
+static int64_t reply_timeout_ms(const struct delivery *d, enum stage s)
 {
-	if (s == ST_QUIT)
-		return stages[s].timeout_ms;
-	if (s == ST_CONNECT && d->opt.connect_timeout_ms > 0)
-		return d->opt.connect_timeout_ms;
-	if (s != ST_CONNECT && d->opt.reply_timeout_ms > 0)
+	if (d->opt.reply_timeout_ms > 0)
 		return d->opt.reply_timeout_ms;
 	return stages[s].timeout_ms;
+}
+
+int64_t stage_timeout_ms(const struct delivery *d, enum stage s)
+{
+	int64_t ms = reply_timeout_ms(d, s);
+
+	if (s == ST_QUIT)
+		return stages[s].timeout_ms;
+	if (s == ST_CONNECT)
+		return d->opt.connect_timeout_ms > 0 ? d->opt.connect_timeout_ms
+						     : stages[s].timeout_ms;
+	if (s == ST_GREETING && d->opt.greeting_timeout_ms > 0 &&
+	    d->opt.greeting_timeout_ms < ms)
+		return d->opt.greeting_timeout_ms;
+	return ms;
 }
 
 static void ring_grow(struct expect_ring *r)

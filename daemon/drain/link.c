@@ -361,6 +361,8 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 		.tls = d->config->tls_client,
 		.connect_timeout_ms = machine_connect_ms(&dst->machine, target),
 		.reply_timeout_ms = d->config->drain.reply_timeout_ms,
+		.greeting_timeout_ms =
+			machine_greeting_ms(&dst->machine, target),
 		.without = still_without(t),
 	};
 

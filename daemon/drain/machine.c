@@ -473,3 +473,16 @@ int64_t machine_connect_ms(const struct machine *m, int target)
 		wait = SECONDS(4);
 	return most > 0 && most < wait ? most : wait;
 }
+
+/*
+ * RFC 5321 section 4.5.3.2.1 has five minutes for a greeting.  A host that
+ * nothing is known of does not get them where another one may do: mail goes
+ * there, and the slow one is asked beside it, with all the patience there is.
+ */
+int64_t machine_greeting_ms(const struct machine *m, int target)
+{
+	const struct machine_target *t = &m->targets[target];
+
+	return t->is_up || t->is_down || !has_another(m, target) ? 0
+								 : SECONDS(30);
+}

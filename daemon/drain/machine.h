@@ -78,6 +78,8 @@ int64_t machine_timer(const struct machine *m);
 
 /* How long an attempt may take to connect. */
 int64_t machine_connect_ms(const struct machine *m, int target);
+/* And to be greeted; 0: as long as any reply. */
+int64_t machine_greeting_ms(const struct machine *m, int target);
 
 /* An attempt begins. */
 void machine_started(struct machine *m, int target, int64_t now_ms);

@@ -1,6 +1,9 @@
 /* One connection against a scripted server: what is said, in which order and
  * how far ahead, and what each reply settles. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -52,6 +55,7 @@ struct world {
 	struct smtp_ehlo ehlo;
 	int to_give, given;
 	bool is_ready, is_done, is_ended;
+	bool is_silent; /* the peer: nobody accepts */
 	int done, done_wanted;
 	struct delivery_end end;
 	char end_reply[300];
@@ -181,7 +185,8 @@ static void run(struct world *w, int jobs)
 		.route = &w->route,
 		.target = &w->addr,
 		.connect_timeout_ms = 2000,
-		.reply_timeout_ms = 300,
+		.reply_timeout_ms = w->is_silent ? MINUTES(5) : 300,
+		.greeting_timeout_ms = w->is_silent ? 200 : 0,
 	};
 
 	w->route.refs = 100; /* never freed here */
@@ -296,6 +301,29 @@ Test(delivery, nobody_listens)
 	cr_assert_eq(w.end.why, DELIVERY_LOST);
 	cr_assert_str_eq(w.end.stage, "connect");
 	cr_assert(strstr(w.end_reply, "4.4.1") != NULL, "%s", w.end_reply);
+	finish(&w);
+}
+
+/* The greeting may have a time-out of its own, shorter than the others. */
+Test(delivery, nobody_greets)
+{
+	struct world w;
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	begin(&w, NULL, NULL);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&sin, len), 0);
+	cr_assert_eq(listen(fd, 1), 0); /* connects, and nobody is there */
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	w.addr.port = ntohs(sin.sin_port);
+	w.is_silent = true;
+	run(&w, 1);
+	cr_assert_eq(w.end.why, DELIVERY_LOST);
+	cr_assert_str_eq(w.end.stage, "greeting");
+	cr_assert(strstr(w.end_reply, "Time-out") != NULL, "%s", w.end_reply);
+	close(fd);
 	finish(&w);
 }
 

@@ -380,6 +380,26 @@ Test(machine, connecting_is_cut_short_where_another_may_do)
 	cr_assert_eq(machine_connect_ms(&w.m, 0), SECONDS(2));
 }
 
+/* Nor is the greeting of an unknown host waited for five minutes, as long as
+ * there is another; one that is known to be slow is given its time. */
+Test(machine, a_greeting_is_waited_for_less_where_another_may_do)
+{
+	struct world w;
+
+	begin(&w, 2);
+	cr_assert_eq(machine_greeting_ms(&w.m, 0), SECONDS(30));
+	cr_assert_eq(next(&w), 0);
+	attempt_fails(&w, 0, FAULT_GONE, SECONDS(30));
+	cr_assert_eq(machine_greeting_ms(&w.m, 0), 0);
+	cr_assert_eq(next(&w), 1);
+	cr_assert_eq(machine_greeting_ms(&w.m, 1), 0, "the last one");
+	machine_ready(&w.m, 1, w.now);
+	w.now += SECONDS(10);
+	cr_assert_eq(machine_better(&w.m, w.now), 0);
+	machine_ready(&w.m, 0, w.now);
+	cr_assert_eq(machine_greeting_ms(&w.m, 0), 0);
+}
+
 /* No state and no event may be forgotten: run all of them against each other
  * and look for a state outside the four, or a limit outside its range. */
 Test(machine, no_sequence_breaks_it)
