@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "config/error.h"
@@ -419,6 +420,15 @@ static void run(struct daemon *d, int64_t begin_ms)
 	notify_watchdog_stop(d->loop);
 }
 
+/* What the loop cannot have ends as our own allocations do. */
+static void *loop_alloc(void *p, long size)
+{
+	if (size > 0)
+		return mx_realloc(p, (size_t)size);
+	free(p);
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = options_parse(argc, argv);
@@ -430,6 +440,7 @@ int main(int argc, char **argv)
 	have_standard_files();
 	signal(SIGPIPE, SIG_IGN);
 	hold_sighup(SIG_BLOCK); /* before there are threads */
+	ev_set_allocator(loop_alloc);
 	d.loop = ev_default_loop(0);
 	MX_ASSERT(d.loop != NULL);
 	d.config = load_or_exit(&o, d.loop);
