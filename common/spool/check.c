@@ -64,6 +64,7 @@ struct check {
 	size_t page_bytes;
 	struct buf *why;
 	unsigned char *page;
+	uint32_t *sizes;     /* of the nodes that begin at twice the index */
 	unsigned char *seen; /* a bit per page */
 	struct visit *queue; /* breadth first */
 	size_t head, count, cap;
@@ -238,11 +239,29 @@ static bool check_node(struct check *c, const struct visit *v, size_t at,
 		       });
 }
 
+/* LMDB moves nodes by their sizes when one goes: they must stand end to end.
+ * Leaves c->sizes empty. */
+static bool check_tiling(struct check *c, const struct visit *v, size_t upper)
+{
+	size_t nodes = (num(c->page + 12, 2) - PAGE_HEADER) / 2;
+	size_t at = upper, seen = 0;
+
+	while (at < c->page_bytes && c->sizes[at / 2] != 0) {
+		size_t size = c->sizes[at / 2];
+
+		c->sizes[at / 2] = 0;
+		at += size;
+		seen++;
+	}
+	return (at == c->page_bytes && seen == nodes) ||
+	       bad(c, v->pgno, "nodes that overlap or leave gaps");
+}
+
 static bool check_tree_page(struct check *c, const struct visit *v)
 {
 	size_t lower = num(c->page + 12, 2), upper = num(c->page + 14, 2);
 	unsigned want = v->depth == 1 ? P_LEAF : P_BRANCH;
-	uint64_t total = 0, size;
+	uint64_t size;
 
 	if (num(c->page + 10, 2) != want)
 		return bad(c, v->pgno, "is of another kind than expected");
@@ -254,15 +273,15 @@ static bool check_tree_page(struct check *c, const struct visit *v)
 	for (size_t i = PAGE_HEADER; i < lower; i += 2) {
 		size_t at = num(c->page + i, 2);
 
-		if (at < upper || at >= c->page_bytes)
+		if (at < upper || at >= c->page_bytes || at % 2 != 0)
 			return bad(c, v->pgno, "a node outside");
 		if (!check_node(c, v, at, &size))
 			return false;
-		total += size;
+		if (c->sizes[at / 2] != 0)
+			return bad(c, v->pgno, "a node that is there twice");
+		c->sizes[at / 2] = (uint32_t)size;
 	}
-	/* LMDB moves nodes by their sizes when one goes */
-	return total == c->page_bytes - upper ||
-	       bad(c, v->pgno, "nodes that leave gaps");
+	return check_tiling(c, v, upper);
 }
 
 /* A run of pages; the free list may have one, too. */
@@ -381,6 +400,7 @@ static bool check_all(struct check *c, int64_t budget_ms)
 	if (!check_metas(c, meta) || !check_bounds(c, meta))
 		return false;
 	c->page = mx_realloc(NULL, c->page_bytes);
+	c->sizes = mx_alloc_array(c->page_bytes / 2, sizeof(*c->sizes));
 	c->seen = mx_alloc((size_t)(c->last / 8 + 1));
 	if (!push_root(c, meta + META_FREE, TREE_FREE, 0) ||
 	    !push_root(c, meta + META_MAIN, TREE_MAIN, 0))
@@ -401,6 +421,7 @@ enum mx_err check_file(int fd, int64_t budget_ms, struct buf *why)
 		return MX_OK;
 	ok = check_all(&c, budget_ms);
 	free(c.page);
+	free(c.sizes);
 	free(c.seen);
 	free(c.queue);
 	return ok ? MX_OK : MX_ECORRUPT;
