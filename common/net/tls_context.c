@@ -97,7 +97,8 @@ static int no_pass_phrase(char *buf, int size, int is_writing, void *arg)
 	bool *was_asked = arg;
 
 	(void)buf, (void)size, (void)is_writing;
-	*was_asked = true;
+	if (was_asked != NULL)
+		*was_asked = true;
 	return -1;
 }
 
@@ -119,7 +120,6 @@ static enum mx_err load_key(SSL_CTX *ctx, const char *cert, const char *key,
 	int ok;
 
 	ERR_clear_error();
-	SSL_CTX_set_default_passwd_cb(ctx, no_pass_phrase);
 	SSL_CTX_set_default_passwd_cb_userdata(ctx, &is_encrypted);
 	ok = SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1 &&
 	     SSL_CTX_check_private_key(ctx) == 1;
@@ -162,6 +162,7 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 	size_t first_to_end = 0;
 
 	*out = NULL;
+	SSL_CTX_set_default_passwd_cb(ctx, no_pass_phrase);
 	for (size_t i = 0; err == MX_OK && i < pairs; i++) {
 		err = load_certificate(ctx, certs[i], why);
 		if (err == MX_OK && end_of_last(ctx) < end_ms) {
