@@ -309,14 +309,27 @@ static bool is_open(const struct sockets *s, const struct config_listen *l)
 	return false;
 }
 
+/* Does c want more of this port than is open? */
+static bool is_in_the_way(const struct sockets *s, const struct config *c,
+			  in_port_t port)
+{
+	for (size_t i = 0; i < c->listen_count; i++)
+		if (c->listen[i].port == port && !is_open(s, &c->listen[i]))
+			return true;
+	return false;
+}
+
+/* Close what c gives up; with only_in_the_way just what others of c wait for: a
+ * port below 1024 would not come back. */
 static void close_unwanted(struct sockets *s, struct intake *in,
-			   const struct config *c)
+			   const struct config *c, bool only_in_the_way)
 {
 	struct row *r, *next;
 
 	for (r = STAILQ_FIRST(&s->rows); r != NULL; r = next) {
 		next = STAILQ_NEXT(r, link);
-		if (is_wanted(r, c))
+		if (is_wanted(r, c) ||
+		    (only_in_the_way && !is_in_the_way(s, c, r->port)))
 			continue;
 		intake_unlisten(in, buf_span(&r->address), r->port);
 		STAILQ_REMOVE(&s->rows, r, row, link);
@@ -364,14 +377,15 @@ enum mx_err sockets_reload(struct sockets *s, struct intake *in,
 	enum mx_err err = open_missing(s, c, why);
 
 	if (err == MX_OK) {
-		close_unwanted(s, in, c);
+		close_unwanted(s, in, c, true);
 		err = open_missing(s, c, why);
 	}
 	if (err == MX_OK) {
+		close_unwanted(s, in, c, false);
 		sockets_serve(s, in, c);
 		return MX_OK;
 	}
-	close_unwanted(s, in, old);
+	close_unwanted(s, in, old, false);
 	if (open_missing(s, old, &again) != MX_OK) /* it was ours just now */
 		log_error(EV_RELOAD, LOG_SPAN("error", buf_span(&again)));
 	sockets_serve(s, in, old);
