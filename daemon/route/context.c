@@ -1,5 +1,6 @@
 #include "daemon/route/context.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -74,7 +75,10 @@ enum mx_err context_open(struct context *ctx, struct ev_loop *loop,
 	int err;
 
 	ctx->ub = ub_ctx_create();
-	MX_ASSERT(ctx->ub != NULL);
+	if (ctx->ub == NULL) { /* its pipes take descriptors */
+		buf_addf(why, "dns: set-up: %s", strerrordesc_np(errno));
+		return MX_ESYS;
+	}
 	(void)ub_ctx_debugout(ctx->ub, NULL); /* stderr is the log's */
 	for (size_t i = 0; i < COUNT(options); i++) {
 		err = ub_ctx_set_option(ctx->ub, options[i].name,

@@ -117,7 +117,7 @@ enum mx_err resolver_check(struct ev_loop *loop, const struct config *config,
 	err = context_open(&ctx, loop, config, anchor.p, why);
 	if (err == MX_OK)
 		context_close(&ctx, loop);
-	else
+	else if (err == MX_EINVAL)
 		buf_adds(why, ": DS or DNSKEY records are expected, as in a "
 			      "zone file");
 	return err;
