@@ -320,7 +320,8 @@ static size_t draining_first(struct request **all, size_t n)
 	return drains;
 }
 
-/* Is there room for what these store?  Deletions need not ask. */
+/* Is there room for what these store?  Deletions only restore the cushion,
+ * where that is possible. */
 static bool is_secured(struct spool *sp, struct request **all, size_t n)
 {
 	enum { ROW_BYTES = 1 << 10 };
@@ -329,7 +330,7 @@ static bool is_secured(struct spool *sp, struct request **all, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (all[i]->ops->fills)
 			bytes += all[i]->bytes + all[i]->bytes / 2 + ROW_BYTES;
-	return bytes == 0 || room_secure(sp, bytes);
+	return room_secure(sp, bytes) || bytes == 0;
 }
 
 static void run(struct spool *sp, struct request **all, size_t n,

@@ -93,25 +93,31 @@ static uint64_t end_after(struct spool *sp, uint64_t bytes, uint64_t *end)
 	return *end + (bytes > spare ? bytes - spare : 0);
 }
 
+/* The blocks of the file from its end to there.  MX_ESPACE: not to be had. */
+static enum mx_err secure_to(struct spool *sp, uint64_t end, uint64_t to)
+{
+	if (fallocate(sp->fd, FALLOC_FL_KEEP_SIZE, (off_t)end,
+		      (off_t)(to - end)) == 0)
+		sp->room.secured_to = to;
+	else if (errno == EOPNOTSUPP || errno == ENOSYS)
+		sp->room.secured_to = UINT64_MAX; /* this disk cannot */
+	else
+		return mx_from_errno(errno);
+	return MX_OK;
+}
+
 bool room_secure(struct spool *sp, uint64_t bytes)
 {
 	struct room *r = &sp->room;
-	uint64_t end, ahead = 0;
-	uint64_t need = end_after(sp, bytes, &end) + CUSHION_BYTES;
+	uint64_t end, need = end_after(sp, bytes, &end) + CUSHION_BYTES;
 
 	if (need <= r->secured_to)
 		return true;
 	if (atomic_load(&r->disk_bytes) >
-	    atomic_load(&r->reserve_bytes) + 8 * AHEAD_BYTES)
-		ahead = AHEAD_BYTES;
-	if (fallocate(sp->fd, FALLOC_FL_KEEP_SIZE, (off_t)end,
-		      (off_t)(need + ahead - end)) == 0)
-		r->secured_to = need + ahead;
-	else if (errno == EOPNOTSUPP || errno == ENOSYS)
-		r->secured_to = UINT64_MAX; /* this file system cannot */
-	else if (from_mdb(errno) == MX_ESPACE)
-		return false;
-	return true;
+		    atomic_load(&r->reserve_bytes) + 8 * AHEAD_BYTES &&
+	    secure_to(sp, end, need + AHEAD_BYTES) == MX_OK)
+		return true;
+	return secure_to(sp, end, need) != MX_ESPACE;
 }
 
 uint64_t room_need(uint64_t content_bytes)

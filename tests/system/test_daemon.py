@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import pwd
 import shutil
 import signal
@@ -102,6 +103,10 @@ def test_certificates_that_cannot_serve(mx20, pki, tmp_path):
     good, other = pki.cert("mx2.test"), pki.cert("mx2.test")
     junk, locked = tmp_path / "junk.pem", tmp_path / "locked.key"
     junk.write_text("junk\n")
+    sealed = tmp_path / "sealed.pem"  # nobody encrypts one, OpenSSL would ask
+    sealed.write_text(pathlib.Path(good.cert_path).read_text().replace(
+        "CERTIFICATE-----\n", "CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n"
+        "DEK-Info: AES-128-CBC," + "0" * 32 + "\n\n", 1))
     subprocess.run(["openssl", "pkey", "-in", good.key_path, "-out", locked,
                     "-aes128", "-passout", "pass:x"], check=True)
     d = mx20(start=False)
@@ -111,8 +116,14 @@ def test_certificates_that_cannot_serve(mx20, pki, tmp_path):
             (good.cert_path, good.cert_path, "not usable as a PEM private"),
             (good.cert_path, other.key_path, "not the key of"),
             (good.cert_path, locked, f"{locked}: the key needs a pass phrase"),
-            (good.cert_path, tmp_path / "none", "none: No such file")):
-        d.conf["tls"] = {"certificate": str(cert), "key": str(key)}
+            (good.cert_path, tmp_path / "none", "none: No such file"),
+            (sealed, good.key_path, f"{sealed}: not usable as a PEM"),
+            ([good.cert_path, sealed], [good.key_path] * 2,
+             f"{sealed}: not usable as a PEM")):
+        d.conf["tls"] = {"certificate": [str(c) for c in cert]
+                         if isinstance(cert, list) else str(cert),
+                         "key": [str(k) for k in key]
+                         if isinstance(key, list) else str(key)}
         d.write_files()
         # a session of its own: without a terminal to ask
         done = run("-c", str(d.conf_path), "--check", stdin=subprocess.DEVNULL,
