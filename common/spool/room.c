@@ -12,7 +12,8 @@
  *
  * Deleting needs pages, too: LMDB copies what it changes.  Its free list may
  * have too few of them, so a cushion of blocks behind the end of the file is
- * kept for deletions, which nobody who fills the disk can take away.
+ * kept for deletions, which nobody who fills the disk can take away.  Where
+ * the file has plenty of free pages it needs none.
  */
 enum {
 	CUSHION_BYTES = 1 << 20, /* some dozen recorded outcomes */
@@ -109,7 +110,7 @@ static enum mx_err secure_to(struct spool *sp, uint64_t end, uint64_t to)
 bool room_secure(struct spool *sp, uint64_t bytes)
 {
 	struct room *r = &sp->room;
-	uint64_t end, need = end_after(sp, bytes, &end) + CUSHION_BYTES;
+	uint64_t end, need = end_after(sp, bytes + CUSHION_BYTES, &end);
 
 	if (need <= r->secured_to)
 		return true;
