@@ -79,6 +79,8 @@ enum step jobs_give_back(struct delivery *d)
 
 	while (!d->is_freed && (tx = d->queued) != NULL) {
 		take_out(d, tx);
+		if (tx->job.started_ms > 0) /* jobs_again: it was tried once */
+			tx->job.ended_ms = clock_mono_ms();
 		d->events->on_job(d, &tx->job, d->arg);
 	}
 	return d->is_freed ? STEP_END : STEP_ON;
