@@ -162,6 +162,8 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
  * asked by more connections. */
 static bool is_answer(const struct delivery_job *job)
 {
+	if (job->is_obstructed) /* nobody was asked */
+		return false;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_DELIVERED ||
 		    job->set[i].outcome == OUTCOME_PERMANENT)
@@ -171,6 +173,8 @@ static bool is_answer(const struct delivery_job *job)
 
 static bool is_decided(const struct delivery_job *job)
 {
+	if (job->is_obstructed)
+		return false;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome != OUTCOME_UNTRIED)
 			return true;
