@@ -349,6 +349,14 @@ static unsigned still_without(struct target *t)
 	return t->without;
 }
 
+/* No other mail waits behind an errand: it has all the time there is. */
+static int64_t connect_ms(const struct dest *dst, int target,
+			  enum link_kind kind)
+{
+	return kind == LINK_ERRAND ? dst->machine.params.connect_timeout_ms
+				   : machine_connect_ms(&dst->machine, target);
+}
+
 struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 {
 	struct drain *d = dst->drain;
@@ -363,10 +371,12 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 		.route = dst->route,
 		.target = &t->addr,
 		.tls = d->config->tls_client,
-		.connect_timeout_ms = machine_connect_ms(&dst->machine, target),
+		.connect_timeout_ms = connect_ms(dst, target, kind),
 		.reply_timeout_ms = d->config->drain.reply_timeout_ms,
 		.greeting_timeout_ms =
-			machine_greeting_ms(&dst->machine, target),
+			kind == LINK_ERRAND
+				? 0
+				: machine_greeting_ms(&dst->machine, target),
 		.without = still_without(t),
 	};
 
