@@ -20,8 +20,7 @@ static void set_all(struct delivery_job *job, enum outcome o)
 /* A host that has answered is not asked at its other addresses. */
 static bool is_same_host(const struct dest *dst, int a, int b)
 {
-	/* the route may have changed meanwhile */
-	return b != MACHINE_NONE && (size_t)b < dst->target_count &&
+	return b != MACHINE_NONE &&
 	       dst->targets[a].host == dst->targets[b].host;
 }
 
@@ -54,8 +53,14 @@ static void say(const struct hand *h, const struct dest *dst, int target)
 
 static bool go_on(struct hand *h, struct dest *dst, int answered)
 {
-	int target = next_target(h, dst, answered);
+	int target;
 
+	/* other targets, or another order: who was asked is not known now */
+	if (h->errand_build != dst->builds) {
+		set_all(h->job, OUTCOME_TRANSIENT);
+		return false;
+	}
+	target = next_target(h, dst, answered);
 	if (target == MACHINE_NONE) {
 		set_all(h->job,
 			h->is_unasked ? OUTCOME_TRANSIENT : OUTCOME_PERMANENT);
@@ -78,6 +83,7 @@ bool errand_send(struct hand *h, const struct link *l)
 	if (l->kind != LINK_ERRAND) {
 		h->errand_from = l->target;
 		h->errand_next = 0;
+		h->errand_build = l->dest->builds;
 		h->is_unasked = false;
 	}
 	return go_on(h, l->dest, l->target);

@@ -101,6 +101,7 @@ struct dest {
 	struct machine_target *mtargets;
 	struct target *targets;
 	size_t target_count;
+	unsigned builds;             /* how often they were made anew */
 	struct domain_list domains;
 	struct domain_ring ring;
 	struct link_list links;
@@ -158,6 +159,7 @@ struct hand {
 	int64_t conn_ms;
 	int errand_from;             /* the target that could not take it */
 	int errand_next;             /* the next to be asked */
+	unsigned errand_build;       /* of the targets these are indices of */
 	bool is_unasked;             /* one of them could not be asked */
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */

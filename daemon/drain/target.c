@@ -161,6 +161,7 @@ void targets_build(struct dest *dst, struct route *route)
 	struct route *old_route = dst->route;
 
 	leave_places(dst);
+	dst->builds++;
 	dst->route = route_ref(route);
 	dst->target_count = count_addrs(route);
 	dst->targets =
