@@ -24,6 +24,15 @@ static bool is_same_host(const struct dest *dst, int a, int b)
 	       dst->targets[a].host == dst->targets[b].host;
 }
 
+/* That target could not be asked; another address of its host still may. */
+static void miss(struct hand *h, const struct dest *dst, int target)
+{
+	if (h->errand_missed != MACHINE_NONE &&
+	    !is_same_host(dst, target, h->errand_missed))
+		h->is_unasked = true;
+	h->errand_missed = target;
+}
+
 /* The next to ask; down ones are left out, but remembered. */
 static int next_target(struct hand *h, const struct dest *dst, int answered)
 {
@@ -38,7 +47,7 @@ static int next_target(struct hand *h, const struct dest *dst, int answered)
 			continue;
 		if (!mt->is_down || mt->next_ms <= now)
 			return t;
-		h->is_unasked = true;
+		miss(h, dst, t);
 	}
 	return MACHINE_NONE;
 }
@@ -60,10 +69,14 @@ static bool go_on(struct hand *h, struct dest *dst, int answered)
 		set_all(h->job, OUTCOME_TRANSIENT);
 		return false;
 	}
+	if (h->errand_missed != MACHINE_NONE &&
+	    is_same_host(dst, h->errand_missed, answered))
+		h->errand_missed = MACHINE_NONE;
 	target = next_target(h, dst, answered);
 	if (target == MACHINE_NONE) {
-		set_all(h->job,
-			h->is_unasked ? OUTCOME_TRANSIENT : OUTCOME_PERMANENT);
+		bool all = !h->is_unasked && h->errand_missed == MACHINE_NONE;
+
+		set_all(h->job, all ? OUTCOME_PERMANENT : OUTCOME_TRANSIENT);
 		return false;
 	}
 	if (dst->errands >= dst->machine.params.connections ||
@@ -84,6 +97,7 @@ bool errand_send(struct hand *h, const struct link *l)
 		h->errand_from = l->target;
 		h->errand_next = 0;
 		h->errand_build = l->dest->builds;
+		h->errand_missed = MACHINE_NONE;
 		h->is_unasked = false;
 	}
 	return go_on(h, l->dest, l->target);
@@ -108,7 +122,8 @@ void errand_over(struct delivery_job *job)
 
 void errand_failed(struct hand *h, struct dest *dst)
 {
-	h->is_unasked = true;
+	if (h->errand_build == dst->builds)
+		miss(h, dst, h->errand_next - 1);
 	if (!go_on(h, dst, MACHINE_NONE))
 		settle(h);
 }

@@ -160,7 +160,8 @@ struct hand {
 	int errand_from;             /* the target that could not take it */
 	int errand_next;             /* the next to be asked */
 	unsigned errand_build;       /* of the targets these are indices of */
-	bool is_unasked;             /* one of them could not be asked */
+	int errand_missed;           /* the last that could not be asked */
+	bool is_unasked;             /* so could not a whole host before it */
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */
 	bool is_late;                /* no room for it: that was said */
