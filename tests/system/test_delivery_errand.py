@@ -3,6 +3,7 @@ another host of the route before anything is said to be impossible."""
 
 from client import Raw, message, send
 from faults import FAST, allow, subjects
+from net import free_port
 from primary import Drop, Hang
 
 BIG = message("big", ("x" * 76 + "\r\n") * 200)
@@ -103,3 +104,19 @@ def test_a_stop_in_the_middle(mx20, primary):
     large.wait_messages(1)
     d.wait_empty()
     assert subjects(large) == ["big"]
+
+
+def test_one_address_answers_for_its_host(mx20, dns, primary):
+    port = free_port()
+    dns.zone("a.test", "@ MX 10 small\n@ MX 20 large\nsmall A 127.0.0.2\n"
+             "large A 127.0.0.3\nlarge A 127.0.0.99\n")
+    dns.start()
+    for n in (2, 3):
+        primary(address=f"127.0.0.{n}", port=port,
+                offers=[f"SIZE {n}000"]).start()
+    d = mx20(domains="a.test recipients=*\n", conf={
+        "dns": dns.conf, "drain": dict(FAST, port=port),
+        "bounce": {"mode": "hold"}})
+    send(d.address, rcpts=["u@a.test"], content=BIG)
+    d.wait_log("^held .*552 5.3.4")
+    assert "\ndeferred" not in d.text()

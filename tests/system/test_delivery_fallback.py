@@ -168,3 +168,21 @@ def test_success_is_reported_when_dsn_was_left_out(mx20, primary):
     [report] = home.wait_messages(1)
     assert "Action: relayed" in report.text
     d.wait_empty()
+
+
+def test_given_back_after_its_first_try(mx20, primary):
+    """The connection has had its refusals when the option is refused: the next
+    one takes it, and the time it took is a time."""
+    def rcpt(session, _):
+        line = session.transcript[-1]
+        if "odd" not in line:
+            return "550 5.1.1 no"
+        return "501 5.5.4 no" if "NOTIFY" in line else None
+
+    p = primary(offers=["DSN", "PIPELINING"], on={"rcpt": rcpt}).start()
+    d = daemon(mx20, p)
+    rcpts = [f"u{n}@example.com" for n in range(8)] + ["odd@example.com"]
+    send(d.address, rcpts=rcpts, rcpt_options=["NOTIFY=FAILURE"])
+    p.wait_messages(1)
+    assert p.messages[0].rcpts == ["odd@example.com"]
+    d.wait_log("^delivered .*odd@")
