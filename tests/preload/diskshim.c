@@ -66,12 +66,15 @@ int fdatasync(int fd)
 	return fails(fd, "sync") ? -1 : real(fd);
 }
 
-/* LMDB writes its meta page through a descriptor opened O_DSYNC. */
+/* LMDB writes its meta page through a descriptor opened O_DSYNC; that page is
+ * overwritten, which takes no room. */
 static bool write_fails(int fd)
 {
-	if ((fcntl(fd, F_GETFL) & O_DSYNC) != 0 && fails(fd, "sync"))
+	bool is_meta = (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+
+	if (is_meta && fails(fd, "sync"))
 		return true;
-	return fails(fd, "write");
+	return fails(fd, "write") && !(is_meta && errno == ENOSPC);
 }
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
