@@ -86,7 +86,12 @@ def memory_kib(pid, field="RssAnon"):
     return total
 
 
-class Mx20Server:
+class Server:
+    def cpu(self):
+        return cpu_seconds(self.pid)
+
+
+class Mx20Server(Server):
     name = "mx20"
 
     def __init__(self, primary_port, delay_ms=0, probe_max="30s"):
@@ -112,9 +117,6 @@ class Mx20Server:
     def pid(self):
         return self.daemon.process.pid
 
-    def cpu(self):
-        return cpu_seconds(self.pid)
-
     def queued(self):
         return self.daemon.status()["spool"]["messages"]
 
@@ -126,7 +128,7 @@ class Mx20Server:
         shutil.rmtree(self.daemon.dir, ignore_errors=True)
 
 
-class PostfixServer:
+class PostfixServer(Server):
     name = "Postfix"
 
     def __init__(self, primary_port, delay_ms=0):
@@ -163,9 +165,6 @@ class PostfixServer:
     def pid(self):
         return int((self.postfix.queue / "pid" / "master.pid").read_text())
 
-    def cpu(self):
-        return cpu_seconds(self.pid)
-
     def queued(self):
         return sum(1 for place in ("incoming", "active", "deferred")
                    for f in (self.postfix.queue / place).rglob("*")
@@ -185,7 +184,7 @@ class PostfixServer:
         self.postfix.stop()
 
 
-class EximServer:
+class EximServer(Server):
     name = "Exim"
 
     def __init__(self, primary_port, delay_ms=0):
@@ -264,7 +263,7 @@ begin retry
         return sum(1 for _ in (self.dir / "spool" / "input").rglob("*-H"))
 
     def cpu(self):
-        return cpu_seconds(self.pid) + self.runner_cpu
+        return super().cpu() + self.runner_cpu
 
     def primary_is_back(self):
         """A queue runner of our own, waited for: its time counts, too."""
@@ -286,7 +285,7 @@ begin retry
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-class OpenSmtpdServer:
+class OpenSmtpdServer(Server):
     """Unpacked (peers.sh) into a mount namespace of its own, where what it
     looks for at fixed places is."""
 
@@ -347,9 +346,6 @@ match from any for domain "example.com" action "relay"
     @property
     def pid(self):
         return self.process.pid
-
-    def cpu(self):
-        return cpu_seconds(self.pid)
 
     def queued(self):
         return sum(1 for _ in (self.dir / "spool" / "smtpd" / "queue"

@@ -6,14 +6,14 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import time
 
 import pytest
 
+from client import PATIENCE
 from daemon import ROOT
+from maildir import Maildirs
 from net import free_port
 
-PATIENCE = 30
 BINARY = ROOT / "build" / "peers" / "usr" / "sbin" / "exim4"
 WRAPPER = "libnss_wrapper.so"
 
@@ -39,7 +39,7 @@ def user_env(folder):
                 NSS_WRAPPER_GROUP=str(group))
 
 
-class Exim:
+class Exim(Maildirs):
     """Accepts everything for `domains` into one file per message.
 
     cert: a pki.Cert to offer STARTTLS with.
@@ -120,11 +120,3 @@ begin retry
 
     def messages(self):
         return [f.read_bytes() for f in self.dir.glob("mail/new/*")]
-
-    def wait_messages(self, count=1, timeout=PATIENCE):
-        end = time.monotonic() + timeout
-        while len(self.messages()) < count:
-            assert time.monotonic() < end, \
-                f"{len(self.messages())} of {count} arrived\n" + self.log()
-            time.sleep(0.05)
-        return self.messages()

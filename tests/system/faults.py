@@ -1,5 +1,6 @@
 """What the fault tests share: disks that fail, clocks that are set, floods."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -115,6 +116,39 @@ def offer(c, content=None, size=None):
             return reply
     c.send((content or message()) + "\r\n.\r\n")
     return c.reply()
+
+
+def pour(c, chunks):
+    """Send until it is told to go away; what was answered."""
+    def run():
+        try:
+            for chunk in chunks:
+                c.send(chunk)
+        except OSError:
+            pass
+
+    sender = threading.Thread(target=run)
+    sender.start()
+    replies = []
+    while not replies or replies[-1]:
+        replies.append(c.reply())
+    sender.join()
+    return replies[:-1]
+
+
+@contextlib.contextmanager
+def deaf_listener(address, port):
+    """A listener with a full backlog: it takes no SYN, connect hangs."""
+    with contextlib.ExitStack() as stack:
+        hole = stack.enter_context(socket.socket())
+        hole.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        hole.bind((address, port))
+        hole.listen(0)
+        for _ in range(3):
+            s = stack.enter_context(socket.socket())
+            s.setblocking(False)
+            s.connect_ex((address, port))
+        yield
 
 
 def until(what, seconds=PATIENCE, pause=0.05):

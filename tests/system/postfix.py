@@ -6,16 +6,16 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import time
 
 import pytest
 
+from client import PATIENCE
+from maildir import Maildirs
 from net import free_port
 
-PATIENCE = 30
 
 
-class Postfix:
+class Postfix(Maildirs):
     """Accepts everything for `domains` into one maildir per recipient.
 
     main: settings of main.cf that differ.  Not running until start().
@@ -126,12 +126,3 @@ showq unix n - n - - showq
     def messages(self):
         """Delivered messages as bytes, in no order."""
         return [f.read_bytes() for f in self.mail.rglob("new/*")]
-
-    def wait_messages(self, count=1, timeout=PATIENCE):
-        # A maildir has no event to wait for from here: look often.
-        end = time.monotonic() + timeout
-        while len(self.messages()) < count:
-            assert time.monotonic() < end, \
-                f"{len(self.messages())} of {count} arrived\n" + self.log()
-            time.sleep(0.05)
-        return self.messages()

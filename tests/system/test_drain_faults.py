@@ -1,12 +1,12 @@
 """What goes wrong at the primary, and what then happens to the mail: the rows
 of DESIGN section 8 that are about it."""
 
-import socket
 import time
 
 import pytest
 
 from client import Raw, message, send
+from faults import deaf_listener
 from primary import Accept, Bytes, Delay, Drop, Hang
 
 # Short waits, so that a test sees several rounds.
@@ -168,19 +168,10 @@ def test_not_smtp_at_all(mx20, primary):
 def test_a_host_that_drops_packets_is_found_again(mx20, primary):
     """A listener with a full backlog takes no SYN: connect hangs."""
     p = primary()
-    hole = socket.socket()
-    hole.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    hole.bind((p.address, p.port))
-    hole.listen(0)
-    fill = [socket.socket() for _ in range(3)]
-    for s in fill:
-        s.setblocking(False)
-        s.connect_ex((p.address, p.port))
-    d = daemon(mx20, p)
-    send(d.address)
-    d.wait_log("^probe .*stage=connect .*4.4.1 Time-out", count=2)
-    for s in fill + [hole]:
-        s.close()
+    with deaf_listener(p.address, p.port):
+        d = daemon(mx20, p)
+        send(d.address)
+        d.wait_log("^probe .*stage=connect .*4.4.1 Time-out", count=2)
     p.start()
     p.wait_messages(1)
     assert p.messages[0].at - p.started < 5

@@ -1,12 +1,12 @@
 """Targets, connections and fairness: who is asked, how often, by how many."""
 
 import re
-import socket
 import time
 
 import pytest
 
 from client import Raw, message, send
+from faults import deaf_listener
 from primary import Accept, Delay
 from test_drain_faults import FAST, allow, daemon
 
@@ -65,20 +65,11 @@ def test_an_address_that_drops_packets_does_not_hold_mail_long(mx20, primary):
     """A listener with a full backlog takes no SYN: the next address is tried
     long before connect_timeout is over."""
     first, second = primary(), primary().start()
-    hole = socket.socket()
-    hole.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    hole.bind((first.address, first.port))
-    hole.listen(0)
-    fill = [socket.socket() for _ in range(3)]
-    for s in fill:
-        s.setblocking(False)
-        s.connect_ex((first.address, first.port))
-    d = daemon(mx20, first, second, drain={"connect_timeout": "10m"})
-    send(d.address)
-    second.wait_messages(1)
-    d.wait_log("^probe .*stage=connect .*4.4.1 Time-out")
-    for s in fill + [hole]:
-        s.close()
+    with deaf_listener(first.address, first.port):
+        d = daemon(mx20, first, second, drain={"connect_timeout": "10m"})
+        send(d.address)
+        second.wait_messages(1)
+        d.wait_log("^probe .*stage=connect .*4.4.1 Time-out")
 
 
 def test_status_shows_every_target(mx20, primary):

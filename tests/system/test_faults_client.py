@@ -8,7 +8,7 @@ import time
 import pytest
 
 from client import Raw, message, send
-from faults import PLAIN, offer, reset, until
+from faults import PLAIN, offer, pour, reset, until
 
 LINE = b"x" * 998 + b"\r\n"
 
@@ -39,24 +39,6 @@ def watched(mx20):
     send(d.address)
     assert time.monotonic() - began < 2
     assert d.status()["spool"]["messages"] >= 21
-
-
-def pour(c, chunks):
-    """Send until it is told to go away; what was answered."""
-    def run():
-        try:
-            for chunk in chunks:
-                c.send(chunk)
-        except OSError:
-            pass
-
-    sender = threading.Thread(target=run)
-    sender.start()
-    replies = []
-    while not replies or replies[-1]:
-        replies.append(c.reply())
-    sender.join()
-    return replies[:-1]
 
 
 @pytest.mark.parametrize("start", [b"EHLO ", b"MAIL FROM:<", b"NOOP ", b"",

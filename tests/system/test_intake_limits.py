@@ -8,6 +8,7 @@ import pytest
 
 from client import Raw, message, send
 from daemon import BUILD
+from faults import pour
 
 # A sanitizer's memory says nothing about ours.
 PLAIN = "address" not in str(BUILD)
@@ -102,18 +103,8 @@ def test_what_is_no_smtp(mx20, number):
     junk = JUNK[number]
     daemon = mx20(conf={"limits": {"command_timeout": "2s"}})
     with Raw(daemon.address) as c:
-        def pour():
-            try:
-                c.send(junk)
-            except OSError:
-                pass
-        sender = threading.Thread(target=pour)
-        sender.start()
-        replies = []
-        while not replies or replies[-1]:
-            replies.append(c.reply())
-        sender.join()
-        assert {r[:1] for r in replies[:-1]} <= {"4", "5"}
+        replies = pour(c, [junk])
+        assert {r[:1] for r in replies} <= {"4", "5"}
     assert daemon.status()["spool"]["messages"] == 0
     assert daemon.rss_kib() < 20000 or not PLAIN
     send(daemon.address)
