@@ -290,10 +290,33 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 	return MX_OK;
 }
 
+/*
+ * With a slot among the readers where there is one to be had.  Not so in a
+ * directory that we may not write, nor beside a process of our number in
+ * another container (LMDB knows readers by it).  Without a slot pages may be
+ * reused under us: a row may then read as damaged, and the next look is right
+ * again.
+ */
+static int open_to_read(struct spool *sp, const char *path)
+{
+	enum { FLAGS = MDB_RDONLY | MDB_NOTLS };
+	MDB_txn *txn = NULL;
+	int rc = env_open(&sp->env, path, FLAGS, 0);
+
+	if (rc == MDB_SUCCESS)
+		rc = read_txn_new(sp->env, &txn);
+	if (txn != NULL)
+		mdb_txn_abort(txn);
+	if (rc != EACCES && rc != EROFS && rc != EPERM && rc != EAGAIN)
+		return rc;
+	if (sp->env != NULL)
+		mdb_env_close(sp->env);
+	return env_open(&sp->env, path, FLAGS | MDB_NOLOCK, 0);
+}
+
 enum mx_err spool_open_reader(struct spool **out, const char *path,
 			      struct buf *why)
 {
-	enum { FLAGS = MDB_RDONLY | MDB_NOTLS };
 	struct spool *sp = spool_alloc(path);
 	enum mx_err err;
 	int rc;
@@ -305,12 +328,7 @@ enum mx_err spool_open_reader(struct spool **out, const char *path,
 		free_spool(sp);
 		return err;
 	}
-	rc = env_open(&sp->env, path, FLAGS, 0);
-	/* A directory we may not write has no place for a reader's slot.
-	 * Without one, pages may be reused under us: a row may then read as
-	 * damaged, and the next look is right again. */
-	if (rc == EACCES || rc == EROFS || rc == EPERM)
-		rc = env_open(&sp->env, path, FLAGS | MDB_NOLOCK, 0);
+	rc = open_to_read(sp, path);
 	err = rc == MDB_SUCCESS ? open_tables(sp, why)
 				: say_mdb(why, buf_cstr(&sp->path), rc);
 	if (err != MX_OK) {

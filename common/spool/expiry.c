@@ -176,19 +176,18 @@ static enum mx_err seek_behind(struct place *p,
 	return err;
 }
 
-static size_t scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
-			   const struct spool_expiry *after,
-			   struct spool_expiry *out, size_t max,
-			   struct strike *strike)
+static enum mx_err scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
+				const struct spool_expiry *after,
+				struct spool_expiry *out, size_t max,
+				size_t *n, struct strike *strike)
 {
 	struct place p;
-	size_t n = 0;
 	enum mx_err err = place_open(&p, &sp->tables[T_EXPIRY], txn);
 
 	if (err != MX_OK)
-		return 0;
+		return err;
 	for (err = seek_behind(&p, after);
-	     err == MX_OK && n < max && strike->n < STRIKES;
+	     err == MX_OK && *n < max && strike->n < STRIKES;
 	     err = place_next(&p)) {
 		enum expiry_kind kind;
 		struct span domain;
@@ -199,41 +198,42 @@ static size_t scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
 		    at_ms > now_ms)
 			break;
 		if (is_live(sp, txn, id, domain))
-			fill(&out[n++], at_ms, id, domain, kind);
+			fill(&out[(*n)++], at_ms, id, domain, kind);
 		else
 			key_expiry(&strike->keys[strike->n++], at_ms, id,
 				   domain, kind);
 	}
 	place_close(&p);
-	return n;
+	return err == MX_ENOENT ? MX_OK : err;
 }
 
-size_t spool_expired(struct spool *sp, int64_t now_ms,
-		     const struct spool_expiry *after, struct spool_expiry *out,
-		     size_t max)
+enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
+			  const struct spool_expiry *after,
+			  struct spool_expiry *out, size_t max, size_t *n)
 {
 	struct strike *strike;
 	MDB_txn *txn;
-	size_t n;
+	enum mx_err err = read_begin(sp, &txn);
 
+	*n = 0;
+	if (err != MX_OK)
+		return err;
 	now_ms = lifetime_now(&sp->life, now_ms, clock_mono_ms());
-	if (read_begin(sp, &txn) != MX_OK)
-		return 0;
 	strike = mx_alloc(sizeof(*strike));
-	n = scan_expired(sp, txn, now_ms, after, out, max, strike);
+	err = scan_expired(sp, txn, now_ms, after, out, max, n, strike);
 	read_end(sp);
 	if (strike->n == 0 || sp->is_striking) {
 		free(strike);
-		return n;
+		return err;
 	}
 	sp->is_striking = true;
 	strike->req.ops = &strike_ops;
 	strike->req.bytes = sizeof(*strike);
 	writer_push(sp, &strike->req);
-	return n;
+	return err;
 }
 
-bool spool_next_expiry(struct spool *sp, int64_t *at_ms)
+enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms)
 {
 	struct place p;
 	struct span domain;
@@ -241,19 +241,21 @@ bool spool_next_expiry(struct spool *sp, int64_t *at_ms)
 	uint64_t id;
 	int64_t wall_ms = clock_wall_ms();
 	MDB_txn *txn;
-	bool found = false;
+	enum mx_err err = read_begin(sp, &txn);
 
-	if (read_begin(sp, &txn) != MX_OK)
-		return false;
-	if (place_open(&p, &sp->tables[T_EXPIRY], txn) == MX_OK) {
-		found = place_seek(&p, NULL) == MX_OK &&
-			key_expiry_parse(p.key, at_ms, &id, &domain, &kind);
-		place_close(&p);
-	}
+	if (err != MX_OK)
+		return err;
+	err = place_open(&p, &sp->tables[T_EXPIRY], txn);
+	if (err == MX_OK)
+		err = place_seek(&p, NULL);
+	if (err == MX_OK &&
+	    !key_expiry_parse(p.key, at_ms, &id, &domain, &kind))
+		err = MX_ECORRUPT;
+	place_close(&p);
 	read_end(sp);
 	/* by the clock the caller has; while that is not believed, later */
-	if (sp->life.is_doubting)
+	if (err == MX_OK && sp->life.is_doubting)
 		*at_ms += wall_ms -
 			  lifetime_now(&sp->life, wall_ms, clock_mono_ms());
-	return found;
+	return err;
 }

@@ -49,83 +49,89 @@ enum mx_err spool_domain_get(struct spool *sp, struct span domain,
 /* ---- ready units ---- */
 
 /* The ids next to the edge: behind it, or with is_newest before it. */
-static size_t walk_ready(struct spool *sp, MDB_txn *txn, struct span domain,
-			 uint64_t edge, bool is_newest, uint64_t *ids,
-			 size_t max)
+static enum mx_err walk_ready(struct spool *sp, MDB_txn *txn,
+			      struct span domain, uint64_t edge, bool is_newest,
+			      uint64_t *ids, size_t max, size_t *n)
 {
 	struct place p;
 	struct span name;
 	struct key k;
-	size_t n = 0;
 	enum mx_err err = place_open(&p, &sp->tables[T_READY], txn);
 
 	key_ready(&k, domain, is_newest ? edge : edge + 1);
 	if (err == MX_OK)
 		err = is_newest ? place_seek_before(&p, &k)
 				: place_seek(&p, &k);
-	while (err == MX_OK && n < max &&
-	       key_ready_parse(p.key, &name, &ids[n]) &&
+	while (err == MX_OK && *n < max &&
+	       key_ready_parse(p.key, &name, &ids[*n]) &&
 	       span_eq(name, domain)) {
-		n++;
+		(*n)++;
 		err = is_newest ? place_prev(&p) : place_next(&p);
 	}
 	place_close(&p);
-	return n;
+	return err == MX_ENOENT ? MX_OK : err;
 }
 
-static size_t ready_ids(struct spool *sp, struct span domain, uint64_t edge,
-			bool is_newest, uint64_t *ids, size_t max)
+static enum mx_err ready_ids(struct spool *sp, struct span domain,
+			     uint64_t edge, bool is_newest, uint64_t *ids,
+			     size_t max, size_t *n)
 {
 	struct domain_row row;
 	MDB_txn *txn;
-	size_t n = 0;
+	enum mx_err err = read_begin(sp, &txn);
 
-	if (read_begin(sp, &txn) != MX_OK)
-		return 0;
-	if (domain_row(sp, txn, domain, &row) == MX_OK && !row.d.is_held)
-		n = walk_ready(sp, txn, domain, edge, is_newest, ids, max);
+	*n = 0;
+	if (err != MX_OK)
+		return err;
+	err = domain_row(sp, txn, domain, &row);
+	if (err == MX_OK && !row.d.is_held)
+		err = walk_ready(sp, txn, domain, edge, is_newest, ids, max, n);
 	read_end(sp);
-	return n;
+	return err == MX_ENOENT ? MX_OK : err;
 }
 
-size_t spool_ready(struct spool *sp, struct span domain, uint64_t after,
-		   uint64_t *ids, size_t max)
+enum mx_err spool_ready(struct spool *sp, struct span domain, uint64_t after,
+			uint64_t *ids, size_t max, size_t *n)
 {
+	*n = 0;
 	if (after == UINT64_MAX)
-		return 0;
-	return ready_ids(sp, domain, after, false, ids, max);
+		return MX_OK;
+	return ready_ids(sp, domain, after, false, ids, max, n);
 }
 
-size_t spool_ready_newest(struct spool *sp, struct span domain, uint64_t before,
-			  uint64_t *ids, size_t max)
+enum mx_err spool_ready_newest(struct spool *sp, struct span domain,
+			       uint64_t before, uint64_t *ids, size_t max,
+			       size_t *n)
 {
 	return ready_ids(sp, domain, before > 0 ? before : UINT64_MAX, true,
-			 ids, max);
+			 ids, max, n);
 }
 
 /* The time of the row found by seek; k is for it. */
-static bool find_due(struct spool *sp, const struct key *k,
-		     enum mx_err (*seek)(struct place *, const struct key *),
-		     int64_t *due_ms)
+static enum mx_err find_due(struct spool *sp, const struct key *k,
+			    enum mx_err (*seek)(struct place *,
+						const struct key *),
+			    int64_t *due_ms)
 {
 	struct place p;
 	struct span domain;
 	uint64_t id;
 	MDB_txn *txn;
-	bool found = false;
+	enum mx_err err = read_begin(sp, &txn);
 
-	if (read_begin(sp, &txn) != MX_OK)
-		return false;
-	if (place_open(&p, &sp->tables[T_DEFERRED], txn) == MX_OK) {
-		found = seek(&p, k) == MX_OK &&
-			key_deferred_parse(p.key, due_ms, &domain, &id);
-		place_close(&p);
-	}
+	if (err != MX_OK)
+		return err;
+	err = place_open(&p, &sp->tables[T_DEFERRED], txn);
+	if (err == MX_OK)
+		err = seek(&p, k);
+	if (err == MX_OK && !key_deferred_parse(p.key, due_ms, &domain, &id))
+		err = MX_ECORRUPT;
+	place_close(&p);
 	read_end(sp);
-	return found;
+	return err;
 }
 
-bool spool_next_due(struct spool *sp, int64_t *due_ms)
+enum mx_err spool_next_due(struct spool *sp, int64_t *due_ms)
 {
 	struct key k;
 
@@ -135,7 +141,7 @@ bool spool_next_due(struct spool *sp, int64_t *due_ms)
 	return find_due(sp, &k, place_seek, due_ms);
 }
 
-bool spool_last_due(struct spool *sp, int64_t *due_ms)
+enum mx_err spool_last_due(struct spool *sp, int64_t *due_ms)
 {
 	return find_due(sp, NULL, place_seek_before, due_ms);
 }

@@ -182,14 +182,18 @@ void spool_settle(struct spool *sp, uint64_t id, struct span domain,
 
 /*
  * The next ready ids of a domain after `after` (0: from the oldest), oldest
- * first; returns how many (0: none or domain held).  The unit stays ready
+ * first; *n says how many (0: none or domain held).  The unit stays ready
  * until settled: the caller remembers what it has in hand.
+ *
+ * Here and below an error means that nothing is known, not that nothing is
+ * there: look again later.  MX_ECORRUPT will not pass by itself.
  */
-size_t spool_ready(struct spool *sp, struct span domain, uint64_t after,
-		   uint64_t *ids, size_t max);
+enum mx_err spool_ready(struct spool *sp, struct span domain, uint64_t after,
+			uint64_t *ids, size_t max, size_t *n);
 /* The newest ready ids before `before` (0: from the newest), newest first. */
-size_t spool_ready_newest(struct spool *sp, struct span domain,
-			  uint64_t before, uint64_t *ids, size_t max);
+enum mx_err spool_ready_newest(struct spool *sp, struct span domain,
+			       uint64_t before, uint64_t *ids, size_t max,
+			       size_t *n);
 
 /* Load one unit with its pending recipients.  MX_ENOENT: gone meanwhile. */
 enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
@@ -202,16 +206,16 @@ enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
 enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
 			  size_t max, struct buf *out);
 
-/* When the next deferred unit is due (wall ms); false: none is deferred. */
-bool spool_next_due(struct spool *sp, int64_t *due_ms);
+/* When the next deferred unit is due (wall ms); MX_ENOENT: none is deferred. */
+enum mx_err spool_next_due(struct spool *sp, int64_t *due_ms);
 /* When the last of them is. */
-bool spool_last_due(struct spool *sp, int64_t *due_ms);
+enum mx_err spool_last_due(struct spool *sp, int64_t *due_ms);
 /* Ask the writer to make all units ready that are due by now_ms (in bounded
  * steps); subscribers hear of it. */
 void spool_requeue_due(struct spool *sp, int64_t now_ms);
 
 /* Units whose lifetime ended, or whose delay warning is due, by now_ms, in
- * this order; those behind `after` only, NULL: from the first.  Returns how
+ * this order; those behind `after` only, NULL: from the first.  *n says how
  * many were filled in. */
 struct spool_expiry {
 	int64_t at_ms;
@@ -219,10 +223,11 @@ struct spool_expiry {
 	char domain[256];
 	bool is_warning; /* else: the end */
 };
-size_t spool_expired(struct spool *sp, int64_t now_ms,
-		     const struct spool_expiry *after,
-		     struct spool_expiry *out, size_t max);
-bool spool_next_expiry(struct spool *sp, int64_t *at_ms);
+enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
+			  const struct spool_expiry *after,
+			  struct spool_expiry *out, size_t max, size_t *n);
+/* When the next of them is; MX_ENOENT: there is none. */
+enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms);
 /* The warning was sent (or none is due): strike it off; report as above. */
 void spool_warned(struct spool *sp, uint64_t id, struct span domain,
 		  int64_t now_ms, struct spool_report *report,

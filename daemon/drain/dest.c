@@ -162,10 +162,10 @@ struct hand *dest_take(struct dest *dst, bool newest)
 		struct hand *h = domain_take(dom, newest);
 
 		domain_leave_ring(dom);
-		if (h == NULL)
-			continue;
-		domain_enter_ring(dom);
-		return h;
+		if (dom->has_mail)
+			domain_enter_ring(dom);
+		if (h != NULL || d->is_blind)
+			return h;
 	}
 	return NULL;
 }

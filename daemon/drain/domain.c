@@ -285,11 +285,12 @@ void domain_rewind(struct domain *dom)
 
 /* ---- Taking units ---- */
 
-static void fetch_oldest(struct domain *dom)
+static enum mx_err fetch_oldest(struct domain *dom)
 {
 	struct cursor *c = &dom->oldest;
 	struct drain *d = dom->drain;
 	int64_t now = clock_mono_ms();
+	enum mx_err err;
 
 	if (dom->is_rewound && now - dom->rewound_ms >= SECONDS(1)) {
 		c->edge = 0;
@@ -297,29 +298,31 @@ static void fetch_oldest(struct domain *dom)
 		dom->rewound_ms = now;
 	}
 	c->at = 0;
-	c->count = spool_ready(d->spool, domain_name(dom), c->edge, c->page,
-			       PAGE_IDS);
-	if (c->count == 0 && dom->is_rewound) {
+	err = spool_ready(d->spool, domain_name(dom), c->edge, c->page,
+			  PAGE_IDS, &c->count);
+	if (err == MX_OK && c->count == 0 && dom->is_rewound) {
 		dom->is_rewound = false;
 		dom->rewound_ms = now;
-		c->count = spool_ready(d->spool, domain_name(dom), 0, c->page,
-				       PAGE_IDS);
+		err = spool_ready(d->spool, domain_name(dom), 0, c->page,
+				  PAGE_IDS, &c->count);
 	}
+	return err;
 }
 
-static void fetch_newest(struct domain *dom)
+static enum mx_err fetch_newest(struct domain *dom)
 {
 	struct cursor *c = &dom->newest;
 
 	c->at = 0;
-	c->count = spool_ready_newest(dom->drain->spool, domain_name(dom),
-				      c->edge, c->page, PAGE_IDS);
+	return spool_ready_newest(dom->drain->spool, domain_name(dom), c->edge,
+				  c->page, PAGE_IDS, &c->count);
 }
 
-/* The next id that is not in hand, left in place; 0: there is none. */
+/* The next id that is not in hand, left in place; 0: none is known. */
 static uint64_t peek(struct domain *dom, bool newest)
 {
 	struct cursor *c = newest ? &dom->newest : &dom->oldest;
+	enum mx_err err;
 
 	if (c->page == NULL)
 		c->page = mx_alloc_array(PAGE_IDS, sizeof(*c->page));
@@ -329,18 +332,20 @@ static uint64_t peek(struct domain *dom, bool newest)
 			c->at++;
 		if (c->at < c->count)
 			return c->page[c->at];
-		if (newest)
-			fetch_newest(dom);
-		else
-			fetch_oldest(dom);
+		err = newest ? fetch_newest(dom) : fetch_oldest(dom);
+		if (err != MX_OK)
+			drain_is_unreadable(dom->drain, domain_name(dom), err);
 		if (c->count == 0)
 			return 0;
 		c->edge = c->page[c->count - 1];
 	}
 }
 
+/* Nothing was found.  No domain runs dry on a failed look. */
 static void run_dry(struct domain *dom)
 {
+	if (dom->drain->is_blind)
+		return;
 	dom->has_mail = false;
 	dom->idle_ms = clock_mono_ms();
 	cursor_clear(&dom->oldest);
@@ -353,8 +358,8 @@ size_t domain_waiting(struct domain *dom, size_t most)
 	size_t n = 0;
 
 	if (peek(dom, false) == 0) {
-		dom->has_mail = false;
-		dom->is_recorded = false;
+		if (!dom->drain->is_blind)
+			dom->has_mail = dom->is_recorded = false;
 		return 0;
 	}
 	for (size_t i = c->at; i < c->count && n < most; i++)
@@ -371,11 +376,13 @@ static struct hand *load(struct domain *dom, uint64_t id)
 
 	if (err == MX_ENOENT)
 		return NULL; /* delivered or removed since it was listed */
-	if (err != MX_OK) {
+	if (err == MX_ECORRUPT)
 		log_error(EV_SPOOL, LOG_ID("mid", id),
 			  LOG_STR("error", mx_strerror(err)));
+	else if (err != MX_OK)
+		drain_is_unreadable(dom->drain, domain_name(dom), err);
+	if (err != MX_OK)
 		return NULL;
-	}
 	if (u->state != UNIT_READY || u->rcpt_count == 0) {
 		unit_free(&u);
 		return NULL;
@@ -389,15 +396,17 @@ struct hand *domain_take(struct domain *dom, bool newest)
 	uint64_t id;
 
 	while ((id = peek(dom, newest)) != 0) {
+		h = load(dom, id);
+		if (dom->drain->is_blind)
+			return NULL; /* it is where it was */
 		if (newest)
 			dom->newest.at++;
 		else
 			dom->oldest.at++;
-		h = load(dom, id);
 		if (h != NULL)
 			return h;
 	}
-	if (newest)
+	if (newest && !dom->drain->is_blind)
 		return domain_take(dom, false);
 	run_dry(dom);
 	return NULL;

@@ -6,7 +6,7 @@
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
 
-enum { SWEEP_S = 60, FORGET_MS = 600000, REAP_MAX = 16 };
+enum { SWEEP_S = 60, SIGHT_S = 1, FORGET_MS = 600000, REAP_MAX = 16 };
 
 /* ---- From the spool ---- */
 
@@ -25,6 +25,50 @@ static bool on_domain(const struct spool_domain *row, void *arg)
 	else if (row->units > 0)
 		domain_need(d, span_str(row->name));
 	return true;
+}
+
+/* ---- A spool that cannot be read just now ---- */
+
+/* Every domain that has mail: at the start. */
+static void list_domains(struct drain *d)
+{
+	enum mx_err err = spool_domains(d->spool, span_of("", 0), on_domain, d);
+
+	d->is_listed = err == MX_OK || err == MX_ECORRUPT;
+	if (err != MX_OK)
+		drain_is_unreadable(d, span_of(NULL, 0), err);
+}
+
+static void on_sight(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct drain *d = w->data;
+	struct dest *dst, *tmp;
+
+	(void)revents;
+	d->is_blind = false;
+	if (!d->is_listed)
+		list_domains(d);
+	HASH_ITER (hh, d->dests, dst, tmp)
+		dest_kick(dst);
+	ev_timer_start(loop, &d->reaper);
+}
+
+void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err)
+{
+	int64_t now = clock_mono_ms();
+
+	if (d->blind_said_ms == 0 || now - d->blind_said_ms >= MINUTES(1)) {
+		d->blind_said_ms = now;
+		log_error(EV_SPOOL, LOG_SPAN("domain", domain),
+			  LOG_STR("error", "cannot be read, tried again: "
+					   "mail waits for that"),
+			  LOG_STR("cause", mx_strerror(err)));
+	}
+	if (err == MX_ECORRUPT || d->is_blind)
+		return; /* what is damaged stays so */
+	d->is_blind = true;
+	ev_timer_set(&d->sight, SIGHT_S, 0.);
+	ev_timer_start(d->loop, &d->sight);
 }
 
 /* ---- Domains that take no mail at all ---- */
@@ -125,9 +169,11 @@ struct drain *drain_new(const struct drain_options *opt)
 	ev_timer_init(&d->sweep, on_sweep, SWEEP_S, SWEEP_S);
 	d->sweep.data = d;
 	ev_timer_start(d->loop, &d->sweep);
+	ev_init(&d->sight, on_sight);
+	d->sight.data = d;
 	expire_start(d);
 	spool_subscribe(d->spool, on_announced, d);
-	spool_domains(d->spool, span_of("", 0), on_domain, d);
+	list_domains(d);
 	return d;
 }
 
@@ -178,6 +224,7 @@ void drain_free(struct drain **dp)
 	expire_stop(d);
 	ev_timer_stop(d->loop, &d->reaper);
 	ev_timer_stop(d->loop, &d->sweep);
+	ev_timer_stop(d->loop, &d->sight);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		dest_quit(dom);
 	HASH_ITER (hh, d->dests, dst, dtmp)

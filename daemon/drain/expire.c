@@ -36,7 +36,7 @@ static bool was_set_back(struct drain *d, int64_t now)
 	for (size_t i = 1; i < c->drain.retry_count; i++)
 		if (c->drain.retry_ms[i] > longest)
 			longest = c->drain.retry_ms[i];
-	return spool_last_due(d->spool, &last) &&
+	return spool_last_due(d->spool, &last) == MX_OK &&
 	       last - now > longest + MINUTES(1);
 }
 
@@ -50,7 +50,7 @@ static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	d->due_at_ms = 0;
 	/* what the writer is at is not listed, and it may fail: look again */
-	if (!spool_next_due(d->spool, &at)) {
+	if (spool_next_due(d->spool, &at) != MX_OK) {
 		arm(d, &d->due, MINUTES(1));
 		return;
 	}
@@ -202,6 +202,7 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 	bool is_first = d->ends_seen.id == 0;
 	size_t n, done = 0;
 	int64_t at = 0;
+	enum mx_err err;
 
 	(void)loop;
 	(void)revents;
@@ -210,8 +211,10 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 		arm(d, w, 200);
 		return;
 	}
-	n = spool_expired(d->spool, clock_wall_ms(),
-			  is_first ? NULL : &d->ends_seen, found, BATCH);
+	err = spool_expired(d->spool, clock_wall_ms(),
+			    is_first ? NULL : &d->ends_seen, found, BATCH, &n);
+	if (err != MX_OK)
+		drain_is_unreadable(d, span_of(NULL, 0), err);
 	for (size_t i = 0; i < n; i++)
 		done += end_one(d, &found[i]);
 	d->ends_seen.id = 0;
@@ -221,7 +224,7 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 		arm(d, w, 20); /* what was settled is still listed a while */
 	else if (n > 0 || !is_first)
 		arm(d, w, SECONDS(1));
-	else if (spool_next_expiry(d->spool, &at))
+	else if (spool_next_expiry(d->spool, &at) == MX_OK)
 		arm(d, w, at - clock_wall_ms());
 	else
 		arm(d, w, MINUTES(1));

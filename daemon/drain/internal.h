@@ -194,6 +194,10 @@ struct drain {
 	bool is_full;                /* stopped taking units for that */
 	bool is_broken;              /* the disk failed: deliver nothing more */
 	bool is_stopping;
+	bool is_blind;               /* the spool could not be read just now */
+	bool is_listed;              /* what waited at the start is known */
+	int64_t blind_said_ms;       /* when that was logged */
+	ev_timer sight;              /* look again */
 	int64_t starved_said_ms;     /* when want of descriptors was logged */
 
 	ev_timer due;                /* deferred units */
@@ -210,8 +214,14 @@ struct drain {
 
 static inline bool drain_is_at_work(const struct drain *d)
 {
-	return !d->is_broken && !d->is_stopping && !spool_has_failed(d->spool);
+	return !d->is_broken && !d->is_stopping && !d->is_blind &&
+	       !spool_has_failed(d->spool);
 }
+
+/* ---- drain.c ---- */
+/* A look at the spool failed: nothing is known by it, least of all that
+ * nothing waits.  Everything pauses for a second, then looks again. */
+void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err);
 
 /* ---- domain.c ---- */
 struct domain *domain_find(struct drain *d, struct span name);

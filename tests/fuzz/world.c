@@ -240,20 +240,20 @@ static void work(struct spool *sp, const struct seen *seen)
 	struct spool_expiry expired[UNITS_MAX];
 	uint64_t ids[UNITS_MAX];
 	int64_t when;
-	size_t n;
+	size_t n, ready;
 
 	spool_next_due(sp, &when);
 	spool_next_expiry(sp, &when);
 	spool_requeue_due(sp, NOW + 1);
-	n = spool_expired(sp, NOW + 5000, NULL, expired, UNITS_MAX);
+	spool_expired(sp, NOW + 5000, NULL, expired, UNITS_MAX, &n);
 	for (size_t i = 0; i < n; i++, asked++)
 		spool_warned(sp, expired[i].id, span_str(expired[i].domain),
 			     NOW, NULL, on_done, NULL);
 	for (size_t i = 0; i < seen->units; i++) {
 		struct span domain = span_str(seen->domains[i]);
 
-		spool_ready(sp, domain, 0, ids, UNITS_MAX);
-		spool_ready_newest(sp, domain, 0, ids, UNITS_MAX);
+		spool_ready(sp, domain, 0, ids, UNITS_MAX, &ready);
+		spool_ready_newest(sp, domain, 0, ids, UNITS_MAX, &ready);
 		settle_unit(sp, seen->ids[i], domain,
 			    i % 2 ? OUTCOME_TRANSIENT : OUTCOME_DELIVERED);
 	}

@@ -1,5 +1,6 @@
 """Descriptors, memory and readers' slots that run out."""
 
+import fcntl
 import os
 import random
 import resource
@@ -380,4 +381,27 @@ def test_slots_of_killed_readers_are_taken_back(mx20, primary):
     assert d.status()["spool"]["messages"] == 300
     p.start()
     p.wait_messages(300)
+    d.wait_empty()
+
+
+def test_a_spool_that_cannot_be_read_is_not_an_empty_one(mx20, primary):
+    """LMDB knows readers by their process number and refuses a second one of
+    the same number, as in another container: its lock stands in for that, on
+    whatever number the daemon has.  What waited at the start and what comes
+    is delivered as soon as the spool can be read."""
+    p = primary()
+    d = mx20(domains=allow(p), conf={"drain": dict(FAST)})
+    send(d.address, content=message("before"))
+    d.stop()
+    with open(d.dir / "spool" / "lock.mdb", "r+b") as slots:
+        fcntl.lockf(slots, fcntl.LOCK_EX, 1 << 22, 2)
+        since = d.mark()
+        p.start()
+        d.start()
+        send(d.address, content=message("after"))
+        d.wait_log("^spool level=error .*cannot be read", since=since)
+        assert d.status()["spool"]["messages"] == 2
+        assert p.messages == []
+        fcntl.lockf(slots, fcntl.LOCK_UN, 1 << 22, 2)
+    p.wait_messages(2)
     d.wait_empty()

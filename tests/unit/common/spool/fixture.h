@@ -71,6 +71,36 @@ static inline void fixture_close(struct fixture *f)
 	fixture_remove(f);
 }
 
+/* Looks that must succeed: how many were found. */
+static inline size_t ready_in(struct spool *sp, struct span domain,
+			      uint64_t after, uint64_t *ids, size_t max)
+{
+	size_t n;
+
+	cr_assert_eq(spool_ready(sp, domain, after, ids, max, &n), MX_OK);
+	return n;
+}
+
+static inline size_t newest_in(struct spool *sp, struct span domain,
+			       uint64_t before, uint64_t *ids, size_t max)
+{
+	size_t n;
+
+	cr_assert_eq(spool_ready_newest(sp, domain, before, ids, max, &n),
+		     MX_OK);
+	return n;
+}
+
+static inline size_t expired_by(struct spool *sp, int64_t now_ms,
+				const struct spool_expiry *after,
+				struct spool_expiry *out, size_t max)
+{
+	size_t n;
+
+	cr_assert_eq(spool_expired(sp, now_ms, after, out, max, &n), MX_OK);
+	return n;
+}
+
 static inline void on_commit(enum mx_err err, uint64_t id, void *arg)
 {
 	struct fixture *f = arg;

@@ -71,7 +71,7 @@ static void child(uint64_t n)
 			spool_commit(&d, &env, r, 1 + n % 2, on_kept,
 				     (void *)(uintptr_t)n);
 		if (n % 3 == 0)
-			k = spool_ready(f.sp, SPAN_LIT("a.example"), ids[2],
+			k = ready_in(f.sp, SPAN_LIT("a.example"), ids[2],
 					ids, 3);
 		for (size_t i = 0; i < k; i++) {
 			tell(ids[i], 0, SETTLING);

@@ -83,7 +83,7 @@ static void use(void)
 	struct spool_draft *d;
 	struct buf why = { 0 };
 	uint64_t ids[100];
-	size_t n;
+	size_t n = 0;
 
 	spool_list(f.sp, SPAN_LIT(""), 0, load_unit, NULL);
 	spool_audit(f.sp, &why);
@@ -92,7 +92,7 @@ static void use(void)
 		spool_commit(&d, &env, &r, 1, on_commit, &f);
 		turn_until(&f, &f.committed, 1);
 	}
-	n = spool_ready(f.sp, SPAN_LIT("a.example"), 0, ids, 100);
+	(void)spool_ready(f.sp, SPAN_LIT("a.example"), 0, ids, 100, &n);
 	for (size_t i = 0; i < n; i++)
 		spool_settle(f.sp, ids[i], SPAN_LIT("a.example"), &s, 1, NOW, 0,
 			     NULL, on_settled, &f);

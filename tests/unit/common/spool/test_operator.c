@@ -42,7 +42,7 @@ static size_t ready_of(const char *domain)
 {
 	uint64_t ids[64];
 
-	return spool_ready(f.sp, span_str(domain), 0, ids, 64);
+	return ready_in(f.sp, span_str(domain), 0, ids, 64);
 }
 
 Test(spool_operator, one_message_is_held_and_released)
@@ -58,7 +58,7 @@ Test(spool_operator, one_message_is_held_and_released)
 	check_domain(&f, "b.example", 0, 0, 1);
 	cr_assert_eq(ready_of("a.example"), 0);
 	/* what is held has no lifetime */
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, NULL, e, 4), 0);
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, NULL, e, 4), 0);
 	f.announced = 0;
 	spool_release(f.sp,
 		      (struct spool_selection){ id, SPAN_LIT("a.example") },
@@ -67,7 +67,7 @@ Test(spool_operator, one_message_is_held_and_released)
 	cr_assert_eq(f.announced, 1);
 	check_domain(&f, "a.example", 1, 0, 0);
 	check_domain(&f, "b.example", 0, 0, 1);
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, NULL, e, 4), 1);
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, NULL, e, 4), 1);
 	cr_assert_str_eq(e[0].domain, "a.example");
 }
 
@@ -96,14 +96,14 @@ Test(spool_operator, a_domain_is_held_with_what_comes_later)
 	cr_assert_eq(u->state, UNIT_HELD);
 	unit_free(&u);
 	/* no lifetime ends, and nobody is woken for it again and again */
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, NULL, e, 4), 0);
-	while (spool_next_expiry(f.sp, &at))
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, NULL, e, 4), 0);
+	while (spool_next_expiry(f.sp, &at) == MX_OK)
 		ev_run(f.loop, EVRUN_ONCE);
 	spool_release(f.sp, by_domain("a.example"), on_counted, &f);
 	cr_assert_eq(wait_count(), 3);
 	turn_until(&f, &f.announced, 1);
 	check_domain(&f, "a.example", 3, 0, 0);
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, NULL, e, 4), 3);
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, NULL, e, 4), 3);
 }
 
 /* A hold of a domain without mail is kept, too. */
@@ -278,21 +278,21 @@ Test(spool_operator, newest_and_oldest_meet)
 	for (size_t i = 0; i < 5; i++)
 		id[i] = put_simple(&f, "a.example");
 	put_simple(&f, "b.example");
-	cr_assert_eq(spool_ready(f.sp, SPAN_LIT("a.example"), id[1], got, 8),
+	cr_assert_eq(ready_in(f.sp, SPAN_LIT("a.example"), id[1], got, 8),
 		     3);
 	cr_assert(got[0] == id[2] && got[2] == id[4]);
-	cr_assert_eq(spool_ready_newest(f.sp, SPAN_LIT("a.example"), 0, got, 2),
+	cr_assert_eq(newest_in(f.sp, SPAN_LIT("a.example"), 0, got, 2),
 		     2);
 	cr_assert(got[0] == id[4] && got[1] == id[3]);
 	cr_assert_eq(
-		spool_ready_newest(f.sp, SPAN_LIT("a.example"), id[2], got, 8),
+		newest_in(f.sp, SPAN_LIT("a.example"), id[2], got, 8),
 		2);
 	cr_assert(got[0] == id[1] && got[1] == id[0]);
 	cr_assert_eq(
-		spool_ready(f.sp, SPAN_LIT("a.example"), UINT64_MAX, got, 8),
+		ready_in(f.sp, SPAN_LIT("a.example"), UINT64_MAX, got, 8),
 		0);
 	cr_assert_eq(
-		spool_ready_newest(f.sp, SPAN_LIT("a.example"), id[0], got, 8),
+		newest_in(f.sp, SPAN_LIT("a.example"), id[0], got, 8),
 		0);
 }
 
@@ -314,7 +314,7 @@ Test(spool_operator, report_and_settlement_are_one)
 	turn_until(&f, &f.done, 1);
 	cr_assert_eq(f.err, MX_OK);
 	check_domain(&f, "a.example", 0, 0, 0);
-	cr_assert_eq(spool_ready(f.sp, SPAN_LIT("sender.example"), 0, ids, 2),
+	cr_assert_eq(ready_in(f.sp, SPAN_LIT("sender.example"), 0, ids, 2),
 		     1);
 	cr_assert_eq(ids[0], report_id);
 	/* a second settlement finds nothing, and its report goes, too */
@@ -336,14 +336,14 @@ Test(spool_operator, warning_is_struck_off)
 
 	r.warn_ms = NOW + 100;
 	id = put_message(&f, 1, 100, &r, 1);
-	cr_assert_eq(spool_expired(f.sp, NOW + 99, NULL, e, 4), 0);
-	cr_assert_eq(spool_expired(f.sp, NOW + 100, NULL, e, 4), 1);
+	cr_assert_eq(expired_by(f.sp, NOW + 99, NULL, e, 4), 0);
+	cr_assert_eq(expired_by(f.sp, NOW + 100, NULL, e, 4), 1);
 	cr_assert(e[0].is_warning && e[0].id == id);
 	spool_warned(f.sp, id, SPAN_LIT("a.example"), NOW + 101, NULL,
 		     on_settled, &f);
 	turn_until(&f, &f.done, 1);
-	cr_assert_eq(spool_expired(f.sp, NOW + 100, NULL, e, 4), 0);
-	cr_assert_eq(spool_expired(f.sp, NOW + 10000, NULL, e, 4), 1);
+	cr_assert_eq(expired_by(f.sp, NOW + 100, NULL, e, 4), 0);
+	cr_assert_eq(expired_by(f.sp, NOW + 10000, NULL, e, 4), 1);
 	cr_assert_not(e[0].is_warning);
 }
 
@@ -357,18 +357,18 @@ Test(spool_operator, ends_are_listed_piece_by_piece)
 
 	r[0].warn_ms = NOW + 100;
 	put_message(&f, 1, 100, r, 1);
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, NULL, e, 4), 4);
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, NULL, e, 4), 4);
 	last = e[3];
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, NULL, e, 1), 1);
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, NULL, e, 1), 1);
 	cr_assert(e[0].is_warning);
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, &e[0], e, 2), 2);
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, &e[0], e, 2), 2);
 	cr_assert(e[0].id == first && e[1].id == first);
 	/* its row may be gone meanwhile */
 	spool_remove(f.sp, by_id(first), on_counted, &f);
 	cr_assert_eq(wait_count(), 2);
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, &e[1], e, 4), 1);
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, &e[1], e, 4), 1);
 	cr_assert_eq(e[0].id, last.id);
-	cr_assert_eq(spool_expired(f.sp, NOW + 20000, &e[0], e, 4), 0);
+	cr_assert_eq(expired_by(f.sp, NOW + 20000, &e[0], e, 4), 0);
 }
 
 /* Asked twice before the first commit: one warning, and one report. */

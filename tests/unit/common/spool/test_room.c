@@ -251,11 +251,11 @@ static void disk_fails(int how)
 	cr_assert_eq(spool_room(f.sp, 0), MX_EIO);
 	settle_one_rcpt(&f, id, "a.example", OUTCOME_DELIVERED, 0);
 	cr_assert_eq(f.err, MX_EIO);
-	cr_assert_eq(spool_ready(f.sp, SPAN_LIT("a.example"), 0, ids, 4), 1);
+	cr_assert_eq(ready_in(f.sp, SPAN_LIT("a.example"), 0, ids, 4), 1);
 	check_content(&f, id, 1, 300, 1000);
 	spool_close(&f.sp);
 	fixture_reopen(&f);
-	cr_assert_eq(spool_ready(f.sp, SPAN_LIT("a.example"), 0, ids, 4), 1);
+	cr_assert_eq(ready_in(f.sp, SPAN_LIT("a.example"), 0, ids, 4), 1);
 	put_simple(&f, "a.example");
 	expect_sound();
 	fixture_close(&f);

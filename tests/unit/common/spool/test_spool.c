@@ -26,7 +26,7 @@ Test(spool, message_comes_back_as_it_was)
 	id = put_message(&f, 3, 5000, r, 1);
 	cr_assert_eq(f.announced, 1);
 	cr_assert_str_eq(f.domain, "example.com");
-	cr_assert_eq(spool_ready(f.sp, SPAN_LIT("example.com"), 0, ids, 4), 1);
+	cr_assert_eq(ready_in(f.sp, SPAN_LIT("example.com"), 0, ids, 4), 1);
 	cr_assert_eq(ids[0], id);
 	cr_assert_eq(spool_unit_load(f.sp, id, SPAN_LIT("example.com"), &u),
 		     MX_OK);
@@ -135,10 +135,10 @@ Test(spool, transient_failure_defers_the_unit)
 	struct unit *u;
 	int64_t due;
 
-	cr_assert_not(spool_next_due(f.sp, &due));
+	cr_assert_eq(spool_next_due(f.sp, &due), MX_ENOENT);
 	settle_one_rcpt(&f, id, "a.example", OUTCOME_TRANSIENT, NOW + 60000);
 	check_domain(&f, "a.example", 0, 1, 0);
-	cr_assert_eq(spool_ready(f.sp, SPAN_LIT("a.example"), 0, ids, 2), 0);
+	cr_assert_eq(ready_in(f.sp, SPAN_LIT("a.example"), 0, ids, 2), 0);
 	cr_assert_eq(spool_unit_load(f.sp, id, SPAN_LIT("a.example"), &u),
 		     MX_OK);
 	cr_expect_eq(u->state, UNIT_DEFERRED);
@@ -148,13 +148,13 @@ Test(spool, transient_failure_defers_the_unit)
 	cr_expect(span_eq(u->rcpts[0].last_reply, SPAN_LIT("450 4.2.1 wait")));
 	cr_expect(span_eq(u->rcpts[0].last_host, SPAN_LIT("mx1")));
 	unit_free(&u);
-	cr_assert(spool_next_due(f.sp, &due));
+	cr_assert_eq(spool_next_due(f.sp, &due), MX_OK);
 	cr_expect_eq(due, NOW + 60000);
 	spool_subscribe(f.sp, on_ready, &f);
 	spool_requeue_due(f.sp, NOW + 60000);
 	turn_until(&f, &f.announced, 1);
 	check_domain(&f, "a.example", 1, 0, 0);
-	cr_assert_not(spool_next_due(f.sp, &due));
+	cr_assert_eq(spool_next_due(f.sp, &due), MX_ENOENT);
 }
 
 /* Every state survives the end of the process. */
