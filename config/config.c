@@ -122,8 +122,11 @@ static struct config *load(const char *path, bool with_files,
 	if (with_files)
 		load_files(s, st, errors);
 	settings_close(st);
-	if (errors->count == before)
+	if (errors->count == before) {
+		config_doubts_end(errors);
+		c->doubts = arena_span(&s->arena, buf_span(&errors->doubts));
 		return c;
+	}
 	config_errors_end(errors);
 	snapshot_free(s);
 	return NULL;
@@ -185,12 +188,34 @@ void config_unref(struct config **c)
 
 /* ---- Warnings ---- */
 
-static void warn(const char *key, const char *text)
+#define LAST_FIELD                                                             \
+	{                                                                      \
+		LOG_KIND_END, NULL, { NULL, 0 }, 0                             \
+	}
+
+struct warner {
+	config_warning_cb *cb;
+	void *arg;
+};
+
+#define WARN(w, ...)                                                           \
+	(w)->cb((const struct log_field[]){ __VA_ARGS__, LAST_FIELD }, (w)->arg)
+
+static void warn(struct warner *w, const char *key, const char *text)
 {
-	log_warn(EV_CONFIG, LOG_STR("key", key), LOG_STR("warning", text));
+	WARN(w, LOG_STR("key", key), LOG_STR("warning", text));
 }
 
-static void warn_of_expiry(const struct config *c)
+/* What was seen while the files were read. */
+static void warn_of_doubts(const struct config *c, struct warner *w)
+{
+	struct span rest = c->doubts;
+
+	while (rest.n > 0)
+		WARN(w, LOG_SPAN("warning", span_cut(&rest, '\n')));
+}
+
+static void warn_of_expiry(const struct config *c, struct warner *w)
 {
 	struct buf end = { 0 };
 	int64_t end_ms;
@@ -202,41 +227,79 @@ static void warn_of_expiry(const struct config *c)
 	if (end_ms > clock_wall_ms())
 		return;
 	clock_rfc3339(&end, end_ms);
-	log_warn(EV_CONFIG, LOG_STR("key", "tls.certificate"),
-		 LOG_SPAN("file", c->tls.certificates[i]),
-		 LOG_SPAN("expired", buf_span(&end)),
-		 LOG_STR("warning", "senders that check it will not deliver: "
-				    "renew it, then mx20ctl reload"));
+	WARN(w, LOG_STR("key", "tls.certificate"),
+	     LOG_SPAN("file", c->tls.certificates[i]),
+	     LOG_SPAN("expired", buf_span(&end)),
+	     LOG_STR("warning", "senders that check it will not deliver: "
+				"renew it, then mx20ctl reload"));
 	buf_fini(&end);
 }
 
 /* O(1) at any size: the rows were counted while they were read. */
-void config_warn(const struct config *c)
+void config_warnings(const struct config *c, config_warning_cb *cb, void *arg)
 {
 	const struct domains *d = c->domains;
+	struct warner sink = { cb, arg }, *w = &sink;
 
 	if (d != NULL && d->any_count > 0)
-		log_warn(EV_CONFIG, LOG_STR("key", "recipients"),
-			 LOG_SPAN("domain", d->any_first->name),
-			 LOG_INT("domains", d->any_count),
-			 LOG_STR("warning",
-				 "recipients=* takes mail that the primary "
-				 "will refuse, and returns it to senders that "
-				 "are mostly forged"));
+		WARN(w, LOG_STR("key", "recipients"),
+		     LOG_SPAN("domain", d->any_first->name),
+		     LOG_INT("domains", d->any_count),
+		     LOG_STR("warning",
+			     "recipients=* takes mail that the primary "
+			     "will refuse, and returns it to senders that "
+			     "are mostly forged"));
 	if (c->domain_count == 0)
-		warn("domains", "the allowlist is empty: no mail is taken");
+		warn(w, "domains", "the allowlist is empty: no mail is taken");
 	if (c->listen_count == 0)
-		warn("listen", "listens nowhere: only drains");
+		warn(w, "listen", "listens nowhere: only drains");
 	if (c->tls.pair_count == 0)
-		warn("tls.certificate",
+		warn(w, "tls.certificate",
 		     "no certificate: STARTTLS is not offered");
-	warn_of_expiry(c);
+	warn_of_expiry(c, w);
+	warn_of_doubts(c, w);
 	if (c->spool.lifetime_ms < DAYS(4))
-		warn("spool.lifetime", "RFC 5321 section 4.5.4.1 asks for 4 to "
-				       "5 days at least");
+		warn(w, "spool.lifetime",
+		     "RFC 5321 section 4.5.4.1 asks for 4 to "
+		     "5 days at least");
 	if (c->spool.warn_after_ms >= c->spool.lifetime_ms)
-		warn("spool.warn_after", "not before spool.lifetime is over: "
-					 "no sender is warned");
+		warn(w, "spool.warn_after",
+		     "not before spool.lifetime is over: "
+		     "no sender is warned");
 	if (c->limits.message_bytes > c->spool.size_bytes)
-		warn("limits.message_size", "more than spool.size");
+		warn(w, "limits.message_size", "more than spool.size");
+}
+
+static void log_warning(const struct log_field *fields, void *arg)
+{
+	(void)arg;
+	log_fields(LOG_LEVEL_WARN, EV_CONFIG, fields);
+}
+
+void config_warn(const struct config *c)
+{
+	config_warnings(c, log_warning, NULL);
+}
+
+void config_warning_text(struct buf *out, const struct log_field *fields)
+{
+	const struct log_field *f, *words = fields;
+	const char *before = " (";
+
+	while (words[1].kind != LOG_KIND_END)
+		words++;
+	if (words > fields) {
+		buf_add(out, fields->text);
+		buf_adds(out, ": ");
+	}
+	buf_add(out, words->text);
+	for (f = fields + 1; f < words; f++, before = ", ") {
+		buf_addf(out, "%s%s ", before, f->key);
+		if (f->kind == LOG_KIND_INT)
+			buf_addf(out, "%lld", (long long)f->number);
+		else
+			buf_add(out, f->text);
+	}
+	if (words > fields + 1)
+		buf_addc(out, ')');
 }

@@ -11,6 +11,13 @@ enum { CONFIG_ERRORS_LISTED = 1000 };
 void config_fail(struct config_errors *e, struct span file, unsigned line,
 		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* What is legal and still most likely a mistake: a warning in the log, in
+ * --check and in what a reload prints.  The form is that of a fault. */
+enum { CONFIG_DOUBTS_LISTED = 20 };
+void config_doubt(struct config_errors *e, struct span file, unsigned line,
+		  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void config_doubts_end(struct config_errors *e);
+
 /* After the last fault: say how many were not listed. */
 void config_errors_end(struct config_errors *e);
 

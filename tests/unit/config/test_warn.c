@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "tests/support/folder.h"
-#include "config/config.h"
+#include "config/error.h"
 
 /* What config_warn writes about a configuration. */
 static void warnings(struct folder *f, const char *conf, char *out, size_t room)
@@ -47,8 +47,9 @@ Test(config_warn, what_is_legal_but_risky)
 	cr_expect_null(strstr(text, "key=listen"), "%s", text);
 
 	folder_write(&f, "domains", "# none\n");
-	warnings(&f, NEEDED "listen = ( ); spool = { lifetime = \"1d\"; "
-			    "warn_after = \"2d\"; size = \"1M\"; };\n",
+	warnings(&f,
+		 NEEDED "listen = ( ); spool = { lifetime = \"1d\"; "
+			"warn_after = \"2d\"; size = \"1M\"; };\n",
 		 text, sizeof(text));
 	cr_expect_null(strstr(text, "key=recipients"), "%s", text);
 	cr_expect_not_null(strstr(text, "key=domains "));
@@ -57,4 +58,54 @@ Test(config_warn, what_is_legal_but_risky)
 	cr_expect_not_null(strstr(text, "key=spool.warn_after "));
 	cr_expect_not_null(strstr(text, "key=limits.message_size "));
 	folder_remove(&f);
+}
+
+static void take(const struct log_field *fields, void *arg)
+{
+	config_warning_text(arg, fields);
+	buf_addc(arg, '\n');
+}
+
+/* What a reload and --check print. */
+Test(config_warn, as_people_read_it)
+{
+	static const char conf[] = NEEDED "listen = ( );\n";
+	struct config_errors errors = { 0 };
+	struct buf text = { 0 };
+	struct folder f;
+	struct config *c;
+
+	folder_make(&f);
+	folder_write(&f, "domains", "a.example recipients=*\n");
+	config_doubt(&errors, span_str("domains"), 3, "most likely %s", "cut");
+	c = config_load(folder_write(&f, "mx20.conf", conf), &errors);
+	cr_assert_not_null(c, "%s", buf_cstr(&errors.text));
+	config_warnings(c, take, &text);
+	cr_expect_not_null(
+		strstr(buf_cstr(&text), "recipients: recipients=* "));
+	cr_expect_not_null(
+		strstr(buf_cstr(&text), " (domain a.example, domains 1)\n"));
+	cr_expect_not_null(
+		strstr(buf_cstr(&text), "\nlisten: listens nowhere: only "));
+	cr_expect_not_null(
+		strstr(buf_cstr(&text), "\ndomains:3: most likely cut\n"));
+	buf_fini(&text);
+	config_unref(&c);
+	config_errors_fini(&errors);
+	folder_remove(&f);
+}
+
+Test(config_warn, more_doubts_than_anybody_reads)
+{
+	struct config_errors errors = { 0 };
+
+	for (int i = 0; i < 1000; i++)
+		config_doubt(&errors, span_str("domains"), 0, "number %d", i);
+	config_doubts_end(&errors);
+	cr_expect_eq(errors.doubt_count, 1000);
+	cr_expect_eq(errors.count, 0);
+	cr_expect_not_null(strstr(buf_cstr(&errors.doubts), "number 19\n"));
+	cr_expect_null(strstr(buf_cstr(&errors.doubts), "number 20\n"));
+	cr_expect_not_null(strstr(buf_cstr(&errors.doubts), "and 980 more\n"));
+	config_errors_fini(&errors);
 }
