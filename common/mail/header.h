@@ -13,7 +13,6 @@
 struct mail_scan {
 	unsigned received;      /* Received: fields (RFC 5321 section 6.3) */
 	bool tls_required_no;   /* "TLS-Required: No" (RFC 8689 section 5) */
-	bool header_8bit;       /* octets above 127 in the header */
 	bool done;              /* the header section is over */
 	bool any;               /* a field was seen */
 	unsigned char state, value; /* in the line, in a TLS-Required field */

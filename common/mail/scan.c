@@ -113,7 +113,6 @@ static bool in_name(struct mail_scan *s, char c)
 
 static void in_value(struct mail_scan *s, char c)
 {
-	s->header_8bit |= (unsigned char)c > 127;
 	if (c == '\n')
 		s->state = LINE;
 	else if (s->value == NOTHING && ascii_lower(c) == 'n')
@@ -128,8 +127,6 @@ static struct span skip_rest(struct mail_scan *s, struct span content)
 {
 	size_t lf = span_find(content, '\n');
 
-	if (!s->header_8bit)
-		s->header_8bit = span_has_8bit((struct span){ content.p, lf });
 	if (lf < content.n)
 		s->state = LINE;
 	return span_skip(content, lf + 1);

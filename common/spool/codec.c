@@ -33,7 +33,7 @@ enum {
 	FLAG_SMTPUTF8 = 1,
 	FLAG_REQUIRETLS = 2,
 	FLAG_TLS_OPTIONAL = 4,
-	FLAG_HEADER_8BIT = 8,
+	/* 8 told of octets above 127 in the header; older records have it */
 	FLAG_DSN = 16,
 	FLAG_ALL = 31,
 };
@@ -60,7 +60,6 @@ char *envelope_put(char *p, const struct envelope *e, uint32_t units)
 	unsigned flags = (e->smtputf8 ? FLAG_SMTPUTF8 : 0U) |
 			 (e->requiretls ? FLAG_REQUIRETLS : 0U) |
 			 (e->tls_required_no ? FLAG_TLS_OPTIONAL : 0U) |
-			 (e->header_8bit ? FLAG_HEADER_8BIT : 0U) |
 			 (e->is_dsn ? FLAG_DSN : 0U);
 
 	p = bytes_put(p, RECORD_VERSION, 1);
@@ -107,7 +106,6 @@ bool envelope_get(struct span value, struct envelope *e, uint32_t *units)
 	e->smtputf8 = flags & FLAG_SMTPUTF8;
 	e->requiretls = flags & FLAG_REQUIRETLS;
 	e->tls_required_no = flags & FLAG_TLS_OPTIONAL;
-	e->header_8bit = flags & FLAG_HEADER_8BIT;
 	e->is_dsn = flags & FLAG_DSN;
 	e->arrived_ms = get_i64(&in);
 	e->bytes = bytes_get(&in, 8);

@@ -23,7 +23,6 @@ struct envelope {
 	enum smtp_body body;
 	enum smtp_ret ret;
 	bool smtputf8, requiretls, tls_required_no;
-	bool header_8bit;        /* needs SMTPUTF8 downstream */
 	bool is_dsn;             /* made here; goes out by its own route and is
 				    never bounced */
 };

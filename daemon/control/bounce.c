@@ -147,6 +147,7 @@ static enum mx_err make_report(struct departure *d, int64_t now_ms)
 		rcpts[count++] = (struct dsn_rcpt){
 			.rcpt = &u->rcpts[i],
 			.action = DSN_FAILED,
+			.cause = DSN_OPERATOR,
 			.status = status_code,
 			.reply = buf_span(&d->replies[i]),
 			.attempt_ms = u->rcpts[i].attempt_ms,

@@ -32,10 +32,41 @@ static void add_dsn(struct buf *out, const struct envelope *env,
 	}
 }
 
+static struct span local_of(struct span path)
+{
+	size_t at = path.n;
+
+	while (at > 0 && path.p[at - 1] != '@')
+		at--;
+	return span_of(path.p, at > 0 ? at - 1 : path.n);
+}
+
+/*
+ * An address that is foreign only in its domain has an ASCII form, the
+ * A-labels, and needs no SMTPUTF8 (RFC 6531 section 3.2).
+ */
+static void add_sender(struct buf *out, struct span from, unsigned offered)
+{
+	struct span local = local_of(from);
+
+	if (span_has_8bit(from) && !(offered & SMTP_EXT_SMTPUTF8) &&
+	    local.n < from.n) {
+		size_t start = out->n;
+
+		buf_add(out, local);
+		buf_addc(out, '@');
+		if (smtp_domain_canon(out, span_skip(from, local.n + 1)) ==
+		    MX_OK)
+			return;
+		out->n = start;
+	}
+	buf_add(out, from);
+}
+
 void command_mail(struct buf *out, const struct envelope *env, unsigned offered)
 {
 	buf_adds(out, "MAIL FROM:<");
-	buf_add(out, env->from);
+	add_sender(out, env->from, offered);
 	buf_addc(out, '>');
 	if (offered & SMTP_EXT_SIZE)
 		buf_addf(out, " SIZE=%llu", (unsigned long long)env->bytes);
@@ -80,19 +111,7 @@ static void add_notify(struct buf *out, unsigned notify)
 	}
 }
 
-static struct span local_of(struct span path)
-{
-	size_t at = path.n;
-
-	while (at > 0 && path.p[at - 1] != '@')
-		at--;
-	return span_of(path.p, at > 0 ? at - 1 : path.n);
-}
-
-/*
- * An address that is foreign only in its domain has an ASCII form, the
- * A-labels, and needs no SMTPUTF8 (RFC 6531 section 3.2).
- */
+/* As add_sender; the canonical form of its domain is known. */
 static void add_path(struct buf *out, const struct recipient *rcpt,
 		     unsigned offered)
 {
@@ -131,11 +150,25 @@ static bool offers(const struct smtp_ehlo *ehlo, unsigned ext)
 	return (ehlo->offered & ext) != 0;
 }
 
+/*
+ * Only what stands in the envelope and has no other form.  A header in UTF-8
+ * goes as it came, whatever MAIL said of it: RFC 6531 section 3.2 would have
+ * the message returned, but servers pass such headers on, its sender would
+ * have handed it to the primary itself, and a return helps nobody.
+ */
 static bool needs_utf8(const struct envelope *env, const struct recipient *rcpt)
 {
-	return span_has_8bit(env->from) ||
-	       span_has_8bit(local_of(rcpt->path)) ||
-	       (env->smtputf8 && env->header_8bit);
+	return span_has_8bit(local_of(env->from)) ||
+	       span_has_8bit(local_of(rcpt->path));
+}
+
+/*
+ * RFC 8689 section 5: a report (its reverse-path is empty) takes REQUIRETLS
+ * along where that is offered, and is not lost where it is not.
+ */
+static bool must_have_tls(const struct envelope *env)
+{
+	return env->requiretls && env->from.n > 0;
 }
 
 const char *command_obstacle(const struct envelope *env,
@@ -150,9 +183,9 @@ const char *command_obstacle(const struct envelope *env,
 	if (!offers(ehlo, SMTP_EXT_SMTPUTF8) && needs_utf8(env, rcpt))
 		return "550 5.6.7 Server does not offer SMTPUTF8";
 	/* RFC 8689 section 4.2.1: the promise cannot be passed on. */
-	if (env->requiretls && !offers(ehlo, SMTP_EXT_REQUIRETLS))
+	if (must_have_tls(env) && !offers(ehlo, SMTP_EXT_REQUIRETLS))
 		return "550 5.7.30 REQUIRETLS support required";
-	if (env->requiretls && !is_verified)
+	if (must_have_tls(env) && !is_verified)
 		return "550 5.7.10 REQUIRETLS: server not authenticated";
 	return NULL;
 }

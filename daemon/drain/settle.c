@@ -144,6 +144,20 @@ static bool is_reported(const struct hand *h, size_t i, enum dsn_action *action)
 	return dsn_is_due(&job->unit->envelope, &job->unit->rcpts[i], *action);
 }
 
+static enum dsn_cause cause_of(const struct hand *h)
+{
+	if (h->status != NULL)
+		return DSN_EXPIRED;
+	return h->job->is_obstructed ? DSN_UNFIT : DSN_REFUSED;
+}
+
+/* Whose words the reply is: of an expired one, those of its last attempt. */
+static struct span host_of(const struct hand *h, size_t i)
+{
+	return h->host[0] != '\0' ? span_str(h->host)
+				  : h->job->unit->rcpts[i].last_host;
+}
+
 /* How many recipients the report is about; 0: none is due. */
 static size_t list_reported(struct hand *h, struct dsn_rcpt **out)
 {
@@ -161,9 +175,10 @@ static size_t list_reported(struct hand *h, struct dsn_rcpt **out)
 		(*out)[n++] = (struct dsn_rcpt){
 			.rcpt = &job->unit->rcpts[i],
 			.action = action,
+			.cause = cause_of(h),
 			.status = status_of(h, job->set[i].reply),
 			.reply = job->set[i].reply,
-			.host = span_str(h->host),
+			.host = host_of(h, i),
 			.attempt_ms = job->started_ms > 0
 					      ? clock_wall_ms()
 					      : job->unit->rcpts[i].attempt_ms,

@@ -69,6 +69,16 @@ static void add_threading(const struct dsn_report *r, struct buf *out)
 	dsn_field(out, "References", id, false);
 }
 
+static void add_to(const struct dsn_report *r, const struct parts *p,
+		   struct buf *out)
+{
+	struct buf path = { 0 };
+
+	dsn_reply_path(&path, r->env->from);
+	dsn_clean(out, buf_span(&path), p->is_global);
+	buf_fini(&path);
+}
+
 static void add_header(const struct dsn_report *r, const struct parts *p,
 		       struct buf *out)
 {
@@ -78,7 +88,7 @@ static void add_header(const struct dsn_report *r, const struct parts *p,
 		 "\r\nFrom: \"Mail Delivery System (%.*s)\"\r\n"
 		 " <MAILER-DAEMON@%.*s>\r\nTo: <",
 		 SPAN_ARG(r->hostname), SPAN_ARG(r->hostname));
-	dsn_clean(out, r->env->from, p->is_global);
+	add_to(r, p, out);
 	buf_addf(out, ">\r\nSubject: %s\r\nMessage-ID: ", subject(r));
 	mail_message_id_add(out, r->id, r->nonce, r->hostname);
 	buf_adds(out, "\r\n");
@@ -109,6 +119,7 @@ void dsn_build(const struct dsn_report *r, struct buf *out,
 {
 	struct parts p = { .is_global = dsn_is_global(r) };
 	bool human_8bit, status_8bit;
+	size_t start = out->n;
 
 	dsn_human_add(r, &p.human);
 	dsn_status_add(r, &p.status);
@@ -117,11 +128,11 @@ void dsn_build(const struct dsn_report *r, struct buf *out,
 	status_8bit = span_has_8bit(buf_span(&p.status));
 	needs->is_8bit =
 		human_8bit || status_8bit || span_has_8bit(buf_span(&p.quote));
-	/* RFC 6531 section 3.3: it is the addresses and the header that
-	 * need SMTPUTF8, not a part further in */
-	needs->is_smtputf8 = p.is_global && span_has_8bit(r->env->from);
 	choose_boundary(r, &p);
 	add_header(r, &p, out);
+	/* RFC 6531 section 3.3: it is the addresses and the header that
+	 * need SMTPUTF8, not a part further in */
+	needs->is_smtputf8 = span_has_8bit(span_skip(buf_span(out), start));
 	buf_adds(out, "\r\nThis is a report in MIME format.\r\n");
 	add_part(out, &p,
 		 human_8bit ? "Content-Description: Explanation\r\n"

@@ -7,12 +7,22 @@
 
 enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_RELAYED };
 
+/* Why it failed: the words to the sender go by it, not by a code alone. */
+enum dsn_cause {
+	DSN_REFUSED,  /* the host said so */
+	DSN_EXPIRED,  /* the lifetime is over; reply is the last there was */
+	DSN_UNFIT,    /* it was not sent: no host takes what it is or needs */
+	DSN_OPERATOR, /* the operator of this host gave it up */
+};
+
 struct dsn_rcpt {
 	const struct recipient *rcpt;
 	enum dsn_action action;
+	enum dsn_cause cause;	/* of a failure */
 	struct span status;	/* "5.1.1" */
 	struct span reply;	/* the peer's words, "550 5.1.1 ..." */
-	struct span host;	/* who said it; empty: we did */
+	struct span host;	/* whose words, or whom it is about; empty: we
+				   speak */
 	int64_t attempt_ms;	/* wall; 0: none */
 	int64_t retry_until_ms; /* wall, delayed only */
 };

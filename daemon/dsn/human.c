@@ -2,37 +2,141 @@
 #include "daemon/dsn/report.h"
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/msgid.h"
 #include "common/mail/header.h"
+#include "common/smtp/reply.h"
+
+/* clang-format off */
+#define ELSEWHERE "reach the recipient in another way"
+#define PASS_ON "pass on the words quoted above to whoever runs their mail server"
+#define SMALLER "Please send it again in a smaller form, without large attachments."
+#define NO_UTF8 \
+	"The address of the recipient, or your own, has letters beyond a to " \
+	"z, and the recipient's mail server takes no such addresses. Please " \
+	"send the message again with addresses that have none."
+#define NO_REQUIRETLS \
+	"Your message asks to be carried only by mail servers that promise " \
+	"to protect it (REQUIRETLS), and the recipient's mail server does " \
+	"not. Please send it again without that wish, or " ELSEWHERE "."
+/* clang-format on */
 
 /*
- * What the sender can do, by the status behind its class.  First match; the
- * last row matches all.  RFC 3463 has the codes.
+ * What happened and what the sender can do.  The cause comes first: a code
+ * means one thing from a server that refuses and another as the last that was
+ * heard before time ran out.  Then the code behind its class, with a dot at
+ * its end, or the basic one where the server gave no other.  First match;
+ * each cause ends with a row that matches all.  RFC 3463 and its registry have
+ * the codes.
  */
 /* clang-format off */
 static const struct {
-	const char *status;
+	enum dsn_cause cause;
+	const char *code;
 	const char *text;
 } advice[] = {
-	{ ".1.",  "Please check the address for typing mistakes. If it is right, "
-		  "ask the recipient in another way whether it still exists." },
-	{ ".2.2", "The recipient's mailbox is full. Please try again in a few "
-		  "days, or reach the recipient in another way." },
-	{ ".2.3", "The message is too large for the recipient. Please send it "
-		  "again in a smaller form, without large attachments." },
-	{ ".3.4", "The message is too large for the recipient's mail server. "
-		  "Please send it again in a smaller form, without large "
-		  "attachments." },
-	{ ".4.",  "The recipient's mail server could not be reached, or did not "
-		  "take the message, for as long as we may keep it. Please send "
-		  "the message again later, or reach the recipient in another "
-		  "way." },
-	{ ".7.",  "The recipient's mail server refuses this message by its own "
-		  "rules. Please reach the recipient in another way and pass on "
-		  "the answer quoted above: only they, or whoever runs their mail "
-		  "server, can change it." },
-	{ "",     "Please reach the recipient in another way, and pass on the "
-		  "answer quoted above to whoever runs their mail server." },
+	/* in its own words: nothing here may promise more than they say */
+	{ DSN_REFUSED, ".1.2.",
+	  "The recipient's domain is not known there. Please check the part "
+	  "behind the @ for typing mistakes." },
+	{ DSN_REFUSED, ".1.10.",
+	  "The recipient's domain takes no mail. Please check the part behind "
+	  "the @ for typing mistakes, or " ELSEWHERE "." },
+	{ DSN_REFUSED, ".1.7.",
+	  "The recipient's mail server does not accept your address as that of "
+	  "a sender. Please show this report to whoever runs your own mail "
+	  "system." },
+	{ DSN_REFUSED, ".1.8.",
+	  "The recipient's mail server does not accept your address as that of "
+	  "a sender. Please show this report to whoever runs your own mail "
+	  "system." },
+	{ DSN_REFUSED, ".1.",
+	  "Please check the address for typing mistakes. If it is right, ask "
+	  "the recipient in another way whether it still exists." },
+	{ DSN_REFUSED, ".2.1.",
+	  "The recipient's mailbox takes no mail at present. Please "
+	  ELSEWHERE "." },
+	{ DSN_REFUSED, ".2.2.",
+	  "The recipient's mailbox is full. Please try again in a few days, or "
+	  ELSEWHERE "." },
+	{ DSN_REFUSED, ".2.3.",
+	  "The message is too large for the recipient. " SMALLER },
+	{ DSN_REFUSED, ".3.4.",
+	  "The message is too large for the recipient's mail server. "
+	  SMALLER },
+	{ DSN_REFUSED, ".4.",
+	  "The recipient's mail server says that it cannot pass the message "
+	  "on. Please check the address for typing mistakes. If it is right, "
+	  ELSEWHERE ", and " PASS_ON "." },
+	{ DSN_REFUSED, ".6.7.", NO_UTF8 },
+	{ DSN_REFUSED, ".7.",
+	  "The recipient's mail server refuses this message by its own rules. "
+	  "Please " ELSEWHERE " and pass on the answer quoted above: only "
+	  "they, or whoever runs their mail server, can change it." },
+	{ DSN_REFUSED, "551",
+	  "Please check the address for typing mistakes. If it is right, ask "
+	  "the recipient in another way whether it still exists." },
+	{ DSN_REFUSED, "552",
+	  "The recipient's mailbox is full, or the message is too large for "
+	  "it; the answer quoted above may say which. Please send it again in "
+	  "a smaller form or in a few days, or " ELSEWHERE "." },
+	{ DSN_REFUSED, "553",
+	  "Please check the address for typing mistakes. If it is right, ask "
+	  "the recipient in another way whether it still exists." },
+	{ DSN_REFUSED, "556",
+	  "The recipient's domain takes no mail. Please check the part behind "
+	  "the @ for typing mistakes, or " ELSEWHERE "." },
+	{ DSN_REFUSED, "",
+	  "The answer quoted above says why. If it speaks of the address, "
+	  "please check that for typing mistakes; else " ELSEWHERE ", and "
+	  PASS_ON "." },
+
+	{ DSN_EXPIRED, ".2.2.",
+	  "The recipient's mailbox was full when we last tried. Please "
+	  ELSEWHERE "." },
+	{ DSN_EXPIRED, ".7.4.",
+	  "The message may only be handed over encrypted, and the recipient's "
+	  "mail server did not offer that. Please " ELSEWHERE ", and " PASS_ON
+	  "." },
+	{ DSN_EXPIRED, ".7.5.",
+	  "The message may only be handed over to a mail server that proves "
+	  "its name, and the recipient's did not. Please " ELSEWHERE ", and "
+	  PASS_ON "." },
+	{ DSN_EXPIRED, ".4.3.",
+	  "It could not be found out which mail server the recipient's domain "
+	  "has now. Please check the part behind the @ for typing mistakes, or "
+	  ELSEWHERE "." },
+	{ DSN_EXPIRED, ".4.6.",
+	  "The recipient's domain names no mail server before this one, which "
+	  "is only its backup. Please " ELSEWHERE ", and " PASS_ON "." },
+	{ DSN_EXPIRED, ".4.7.",
+	  "Please send the message again later, or " ELSEWHERE "." },
+	{ DSN_EXPIRED, ".4.",
+	  "The recipient's mail server could not be reached, or the connection "
+	  "to it did not hold. Please send the message again later, or "
+	  ELSEWHERE "." },
+	{ DSN_EXPIRED, ".3.4.",
+	  "The message is too large for those of the recipient's mail servers "
+	  "that could be asked. " SMALLER },
+	{ DSN_EXPIRED, ".6.7.", NO_UTF8 },
+	{ DSN_EXPIRED, ".7.10.", NO_REQUIRETLS },
+	{ DSN_EXPIRED, ".7.30.", NO_REQUIRETLS },
+	{ DSN_EXPIRED, "",
+	  "The recipient's mail server put the message off, in the words "
+	  "quoted above when it was last asked. Please send the message again "
+	  "later, or " ELSEWHERE ", and " PASS_ON "." },
+
+	{ DSN_UNFIT, ".3.4.",
+	  "The message is too large for the recipient's mail server. "
+	  SMALLER },
+	{ DSN_UNFIT, ".6.7.", NO_UTF8 },
+	{ DSN_UNFIT, ".7.", NO_REQUIRETLS },
+	{ DSN_UNFIT, "",
+	  "Please " ELSEWHERE ", and " PASS_ON "." },
+
+	{ DSN_OPERATOR, "",
+	  "Whoever runs this backup mail server has taken the message out of "
+	  "its queue. Please send it again, or " ELSEWHERE "." },
 };
 /* clang-format on */
 
@@ -48,13 +152,34 @@ static void paragraph(struct buf *out, const char *text)
 	buf_adds(out, "\r\n\r\n");
 }
 
-static size_t advice_for(struct span status)
+/* What advice[].code matches: ".1.1." of the reply or, where it has none,
+ * "550"; of the status where there is no reply. */
+static void add_code(struct buf *out, const struct dsn_rcpt *d)
 {
-	struct span rest = span_skip(status, 1); /* the class is one digit */
+	struct smtp_reply reply = { 0 };
+	struct span code = dsn_status_code(d);
+	bool is_reply = smtp_reply_parse(d->reply, &reply) == MX_OK;
+
+	if (is_reply && reply.enhanced[0] == '\0') {
+		buf_addf(out, "%d", reply.code);
+	} else {
+		if (is_reply)
+			code = span_str(reply.enhanced);
+		buf_addf(out, "%.*s.", SPAN_ARG(span_skip(code, 1)));
+	}
+	smtp_reply_fini(&reply);
+}
+
+static size_t advice_for(const struct dsn_rcpt *d)
+{
+	struct buf code = { 0 };
 	size_t i = 0;
 
-	while (!span_starts(rest, span_str(advice[i].status)))
+	add_code(&code, d);
+	while (advice[i].cause != d->cause ||
+	       !span_starts(buf_span(&code), span_str(advice[i].code)))
 		i++;
+	buf_fini(&code);
 	return i;
 }
 
@@ -82,6 +207,21 @@ static void add_message(const struct dsn_report *r, struct buf *out)
 	buf_adds(out, ".\r\n\r\n");
 }
 
+/* An answer is called one only if the server gave it just now. */
+static void add_whose(const struct dsn_rcpt *d, struct buf *out)
+{
+	bool is_last = d->action == DSN_DELAYED ||
+		       (d->action == DSN_FAILED && d->cause == DSN_EXPIRED);
+
+	if (is_last)
+		buf_adds(out, "last heard of ");
+	else if (!dsn_is_answer(d))
+		buf_adds(out, "not sent to ");
+	dsn_clean(out, dsn_host_name(d->host), false);
+	buf_adds(out, is_last || !dsn_is_answer(d) ? ":\r\n    "
+						   : " answered:\r\n    ");
+}
+
 static void add_recipient(const struct dsn_rcpt *d, bool utf8, struct buf *out)
 {
 	buf_adds(out, "  <");
@@ -90,26 +230,68 @@ static void add_recipient(const struct dsn_rcpt *d, bool utf8, struct buf *out)
 	if (d->reply.n == 0)
 		return;
 	buf_adds(out, "    ");
-	if (d->host.n > 0) {
-		dsn_clean(out, dsn_host_name(d->host), false);
-		buf_adds(out, " answered:\r\n    ");
-	}
+	if (d->host.n > 0)
+		add_whose(d, out);
 	dsn_wrap(out, 4, "    ", d->reply);
 	buf_adds(out, "\r\n");
 }
 
+static bool has_expired(const struct dsn_report *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->rcpts[i].action == DSN_FAILED &&
+		    r->rcpts[i].cause == DSN_EXPIRED)
+			return true;
+	return false;
+}
+
+/* "2 hours": in the largest unit of which there are two. */
+static void add_span_of_time(struct buf *out, int64_t ms)
+{
+	static const struct {
+		int64_t ms;
+		const char *name;
+	} units[] = {
+		{ DAYS(1), "days" },
+		{ HOURS(1), "hours" },
+		{ MINUTES(1), "minutes" },
+		{ SECONDS(1), "seconds" },
+	};
+	size_t i = 0;
+
+	while (i + 1 < COUNT(units) && ms < 2 * units[i].ms)
+		i++;
+	buf_addf(out, "%lld %s", (long long)(ms / units[i].ms), units[i].name);
+}
+
+static void add_expiry(const struct dsn_report *r, struct buf *out)
+{
+	struct buf text = { 0 };
+
+	buf_adds(&text, "It was kept here for ");
+	add_span_of_time(&text, r->now_ms - r->env->arrived_ms);
+	buf_adds(&text, ", which is as long as we may. We will not try again.");
+	paragraph(out, buf_cstr(&text));
+	buf_fini(&text);
+}
+
 static void advise_failed(const struct dsn_report *r, struct buf *out)
 {
-	unsigned said = 0;
+	bool said[COUNT(advice)] = { false };
 
-	paragraph(out, "We will not try again.");
+	if (has_expired(r))
+		add_expiry(r, out);
+	else
+		paragraph(out, "We will not try again.");
 	for (size_t i = 0; i < r->count; i++) {
+		size_t row;
+
 		if (r->rcpts[i].action != DSN_FAILED)
 			continue;
-		size_t row = advice_for(dsn_status_code(&r->rcpts[i]));
-		if (!(said & 1u << row))
+		row = advice_for(&r->rcpts[i]);
+		if (!said[row])
 			paragraph(out, advice[row].text);
-		said |= 1u << row;
+		said[row] = true;
 	}
 }
 

@@ -11,6 +11,18 @@
  * weeks, and the sender of a forged one never does. */
 static const int64_t lifetime_max_ms = DAYS(5);
 
+/* In the unit's arena. */
+static struct span reply_path(struct unit *unit)
+{
+	struct buf path = { 0 };
+	struct span kept;
+
+	dsn_reply_path(&path, unit->envelope.from);
+	kept = arena_span(&unit->arena, buf_span(&path));
+	buf_fini(&path);
+	return kept;
+}
+
 /* The reverse-path's domain as the spool sorts it; in the unit's arena. */
 static struct span reply_domain(struct unit *unit)
 {
@@ -61,14 +73,14 @@ static void fill_envelope(struct spool_report *out, const struct config *config,
 		.proto = PROTO_LOCAL,
 		.body = needs->is_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT,
 		.smtputf8 = needs->is_smtputf8,
-		.header_8bit = needs->is_smtputf8,
-		/* RFC 8689 section 5: protected as the original was */
+		/* RFC 8689 section 5: protected as the original was, as far
+		 * as the way back permits (command_obstacle) */
 		.requiretls = unit->envelope.requiretls,
 		.tls_required_no = unit->envelope.tls_required_no,
 		.is_dsn = true,
 	};
 	out->rcpt = (struct spool_rcpt){
-		.path = unit->envelope.from,
+		.path = reply_path(unit),
 		.domain = reply_domain(unit),
 		.notify = SMTP_NOTIFY_NEVER,
 		.expires_ms = now_ms + lifetime_ms,

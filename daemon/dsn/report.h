@@ -42,6 +42,13 @@ void dsn_build(const struct dsn_report *r, struct buf *out,
 
 /* ---- The parts, without their boundary lines (build.c joins them) ---- */
 
+/*
+ * Append the address that the report goes to: the reverse-path, its domain in
+ * A-labels if that makes it ASCII.  So the report asks no more of the servers
+ * on its way than it must (RFC 6531 section 3.2).
+ */
+void dsn_reply_path(struct buf *out, struct span from);
+
 /* Some address of it needs UTF-8: the global types of RFC 6533 are used. */
 bool dsn_is_global(const struct dsn_report *r);
 
@@ -56,6 +63,8 @@ void dsn_quote_add(const struct dsn_report *r, struct buf *out);
 struct span dsn_status_code(const struct dsn_rcpt *rcpt);
 /* "mx.example.org" out of "mx.example.org[192.0.2.1]:25". */
 struct span dsn_host_name(struct span host);
+/* Is the reply what the host said?  Else it is our finding about it. */
+bool dsn_is_answer(const struct dsn_rcpt *rcpt);
 /* The header's Message-ID with its brackets, if it is plain; else empty. */
 struct span dsn_message_id(struct span original);
 

@@ -47,16 +47,48 @@ struct span dsn_host_name(struct span host)
 	return (struct span){ host.p, at < host.n ? at + 1 : host.n };
 }
 
+/* The last @: a quoted local part may hold others. */
+static size_t find_at(struct span path)
+{
+	size_t at = path.n;
+
+	while (at > 0 && path.p[at - 1] != '@')
+		at--;
+	return at > 0 ? at - 1 : path.n;
+}
+
+void dsn_reply_path(struct buf *out, struct span from)
+{
+	size_t start = out->n, at = find_at(from);
+	struct span local = { from.p, at };
+
+	if (at < from.n && span_has_8bit(from) && !span_has_8bit(local)) {
+		buf_add(out, local);
+		buf_addc(out, '@');
+		if (smtp_domain_canon(out, span_skip(from, at + 1)) == MX_OK)
+			return;
+		out->n = start;
+	}
+	buf_add(out, from);
+}
+
 bool dsn_is_global(const struct dsn_report *r)
 {
 	if (!r->env->smtputf8)
 		return false;
-	if (span_has_8bit(r->env->from))
+	if (span_has_8bit((struct span){ r->env->from.p,
+					 find_at(r->env->from) }))
 		return true;
 	for (size_t i = 0; i < r->count; i++)
 		if (span_has_8bit(r->rcpts[i].rcpt->path))
 			return true;
 	return false;
+}
+
+bool dsn_is_answer(const struct dsn_rcpt *d)
+{
+	return d->host.n > 0 && d->cause != DSN_UNFIT &&
+	       d->cause != DSN_OPERATOR;
 }
 
 static void add_date(struct buf *out, const char *name, int64_t wall_ms)
@@ -133,7 +165,7 @@ static void add_diagnostic(const struct dsn_rcpt *d, struct buf *out)
 {
 	struct buf value = { 0 };
 
-	buf_adds(&value, d->host.n > 0 ? "smtp; " : "X-mx20; ");
+	buf_adds(&value, dsn_is_answer(d) ? "smtp; " : "X-mx20; ");
 	buf_add(&value, d->reply);
 	dsn_field_text(out, "Diagnostic-Code", buf_span(&value));
 	buf_fini(&value);

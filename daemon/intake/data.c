@@ -193,7 +193,6 @@ static enum step commit(struct session *s)
 
 	/* RFC 8689 section 5: the parameter outranks the field */
 	m->env.tls_required_no = m->scan.tls_required_no && !m->env.requiretls;
-	m->env.header_8bit = m->scan.header_8bit;
 	s->phase = PH_COMMIT;
 	session_arm(s);
 	spool_commit(&m->draft, &m->env, m->rcpts, m->count, on_commit, m);

@@ -28,9 +28,7 @@ static void check_scan(struct span content, size_t cut)
 	scan(content, cut, &pieces);
 	FUZZ_CHECK(whole.received == pieces.received);
 	FUZZ_CHECK(whole.tls_required_no == pieces.tls_required_no);
-	FUZZ_CHECK(whole.header_8bit == pieces.header_8bit);
 	FUZZ_CHECK(whole.done == pieces.done);
-	FUZZ_CHECK(!whole.header_8bit || span_has_8bit(content));
 }
 
 static void check_lines(struct span field)

@@ -3,6 +3,8 @@
 import email
 import email.policy
 import re
+import smtplib
+import ssl
 import time
 
 import pytest
@@ -314,6 +316,8 @@ def test_end_of_lifetime_is_reported(world):
     [block] = report.recipients
     assert block["Action"] == "failed"
     assert block["Status"] in ("4.4.7", "5.4.7")
+    assert re.search(r"kept here for \d+ seconds", report.text)
+    assert "could not be reached" in " ".join(report.text.split())
     assert p.messages == []
 
 
@@ -356,3 +360,71 @@ def test_operator_bounces_a_domain(world):
         assert report.recipients[0]["Action"] == "failed"
         assert "operator" in report.text
     assert p.messages == []
+
+
+def test_a_report_on_a_requiretls_message_is_not_lost(world, pki):
+    """RFC 8689 section 5: the way back may know nothing of REQUIRETLS."""
+    cert = pki.cert("mx2.test")
+    d, p, home = world(offers=NO_DSN,
+                       conf={"tls": {"certificate": str(cert.cert_path),
+                                     "key": str(cert.key_path)}})
+    p.start()
+    context = ssl.create_default_context(cafile=pki.ca_file)
+    context.check_hostname = False
+    with smtplib.SMTP(*d.address, timeout=30) as c:
+        c.starttls(context=context)
+        c.sendmail("a@sender.test", ["u@example.com"],
+                   message(body="secret\r\n"),
+                   mail_options=["RET=FULL", "REQUIRETLS"])
+    report = one_report(home)
+    [block] = report.recipients
+    assert block["Status"] == "5.7.30"
+    assert block["Diagnostic-Code"].startswith("X-mx20; ")
+    assert "(REQUIRETLS)" in report.text
+    assert report.original.get_content_type() == "text/rfc822-headers"
+    assert "secret" not in report.got.text
+    assert "REQUIRETLS" not in report.got.params
+    d.wait_empty()
+    assert p.messages == []
+
+
+def test_a_utf8_header_needs_no_smtputf8(world):
+    """Nothing in the envelope asks for more: it goes as it came."""
+    d, p, home = world(offers=["PIPELINING", "8BITMIME"])
+    p.start()
+    for params in ("", " BODY=8BITMIME SMTPUTF8"):
+        with Raw(d.address) as c:
+            c.cmd("EHLO client.test")
+            c.cmd("MAIL FROM:<a@sender.test>" + params)
+            c.cmd("RCPT TO:<u@example.com>")
+            assert c.data("From: J\u00fcrgen <a@sender.test>\r\n"
+                          "Subject: Gr\u00fc\u00dfe\r\n\r\nhi\r\n.\r\n"
+                          ).startswith("250")
+    for got in p.wait_messages(2):
+        assert got.body.startswith("From: J\u00fcrgen <a@sender.test>\r\n"
+                                   "Subject: Gr\u00fc\u00dfe\r\n".encode())
+        assert "SMTPUTF8" not in got.params
+    no_report(d, home)
+
+
+def test_a_foreign_sender_domain_has_an_ascii_form(world):
+    """Towards the primary and in the report on a refusal: A-labels where
+    there is no SMTPUTF8."""
+    d, p, home = world(offers=["PIPELINING", "8BITMIME"],
+                       on={"rcpt": [None, "550 5.1.1 no"]})
+    home.offers = ["PIPELINING", "8BITMIME"]
+    p.start()
+    for n in range(2):
+        with Raw(d.address) as c:
+            c.cmd("EHLO client.test")
+            assert c.cmd("MAIL FROM:<a@b\u00fccher.test> SMTPUTF8"
+                         ).startswith("250")
+            c.cmd("RCPT TO:<u@example.com>")
+            assert c.data(message() + ".\r\n").startswith("250")
+        d.wait_log("^(delivered|bounced) ", count=n + 1)
+    [got] = p.wait_messages(1)
+    assert got.sender == "a@xn--bcher-kva.test"
+    report = one_report(home)
+    assert report.got.rcpts == ["a@xn--bcher-kva.test"]
+    assert report.mail["To"] == "a@xn--bcher-kva.test"
+    d.wait_empty()

@@ -17,7 +17,6 @@ static struct envelope sample_envelope(void)
 		.body = SMTP_BODY_8BITMIME,
 		.ret = SMTP_RET_FULL,
 		.requiretls = true,
-		.header_8bit = true,
 		.is_dsn = true,
 	};
 }
@@ -57,7 +56,7 @@ Test(spool_codec, envelope_comes_back)
 	cr_expect(span_eq(got.tls, e.tls));
 	cr_expect(got.proto == e.proto && got.body == e.body &&
 		  got.ret == e.ret);
-	cr_expect(got.requiretls && got.header_8bit && got.is_dsn);
+	cr_expect(got.requiretls && got.is_dsn);
 	cr_expect_not(got.smtputf8 || got.tls_required_no);
 	envelope_set_units(p, 6);
 	cr_assert(envelope_get((struct span){ p, n }, &got, &units));

@@ -15,6 +15,22 @@ static const struct envelope rich = {
 	.smtputf8 = true,
 	.requiretls = true,
 };
+/* a report on a message that asked for REQUIRETLS */
+static const struct envelope secret = { .bytes = 9,
+					.requiretls = true,
+					.is_dsn = true };
+static const struct envelope cousin = {
+	.from = { "A@b\xc3\xbc"
+		  "cher.example",
+		  17 },
+	.bytes = 9,
+	.smtputf8 = true,
+};
+static const struct envelope foreign = {
+	.from = { "\xc3\xbc@b.example", 12 },
+	.bytes = 9,
+	.smtputf8 = true,
+};
 static const struct envelope bounce = { .bytes = 9, .is_dsn = true };
 
 enum {
@@ -36,6 +52,14 @@ Test(command, mail)
 		  "MAIL FROM:<a@b.example> SIZE=1234 BODY=8BITMIME SMTPUTF8 "
 		  "RET=HDRS ENVID=x+2By REQUIRETLS\r\n" },
 		{ &bounce, ALL, "MAIL FROM:<> SIZE=9\r\n" },
+		/* RFC 8689 section 5: taken along where it is offered */
+		{ &secret, ALL, "MAIL FROM:<> SIZE=9 REQUIRETLS\r\n" },
+		{ &secret, 0, "MAIL FROM:<>\r\n" },
+		/* RFC 6531 section 3.2: A-labels where they suffice */
+		{ &cousin, 0, "MAIL FROM:<A@xn--bcher-kva.example>\r\n" },
+		{ &cousin, SMTP_EXT_SMTPUTF8,
+		  "MAIL FROM:<A@b\xc3\xbc"
+		  "cher.example> SMTPUTF8\r\n" },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -119,6 +143,13 @@ Test(command, obstacles)
 		{ &rich, &rcpt, ALL, 0, true, NULL },
 		{ &rich, &rcpt, ALL, 0, false, "5.7.10" },
 		{ &rich, &rcpt, 0, 0, true, "5.7.30" },
+		/* a report is not lost for it */
+		{ &secret, &rcpt, ALL, 0, false, NULL },
+		{ &secret, &rcpt, 0, 0, false, NULL },
+		/* SMTPUTF8 of the sender's alone asks for nothing */
+		{ &cousin, &rcpt, 0, 0, false, NULL },
+		{ &foreign, &rcpt, ALL, 0, false, NULL },
+		{ &foreign, &rcpt, 0, 0, false, "5.6.7" },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {

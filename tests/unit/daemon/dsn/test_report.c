@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "daemon/dsn/report.h"
 
 static const char original[] = "Received: from client by mx2.test; today\r\n"
@@ -79,6 +80,15 @@ static void check_lines(void)
 		start = i + 1;
 	}
 	cr_assert_eq(start, text.n);
+}
+
+/* Sentences, however they were wrapped. */
+static void unwrap(void)
+{
+	for (char *p = text.p; (p = strstr(p, "\r\n")) != NULL;) {
+		memmove(p, p + 1, strlen(p));
+		*p = ' ';
+	}
 }
 
 static size_t occurrences(const char *what)
@@ -336,6 +346,7 @@ Test(dsn_report, our_own_verdict_names_no_server)
 	struct dsn_rcpt d = failed;
 
 	d.host = (struct span){ NULL, 0 };
+	d.cause = DSN_EXPIRED;
 	d.status = SPAN_LIT("5.4.7");
 	d.reply = SPAN_LIT("given up after 14 days");
 	r.rcpts = &d;
@@ -343,6 +354,164 @@ Test(dsn_report, our_own_verdict_names_no_server)
 	HAS("\r\nDiagnostic-Code: X-mx20; given up after 14 days\r\n");
 	HAS_NOT("Remote-MTA");
 	HAS("send the message again later");
+}
+
+/* What people are told goes by what happened: the same code from a server
+ * that refuses is not the code that was last heard when time ran out. */
+Test(dsn_report, the_advice_is_true)
+{
+	static const struct {
+		enum dsn_cause cause;
+		const char *status, *reply, *says, *says_not;
+	} cases[] = {
+		{ DSN_REFUSED, "5.1.1", "550 5.1.1 no", "check the address",
+		  "as long as" },
+		{ DSN_REFUSED, "5.1.10", "556 5.1.10 null MX", "takes no mail",
+		  "still exists" },
+		{ DSN_REFUSED, "5.1.8", "553 5.1.8 bad sender",
+		  "your address as that of a sender", "still exists" },
+		{ DSN_REFUSED, "5.2.2", "552 5.2.2 full", "mailbox is full",
+		  "too large" },
+		{ DSN_REFUSED, "5.3.4", "552 5.3.4 big", "too large",
+		  "is full" },
+		/* refused at once: nobody kept it for long */
+		{ DSN_REFUSED, "5.4.1", "550 5.4.1 access denied",
+		  "cannot pass the message on", "could not be reached" },
+		{ DSN_REFUSED, "5.4.6", "554 5.4.6 too many hops",
+		  "cannot pass the message on", "as long as" },
+		{ DSN_REFUSED, "5.7.1", "550 5.7.1 spam", "its own rules",
+		  "check the address" },
+		/* no code that says more: the words do */
+		{ DSN_REFUSED, "5.0.0", "550 go away", "answer quoted above",
+		  "own rules" },
+		{ DSN_REFUSED, "5.0.0", "552 quota", "may say which",
+		  "own rules" },
+		{ DSN_REFUSED, "5.0.0", "554-a\n554 b", "answer quoted above",
+		  "own rules" },
+		{ DSN_EXPIRED, "5.4.7", "452 4.2.2 full",
+		  "full when we last tried", "could not be reached" },
+		{ DSN_EXPIRED, "5.4.7", "451 4.4.1 Connection refused",
+		  "could not be reached", "put the message off" },
+		{ DSN_EXPIRED, "5.4.7", "450 4.7.1 greylisted",
+		  "put the message off", "could not be reached" },
+		{ DSN_EXPIRED, "5.4.7", "451 later", "put the message off",
+		  "could not be reached" },
+		{ DSN_EXPIRED, "5.7.5", "451 4.7.5 certificate",
+		  "proves its name", "put the message off" },
+		{ DSN_EXPIRED, "5.7.4", "451 4.7.4 no STARTTLS",
+		  "only be handed over encrypted", "put the message off" },
+		{ DSN_EXPIRED, "5.4.7", "451 4.4.3 SERVFAIL",
+		  "which mail server", "could not be reached" },
+		{ DSN_EXPIRED, "5.4.6", "451 4.4.6 best MX is this host",
+		  "only its backup", "could not be reached" },
+		{ DSN_EXPIRED, "5.4.7", "", "again later",
+		  "could not be reached" },
+		{ DSN_UNFIT, "5.3.4", "552 5.3.4 larger", "too large",
+		  "answered:" },
+		{ DSN_UNFIT, "5.6.7", "550 5.6.7 SMTPUTF8",
+		  "letters beyond a to z", "answered:" },
+		{ DSN_UNFIT, "5.7.30", "550 5.7.30 REQUIRETLS", "(REQUIRETLS)",
+		  "own rules" },
+		{ DSN_OPERATOR, "5.0.0", "returned by the operator",
+		  "out of its queue", "answered:" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct dsn_report r = report();
+		struct dsn_rcpt d = failed;
+
+		d.cause = cases[i].cause;
+		d.status = span_str(cases[i].status);
+		d.reply = span_str(cases[i].reply);
+		r.rcpts = &d;
+		built(&r);
+		unwrap();
+		HAS(cases[i].says);
+		HAS_NOT(cases[i].says_not);
+	}
+}
+
+/* A report for age says so, and for how long the message was kept. */
+Test(dsn_report, the_end_of_the_lifetime_is_named)
+{
+	static const struct {
+		int64_t kept_ms;
+		const char *says;
+	} cases[] = {
+		{ DAYS(14) + MINUTES(3), "was kept here for 14 days, which" },
+		{ HOURS(36), "kept here for 36 hours, " },
+		{ MINUTES(5), "kept here for 5 minutes, " },
+		{ SECONDS(14), "kept here for 14 seconds, " },
+		{ 0, "kept here for 0 seconds, " },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct dsn_report r = report();
+		struct dsn_rcpt d = failed;
+
+		d.cause = DSN_EXPIRED;
+		d.reply = SPAN_LIT("450 4.2.0 later");
+		r.rcpts = &d;
+		r.now_ms = env.arrived_ms + cases[i].kept_ms;
+		built(&r);
+		unwrap();
+		HAS(cases[i].says);
+		HAS("last heard of mx.example.com:");
+	}
+}
+
+/* What was never sent is no server's answer. */
+Test(dsn_report, what_was_not_sent_is_no_answer)
+{
+	struct dsn_report r = report();
+	struct dsn_rcpt d = failed;
+
+	d.cause = DSN_UNFIT;
+	d.reply = SPAN_LIT("552 5.3.4 Message is larger than the server takes");
+	r.rcpts = &d;
+	built(&r);
+	HAS("    not sent to mx.example.com:\r\n    552 5.3.4");
+	HAS("Diagnostic-Code: X-mx20; 552 5.3.4");
+	HAS_NOT("answered:");
+}
+
+/* RFC 6531 section 3.2: A-labels are ASCII, and ask nothing of a server. */
+Test(dsn_report, a_foreign_domain_is_written_in_a_labels)
+{
+	static const struct {
+		const char *from, *to;
+	} cases[] = {
+		{ "a@b\xc3\xbc"
+		  "cher.example",
+		  "a@xn--bcher-kva.example" },
+		{ "\"x@y\"@b\xc3\xbc"
+		  "cher.example",
+		  "\"x@y\"@xn--bcher-kva.example" },
+		{ "\xc3\xbc@b\xc3\xbc"
+		  "cher.example",
+		  "\xc3\xbc@b\xc3\xbc"
+		  "cher.example" },
+		{ "A@Plain.Example", "A@Plain.Example" },
+		{ "a@[192.0.2.1]", "a@[192.0.2.1]" },
+	};
+	struct dsn_report r = report();
+	struct envelope e = env;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf out = { 0 };
+
+		dsn_reply_path(&out, span_str(cases[i].from));
+		cr_expect_str_eq(buf_cstr(&out), cases[i].to);
+		buf_fini(&out);
+	}
+	e.smtputf8 = true;
+	e.from = span_str(cases[0].from);
+	r.env = &e;
+	built(&r);
+	HAS("\r\nTo: <a@xn--bcher-kva.example>\r\n");
+	HAS("report-type=delivery-status");
+	cr_expect_not(needs.is_smtputf8);
+	cr_expect_not(needs.is_8bit);
 }
 
 Test(dsn_report, host_names_lose_their_address)

@@ -113,7 +113,6 @@ Test(data, what_is_kept)
 	cr_expect_eq(k->env.body, SMTP_BODY_8BITMIME);
 	cr_expect_eq(k->env.ret, SMTP_RET_HDRS);
 	cr_expect(k->env.smtputf8);
-	cr_expect(k->env.header_8bit);
 	cr_expect(k->env.tls_required_no);
 	cr_expect(!k->env.requiretls);
 	cr_expect(!k->env.is_dsn);
