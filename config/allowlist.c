@@ -126,7 +126,10 @@ static bool opt_primary(struct reader *r, struct row *row, struct span v)
 
 static bool opt_lifetime(struct reader *r, struct row *row, struct span v)
 {
-	(void)r;
+	if (value_lacks_unit(v)) {
+		FAIL(r, "lifetime: " VALUE_TIME_UNIT, SPAN_ARG(v), SPAN_ARG(v));
+		return true;
+	}
 	return value_time(v, &row->pub.lifetime_ms) &&
 	       row->pub.lifetime_ms >= SECONDS(1) &&
 	       row->pub.lifetime_ms <= DAYS(365);
@@ -164,17 +167,17 @@ static bool opt_delimiter(struct reader *r, struct row *row, struct span v)
 }
 
 /* clang-format off */
-enum { OPT_RECIPIENTS = 0 };
+enum { OPT_RECIPIENTS, OPT_LIFETIME };
 static const struct row_option {
 	const char *name;
 	bool (*take)(struct reader *r, struct row *row, struct span value);
 	const char *accepts;
 } row_options[] = {
 	[OPT_RECIPIENTS] = { "recipients", opt_recipients, "a file, or * for every local part" },
+	[OPT_LIFETIME] = { "lifetime", opt_lifetime, "a time such as 30d, from 1s to 365d" },
 	{ "primary", opt_primary,
 	  "hosts in order of preference such as "
 	  "mail.example.org,mail2.example.org:2525,[192.0.2.10]:25" },
-	{ "lifetime", opt_lifetime, "a time such as 30d, from 1s to 365d" },
 	{ "tls", opt_tls, "one of none may must verify dane" },
 	{ "etrn", opt_etrn, "networks such as 192.0.2.0/24,2001:db8::/32" },
 	{ "delimiter", opt_delimiter, "one sign such as +" },
@@ -264,6 +267,8 @@ static void take_line(struct reader *r, struct span line)
 	if (!seen[OPT_RECIPIENTS])
 		row->set = default_set(r, row);
 	earlier = domains_add(r->d);
+	if (seen[OPT_LIFETIME] && row->pub.lifetime_ms < DAYS(1))
+		row_kind_count(&r->d->brief, row);
 	if (earlier != NULL)
 		FAIL(r, "%.*s: listed already in line %u",
 		     SPAN_ARG(row->pub.name), earlier->line);

@@ -7,10 +7,10 @@
 #include "common/base/alloc.h"
 #include "common/base/arena.h"
 #include "common/base/assert.h"
-#include "common/base/clock.h"
 #include "config/allowlist.h"
 #include "config/error.h"
 #include "config/settings.h"
+#include "config/warnings.h"
 
 /* From here on releasing is worth a thread. */
 enum { LARGE = 20000 };
@@ -108,6 +108,21 @@ static void load_files(struct snapshot *s, struct settings *st,
 	make_client(c, st);
 }
 
+/* What was seen in the files comes last: there may be more of it than
+ * anybody reads. */
+static void keep_doubts(struct snapshot *s, struct settings *st,
+			struct config_errors *errors)
+{
+	struct config_errors all = { 0 };
+
+	if (st != NULL)
+		warnings_find(&s->config, st, &all);
+	config_doubts_end(errors);
+	buf_add(&all.doubts, buf_span(&errors->doubts));
+	s->config.doubts = arena_span(&s->arena, buf_span(&all.doubts));
+	config_errors_fini(&all);
+}
+
 static struct config *load(const char *path, bool with_files,
 			   struct config_errors *errors)
 {
@@ -121,12 +136,11 @@ static struct config *load(const char *path, bool with_files,
 	st = settings_read(c, &s->arena, errors);
 	if (with_files)
 		load_files(s, st, errors);
+	if (errors->count == before)
+		keep_doubts(s, with_files ? st : NULL, errors);
 	settings_close(st);
-	if (errors->count == before) {
-		config_doubts_end(errors);
-		c->doubts = arena_span(&s->arena, buf_span(&errors->doubts));
+	if (errors->count == before)
 		return c;
-	}
 	config_errors_end(errors);
 	snapshot_free(s);
 	return NULL;
@@ -188,86 +202,16 @@ void config_unref(struct config **c)
 
 /* ---- Warnings ---- */
 
-#define LAST_FIELD                                                             \
-	{                                                                      \
-		LOG_KIND_END, NULL, { NULL, 0 }, 0                             \
-	}
-
-struct warner {
-	config_warning_cb *cb;
-	void *arg;
-};
-
-#define WARN(w, ...)                                                           \
-	(w)->cb((const struct log_field[]){ __VA_ARGS__, LAST_FIELD }, (w)->arg)
-
-static void warn(struct warner *w, const char *key, const char *text)
-{
-	WARN(w, LOG_STR("key", key), LOG_STR("warning", text));
-}
-
-/* What was seen while the files were read. */
-static void warn_of_doubts(const struct config *c, struct warner *w)
+void config_warnings(const struct config *c, config_warning_cb *cb, void *arg)
 {
 	struct span rest = c->doubts;
 
 	while (rest.n > 0)
-		WARN(w, LOG_SPAN("warning", span_cut(&rest, '\n')));
-}
-
-static void warn_of_expiry(const struct config *c, struct warner *w)
-{
-	struct buf end = { 0 };
-	int64_t end_ms;
-	size_t i;
-
-	if (c->tls_server == NULL)
-		return;
-	i = tls_server_first_to_end(c->tls_server, &end_ms);
-	if (end_ms > clock_wall_ms())
-		return;
-	clock_rfc3339(&end, end_ms);
-	WARN(w, LOG_STR("key", "tls.certificate"),
-	     LOG_SPAN("file", c->tls.certificates[i]),
-	     LOG_SPAN("expired", buf_span(&end)),
-	     LOG_STR("warning", "senders that check it will not deliver: "
-				"renew it, then mx20ctl reload"));
-	buf_fini(&end);
-}
-
-/* O(1) at any size: the rows were counted while they were read. */
-void config_warnings(const struct config *c, config_warning_cb *cb, void *arg)
-{
-	const struct domains *d = c->domains;
-	struct warner sink = { cb, arg }, *w = &sink;
-
-	if (d != NULL && d->any_count > 0)
-		WARN(w, LOG_STR("key", "recipients"),
-		     LOG_SPAN("domain", d->any_first->name),
-		     LOG_INT("domains", d->any_count),
-		     LOG_STR("warning",
-			     "recipients=* takes mail that the primary "
-			     "will refuse, and returns it to senders that "
-			     "are mostly forged"));
-	if (c->domain_count == 0)
-		warn(w, "domains", "the allowlist is empty: no mail is taken");
-	if (c->listen_count == 0)
-		warn(w, "listen", "listens nowhere: only drains");
-	if (c->tls.pair_count == 0)
-		warn(w, "tls.certificate",
-		     "no certificate: STARTTLS is not offered");
-	warn_of_expiry(c, w);
-	warn_of_doubts(c, w);
-	if (c->spool.lifetime_ms < DAYS(4))
-		warn(w, "spool.lifetime",
-		     "RFC 5321 section 4.5.4.1 asks for 4 to "
-		     "5 days at least");
-	if (c->spool.warn_after_ms >= c->spool.lifetime_ms)
-		warn(w, "spool.warn_after",
-		     "not before spool.lifetime is over: "
-		     "no sender is warned");
-	if (c->limits.message_bytes > c->spool.size_bytes)
-		warn(w, "limits.message_size", "more than spool.size");
+		cb(
+			(const struct log_field[]){
+				LOG_SPAN("warning", span_cut(&rest, '\n')),
+				{ LOG_KIND_END, NULL, { NULL, 0 }, 0 } },
+			arg);
 }
 
 static void log_warning(const struct log_field *fields, void *arg)
@@ -283,23 +227,5 @@ void config_warn(const struct config *c)
 
 void config_warning_text(struct buf *out, const struct log_field *fields)
 {
-	const struct log_field *f, *words = fields;
-	const char *before = " (";
-
-	while (words[1].kind != LOG_KIND_END)
-		words++;
-	if (words > fields) {
-		buf_add(out, fields->text);
-		buf_adds(out, ": ");
-	}
-	buf_add(out, words->text);
-	for (f = fields + 1; f < words; f++, before = ", ") {
-		buf_addf(out, "%s%s ", before, f->key);
-		if (f->kind == LOG_KIND_INT)
-			buf_addf(out, "%lld", (long long)f->number);
-		else
-			buf_add(out, f->text);
-	}
-	if (words > fields + 1)
-		buf_addc(out, ')');
+	buf_add(out, fields->text);
 }

@@ -43,6 +43,14 @@ struct config_domain {
 	size_t etrn_count;
 };
 
+/* Every fault found, one per line: "mx20.conf:12: limits.hops: ...". */
+struct config_errors {
+	struct buf text;
+	size_t count;
+	struct buf doubts; /* no faults: warnings, in the same form */
+	size_t doubt_count;
+};
+
 struct config {
 	struct span path;                /* of mx20.conf, as it was given */
 	/* mx20.conf, see mx20.conf(5) */
@@ -78,15 +86,7 @@ struct config {
 	struct tls_client_ctx *tls_client;
 	struct domains *domains;         /* see domains.h */
 	size_t domain_count, recipient_count;
-	struct span doubts;              /* see config_doubt, one a line */
-};
-
-/* Every fault found, one per line: "mx20.conf:12: limits.hops: ...". */
-struct config_errors {
-	struct buf text;
-	size_t count;
-	struct buf doubts; /* no faults: warnings, in the same form */
-	size_t doubt_count;
+	struct span doubts; /* what is legal but risky, one a line, as errors */
 };
 
 /*
@@ -112,8 +112,8 @@ void config_unref(struct config **c);
 
 /*
  * What is legal but risky (recipients=*, no certificate, what the files gave
- * reason to doubt): the fields of one log line each, first the "key" if it is
- * about one, and the words, "warning", last.  O(1) at any size.  They borrow: valid during cb.
+ * reason to doubt): the fields of one log line each, the words, "warning",
+ * last.  They borrow: valid during cb.
  */
 typedef void config_warning_cb(const struct log_field *fields, void *arg);
 void config_warnings(const struct config *c, config_warning_cb *cb, void *arg);
@@ -121,7 +121,7 @@ void config_warnings(const struct config *c, config_warning_cb *cb, void *arg);
 /* All of them into the log. */
 void config_warn(const struct config *c);
 
-/* One of them as people read it: "tls.certificate: words (file /a/b)". */
+/* One of them as people read it. */
 void config_warning_text(struct buf *out, const struct log_field *fields);
 
 #endif

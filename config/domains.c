@@ -78,8 +78,8 @@ const struct row *domains_add(struct domains *d)
 	s->tag = (uint32_t)(hash_name(d, base, wildcard) >> 32);
 	s->row = (uint32_t)++d->row_count;
 	d->wildcard_count += wildcard;
-	if (row->pub.any_recipient && d->any_count++ == 0)
-		d->any_first = &row->pub;
+	if (row->pub.any_recipient)
+		row_kind_count(&d->any, row);
 	return NULL;
 }
 

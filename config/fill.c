@@ -42,20 +42,24 @@ struct span fill_path(struct fill *f, const config_setting_t *st,
 		    text);
 }
 
+struct span fill_place(struct fill *f, const config_setting_t *st,
+		       unsigned *line)
+{
+	*line = st != NULL ? config_setting_source_line(st) : 0;
+	return st != NULL ? fill_file(f, config_setting_source_file(st))
+			  : f->path;
+}
+
 void fill_fail(struct fill *f, const config_setting_t *st, const char *fmt, ...)
 {
-	struct span file = f->path;
-	unsigned line = 0;
+	unsigned line;
+	struct span file = fill_place(f, st, &line);
 	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (st != NULL) {
-		file = fill_file(f, config_setting_source_file(st));
-		line = config_setting_source_line(st);
-	}
 	config_fail(f->errors, file, line, "%s", text);
 }
 

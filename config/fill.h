@@ -27,6 +27,10 @@ struct option_table {
 void fill_group(struct fill *f, const struct option_table *t,
 		const config_setting_t *group, const char *prefix);
 
+/* Where st stands; NULL: the file as a whole, line 0. */
+struct span fill_place(struct fill *f, const config_setting_t *st,
+		       unsigned *line);
+
 /* A fault at st's line; NULL: of the file as a whole. */
 void fill_fail(struct fill *f, const config_setting_t *st, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -8,6 +8,9 @@
 #include "config/fill.h"
 #include "config/value.h"
 
+/* A size without a unit that is less is a mistake. */
+enum { BARE_BYTES_MIN = 64 << 10 };
+
 static const char *const bounce_modes[] = { "dsn", "hold", NULL };
 
 struct span setting_text(const config_setting_t *st)
@@ -96,34 +99,57 @@ static bool take_bool(struct fill *f, const struct option *o,
 	return true;
 }
 
+/* The value as it would stand in quotes: whoever leaves them out means the
+ * same.  NULL inside: it is neither text nor a whole number. */
+static struct span quantity(struct fill *f, const config_setting_t *st,
+			    char digits[24])
+{
+	int64_t v;
+
+	if (!whole_number(f, st, &v))
+		return setting_text(st);
+	snprintf(digits, 24, "%lld", (long long)v);
+	return span_str(digits);
+}
+
+/*
+ * Without a unit it is bytes, but nobody means so few of them: 50 stands for
+ * 50M in most minds, and 10240, as other servers have it, for kilobytes.
+ */
 static bool take_size(struct fill *f, const struct option *o,
 		      const config_setting_t *st, void *out)
 {
+	char digits[24];
+	struct span text = quantity(f, st, digits);
 	int64_t v;
 
-	if (!whole_number(f, st, &v) && !value_size(setting_text(st), &v))
+	if (!value_size(text, &v))
 		return false;
 	*(uint64_t *)out = (uint64_t)v;
-	return in_range(o, v);
+	if (value_lacks_unit(text) && v < BARE_BYTES_MIN)
+		fill_fail(f, st, "%s: " VALUE_SIZE_UNIT, o->path,
+			  SPAN_ARG(text));
+	else
+		return in_range(o, v);
+	return true;
 }
 
-/* A number without a unit is seconds; "" is 0 where 0 is allowed. */
+/* "" is 0 where 0 is allowed. */
 static bool take_time(struct fill *f, const struct option *o,
 		      const config_setting_t *st, void *out)
 {
-	struct span text = setting_text(st);
-	int64_t v;
+	char digits[24];
+	struct span text = quantity(f, st, digits);
+	int64_t v = 0;
 
-	if (whole_number(f, st, &v)) {
-		if (__builtin_mul_overflow(v, 1000, &v))
-			return false;
-	} else if (text.p != NULL && text.n == 0) {
-		v = 0;
-	} else if (!value_time(text, &v)) {
+	if (value_lacks_unit(text))
+		fill_fail(f, st, "%s: " VALUE_TIME_UNIT, o->path,
+			  SPAN_ARG(text), SPAN_ARG(text));
+	else if (text.p == NULL || (text.n > 0 && !value_time(text, &v)) ||
+		 !in_range(o, v))
 		return false;
-	}
 	*(int64_t *)out = v;
-	return in_range(o, v);
+	return true;
 }
 
 /* ---- Words ---- */

@@ -1,6 +1,7 @@
 #include "config/settings.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -125,6 +126,21 @@ struct settings *settings_read(struct config *c, struct arena *arena,
 void settings_fail(struct settings *s, const char *key, struct span why)
 {
 	FAIL_AT(s, key, "%s: %.*s", key, SPAN_ARG(why));
+}
+
+void settings_doubt(struct settings *s, struct config_errors *e,
+		    const char *key, const char *fmt, ...)
+{
+	unsigned line;
+	struct span file =
+		fill_place(&s->fill, config_lookup(&s->cf, key), &line);
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	config_doubt(e, file, line, "%s: %s", key, text);
 }
 
 bool settings_can_read(struct settings *s, const char *key, struct span path)

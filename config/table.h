@@ -40,6 +40,12 @@ struct slot {
 	uint32_t row; /* 1 + its number; 0 is free */
 };
 
+/* Rows that deserve a warning. */
+struct row_kind {
+	const struct row *first; /* NULL: none */
+	size_t count;
+};
+
 struct domains {
 	struct pool pool;
 	struct row *rows;
@@ -49,8 +55,9 @@ struct domains {
 	struct set *sets;
 	size_t set_count, recipient_count;
 	struct siphash_key key;
-	size_t wildcard_count, any_count;
-	const struct config_domain *any_first; /* with recipients=* */
+	size_t wildcard_count;
+	struct row_kind any;	/* with recipients=* */
+	struct row_kind brief;	/* with a lifetime of less than a day */
 };
 
 /* Room for that many rows and sets. */
@@ -60,6 +67,12 @@ void domains_free(struct domains **d);
 /* Enter rows[row_count] under its name, once that is set: NULL, or the row
  * that has the name already. */
 const struct row *domains_add(struct domains *d);
+
+static inline void row_kind_count(struct row_kind *k, const struct row *row)
+{
+	if (k->count++ == 0)
+		k->first = row;
+}
 
 /* The row that config_domain is the face of. */
 static inline const struct row *domains_row(const struct config_domain *pub)

@@ -23,7 +23,7 @@ const char *const value_tls_levels[] = { "none",   "may",  "must",
 					 "verify", "dane", NULL };
 
 static bool scale(struct span text, const struct unit *units, size_t count,
-		  struct span bare, int64_t *out)
+		  int64_t *out)
 {
 	size_t digits = 0;
 	uint64_t number;
@@ -32,8 +32,6 @@ static bool scale(struct span text, const struct unit *units, size_t count,
 	       text.p[digits] <= '9')
 		digits++;
 	struct span suffix = span_skip(text, digits);
-	if (suffix.n == 0)
-		suffix = bare;
 	if (!span_u64((struct span){ text.p, digits }, &number))
 		return false;
 	for (size_t i = 0; i < count; i++)
@@ -45,12 +43,25 @@ static bool scale(struct span text, const struct unit *units, size_t count,
 
 bool value_time(struct span text, int64_t *ms)
 {
-	return scale(text, time_units, COUNT(time_units), SPAN_LIT("s"), ms);
+	uint64_t zero;
+
+	if (span_u64(text, &zero) && zero == 0) {
+		*ms = 0;
+		return true;
+	}
+	return scale(text, time_units, COUNT(time_units), ms);
 }
 
 bool value_size(struct span text, int64_t *bytes)
 {
-	return scale(text, size_units, COUNT(size_units), SPAN_LIT(""), bytes);
+	return scale(text, size_units, COUNT(size_units), bytes);
+}
+
+bool value_lacks_unit(struct span text)
+{
+	uint64_t number;
+
+	return span_u64(text, &number) && number > 0;
 }
 
 static void add_scaled(struct buf *out, int64_t v, const struct unit *units)
@@ -75,6 +86,20 @@ void value_size_add(struct buf *out, int64_t bytes)
 		buf_adds(out, "0");
 	else
 		add_scaled(out, bytes, size_units);
+}
+
+void value_size_round(struct buf *out, int64_t bytes)
+{
+	const struct unit *u = size_units;
+
+	while (u->factor > 1 && bytes < u->factor)
+		u++;
+	if (bytes % u->factor == 0)
+		buf_addf(out, "%lld%s", (long long)(bytes / u->factor),
+			 u->suffix);
+	else
+		buf_addf(out, "%.1f%s", (double)bytes / (double)u->factor,
+			 u->suffix);
 }
 
 bool value_word(const char *const *words, struct span text, int64_t *index)

@@ -4,14 +4,21 @@
 
 #include "config/config.h"
 
-/* "500ms" "5s" "10m" "4h" "14d" "2w"; a bare number is seconds. */
+/* "500ms" "5s" "10m" "4h" "14d" "2w"; without a unit 0 alone. */
 bool value_time(struct span text, int64_t *ms);
 /* "4096" "64K" "50M" "64G" "1T", powers of 1024. */
 bool value_size(struct span text, int64_t *bytes);
+/* "14": digits alone, and not 0.  Seconds, days?  Whoever wrote it knows. */
+bool value_lacks_unit(struct span text);
+#define VALUE_TIME_UNIT "%.*s has no unit: ms, s, m, h, d or w, as in \"%.*sd\""
+#define VALUE_SIZE_UNIT "%.*s has no unit: K, M, G or T, as in \"50M\""
 
 /* Append in the largest unit that divides it: "14d", "64G". */
 void value_time_add(struct buf *out, int64_t ms);
 void value_size_add(struct buf *out, int64_t bytes);
+
+/* For people: the largest unit it has one of, "39.2G". */
+void value_size_round(struct buf *out, int64_t bytes);
 
 /* A word of a list that ends with NULL: its index. */
 bool value_word(const char *const *words, struct span text, int64_t *index);

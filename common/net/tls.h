@@ -21,8 +21,11 @@ struct tls_server;
 enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 			   const char *const *keys, size_t pairs,
 			   const char *ca_file, struct buf *why);
-/* Which pair's certificate ends first, and when (wall ms). */
-size_t tls_server_first_to_end(const struct tls_server *t, int64_t *end_ms);
+/* When the certificate of a pair ends (wall ms). */
+int64_t tls_server_end_ms(const struct tls_server *t, size_t pair);
+/* Does it stand for this host (NUL behind the name; RFC 6125)? */
+bool tls_server_covers(const struct tls_server *t, size_t pair,
+		       struct span host);
 struct tls_server *tls_server_ref(struct tls_server *t);
 void tls_server_unref(struct tls_server **t);
 

@@ -141,15 +141,25 @@ static enum mx_err load_key(SSL_CTX *ctx, const char *cert, const char *key,
 	return MX_EINVAL;
 }
 
-/* When the certificate that was loaded last ends, wall ms. */
-static int64_t end_of_last(SSL_CTX *ctx)
+static enum mx_err load_pair(struct tls_server *t, const char *cert,
+			     const char *key, struct buf *why)
 {
-	struct tm tm;
+	enum mx_err err = load_certificate(t->ctx, cert, why);
 
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx)),
-			    &tm) != 1)
-		return INT64_MAX;
-	return SECONDS(timegm(&tm));
+	if (err != MX_OK)
+		return err;
+	t->certs[t->pairs] = SSL_CTX_get0_certificate(t->ctx);
+	X509_up_ref(t->certs[t->pairs++]);
+	return load_key(t->ctx, cert, key, why);
+}
+
+static void server_free(struct tls_server *t)
+{
+	for (size_t i = 0; i < t->pairs; i++)
+		X509_free(t->certs[i]);
+	SSL_CTX_free(t->ctx);
+	free(t->certs);
+	free(t);
 }
 
 enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
@@ -158,22 +168,16 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 {
 	SSL_CTX *ctx = tls_context_new(TLS_server_method());
 	enum mx_err err = tls_context_roots(ctx, ca_file, why);
-	int64_t end_ms = INT64_MAX;
-	size_t first_to_end = 0;
+	struct tls_server *t = mx_alloc(sizeof(*t));
 
 	*out = NULL;
+	t->ctx = ctx;
+	t->certs = mx_alloc_array(pairs, sizeof(*t->certs));
 	SSL_CTX_set_default_passwd_cb(ctx, no_pass_phrase);
-	for (size_t i = 0; err == MX_OK && i < pairs; i++) {
-		err = load_certificate(ctx, certs[i], why);
-		if (err == MX_OK && end_of_last(ctx) < end_ms) {
-			end_ms = end_of_last(ctx);
-			first_to_end = i;
-		}
-		if (err == MX_OK)
-			err = load_key(ctx, certs[i], keys[i], why);
-	}
+	for (size_t i = 0; err == MX_OK && i < pairs; i++)
+		err = load_pair(t, certs[i], keys[i], why);
 	if (err != MX_OK) {
-		SSL_CTX_free(ctx);
+		server_free(t);
 		return err;
 	}
 	SSL_CTX_set_dh_auto(ctx, 1);
@@ -184,18 +188,26 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"mx20", 4);
 	SSL_CTX_set_num_tickets(ctx, 1);
 
-	*out = mx_alloc(sizeof(**out));
-	(*out)->ctx = ctx;
-	(*out)->end_ms = end_ms;
-	(*out)->first_to_end = first_to_end;
-	atomic_init(&(*out)->refs, 1);
+	atomic_init(&t->refs, 1);
+	*out = t;
 	return MX_OK;
 }
 
-size_t tls_server_first_to_end(const struct tls_server *t, int64_t *end_ms)
+int64_t tls_server_end_ms(const struct tls_server *t, size_t pair)
 {
-	*end_ms = t->end_ms;
-	return t->first_to_end;
+	struct tm tm;
+
+	MX_ASSERT(pair < t->pairs);
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(t->certs[pair]), &tm) != 1)
+		return INT64_MAX;
+	return SECONDS(timegm(&tm));
+}
+
+bool tls_server_covers(const struct tls_server *t, size_t pair,
+		       struct span host)
+{
+	MX_ASSERT(pair < t->pairs);
+	return X509_check_host(t->certs[pair], host.p, host.n, 0, NULL) == 1;
 }
 
 struct tls_server *tls_server_ref(struct tls_server *t)
@@ -212,8 +224,7 @@ void tls_server_unref(struct tls_server **tp)
 	*tp = NULL;
 	if (t == NULL || atomic_fetch_sub(&t->refs, 1) > 1)
 		return;
-	SSL_CTX_free(t->ctx);
-	free(t);
+	server_free(t);
 }
 
 /* ---- Client ---- */

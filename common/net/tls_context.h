@@ -10,8 +10,8 @@
 struct tls_server {
 	SSL_CTX *ctx;
 	atomic_uint refs; /* the last may go on another thread */
-	int64_t end_ms;   /* of the certificate that ends first, wall */
-	size_t first_to_end;
+	X509 **certs;     /* one a pair, each with a reference */
+	size_t pairs;
 };
 
 struct tls_sessions; /* by key, bounded */

@@ -99,11 +99,16 @@ static void say_rcpt(const struct hand *h, size_t i)
 						      DSN_FAILED)
 						   ? "sent"
 						   : "none"),
+			 LOG_STR("reason", h->status != NULL ? "lifetime" : ""),
+			 LOG_INT("wait_s",
+				 (h->settled_ms - env->arrived_ms) / 1000),
 			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_HELD:
 		log_warn(EV_HELD, LOG_ID("mid", env->id), LOG_PATH("to", to),
-			 LOG_STR("host", h->host), LOG_SPAN("reply", s->reply));
+			 LOG_STR("host", h->host),
+			 LOG_STR("reason", h->status != NULL ? "lifetime" : ""),
+			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_UNTRIED:
 	case OUTCOME_WAITING:

@@ -138,8 +138,8 @@ def test_expired_certificate(mx20, pki):
     expired = pki.cert("mx2.test", expired=True)
     d = mx20(conf={"tls": {"certificate": str(expired.cert_path),
                            "key": str(expired.key_path)}})
-    d.wait_log(f"^config level=warn key=tls.certificate "
-               f"file={expired.cert_path} expired=.*renew")
+    d.wait_log(f"^config level=warn .*tls.certificate: {expired.cert_path}: "
+               "expired .*renew")
     with Raw(d.address) as raw:
         raw.cmd("EHLO client.example")
         assert raw.cmd("STARTTLS").startswith("220")

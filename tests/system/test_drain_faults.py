@@ -338,7 +338,7 @@ def test_the_lifetime_ends_in_held_mail_without_reports(mx20, primary):
     p = primary()
     d = daemon(mx20, p, conf={"spool": {"lifetime": "3s"}})
     send(d.address)
-    d.wait_log("^held ")
+    d.wait_log("^held .* reason=lifetime ")
     [row] = d.status()["domains"]
     assert row["messages"] == 1
 

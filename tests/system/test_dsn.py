@@ -318,6 +318,7 @@ def test_end_of_lifetime_is_reported(world):
     assert block["Status"] in ("4.4.7", "5.4.7")
     assert re.search(r"kept here for \d+ seconds", report.text)
     assert "could not be reached" in " ".join(report.text.split())
+    d.wait_log(r"^bounced .* reason=lifetime wait_s=[1-9]\d* ")
     assert p.messages == []
 
 

@@ -245,6 +245,7 @@ Test(domains, faults_name_file_line_and_accepted_values)
 		{ "a.example recipients=* tls", "domains:1: tls: expected one of none may must verify dane, not \"\"\n" },
 		{ "a.example recipients=* tls=maybe", "domains:1: tls: expected one of none may must verify dane, not \"maybe\"\n" },
 		{ "a.example recipients=* lifetime=0", "domains:1: lifetime: expected a time such as 30d, from 1s to 365d, not \"0\"\n" },
+		{ "a.example recipients=* lifetime=14", "domains:1: lifetime: 14 has no unit: ms, s, m, h, d or w, as in \"14d\"\n" },
 		{ "a.example recipients=* lifetime=2y", "domains:1: lifetime: expected a time such as 30d, from 1s to 365d, not \"2y\"\n" },
 		{ "a.example recipients=* delimiter=++", "domains:1: delimiter: expected one sign such as +, not \"++\"\n" },
 		{ "a.example recipients=* delimiter=a", "domains:1: delimiter: expected one sign such as +, not \"a\"\n" },

@@ -104,7 +104,7 @@ Test(settings, values_reach_their_place)
 		"  { proxy = true; port = 26; } );\n"
 		"user = \"\"; postmaster = \"ops@example.net\";\n"
 		"control = \"c.sock\";\n"
-		"spool = { path = \"q\"; size = 3000000000L; lifetime = 3600;\n"
+		"spool = { path = \"q\"; size = 3000000000L; lifetime = \"1h\";\n"
 		"  reserve = \"1M\"; warn_after = \"4m\"; };\n"
 		"drain = { retry = ( \"500ms\" ); port = 2526;\n"
 		"  reply_timeout = \"7s\"; };\n"
@@ -178,6 +178,18 @@ Test(settings, faults_name_line_and_accepted_values)
 		  "mx20.conf:2: spool.lifetime: expected a time such as \"30s\" \"10m\" \"4h\" \"14d\", from 1s to 365d\n" },
 		{ "spool = { lifetime = \"\"; };",
 		  "mx20.conf:2: spool.lifetime: expected a time such as \"30s\" \"10m\" \"4h\" \"14d\", from 1s to 365d\n" },
+		{ "spool = { lifetime = 14; };",
+		  "mx20.conf:2: spool.lifetime: 14 has no unit: ms, s, m, h, d or w, as in \"14d\"\n" },
+		{ "spool = { warn_after = \"4\"; };",
+		  "mx20.conf:2: spool.warn_after: 4 has no unit: ms, s, m, h, d or w, as in \"4d\"\n" },
+		{ "drain = { retry = [ \"1m\",\n\"5\" ]; };",
+		  "mx20.conf:3: drain.retry: 5 has no unit: ms, s, m, h, d or w, as in \"5d\"\n" },
+		{ "drain = { reply_timeout = -5; };",
+		  "mx20.conf:2: drain.reply_timeout: expected a time such as \"30s\" \"10m\" \"4h\" \"14d\", from 0 to 1h\n" },
+		{ "spool = { reserve = 256; };",
+		  "mx20.conf:2: spool.reserve: 256 has no unit: K, M, G or T, as in \"50M\"\n" },
+		{ "limits = { message_size = \"51200\"; };",
+		  "mx20.conf:2: limits.message_size: 51200 has no unit: K, M, G or T, as in \"50M\"\n" },
 		{ "spool = { path = \"\"; };",
 		  "mx20.conf:2: spool.path: expected a path such as \"domains\"\n" },
 		{ "drain = { port = 65536; };",

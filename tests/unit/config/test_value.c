@@ -11,9 +11,10 @@ Test(value, times)
 		int64_t ms; /* -1: refused */
 	} cases[] = {
 		{ "0", 0 },		 { "5s", SECONDS(5) },
-		{ "90", SECONDS(90) },	 { "500ms", 500 },
+		{ "90s", SECONDS(90) },	 { "500ms", 500 },
 		{ "10m", MINUTES(10) },	 { "4h", HOURS(4) },
 		{ "14d", DAYS(14) },	 { "2w", DAYS(14) },
+		{ "00", 0 },		 { "14", -1 },
 		{ "", -1 },		 { "s", -1 },
 		{ "5S", -1 },		 { "5 s", -1 },
 		{ "-5s", -1 },		 { "1.5h", -1 },
@@ -56,6 +57,17 @@ Test(value, sizes)
 	}
 }
 
+/* Seconds, days?  Only 0 is the same in all of them. */
+Test(value, a_number_alone_lacks_its_unit)
+{
+	cr_expect(value_lacks_unit(SPAN_LIT("14")));
+	cr_expect(value_lacks_unit(SPAN_LIT("007")));
+	cr_expect_not(value_lacks_unit(SPAN_LIT("0")));
+	cr_expect_not(value_lacks_unit(SPAN_LIT("14d")));
+	cr_expect_not(value_lacks_unit(SPAN_LIT("")));
+	cr_expect_not(value_lacks_unit(SPAN_LIT("x")));
+}
+
 Test(value, are_printed_as_they_are_written)
 {
 	struct buf out = { 0 };
@@ -72,6 +84,15 @@ Test(value, are_printed_as_they_are_written)
 	buf_addc(&out, ' ');
 	value_size_add(&out, 1500);
 	cr_expect_str_eq(buf_cstr(&out), "14d 90s 100ms 0 64G 1500");
+	buf_reset(&out);
+	value_size_round(&out, 64LL << 30);
+	buf_addc(&out, ' ');
+	value_size_round(&out, 42090000000);
+	buf_addc(&out, ' ');
+	value_size_round(&out, 0);
+	buf_addc(&out, ' ');
+	value_size_round(&out, 1023);
+	cr_expect_str_eq(buf_cstr(&out), "64G 39.2G 0 1023");
 	buf_fini(&out);
 }
 
