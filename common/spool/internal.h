@@ -46,6 +46,7 @@ struct writer {
 	pthread_cond_t wake;
 	struct request_list queue;
 	size_t eager;	   /* queued requests that somebody waits for */
+	size_t bounded;	   /* of these, the bounded ones */
 	size_t lazy_bytes; /* memory of the others */
 	size_t lazy;
 	size_t wanted; /* wake the writer when so many eager ones wait */

@@ -21,6 +21,8 @@ struct request_ops {
 	bool fills; /* needs room: refused first when there is none */
 	bool lazy;  /* nobody waits for it: goes with the next commit, within
 		       a second, or when a few MiB have gathered */
+	bool bounded; /* only so many wait at a time: those that do keep others
+			 from coming */
 	/*
 	 * Writer thread.  What is returned ends the transaction; a fault of
 	 * this request alone is put into r->err, and then nothing may have

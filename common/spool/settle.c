@@ -204,6 +204,7 @@ static void finish_settle(struct spool *sp, struct request *r)
 static const struct request_ops settle_ops = {
 	.name = "settle",
 	.order = ORDER_ANY,
+	.bounded = true, /* daemon/drain/risk.c */
 	.apply = apply_settle,
 	.finish = finish_settle,
 };

@@ -16,7 +16,9 @@
  * cohorts that alternate, each waiting for the other's flushes.  To join them
  * the writer waits after a commit until as many requests wait as were just
  * answered plus those that already waited: that is everybody who can be
- * expected to come.  It waits two milliseconds or a quarter of the commit's
+ * expected to come.  Outcomes of deliveries that already wait do not count: the
+ * drain has no more than so many at a time, so that as many as before may be
+ * all there will be.  It waits two milliseconds or a quarter of the commit's
  * duration at most, so that the gain is larger than the loss, and not at all
  * for a single client, whose next request is all that is expected.
  */
@@ -44,6 +46,29 @@ static int64_t mono_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* Lock held, in both. */
+static void count_in(struct writer *w, const struct request *r)
+{
+	if (r->ops->lazy) {
+		w->lazy++;
+		w->lazy_bytes += r->bytes;
+	} else {
+		w->eager++;
+		w->bounded += r->ops->bounded;
+	}
+}
+
+static void count_out(struct writer *w, const struct request *r)
+{
+	if (r->ops->lazy) {
+		w->lazy--;
+		w->lazy_bytes -= r->bytes;
+	} else {
+		w->eager--;
+		w->bounded -= r->ops->bounded;
+	}
+}
+
 /* ---- the loop's side ---- */
 
 void writer_push(struct spool *sp, struct request *r)
@@ -55,12 +80,7 @@ void writer_push(struct spool *sp, struct request *r)
 	sp->pending_bytes += r->bytes;
 	pthread_mutex_lock(&w->lock);
 	STAILQ_INSERT_TAIL(&w->queue, r, link);
-	if (r->ops->lazy) {
-		w->lazy++;
-		w->lazy_bytes += r->bytes;
-	} else {
-		w->eager++;
-	}
+	count_in(w, r);
 	wake = w->is_asleep &&
 	       (w->eager >= w->wanted || w->lazy_bytes >= LAZY_BYTES ||
 		(w->wanted == 1 && w->lazy == 1));
@@ -265,13 +285,8 @@ static void take_batch(struct writer *w, struct request_list *batch,
 		STAILQ_INSERT_TAIL(batch, r, link);
 		n++;
 		bytes += r->bytes;
-		if (r->ops->lazy) {
-			w->lazy--;
-			w->lazy_bytes -= r->bytes;
-		} else {
-			w->eager--;
-			(*eager)++;
-		}
+		count_out(w, r);
+		*eager += !r->ops->lazy;
 	}
 }
 
@@ -288,7 +303,7 @@ static void give_back(struct spool *sp, struct request_list *batch,
 		STAILQ_REMOVE_HEAD(batch, link);
 		if (r->again && !w->stop) {
 			STAILQ_INSERT_TAIL(&again, r, link);
-			w->eager++;
+			count_in(w, r);
 			continue;
 		}
 		if (r->again)
@@ -326,7 +341,7 @@ static void *writer_main(void *arg)
 		room_look(sp);
 		w->commit_us = mono_us() - start;
 		pthread_mutex_lock(&w->lock);
-		waiting = w->eager;
+		waiting = w->eager - w->bounded;
 		give_back(sp, &batch, &ready);
 		pthread_mutex_unlock(&w->lock);
 		ev_async_send(sp->loop, &sp->done_async);

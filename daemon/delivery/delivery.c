@@ -98,6 +98,11 @@ void delivery_give(struct delivery *d, struct delivery_job *job)
 	drive(d);
 }
 
+void delivery_resume(struct delivery *d)
+{
+	drive(d);
+}
+
 void delivery_quit(struct delivery *d)
 {
 	if (d->wants_quit || d->life == LIFE_OVER)

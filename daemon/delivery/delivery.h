@@ -81,6 +81,11 @@ struct delivery_events {
 	/* Over; d is freed after return. */
 	void (*on_end)(struct delivery *d, const struct delivery_end *end,
 		       void *arg);
+	/* The end of its content is about to be sent: from then on the server
+	 * may have it.  False: not yet; delivery_resume has it asked again.
+	 * NULL: always. */
+	bool (*may_finish)(struct delivery *d, struct delivery_job *job,
+			   void *arg);
 };
 
 /* Connect.  Events follow, never before return. */
@@ -105,6 +110,10 @@ struct delivery_job *delivery_job_new(struct unit **unit, void *arg);
 void delivery_job_free(struct delivery_job **job);
 /* As new, for another connection; set keeps its replies. */
 void delivery_job_renew(struct delivery_job *job);
+
+/* may_finish may have another answer.  Events may follow before return, but
+ * not on_end. */
+void delivery_resume(struct delivery *d);
 
 /* Nothing more to do: finish the transactions under way, hand back what has
  * not begun (on_job, all UNTRIED), QUIT and close.  on_end follows; nothing

@@ -53,6 +53,7 @@ struct tx {
 	bool has_mail;      /* MAIL is out */
 	bool is_refused;    /* MAIL was refused: what follows says nothing */
 	bool is_complete;   /* all content is out, its reply is not in */
+	bool may_finish;    /* the caller agreed to the end of its content */
 	bool is_asking;     /* content must wait for the replies to RCPT */
 	unsigned refused;   /* SMTP_EXT_ bits that may be why something was
 			       refused: to be tried again without */

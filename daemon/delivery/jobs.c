@@ -109,7 +109,7 @@ void jobs_again(struct delivery *d, struct tx *tx)
 	tx->refused = 0;
 	tx->at = TX_START;
 	tx->has_mail = tx->is_refused = tx->is_complete = false;
-	tx->is_asking = false;
+	tx->is_asking = tx->may_finish = false;
 	tx->ask_count = tx->ask_next = tx->answered = tx->taken = 0;
 	tx->offset = 0;
 	tx->encoder = (struct smtp_encoder){ 0 };

@@ -289,6 +289,19 @@ static bool may_begin(const struct delivery *d)
 	return d->open < pump_window(d) && d->open_bytes < WINDOW_BYTES;
 }
 
+/* What is on its way cannot be taken back once its end is out. */
+static bool is_held_back(struct delivery *d)
+{
+	struct tx *tx = d->sending;
+
+	if (tx->at != TX_CONTENT || tx->may_finish ||
+	    d->events->may_finish == NULL ||
+	    tx->job.unit->envelope.bytes - tx->offset > PIECE)
+		return false;
+	tx->may_finish = d->events->may_finish(d, &tx->job, d->arg);
+	return !tx->may_finish;
+}
+
 /* False: nothing to do until a reply comes or output drains. */
 static bool has_next(struct delivery *d)
 {
@@ -296,7 +309,7 @@ static bool has_next(struct delivery *d)
 		return false;
 	if (d->sending == NULL)
 		return d->jobs > d->open && may_begin(d);
-	return d->sending->at != TX_WAIT;
+	return d->sending->at != TX_WAIT && !is_held_back(d);
 }
 
 static enum step send_next(struct delivery *d)

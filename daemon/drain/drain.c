@@ -149,7 +149,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 		if (is_forgettable(dom, now))
 			domain_free(dom);
 	HASH_ITER (hh, d->dests, dst, tmp)
-		if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links))
+		if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links) &&
+		    dst->at_risk == 0)
 			dest_free(dst);
 }
 
@@ -171,6 +172,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	ev_timer_start(d->loop, &d->sweep);
 	ev_init(&d->sight, on_sight);
 	d->sight.data = d;
+	risk_start(d);
 	expire_start(d);
 	spool_subscribe(d->spool, on_announced, d);
 	list_domains(d);
@@ -222,6 +224,7 @@ void drain_free(struct drain **dp)
 	*dp = NULL;
 	spool_subscribe(d->spool, NULL, NULL);
 	expire_stop(d);
+	risk_stop(d);
 	ev_timer_stop(d->loop, &d->reaper);
 	ev_timer_stop(d->loop, &d->sweep);
 	ev_timer_stop(d->loop, &d->sight);

@@ -95,6 +95,7 @@ void hand_drop(struct hand *h)
 {
 	struct drain *d = h->drain;
 
+	risk_over(h);
 	ev_timer_stop(d->loop, &h->retry);
 	HASH_DEL(d->hands, h);
 	h->domain->in_hand--;

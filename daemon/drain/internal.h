@@ -90,6 +90,7 @@ struct place {
 };
 
 LIST_HEAD(link_list, link);
+TAILQ_HEAD(link_queue, link);
 
 /* All domains that share one route. */
 struct dest {
@@ -108,6 +109,7 @@ struct dest {
 	unsigned live, trying;       /* links that work; probes included */
 	unsigned errands;            /* links that are one */
 	unsigned serial;             /* of links made */
+	unsigned at_risk;            /* units, see risk.c */
 	struct link *scout;          /* probe of a better target, or NULL */
 	ev_timer timer;
 	bool is_kicking;
@@ -133,11 +135,16 @@ struct link {
 	enum link_kind kind;
 	struct hand *errand;         /* waits for it to be ready, or NULL */
 	bool is_ready, is_leaving, is_newest_first;
+	bool is_held_back;           /* waits for room, see risk.c */
+	TAILQ_ENTRY(link) held_back;
 	struct config *config;       /* delivery borrows names from it */
 	size_t jobs_done;
 	int64_t started_ms, conn_ms;
 	ev_timer idle;
 };
+
+/* May the primary have it while the disk does not know?  See risk.c. */
+enum risk { RISK_NONE, RISK_UNANSWERED, RISK_UNCOUNTED, RISK_ANSWERED };
 
 /* A unit in hand: from its loading until what became of it is durable. */
 struct hand_key {
@@ -165,10 +172,17 @@ struct hand {
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */
 	bool is_late;                /* no room for it: that was said */
+	bool has_report;
+	enum risk risk;
+	int64_t risky_ms;            /* since when */
+	struct dest *risk_dest;
+	TAILQ_ENTRY(hand) unanswered;
 	int64_t settled_ms, due_ms;  /* wall */
 	bool again;                  /* recipients remain to be tried */
 	ev_timer retry;              /* the spool could not record it */
 };
+
+TAILQ_HEAD(hand_queue, hand);
 
 /* Accidents with one unit: connections that died with it under way. */
 struct strike {
@@ -191,6 +205,10 @@ struct drain {
 	TAILQ_HEAD(, domain) to_ask;
 	unsigned asking;
 	unsigned unsettled;
+	unsigned at_risk;            /* counted units, see risk.c */
+	struct hand_queue unanswered; /* of these, the oldest first */
+	struct link_queue held_back; /* until there are fewer */
+	ev_timer patience, resume;   /* for the two */
 	bool is_full;                /* stopped taking units for that */
 	bool is_broken;              /* the disk failed: deliver nothing more */
 	bool is_stopping;
@@ -270,6 +288,19 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind);
 void link_fill(struct link *l);
 void link_free(struct link *l);
 void link_leave(struct link *l);
+
+/* ---- risk.c ---- */
+void risk_start(struct drain *d);
+void risk_stop(struct drain *d);
+/* From now on the other side may have the unit.  False: not yet, the link
+ * will be resumed. */
+bool risk_take(struct hand *h, struct link *l);
+/* The other side has it. */
+void risk_answered(struct hand *h);
+/* It does not, or the disk knows. */
+void risk_over(struct hand *h);
+void risk_hold_back(struct link *l);
+void risk_forget(struct link *l);
 
 /* ---- errand.c ---- */
 /* The job came back obstructed over this link.  True: somebody else is asked;

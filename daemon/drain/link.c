@@ -223,6 +223,12 @@ static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 		settle(h);
 }
 
+static bool may_finish(struct delivery *dl, struct delivery_job *job, void *arg)
+{
+	(void)dl;
+	return risk_take(job->arg, link_of(arg));
+}
+
 static void on_room(struct delivery *dl, void *arg)
 {
 	struct link *l = link_of(arg);
@@ -336,6 +342,7 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 static const struct delivery_events events = {
 	.on_ready = on_ready,
 	.on_job = on_job,
+	.may_finish = may_finish,
 	.on_room = on_room,
 	.on_end = on_end,
 };
@@ -406,6 +413,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 void link_free(struct link *l)
 {
 	ev_timer_stop(l->dest->drain->loop, &l->idle);
+	risk_forget(l);
 	LIST_REMOVE(l, entry);
 	delivery_free(&l->delivery);
 	config_unref(&l->config);

@@ -210,6 +210,8 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
  * is not delivered twice, and the spool is asked again. */
 static void later(struct hand *h, enum mx_err err)
 {
+	if (h->has_report) /* no matter of the rate: let others go on */
+		risk_over(h);
 	if (!h->is_late)
 		log_warn(EV_SPOOL, LOG_ID("mid", h->key.id),
 			 LOG_STR("error", mx_strerror(err)),
@@ -230,6 +232,7 @@ static void stuck(struct hand *h, enum mx_err err)
 		  LOG_STR("what", "an outcome cannot be recorded: not tried "
 				  "again until a restart"));
 	h->drain->unsettled--;
+	risk_over(h);
 }
 
 /* After a failed sync nothing is known of the disk: what we delivered from
@@ -307,6 +310,7 @@ static void submit(struct hand *h)
 	struct dsn_rcpt *rcpts;
 	size_t count = list_reported(h, &rcpts);
 
+	h->has_report = count > 0;
 	if (count > 0) {
 		enum mx_err err = dsn_make(d->spool, d->config, job->unit,
 					   rcpts, count, now, &report);
@@ -342,6 +346,10 @@ void settle(struct hand *h)
 
 	MX_ASSERT(h->magic == HAND_MAGIC);
 	h->is_settling = true;
+	if (count_outcome(job, OUTCOME_DELIVERED) > 0)
+		risk_answered(h);
+	else
+		risk_over(h);
 	hand_count_accident(h);
 	if (count_outcome(job, OUTCOME_UNTRIED) == job->count) {
 		hand_drop(h); /* nothing to record */

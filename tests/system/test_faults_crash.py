@@ -111,6 +111,44 @@ def test_killed_while_it_drains(mx20, primary, rng):
     arrived_once(p, names, most_twice=kills * 25)
 
 
+def fill(d, names):
+    """As BDAT, many transactions at a time."""
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        for at in range(0, len(names), 100):
+            some = names[at:at + 100]
+            for name in some:
+                text = message(name)
+                c.send("MAIL FROM:<a@sender.test>\r\n"
+                       "RCPT TO:<u@example.com>\r\n"
+                       f"BDAT {len(text)} LAST\r\n{text}")
+            assert {c.reply()[:3] for _ in range(3 * len(some))} == {"250"}
+
+
+@pytest.mark.parametrize("offers", [["PIPELINING"],
+                                    ["PIPELINING", "CHUNKING"]],
+                         ids=["dot", "bdat"])
+def test_killed_in_a_drain_at_full_rate(mx20, primary, offers):
+    """The primary is much faster than the disk: what it has taken and the
+    disk does not know of is bounded all the same."""
+    p = primary(offers=offers)
+    d = mx20(domains=allow(p), conf={"drain": dict(FAST)})
+    names = [f"m{n}" for n in range(1500)]
+    fill(d, names)
+    d.stop()
+    d.env = slow_disk(150)
+    p.start()
+    for _ in range(2):
+        before = len(p.messages)
+        d.start()
+        p.wait_messages(before + 250)
+        d.kill()
+    d.env = {}
+    d.start()
+    d.wait_empty()
+    arrived_once(p, names, most_twice=2 * 64)
+
+
 def test_killed_between_the_write_and_the_flush(mx20, primary):
     """A commit takes 200 ms; who was not answered has no claim, who was has."""
     p = primary()

@@ -189,7 +189,7 @@ static void on_end(struct delivery *d, const struct delivery_end *end,
 }
 
 static const struct delivery_events events = { on_ready, on_job, on_room,
-					       on_end };
+					       on_end, NULL };
 
 static enum result probe(enum kind k, const struct route_tls *tls,
 			 struct probe *p)

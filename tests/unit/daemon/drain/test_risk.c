@@ -1,0 +1,120 @@
+/* How much a primary may have that the disk does not know of. */
+#include <criterion/criterion.h>
+
+#include "common/base/assert.h"
+#include "daemon/drain/internal.h"
+
+enum { HANDS = 200 };
+
+static struct drain drain;
+static struct dest dests[3];
+static struct link links[3];
+static struct hand hands[HANDS];
+static size_t used;
+
+static void begin(void)
+{
+	drain.loop = ev_loop_new(EVFLAG_AUTO);
+	risk_start(&drain);
+	for (size_t i = 0; i < COUNT(dests); i++) {
+		dests[i].drain = &drain;
+		links[i].dest = &dests[i];
+	}
+}
+
+static void end(void)
+{
+	risk_stop(&drain);
+	ev_loop_destroy(drain.loop);
+}
+
+/* As many as may be sent to that destination, at most `most`. */
+static unsigned take(size_t dest, unsigned most)
+{
+	unsigned n = 0;
+
+	while (n < most) {
+		hands[used].drain = &drain;
+		if (!risk_take(&hands[used], &links[dest]))
+			break;
+		used++;
+		n++;
+	}
+	return n;
+}
+
+Test(risk, is_bounded_for_all_and_shared, .init = begin, .fini = end)
+{
+	cr_expect_eq(take(0, HANDS), 56);
+	cr_expect_eq(take(1, HANDS), 7);
+	cr_expect_eq(take(2, HANDS), 1);
+	cr_expect_eq(drain.at_risk, 64);
+	cr_expect_eq(take(0, 1) + take(1, 1) + take(2, 1), 0);
+}
+
+Test(risk, ends_when_it_is_recorded_or_refused, .init = begin, .fini = end)
+{
+	cr_assert_eq(take(0, HANDS), 56);
+	risk_answered(&hands[3]);
+	cr_expect_eq(take(0, 1), 0, "taken, but not recorded");
+	risk_over(&hands[3]);
+	risk_over(&hands[3]);
+	risk_over(&hands[7]); /* refused: no answer before */
+	cr_expect_eq(drain.at_risk, 54);
+	cr_expect_eq(take(0, HANDS), 2);
+}
+
+Test(risk, is_taken_once, .init = begin, .fini = end)
+{
+	cr_assert_eq(take(0, 1), 1);
+	cr_expect(risk_take(&hands[0], &links[0]), "the same content again");
+	cr_expect_eq(drain.at_risk, 1);
+}
+
+Test(risk, holds_links_back_until_there_is_room, .init = begin, .fini = end)
+{
+	cr_assert_eq(take(0, HANDS), 56);
+	cr_expect(links[0].is_held_back);
+	cr_expect_not(ev_is_active(&drain.resume));
+	risk_over(&hands[0]);
+	cr_expect(ev_is_active(&drain.resume));
+	risk_forget(&links[0]);
+	cr_expect(TAILQ_EMPTY(&drain.held_back));
+}
+
+static void let_time_pass(int64_t ms)
+{
+	for (size_t i = 0; i < used; i++)
+		hands[i].risky_ms -= ms;
+	ev_feed_event(drain.loop, &drain.patience, EV_TIMER);
+	ev_run(drain.loop, EVRUN_NOWAIT);
+}
+
+/* A host that answers nothing keeps its own mail from going on, only that. */
+Test(risk, of_a_silent_host_leaves_the_others_their_room, .init = begin,
+     .fini = end)
+{
+	cr_assert_eq(take(0, HANDS), 56);
+	risk_forget(&links[0]);
+	risk_answered(&hands[0]);
+	let_time_pass(4000);
+	cr_expect_eq(drain.at_risk, 56);
+	let_time_pass(2000);
+	cr_expect_eq(drain.at_risk, 1, "but what was answered counts");
+	cr_expect_eq(dests[0].at_risk, 56);
+	cr_expect_eq(take(0, HANDS), 8, "its own are as many as ever");
+	risk_forget(&links[0]);
+	for (size_t i = used - 8; i < used; i++)
+		risk_over(&hands[i]);
+	cr_expect_eq(take(1, HANDS), 56);
+	for (size_t i = 0; i < used; i++)
+		risk_over(&hands[i]);
+	cr_expect_eq(drain.at_risk, 0);
+	cr_expect_eq(dests[0].at_risk, 0);
+}
+
+Test(risk, is_not_taken_when_the_disk_has_failed, .init = begin, .fini = end)
+{
+	drain.is_broken = true;
+	cr_expect_eq(take(0, HANDS), 0);
+}
