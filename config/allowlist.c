@@ -27,13 +27,17 @@ struct reader {
 	struct buf text;
 };
 
+/* So many domains without a recipient are named. */
+enum { EMPTY_LISTED = 9 };
+
 #define FAIL(r, ...)                                                           \
 	config_fail((r)->errors, (r)->c->domains_path, (r)->lines.number,      \
 		    __VA_ARGS__)
 
 /* ---- Which file, and is it one that is known already? ---- */
 
-static uint32_t find_set(struct reader *r, struct span path)
+/* named: the file as the line names it; empty: recipients/ and its domain. */
+static uint32_t find_set(struct reader *r, struct span path, struct span named)
 {
 	size_t i = siphash(r->d->key, path) & r->by_path_mask;
 
@@ -45,6 +49,9 @@ static uint32_t find_set(struct reader *r, struct span path)
 	r->by_path[i] = number + 1;
 	r->sources[number].path = pool_span(&r->scratch, path);
 	r->sources[number].line = r->lines.number;
+	r->d->sets[number].row = (uint32_t)r->d->row_count;
+	if (named.n > 0)
+		r->d->sets[number].file = pool_span(&r->d->pool, named).p;
 	return number;
 }
 
@@ -64,11 +71,20 @@ static const char *beside(struct reader *r, const char *dir, struct span name)
 static uint32_t default_set(struct reader *r, const struct row *row)
 {
 	const char *path = beside(r, "recipients/", row->pub.name);
+	struct buf other = { 0 };
+	uint32_t set;
 
-	if (!span_eq(row->pub.name, r->as_written) && access(path, F_OK) != 0 &&
-	    access(beside(r, "recipients/", r->as_written), F_OK) != 0)
-		beside(r, "recipients/", row->pub.name);
-	return find_set(r, buf_span(&r->text));
+	if (!span_eq(row->pub.name, r->as_written) && access(path, F_OK) != 0) {
+		buf_adds(&other, "recipients/");
+		buf_add(&other, r->as_written);
+		if (access(beside(r, "", buf_span(&other)), F_OK) != 0) {
+			beside(r, "recipients/", row->pub.name);
+			buf_reset(&other);
+		}
+	}
+	set = find_set(r, buf_span(&r->text), buf_span(&other));
+	buf_fini(&other);
+	return set;
 }
 
 /* ---- Options of a line ---- */
@@ -78,7 +94,7 @@ static bool opt_recipients(struct reader *r, struct row *row, struct span v)
 	row->pub.any_recipient = span_eq(v, SPAN_LIT("*"));
 	if (!row->pub.any_recipient) {
 		beside(r, "", v);
-		row->set = find_set(r, buf_span(&r->text));
+		row->set = find_set(r, buf_span(&r->text), v);
 	}
 	return true;
 }
@@ -289,6 +305,35 @@ static void read_sets(struct reader *r)
 	buf_fini(&rr.domain);
 }
 
+/* Real users of such a domain would hear 550. */
+static void doubt_row(struct reader *r, const struct config *c,
+		      const struct row *row)
+{
+	struct buf file = { 0 };
+
+	row_file(&file, c, row);
+	config_doubt(r->errors, buf_span(&file), 0,
+		     "no recipient for %.*s: all its mail is refused, but that "
+		     "to postmaster",
+		     SPAN_ARG(row->pub.name));
+	buf_fini(&file);
+}
+
+static void doubt_empty(struct reader *r, const struct config *c)
+{
+	const struct domains *d = c->domains;
+	size_t count = 0;
+
+	for (size_t i = 0; i < d->row_count; i++)
+		if (row_recipients(d, &d->rows[i]) == 0 &&
+		    ++count <= EMPTY_LISTED)
+			doubt_row(r, c, &d->rows[i]);
+	if (count > EMPTY_LISTED)
+		config_doubt(r->errors, c->domains_path, 0,
+			     "%zu more domains have no recipient",
+			     count - EMPTY_LISTED);
+}
+
 static void make_room(struct reader *r, size_t lines)
 {
 	size_t slots = 16;
@@ -348,6 +393,7 @@ void allowlist_read(struct config *c, struct config_errors *errors)
 		c->domains = r.d;
 		c->domain_count = r.d->row_count;
 		c->recipient_count = r.d->recipient_count;
+		doubt_empty(&r, c);
 	}
 	pool_free(&r.scratch);
 	buf_fini(&r.text);

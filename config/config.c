@@ -202,30 +202,10 @@ void config_unref(struct config **c)
 
 /* ---- Warnings ---- */
 
-void config_warnings(const struct config *c, config_warning_cb *cb, void *arg)
+void config_warn(const struct config *c)
 {
 	struct span rest = c->doubts;
 
 	while (rest.n > 0)
-		cb(
-			(const struct log_field[]){
-				LOG_SPAN("warning", span_cut(&rest, '\n')),
-				{ LOG_KIND_END, NULL, { NULL, 0 }, 0 } },
-			arg);
-}
-
-static void log_warning(const struct log_field *fields, void *arg)
-{
-	(void)arg;
-	log_fields(LOG_LEVEL_WARN, EV_CONFIG, fields);
-}
-
-void config_warn(const struct config *c)
-{
-	config_warnings(c, log_warning, NULL);
-}
-
-void config_warning_text(struct buf *out, const struct log_field *fields)
-{
-	buf_add(out, fields->text);
+		log_warn(EV_CONFIG, LOG_SPAN("warning", span_cut(&rest, '\n')));
 }

@@ -110,18 +110,7 @@ void config_errors_fini(struct config_errors *e);
 struct config *config_ref(struct config *c);
 void config_unref(struct config **c);
 
-/*
- * What is legal but risky (recipients=*, no certificate, what the files gave
- * reason to doubt): the fields of one log line each, the words, "warning",
- * last.  They borrow: valid during cb.
- */
-typedef void config_warning_cb(const struct log_field *fields, void *arg);
-void config_warnings(const struct config *c, config_warning_cb *cb, void *arg);
-
-/* All of them into the log. */
+/* Log the doubts. */
 void config_warn(const struct config *c);
-
-/* One of them as people read it. */
-void config_warning_text(struct buf *out, const struct log_field *fields);
 
 #endif

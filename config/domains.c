@@ -5,6 +5,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/smtp/address.h"
+#include "config/fill.h"
 #include "config/table.h"
 
 struct domains *domains_new(size_t rows)
@@ -144,7 +145,7 @@ void set_init(struct domains *d, struct set *set, size_t recipients)
 }
 
 bool set_add(struct domains *d, struct set *set, struct span local,
-	     struct span domain)
+	     struct span domain, const struct row *owner)
 {
 	uint64_t hash = hash_recipient(d, local, domain);
 	uint64_t *slot = set_locate(set, hash);
@@ -156,11 +157,33 @@ bool set_add(struct domains *d, struct set *set, struct span local,
 	*slot = hash;
 	set->used++;
 	d->recipient_count++;
-	if (domain.n > 0)
-		set->has_full = true;
+	if (owner != NULL)
+		d->rows[owner - d->rows].own++;
 	else
-		set->has_local = true;
+		set->locals++;
 	return true;
+}
+
+uint64_t row_recipients(const struct domains *d, const struct row *row)
+{
+	if (row->set == NO_SET)
+		return NO_LIMIT;
+	return (uint64_t)d->sets[row->set].locals + row->own;
+}
+
+void row_file(struct buf *out, const struct config *c, const struct row *row)
+{
+	const struct domains *d = c->domains;
+	const struct set *set = &d->sets[row->set];
+
+	if (set->file == NULL || set->file[0] != '/')
+		buf_add(out, fill_dir(c->domains_path));
+	if (set->file != NULL) {
+		buf_adds(out, set->file);
+		return;
+	}
+	buf_adds(out, "recipients/");
+	buf_add(out, d->rows[set->row].pub.name);
 }
 
 static bool set_has(const struct domains *d, const struct set *set,
@@ -168,9 +191,9 @@ static bool set_has(const struct domains *d, const struct set *set,
 {
 	const struct span none = { "", 0 };
 
-	return (set->has_local &&
+	return (set->locals > 0 &&
 		*set_locate(set, hash_recipient(d, local, none)) != 0) ||
-	       (set->has_full &&
+	       (set->used > set->locals &&
 		*set_locate(set, hash_recipient(d, local, domain)) != 0);
 }
 

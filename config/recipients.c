@@ -35,14 +35,16 @@ static struct span strip(struct span line)
 	return span_trim(line);
 }
 
-/* Does a row that uses this very file cover the domain? */
-static bool belongs(const struct file *f, struct span domain)
+/* The row that covers the domain, if it uses this very file. */
+static const struct row *owner_of(const struct file *f, struct span domain)
 {
 	const struct domains *d = f->r->d;
 	const struct config_domain *pub = domains_find(d, domain);
 
-	return pub != NULL &&
-	       domains_row(pub)->set == (uint32_t)(f->set - d->sets);
+	if (pub == NULL ||
+	    domains_row(pub)->set != (uint32_t)(f->set - d->sets))
+		return NULL;
+	return domains_row(pub);
 }
 
 static bool parse(struct span text, struct smtp_path *path)
@@ -56,6 +58,7 @@ static bool parse(struct span text, struct smtp_path *path)
 static void take_line(struct file *f, struct span text)
 {
 	struct recipients_reader *r = f->r;
+	const struct row *owner = NULL;
 	struct smtp_path path;
 
 	if (span_eq(text, SPAN_LIT("*"))) {
@@ -72,13 +75,15 @@ static void take_line(struct file *f, struct span text)
 	smtp_local_canon(&r->local, path.local);
 	struct span domain = path.domain;
 	buf_reset(&r->domain);
-	if (domain.n > 0 && (smtp_domain_canon(&r->domain, domain) != MX_OK ||
-			     !belongs(f, buf_span(&r->domain)))) {
+	if (domain.n > 0 && smtp_domain_canon(&r->domain, domain) == MX_OK)
+		owner = owner_of(f, buf_span(&r->domain));
+	if (domain.n > 0 && owner == NULL) {
 		FAIL(f, "%.*s: no domain that uses this file covers it",
 		     SPAN_ARG(text));
 		return;
 	}
-	if (!set_add(r->d, f->set, buf_span(&r->local), buf_span(&r->domain)))
+	if (!set_add(r->d, f->set, buf_span(&r->local), buf_span(&r->domain),
+		     owner))
 		FAIL(f, "was written to while it was read");
 }
 

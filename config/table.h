@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 
+#include "common/base/buf.h"
 #include "config/domains.h"
 #include "config/pool.h"
 #include "config/siphash.h"
@@ -24,6 +25,7 @@ enum { ROWS_MAX = 1 << 28 };
 struct row {
 	uint32_t set;  /* NO_SET: every recipient */
 	uint32_t line; /* in the allowlist */
+	uint32_t own;  /* addresses of its set that are its alone */
 	struct config_domain pub; /* its name in the same cache line */
 };
 
@@ -31,8 +33,10 @@ struct set {
 	uint64_t *slots; /* open addressing, linear; 0 is free */
 	uint32_t room;   /* how many slots */
 	uint32_t used;
-	bool has_local;  /* local parts that hold for every domain of the set */
-	bool has_full;   /* local@domain */
+	uint32_t locals; /* of used: local parts, for every domain of the set;
+			    the others are local@domain */
+	uint32_t row;    /* the first that names it */
+	const char *file; /* as it does; NULL: recipients/ and its name */
 };
 
 struct slot {
@@ -82,9 +86,16 @@ static inline const struct row *domains_row(const struct config_domain *pub)
 }
 
 /* Room for that many recipients, then each of them; false: it is full.
- * domain is empty for a local part alone; local is canonical. */
+ * local is canonical; owner is the row of an address, whose canonical domain
+ * is given, or NULL for a local part alone. */
 void set_init(struct domains *d, struct set *set, size_t recipients);
 bool set_add(struct domains *d, struct set *set, struct span local,
-	     struct span domain);
+	     struct span domain, const struct row *owner);
+
+/* How many recipients hold for this row; NO_LIMIT: every local part does. */
+#define NO_LIMIT UINT64_MAX
+uint64_t row_recipients(const struct domains *d, const struct row *row);
+/* Append the path of its recipient file; it has one. */
+void row_file(struct buf *out, const struct config *c, const struct row *row);
 
 #endif

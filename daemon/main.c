@@ -4,6 +4,7 @@
  */
 #include <ev.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "config/error.h"
 #include "config/reload.h"
 #include "daemon/control/control.h"
+#include "daemon/guard.h"
 #include "daemon/hooks.h"
 #include "daemon/load.h"
 #include "daemon/notify.h"
@@ -43,6 +45,7 @@ struct daemon {
 	struct intake *intake;
 	struct control *control;
 	struct reload *reload;
+	struct guard *guard;
 	struct hooks hooks;
 
 	ev_signal on_term, on_int, on_hup;
@@ -184,14 +187,16 @@ static void open_intake(struct daemon *d)
 	sockets_serve(d->sockets, d->intake, d->config);
 }
 
-static void start_reload(void *arg)
+/* Not while we stop: then nobody is answered. */
+static unsigned start_reload(unsigned flags, void *arg)
 {
 	struct daemon *d = arg;
 
 	if (d->is_stopping)
-		return;
-	notify_reloading();
-	reload_start(d->reload);
+		return UINT_MAX;
+	if (!(flags & RELOAD_DRY))
+		notify_reloading();
+	return reload_start(d->reload, flags);
 }
 
 static int open_rooms(struct daemon *d, struct buf *why)
@@ -225,7 +230,8 @@ static int open_rooms(struct daemon *d, struct buf *why)
 /* ---- Reload ---- */
 
 /* Settings that are looked at once, at the start. */
-static void warn_of_restart(const struct config *old, const struct config *c)
+static void warn_of_restart(const struct config *old, const struct config *c,
+			    struct buf *notes)
 {
 	const struct {
 		const char *key;
@@ -238,8 +244,8 @@ static void warn_of_restart(const struct config *old, const struct config *c)
 
 	for (size_t i = 0; i < COUNT(fixed); i++)
 		if (!span_eq(fixed[i].was, fixed[i].is))
-			log_warn(EV_RELOAD, LOG_STR("key", fixed[i].key),
-				 LOG_STR("remedy", "a restart is needed"));
+			buf_addf(notes, "%s: a restart is needed\n",
+				 fixed[i].key);
 }
 
 static void log_errors(const struct config_errors *errors)
@@ -250,13 +256,23 @@ static void log_errors(const struct config_errors *errors)
 		log_error(EV_RELOAD, LOG_SPAN("error", span_cut(&rest, '\n')));
 }
 
+static void log_notes(struct span text)
+{
+	while (text.n > 0) {
+		struct span what = span_cut(&text, '\n');
+		struct span key = span_cut(&what, ':');
+
+		log_warn(EV_RELOAD, LOG_SPAN("key", key),
+			 LOG_SPAN("remedy", span_trim(what)));
+	}
+}
+
 static void swap_config(struct daemon *d, struct config *c)
 {
 	struct config *old = d->config;
 	const struct net_addr *local;
 	size_t local_count;
 
-	warn_of_restart(old, c);
 	d->config = c;
 	d->hooks.config = c;
 	log_set_level(c->log_level);
@@ -267,10 +283,22 @@ static void swap_config(struct daemon *d, struct config *c)
 	router_reload(d->router, c);
 	drain_reload(d->drain, c);
 	control_set_config(d->control, c);
-	config_warn(c);
-	log_info(EV_RELOAD, LOG_INT("domains", c->domain_count),
-		 LOG_INT("recipients", c->recipient_count));
 	config_unref(&old);
+}
+
+static void log_taken(const struct config *c, const struct change *ch)
+{
+	struct buf text = { 0 };
+	struct span head;
+
+	change_text(&text, ch);
+	head = buf_span(&text);
+	config_warn(c);
+	guard_log_forced(ch);
+	log_info(EV_RELOAD, LOG_INT("domains", c->domain_count),
+		 LOG_INT("recipients", c->recipient_count),
+		 LOG_SPAN("changes", span_cut(&head, '\n')));
+	buf_fini(&text);
 }
 
 /* Before anything is replaced: this may still fail. */
@@ -288,40 +316,85 @@ static bool listen_as(struct daemon *d, const struct config *c,
 	return ok;
 }
 
-/* All or nothing: with a single error the old one stays. */
-static void on_reloaded(struct config *c, const struct config_errors *errors,
-			void *arg)
+/* All or nothing: with a single error the old one stays, and with what looks
+ * like an accident. */
+static bool take(struct daemon *d, const struct reload_result *result,
+		 struct config_errors *late)
+{
+	const struct change *ch = result->change;
+
+	if (ch->refusals.count > 0 && !result->is_forced) {
+		guard_log_refused(ch);
+		return false;
+	}
+	if (!listen_as(d, result->config, late))
+		return false;
+	swap_config(d, config_ref(result->config));
+	log_taken(result->config, ch);
+	return true;
+}
+
+static void conclude(struct daemon *d, const struct reload_result *result)
 {
 	struct config_errors late = { 0 };
+	struct buf notes = { 0 };
+	struct control_reload ended = {
+		.number = result->number,
+		.config = result->config,
+		.errors = result->errors,
+		.change = result->change,
+		.notes = &notes,
+	};
+
+	if (ended.config != NULL && load_check(d->loop, ended.config, &late)) {
+		warn_of_restart(d->config, ended.config, &notes);
+		if (result->is_real)
+			ended.is_taken = take(d, result, &late);
+	}
+	if (late.count > 0) {
+		ended.config = NULL;
+		ended.errors = &late;
+	}
+	if (ended.config == NULL && result->is_real)
+		log_errors(ended.errors);
+	if (ended.is_taken)
+		log_notes(buf_span(&notes));
+	control_reloaded(d->control, &ended);
+	if (result->is_last)
+		notify_ready(d->config);
+	buf_fini(&notes);
+	config_errors_fini(&late);
+}
+
+static void on_reloaded(const struct reload_result *result, void *arg)
+{
+	struct config *c = result->config;
 	struct daemon *d = arg;
 
-	if (d->is_stopping) {
-		if (c != NULL)
-			config_unref(&c);
-		return;
-	}
-	if (c != NULL &&
-	    (!load_check(d->loop, c, &late) || !listen_as(d, c, &late))) {
-		config_unref(&c);
-		errors = &late;
-	}
-	if (c != NULL)
-		swap_config(d, c);
-	else
-		log_errors(errors);
-	/* asked again meanwhile: the load that follows is the answer */
-	if (!reload_is_running(d->reload)) {
-		control_reloaded(d->control, c != NULL ? NULL : errors);
-		notify_ready(d->config);
-	}
-	config_errors_fini(&late);
+	if (!d->is_stopping)
+		conclude(d, result);
+	config_unref(&c);
+}
+
+static struct config *current_config(void *arg)
+{
+	struct daemon *d = arg;
+
+	return d->config;
+}
+
+static void look_at_mail(struct change *ch, void *arg)
+{
+	struct daemon *d = arg;
+
+	guard_mail(d->guard, ch);
 }
 
 static void on_sighup(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	(void)loop;
 	(void)revents;
-	start_reload(w->data);
+	(void)start_reload(0, w->data);
 }
 
 /* ---- Stop ---- */
@@ -364,6 +437,7 @@ static void close_rooms(struct daemon *d)
 		control_free(&d->control);
 	if (d->reload != NULL)
 		reload_free(&d->reload);
+	guard_free(&d->guard);
 	if (d->drain != NULL)
 		drain_free(&d->drain);
 	if (d->intake != NULL)
@@ -406,7 +480,11 @@ static void run(struct daemon *d, int64_t begin_ms)
 	watch_signal(d, &d->on_int, SIGINT, on_stop);
 	watch_signal(d, &d->on_hup, SIGHUP, on_sighup);
 	hold_sighup(SIG_UNBLOCK);
-	d->reload = reload_new(d->loop, d->config->path.p, on_reloaded, d);
+	d->guard = guard_new(d->spool);
+	d->reload = reload_new(d->loop, d->config->path.p,
+			       &(struct reload_hooks){ current_config,
+						       look_at_mail,
+						       on_reloaded, d });
 	config_warn(d->config);
 	log_info(EV_START, LOG_STR("version", MX_VERSION),
 		 LOG_SPAN("hostname", d->config->hostname),

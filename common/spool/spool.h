@@ -40,6 +40,14 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 enum mx_err spool_open_reader(struct spool **out, const char *path,
 			      struct buf *why);
 
+/*
+ * The daemon's own spool, to be read on another thread: made on the loop,
+ * used by one thread at a time, and only with spool_totals, spool_domains,
+ * spool_domain_get and spool_list.  To be freed before spool_close.
+ */
+struct spool *spool_view(struct spool *sp);
+void spool_view_free(struct spool **view);
+
 /* Commit all that was asked for, run the callbacks of it, stop the writer.
  * Waits for the disk: only at the end of the process. */
 void spool_close(struct spool **sp);

@@ -4,7 +4,7 @@
 
 #include <ev.h>
 
-#include "config/config.h"
+#include "config/compare.h"
 #include "common/spool/spool.h"
 #include "daemon/drain/drain.h"
 #include "daemon/route/route.h"
@@ -17,8 +17,9 @@ struct control_options {
 	struct drain *drain;
 	struct router *router;
 	struct config *config; /* a reference is taken */
-	/* Begin a reload; control_reloaded answers everyone who asked. */
-	void (*reload)(void *arg);
+	/* Begin a reload (RELOAD_FORCED, RELOAD_DRY); the number of the load
+	 * whose control_reloaded answers this request. */
+	unsigned (*reload)(unsigned flags, void *arg);
 	void *arg;
 };
 
@@ -37,11 +38,17 @@ struct control *control_new(const struct control_options *opt, int fd);
 void control_free(struct control **c);
 void control_set_config(struct control *c, struct config *config);
 
-/*
- * A reload ended: errors NULL when it succeeded.  Answers everyone who asked,
- * so it is called only when no other load follows (reload_is_running): the one
- * that ended may have read the files before the operator changed them.
- */
-void control_reloaded(struct control *c, const struct config_errors *errors);
+/* How a load ended. */
+struct control_reload {
+	unsigned number;
+	const struct config *config; /* NULL: errors says why */
+	const struct config_errors *errors;
+	const struct change *change; /* with config */
+	const struct buf *notes;     /* further warnings, one a line */
+	bool is_taken;		     /* it is in force now */
+};
+
+/* Answers everyone who asked for this load or an earlier one. */
+void control_reloaded(struct control *c, const struct control_reload *ended);
 
 #endif

@@ -290,7 +290,7 @@ void control_free(struct control **cp)
 	while ((r = LIST_FIRST(&c->requests)) != NULL) {
 		LIST_REMOVE(r, link);
 		r->control = NULL;
-		if (r->query != NULL || r->awaits_reload)
+		if (r->query != NULL || r->awaits_reload != 0)
 			request_drop(r);
 	}
 	listener_free(&c->listener);
@@ -306,43 +306,4 @@ void control_set_config(struct control *c, struct config *config)
 
 	c->opt.config = config_ref(config);
 	config_unref(&old);
-}
-
-/* ---- Reload ---- */
-
-static void answer_reload(struct request *r, const struct config_errors *errors)
-{
-	const struct config *config = r->control->opt.config;
-	struct span text;
-
-	if (errors == NULL) {
-		request_done(r, json_pack("{s:b, s:I, s:I}", "ok", 1, "domains",
-					  (json_int_t)config->domain_count,
-					  "recipients",
-					  (json_int_t)config->recipient_count));
-		return;
-	}
-	text = buf_span(&errors->text);
-	while (text.n > 0) {
-		struct span line = span_cut(&text, '\n');
-
-		if (line.n > CONTROL_LINE_MAX / 8) /* escapes make it longer */
-			line.n = CONTROL_LINE_MAX / 8;
-		request_part(r, json_pack("{s:o}", "line", control_text(line)));
-	}
-	request_done(r, json_pack("{s:b, s:I, s:s}", "ok", 0, "count",
-				  (json_int_t)errors->count, "error",
-				  "the configuration has errors: the one"
-				  " before stays"));
-}
-
-void control_reloaded(struct control *c, const struct config_errors *errors)
-{
-	struct request *r, *next;
-
-	for (r = LIST_FIRST(&c->requests); r != NULL; r = next) {
-		next = LIST_NEXT(r, link);
-		if (r->awaits_reload)
-			answer_reload(r, errors);
-	}
 }

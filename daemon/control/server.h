@@ -24,7 +24,8 @@ struct request {
 	char name[256];		    /* canonical domain, or "" */
 	struct buf reason;	    /* hold: the operator's words */
 	struct route_query *query;  /* route: the question under way */
-	bool awaits_reload;
+	unsigned awaits_reload;	    /* number of the load; 0: none */
+	bool is_forced, is_dry;	    /* reload */
 };
 
 LIST_HEAD(client_list, client);
@@ -54,6 +55,8 @@ void verb_run(struct request *r, const json_t *object);
 
 /* verb bounce: bounce.c */
 void bounce_run(struct request *r);
+/* verb reload: reload.c */
+void reload_run(struct request *r);
 /* verb route: explain.c */
 void explain_run(struct request *r);
 /* What the drain knows of a domain's destination, into an object. */

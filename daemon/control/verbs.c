@@ -164,14 +164,6 @@ static void run_remove(struct request *r)
 	spool_remove(r->control->opt.spool, r->sel, on_counted, r);
 }
 
-static void run_reload(struct request *r)
-{
-	struct control_options *opt = &r->control->opt;
-
-	r->awaits_reload = true;
-	opt->reload(opt->arg);
-}
-
 /* clang-format off */
 static const struct verb verbs[] = {
 	{ "hello",   TAKES_NOTHING,                           run_hello },
@@ -182,7 +174,7 @@ static const struct verb verbs[] = {
 	{ "release", TAKES_ID | TAKES_DOMAIN,                 run_release },
 	{ "remove",  TAKES_ID | TAKES_DOMAIN,                 run_remove },
 	{ "bounce",  TAKES_ID | TAKES_DOMAIN,                 bounce_run },
-	{ "reload",  TAKES_NOTHING,                           run_reload },
+	{ "reload",  TAKES_NOTHING,                           reload_run },
 };
 /* clang-format on */
 
@@ -266,5 +258,7 @@ void verb_run(struct request *r, const json_t *object)
 	buf_add(&r->reason, control_get_text(object, "reason"));
 	if (r->reason.n > 200)
 		r->reason.n = 200;
+	r->is_forced = control_get_bool(object, "force");
+	r->is_dry = control_get_bool(object, "dry_run");
 	v->run(r);
 }

@@ -26,6 +26,7 @@ struct ctl {
 	const char *domain;   /* --domain */
 	const char *reason;   /* --reason */
 	bool json, yes, raw;
+	bool force, dry_run; /* reload */
 	int64_t now_ms; /* wall */
 	size_t width;	/* of the terminal; 0: unlimited */
 };

@@ -17,6 +17,7 @@ enum { /* what a verb takes */
        TAKES_DOMAIN = 4, /* --domain instead of the argument */
        TAKES_RAW = 8,
        TAKES_REASON = 16,
+       TAKES_FORCE = 32, /* and --dry-run */
 };
 
 struct verb {
@@ -47,7 +48,7 @@ static const struct verb verbs[] = {
 	  "ID|--domain D", "forget mail; nobody is told" },
 	{ "bounce", TAKES_ARGUMENT | TAKES_DOMAIN, ctl_surgery,
 	  "ID|--domain D", "give mail up and report it to its senders" },
-	{ "reload", 0, ctl_reload, "",
+	{ "reload", TAKES_FORCE, ctl_reload, "[--dry-run] [--force]",
 	  "read the configuration and the allowlist again" },
 };
 /* clang-format on */
@@ -71,6 +72,8 @@ static void print_help(FILE *out)
 		"      --domain D     all mail of a domain\n"
 		"      --reason TEXT  hold: shown by status\n"
 		"      --raw          show: the content as it is\n"
+		"      --dry-run      reload: only say what would change\n"
+		"      --force        reload: take what looks like an accident\n"
 		"  -y, --yes          do not ask\n"
 		"      --help, --version\n\n"
 		"exit: 0 done, 1 failed, 2 usage, 3 mx20d does not answer\n"
@@ -103,10 +106,13 @@ static const char *misuse(const struct verb *v, const struct ctl *ctl)
 		return "takes no --raw";
 	if (ctl->reason != NULL && !(v->takes & TAKES_REASON))
 		return "takes no --reason";
+	if ((ctl->force || ctl->dry_run) && !(v->takes & TAKES_FORCE))
+		return "takes neither --force nor --dry-run";
 	return NULL;
 }
 
-enum { OPT_JSON = 256, OPT_DOMAIN, OPT_REASON, OPT_RAW, OPT_HELP, OPT_VERSION };
+enum { OPT_JSON = 256, OPT_DOMAIN, OPT_REASON, OPT_RAW, OPT_DRY_RUN,
+       OPT_FORCE, OPT_HELP, OPT_VERSION };
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -114,6 +120,8 @@ static const struct option options[] = {
 	{ "domain", required_argument, NULL, OPT_DOMAIN },
 	{ "reason", required_argument, NULL, OPT_REASON },
 	{ "raw", no_argument, NULL, OPT_RAW },
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "yes", no_argument, NULL, 'y' },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -141,6 +149,12 @@ static bool take_option(int c, struct ctl *ctl, const char **path)
 		return true;
 	case OPT_RAW:
 		ctl->raw = true;
+		return true;
+	case OPT_DRY_RUN:
+		ctl->dry_run = true;
+		return true;
+	case OPT_FORCE:
+		ctl->force = true;
 		return true;
 	case OPT_HELP:
 		print_help(stdout);

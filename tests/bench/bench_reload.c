@@ -245,17 +245,24 @@ static void run(struct bench *b, double seconds, const char *what)
 	       b->worst.all_s * 1000, b->worst.own_s * 1000);
 }
 
-static void on_reload(struct config *config, const struct config_errors *errors,
-		      void *arg)
+static struct config *current(void *arg)
 {
 	struct bench *b = arg;
 
-	if (config == NULL) {
-		fprintf(stderr, "%.*s", SPAN_ARG(buf_span(&errors->text)));
+	return b->config;
+}
+
+static void on_reload(const struct reload_result *result, void *arg)
+{
+	struct bench *b = arg;
+
+	if (result->config == NULL) {
+		fprintf(stderr, "%.*s",
+			SPAN_ARG(buf_span(&result->errors->text)));
 		exit(1);
 	}
 	config_unref(&b->config);
-	b->config = config;
+	b->config = result->config;
 	ev_break(b->loop, EVBREAK_ALL);
 }
 
@@ -283,12 +290,14 @@ static void reload_beside_the_loop(struct bench *b)
 
 	b->schedstat = open("/proc/thread-self/schedstat", O_RDONLY);
 	b->loop = ev_loop_new(0);
-	b->reload = reload_new(b->loop, b->conf, on_reload, b);
+	b->reload = reload_new(
+		b->loop, b->conf,
+		&(struct reload_hooks){ current, NULL, on_reload, b });
 	ev_timer_init(&b->tick, on_tick, 0.001, 0.001);
 	b->tick.data = b;
 	ev_timer_start(b->loop, &b->tick);
 	run(b, IDLE_S, "idle");
-	reload_start(b->reload);
+	reload_start(b->reload, 0);
 	begun = now_s();
 	run(b, 0, "reload");
 	printf("reload: %.2f s, memory at its peak %zu MB\n", now_s() - begun,

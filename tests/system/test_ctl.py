@@ -68,7 +68,8 @@ def test_help_and_version():
     (), ("nonsense",), ("status", "a.test", "b.test"), ("show",), ("hold",),
     ("hold", "0000000000001", "--domain", "a.test"), ("reload", "now"),
     ("--nonsense", "status"), ("status", "--domain", "a.test"),
-    ("status", "--raw"), ("-c",),
+    ("status", "--raw"), ("status", "--force"), ("flush", "--dry-run"),
+    ("-c",),
 ])
 def test_usage_errors_exit_2(args):
     done = bare(*args)
@@ -512,6 +513,134 @@ def test_reload_with_a_broken_conf_prints_it(down):
     assert done.returncode == 1
     assert "nonsense" in done.stderr
     assert "mx20.conf:" in done.stderr
+
+
+def names_of(n):
+    """An allowlist of so many domains, without recipients of their own."""
+    return "".join(f"d{i}.test recipients=*\n" for i in range(n))
+
+
+def test_reload_says_what_changes(down):
+    d, p = down
+    d.domains = d.domains.replace("other.test", "third.test")
+    done = d.reload()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:3] == [
+        "-1 domain, +1", "  go: other.test", "  come: third.test"]
+    assert re.search(r"^warning: .*mx20.conf: tls.certificate: none: ",
+                     done.stdout, re.M)
+    got = json.loads(d.ctl("reload", "--json").stdout)
+    assert (got["ok"], got["refused"], got["dry_run"]) == (True, False, False)
+    assert got["summary"] == [] and got["forced"] == []
+    assert got["changes"]["domains_gone"] == 0
+    assert any(" tls.certificate: none" in w for w in got["warnings"])
+    d.wait_log('^reload domains=2 recipients=0 changes="-1 domain, \\+1"$')
+
+
+def test_a_shrunken_allowlist_is_refused(down):
+    """A truncated export: the file before stays, whole, until it is forced."""
+    d, _ = down
+    d.domains += names_of(1000)
+    assert d.reload().returncode == 0
+    send(d.address, rcpts=["u@d7.test"])
+    d.domains = names_of(3)
+    done = d.reload()
+    assert done.returncode == 1
+    assert done.stdout.startswith(
+        "-999 domains; 1 message waits for domains that go\n")
+    assert "999 domains of 1,002 would go: example.com, " in done.stderr
+    assert "1 message waits for 1 domain that would go: d7.test" in done.stderr
+    assert "mx20ctl reload --force" in done.stderr
+    send(d.address, rcpts=["u@d7.test"])  # it is listed as before
+    got = json.loads(d.ctl("reload", "--json", check=False).stdout)
+    assert (got["ok"], got["refused"], got["count"]) == (False, True, 2)
+    assert len(got["errors"]) == 2
+    assert got["changes"]["domains_gone"] == 999
+    assert got["changes"]["messages_waiting"] == 2
+    assert got["changes"]["waiting"] == ["d7.test"]
+    done = d.ctl("reload", "--force")
+    assert "forced: " in done.stdout
+    assert done.stdout.endswith("reloaded: 3 domains, 0 recipients\n")
+    d.wait_log("^reload level=warn forced=.*999 domains of 1,002")
+    d.wait_log("^control by=operator uid=[0-9]+ verb=reload force=yes")
+    assert d.ctl("reload").stdout.endswith("reloaded: 3 domains, 0 recipients"
+                                           "\n"), "once is enough"
+
+
+def test_a_single_domain_with_mail_is_refused_too(down):
+    d, _ = down
+    d.domains += names_of(10)
+    assert d.reload().returncode == 0
+    send(d.address, rcpts=["u@other.test"])
+    d.domains = "".join(line for line in d.domains.splitlines(True)
+                        if "other.test" not in line)
+    done = d.reload()
+    assert done.returncode == 1
+    assert "1 message waits for 1 domain that would go: other.test" \
+        in done.stderr
+    d.ctl("remove", "--domain", "other.test")
+    assert d.ctl("reload").stdout.startswith("-1 domain\n")
+
+
+def test_dry_run_changes_nothing(down):
+    d, _ = down
+    before, mark = d.domains, d.mark()
+    d.domains += names_of(2)
+    d.write_files()
+    done = d.ctl("reload", "--dry-run")
+    assert done.stdout.startswith("+2 domains\n  come: d0.test, d1.test\n")
+    assert done.stdout.endswith("would be taken: 4 domains, 0 recipients\n")
+    assert d.ctl("reload", "--dry-run").stdout == done.stdout
+    d.domains = ""
+    d.write_files()
+    done = d.ctl("reload", "--dry-run", "--json", check=False)
+    assert done.returncode == 1
+    got = json.loads(done.stdout)
+    assert (got["ok"], got["refused"], got["dry_run"]) == (False, True, True)
+    assert "the allowlist is empty" in got["errors"][0]
+    assert d.ctl("reload", "--dry-run", "--force").returncode == 0
+    d.domains = before + "bad.test nonsense=1\n"
+    d.write_files()
+    done = d.ctl("reload", "--dry-run", check=False)
+    assert done.returncode == 1 and "domains:3: " in done.stderr
+    send(d.address)
+    assert not [line for line in d.log[mark:] if line.startswith("reload ")]
+
+
+def test_a_recipient_file_that_lost_its_users_is_refused(mx20):
+    users = [f"u{i}\n" for i in range(100)]
+    d = mx20(domains="a.test\nb.test recipients=recipients/a.test\n",
+             recipients={"a.test": "".join(users)})
+    for left, words in (0, "none"), (40, "40"):
+        d.recipients["a.test"] = "".join(users[:left])
+        done = d.reload()
+        assert done.returncode == 1
+        assert ("recipients/a.test: a.test and 1 more domain had 100 "
+                f"recipients and would have {words}\n") in done.stderr
+    send(d.address, rcpts=["u99@b.test"])
+    d.recipients["a.test"] = "".join(users[:60])
+    assert d.reload().stdout.startswith("-40 recipients\n")
+    d.recipients["a.test"] = "# nobody yet\n"
+    d.write_files()
+    done = d.ctl("reload", "--force")
+    assert "warning: " in done.stdout
+    assert "recipients/a.test: no recipient for a.test: " in done.stdout
+    # a start takes it as it is, and says so
+    d.restart()
+    d.wait_log("^config level=warn warning=.*recipients/a.test: "
+               "no recipient for b.test")
+
+
+def test_an_older_mx20ctl_reads_the_answer(down):
+    """Lines have their "line", the end its "ok", and nothing is asked for."""
+    d, _ = down
+    d.domains += "bad.test recipients=* nonsense=1\n"
+    d.write_files()
+    with connect(d) as s:
+        s.sendall(b'{"verb":"reload"}\n')
+        fault, end = lines(s, 2)
+    assert "domains:3: " in fault["line"] and "ok" not in fault
+    assert (end["ok"], end["count"]) == (False, 1)
 
 
 # ---- route -----------------------------------------------------------------

@@ -280,6 +280,25 @@ def can_connect(port, address="127.0.0.1"):
         return False
 
 
+def test_sighup_takes_no_accident(mx20):
+    """Refused and logged, with the remedy; the mail stays, and its domain."""
+    d = mx20(domains="a.test recipients=* primary=127.0.0.1:1\n"
+                     "b.test recipients=*\nc.test recipients=*\n")
+    send(d.address, rcpts=["u@a.test"])
+    d.domains = "b.test recipients=*\nc.test recipients=*\n"
+    d.write_files()
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_log("^reload level=error refused=.*1 message waits for 1 domain "
+               "that would go: a.test.* remedy=.*mx20ctl reload --force")
+    send(d.address, rcpts=["u@a.test"])
+    d.domains = "#\n"
+    d.write_files()
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_log("^reload level=error refused=.*the allowlist is empty")
+    send(d.address, rcpts=["u@b.test"])
+    assert not [line for line in d.log if line.startswith("reload domains=")]
+
+
 def test_listeners_come_and_go_with_a_reload(mx20):
     d = mx20()
     second = free_port()

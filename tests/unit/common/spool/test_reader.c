@@ -1,5 +1,6 @@
 /* mx20ctl's view: beside a daemon, without one, and without permission. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "tests/unit/common/spool/fixture.h"
@@ -78,5 +79,44 @@ Test(spool_reader, without_permission_to_write)
 	chmod(f.dir, 0755);
 	cr_expect_eq(look(true), 1);
 	fixture_reopen(&f);
+	fixture_close(&f);
+}
+
+static bool add_units(const struct spool_domain *row, void *arg)
+{
+	*(uint64_t *)arg += row->units;
+	return true;
+}
+
+static void *look_from_a_thread(void *arg)
+{
+	static uint64_t units;
+
+	units = 0;
+	if (spool_domains(arg, SPAN_LIT(""), add_units, &units) != MX_OK)
+		return NULL;
+	return &units;
+}
+
+/* A reload asks on its own thread, and again later, what waits. */
+Test(spool_reader, a_view_for_another_thread)
+{
+	fixture_open(&f);
+	struct spool *view = spool_view(f.sp);
+
+	for (uint64_t n = 1; n <= 3; n++) {
+		pthread_t thread;
+		void *units = NULL;
+
+		put_simple(&f, "a.example");
+		cr_assert_eq(
+			pthread_create(&thread, NULL, look_from_a_thread, view),
+			0);
+		cr_assert_eq(pthread_join(thread, &units), 0);
+		cr_assert_not_null(units);
+		cr_expect_eq(*(uint64_t *)units, n);
+	}
+	spool_view_free(&view);
+	cr_expect_null(view);
 	fixture_close(&f);
 }
