@@ -24,6 +24,7 @@
 #include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "daemon/sockets.h"
+#include "daemon/watch.h"
 
 /* Sessions and deliveries have so long for their last replies when we stop. */
 enum { STOP_MS = 3000, STOP_LOOK_MS = 20 };
@@ -492,10 +493,12 @@ static void run(struct daemon *d, int64_t begin_ms)
 		 LOG_INT("recipients", d->config->recipient_count),
 		 LOG_INT("ms", clock_mono_ms() - begin_ms));
 	notify_watchdog_start(d->loop);
+	watch_start(d->loop, d->spool);
 	notify_ready(d->config);
 	ev_now_update(d->loop); /* loading took a while: timers start now */
 	ev_run(d->loop, 0);
 	notify_watchdog_stop(d->loop);
+	watch_stop();
 }
 
 /* What the loop cannot have ends as our own allocations do. */

@@ -1,16 +1,26 @@
 #include "daemon/notify.h"
 
+#include <stdio.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
 static ev_timer watchdog;
+static char status[400];  /* what we are; empty until we are ready */
+static char trouble[200]; /* what is the matter with it */
 
 void notify_ready(const struct config *c)
 {
-	sd_notifyf(0,
-		   "READY=1\nSTATUS=Backup MX %.*s for %zu domains, "
-		   "%zu recipients listed",
-		   SPAN_ARG(c->hostname), c->domain_count, c->recipient_count);
+	snprintf(status, sizeof(status),
+		 "Backup MX %.*s for %zu domains, %zu recipients listed",
+		 SPAN_ARG(c->hostname), c->domain_count, c->recipient_count);
+	sd_notifyf(0, "READY=1\nSTATUS=%s%s", status, trouble);
+}
+
+void notify_trouble(struct span words)
+{
+	snprintf(trouble, sizeof(trouble), "%.*s", SPAN_ARG(words));
+	if (status[0] != '\0')
+		sd_notifyf(0, "STATUS=%s%s", status, trouble);
 }
 
 void notify_reloading(void)

@@ -138,6 +138,8 @@ uint64_t room_need(uint64_t content_bytes);
 
 enum mx_err writer_start(struct spool *sp);
 void writer_stop(struct spool *sp);
+/* Loop: there is something to look at, without a request. */
+void writer_wake(struct spool *sp);
 
 /* ---- batch.c ---- */
 

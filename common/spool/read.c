@@ -177,10 +177,11 @@ static enum mx_err totals(struct spool *sp, MDB_txn *txn,
 	if (err == MX_OK)
 		out->oldest_ms = env.arrived_ms;
 	place_close(&p);
-	if (sp->is_reader)
+	if (sp->is_reader) {
 		room_count(sp, txn);
-	out->used_bytes = atomic_load(&sp->room.used_bytes);
-	out->size_bytes = atomic_load(&sp->room.size_bytes);
+		room_look(sp);
+	}
+	spool_space_get(sp, &out->space);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 

@@ -27,6 +27,11 @@ enum {
 
 #define MAP_PART(map) ((map) / 8 * 7)
 
+/* More than 80 % used is tight.  A spool that is nearly empty on a disk that
+ * is nearly full is, too: less room than a 64th of its quota is left.  Without room for the
+ * piece that a message of unknown size begins with it is full. */
+enum { TIGHT_PART = 5, TIGHT_LEFT_PART = 64 };
+
 void room_init(struct spool *sp, const struct spool_options *opt)
 {
 	atomic_store(&sp->room.is_short, false);
@@ -37,7 +42,7 @@ void room_init(struct spool *sp, const struct spool_options *opt)
 void spool_set_limits(struct spool *sp, uint64_t size_bytes,
 		      uint64_t reserve_bytes)
 {
-	uint64_t most = MAP_PART(sp->map_bytes);
+	uint64_t most = sp->is_reader ? size_bytes : MAP_PART(sp->map_bytes);
 
 	atomic_store(&sp->room.size_bytes,
 		     size_bytes < most ? size_bytes : most);
@@ -126,36 +131,84 @@ uint64_t room_need(uint64_t content_bytes)
 	return content_bytes + content_bytes / 64 + ROWS_BYTES;
 }
 
-/* What may still be given away, the margin not counted. */
-static bool fits(const struct room *r, uint64_t want, bool may_use_margin)
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* What may still be given away, the margin not counted; *is_disk: the disk
+ * sets the bound. */
+static uint64_t left(const struct room *r, bool may_use_margin, bool *is_disk)
 {
 	uint64_t size = atomic_load(&r->size_bytes);
-	uint64_t used = atomic_load(&r->used_bytes);
 	uint64_t disk = atomic_load(&r->disk_bytes);
 	uint64_t reserve = atomic_load(&r->reserve_bytes);
 	uint64_t margin = size / MARGIN_PART;
+	uint64_t quota;
 
 	if (margin > MARGIN_MAX)
 		margin = MARGIN_MAX;
 	if (may_use_margin)
 		margin = reserve = 0;
-	if (used + want + margin > size)
-		return false;
-	if (disk < reserve)
-		return false;
+	quota = minus(size, atomic_load(&r->used_bytes) + margin);
 	/* Pages free inside the file need none of the disk's, but they may
 	 * be too scattered for a run: count half of them. */
-	return want <= disk - reserve + atomic_load(&r->spare_bytes) / 2;
+	disk = disk < reserve ? 0
+			      : disk - reserve +
+					atomic_load(&r->spare_bytes) / 2;
+	*is_disk = disk < quota;
+	return *is_disk ? disk : quota;
+}
+
+static enum spool_pressure pressure_of(struct spool *sp, uint64_t room)
+{
+	const struct room *r = &sp->room;
+
+	if (spool_has_failed(sp))
+		return SPOOL_FAILED;
+	if (room < room_need(CHUNK_PAGES_BYTES) + r->reserved_bytes)
+		return SPOOL_FULL;
+	if (room < (atomic_load(&r->used_bytes) + room) / TIGHT_PART ||
+	    room < atomic_load(&r->size_bytes) / TIGHT_LEFT_PART)
+		return SPOOL_TIGHT;
+	return SPOOL_ROOMY;
+}
+
+void spool_space_get(struct spool *sp, struct spool_space *out)
+{
+	const struct room *r = &sp->room;
+
+	*out = (struct spool_space){
+		.used_bytes = atomic_load(&r->used_bytes),
+		.size_bytes = atomic_load(&r->size_bytes),
+		.disk_bytes = atomic_load(&r->disk_bytes),
+		.reserve_bytes = atomic_load(&r->reserve_bytes),
+	};
+	out->pressure = pressure_of(sp, left(r, false, &out->is_disk));
+}
+
+const char *spool_pressure_name(enum spool_pressure p)
+{
+	static const char *const names[] = {
+		[SPOOL_ROOMY] = "ok",
+		[SPOOL_TIGHT] = "tight",
+		[SPOOL_FULL] = "full",
+		[SPOOL_FAILED] = "failed",
+	};
+
+	return names[p];
 }
 
 enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin)
 {
 	struct room *r = &sp->room;
+	bool is_disk;
 
 	if (spool_has_failed(sp))
 		return MX_EIO;
-	if (!fits(r, r->reserved_bytes + bytes, may_use_margin)) {
-		atomic_store(&r->is_short, true);
+	if (r->reserved_bytes + bytes > left(r, may_use_margin, &is_disk)) {
+		if (!atomic_exchange(&r->is_short, true))
+			writer_wake(sp); /* somebody may make room */
 		return MX_ESPACE;
 	}
 	r->reserved_bytes += bytes;

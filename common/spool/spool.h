@@ -277,10 +277,31 @@ void spool_fact_put(struct spool *sp, struct span key, struct span value);
 
 /* ---- Reading (also for mx20ctl) ----------------------------------------- */
 
+/*
+ * How much room there is.  A reader knows the limits only when it was told
+ * (spool_set_limits).
+ */
+struct spool_space {
+	uint64_t used_bytes, size_bytes;    /* of the quota */
+	uint64_t disk_bytes, reserve_bytes; /* free on the disk; to stay free */
+	enum spool_pressure {
+		SPOOL_ROOMY,
+		SPOOL_TIGHT, /* more than 80 % of what can be is used */
+		SPOOL_FULL,  /* new mail is refused with 452 4.3.1 */
+		SPOOL_FAILED /* the disk did: refused with 451 4.3.0 */
+	} pressure;
+	bool is_disk; /* it is the disk, not the quota, that limits */
+};
+const char *spool_pressure_name(enum spool_pressure p); /* "ok" "tight" ... */
+
+/* From numbers at hand: no look at the spool, nothing that waits.  They are
+ * those of the last commit, and never older than a minute. */
+void spool_space_get(struct spool *sp, struct spool_space *out);
+
 struct spool_totals {
 	uint64_t messages, bytes;
 	int64_t oldest_ms; /* 0: empty */
-	uint64_t used_bytes, size_bytes; /* of the quota; size 0 for a reader */
+	struct spool_space space;
 };
 enum mx_err spool_totals(struct spool *sp, struct spool_totals *out);
 

@@ -33,7 +33,7 @@ enum {
 	GATHER_PART = 4,
 	GATHER_MIN_US = 2000,
 	GATHER_MAX_US = 5000,
-	CHECK_MS = 60000,   /* readers that died */
+	CHECK_MS = 60000,   /* readers that died, and the disk */
 	LOOK_MS = 1000,	    /* the disk, while there is no room */
 	STORE_MS = 3600000, /* the time, for the next start */
 };
@@ -70,6 +70,16 @@ static void count_out(struct writer *w, const struct request *r)
 }
 
 /* ---- the loop's side ---- */
+
+void writer_wake(struct spool *sp)
+{
+	struct writer *w = &sp->writer;
+
+	pthread_mutex_lock(&w->lock);
+	w->is_asleep = false;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
 
 void writer_push(struct spool *sp, struct request *r)
 {
@@ -218,6 +228,7 @@ static void housekeep(struct spool *sp)
 	mapping_trim(sp);
 	if (now - w->checked_ms >= CHECK_MS) {
 		w->checked_ms = now;
+		room_look(sp);
 		mdb_reader_check(sp->env, &dead);
 		if (dead > 0)
 			log_info(EV_SPOOL, LOG_INT("dead_readers", dead));

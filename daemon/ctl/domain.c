@@ -91,7 +91,7 @@ static void add_mail(const struct ctl *ctl, const struct spool_domain *row,
 	}
 	print_count(out, row->units, "message");
 	buf_adds(out, ", ");
-	print_size(out, row->bytes);
+	human_size(out, row->bytes);
 	buf_addf(out, ": %llu ready, %llu put off, %llu held\n",
 		 (unsigned long long)row->ready,
 		 (unsigned long long)row->deferred,

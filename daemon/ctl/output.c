@@ -28,6 +28,9 @@ bool ctl_open_spool(const struct ctl *ctl, struct spool **out)
 		ctl_complain("%s", buf_cstr(&why));
 	else if (err != MX_OK)
 		ctl_complain("%s: %s", buf_cstr(&path), mx_strerror(err));
+	else
+		spool_set_limits(*out, ctl->config->spool.size_bytes,
+				 ctl->config->spool.reserve_bytes);
 	buf_fini(&why);
 	buf_fini(&path);
 	return err == MX_OK;

@@ -7,29 +7,6 @@
 #include "common/base/clock.h"
 #include "common/base/utf8.h"
 
-void print_size(struct buf *out, uint64_t bytes)
-{
-	static const char units[] = "KMGTPE";
-	uint64_t whole = bytes, tenth = 0;
-	size_t unit = 0;
-
-	if (bytes < 1000) {
-		buf_addf(out, "%" PRIu64 "B", bytes);
-		return;
-	}
-	/* 1000 and not 1024 ends a step: four digits would widen columns */
-	while (whole >= 1000 || unit == 0) {
-		tenth = whole % 1024 * 10 / 1024;
-		whole /= 1024;
-		unit++;
-	}
-	if (whole < 10)
-		buf_addf(out, "%" PRIu64 ".%" PRIu64 "%c", whole, tenth,
-			 units[unit - 1]);
-	else
-		buf_addf(out, "%" PRIu64 "%c", whole, units[unit - 1]);
-}
-
 void print_age(struct buf *out, int64_t ms)
 {
 	int64_t s = ms > 0 ? ms / 1000 : 0;

@@ -1,11 +1,9 @@
-/* Numbers and words for people: sizes, ages, text that is safe to show. */
+/* Numbers and words for people: ages, counts, text that is safe to show. */
 #ifndef MX_CTL_PRINT_H
 #define MX_CTL_PRINT_H
 
 #include "common/base/buf.h"
-
-/* "0B" "999B" "1.2K" "56M" "64G": at most 4 characters. */
-void print_size(struct buf *out, uint64_t bytes);
+#include "common/base/human.h"
 
 /* "0s" "59s" "12m" "3h12m" "3d4h" "120d"; less than nothing is "0s". */
 void print_age(struct buf *out, int64_t ms);

@@ -52,7 +52,7 @@ static void message_row(struct listing *l, const struct envelope *e)
 	print_age(&b, l->ctl->now_ms - e->arrived_ms);
 	table_cell(&l->table, buf_span(&b));
 	buf_reset(&b);
-	print_size(&b, e->bytes);
+	human_size(&b, e->bytes);
 	table_cell(&l->table, buf_span(&b));
 	table_cell(&l->table, e->from.n > 0 ? e->from : SPAN_LIT("<>"));
 	table_cell(&l->table,

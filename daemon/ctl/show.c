@@ -71,7 +71,7 @@ static void add_facts(struct view *v, const struct envelope *e)
 	buf_adds(&b, " ago");
 	fact(&v->text, "arrived", buf_span(&b));
 	buf_reset(&b);
-	print_size(&b, e->bytes);
+	human_size(&b, e->bytes);
 	fact(&v->text, "size", buf_span(&b));
 	buf_reset(&b);
 	buf_addf(&b, "<%.*s>", SPAN_ARG(e->from));

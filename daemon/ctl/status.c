@@ -56,18 +56,30 @@ static bool write_object(json_t *object)
 	return ok;
 }
 
+static json_t *spool_object(const struct spool_totals *t)
+{
+	const struct spool_space *s = &t->space;
+
+	return json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:s, s:s}",
+			 "messages", (json_int_t)t->messages, "bytes",
+			 (json_int_t)t->bytes, "oldest",
+			 control_time(t->oldest_ms), "used",
+			 (json_int_t)s->used_bytes, "size",
+			 (json_int_t)s->size_bytes, "disk_free",
+			 (json_int_t)s->disk_bytes, "reserve",
+			 (json_int_t)s->reserve_bytes, "state",
+			 spool_pressure_name(s->pressure), "limit",
+			 s->is_disk ? "disk" : "quota");
+}
+
 /* The opening of the one object, up to the list of domains. */
 static bool json_head(const struct ctl *ctl, const struct spool_totals *t,
 		      bool is_running)
 {
-	const struct config *c = ctl->config;
-	json_t *o = json_pack(
-		"{s:o, s:s, s:b, s:{s:I, s:I, s:o, s:I, s:I}}", "hostname",
-		control_text(c->hostname), "version", MX_VERSION, "running",
-		(int)is_running, "spool", "messages", (json_int_t)t->messages,
-		"bytes", (json_int_t)t->bytes, "oldest",
-		control_time(t->oldest_ms), "used", (json_int_t)t->used_bytes,
-		"size", (json_int_t)c->spool.size_bytes);
+	json_t *o = json_pack("{s:o, s:s, s:b, s:o}", "hostname",
+			      control_text(ctl->config->hostname), "version", MX_VERSION,
+			      "running", (int)is_running, "spool",
+			      spool_object(t));
 	char *text = json_dumps(o, JSON_COMPACT);
 	size_t n = strlen(text);
 	bool ok;
@@ -166,7 +178,7 @@ static void table_row(struct table *t, const struct spool_domain *row,
 	buf_addf(&b, "%llu", (unsigned long long)row->units);
 	table_cell(t, buf_span(&b));
 	buf_reset(&b);
-	print_size(&b, row->bytes);
+	human_size(&b, row->bytes);
 	table_cell(t, buf_span(&b));
 	cell_age(t, row->oldest_ms, now_ms);
 	cell_state(t, row, state);
@@ -191,6 +203,32 @@ static void note(struct seen *seen, const struct spool_domain *row,
 	seen->unknown |= span_eq(name, SPAN_LIT("unknown"));
 }
 
+/* The rest of the second line and, when room is short, a third. */
+static void add_space(const struct spool_space *s, struct buf *out)
+{
+	static const char *const words[] = {
+		[SPOOL_ROOMY] = "",
+		[SPOOL_TIGHT] = "SPOOL TIGHT: more than 80 % of the room is"
+				" used",
+		[SPOOL_FULL] = "SPOOL FULL: new mail is refused with 452",
+		[SPOOL_FAILED] = "DISK FAILED: new mail is refused with 451",
+	};
+
+	buf_adds(out, "; spool ");
+	human_size(out, s->used_bytes);
+	buf_adds(out, " of ");
+	human_size(out, s->size_bytes);
+	buf_adds(out, " used\n");
+	if (s->pressure == SPOOL_ROOMY)
+		return;
+	buf_addf(out, "%s; disk ", words[s->pressure]);
+	human_size(out, s->disk_bytes);
+	buf_adds(out, " free, reserve ");
+	human_size(out, s->reserve_bytes);
+	buf_addf(out, ": %s\n",
+		 s->is_disk ? "free disk space" : "raise spool.size");
+}
+
 /* The two lines above everything: is it running, how much waits. */
 static void add_head(const struct ctl *ctl, const struct spool_totals *t,
 		     const struct states *states, struct buf *out)
@@ -205,15 +243,11 @@ static void add_head(const struct ctl *ctl, const struct spool_totals *t,
 	} else {
 		print_count(out, t->messages, "message");
 		buf_adds(out, ", ");
-		print_size(out, t->bytes);
+		human_size(out, t->bytes);
 		buf_adds(out, ", the oldest ");
 		print_age(out, ctl->now_ms - t->oldest_ms);
 	}
-	buf_adds(out, "; spool ");
-	print_size(out, t->used_bytes);
-	buf_adds(out, " of ");
-	print_size(out, ctl->config->spool.size_bytes);
-	buf_adds(out, " used\n");
+	add_space(&t->space, out);
 }
 
 static void add_advice(const struct seen *seen, bool is_live, struct buf *out)

@@ -130,7 +130,7 @@ static void describe_domain(const struct ctl *ctl, const char *domain,
 		buf_adds(out, " (");
 		print_count(out, row.units, "message");
 		buf_adds(out, ", ");
-		print_size(out, row.bytes);
+		human_size(out, row.bytes);
 		buf_adds(out, ")");
 	}
 	buf_addf(out, " of %s", domain);

@@ -108,6 +108,34 @@ def test_the_reserve_stays_free(small, mx20, primary):
     assert accepts_again(d)
 
 
+def test_the_operator_is_told_before_and_when_room_is_short(small, mx20):
+    """Log, status and its JSON: tight, full by the disk, and room again."""
+    def state():
+        spool = d.status()["spool"]
+        return spool["state"], spool["limit"]
+
+    d = on_small(mx20, small, reserve="1M", start=False)
+    d.conf["spool"]["size"] = "200M"
+    d.write_files()
+    d.start()
+    assert state() == ("ok", "disk")
+    small.fill()
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        assert c.cmd("MAIL FROM:<a@x.test>").startswith("250")
+        c.cmd("RSET")
+        # the look of the last commit is a minute old at most: a commit makes
+        # the next one
+        until(lambda: offer(c, message("m")).startswith(NO_ROOM))
+    d.wait_log("^spool level=error state=full limit=disk .*452.*remedy=")
+    assert state() == ("full", "disk")
+    shown = d.ctl("status").stdout
+    assert "SPOOL FULL: new mail is refused with 452; disk " in shown
+    small.free()
+    d.wait_log("^spool state=ok")
+    assert state() == ("ok", "disk")
+
+
 def test_the_disk_fills_while_content_comes(small, mx20, primary):
     p = primary()
     d = on_small(mx20, small, p)

@@ -30,7 +30,7 @@ static int look(bool as_nobody)
 			_exit(err == MX_EACCESS	 ? 97
 			      : err == MX_ENOENT ? 96
 						 : 95);
-		if (spool_totals(sp, &t) != MX_OK || t.used_bytes == 0)
+		if (spool_totals(sp, &t) != MX_OK || t.space.used_bytes == 0)
 			_exit(94);
 		if (spool_fact_get(sp, SPAN_LIT("none"), &b) != MX_ENOENT)
 			_exit(93);

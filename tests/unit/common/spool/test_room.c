@@ -87,8 +87,8 @@ Test(spool_room, quota_is_kept_and_drains)
 	spool_set_limits(f.sp, 8 << 20, 0);
 	fill_drain_fill(200);
 	cr_assert_eq(spool_totals(f.sp, &t), MX_OK);
-	cr_assert_leq(t.used_bytes, 8 << 20);
-	cr_assert_eq(t.size_bytes, 8 << 20);
+	cr_assert_leq(t.space.used_bytes, 8 << 20);
+	cr_assert_eq(t.space.size_bytes, 8 << 20);
 	fixture_close(&f);
 }
 
@@ -143,12 +143,12 @@ Test(spool_room, growing_draft_is_stopped)
 	cr_assert_eq(f.err, MX_ESPACE);
 	for (int i = 0; i < 50; i++) {
 		cr_assert_eq(spool_totals(f.sp, &t), MX_OK);
-		if (t.used_bytes < 1 << 20)
+		if (t.space.used_bytes < 1 << 20)
 			break;
 		usleep(100000);
 		ev_run(f.loop, EVRUN_NOWAIT);
 	}
-	cr_expect_lt(t.used_bytes, 1 << 20, "its pieces are still there");
+	cr_expect_lt(t.space.used_bytes, 1 << 20, "its pieces are still there");
 	expect_sound();
 	fixture_close(&f);
 }
@@ -305,5 +305,47 @@ Test(spool_room, a_lost_piece_is_not_sealed)
 	turn_until(&f, &f.committed, 1);
 	cr_assert_eq(f.err, MX_ESPACE, "%s", mx_strerror(f.err));
 	expect_sound();
+	fixture_close(&f);
+}
+
+static void put_announced(size_t bytes)
+{
+	struct spool_rcpt r = a_rcpt("u@a.example", "a.example");
+	struct envelope env = an_envelope();
+	struct spool_draft *d;
+	unsigned want = f.committed + 1;
+
+	cr_assert_eq(spool_draft_new(f.sp, NOW, bytes, &d), MX_OK);
+	for (size_t i = 0; i < bytes / 10; i++)
+		spool_draft_write(d, SPAN_LIT("content \r\n"));
+	spool_commit(&d, &env, &r, 1, on_commit, &f);
+	turn_until(&f, &f.committed, want);
+	cr_assert_eq(f.err, MX_OK);
+}
+
+/* More than 80 % of what can be used is: tight.  The quota's last part is for
+ * deletions: full. */
+Test(spool_room, is_tight_before_it_is_full)
+{
+	struct spool_space s;
+	enum spool_pressure seen[3] = { SPOOL_FAILED };
+	size_t n = 0;
+
+	fixture_open(&f);
+	spool_set_limits(f.sp, 4 << 20, 0);
+	for (int i = 0; i < 100 && n < 3; i++) {
+		spool_space_get(f.sp, &s);
+		cr_assert_not(s.is_disk);
+		if (n == 0 || seen[n - 1] != s.pressure)
+			seen[n++] = s.pressure;
+		if (s.pressure == SPOOL_TIGHT)
+			cr_expect_gt(s.used_bytes, 3 << 20);
+		if (s.pressure != SPOOL_FULL)
+			put_announced(60000);
+	}
+	cr_assert_eq(n, 3);
+	cr_expect_eq(seen[0], SPOOL_ROOMY);
+	cr_expect_eq(seen[1], SPOOL_TIGHT);
+	cr_expect_eq(seen[2], SPOOL_FULL);
 	fixture_close(&f);
 }

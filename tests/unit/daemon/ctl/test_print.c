@@ -26,7 +26,7 @@ Test(ctl_print, sizes_fit_four_columns)
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		buf_reset(&text);
-		print_size(&text, cases[i].bytes);
+		human_size(&text, cases[i].bytes);
 		cr_expect_str_eq(buf_cstr(&text), cases[i].text);
 		cr_expect_leq(text.n, 4);
 	}
