@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
 
-enum { RECORDS_PER_FALL = 1000 };
+enum { RECORDS_PER_FALL = 1000, OLD_AT_ONCE = 64 };
 
 enum { DOUBT_PAUSE_MS = 600000, DOUBT_MAX = 100 };
 
@@ -146,9 +146,11 @@ static unsigned waiting(struct dest *dst, unsigned most)
 	return n;
 }
 
-/* Round-robin across domains. */
+/* Round-robin across domains.  One whose route grew old asks first, and is
+ * back in the ring when it has its answer. */
 struct hand *dest_take(struct dest *dst, bool newest)
 {
+	int asked = 0;
 	struct drain *d = dst->drain;
 	struct domain *dom;
 
@@ -159,8 +161,15 @@ struct hand *dest_take(struct dest *dst, bool newest)
 		return NULL;
 	}
 	while ((dom = TAILQ_FIRST(&dst->ring)) != NULL) {
-		struct hand *h = domain_take(dom, newest);
+		struct hand *h;
 
+		if (domain_is_old(dom)) {
+			domain_ask(dom);
+			if (++asked == OLD_AT_ONCE)
+				return NULL;
+			continue;
+		}
+		h = domain_take(dom, newest);
 		domain_leave_ring(dom);
 		if (dom->has_mail)
 			domain_enter_ring(dom);

@@ -19,9 +19,9 @@ struct domain *domain_find(struct drain *d, struct span name)
 	return dom;
 }
 
-static bool is_expired(const struct domain *dom)
+bool domain_is_old(const struct domain *dom)
 {
-	return dom->route == NULL || clock_mono_ms() >= dom->route->expires_ms;
+	return dom->route == NULL || clock_mono_ms() >= dom->ask_ms;
 }
 
 /* ---- The route ---- */
@@ -30,7 +30,7 @@ static bool is_expired(const struct domain *dom)
  * the route's. */
 static void arm_expiry(struct domain *dom)
 {
-	int64_t wait = dom->route->expires_ms - clock_mono_ms();
+	int64_t wait = dom->ask_ms - clock_mono_ms();
 
 	if (wait < SECONDS(1))
 		wait = SECONDS(1);
@@ -41,6 +41,61 @@ static void arm_expiry(struct domain *dom)
 	ev_timer_start(dom->drain->loop, &dom->expiry);
 }
 
+/*
+ * Many domains with mail and short TTLs must not keep the resolver busy for
+ * ever: routes that grew old are asked for again so many at a time.  Meanwhile
+ * their domains stay where they are; one whose turn it is to be delivered asks
+ * at once (dest_take).
+ */
+static void on_pace(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct drain *d = w->data;
+	struct domain *dom;
+
+	(void)revents;
+	for (int n = 0; n < REFRESH_MAX; n++) {
+		dom = TAILQ_FIRST(&d->to_refresh);
+		if (dom == NULL)
+			return;
+		domain_ask(dom);
+	}
+	ev_timer_set(w, 0.1, 0.);
+	ev_timer_start(loop, w);
+}
+
+void domain_pace_start(struct drain *d)
+{
+	TAILQ_INIT(&d->to_refresh);
+	ev_timer_init(&d->pace, on_pace, 0., 0.);
+	d->pace.data = d;
+}
+
+void domain_pace_stop(struct drain *d)
+{
+	ev_timer_stop(d->loop, &d->pace);
+}
+
+static void refresh(struct domain *dom)
+{
+	struct drain *d = dom->drain;
+
+	if (dom->wants_refresh || dom->wants_ask || dom->is_asking)
+		return;
+	dom->wants_refresh = true;
+	TAILQ_INSERT_TAIL(&d->to_refresh, dom, refresh);
+	if (ev_is_active(&d->pace))
+		return;
+	ev_timer_set(&d->pace, 0., 0.);
+	ev_timer_start(d->loop, &d->pace);
+}
+
+static void leave_refresh(struct domain *dom)
+{
+	if (dom->wants_refresh)
+		TAILQ_REMOVE(&dom->drain->to_refresh, dom, refresh);
+	dom->wants_refresh = false;
+}
+
 static void on_expiry(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct domain *dom = w->data;
@@ -48,10 +103,10 @@ static void on_expiry(struct ev_loop *loop, ev_timer *w, int revents)
 	MX_ASSERT(dom->magic == DOMAIN_MAGIC);
 	(void)loop;
 	(void)revents;
-	if (!is_expired(dom))
+	if (!domain_is_old(dom))
 		arm_expiry(dom);
 	else if (dom->has_mail)
-		domain_ask(dom);
+		refresh(dom);
 }
 
 /* A stale route is not used, and a new one asked for only when mail waits. */
@@ -59,6 +114,7 @@ void domain_ask(struct domain *dom)
 {
 	struct drain *d = dom->drain;
 
+	leave_refresh(dom);
 	domain_leave_ring(dom);
 	if (dom->is_asking || dom->wants_ask)
 		return;
@@ -93,12 +149,34 @@ static void follow(struct domain *dom)
 	dest_kick(now);
 }
 
+/*
+ * A look-up is a probe of its own kind: seconds apart at first, and never far,
+ * since one costs so little.  An outage that DNS makes is over soon after it
+ * says so.
+ */
+static int64_t next_ask_ms(const struct domain *dom, int64_t now)
+{
+	const struct config *c = dom->drain->config;
+	const struct machine_params p = { .probe_max_ms = c->drain.probe_max_ms };
+	unsigned percent = 80 + (unsigned)(clock_wall_ms() % 41);
+	int64_t wait = machine_wait_ms(&p, now - dom->stuck_mono_ms, FAULT_GONE,
+				       percent);
+
+	return now + (wait < SECONDS(10) ? wait : SECONDS(10));
+}
+
 static void stand_still(struct domain *dom, int standing)
 {
+	int64_t now = clock_mono_ms();
+
 	dest_quit(dom);
 	dom->standing = standing;
-	if (dom->stuck_ms == 0)
+	if (dom->stuck_ms == 0) {
 		dom->stuck_ms = clock_wall_ms();
+		dom->stuck_mono_ms = now;
+	}
+	if (standing == HAS_NO_ROUTE)
+		dom->ask_ms = next_ask_ms(dom, now);
 	if (standing == HAS_VERDICT && dom->has_mail)
 		ev_timer_start(dom->drain->loop, &dom->drain->reaper);
 }
@@ -113,21 +191,13 @@ static void on_route(struct route *route, void *arg)
 	dom->is_asking = false;
 	dom->drain->asking--;
 	dom->route = route;
+	dom->ask_ms = route->expires_ms;
 	route_unref(&old);
-	arm_expiry(dom);
-	switch (route->result) {
-	case ROUTE_OK:
+	if (route->result == ROUTE_OK)
 		follow(dom);
-		break;
-	case ROUTE_PERMANENT:
-	case ROUTE_NULL_MX:
-		stand_still(dom, HAS_VERDICT);
-		break;
-	case ROUTE_TRANSIENT:
-	case ROUTE_SELF:
-		stand_still(dom, HAS_NO_ROUTE);
-		break;
-	}
+	else
+		stand_still(dom, route->is_final ? HAS_VERDICT : HAS_NO_ROUTE);
+	arm_expiry(dom);
 	domain_ask_next(dom->drain);
 }
 
@@ -179,6 +249,7 @@ void domain_free(struct domain *dom)
 	struct drain *d = dom->drain;
 
 	dest_quit(dom);
+	leave_refresh(dom);
 	if (dom->wants_ask)
 		TAILQ_REMOVE(&d->to_ask, dom, asking);
 	if (dom->is_asking)
@@ -226,7 +297,7 @@ static void wake(struct domain *dom)
 {
 	switch (dom->standing) {
 	case HAS_ROUTE:
-		if (is_expired(dom)) {
+		if (domain_is_old(dom)) {
 			domain_ask(dom);
 			break;
 		}
@@ -234,13 +305,13 @@ static void wake(struct domain *dom)
 		dest_kick(dom->dest);
 		break;
 	case HAS_VERDICT:
-		if (is_expired(dom))
+		if (domain_is_old(dom))
 			domain_ask(dom);
 		else
 			ev_timer_start(dom->drain->loop, &dom->drain->reaper);
 		break;
 	case HAS_NO_ROUTE:
-		if (is_expired(dom))
+		if (domain_is_old(dom))
 			domain_ask(dom);
 		break;
 	}

@@ -71,7 +71,7 @@ void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err)
 	ev_timer_start(d->loop, &d->sight);
 }
 
-/* ---- Domains that take no mail at all ---- */
+/* ---- Reports to domains that take no mail at all ---- */
 
 /* "550 5.1.2 NXDOMAIN for example.org"; lives as long as the unit. */
 static struct span verdict_reply(struct hand *h, const struct route *r)
@@ -88,12 +88,19 @@ static struct span verdict_reply(struct hand *h, const struct route *r)
 	return reply;
 }
 
+/* That of a look-up that is still to be believed. */
+static bool is_final(const struct domain *dom)
+{
+	return dom->standing == HAS_VERDICT && dom->route != NULL &&
+	       dom->route->is_final && !dom->is_asking && !dom->wants_ask;
+}
+
 static size_t reap_domain(struct domain *dom)
 {
 	size_t n = 0;
 	struct hand *h;
 
-	while (n < REAP_MAX && dom->has_mail) {
+	while (n < REAP_MAX && dom->has_mail && is_final(dom)) {
 		if (dom->drain->unsettled >= UNSETTLED_MAX) {
 			dom->drain->is_full = true; /* settled() starts us */
 			break;
@@ -101,8 +108,12 @@ static size_t reap_domain(struct domain *dom)
 		h = domain_take(dom, false);
 		if (h == NULL)
 			break;
-		settle_with(h, OUTCOME_PERMANENT, verdict_reply(h, dom->route));
 		n++;
+		if (h->job->unit->envelope.is_dsn)
+			settle_with(h, OUTCOME_PERMANENT,
+				    verdict_reply(h, dom->route));
+		else
+			hand_drop(h); /* not to be returned for this */
 	}
 	return n;
 }
@@ -115,7 +126,7 @@ static void on_reap(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)revents;
 	HASH_ITER (hh, d->domains, dom, tmp)
-		if (dom->standing == HAS_VERDICT && drain_is_at_work(d))
+		if (is_final(dom) && drain_is_at_work(d))
 			n += reap_domain(dom);
 	if (n > 0)
 		ev_timer_start(loop, w);
@@ -165,6 +176,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->router = opt->router;
 	d->config = config_ref(opt->config);
 	TAILQ_INIT(&d->to_ask);
+	domain_pace_start(d);
 	ev_timer_init(&d->reaper, on_reap, 0., 0.);
 	d->reaper.data = d;
 	ev_timer_init(&d->sweep, on_sweep, SWEEP_S, SWEEP_S);
@@ -225,6 +237,7 @@ void drain_free(struct drain **dp)
 	spool_subscribe(d->spool, NULL, NULL);
 	expire_stop(d);
 	risk_stop(d);
+	domain_pace_stop(d);
 	ev_timer_stop(d->loop, &d->reaper);
 	ev_timer_stop(d->loop, &d->sweep);
 	ev_timer_stop(d->loop, &d->sight);

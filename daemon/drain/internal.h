@@ -19,6 +19,7 @@ enum {
 
 	PAGE_IDS = 32,       /* ids fetched from the spool at a time */
 	ASKING_MAX = 256,    /* route look-ups under way */
+	REFRESH_MAX = 50,    /* old routes asked for again each 100 ms */
 	UNSETTLED_MAX = 4096 /* outcomes the spool has not committed */
 };
 
@@ -47,7 +48,11 @@ struct domain {
 	TAILQ_ENTRY(domain) asking;  /* waits for its turn to ask */
 	bool is_known, wants_ask, is_asking;
 	int64_t stuck_ms;            /* wall: no usable route since */
-	ev_timer expiry;             /* of the route */
+	int64_t stuck_mono_ms;       /* the same by the monotonic clock */
+	int64_t ask_ms;              /* monotonic: the route is old from then */
+	ev_timer expiry;             /* of the route: at ask_ms */
+	TAILQ_ENTRY(domain) refresh; /* waits for its turn to ask again */
+	bool wants_refresh;
 
 	struct dest *dest;           /* NULL unless HAS_ROUTE */
 	LIST_ENTRY(domain) member;
@@ -203,6 +208,8 @@ struct drain {
 	struct hand *hands;          /* hash by id and domain */
 	struct strike *strikes;
 	TAILQ_HEAD(, domain) to_ask;
+	TAILQ_HEAD(, domain) to_refresh;
+	ev_timer pace;               /* of refreshing */
 	unsigned asking;
 	unsigned unsettled;
 	unsigned at_risk;            /* counted units, see risk.c */
@@ -221,7 +228,7 @@ struct drain {
 	ev_timer due;                /* deferred units */
 	ev_timer ends;               /* lifetimes and warnings */
 	struct spool_expiry ends_seen; /* look behind it; id 0: from the first */
-	ev_timer reaper;             /* units of domains with a verdict */
+	ev_timer reaper;             /* reports to domains with a verdict */
 	ev_timer sweep;              /* what has nothing to do is forgotten */
 	int64_t due_at_ms;           /* wall: what `due` is armed for; 0: no */
 
@@ -251,6 +258,10 @@ void domain_record(struct domain *dom);
 /* Look again from the oldest: units came back. */
 void domain_rewind(struct domain *dom);
 void domain_ask(struct domain *dom);
+/* May its route be used no longer? */
+bool domain_is_old(const struct domain *dom);
+void domain_pace_start(struct drain *d);
+void domain_pace_stop(struct drain *d);
 void domain_ask_next(struct drain *d);
 /* The next ready unit that is not in hand, loaded and marked; NULL: none. */
 struct hand *domain_take(struct domain *dom, bool newest);

@@ -68,7 +68,7 @@ static void without_route(const struct domain *dom, struct drain_status *out)
 		return;
 	out->state = DRAIN_DOWN;
 	out->since_ms = dom->stuck_ms;
-	out->next_probe_ms = to_wall(dom->route->expires_ms);
+	out->next_probe_ms = to_wall(dom->ask_ms);
 	out->last_reply = dom->route->reason;
 }
 

@@ -156,6 +156,7 @@ struct route *build_route(const struct choice *c, const struct build_facts *f)
 
 	r->refs = 1;
 	r->result = f->result;
+	r->is_final = f->is_final;
 	r->source = c->source;
 	r->mx_dnssec = f->mx_dnssec;
 	r->expires_ms = f->expires_ms;

@@ -8,6 +8,7 @@
 struct build_facts {
 	struct span domain;
 	enum route_result result;
+	bool is_final;
 	struct span reason;
 	enum route_dnssec mx_dnssec;
 	bool is_set_secure;      /* the list of hosts can be trusted */

@@ -271,8 +271,28 @@ static enum route_dnssec addrs_dnssec(const struct candidate *h)
 		       : ROUTE_INSECURE;
 }
 
-/* One dead host drops that host only; one that may be there after all makes
- * that host wait, and the others go on. */
+/* A family without answer, or denied with the name itself by a server that is
+ * wrong about that, leaves the other in use. */
+static void note_half(struct choice *c, struct candidate *h)
+{
+	enum dns_status v4 = h->v4.status, v6 = h->v6.status;
+
+	if (dns_failed(v4) || dns_failed(v6))
+		choice_note(c, h->name, "%s look-up failed: %s",
+			    dns_failed(v4) ? "A" : "AAAA",
+			    dns_status_name(dns_failed(v4) ? v4 : v6));
+	else if (v4 == DNS_NXDOMAIN || v6 == DNS_NXDOMAIN)
+		choice_note(c, h->name,
+			    "%s look-up says NXDOMAIN, but it has %s: used",
+			    v4 == DNS_NXDOMAIN ? "A" : "AAAA",
+			    v4 == DNS_NXDOMAIN ? "AAAA" : "A");
+}
+
+/*
+ * One dead host drops that host only; one that may be there after all makes
+ * that host wait, and the others go on.  A name exists if any of its types
+ * does: NXDOMAIN counts only where no other answer contradicts it.
+ */
 static void settle_host(struct choice *c, struct candidate *h)
 {
 	enum dns_status v4 = h->v4.status, v6 = h->v6.status;
@@ -287,8 +307,6 @@ static void settle_host(struct choice *c, struct candidate *h)
 	if (v4 == DNS_BOGUS || v6 == DNS_BOGUS)
 		choice_drop(c, h, ROUTE_UNKNOWN_NOW,
 			    "not used: its addresses are bogus by DNSSEC");
-	else if (v4 == DNS_NXDOMAIN || v6 == DNS_NXDOMAIN)
-		choice_drop(c, h, ROUTE_NO_ADDRESS, "skipped: NXDOMAIN");
 	else if (h->v4.count + h->v6.count > 0)
 		merge_addrs(c, h);
 	else if (v4 == DNS_TIMEOUT || v6 == DNS_TIMEOUT)
@@ -299,11 +317,11 @@ static void settle_host(struct choice *c, struct candidate *h)
 			    "not used now: SERVFAIL for its addresses");
 	else
 		choice_drop(c, h, ROUTE_NO_ADDRESS,
-			    "skipped: it has no address");
-	if (h->fate == ROUTE_USED && (dns_failed(v4) || dns_failed(v6)))
-		choice_note(c, h->name, "%s look-up failed: %s",
-			    dns_failed(v4) ? "A" : "AAAA",
-			    dns_status_name(dns_failed(v4) ? v4 : v6));
+			    v4 == DNS_NXDOMAIN && v6 == DNS_NXDOMAIN
+				    ? "skipped: NXDOMAIN"
+				    : "skipped: it has no address");
+	if (h->fate == ROUTE_USED)
+		note_half(c, h);
 }
 
 /* splitmix64: order need not be secret, only even. */
@@ -395,8 +413,12 @@ enum route_result choice_result(const struct choice *c, struct span domain,
 			 SPAN_ARG(domain));
 		return ROUTE_PERMANENT;
 	case ROUTE_FROM_ADDRESS:
-		buf_addf(reason, "%.*s has neither MX nor address",
-			 SPAN_ARG(domain));
+		if (c->hosts[0].v4.status == DNS_NXDOMAIN &&
+		    c->hosts[0].v6.status == DNS_NXDOMAIN)
+			buf_addf(reason, "NXDOMAIN for %.*s", SPAN_ARG(domain));
+		else
+			buf_addf(reason, "%.*s has neither MX nor address",
+				 SPAN_ARG(domain));
 		return ROUTE_PERMANENT;
 	case ROUTE_FROM_PRIMARY:
 	case ROUTE_FROM_RELAY:

@@ -17,10 +17,14 @@ static const struct {
 	{ "key-cache-size:", "1m" },
 	{ "neg-cache-size:", "256k" },
 	{ "cache-max-ttl:", "3600" },
-	/* A server that was away is tried again soon, not in 15 minutes. */
-	{ "infra-host-ttl:", "30" },
+	/* A server that was away is tried again soon, not in 15 minutes; and a
+	 * zone that was gone or broken is asked for again.  Denials that are
+	 * made up from cached NSEC records would outlive that. */
+	{ "infra-host-ttl:", "10" },
 	{ "infra-keep-probing:", "yes" },
-	{ "val-bogus-ttl:", "30" },
+	{ "val-bogus-ttl:", "5" },
+	{ "cache-max-negative-ttl:", "5" },
+	{ "aggressive-nsec:", "no" },
 	{ "num-queries-per-thread:", "1024" },
 	{ "outgoing-range:", "512" },
 	{ "outgoing-num-tcp:", "32" },

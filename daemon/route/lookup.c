@@ -8,17 +8,23 @@
 #include "daemon/route/plan.h"
 
 enum {
-	TTL_FLOOR_S = 30,     /* nobody makes us ask more often */
+	TTL_FLOOR_S = 5,      /* nobody makes us ask more often */
 	TTL_CEILING_S = 3600, /* or makes us miss a change for longer */
 	TTL_FIXED_S = 10 * 366 * 86400, /* what the operator wrote down */
-	TTL_FAILED_S = 30,		/* when nothing was learned */
+	/* Denials and failures, which DNS itself forgets soon: equal questions
+	 * of a moment are one; of a foreign domain that is all there is to say. */
+	TTL_FAILED_S = 1,
+	TTL_FINAL_S = 60,
 	TTL_PARTLY_S = 60, /* when one host of several could not be seen */
 };
 
-static int64_t expiry(const struct lookup *l, enum route_result result)
+static int64_t expiry(const struct lookup *l, bool is_final)
 {
 	int64_t ttl_s = l->ttl_s;
 
+	if (l->result != ROUTE_OK && l->result != ROUTE_NULL_MX)
+		return clock_mono_ms() +
+		       SECONDS(is_final ? TTL_FINAL_S : TTL_FAILED_S);
 	if (!l->has_asked && l->policy_count == 0)
 		return clock_mono_ms() + SECONDS(TTL_FIXED_S);
 	for (size_t i = 0; i < l->choice.count; i++) {
@@ -26,8 +32,6 @@ static int64_t expiry(const struct lookup *l, enum route_result result)
 		    ttl_s > TTL_PARTLY_S)
 			ttl_s = TTL_PARTLY_S;
 	}
-	if (result == ROUTE_TRANSIENT)
-		ttl_s = TTL_FAILED_S;
 	if (ttl_s < TTL_FLOOR_S)
 		ttl_s = TTL_FLOOR_S;
 	return clock_mono_ms() + SECONDS(ttl_s);
@@ -39,8 +43,14 @@ static struct span next_hop(const struct lookup *l)
 	return l->opt.source == ROUTE_FROM_MX ? l->domain : SPAN_LIT("");
 }
 
+static bool is_denial(enum route_result r)
+{
+	return r == ROUTE_PERMANENT || r == ROUTE_NULL_MX;
+}
+
 static void finish(struct lookup *l)
 {
+	bool is_final;
 	struct build_facts facts;
 	struct route *route;
 	lookup_cb *cb = l->cb;
@@ -54,15 +64,19 @@ static void finish(struct lookup *l)
 					 .next_hop_canon = l->canon });
 		l->result = choice_result(&l->choice, l->domain, &l->reason);
 	}
+	is_final = is_denial(l->result) && !l->opt.is_ours;
+	if (is_denial(l->result) && !is_final)
+		buf_adds(&l->reason, "; it is a domain of ours: its mail waits");
 	facts = (struct build_facts){
 		.domain = l->domain,
 		.result = l->result,
+		.is_final = is_final,
 		.reason = buf_span(&l->reason),
 		.mx_dnssec = l->mx_dnssec,
 		.is_set_secure = lookup_is_set_secure(l),
 		.sts = lookup_policy_facts(l),
 		.tls = l->opt.tls,
-		.expires_ms = expiry(l, l->result),
+		.expires_ms = expiry(l, is_final),
 	};
 	route = build_route(&l->choice, &facts);
 	lookup_free(&l);

@@ -27,7 +27,7 @@ struct sts_question {
 /*
  *  mx --> addresses --> aliases --> tlsa --> tlsa of the original name --> sts
  *   |                                                                       |
- *   \--NXDOMAIN, null MX, SERVFAIL (no host to ask about)--> done <---------/
+ *   \--null MX, SERVFAIL (no host to ask about)--> done <-------------------/
  *
  * A round without questions is over at once: primary= has no mx, unsigned
  * zones have no tlsa, tls=none has no sts.

@@ -6,10 +6,19 @@
 #include "daemon/route/lookup_impl.h"
 #include "daemon/route/tlsa.h"
 
+/*
+ * An answer is kept for its TTL at most.  A denial beside it (of a second
+ * address family, of TLSA) has none to go by: libunbound is told to forget
+ * denials after seconds, so that a zone that is back is seen to be.
+ */
+enum { TTL_DENIED_S = 60 };
+
 static void note_ttl(struct lookup *l, const struct dns_answer *a)
 {
-	if (!dns_failed(a->status) && a->ttl_s < l->ttl_s)
-		l->ttl_s = a->ttl_s;
+	int64_t ttl_s = a->status == DNS_OK ? a->ttl_s : TTL_DENIED_S;
+
+	if (!dns_failed(a->status) && ttl_s < l->ttl_s)
+		l->ttl_s = ttl_s;
 }
 
 static void settle(struct lookup *l, enum route_result result)
@@ -136,12 +145,9 @@ static void take_mx(struct lookup *l, const struct dns_answer *a)
 		buf_addf(&l->reason, "%.*s takes no mail (null MX)",
 			 SPAN_ARG(l->domain));
 		return;
+	case DNS_NXDOMAIN: /* some servers say so of a type: ask for others */
 	case DNS_NODATA:
 		choice_read_domain(&l->choice, l->domain, port);
-		return;
-	case DNS_NXDOMAIN:
-		settle(l, ROUTE_PERMANENT);
-		buf_addf(&l->reason, "NXDOMAIN for %.*s", SPAN_ARG(l->domain));
 		return;
 	case DNS_SERVFAIL:
 	case DNS_BOGUS:

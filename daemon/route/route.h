@@ -14,9 +14,9 @@
 
 enum route_result {
 	ROUTE_OK,
-	ROUTE_TRANSIENT, /* SERVFAIL, time-out, bogus: ask again after ttl */
-	ROUTE_PERMANENT, /* NXDOMAIN, or no MX and no address */
-	ROUTE_NULL_MX,   /* RFC 7505: takes no mail */
+	ROUTE_TRANSIENT, /* SERVFAIL, time-out, bogus: ask again */
+	ROUTE_PERMANENT, /* NXDOMAIN, or no MX and no address: see is_final */
+	ROUTE_NULL_MX,   /* RFC 7505: takes no mail; see is_final */
 	ROUTE_SELF,      /* we are the best MX: hold and alarm */
 };
 const char *route_result_name(enum route_result r); /* "ok", "transient" ... */
@@ -108,6 +108,10 @@ struct route_note {
 /* Immutable, shared by counting. */
 struct route {
 	enum route_result result;
+	/* Mail may be returned for this result.  Never for a domain of ours:
+	 * that it exists is the allowlist's to say, and DNS that denies it is
+	 * an outage like any other. */
+	bool is_final;
 	struct span reason;           /* "NXDOMAIN for example.org"; empty
 					 with ROUTE_OK */
 	/* Two routes with equal keys are one destination: normalised hosts,
@@ -117,7 +121,9 @@ struct route {
 	size_t host_count;
 	struct route_note *notes;
 	size_t note_count;
-	int64_t expires_ms;           /* monotonic: ask again from then on */
+	int64_t expires_ms;           /* monotonic: ask again from then on.
+					 Without a route that is soon: who has
+					 mail waiting has a clock of its own */
 
 	/* for `mx20ctl route` */
 	enum route_source source;

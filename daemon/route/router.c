@@ -32,6 +32,7 @@ struct entry {
 	struct router *router;
 	struct route *route;   /* the last answer worth keeping, or NULL */
 	bool is_doubted;       /* look again; keep it for want of better */
+	int64_t said_ms;       /* see report.h */
 	struct lookup *lookup; /* under way, or NULL */
 	ev_timer patience;
 	struct query_list waiting;
@@ -66,6 +67,7 @@ struct router {
 	size_t entry_count;
 	struct entry_list lru;
 	struct query_list queries;
+	struct report_budget budget;
 };
 
 /* ---- Questions ---- */
@@ -175,7 +177,7 @@ static void on_looked_up(struct route *route, void *arg)
 		go_stale(e);
 		route_unref(&route);
 	} else {
-		report_route(e->route, route);
+		report_route(&e->router->budget, e->route, route, &e->said_ms);
 		route_unref(&e->route);
 		e->route = route;
 		e->is_doubted = false;

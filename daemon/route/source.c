@@ -9,6 +9,7 @@ void source_choose(struct lookup_options *opt, struct span domain)
 
 	opt->domain = domain;
 	opt->source = ROUTE_FROM_MX;
+	opt->is_ours = row != NULL;
 	opt->tls = c->tls.outbound;
 	if (row != NULL && row->tls != TLS_LEVEL_DEFAULT)
 		opt->tls = row->tls;

@@ -221,13 +221,14 @@ class Relay:
     """A name server in front of another: counts questions, swallows some.
 
     silent: no answer to anything while true.  drop: a set of (name, type)
-    that get no answer; type None stands for all.
+    that get no answer; type None stands for all.  deny: a set that gets
+    NXDOMAIN, without proof.
     """
 
     def __init__(self, behind):
         self.behind = behind
         self.silent = False
-        self.drop = set()
+        self.drop, self.deny = set(), set()
         self.asked = []
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
@@ -254,6 +255,11 @@ class Relay:
             name, kind = self._question(query)
             self.asked.append((name, kind))
             if self.silent or {(name, kind), (name, None)} & self.drop:
+                continue
+            if (name, kind) in self.deny:
+                end = query.index(b"\0", 12) + 5  # header and question only
+                self.sock.sendto(query[:2] + b"\x81\x83\0\1" + bytes(6) +
+                                 query[12:end], peer)
                 continue
             threading.Thread(target=self._forward, args=(query, peer),
                              daemon=True).start()

@@ -357,6 +357,11 @@ Test(choose, look_ups_fail_per_host)
 		{ DNS_NODATA, DNS_SERVFAIL, ROUTE_UNKNOWN_NOW },
 		{ DNS_SERVFAIL, DNS_NODATA, ROUTE_UNKNOWN_NOW },
 		{ DNS_TIMEOUT, DNS_TIMEOUT, ROUTE_UNKNOWN_NOW },
+		/* the name is there after all, or may be */
+		{ DNS_NXDOMAIN, DNS_NODATA, ROUTE_NO_ADDRESS },
+		{ DNS_NXDOMAIN, DNS_SERVFAIL, ROUTE_UNKNOWN_NOW },
+		{ DNS_TIMEOUT, DNS_NXDOMAIN, ROUTE_UNKNOWN_NOW },
+		{ DNS_NXDOMAIN, DNS_BOGUS, ROUTE_UNKNOWN_NOW },
 		{ DNS_BOGUS, DNS_NODATA, ROUTE_UNKNOWN_NOW },
 		{ DNS_NODATA, DNS_BOGUS, ROUTE_UNKNOWN_NOW },
 	};
@@ -411,16 +416,23 @@ Test(choose, dead_primaries_before_this_host_hold_the_mail)
 /* Half of the answer is enough to go by, a forged half is not. */
 Test(choose, one_family_may_fail)
 {
+	static const enum dns_status halves[] = { DNS_SERVFAIL, DNS_TIMEOUT,
+						  DNS_NXDOMAIN };
 	struct fixture f;
 
-	setup(&f, ROUTE_FROM_MX);
-	cr_assert(read_mx(&f, "10 a.test"));
-	give(&f, "a.test", "192.0.2.1");
-	f.choice.hosts[0].v6.status = DNS_SERVFAIL;
-	choice_settle(&f.choice, 1);
-	expect_order(&f, "a.test");
-	cr_expect_eq(f.choice.note_count, 1);
-	teardown(&f);
+	for (size_t i = 0; i < COUNT(halves); i++) {
+		setup(&f, ROUTE_FROM_MX);
+		cr_assert(read_mx(&f, "10 a.test"));
+		give(&f, "a.test", "192.0.2.1");
+		f.choice.hosts[0].v4.secure = true;
+		f.choice.hosts[0].v6.status = halves[i];
+		choice_settle(&f.choice, 1);
+		expect_order(&f, "a.test");
+		cr_expect_eq(f.choice.note_count, 1);
+		/* DANE goes by the addresses that are used */
+		cr_expect_eq(f.choice.hosts[0].addr_dnssec, ROUTE_SECURE);
+		teardown(&f);
+	}
 
 	setup(&f, ROUTE_FROM_MX);
 	cr_assert(read_mx(&f, "10 a.test"));
@@ -542,6 +554,13 @@ Test(choose, without_mx_the_domain_itself)
 	choice_settle(&f.choice, 1);
 	cr_expect_eq(result(&f, "d.test has neither MX nor address"),
 		     ROUTE_PERMANENT);
+	teardown(&f);
+
+	setup(&f, ROUTE_FROM_MX);
+	choice_read_domain(&f.choice, SPAN_LIT("d.test"), 25);
+	give_status(&f, "d.test", DNS_NXDOMAIN, DNS_NXDOMAIN);
+	choice_settle(&f.choice, 1);
+	cr_expect_eq(result(&f, "NXDOMAIN for d.test"), ROUTE_PERMANENT);
 	teardown(&f);
 }
 

@@ -22,6 +22,7 @@ static struct config *config;
 static struct router *router;
 static unsigned answered;
 static struct route *last;
+static bool has_relay = true;
 
 static void load_config(const char *domains)
 {
@@ -31,8 +32,9 @@ static void load_config(const char *domains)
 	snprintf(text, sizeof(text),
 		 "hostname = \"me.test\"; domains = \"domains\";\n"
 		 "dns = { servers = [ \"127.0.0.1@%u\" ]; };\n"
-		 "bounce = { relay = \"[192.0.2.9]:2525\"; };\n",
-		 names.port);
+		 "%s\n",
+		 names.port,
+		 has_relay ? "bounce = { relay = \"[192.0.2.9]:2525\"; };" : "");
 	folder_write(&folder, "domains", domains);
 	config_unref(&config);
 	config = config_load(folder_write(&folder, "mx20.conf", text), &errors);
@@ -126,7 +128,23 @@ Test(router, answers_by_source)
 	expect_key("sender.test", "192.0.2.9:2525 tls=may");
 	cr_expect_eq(last->source, ROUTE_FROM_RELAY);
 	cr_expect_eq(ask("null.test")->result, ROUTE_NULL_MX);
+	cr_expect_not(last->is_final); /* since it is listed */
 	cr_expect_eq(ask("none.test")->result, ROUTE_PERMANENT);
+	cr_expect_not(last->is_final);
+	cr_expect_leq(last->expires_ms, clock_mono_ms() + 1000);
+}
+
+/* What DNS denies is final for a domain that is not ours. */
+Test(router, denials_of_strangers_are_final)
+{
+	has_relay = false;
+	load_config("");
+	router_reload(router, config);
+	cr_expect_eq(ask("null.test")->result, ROUTE_NULL_MX);
+	cr_expect(last->is_final);
+	cr_expect_eq(ask("none.test")->result, ROUTE_PERMANENT);
+	cr_expect(last->is_final);
+	cr_expect(span_eq(last->reason, SPAN_LIT("NXDOMAIN for none.test")));
 }
 
 /* One destination: equal hosts, ports and TLS policy, however written. */
