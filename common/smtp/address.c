@@ -2,6 +2,23 @@
  * Path, Mailbox, Local-part: RFC 5321 section 4.1.2 with the additions of RFC
  * 6531 section 3.3.  Each take_ function steps over one production at the
  * front of *in, and leaves *in anywhere when it answers false.
+ *
+ * Where real senders are odd, more is taken than the grammar has.  Each time
+ * there is one way to read it, nothing of it reaches the next server in a
+ * form that could be read in another, and what is not that is refused as
+ * before:
+ *
+ *  a..b@  .a@  a.@    a dot is no delimiter in a path: the local part ends at
+ *                     the @, whatever stands before it, and only the
+ *                     primary may interpret it (RFC 5321 section 2.3.11).
+ *                     It goes on as it came
+ *  b.example.         the same name, fully qualified (RFC 1034 section 3.1);
+ *                     the dot goes no further
+ *  < a@b >            no path begins or ends with a blank; they go no further
+ *  a@b                without angle brackets, but only one plain mailbox or
+ *                     postmaster, up to a blank or the end of the line; no
+ *                     source route, no empty path, no display name, and no
+ *                     bracket that has no partner
  */
 #include "common/smtp/address.h"
 
@@ -17,6 +34,17 @@ static bool is_atext(char c)
 {
 	return is_alnum(c) ||
 	       (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static void skip_blanks(struct span *in)
+{
+	while (in->n > 0 && is_blank(in->p[0]))
+		*in = span_skip(*in, 1);
 }
 
 static bool take_byte(struct span *in, char c)
@@ -51,14 +79,17 @@ static bool take_atom(struct span *in, bool utf8)
 	}
 }
 
-/* Dot-string = Atom *("." Atom) */
+/* Dot-string = Atom *("." Atom), and dots anywhere beside an atom */
 static bool take_dot_string(struct span *in, bool utf8)
 {
-	do {
-		if (!take_atom(in, utf8))
-			return false;
-	} while (take_byte(in, '.'));
-	return true;
+	bool has_atom = false;
+
+	for (;;) {
+		if (take_atom(in, utf8))
+			has_atom = true;
+		else if (!take_byte(in, '.'))
+			return has_atom;
+	}
 }
 
 /* Quoted-string = DQUOTE *QcontentSMTP DQUOTE */
@@ -113,9 +144,19 @@ static bool name_converts(struct span name)
 	return ok;
 }
 
-static bool take_domain(struct span *in, bool utf8)
+/* Does a label begin here, right or wrong?  If not, the dot before it was the
+ * last of the name. */
+static bool is_label_ahead(struct span in)
 {
-	struct span name = *in;
+	unsigned char c = in.n > 0 ? (unsigned char)in.p[0] : 0;
+
+	return is_alnum((char)c) || c == '-' || c == '_' || c > 127;
+}
+
+/* A dot at the end is stepped over and not part of *name. */
+static bool take_domain(struct span *in, bool utf8, struct span *name)
+{
+	const char *start = in->p;
 
 	do {
 		const char *label = in->p;
@@ -125,28 +166,30 @@ static bool take_domain(struct span *in, bool utf8)
 		if (in->p - label > 63 &&
 		    !span_has_8bit(span_of(label, (size_t)(in->p - label))))
 			return false;
-	} while (take_byte(in, '.'));
-	name.n = (size_t)(in->p - name.p);
-	return name.n <= SMTP_DOMAIN_MAX &&
-	       (!span_has_8bit(name) || name_converts(name));
+		*name = span_of(start, (size_t)(in->p - start));
+	} while (take_byte(in, '.') && is_label_ahead(*in));
+	return name->n <= SMTP_DOMAIN_MAX &&
+	       (!span_has_8bit(*name) || name_converts(*name));
 }
 
-static bool take_literal(struct span *in)
+static bool take_literal(struct span *in, struct span *literal)
 {
 	size_t close = span_find(*in, ']');
 
-	if (close == in->n ||
-	    !smtp_is_literal((struct span){ in->p, close + 1 }))
+	*literal = (struct span){ in->p, close < in->n ? close + 1 : in->n };
+	if (!smtp_is_literal(*literal))
 		return false;
-	*in = span_skip(*in, close + 1);
+	*in = span_skip(*in, literal->n);
 	return true;
 }
 
 /* A-d-l ":": read and forgotten, RFC 5321 appendix C */
 static bool take_route(struct span *in, bool utf8)
 {
+	struct span host;
+
 	do {
-		if (!take_byte(in, '@') || !take_domain(in, utf8))
+		if (!take_byte(in, '@') || !take_domain(in, utf8, &host))
 			return false;
 	} while (take_byte(in, ','));
 	return take_byte(in, ':');
@@ -161,13 +204,11 @@ static bool take_mailbox(struct span *in, bool utf8, struct smtp_path *out)
 	out->local = span_of(start, (size_t)(in->p - start));
 	if (!take_byte(in, '@'))
 		return false;
-	const char *domain = in->p;
-
 	out->is_literal = in->n > 0 && in->p[0] == '[';
-	if (!(out->is_literal ? take_literal(in) : take_domain(in, utf8)))
+	if (!(out->is_literal ? take_literal(in, &out->domain)
+			      : take_domain(in, utf8, &out->domain)))
 		return false;
-	out->domain = span_of(domain, (size_t)(in->p - domain));
-	out->mailbox = span_of(start, (size_t)(in->p - start));
+	out->mailbox = span_of(start, out->local.n + 1 + out->domain.n);
 	return true;
 }
 
@@ -176,7 +217,9 @@ static bool take_postmaster(struct span *in, struct smtp_path *out)
 {
 	static const struct span name = { "postmaster", 10 };
 
-	if (in->n <= name.n || !span_istarts(*in, name) || in->p[name.n] != '>')
+	if (!span_istarts(*in, name) ||
+	    (in->n > name.n && in->p[name.n] != '>' &&
+	     !is_blank(in->p[name.n])))
 		return false;
 	out->mailbox = out->local = span_of(in->p, name.n);
 	*in = span_skip(*in, name.n);
@@ -187,12 +230,22 @@ static bool take_path(struct span *in, bool utf8, struct smtp_path *out)
 {
 	if (!take_byte(in, '<'))
 		return false;
+	skip_blanks(in);
 	if (take_byte(in, '>'))
 		return true;
 	if (in->n > 0 && in->p[0] == '@' && !take_route(in, utf8))
 		return false;
+	if (!take_postmaster(in, out) && !take_mailbox(in, utf8, out))
+		return false;
+	skip_blanks(in);
+	return take_byte(in, '>');
+}
+
+/* A path without its brackets. */
+static bool take_bare(struct span *in, bool utf8, struct smtp_path *out)
+{
 	return (take_postmaster(in, out) || take_mailbox(in, utf8, out)) &&
-	       take_byte(in, '>');
+	       (in->n == 0 || is_blank(in->p[0]));
 }
 
 enum mx_err smtp_path_parse(struct span *in, bool utf8, struct smtp_path *out)
@@ -200,10 +253,12 @@ enum mx_err smtp_path_parse(struct span *in, bool utf8, struct smtp_path *out)
 	struct span rest = *in, path;
 
 	*out = (struct smtp_path){ 0 };
-	if (!take_path(&rest, utf8, out))
+	if (in->n > 0 && in->p[0] == '<'
+		    ? !take_path(&rest, utf8, out)
+		    : !take_bare(&rest, utf8, out))
 		return MX_EINVAL;
 	path = (struct span){ in->p, in->n - rest.n };
-	if (path.n > SMTP_PATH_MAX)
+	if (path.n > SMTP_PATH_MAX || out->mailbox.n > SMTP_PATH_MAX - 2)
 		return MX_EINVAL;
 	out->is_utf8 = span_has_8bit(path);
 	*in = rest;

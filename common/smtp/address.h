@@ -21,6 +21,8 @@ enum { SMTP_DOMAIN_MAX = 255, SMTP_PATH_MAX = 256 };
  *   <@a,@b:u@c>        the source route is dropped (RFC 5321 appendix C)
  *   <"a b"@c>          local keeps its quotes: it goes on as it came
  *   <u@[192.0.2.1]>    is_literal, domain keeps its brackets
+ *   <.u..v.@c>         verbatim: dots are the primary's business
+ *   <u@c.>             the last dot is dropped
  */
 struct smtp_path {
 	struct span mailbox; /* local@domain, no angle brackets, no route */
@@ -31,11 +33,14 @@ struct smtp_path {
 };
 
 /*
- * Parse "<...>" at the front of *in and step over it.  utf8 permits octets
- * above 127 (valid UTF-8, and a domain that converts to A-labels).  MX_EINVAL
- * leaves *in alone.  The empty path and the domainless postmaster parse;
- * whether they are permitted is the caller's business.  An underscore in a
- * domain is let pass.
+ * Parse "<...>" at the front of *in, or one plain mailbox that lacks its
+ * brackets and ends at a blank or with *in, and step over it.  utf8 permits
+ * octets above 127 (valid UTF-8, and a domain that converts to A-labels).
+ * MX_EINVAL leaves *in alone.  The empty path and the domainless postmaster
+ * parse; whether they are permitted is the caller's business.  Blanks inside
+ * the brackets at either end, dots at the edges of a local part or one behind
+ * the other, a dot at the end of a domain and an underscore in it are let
+ * pass.
  */
 enum mx_err smtp_path_parse(struct span *in, bool utf8, struct smtp_path *out);
 

@@ -16,11 +16,15 @@ enum {
 /* A parameter as it stands on the line; value.p is NULL without "=". */
 struct parameter {
 	struct span keyword, value;
+	bool is_wrong; /* no esmtp-value */
 };
 
 struct rule {
 	const char *keyword;
 	unsigned extension;
+	/* What is wrong in its value is as if it had not been given: see
+	 * read_parameter.  read leaves *out alone then. */
+	bool is_hint;
 	enum smtp_syntax (*read)(struct span value, bool utf8, void *out);
 };
 
@@ -60,10 +64,14 @@ static bool parameter_cut(struct span word, struct parameter *out)
 	*out = (struct parameter){ .keyword = { word.p, equals } };
 	if (!is_keyword(out->keyword))
 		return false;
+	/* two parameters, or one with a tab in it?  Nobody can say */
+	if (span_find(word, '\t') < word.n)
+		return false;
 	if (equals == word.n)
 		return true;
 	out->value = span_skip(word, equals + 1);
-	return is_value(out->value);
+	out->is_wrong = !is_value(out->value);
+	return true;
 }
 
 /* Does the xtext stand for printable ASCII, as the DSN format needs? */
@@ -248,17 +256,17 @@ static enum smtp_syntax read_orcpt(struct span value, bool utf8, void *out)
 
 /* clang-format off */
 static const struct rule mail_rules[] = {
-	{ "SIZE",       SMTP_EXT_SIZE,       read_size },
-	{ "BODY",       SMTP_EXT_8BITMIME,   read_body },
-	{ "SMTPUTF8",   SMTP_EXT_SMTPUTF8,   read_smtputf8 },
-	{ "RET",        SMTP_EXT_DSN,        read_ret },
-	{ "ENVID",      SMTP_EXT_DSN,        read_envid },
-	{ "REQUIRETLS", SMTP_EXT_REQUIRETLS, read_requiretls },
+	{ "SIZE",       SMTP_EXT_SIZE,       false, read_size },
+	{ "BODY",       SMTP_EXT_8BITMIME,   false, read_body },
+	{ "SMTPUTF8",   SMTP_EXT_SMTPUTF8,   false, read_smtputf8 },
+	{ "RET",        SMTP_EXT_DSN,        false, read_ret },
+	{ "ENVID",      SMTP_EXT_DSN,        true,  read_envid },
+	{ "REQUIRETLS", SMTP_EXT_REQUIRETLS, false, read_requiretls },
 };
 
 static const struct rule rcpt_rules[] = {
-	{ "NOTIFY",     SMTP_EXT_DSN,        read_notify },
-	{ "ORCPT",      SMTP_EXT_DSN,        read_orcpt },
+	{ "NOTIFY",     SMTP_EXT_DSN,        false, read_notify },
+	{ "ORCPT",      SMTP_EXT_DSN,        true,  read_orcpt },
 };
 /* clang-format on */
 
@@ -270,25 +278,44 @@ struct context {
 	bool utf8;
 };
 
+static const struct rule *rule_find(const struct context *ctx,
+				    struct span keyword)
+{
+	for (size_t i = 0; i < ctx->count; i++)
+		if (span_ieq(keyword, span_str(ctx->rules[i].keyword)) &&
+		    (ctx->offered & ctx->rules[i].extension) != 0)
+			return &ctx->rules[i];
+	return NULL;
+}
+
+/*
+ * ENVID and ORCPT only say how a report is to name the message and whom it
+ * was for.  Senders write what is not quite xtext; the mail is not refused for
+ * it, but neither is it passed on nor guessed at: where the word ends is
+ * certain, and all of it is dropped.  Given twice, they are still an error.
+ */
 static enum smtp_syntax read_parameter(struct context *ctx, struct span word,
 				       void *out)
 {
+	enum smtp_syntax syntax = SMTP_SYNTAX_PARAMETER;
+	const struct rule *rule;
 	struct parameter p;
+	unsigned bit;
 
 	if (!parameter_cut(word, &p))
 		return SMTP_SYNTAX_PARAMETER;
-	for (size_t i = 0; i < ctx->count; i++) {
-		const struct rule *rule = &ctx->rules[i];
-
-		if (!span_ieq(p.keyword, span_str(rule->keyword)) ||
-		    (ctx->offered & rule->extension) == 0)
-			continue;
-		if (ctx->seen & 1U << i)
-			return SMTP_SYNTAX_PARAMETER;
-		ctx->seen |= 1U << i;
-		return rule->read(p.value, ctx->utf8, out);
-	}
-	return SMTP_SYNTAX_UNKNOWN;
+	rule = rule_find(ctx, p.keyword);
+	if (rule == NULL)
+		return p.is_wrong ? SMTP_SYNTAX_PARAMETER : SMTP_SYNTAX_UNKNOWN;
+	bit = 1U << (rule - ctx->rules);
+	if (ctx->seen & bit)
+		return SMTP_SYNTAX_PARAMETER;
+	ctx->seen |= bit;
+	if (!p.is_wrong)
+		syntax = rule->read(p.value, ctx->utf8, out);
+	return syntax == SMTP_SYNTAX_PARAMETER && rule->is_hint
+		       ? SMTP_SYNTAX_OK
+		       : syntax;
 }
 
 /* *(SP Mail-parameter); blanks at the end are harmless (section 4.1.1). */

@@ -60,8 +60,9 @@ struct smtp_rcpt {
 
 /*
  * line is what stands behind "MAIL " or "RCPT ": "FROM:<a@b> SIZE=1".
- * A blank before the path, which the grammar forbids but some clients send,
- * is accepted.  offered: SMTP_EXT_ bits of this session (a MAIL parameter of
+ * Blanks around the path, which the grammar forbids but some clients send,
+ * are accepted; an ENVID or ORCPT that is not what RFC 3461 says is as if it
+ * had not been given.  offered: SMTP_EXT_ bits of this session (a MAIL parameter of
  * an extension that is not offered is UNKNOWN).  utf8: the transaction has
  * SMTPUTF8 (for RCPT).  Spans borrow from line.
  */

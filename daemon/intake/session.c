@@ -30,7 +30,7 @@ enum pace {
 
 enum {
 	PROXY_MS = 5 * 1000,
-	TLS_MS = 60 * 1000,
+	TLS_MS = 60 * 1000, /* or less, see tls_ms */
 	/* Slower than this for five times data_timeout is no honest client:
 	 * it would hold its place for days by one byte now and then. */
 	FLOOR_BYTES_PER_S = 64,
@@ -74,6 +74,17 @@ static int64_t data_ms(const struct session *s, int64_t timeout_ms)
 	return left_ms < timeout_ms ? left_ms : timeout_ms;
 }
 
+/*
+ * All of the handshake, however it trickles: the client has to say two things.
+ * Who wants commands sooner than in a minute will not wait longer for these.
+ */
+static int64_t tls_ms(const struct config *c)
+{
+	return c->limits.command_timeout_ms < TLS_MS
+		       ? c->limits.command_timeout_ms
+		       : TLS_MS;
+}
+
 void session_arm(struct session *s)
 {
 	const struct config *c = session_config(s);
@@ -86,7 +97,7 @@ void session_arm(struct session *s)
 		ms = PROXY_MS;
 		break;
 	case PACE_TLS:
-		ms = TLS_MS;
+		ms = tls_ms(c);
 		break;
 	case PACE_COMMAND:
 		ms = c->limits.command_timeout_ms;

@@ -36,7 +36,10 @@ static void check_mailbox(struct span s)
 	if (smtp_mailbox_parse(s, true, &path) != MX_OK)
 		return;
 	FUZZ_CHECK(s.n <= SMTP_PATH_MAX - 2);
-	FUZZ_CHECK(path.local.n + 1 + path.domain.n == s.n);
+	FUZZ_CHECK(path.local.n + 1 + path.domain.n == path.mailbox.n);
+	FUZZ_CHECK(path.mailbox.p == s.p);
+	FUZZ_CHECK(path.mailbox.n == s.n ||
+		   (path.mailbox.n + 1 == s.n && s.p[s.n - 1] == '.'));
 	FUZZ_CHECK(smtp_is_local(path.local, true));
 	if (path.is_literal)
 		FUZZ_CHECK(smtp_is_literal(path.domain));
@@ -45,6 +48,28 @@ static void check_mailbox(struct span s)
 	FUZZ_CHECK((smtp_mailbox_parse(s, false, &path) == MX_OK) ==
 		   !span_has_8bit(s));
 	buf_fini(&canon);
+}
+
+/* What goes on is what the next server reads, whatever was let pass. */
+static void check_written(const struct smtp_path *path)
+{
+	struct buf text = { 0 };
+	struct span rest;
+	struct smtp_path again;
+
+	buf_addf(&text, "<%.*s>", SPAN_ARG(path->mailbox));
+	FUZZ_CHECK(text.n <= SMTP_PATH_MAX);
+	rest = buf_span(&text);
+	FUZZ_CHECK(smtp_path_parse(&rest, true, &again) == MX_OK);
+	FUZZ_CHECK(rest.n == 0);
+	FUZZ_CHECK(span_eq(again.mailbox, path->mailbox));
+	FUZZ_CHECK(span_eq(again.local, path->local));
+	FUZZ_CHECK(span_eq(again.domain, path->domain));
+	if (path->local.n > 0 && path->local.p[0] != '"')
+		for (size_t i = 0; i < path->mailbox.n; i++)
+			FUZZ_CHECK(path->mailbox.p[i] > ' ' ||
+				   (path->mailbox.p[i] & 0x80) != 0);
+	buf_fini(&text);
 }
 
 static void check_path(struct span s)
@@ -56,8 +81,14 @@ static void check_path(struct span s)
 		FUZZ_CHECK(rest.p == s.p && rest.n == s.n);
 		return;
 	}
-	FUZZ_CHECK(rest.n < s.n && rest.p[-1] == '>');
+	FUZZ_CHECK(rest.n < s.n);
+	if (s.p[0] == '<')
+		FUZZ_CHECK(rest.p[-1] == '>');
+	else
+		FUZZ_CHECK(rest.n == 0 || rest.p[0] == ' ' ||
+			   rest.p[0] == '\t');
 	FUZZ_CHECK(s.n - rest.n <= SMTP_PATH_MAX);
+	check_written(&path);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -33,6 +33,27 @@ Test(smtp_path, parses)
 		{ "<a@under_score.example>", "a@under_score.example", "a",
 		  "under_score.example", false },
 		{ "<a@1.2>", "a@1.2", "a", "1.2", false },
+		/* odd, and clear: dots of a local part stay as they came ... */
+		{ "<a..b@c>", "a..b@c", "a..b", "c", false },
+		{ "<.a@b>", ".a@b", ".a", "b", false },
+		{ "<a.@b>", "a.@b", "a.", "b", false },
+		{ "<..a...b..@c>", "..a...b..@c", "..a...b..", "c", false },
+		/* ... the dot of the root and blanks do not */
+		{ "<a@b.example.>", "a@b.example", "a", "b.example", false },
+		{ "<@x.:a@b.>", "a@b", "a", "b", false },
+		{ "< a@b>", "a@b", "a", "b", false },
+		{ "<a@b >", "a@b", "a", "b", false },
+		{ "< \t a@b. \t>", "a@b", "a", "b", false },
+		{ "< >", "", "", "", false },
+		{ "< postmaster >", "postmaster", "postmaster", "", false },
+		/* without brackets */
+		{ "a@b", "a@b", "a", "b", false },
+		{ "a..b@c.", "a..b@c", "a..b", "c", false },
+		{ "\"a b>\"@c", "\"a b>\"@c", "\"a b>\"", "c", false },
+		{ "a@[192.0.2.1]", "a@[192.0.2.1]", "a", "[192.0.2.1]",
+		  true },
+		{ "postmaster", "postmaster", "postmaster", "", false },
+		{ "postmaster@b", "postmaster@b", "postmaster", "b", false },
 		/* quoted local parts */
 		{ "<\"a b\"@c>", "\"a b\"@c", "\"a b\"", "c", false },
 		{ "<\"\"@c>", "\"\"@c", "\"\"", "c", false },
@@ -74,12 +95,19 @@ Test(smtp_path, parses)
 Test(smtp_path, refuses)
 {
 	static const struct span cases[] = {
-		BYTES(""), BYTES("<"), BYTES(">"), BYTES("a@b"), BYTES("<a@b"),
-		BYTES("< a@b>"), BYTES("<a@b >"), BYTES("<a>"), BYTES("<@>"),
+		BYTES(""), BYTES("<"), BYTES(">"), BYTES("<a@b"),
+		BYTES("<a>"), BYTES("<@>"),
 		BYTES("<a@>"), BYTES("<@b>"), BYTES("<postmaster"),
-		BYTES("<postmasters>"), BYTES("<postmaster@>"), BYTES("< >"),
+		BYTES("<postmasters>"), BYTES("<postmaster@>"),
+		BYTES("<postmaster a>"), BYTES("<a @b>"), BYTES("<a@ b>"),
+		BYTES("<\r\na@b>"), BYTES("<a@b\v>"),
+		/* without brackets nothing but one plain mailbox */
+		BYTES("a@b>"), BYTES("a@b<"), BYTES("a@b,c@d"), BYTES(" a@b"),
+		BYTES("Joe <a@b>"), BYTES("a"), BYTES("a@"), BYTES("@b"),
+		BYTES("@x:a@b"), BYTES("a@b@c"), BYTES("postmaster>"),
+		BYTES("a@b\r\n"), BYTES("a@b\0"), BYTES("\"a@b"),
 		/* Dot-string */
-		BYTES("<.a@b>"), BYTES("<a.@b>"), BYTES("<a..b@c>"),
+		BYTES("<.@b>"), BYTES("<...@b>"), BYTES("<.\"a\"@b>"),
 		BYTES("<a b@c>"), BYTES("<a(b@c>"), BYTES("<a@b@c>"),
 		BYTES("<a\\b@c>"), BYTES("<a,b@c>"), BYTES("<a\0@b>"),
 		/* Quoted-string */
@@ -88,7 +116,8 @@ Test(smtp_path, refuses)
 		BYTES("<\"a\r\nb\"@c>"), BYTES("<\"a\0b\"@c>"),
 		BYTES("<\"a\\\x7f\"@c>"), BYTES("<\"a\".\"b\"@c>"),
 		/* Domain */
-		BYTES("<a@b.>"), BYTES("<a@.b>"), BYTES("<a@b..c>"),
+		BYTES("<a@b. c>"), BYTES("<a@b..>"), BYTES("<a@.>"),
+		BYTES("<a@b.-c>"), BYTES("<a@.b>"), BYTES("<a@b..c>"),
 		BYTES("<a@-b>"), BYTES("<a@b-.c>"), BYTES("<a@b c>"),
 		BYTES("<a@b!c>"), BYTES("<a@b\0c>"),
 		BYTES("<a@1234567890123456789012345678901234567890123456789"
@@ -162,6 +191,9 @@ Test(smtp_path, steps_over_the_path_only)
 
 	cr_assert_eq(smtp_path_parse(&in, false, &path), MX_OK);
 	expect_span(in, " SIZE=1", "rest");
+	in = SPAN_LIT("a@b. SIZE=1");
+	cr_assert_eq(smtp_path_parse(&in, false, &path), MX_OK);
+	expect_span(in, " SIZE=1", "rest, no brackets");
 }
 
 /* RFC 5321 section 4.5.3.1.3: 256 octets, angle brackets included. */
@@ -180,6 +212,9 @@ Test(smtp_path, length)
 			     n <= 256, "%zu", n);
 		cr_expect_eq(smtp_mailbox_parse(span_of(text + 1, n - 2), false,
 						&path) == MX_OK,
+			     n <= 256, "%zu", n);
+		in = span_of(text + 1, n - 2); /* it will have brackets */
+		cr_expect_eq(smtp_path_parse(&in, false, &path) == MX_OK,
 			     n <= 256, "%zu", n);
 	}
 }
@@ -204,6 +239,8 @@ Test(smtp_mailbox, whole_span)
 Test(smtp_local, alone)
 {
 	cr_expect(smtp_is_local(SPAN_LIT("a.b"), false));
+	cr_expect(smtp_is_local(SPAN_LIT(".a..b."), false));
+	cr_expect_not(smtp_is_local(SPAN_LIT("."), false));
 	cr_expect(smtp_is_local(SPAN_LIT("\"a b\""), false));
 	cr_expect(smtp_is_local(SPAN_LIT("\xc3\xa4"), true));
 	cr_expect_not(smtp_is_local(SPAN_LIT("\xc3\xa4"), false));

@@ -170,6 +170,41 @@ Test(tls, a_failed_handshake_ends_it)
 	close(fd);
 }
 
+/* A handshake is one thing to wait for: a trickle does not extend it.  The
+ * clock is the real one, and a second the shortest that is safe. */
+static void expect_slow_handshake_ends(int fd)
+{
+	static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc"
+				    "\x03\x03";
+
+	for (size_t i = 0; i < 100 && intake_sessions(world.intake) > 0; i++) {
+		ev_sleep(0.05);
+		client_send(fd, span_of(i < sizeof(hello) ? hello + i : "x",
+					1));
+		settle();
+	}
+	cr_expect_eq(intake_sessions(world.intake), 0);
+}
+
+Test(tls, a_handshake_has_the_time_of_a_command)
+{
+	struct net_addr peer;
+	int fd, pair[2];
+
+	world.config->limits.command_timeout_ms = SECONDS(1);
+	fd = client_open();
+	cr_expect_str_eq(say(fd, HELLO "STARTTLS\r\n"), "250 220");
+	expect_slow_handshake_ends(fd);
+	close(fd);
+	cr_assert_eq(net_addr_parse(SPAN_LIT("192.0.2.7"), &peer), MX_OK);
+	policy_connect(world.policy, world.config, &peer, 0);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair),
+		     0);
+	session_new(world.intake, pair[0], &peer, false, true, false);
+	expect_slow_handshake_ends(pair[1]);
+	close(pair[1]);
+}
+
 /* A reload may take the certificate away: sessions go on, TLS or not. */
 Test(tls, reload_without_certificate)
 {
