@@ -28,7 +28,7 @@ void change_count(struct buf *out, uint64_t n, const char *what)
 	buf_addf(out, " %s%s", what, n == 1 ? "" : "s");
 }
 
-static void names_add(struct change_names *names, struct span name)
+void change_names_add(struct change_names *names, struct span name)
 {
 	if (names->count++ >= CHANGE_NAMES)
 		return;
@@ -37,7 +37,7 @@ static void names_add(struct change_names *names, struct span name)
 }
 
 /* "a.example, b.example and 9,998 more" */
-static void add_names(struct buf *out, const struct change_names *names)
+void change_names_text(struct buf *out, const struct change_names *names)
 {
 	struct span rest = buf_span(&names->names);
 
@@ -58,11 +58,11 @@ static void add_line(struct buf *out, const char *what,
 	if (names->count == 0)
 		return;
 	buf_adds(out, what);
-	add_names(out, names);
+	change_names_text(out, names);
 	buf_addc(out, '\n');
 }
 
-static void add_waiting(struct buf *out, uint64_t messages)
+void change_waiting(struct buf *out, uint64_t messages)
 {
 	change_count(out, messages, "message");
 	buf_adds(out, messages == 1 ? " waits" : " wait");
@@ -96,7 +96,7 @@ static void add_head(struct buf *out, const struct change *ch)
 		       now > before ? now - before : 0, "recipient");
 	if (ch->messages > 0) {
 		buf_adds(out, "; ");
-		add_waiting(out, ch->messages);
+		change_waiting(out, ch->messages);
 		buf_adds(out, " for domains that go");
 	}
 }
@@ -221,13 +221,13 @@ void change_find(struct change *ch, const struct domains *old,
 		const struct row *heir = heir_of(d, &old->rows[i]);
 
 		if (heir == NULL)
-			names_add(&ch->gone, old->rows[i].pub.name);
+			change_names_add(&ch->gone, old->rows[i].pub.name);
 		else
 			compare_recipients(ch, &old->rows[i], heir, &losses);
 	}
 	for (size_t i = 0; i < d->row_count; i++)
 		if (heir_of(old, &d->rows[i]) == NULL)
-			names_add(&ch->come, d->rows[i].pub.name);
+			change_names_add(&ch->come, d->rows[i].pub.name);
 	for (size_t i = 0; i < losses.count; i++)
 		refuse_loss(ch, &losses.rows[i]);
 	free(losses.rows);
@@ -239,7 +239,7 @@ void change_mail(struct change *ch, struct span domain, uint64_t messages)
 	if (messages == 0 || domains_find(ch->old, domain) == NULL ||
 	    domains_find(ch->config->domains, domain) != NULL)
 		return;
-	names_add(&ch->waiting, domain);
+	change_names_add(&ch->waiting, domain);
 	ch->messages += messages;
 }
 
@@ -270,7 +270,7 @@ static void refuse_gone(struct change *ch)
 	buf_adds(&text, " of ");
 	add_number(&text, ch->domains_before);
 	buf_adds(&text, " would go: ");
-	add_names(&text, &ch->gone);
+	change_names_text(&text, &ch->gone);
 	if (ch->domains == 0)
 		buf_adds(&text, "; the allowlist is empty");
 	refuse(ch, &text);
@@ -280,11 +280,11 @@ static void refuse_waiting(struct change *ch)
 {
 	struct buf text = { 0 };
 
-	add_waiting(&text, ch->messages);
+	change_waiting(&text, ch->messages);
 	buf_adds(&text, " for ");
 	change_count(&text, ch->waiting.count, "domain");
 	buf_adds(&text, " that would go: ");
-	add_names(&text, &ch->waiting);
+	change_names_text(&text, &ch->waiting);
 	refuse(ch, &text);
 }
 

@@ -55,7 +55,13 @@ void change_fini(struct change *ch);
  */
 void change_text(struct buf *out, const struct change *ch);
 
-/* "1 message", "1,000 messages". */
+/* Further names of the same kind, and all of them in one line. */
+void change_names_add(struct change_names *names, struct span name);
+void change_names_text(struct buf *out, const struct change_names *names);
+
+/* "1 message waits", "1,000 messages wait". */
+void change_waiting(struct buf *out, uint64_t messages);
+/* "1 domain", "1,000 domains". */
 void change_count(struct buf *out, uint64_t n, const char *what);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * What a new configuration does to the mail at hand: the spool's part in
- * config/compare.h.
+ * config/compare.h, and the memory of what was listed last (config/listed.h).
  */
 #ifndef MX_DAEMON_GUARD_H
 #define MX_DAEMON_GUARD_H
@@ -10,9 +10,17 @@
 
 struct guard;
 
-struct guard *guard_new(struct spool *sp);
+/*
+ * At the start: on a thread, log at level error what this configuration lost
+ * against the one that was in force last, and what waits for domains that are
+ * not listed; then remember it.
+ */
+struct guard *guard_new(struct spool *sp, struct config *config);
 /* Before the spool closes, when no load is under way any more. */
 void guard_free(struct guard **g);
+
+/* This one is in force now: remember it, on a thread. */
+void guard_taken(struct guard *g, struct config *config);
 
 /* As reload_hooks.mail: on the loading thread. */
 void guard_mail(struct guard *g, struct change *ch);
@@ -21,5 +29,9 @@ void guard_mail(struct guard *g, struct change *ch);
 void guard_log_refused(const struct change *ch);
 /* Log what was taken although it looks like an accident. */
 void guard_log_forced(const struct change *ch);
+
+/* --check: print what a reload would change, what it would refuse, and what
+ * waits for domains that are not listed; whether or not a daemon runs. */
+void guard_check(const struct config *config);
 
 #endif

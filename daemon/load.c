@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "config/error.h"
+#include "daemon/guard.h"
 #include "daemon/privileges.h"
 #include "daemon/route/route.h"
 
@@ -55,6 +56,7 @@ static void check_as_user(const struct config *c)
 static void check(struct config *c)
 {
 	config_warn(c); /* what is legal, and still better known */
+	guard_check(c);
 	check_as_user(c);
 	printf("%.*s: no errors, %zu domains, %zu recipients\n",
 	       SPAN_ARG(c->path), c->domain_count, c->recipient_count);

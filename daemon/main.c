@@ -331,6 +331,7 @@ static bool take(struct daemon *d, const struct reload_result *result,
 	if (!listen_as(d, result->config, late))
 		return false;
 	swap_config(d, config_ref(result->config));
+	guard_taken(d->guard, result->config);
 	log_taken(result->config, ch);
 	return true;
 }
@@ -481,7 +482,7 @@ static void run(struct daemon *d, int64_t begin_ms)
 	watch_signal(d, &d->on_int, SIGINT, on_stop);
 	watch_signal(d, &d->on_hup, SIGHUP, on_sighup);
 	hold_sighup(SIG_UNBLOCK);
-	d->guard = guard_new(d->spool);
+	d->guard = guard_new(d->spool, d->config);
 	d->reload = reload_new(d->loop, d->config->path.p,
 			       &(struct reload_hooks){ current_config,
 						       look_at_mail,

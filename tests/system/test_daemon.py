@@ -82,6 +82,14 @@ def test_wrong_usage(args):
     assert "usage: mx20d" in done.stderr
 
 
+def eventually(look):
+    """What happens on a thread is seen in a file, not told."""
+    end = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_check(mx20):
     d = mx20(start=False)
     done = run("-c", str(d.conf_path), "--check")
@@ -96,6 +104,73 @@ def test_check(mx20):
         done = run("-c", str(d.conf_path), *args)
         assert done.returncode == 78
         assert "mx20.conf:" in done.stderr and "hops" in done.stderr
+
+
+def test_check_tells_what_changes_and_what_waits(mx20):
+    """Against what was in force last, with the daemon and without it."""
+    d = mx20(domains="a.test recipients=* primary=127.0.0.1:1\n"
+                     "b.test recipients=few\nc.test recipients=*\n",
+             start=False)
+    (d.dir / "few").write_text("".join(f"u{i}\n" for i in range(50)))
+    d.start()
+    send(d.address, rcpts=["u@a.test"])
+    eventually((d.dir / "spool" / "listed").exists)
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.stdout == \
+        f"{d.conf_path}: no errors, 3 domains, 50 recipients\n"
+    (d.dir / "few").write_text("u7\n")
+    d.domains = "b.test recipients=few\nd.test recipients=*\n"
+    d.write_files()
+    expected = [
+        "-2 domains, +1; -49 recipients; 1 message waits for domains that go",
+        "  go: a.test, c.test",
+        "  come: d.test",
+        "  mail waits for: a.test",
+        "a reload is refused without --force: "
+        f"{d.dir}/few: b.test had 50 recipients and would have 1",
+        "a reload is refused without --force: "
+        f"{d.dir}/domains: 2 domains of 3 would go: a.test, c.test",
+        "a reload is refused without --force: "
+        f"{d.dir}/domains: 1 message waits for 1 domain that would go: a.test",
+        "1 message waits for 1 domain that is not listed: a.test",
+        f"{d.conf_path}: no errors, 2 domains, 1 recipients",
+    ]
+    for _ in "running", "stopped":
+        done = run("-c", str(d.conf_path), "--check")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines() == expected
+        d.stop()
+
+
+def test_a_start_takes_what_it_finds_and_says_what_is_lost(mx20):
+    d = mx20(domains="a.test recipients=* primary=127.0.0.1:1\n"
+                     "b.test recipients=*\nc.test recipients=*\n")
+    send(d.address, rcpts=["u@a.test"])
+    listed = d.dir / "spool" / "listed"
+    eventually(listed.exists)
+    d.stop()
+    d.domains = "c.test recipients=*\n"
+    d.write_files()
+    d.start()
+    d.wait_log("^config level=error error=.*2 domains of 3 would go: a.test, "
+               "b.test.* remedy=.*mx20ctl reload")
+    d.wait_log("^config level=error error=\"1 message waits for 1 domain that "
+               "is not listed: a.test")
+    eventually(lambda: "a.test" not in listed.read_text())
+    d.stop()
+    d.domains = "# truncated\n"
+    d.write_files()
+    mark = d.mark()
+    d.start()
+    d.wait_log("^config level=error error=.*no domain is listed", since=mark)
+    assert d.status()["spool"]["messages"] == 1
+    # what is not whole is not believed, and no harm
+    d.stop()
+    listed.write_text("mx20-listed 1 5 0\na.test ")
+    mark = d.mark()
+    d.start()
+    eventually(lambda: listed.read_text() == "mx20-listed 1 0 0\nend\n")
+    assert not [line for line in d.log[mark:] if "would go" in line]
 
 
 def test_certificates_that_cannot_serve(mx20, pki, tmp_path):
