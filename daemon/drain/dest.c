@@ -179,6 +179,18 @@ struct hand *dest_take(struct dest *dst, bool newest)
 	return NULL;
 }
 
+static void count_links(struct dest *dst)
+{
+	const struct link *l;
+
+	for (size_t i = 0; i < dst->target_count; i++)
+		dst->mtargets[i].links = 0;
+	LIST_FOREACH (l, &dst->links, entry)
+		if (l->kind != LINK_ERRAND && !l->is_leaving &&
+		    l->target != MACHINE_NONE)
+			dst->mtargets[l->target].links++;
+}
+
 static void connect_more(struct dest *dst)
 {
 	struct machine *m = &dst->machine;
@@ -188,6 +200,7 @@ static void connect_more(struct dest *dst)
 	for (;;) {
 		bool has_mail = waiting(dst, dst->trying + 1) > dst->trying;
 
+		count_links(dst);
 		target = machine_next(m, has_mail, dst->live, dst->trying, now);
 		if (target == MACHINE_NONE)
 			return;
@@ -205,6 +218,49 @@ static void send_scout(struct dest *dst)
 	target = machine_better(&dst->machine, clock_mono_ms());
 	if (target != MACHINE_NONE)
 		link_new(dst, target, LINK_SCOUT);
+}
+
+/* One connection of many, or the only one, goes over to a host with fewer:
+ * first the new one is made, then the old one ends (dest_relieve). */
+bool dest_seek_relief(struct dest *dst, int target)
+{
+	int other;
+
+	if (dst->scout != NULL || TAILQ_EMPTY(&dst->ring))
+		return false;
+	count_links(dst);
+	other = machine_relief(&dst->machine, target);
+	if (other != MACHINE_NONE)
+		link_new(dst, other, LINK_SCOUT);
+	return true;
+}
+
+/* Does it carry more than this one, that the load were more even without? */
+static bool is_rather(const struct dest *dst, const struct link *a,
+		      const struct link *b)
+{
+	unsigned of_a = dst->mtargets[a->target].links;
+	unsigned of_b = dst->mtargets[b->target].links;
+
+	return of_a != of_b ? of_a > of_b : a->jobs_done > b->jobs_done;
+}
+
+void dest_relieve(struct dest *dst, const struct link *by)
+{
+	unsigned rank = dst->mtargets[by->target].rank;
+	struct link *l, *most = NULL;
+
+	if (dst->live <= dst->machine.limit)
+		return;
+	count_links(dst);
+	LIST_FOREACH (l, &dst->links, entry)
+		if (l != by && l->is_ready && !l->is_leaving &&
+		    l->kind != LINK_ERRAND && l->target != MACHINE_NONE &&
+		    dst->mtargets[l->target].rank == rank &&
+		    (most == NULL || is_rather(dst, l, most)))
+			most = l;
+	if (most != NULL)
+		link_leave(most);
 }
 
 static bool is_settled_state(enum drain_state s)
@@ -253,6 +309,8 @@ static void arm(struct dest *dst)
 
 	ev_timer_stop(dst->drain->loop, &dst->timer);
 	if (at == 0 || TAILQ_EMPTY(&dst->ring))
+		return;
+	if (wait <= 0 && dst->scout != NULL) /* when that ends */
 		return;
 	ev_timer_set(&dst->timer, wait > 0 ? (double)wait / 1000. : 0., 0.);
 	ev_timer_start(dst->drain->loop, &dst->timer);

@@ -143,7 +143,7 @@ struct link {
 	bool is_held_back;           /* waits for room, see risk.c */
 	TAILQ_ENTRY(link) held_back;
 	struct config *config;       /* delivery borrows names from it */
-	size_t jobs_done;
+	size_t jobs_done, turn_at;   /* then another host is looked for */
 	int64_t started_ms, conn_ms;
 	ev_timer idle;
 };
@@ -283,6 +283,11 @@ struct hand *dest_take(struct dest *dst, bool newest);
 void dest_note(struct dest *dst, int target, const struct smtp_reply *reply);
 void dest_store_target(struct dest *dst, int target);
 void dest_trigger(struct dest *dst, const char *why);
+/* The link to this target has had its share: may another host take its place?
+ * False: ask again, it cannot be found out now. */
+bool dest_seek_relief(struct dest *dst, int target);
+/* There is another link, beside as many as there may be: one ends. */
+void dest_relieve(struct dest *dst, const struct link *by);
 void dest_count_links(const struct dest *dst, int target, unsigned *here,
 		      unsigned *live);
 void dest_doubt_policy(struct dest *dst);

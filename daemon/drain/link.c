@@ -10,6 +10,7 @@
 enum {
 	IDLE_MS = 5000,		/* kept that long without mail */
 	FILL_MAX = 64,		/* units given in one go */
+	TURN_JOBS = 32,		/* then an equal host may take over */
 	SMALL_BYTES = 64 * 1024 /* latency of larger ones is bandwidth */
 };
 
@@ -33,6 +34,9 @@ void link_fill(struct link *l)
 	struct hand *h;
 	struct ev_loop *loop = l->dest->drain->loop;
 
+	if (l->jobs_done >= l->turn_at && l->target != MACHINE_NONE &&
+	    dest_seek_relief(l->dest, l->target))
+		l->turn_at = l->jobs_done + TURN_JOBS;
 	for (int n = 0; n < FILL_MAX && delivery_room(l->delivery) > 0; n++) {
 		h = dest_take(l->dest, takes_newest(l));
 		if (h == NULL)
@@ -153,6 +157,7 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 	if (is_scout) {
 		dst->scout = NULL;
 		retire_worse(dst, l->target);
+		dest_relieve(dst, l);
 	}
 	link_fill(l);
 	dest_kick(dst);
@@ -391,6 +396,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 	l->dest = dst;
 	l->target = target;
 	l->kind = kind;
+	l->turn_at = TURN_JOBS;
 	l->config = config_ref(d->config);
 	l->is_newest_first = dst->serial++ % 5 == 1;
 	l->started_ms = clock_mono_ms();

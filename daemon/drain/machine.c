@@ -141,17 +141,112 @@ static int best_up(const struct machine *m)
 	return MACHINE_NONE;
 }
 
-static int64_t earliest(const struct machine *m, unsigned below_rank)
+/* ---- Equals ----
+ *
+ * Hosts of one preference share the load (RFC 5321 section 5.1), and so do the
+ * addresses of a host, as whoever publishes several expects.  Not its two
+ * families: they are two ways to one server, and the second is for when the
+ * first is closed.
+ */
+
+static bool are_one_host(const struct machine_target *a,
+			 const struct machine_target *b)
 {
-	int64_t at = 0;
+	return a->host == b->host && a->rank == b->rank;
+}
+
+/* Of the host's families, is this the one that is used? */
+static bool is_way_in(const struct machine *m, const struct machine_target *t)
+{
+	const struct machine_target *first = NULL;
+
+	for (size_t i = 0; i < m->count; i++) {
+		const struct machine_target *o = &m->targets[i];
+
+		if (!are_one_host(o, t) || o->is_down)
+			continue;
+		if (first == NULL || (o->is_up && !first->is_up))
+			first = o;
+	}
+	return first == NULL || first->family == t->family;
+}
+
+static unsigned host_links(const struct machine *m,
+			   const struct machine_target *t)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		if (are_one_host(&m->targets[i], t))
+			n += m->targets[i].links;
+	return n;
+}
+
+/* Does a have less to do than b? */
+static bool has_less(const struct machine *m, const struct machine_target *a,
+		     const struct machine_target *b)
+{
+	unsigned of_a = host_links(m, a), of_b = host_links(m, b);
+
+	return of_a != of_b ? of_a < of_b : a->links < b->links;
+}
+
+/* The equal with the least to do, and of those the one left alone for the
+ * longest time. */
+static int least_used(const struct machine *m, unsigned rank)
+{
+	const struct machine_target *best = NULL;
 
 	for (size_t i = 0; i < m->count; i++) {
 		const struct machine_target *t = &m->targets[i];
 
-		if (t->is_down && t->rank < below_rank &&
-		    (at == 0 || t->next_ms < at))
-			at = t->next_ms;
+		if (t->rank != rank || t->is_down || !is_way_in(m, t))
+			continue;
+		if (best == NULL || has_less(m, t, best) ||
+		    (!has_less(m, best, t) && t->started_ms < best->started_ms))
+			best = t;
 	}
+	return best == NULL ? MACHINE_NONE : (int)(best - m->targets);
+}
+
+int machine_relief(const struct machine *m, int target)
+{
+	const struct machine_target *t = &m->targets[target];
+	int other = least_used(m, t->rank);
+
+	if (other == MACHINE_NONE || !has_less(m, &m->targets[other], t))
+		return MACHINE_NONE;
+	return other;
+}
+
+/* Down, and better than what is in use, or as good. */
+static bool is_missed(const struct machine *m, const struct machine_target *t,
+		      unsigned rank)
+{
+	return t->is_down &&
+	       (t->rank < rank || (t->rank == rank && is_way_in(m, t)));
+}
+
+/* When one of those that are down may be asked. */
+static int64_t earliest(const struct machine *m)
+{
+	int64_t at = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		if (m->targets[i].is_down &&
+		    (at == 0 || m->targets[i].next_ms < at))
+			at = m->targets[i].next_ms;
+	return at;
+}
+
+static int64_t earliest_missed(const struct machine *m, unsigned rank)
+{
+	int64_t at = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		if (is_missed(m, &m->targets[i], rank) &&
+		    (at == 0 || m->targets[i].next_ms < at))
+			at = m->targets[i].next_ms;
 	return at;
 }
 
@@ -310,12 +405,17 @@ void machine_failed(struct machine *m, int target, enum machine_fault fault,
 {
 	/* It works for others: one connection too many, not an outage. */
 	if (live_here > 0) {
-		cap(m, live_here, now_ms);
+		cap(m, live, now_ms);
 		return;
 	}
 	mark_down(m, &m->targets[target], fault, now_ms);
 	if (live > 0)
 		return;
+	if (m->state == DRAIN_UP && best_up(m) != MACHINE_NONE) {
+		m->limit = 1; /* another serves, but slowly at first */
+		m->streak = 0;
+		return;
+	}
 	raise_event(m,
 		    first_to_try(m, now_ms) == MACHINE_NONE ? EVENT_ALL
 							    : EVENT_NEXT,
@@ -379,9 +479,11 @@ bool machine_heard(struct machine *m, int target, int64_t now_ms)
 /* Where this connection goes while the destination is up. */
 static int next_up(const struct machine *m, unsigned live, unsigned trying)
 {
-	if (live + trying >= m->limit)
+	int up = best_up(m);
+
+	if (live + trying >= m->limit || up == MACHINE_NONE)
 		return MACHINE_NONE;
-	return best_up(m);
+	return least_used(m, m->targets[up].rank);
 }
 
 int machine_next(struct machine *m, bool has_mail, unsigned live,
@@ -413,11 +515,13 @@ int machine_better(const struct machine *m, int64_t now_ms)
 
 	if (m->state != DRAIN_UP || up == MACHINE_NONE || m->resume_ms != 0)
 		return MACHINE_NONE;
-	for (int i = 0; i < up; i++) {
+	for (size_t i = 0; i < m->count; i++) {
 		const struct machine_target *t = &m->targets[i];
 
-		if (t->rank < m->targets[up].rank && may_try(t, now_ms))
-			return i;
+		if (may_try(t, now_ms) &&
+		    (is_missed(m, t, m->targets[up].rank) ||
+		     t->rank < m->targets[up].rank))
+			return (int)i;
 	}
 	return MACHINE_NONE;
 }
@@ -430,11 +534,12 @@ int64_t machine_timer(const struct machine *m)
 		return m->resume_ms;
 	switch (m->state) {
 	case DRAIN_DOWN:
-		return earliest(m, UINT32_MAX);
+		return earliest(m);
 	case DRAIN_UP:
 		up = best_up(m);
-		return up == MACHINE_NONE ? 0
-					  : earliest(m, m->targets[up].rank);
+		return up == MACHINE_NONE
+			       ? 0
+			       : earliest_missed(m, m->targets[up].rank);
 	case DRAIN_UNKNOWN:
 	case DRAIN_PROBING:
 		break;

@@ -19,6 +19,9 @@ enum machine_fault {
 /* One address of one host. */
 struct machine_target {
 	unsigned rank;          /* MX preference; lower is better */
+	unsigned host;          /* the same for all addresses of one */
+	int family;             /* of the address: any number */
+	unsigned links;         /* connections: the caller counts them */
 	bool is_up, is_down;    /* neither: not tried yet */
 	bool is_busy;           /* down, but it answered */
 	int64_t since_ms;       /* up or down since */
@@ -70,9 +73,13 @@ int64_t machine_wait_ms(const struct machine_params *p, int64_t outage_ms,
  */
 int machine_next(struct machine *m, bool has_mail, unsigned live,
 		 unsigned trying, int64_t now_ms);
-/* A down target of better rank than the best that is up, if one is due: worth
- * a probe beside the running connections.  MACHINE_NONE: no. */
+/* A down target of better rank than the best that is up, or of an equal host,
+ * if one is due: worth a probe beside the running connections.  MACHINE_NONE:
+ * no. */
 int machine_better(const struct machine *m, int64_t now_ms);
+/* An equal with fewer connections than this one, which may hand a connection
+ * over to it.  MACHINE_NONE: none. */
+int machine_relief(const struct machine *m, int target);
 /* When machine_next or machine_better may have another answer; 0: never. */
 int64_t machine_timer(const struct machine *m);
 

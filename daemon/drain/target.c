@@ -140,6 +140,8 @@ static void fill(struct dest *dst, const struct route *r,
 				recall(dst->drain, t, mt);
 			}
 			mt->rank = host->preference;
+			mt->host = (unsigned)h;
+			mt->family = t->addr.family;
 			t->dest = dst;
 			t->index = n++;
 			place_enter(dst->drain, t);

@@ -12,6 +12,7 @@ import pytest
 from client import Raw, send
 from dns import Relay
 from net import free_port
+from primary import Delay
 
 DEAD = "127.0.0.99"  # loopback, nobody listens
 
@@ -93,6 +94,45 @@ def test_equal_preference_in_random_order(world):
     # and all of it is one destination all the same
     assert len({route(daemon, f"{n}.a.test")["destination"]
                 for n in names}) == 1
+
+
+def send_many(daemon, count):
+    with Raw(daemon.address) as c:
+        c.cmd("EHLO client.test")
+        for _ in range(count):
+            c.send("MAIL FROM:<a@sender.test>\r\nRCPT TO:<u@a.test>\r\n"
+                   "BDAT 6 LAST\r\nX: y\r\n")
+        assert {c.reply()[:3] for _ in range(3 * count)} == {"250"}
+
+
+@pytest.mark.parametrize("connections", [1, 6])
+def test_equal_preference_spreads_the_load(world, connections):
+    world.dns.zone("a.test", "@ MX 10 one\n@ MX 10 two\n@ MX 20 worse\n"
+                   "one A 127.0.0.2\ntwo A 127.0.0.3\nworse A 127.0.0.4")
+    daemon = world.start(drain={"connections": connections,
+                                "probe_max": "1s"})
+    send_many(daemon, 600)
+    equals = [world.primary(f"127.0.0.{i}") for i in (2, 3)]
+    worse = world.primary("127.0.0.4")
+    daemon.wait_empty()
+    counts = [len(p.messages) for p in equals]
+    # what there was before the second was found is with the worse
+    assert sum(counts) + len(worse.messages) == 600
+    assert min(counts) > sum(counts) / 4, counts
+    assert max(p.most_sessions for p in equals) <= connections / 2 + 2
+
+
+def test_an_equal_that_comes_back_gets_its_share(world):
+    world.dns.zone("a.test", "@ MX 10 one\n@ MX 10 two\n"
+                   "one A 127.0.0.2\ntwo A 127.0.0.3")
+    daemon = world.start(drain={"connections": 4, "probe_max": "1s"})
+    send_many(daemon, 1200)
+    one = world.primary("127.0.0.2", on={"dot": Delay(0.01)})
+    one.wait_messages(100)
+    two = world.primary("127.0.0.3", on={"dot": Delay(0.01)})
+    two.wait_messages(200)
+    daemon.wait_empty()
+    assert "to=down" not in daemon.text().split("to=up", 1)[1]
 
 
 def test_every_address_in_turn(world):

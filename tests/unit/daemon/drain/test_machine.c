@@ -24,7 +24,7 @@ static void begin(struct world *w, size_t targets)
 	w->now = 1000000;
 	machine_init(&w->m, &params, 42);
 	for (size_t i = 0; i < targets; i++)
-		w->t[i].rank = (unsigned)i;
+		w->t[i].rank = w->t[i].host = (unsigned)i;
 	machine_set_targets(&w->m, w->t, targets);
 }
 
@@ -271,8 +271,8 @@ Test(machine, a_better_target_is_scouted)
 	cr_assert_eq(machine_better(&w.m, w.now), MACHINE_NONE);
 }
 
-/* Two of one rank are equals: the working one is not left for the other. */
-Test(machine, equals_are_not_scouted)
+/* Of two equals both are wanted: the one that is away is asked after. */
+Test(machine, an_equal_host_is_scouted)
 {
 	struct world w;
 
@@ -281,8 +281,146 @@ Test(machine, equals_are_not_scouted)
 	cr_assert_eq(next(&w), 0);
 	attempt_fails(&w, 0, FAULT_GONE, 1);
 	machine_ready(&w.m, 1, w.now);
+	cr_assert_eq(machine_better(&w.m, w.now), MACHINE_NONE);
+	cr_assert_eq(machine_timer(&w.m), w.t[0].next_ms);
+	w.now = machine_timer(&w.m);
+	cr_assert_eq(machine_better(&w.m, w.now), 0);
+}
+
+/* The other family of a host that answers is not missed. */
+Test(machine, another_way_to_the_same_host_is_not_scouted)
+{
+	struct world w;
+
+	begin(&w, 2);
+	w.t[1].rank = w.t[1].host = 0;
+	w.t[1].family = 1;
+	cr_assert_eq(next(&w), 0);
+	attempt_fails(&w, 0, FAULT_GONE, 1);
+	machine_ready(&w.m, 1, w.now);
 	w.now += HOURS(1);
 	cr_assert_eq(machine_better(&w.m, w.now), MACHINE_NONE);
+	cr_assert_eq(machine_timer(&w.m), 0);
+}
+
+/* Connect as long as the machine wants to; everything is ready at once. */
+static void connect_all(struct world *w)
+{
+	unsigned live = 0;
+	int t;
+
+	for (size_t i = 0; i < w->m.count; i++)
+		live += w->t[i].links;
+	while ((t = machine_next(&w->m, true, live, 0, w->now)) !=
+	       MACHINE_NONE) {
+		machine_started(&w->m, t, ++w->now);
+		machine_ready(&w->m, t, w->now);
+		w->t[t].links++;
+		live++;
+	}
+}
+
+/* RFC 5321 section 5.1: equal preference spreads the load. */
+Test(machine, equals_share_the_connections)
+{
+	struct world w;
+
+	begin(&w, 4);
+	w.t[1].rank = w.t[2].rank = 0;
+	machine_ready(&w.m, 0, w.now);
+	w.m.limit = 9;
+	connect_all(&w);
+	for (int i = 0; i < 3; i++)
+		cr_expect_eq(w.t[i].links, 3, "%d: %u", i, w.t[i].links);
+	cr_expect_eq(w.t[3].links, 0, "worse");
+}
+
+/* By host first: one with two addresses does not get twice as much. */
+Test(machine, hosts_share_before_their_addresses)
+{
+	struct world w;
+
+	begin(&w, 3);
+	for (int i = 0; i < 3; i++)
+		w.t[i].rank = 0;
+	w.t[1].host = 0;
+	machine_ready(&w.m, 0, w.now);
+	w.m.limit = 8;
+	connect_all(&w);
+	cr_expect_eq(w.t[0].links, 2);
+	cr_expect_eq(w.t[1].links, 2);
+	cr_expect_eq(w.t[2].links, 4);
+}
+
+Test(machine, one_family_of_a_host_is_used_until_it_is_down)
+{
+	struct world w;
+
+	begin(&w, 2);
+	w.t[1].rank = w.t[1].host = 0;
+	w.t[1].family = 1;
+	machine_ready(&w.m, 0, w.now);
+	w.m.limit = 4;
+	connect_all(&w);
+	cr_expect_eq(w.t[0].links, 4);
+	cr_expect_eq(machine_relief(&w.m, 0), MACHINE_NONE);
+	w.t[0].links = 0;
+	machine_started(&w.m, 0, w.now);
+	machine_failed(&w.m, 0, FAULT_GONE, 0, 0, w.now);
+	cr_expect_eq(next(&w), 1);
+}
+
+/* Little mail, a connection at a time: each goes elsewhere. */
+Test(machine, single_connections_take_turns)
+{
+	struct world w;
+	int last = MACHINE_NONE;
+
+	begin(&w, 2);
+	w.t[1].rank = 0;
+	machine_ready(&w.m, 0, w.now);
+	for (int i = 0; i < 6; i++) {
+		int t = next(&w);
+
+		cr_assert_neq(t, last);
+		machine_started(&w.m, t, ++w.now);
+		machine_ready(&w.m, t, w.now);
+		last = t;
+	}
+}
+
+Test(machine, a_host_with_more_connections_is_relieved)
+{
+	struct world w;
+
+	begin(&w, 3);
+	w.t[1].rank = 0;
+	machine_ready(&w.m, 0, w.now);
+	w.t[0].links = 1;
+	cr_expect_eq(machine_relief(&w.m, 0), 1);
+	w.t[1].links = 1;
+	cr_expect_eq(machine_relief(&w.m, 0), MACHINE_NONE);
+	w.t[0].links = 2;
+	cr_expect_eq(machine_relief(&w.m, 0), 1);
+	attempt_fails(&w, 1, FAULT_GONE, 1);
+	cr_expect_eq(machine_relief(&w.m, 0), MACHINE_NONE, "it is down");
+}
+
+/* One of two equals that cannot be reached is no outage. */
+Test(machine, an_equal_that_fails_is_no_outage)
+{
+	struct world w;
+
+	begin(&w, 2);
+	w.t[1].rank = 0;
+	machine_ready(&w.m, 0, w.now);
+	w.m.limit = 8;
+	attempt_fails(&w, 1, FAULT_GONE, 1);
+	cr_expect_eq(w.m.state, DRAIN_UP);
+	cr_expect_eq(w.m.limit, 1, "slowly at first");
+	cr_expect_eq(next(&w), 0);
+	attempt_fails(&w, 0, FAULT_GONE, 1);
+	cr_expect_eq(w.m.state, DRAIN_DOWN);
 }
 
 Test(machine, a_trigger_cuts_the_wait)
