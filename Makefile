@@ -237,7 +237,8 @@ install: all ## copy binaries, manuals, units and a sample configuration
 		[ -e "$(DESTDIR)/etc/mx20/$$f" ] || \
 		$(PUT) config/$$f "$(DESTDIR)/etc/mx20/$$f"; done
 
-deb: ## a Debian package in build/deb
+deb: ## install what is missing and make a Debian package in build/deb
+	@tests/support/deps.sh deb
 	@contrib/deb/build.sh $(VERSION) build/deb
 .PHONY: deb
 

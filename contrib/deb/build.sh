@@ -15,6 +15,10 @@ make --no-print-directory install DESTDIR="$(realpath "$root")" PREFIX=/usr \
 strip "$root/usr/sbin/mx20d" "$root/usr/bin/mx20ctl"
 gzip -9n "$root"/usr/share/man/man*/*
 install -D -m 644 README.md "$root/usr/share/doc/mx20/README.md"
+{
+	cat "$here/copyright"
+	sed -n -e '/^Redistribution/,$!d' -e 's/^$/./' -e 's/^/ /p' LICENSE
+} >"$root/usr/share/doc/mx20/copyright"
 
 # dpkg-shlibdeps wants a source package to stand in.
 printf 'Source: mx20\n\nPackage: mx20\nArchitecture: any\n' >"$out/debian/control"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install the Debian packages that are missing.
 #   deps.sh build   what it takes to build and to run the demo
+#   deps.sh deb     to build a Debian package
 #   deps.sh test    and the test suites (Postfix among them, as a primary)
 #   deps.sh fuzz    to build, and clang with its fuzzer
 # Needs root or sudo only when something is missing.
@@ -50,6 +51,7 @@ quiet_install() {
 
 case "${1:-test}" in
 build) want=$(missing $build) ;;
+deb) want=$(missing $build dpkg-dev binutils gzip) ;;
 fuzz) want=$(missing $build clang libclang-rt-14-dev) ;;
 test)
 	want=$(missing $build $test)
@@ -65,7 +67,7 @@ test)
 	fi
 	;;
 *)
-	echo "usage: $0 build|test|fuzz" >&2
+	echo "usage: $0 build|deb|test|fuzz" >&2
 	exit 2
 	;;
 esac

@@ -1,0 +1,198 @@
+"""The Debian package: what it installs, and what its scripts do to a daemon
+that runs."""
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from daemon import BUILD, ROOT
+from rootfs import RootFs
+
+# What the scripts ask of systemd, and what it would answer.
+SYSTEMCTL = r"""#!/bin/sh
+echo "$*" >>/calls
+case "$*" in
+*is-active*) [ -e /active ] ;;
+*"show -p ExecStart"*)
+    echo "{ path=/usr/sbin/mx20d ; argv[]=/usr/sbin/mx20d $(cat /args) ;" \
+        "ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 }" ;;
+*restart*) [ ! -e /broken ] ;;
+esac
+"""
+GOOD = 'hostname = "mx2.test";\ndomains = "domains";\nuser = "root";\n'
+
+
+@pytest.fixture(scope="module")
+def deb(tmp_path_factory):
+    """The package, built once."""
+    if shutil.which("dpkg-shlibdeps") is None:
+        pytest.skip("dpkg-dev is not installed")
+    if BUILD != ROOT / "build/plain":
+        pytest.skip("the package holds the plain build")
+    out = tmp_path_factory.mktemp("deb")
+    subprocess.run(["contrib/deb/build.sh", "1.2.3", str(out)], cwd=ROOT,
+                   check=True, capture_output=True)
+    [made] = out.glob("*.deb")
+    return made
+
+
+@pytest.fixture
+def root(tmp_path):
+    try:
+        made = RootFs(tmp_path)
+    except OSError as error:
+        pytest.skip(f"no overlay: {error}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def installed(root, deb):
+    """Installed where there is no /proc and no systemd."""
+    root.put("/mx20.deb", deb)
+    root.said = root.ok("[ ! -e /proc/self ] && [ ! -e /run/systemd/system ]"
+                        " && dpkg -i /mx20.deb")
+    return root
+
+
+def systemd(root, active=True, args=""):
+    """From now on there is one, and mx20.service runs in it."""
+    root.put("/usr/local/bin/systemctl", SYSTEMCTL, 0o755)
+    root.put("/args", args)
+    root.put("/calls", "")
+    root.ok("mkdir -p /run/systemd/system; " + (
+        "touch /active" if active else ":"))
+    root.put("/etc/mx20/mx20.conf", GOOD)
+    root.put("/etc/mx20/domains", "example.com recipients=*\n")
+
+
+def upgrade(root):
+    """Returns what the scripts said and what they asked of systemd."""
+    said = root.ok("dpkg --force-confold -i /mx20.deb")
+    return said, root.ok("cat /calls").splitlines()
+
+
+def test_installs_without_proc_and_systemd(installed):
+    assert "set hostname" in installed.said
+    owner = installed.ok("stat -c '%U %G %a' /var/spool/mx20")
+    assert owner == "mx20 mx20 700\n"
+    for line in (ROOT / "contrib/sysusers.d/mx20.conf").read_text().splitlines():
+        if line.startswith(("u ", "g ")):
+            installed.ok(f"getent group {line.split()[1]}")
+    # and without systemd's helpers, too
+    installed.ok("dpkg -r mx20; userdel mx20; rmdir /var/spool/mx20;"
+                 "rm /usr/bin/systemd-sysusers /usr/bin/systemd-tmpfiles;"
+                 "dpkg -i /mx20.deb")
+    assert installed.ok("stat -c '%U %G %a' /var/spool/mx20") == owner
+    assert installed.ok("getent passwd mx20").endswith(
+        ":/var/spool/mx20:/usr/sbin/nologin\n")
+
+
+def test_installing_starts_nothing(root, deb):
+    root.put("/mx20.deb", deb)
+    systemd(root, active=False)
+    said, calls = upgrade(root)
+    assert "systemctl enable --now mx20" in said
+    assert calls == ["daemon-reload"]
+
+
+def test_an_upgrade_restarts_the_daemon(installed):
+    systemd(installed)
+    said, calls = upgrade(installed)
+    assert calls[0] == "daemon-reload"
+    assert calls[-1] == "restart mx20.service"
+    assert not [c for c in calls if "stop" in c.split()]
+    installed.ok("rm /active; : >/calls")
+    said, calls = upgrade(installed)  # one that is stopped stays so
+    assert not [c for c in calls if "start" in c]
+
+
+def test_an_upgrade_leaves_a_daemon_that_could_not_start_again(installed):
+    systemd(installed)
+    installed.put("/etc/mx20/mx20.conf", GOOD + "nonsense = 1;\n")
+    said, calls = upgrade(installed)
+    assert not [c for c in calls if "start" in c or "stop" in c], calls
+    assert "nonsense" in said  # what is wrong
+    assert "was left alone" in said
+    assert "systemctl restart mx20" in said  # and what to do
+
+
+def test_an_upgrade_checks_the_file_that_the_unit_names(installed):
+    systemd(installed, args="-c /etc/other.conf")
+    said, calls = upgrade(installed)
+    assert "/etc/other.conf" in said and "was left alone" in said
+    installed.ok("cp /etc/mx20/mx20.conf /etc/other.conf;"
+                 "cp /etc/mx20/domains /etc/domains; : >/calls")
+    installed.put("/etc/mx20/mx20.conf", "broken")
+    said, calls = upgrade(installed)
+    assert calls[-1] == "restart mx20.service"
+
+
+def test_an_upgrade_says_that_the_daemon_did_not_start(installed):
+    systemd(installed)
+    installed.ok("touch /broken")
+    said, calls = upgrade(installed)
+    assert "did not start" in said
+
+
+def test_removal_stops_the_socket_with_the_service(installed):
+    systemd(installed)
+    installed.put("/var/spool/mx20/data.mdb", "mail")
+    installed.ok("dpkg -r mx20")
+    stop, disable, reload = installed.ok("cat /calls").splitlines()
+    assert stop == "stop mx20.socket mx20.service"
+    assert disable.endswith("disable mx20.socket mx20.service")
+    assert reload == "daemon-reload"
+    assert "was left alone" in installed.ok("dpkg -P mx20")
+    assert installed.ok("cat /var/spool/mx20/data.mdb") == "mail"
+
+
+def test_the_licence_is_in_the_package(deb):
+    text = subprocess.run(
+        f"dpkg-deb --fsys-tarfile {deb} | tar xO ./usr/share/doc/mx20/copyright",
+        shell=True, check=True, capture_output=True, text=True).stdout
+    assert "License: BSD-2-Clause" in text
+    assert "2026 the mx20 authors" in text
+    ours = (ROOT / "LICENSE").read_text()
+    assert "(c) 2026, the mx20 authors" in ours
+    assert "BSD-2-Clause" in (ROOT / "README.md").read_text()
+    terms = ours[ours.index("Redistribution"):].split()
+    assert text.replace("\n .\n", "\n").split()[-len(terms):] == terms
+
+
+def test_what_goes_away_by_itself_is_tried_for():
+    """A taken port, for one: systemd gives up after five starts within ten
+    seconds unless it is told otherwise."""
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read(ROOT / "contrib/systemd/mx20.service")
+    assert unit["Service"]["Restart"] == "on-failure"
+    assert re.fullmatch(r"[1-5]s", unit["Service"]["RestartSec"])
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert "71" not in unit["Service"]["RestartPreventExitStatus"].split()
+
+
+def test_make_deb_installs_what_it_needs(tmp_path):
+    """On a machine with nothing: dpkg-query knows no package, and apt-get is
+    one of ours."""
+    for name, text in (("dpkg-query", "exit 1"), ("id", "echo 0"), ("tee", "cat"),
+                       ("chmod", ":"), ("rm", ":"),
+                       ("apt-get", 'echo "$@" >>"$CALLS"')):
+        tool = tmp_path / name
+        tool.write_text(f"#!/bin/sh\n{text}\n")
+        tool.chmod(0o755)
+    plan = subprocess.run(["make", "-n", "deb"], cwd=ROOT, check=True,
+                          capture_output=True, text=True).stdout
+    assert plan.index("tests/support/deps.sh deb") < plan.index("build.sh")
+    calls = tmp_path / "calls"
+    subprocess.run([ROOT / "tests/support/deps.sh", "deb"], check=True,
+                   capture_output=True,
+                   env=dict(os.environ, CALLS=str(calls),
+                            PATH=f"{tmp_path}:{os.environ['PATH']}"))
+    wanted = calls.read_text().split()
+    assert {"install", "pkg-config", "libev-dev", "dpkg-dev",
+            "binutils"} <= set(wanted)
