@@ -95,6 +95,29 @@ static void make_client(struct config *c, struct settings *st)
 	buf_fini(&why);
 }
 
+/* A client certificate is of use to ETRN alone, and there only for a host
+ * that has a name. */
+static bool has_only_literals(const struct config_domain *row, void *arg)
+{
+	bool *is_of_use = arg;
+
+	*is_of_use = row->primary_count == 0;
+	for (size_t i = 0; i < row->primary_count; i++)
+		*is_of_use |= row->primary[i].host.n > 0;
+	return !*is_of_use;
+}
+
+static void ask_for_certificates(struct config *c)
+{
+	bool is_of_use = false;
+
+	if (c->tls_server == NULL || c->domains == NULL)
+		return;
+	domains_each(c->domains, has_only_literals, &is_of_use);
+	if (!is_of_use)
+		tls_server_ask_nobody(c->tls_server);
+}
+
 /* Whatever the settings name. */
 static void load_files(struct snapshot *s, struct settings *st,
 		       struct config_errors *errors)
@@ -105,6 +128,7 @@ static void load_files(struct snapshot *s, struct settings *st,
 		allowlist_read(c, errors);
 	settings_can_read(st, "dns.trust_anchor", c->dns.trust_anchor);
 	make_server(s, st);
+	ask_for_certificates(c);
 	make_client(c, st);
 }
 

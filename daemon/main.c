@@ -530,6 +530,7 @@ int main(int argc, char **argv)
 	status = prepare(&d, &why);
 	if (status == EX_OK) {
 		log_start(); /* threads from here on, and no fork */
+		tls_threads_start(d.loop);
 		status = open_rooms(&d, &why);
 	}
 	if (status == EX_OK)
@@ -537,6 +538,7 @@ int main(int argc, char **argv)
 	else
 		log_error(EV_START, LOG_SPAN("error", buf_span(&why)));
 	close_rooms(&d);
+	tls_threads_stop();
 	log_info(EV_STOP, LOG_INT("status", status));
 	log_stop();
 	buf_fini(&why);

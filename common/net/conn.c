@@ -121,7 +121,8 @@ void conn_close_after_output(struct conn **cp, int64_t grace_ms)
 	if (c == NULL)
 		return;
 	check(c);
-	if (c->is_broken || c->io.fd < 0 || c->state == CONN_ST_CONNECTING) {
+	if (c->is_broken || c->io.fd < 0 || c->shake != NULL ||
+	    c->state == CONN_ST_CONNECTING) {
 		conn_drop(c);
 		return;
 	}
@@ -225,9 +226,16 @@ void conn_starttls_client(struct conn *c, struct tls_client *tls)
 	start_tls(c, tls_engine_client(tls));
 }
 
+void conn_charge(struct conn *c, const struct net_addr *peer)
+{
+	c->lane = shake_lane(peer);
+}
+
 const struct tls_facts *conn_tls(const struct conn *c)
 {
-	return c->tls != NULL ? tls_engine_facts(c->tls) : NULL;
+	if (c->tls == NULL || c->shake != NULL)
+		return NULL;
+	return tls_engine_facts(c->tls);
 }
 
 const char *conn_error(const struct conn *c)

@@ -97,6 +97,10 @@ void conn_deadline(struct conn *c, int64_t ms);
 void conn_starttls_server(struct conn *c, struct tls_server *tls);
 void conn_starttls_client(struct conn *c, struct tls_client *tls);
 
+/* On whose account a handshake is done: those of one network wait for each
+ * other when there are many.  Before conn_starttls_*. */
+void conn_charge(struct conn *c, const struct net_addr *peer);
+
 /* Facts of the finished handshake; NULL without TLS. */
 const struct tls_facts *conn_tls(const struct conn *c);
 

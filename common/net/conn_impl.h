@@ -4,6 +4,7 @@
 
 #include "common/net/conn.h"
 #include "common/net/engine.h"
+#include "common/net/shake.h"
 
 enum { CONN_MAGIC = 0x434f4e4e };
 
@@ -64,6 +65,8 @@ struct conn {
 	struct buf out;
 	size_t sent; /* of out */
 	struct tls_engine *tls;
+	struct shake *shake; /* who has tls just now; NULL: we */
+	unsigned lane;
 	const char *error;
 };
 

@@ -38,7 +38,7 @@ static bool is_gone(const struct conn *c)
 
 static int wanted(const struct conn *c)
 {
-	bool reads = c->state == CONN_ST_HANDSHAKE ||
+	bool reads = (c->state == CONN_ST_HANDSHAKE && c->shake == NULL) ||
 		     (c->state == CONN_ST_OPEN && !c->is_paused) ||
 		     (c->state == CONN_ST_LINGER && c->is_shut);
 	int mask = 0;
@@ -111,6 +111,10 @@ void conn_drop(struct conn *c)
 	if (c->io.fd >= 0)
 		close(c->io.fd);
 	c->io.fd = -1;
+	if (c->shake != NULL) {
+		shake_abandon(&c->shake);
+		c->tls = NULL; /* gone with it */
+	}
 	c->is_freed = true;
 	if (c->busy == 0)
 		release(c);
@@ -221,9 +225,9 @@ static void end_tls(struct conn *c)
 }
 
 /* False: the handshake is not over, or the connection is. */
-static bool shake(struct conn *c, struct span *in)
+static bool shaken(struct conn *c, enum engine_step step)
 {
-	switch (tls_engine_handshake(c->tls, in, &c->out)) {
+	switch (step) {
 	case ENGINE_OK:
 		c->state = CONN_ST_OPEN;
 		c->ev->on_ready(c, c->arg);
@@ -238,12 +242,10 @@ static bool shake(struct conn *c, struct span *in)
 	return false;
 }
 
-static void take_records(struct conn *c, struct span in)
+/* Records behind the handshake. */
+static void take_secured(struct conn *c, struct span in)
 {
 	size_t n = 0;
-
-	if (c->state == CONN_ST_HANDSHAKE && !shake(c, &in))
-		return;
 	enum engine_step step =
 		tls_engine_read(c->tls, &in, shared + CONN_UNREAD_MAX,
 				sizeof(shared) - CONN_UNREAD_MAX, &n, &c->out);
@@ -256,6 +258,23 @@ static void take_records(struct conn *c, struct span in)
 		take_eof(c);
 	else if (step == ENGINE_FAIL)
 		end_tls(c);
+}
+
+static void take_records(struct conn *c, struct span in)
+{
+	enum engine_step step;
+
+	if (c->state != CONN_ST_HANDSHAKE) {
+		take_secured(c, in);
+		return;
+	}
+	if (shake_is_offered()) {
+		c->shake = shake_submit(c, c->tls, in, c->lane);
+		return;
+	}
+	step = tls_engine_handshake(c->tls, &in, &c->out);
+	if (shaken(c, step))
+		take_secured(c, in);
 }
 
 /* One read, then the others' turn.  False: nothing came. */
@@ -310,6 +329,18 @@ static void on_io(struct ev_loop *loop, ev_io *w, int revents)
 	leave(c);
 }
 
+void conn_shaken(struct shake *job)
+{
+	struct conn *c = owner_of(job->conn);
+
+	c->shake = NULL;
+	enter(c);
+	buf_add(&c->out, buf_span(&job->out));
+	if (!is_gone(c) && shaken(c, job->step))
+		take_secured(c, job->rest);
+	leave(c);
+}
+
 /* A write failed: the peer may have said why before it left. */
 static void end_broken(struct conn *c)
 {
@@ -355,7 +386,7 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 		if (c->ev->on_drained != NULL)
 			c->ev->on_drained(c, c->arg);
 	}
-	if (c->state == CONN_ST_HANDSHAKE && !is_gone(c))
+	if (c->state == CONN_ST_HANDSHAKE && c->shake == NULL && !is_gone(c))
 		start_tls(c);
 	if (!is_gone(c) && c->is_offer_due && !c->is_paused) {
 		c->is_offer_due = false;

@@ -9,6 +9,19 @@
 #include "common/net/addr.h"
 #include "common/net/tls_context.h"
 
+enum {
+	/*
+	 * What TLS may have to say after the handshake: tickets, key updates
+	 * and what answers them, alerts.  Each costs us a key or a record to
+	 * send; an SMTP session needs a handful.
+	 */
+	LATE_MAX = 64,
+	/* OpenSSL makes room for a whole ClientHello when it has seen its
+	 * length; with keys against quantum computers they are 2 KiB. */
+	HELLO_MAX = 16 << 10,
+	HELLO_HEAD = 5 + 4, /* of the record, of the message */
+};
+
 struct tls_engine {
 	SSL *ssl;
 	/* one of the two */
@@ -22,6 +35,9 @@ struct tls_engine {
 	unsigned char session_key[TLS_KEY_BYTES];
 	bool must_verify;
 	bool is_done;
+	unsigned late; /* messages after the handshake */
+	unsigned char head[HELLO_HEAD];
+	size_t head_n;
 	struct buf names; /* demanded (client) or found (server) */
 	struct buf error;
 	struct tls_facts facts;
@@ -36,6 +52,8 @@ static int bio_read(BIO *b, char *to, int max)
 	size_t n = (size_t)max;
 
 	BIO_clear_retry_flags(b);
+	if (e->late > LATE_MAX)
+		return -1; /* for good: it reads no further record */
 	if (e->in == NULL || e->in->n == 0) {
 		BIO_set_retry_read(b);
 		return -1;
@@ -200,6 +218,7 @@ struct tls_engine *tls_engine_client(struct tls_client *tls)
 	session = tls_sessions_find(e->client->sessions, e->session_key);
 	if (session != NULL)
 		SSL_set_session(e->ssl, session);
+	SSL_SESSION_free(session);
 	return e;
 }
 
@@ -231,6 +250,16 @@ int tls_engine_new_session(SSL *ssl, SSL_SESSION *session)
 	return 1; /* the reference is ours now */
 }
 
+void tls_engine_on_message(int is_written, int version, int type,
+			   const void *p, size_t n, SSL *ssl, void *arg)
+{
+	struct tls_engine *e = SSL_get_app_data(ssl);
+
+	(void)is_written, (void)version, (void)p, (void)n, (void)arg;
+	if (e->is_done && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
+		e->late++;
+}
+
 /* ---- Errors in English ---- */
 
 static void explain_verify(struct tls_engine *e, long result)
@@ -255,7 +284,9 @@ static enum engine_step fail(struct tls_engine *e)
 	unsigned long code = ERR_peek_error();
 
 	buf_reset(&e->error);
-	if (e->must_verify && result != X509_V_OK)
+	if (e->late > LATE_MAX)
+		buf_adds(&e->error, "too many messages of TLS itself");
+	else if (e->must_verify && result != X509_V_OK)
 		explain_verify(e, result);
 	else if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
 		 ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER)
@@ -339,11 +370,32 @@ const struct tls_facts *tls_engine_facts(const struct tls_engine *e)
 
 /* ---- Bytes ---- */
 
+/* A server's first look at the ClientHello; true: so large that it is not
+ * waited for (RFC 8446 section 4: one byte of type, three of length). */
+static bool is_hello_too_large(struct tls_engine *e, struct span in)
+{
+	size_t n = HELLO_HEAD - e->head_n;
+
+	if (e->server == NULL || n == 0)
+		return false;
+	if (n > in.n)
+		n = in.n;
+	memcpy(e->head + e->head_n, in.n > 0 ? in.p : "", n);
+	e->head_n += n;
+	return e->head_n == HELLO_HEAD && e->head[0] == SSL3_RT_HANDSHAKE &&
+	       (e->head[6] << 16 | e->head[7] << 8 | e->head[8]) > HELLO_MAX;
+}
+
 enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 				      struct buf *out)
 {
 	enum engine_step step = ENGINE_OK;
 
+	if (is_hello_too_large(e, *in)) {
+		buf_adds(&e->error, "ClientHello too large");
+		buf_cstr(&e->error);
+		return ENGINE_FAIL;
+	}
 	begin(e, in, out);
 	int rc = SSL_do_handshake(e->ssl);
 	if (rc == 1)

@@ -5,8 +5,19 @@
 #ifndef MX_NET_TLS_H
 #define MX_NET_TLS_H
 
+#include <ev.h>
+
 #include "common/base/buf.h"
 #include "common/base/err.h"
+
+/*
+ * From now on the handshakes of this loop's connections are done by threads,
+ * as many as there are processors; without, or if no thread can be had, by
+ * the loop itself.  Once per process, after the last fork.  Stop when the
+ * connections are gone.
+ */
+void tls_threads_start(struct ev_loop *loop);
+void tls_threads_stop(void);
 
 /* Reference-counted: sessions keep the one they began with. */
 struct tls_server;
@@ -16,11 +27,14 @@ struct tls_server;
  * ECDSA.  On failure *out is NULL and why says which file and what.  TLS 1.2
  * and 1.3; a client certificate is asked for and never required.  ca_file
  * holds the roots that client certificates are checked with; NULL or "": the
- * system's.
+ * system's.  A chain of more than 16 KiB, 4 links or with a key of more than
+ * 4096 bits ends the handshake.
  */
 enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 			   const char *const *keys, size_t pairs,
 			   const char *ca_file, struct buf *why);
+/* No client certificate is of use.  Before the first handshake. */
+void tls_server_ask_nobody(struct tls_server *t);
 /* When the certificate of a pair ends (wall ms). */
 int64_t tls_server_end_ms(const struct tls_server *t, size_t pair);
 /* Does it stand for this host (NUL behind the name; RFC 6125)? */

@@ -11,11 +11,19 @@
 #include "common/net/engine.h"
 
 /* Forward secrecy first; plain RSA stays for old peers, since what does not
- * find a common cipher falls back to clear text. */
+ * find a common cipher falls back to clear text.  No finite-field groups: the
+ * peer would choose how much a handshake costs us. */
 #define TLS12_CIPHERS                                                          \
-	"ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:"       \
-	"DHE+AES:HIGH:!aNULL:!eNULL:!MD5:!3DES:!PSK:!SRP:!DSS:!ARIA:"          \
-	"!CAMELLIA"
+	"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:HIGH:!kDHE:!aNULL:!eNULL:"      \
+	"!MD5:!3DES:!PSK:!SRP:!DSS:!ARIA:!CAMELLIA"
+#define GROUPS "X25519:P-256:P-384"
+
+/* What a peer may make us verify.  Honest chains are some KiB long; outward
+ * we are a little more patient with what operators have chosen. */
+static const struct cost {
+	int key_bits, depth;
+	long chain_bytes;
+} of_clients = { 4096, 4, 16 << 10 }, of_servers = { 8192, 8, 64 << 10 };
 
 void tls_error_add(struct buf *out)
 {
@@ -33,6 +41,36 @@ void tls_error_add(struct buf *out)
 	ERR_clear_error();
 }
 
+/* Before anything is computed with them. */
+static int judge_cheap_ones(X509_STORE_CTX *store, void *arg)
+{
+	const struct cost *most = arg;
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(store);
+	const int n = sk_X509_num(chain);
+	bool ok = n <= most->depth + 1;
+
+	for (int i = 0; ok && i < n; i++) {
+		EVP_PKEY *key = X509_get0_pubkey(sk_X509_value(chain, i));
+
+		ok = key != NULL && EVP_PKEY_get_bits(key) <= most->key_bits;
+	}
+	if (ok)
+		return X509_verify_cert(store);
+	X509_STORE_CTX_set_error(store, n > most->depth + 1
+						? X509_V_ERR_CERT_CHAIN_TOO_LONG
+						: X509_V_ERR_CERT_REJECTED);
+	return 0;
+}
+
+static void bound(SSL_CTX *ctx, const struct cost *most)
+{
+	SSL_CTX_set_cert_verify_callback(ctx, judge_cheap_ones,
+					 (void *)(uintptr_t)most);
+	SSL_CTX_set_verify_depth(ctx, most->depth);
+	SSL_CTX_set_max_cert_list(ctx, most->chain_bytes);
+	SSL_CTX_set_msg_callback(ctx, tls_engine_on_message);
+}
+
 SSL_CTX *tls_context_new(const SSL_METHOD *method)
 {
 	SSL_CTX *ctx = SSL_CTX_new(method);
@@ -40,6 +78,7 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method)
 	MX_ASSERT(ctx != NULL);
 	MX_ASSERT(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
 	MX_ASSERT(SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1);
+	MX_ASSERT(SSL_CTX_set1_groups_list(ctx, GROUPS) == 1);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -180,7 +219,7 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 		server_free(t);
 		return err;
 	}
-	SSL_CTX_set_dh_auto(ctx, 1);
+	bound(ctx, &of_clients);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
 	/* tickets only: sessions cost us no memory; a session is bound to
 	 * this context, so that it does not outlive a reload */
@@ -191,6 +230,11 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 	atomic_init(&t->refs, 1);
 	*out = t;
 	return MX_OK;
+}
+
+void tls_server_ask_nobody(struct tls_server *t)
+{
+	SSL_CTX_set_verify(t->ctx, SSL_VERIFY_NONE, NULL);
 }
 
 int64_t tls_server_end_ms(const struct tls_server *t, size_t pair)
@@ -240,6 +284,7 @@ enum mx_err tls_client_ctx_new(struct tls_client_ctx **out, const char *ca_file,
 		SSL_CTX_free(ctx);
 		return err;
 	}
+	bound(ctx, &of_servers);
 	MX_ASSERT(SSL_CTX_dane_enable(ctx) == 1);
 	SSL_CTX_dane_set_flags(ctx, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
 	/* kept in our own table, by destination and demand */

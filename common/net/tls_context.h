@@ -32,13 +32,13 @@ enum mx_err tls_context_roots(SSL_CTX *ctx, const char *ca_file,
 /* Append why OpenSSL failed, the oldest error in its queue; empties it. */
 void tls_error_add(struct buf *out);
 
-/* The session table, by the digest of destination and demand. */
+/* The session table, by the digest of destination and demand.  Any thread. */
 enum { TLS_KEY_BYTES = 32 };
 void tls_key_of(const struct tls_demand *demand,
 		unsigned char key[TLS_KEY_BYTES]);
 struct tls_sessions *tls_sessions_new(void);
 void tls_sessions_free(struct tls_sessions **t);
-/* NULL: none that can still be used.  Borrowed. */
+/* NULL: none that can still be used.  A reference is given. */
 SSL_SESSION *tls_sessions_find(struct tls_sessions *t,
 			       const unsigned char key[TLS_KEY_BYTES]);
 /* Takes the session's reference. */

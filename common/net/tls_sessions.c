@@ -1,4 +1,5 @@
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 #include <uthash.h>
@@ -16,7 +17,9 @@ struct entry {
 	UT_hash_handle hh;
 };
 
+/* Handshakes on several threads put and drop. */
 struct tls_sessions {
+	pthread_mutex_t lock;
 	struct entry *by_key; /* in order of insertion: the oldest first */
 };
 
@@ -54,7 +57,10 @@ void tls_key_of(const struct tls_demand *d, unsigned char key[TLS_KEY_BYTES])
 
 struct tls_sessions *tls_sessions_new(void)
 {
-	return mx_alloc(sizeof(struct tls_sessions));
+	struct tls_sessions *t = mx_alloc(sizeof(*t));
+
+	MX_ASSERT(pthread_mutex_init(&t->lock, NULL) == 0);
+	return t;
 }
 
 static void entry_free(struct tls_sessions *t, struct entry *e)
@@ -70,6 +76,7 @@ void tls_sessions_free(struct tls_sessions **t)
 		return;
 	while ((*t)->by_key != NULL)
 		entry_free(*t, (*t)->by_key);
+	pthread_mutex_destroy(&(*t)->lock);
 	free(*t);
 	*t = NULL;
 }
@@ -82,26 +89,38 @@ static struct entry *find(struct tls_sessions *t, const unsigned char *key)
 	return e;
 }
 
+static bool is_usable(SSL_SESSION *s)
+{
+	time_t ends = SSL_SESSION_get_time(s) + SSL_SESSION_get_timeout(s);
+
+	return SSL_SESSION_is_resumable(s) && time(NULL) < ends;
+}
+
 SSL_SESSION *tls_sessions_find(struct tls_sessions *t,
 			       const unsigned char key[TLS_KEY_BYTES])
 {
-	struct entry *e = find(t, key);
+	SSL_SESSION *session = NULL;
+	struct entry *e;
 
-	if (e == NULL)
-		return NULL;
-	time_t ends = SSL_SESSION_get_time(e->session) +
-		      SSL_SESSION_get_timeout(e->session);
-	if (SSL_SESSION_is_resumable(e->session) && time(NULL) < ends)
-		return e->session;
-	entry_free(t, e);
-	return NULL;
+	pthread_mutex_lock(&t->lock);
+	e = find(t, key);
+	if (e != NULL && is_usable(e->session)) {
+		session = e->session;
+		SSL_SESSION_up_ref(session);
+	} else if (e != NULL) {
+		entry_free(t, e);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return session;
 }
 
 void tls_sessions_put(struct tls_sessions *t,
 		      const unsigned char key[TLS_KEY_BYTES], SSL_SESSION *s)
 {
-	struct entry *e = find(t, key);
+	struct entry *e;
 
+	pthread_mutex_lock(&t->lock);
+	e = find(t, key);
 	if (e != NULL)
 		entry_free(t, e);
 	else if (HASH_COUNT(t->by_key) >= SESSIONS_MAX)
@@ -110,13 +129,17 @@ void tls_sessions_put(struct tls_sessions *t,
 	memcpy(e->key, key, TLS_KEY_BYTES);
 	e->session = s;
 	HASH_ADD(hh, t->by_key, key, TLS_KEY_BYTES, e);
+	pthread_mutex_unlock(&t->lock);
 }
 
 void tls_sessions_drop(struct tls_sessions *t,
 		       const unsigned char key[TLS_KEY_BYTES])
 {
-	struct entry *e = find(t, key);
+	struct entry *e;
 
+	pthread_mutex_lock(&t->lock);
+	e = find(t, key);
 	if (e != NULL)
 		entry_free(t, e);
+	pthread_mutex_unlock(&t->lock);
 }

@@ -153,6 +153,7 @@ static void handshake(struct delivery *d)
 	net_endpoint_add(&key, &d->target);
 	demand.session_key = buf_span(&key);
 	d->waiting = ST_TLS;
+	conn_charge(d->conn, &d->target);
 	conn_starttls_client(d->conn, &client);
 	buf_fini(&key);
 }

@@ -136,6 +136,7 @@ enum step run_starttls(struct session *s, struct span arg)
 		return session_refuse(s, SAY_NOT_HERE, arg);
 	session_say(s, SAY_START_TLS);
 	s->phase = PH_TLS;
+	conn_charge(s->conn, &s->client);
 	conn_starttls_server(s->conn, tls);
 	return STEP_ON;
 }

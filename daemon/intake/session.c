@@ -262,6 +262,7 @@ static enum step begin(struct session *s)
 	if (in->config->tls_server == NULL)
 		return STEP_END; /* a reload took the certificate away */
 	s->phase = PH_TLS;
+	conn_charge(s->conn, &s->client);
 	conn_starttls_server(s->conn, in->config->tls_server);
 	session_arm(s);
 	return STEP_WAIT;

@@ -1,0 +1,213 @@
+#include "common/net/shake.h"
+
+#include <ev.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/net/addr.h"
+#include "common/net/tls.h"
+
+/* The loop and the spool's writer go before: with few processors a flood of
+ * handshakes must not cost them theirs. */
+enum { NICE = 5, THREADS_MAX = 16 };
+
+STAILQ_HEAD(shake_list, shake);
+
+struct lane {
+	struct shake_list jobs;
+	TAILQ_ENTRY(lane) turn; /* while it has jobs */
+};
+
+static struct {
+	struct ev_loop *loop;
+	pthread_t threads[THREADS_MAX];
+	unsigned thread_count; /* loop: 0: handshakes are done inline */
+	ev_async done_async;
+	uint64_t seed;
+	/* under the lock */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct lane lanes[SHAKE_LANES];
+	TAILQ_HEAD(, lane) turns; /* whose turn it is stands first */
+	struct shake_list done;
+	bool stop;
+} pool = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	   .wake = PTHREAD_COND_INITIALIZER };
+
+bool shake_is_offered(void)
+{
+	return pool.thread_count > 0;
+}
+
+/* An IPv6 /64 is one client's. */
+unsigned shake_lane(const struct net_addr *peer)
+{
+	const struct net_addr client = net_addr_client(peer);
+	uint64_t h = pool.seed;
+
+	for (size_t i = 0; i < sizeof(client.ip); i++)
+		h = (h ^ client.ip[i]) * 0x9e3779b97f4a7c15u;
+	return (unsigned)(h >> 32) % SHAKE_LANES;
+}
+
+/* ---- The threads ---- */
+
+/* The first job of the lane whose turn it is; lock held, there is one. */
+static struct shake *take(void)
+{
+	struct lane *lane = TAILQ_FIRST(&pool.turns);
+	struct shake *job = STAILQ_FIRST(&lane->jobs);
+
+	STAILQ_REMOVE_HEAD(&lane->jobs, link);
+	TAILQ_REMOVE(&pool.turns, lane, turn);
+	if (!STAILQ_EMPTY(&lane->jobs))
+		TAILQ_INSERT_TAIL(&pool.turns, lane, turn);
+	return job;
+}
+
+static void work(struct shake *job)
+{
+	job->rest = buf_span(&job->in);
+	job->step = tls_engine_handshake(job->engine, &job->rest, &job->out);
+}
+
+static void *run(void *arg)
+{
+	(void)arg;
+	/* On Linux this is the thread's own; without it, no harm. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	pthread_mutex_lock(&pool.lock);
+	for (;;) {
+		struct shake *job;
+
+		while (TAILQ_EMPTY(&pool.turns) && !pool.stop)
+			pthread_cond_wait(&pool.wake, &pool.lock);
+		if (pool.stop)
+			break;
+		job = take();
+		pthread_mutex_unlock(&pool.lock);
+		work(job);
+		pthread_mutex_lock(&pool.lock);
+		STAILQ_INSERT_TAIL(&pool.done, job, link);
+		ev_async_send(pool.loop, &pool.done_async);
+	}
+	pthread_mutex_unlock(&pool.lock);
+	return NULL;
+}
+
+/* ---- The loop ---- */
+
+static void shake_free(struct shake *job)
+{
+	if (job->conn == NULL)
+		tls_engine_free(&job->engine);
+	buf_fini(&job->in);
+	buf_fini(&job->out);
+	free(job);
+}
+
+static void finish(struct shake_list *list)
+{
+	struct shake *job;
+
+	while ((job = STAILQ_FIRST(list)) != NULL) {
+		STAILQ_REMOVE_HEAD(list, link);
+		if (job->conn != NULL)
+			conn_shaken(job);
+		shake_free(job);
+	}
+}
+
+static void on_done(struct ev_loop *loop, ev_async *w, int revents)
+{
+	struct shake_list list = STAILQ_HEAD_INITIALIZER(list);
+
+	(void)loop;
+	(void)w;
+	(void)revents;
+	pthread_mutex_lock(&pool.lock);
+	STAILQ_CONCAT(&list, &pool.done);
+	pthread_mutex_unlock(&pool.lock);
+	finish(&list);
+}
+
+struct shake *shake_submit(struct conn *conn, struct tls_engine *engine,
+			   struct span in, unsigned lane)
+{
+	struct shake *job = mx_alloc(sizeof(*job));
+	struct lane *l = &pool.lanes[lane];
+
+	MX_ASSERT(shake_is_offered() && lane < SHAKE_LANES);
+	job->conn = conn;
+	job->engine = engine;
+	job->lane = lane;
+	buf_add(&job->in, in);
+	pthread_mutex_lock(&pool.lock);
+	if (STAILQ_EMPTY(&l->jobs))
+		TAILQ_INSERT_TAIL(&pool.turns, l, turn);
+	STAILQ_INSERT_TAIL(&l->jobs, job, link);
+	pthread_mutex_unlock(&pool.lock);
+	pthread_cond_signal(&pool.wake);
+	return job;
+}
+
+void shake_abandon(struct shake **job)
+{
+	(*job)->conn = NULL;
+	*job = NULL;
+}
+
+static unsigned processors(void)
+{
+	cpu_set_t set;
+	unsigned n = 1;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = (unsigned)CPU_COUNT(&set);
+	return n > THREADS_MAX ? THREADS_MAX : n;
+}
+
+void tls_threads_start(struct ev_loop *loop)
+{
+	unsigned want = processors();
+
+	MX_ASSERT(pool.thread_count == 0);
+	pool.loop = loop;
+	pool.stop = false;
+	if (getrandom(&pool.seed, sizeof(pool.seed), 0) < 0)
+		pool.seed = (uintptr_t)&pool;
+	TAILQ_INIT(&pool.turns);
+	STAILQ_INIT(&pool.done);
+	for (size_t i = 0; i < SHAKE_LANES; i++)
+		STAILQ_INIT(&pool.lanes[i].jobs);
+	ev_async_init(&pool.done_async, on_done);
+	ev_async_start(loop, &pool.done_async);
+	while (pool.thread_count < want &&
+	       pthread_create(&pool.threads[pool.thread_count], NULL, run,
+			      NULL) == 0)
+		pool.thread_count++;
+}
+
+void tls_threads_stop(void)
+{
+	if (pool.loop == NULL)
+		return;
+	pthread_mutex_lock(&pool.lock);
+	pool.stop = true;
+	pthread_cond_broadcast(&pool.wake);
+	pthread_mutex_unlock(&pool.lock);
+	while (pool.thread_count > 0)
+		pthread_join(pool.threads[--pool.thread_count], NULL);
+	/* connections are gone before their threads: nobody waits */
+	for (size_t i = 0; i < SHAKE_LANES; i++)
+		finish(&pool.lanes[i].jobs);
+	finish(&pool.done);
+	ev_async_stop(pool.loop, &pool.done_async);
+	pool.loop = NULL;
+}

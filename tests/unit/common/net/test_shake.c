@@ -1,0 +1,271 @@
+/* Handshakes on threads, and what a hostile peer may make TLS do. */
+#include <criterion/criterion.h>
+#include <openssl/rsa.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/net/tls.h"
+#include "tests/support/certs.h"
+#include "tests/support/sides.h"
+
+static struct ev_loop *loop;
+static struct cert root, leaf, rsa;
+static struct tls_server *server;
+static struct tls_client_ctx *ctx;
+
+static void setup(void)
+{
+	const char *certs[2], *keys[2];
+	struct buf why = { 0 };
+
+	loop = ev_loop_new(EVFLAG_AUTO);
+	cert_make(&root, &(struct cert_spec){
+				 .name = "root", .is_ca = true, .days = 30 });
+	cert_make(&leaf, &(struct cert_spec){ .name = "leaf",
+					      .issuer = &root,
+					      .sans = "DNS:mx.example.org",
+					      .days = 30 });
+	cert_make(&rsa, &(struct cert_spec){ .name = "rsa",
+					     .issuer = &root,
+					     .sans = "DNS:mx.example.org",
+					     .is_rsa = true,
+					     .days = 30 });
+	certs[0] = leaf.cert_path, keys[0] = leaf.key_path;
+	certs[1] = rsa.cert_path, keys[1] = rsa.key_path;
+	cr_assert_eq(tls_server_new(&server, certs, keys, 2, root.cert_path,
+				    &why),
+		     MX_OK, "%s", buf_cstr(&why));
+	cr_assert_eq(tls_client_ctx_new(&ctx, root.cert_path, &why), MX_OK);
+	buf_fini(&why);
+}
+
+static void teardown(void)
+{
+	tls_threads_stop();
+	tls_server_unref(&server);
+	tls_client_ctx_unref(&ctx);
+	cert_free(&root);
+	cert_free(&leaf);
+	cert_free(&rsa);
+	certs_clean();
+	ev_loop_destroy(loop);
+}
+
+TestSuite(shake, .init = setup, .fini = teardown, .timeout = 60);
+
+static void charge(struct side *s, unsigned who)
+{
+	struct net_addr peer = { .family = AF_INET,
+				 .ip = { 192, 0, 2, (unsigned char)who } };
+
+	conn_charge(s->c, &peer);
+}
+
+static void open_pair(struct side *a, struct side *b, unsigned who)
+{
+	static const struct tls_demand any = { .auth = TLS_AUTH_NONE };
+	struct tls_client tc = { ctx, &any };
+
+	*a = *b = (struct side){ 0 };
+	sides_open(loop, a, b);
+	charge(a, who);
+	charge(b, who);
+	conn_starttls_server(b->c, server);
+	conn_starttls_client(a->c, &tc);
+}
+
+/* Nothing of the handshake is done before the loop turns, and all of them end
+ * well whoever they belong to; bytes behind the handshake are not lost. */
+Test(shake, many_at_once)
+{
+	enum { PAIRS = 40 };
+	static struct side a[PAIRS], b[PAIRS];
+
+	tls_threads_start(loop);
+	for (unsigned i = 0; i < PAIRS; i++)
+		open_pair(&a[i], &b[i], i % 3);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		run_until(loop, &a[i].readies, 1);
+		cr_assert_eq(a[i].ends, 0, "%s", a[i].error);
+		conn_write(a[i].c, SPAN_LIT("hello"));
+		conn_flush(a[i].c);
+	}
+	for (unsigned i = 0; i < PAIRS; i++) {
+		run_until_got(loop, &b[i], 5);
+		cr_expect_not_null(conn_tls(b[i].c));
+		side_close(&a[i]);
+		side_close(&b[i]);
+	}
+}
+
+/* The connection goes while a thread has its engine. */
+Test(shake, left_in_the_middle)
+{
+	enum { PAIRS = 40 };
+	static struct side a[PAIRS], b[PAIRS];
+
+	tls_threads_start(loop);
+	for (unsigned i = 0; i < PAIRS; i++)
+		open_pair(&a[i], &b[i], i);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		for (unsigned k = 0; k < i % 5; k++)
+			ev_run(loop, EVRUN_NOWAIT);
+		if (i % 2 == 0)
+			conn_close_after_output(&b[i].c, 1);
+		side_close(&b[i]);
+	}
+	for (unsigned i = 0; i < PAIRS; i++) {
+		while (a[i].ends + a[i].readies == 0)
+			ev_run(loop, EVRUN_ONCE);
+		side_close(&a[i]);
+	}
+}
+
+/* A client of OpenSSL's own, in a process of its own. */
+typedef bool client_fn(SSL_CTX *c, int fd);
+
+static int run_client(struct side *b, client_fn *fn)
+{
+	int status, fd;
+	pid_t pid;
+
+	*b = (struct side){ 0 };
+	fd = sides_open_raw(loop, b);
+	conn_starttls_server(b->c, server);
+	pid = fork();
+	if (pid == 0) {
+		alarm(20);
+		for (int i = STDERR_FILENO + 1; i < 256; i++)
+			if (i != fd)
+				close(i); /* our end of it, too */
+		_exit(fn(SSL_CTX_new(TLS_client_method()), fd) ? 0 : 1);
+	}
+	close(fd);
+	run_until(loop, &b->ends, 1);
+	side_close(b); /* a client that writes on is told so by a reset */
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static SSL *ssl_on(SSL_CTX *c, int fd)
+{
+	SSL *s = SSL_new(c);
+
+	SSL_set_fd(s, fd);
+	return s;
+}
+
+static bool update_keys(SSL_CTX *c, int fd)
+{
+	SSL *s = ssl_on(c, fd);
+	bool ok = SSL_connect(s) == 1;
+	char byte;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; ok && i < 1000; i++)
+		if (SSL_key_update(s, SSL_KEY_UPDATE_REQUESTED) != 1 ||
+		    SSL_do_handshake(s) != 1)
+			break; /* turned away */
+	while (SSL_read(s, &byte, 1) > 0)
+		;
+	return ok;
+}
+
+Test(shake, key_updates_are_counted)
+{
+	struct side b;
+
+	cr_expect_eq(run_client(&b, update_keys), 0);
+	cr_expect_eq(b.why, CONN_TLS);
+	cr_expect_str_eq(b.error, "too many messages of TLS itself");
+}
+
+static bool finite_field_13(SSL_CTX *c, int fd)
+{
+	SSL_CTX_set1_groups_list(c, "ffdhe8192:ffdhe2048");
+	return SSL_connect(ssl_on(c, fd)) != 1;
+}
+
+static bool finite_field_12(SSL_CTX *c, int fd)
+{
+	SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION);
+	SSL_CTX_set_cipher_list(c, "kDHE");
+	return SSL_connect(ssl_on(c, fd)) != 1;
+}
+
+Test(shake, no_finite_field_groups)
+{
+	struct side b;
+
+	cr_expect_eq(run_client(&b, finite_field_13), 0);
+	cr_expect_eq(b.why, CONN_TLS);
+	cr_expect_eq(run_client(&b, finite_field_12), 0);
+	cr_expect_eq(b.why, CONN_TLS);
+}
+
+/* Of four primes, which are found in a moment. */
+static EVP_PKEY *make_large_key(void)
+{
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	EVP_PKEY *key = NULL;
+
+	EVP_PKEY_keygen_init(c);
+	EVP_PKEY_CTX_set_rsa_keygen_bits(c, 4608);
+	EVP_PKEY_CTX_set_rsa_keygen_primes(c, 4);
+	EVP_PKEY_generate(c, &key);
+	return key;
+}
+
+static bool large_key(SSL_CTX *c, int fd)
+{
+	EVP_PKEY *key = make_large_key();
+	X509 *x = X509_new();
+	SSL *s;
+	char byte;
+
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	X509_sign(x, key, EVP_sha256());
+	SSL_CTX_use_certificate(c, x);
+	SSL_CTX_use_PrivateKey(c, key);
+	s = ssl_on(c, fd);
+	return SSL_connect(s) != 1 || SSL_read(s, &byte, 1) <= 0;
+}
+
+Test(shake, a_clients_key_is_bounded)
+{
+	struct side b;
+
+	cr_expect_eq(run_client(&b, large_key), 0);
+	cr_expect_eq(b.why, CONN_TLS);
+	cr_expect_eq(b.readies, 0);
+}
+
+/* A ClientHello that announces 128 KiB; also byte by byte. */
+Test(shake, a_large_hello_is_not_waited_for)
+{
+	static const char head[] = { 22, 3, 1, 0x40, 0, 1, 2, 0, 0, 3, 3 };
+
+	for (int trickle = 0; trickle < 2; trickle++) {
+		struct side b = { 0 };
+		int fd = sides_open_raw(loop, &b);
+
+		conn_starttls_server(b.c, server);
+		for (size_t i = 0; trickle && i < sizeof(head); i++) {
+			cr_assert_eq(write(fd, head + i, 1), 1);
+			run_for(loop, 1);
+		}
+		if (!trickle)
+			cr_assert_eq(write(fd, head, sizeof(head)),
+				     (ssize_t)sizeof(head));
+		run_until(loop, &b.ends, 1);
+		cr_expect_eq(b.why, CONN_TLS);
+		cr_expect_str_eq(b.error, "ClientHello too large");
+		side_close(&b);
+		close(fd);
+	}
+}
