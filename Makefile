@@ -20,12 +20,12 @@ XFLAGS  := -std=c17 -MMD -MP -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
 CPPFLAGS += -I. -D_GNU_SOURCE -DMX_VERSION='"$(VERSION)"' -DMX_PREFIX='"$(PREFIX)"'
 XLDFLAGS := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now \
             $(if $(SAN),-fsanitize=$(SAN))
-# Debian's libev has no .pc file.  Linked statically: the shared one exports
+# Debian's libev and libunistring have no .pc file.  libev is linked statically: the shared one exports
 # libevent's old functions (event_set ...) as well, libunbound would find those
 # before the libevent it was built for, and write beyond its own structures;
 # so keep the archive to ourselves.
-LIBS     = $(shell pkg-config --libs $(PKGS)) -l:libev.a -Wl,--exclude-libs,libev.a -lm
-CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -l:libev.a -Wl,--exclude-libs,libev.a -lm
+LIBS     = $(shell pkg-config --libs $(PKGS)) -lunistring -l:libev.a -Wl,--exclude-libs,libev.a -lm
+CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -lunistring -l:libev.a -Wl,--exclude-libs,libev.a -lm
 
 # Folders in the order a mail travels; files by wildcard.
 SHARED  := common/base common/smtp common/mail common/control common/net \

@@ -10,6 +10,7 @@
 #include "config/error.h"
 #include "config/fill.h"
 #include "config/lines.h"
+#include "config/text.h"
 #include "config/value.h"
 
 /* What reading the allowlist needs and the result does not keep. */
@@ -23,6 +24,8 @@ struct reader {
 	struct source *sources; /* one per set of d */
 	uint32_t *by_path;	/* open addressing: 1 + number of a source */
 	size_t by_path_mask;
+	struct span line;	/* this one, whole */
+	bool has_begun;		/* with a line that is one of a list */
 	struct span as_written; /* the domain of this line */
 	struct buf text;
 };
@@ -244,6 +247,19 @@ static struct span next_word(struct span *line)
 	return word;
 }
 
+/* Also of words that would be taken: a path, or a name that IDNA makes another
+ * one of, without a word. */
+static bool is_text(struct reader *r, struct span word)
+{
+	struct buf what = { 0 };
+	bool hides = text_hides(r->line, word, &what);
+
+	if (hides)
+		FAIL(r, TEXT_HIDES, buf_cstr(&what));
+	buf_fini(&what);
+	return !hides;
+}
+
 static bool take_name(struct reader *r, struct row *row, struct span word)
 {
 	bool wildcard = span_starts(word, SPAN_LIT("*."));
@@ -264,22 +280,22 @@ static bool take_name(struct reader *r, struct row *row, struct span word)
 	return false;
 }
 
-static void take_line(struct reader *r, struct span line)
+static void take_row(struct reader *r, struct span word, struct span line)
 {
 	struct row *row = &r->d->rows[r->d->row_count];
-	struct span word = next_word(&line);
 	bool seen[COUNT(row_options)] = { false };
 	const struct row *earlier;
 
-	if (word.n == 0)
-		return;
 	*row = (struct row){ .set = NO_SET, .line = r->lines.number };
 	row->pub.tls = r->c->tls.outbound;
 	row->pub.lifetime_ms = r->c->spool.lifetime_ms;
-	if (!take_name(r, row, word))
+	if (!is_text(r, word) || !take_name(r, row, word))
 		return;
-	while ((word = next_word(&line)).n > 0)
+	while ((word = next_word(&line)).n > 0) {
+		if (!is_text(r, word))
+			return;
 		take_option(r, row, word, seen);
+	}
 	if (!seen[OPT_RECIPIENTS])
 		row->set = default_set(r, row);
 	earlier = domains_add(r->d);
@@ -288,6 +304,28 @@ static void take_line(struct reader *r, struct span line)
 	if (earlier != NULL)
 		FAIL(r, "%.*s: listed already in line %u",
 		     SPAN_ARG(row->pub.name), earlier->line);
+}
+
+/* False: there is no point in reading on. */
+static bool take_line(struct reader *r, struct span line)
+{
+	size_t before = r->errors->count;
+	struct span rest = line, word = next_word(&rest);
+
+	if (word.n == 0)
+		return true;
+	r->line = line;
+	take_row(r, word, rest);
+	if (r->errors->count > before && !r->has_begun &&
+	    text_is_complaint(line)) {
+		FAIL(r, TEXT_COMPLAINT);
+		return false;
+	}
+	r->has_begun = true;
+	if (r->lines.is_cut)
+		config_doubt(r->errors, r->c->domains_path, r->lines.number,
+			     TEXT_CUT, SPAN_ARG(line));
+	return true;
 }
 
 static void read_sets(struct reader *r)
@@ -366,12 +404,17 @@ static void read_rows(struct reader *r)
 		return;
 	}
 	make_room(r, count);
+	if (r->lines.is_utf16) {
+		FAIL(r, TEXT_UTF16);
+		return;
+	}
 	while (lines_next(&r->lines, &line)) {
 		if (r->lines.number > r->room) {
 			FAIL(r, "was written to while it was read");
 			break;
 		}
-		take_line(r, line);
+		if (!take_line(r, line))
+			break;
 	}
 	if (r->lines.error != 0)
 		read_failed(r, r->lines.error);

@@ -109,7 +109,7 @@ void domains_each(const struct domains *d, domains_cb *cb, void *arg)
 static uint64_t hash_recipient(const struct domains *d, struct span local,
 			       struct span domain)
 {
-	char text[SMTP_PATH_MAX + 1 + SMTP_DOMAIN_MAX];
+	char text[SMTP_CANON_MAX + 1 + SMTP_DOMAIN_MAX];
 	size_t n = local.n;
 
 	if (n > 0) /* "" is a local part, too */

@@ -4,6 +4,7 @@
 
 #include "common/base/assert.h"
 #include "config/error.h"
+#include "config/text.h"
 
 struct span fill_dir(struct span path)
 {
@@ -68,12 +69,16 @@ void fill_fail(struct fill *f, const config_setting_t *st, const char *fmt, ...)
 static void take_one(struct fill *f, const struct option *o,
 		     const config_setting_t *st, void *out)
 {
+	struct span value = setting_text(st);
 	struct buf text = { 0 };
 
-	if (kinds[o->kind].take(f, o, st, out))
-		return;
-	kind_accepts(&text, o);
-	fill_fail(f, st, "%s: expected %s", o->path, buf_cstr(&text));
+	if (value.p != NULL && text_hides(value, value, &text)) {
+		fill_fail(f, st, "%s: " TEXT_HIDES " of the text", o->path,
+			  buf_cstr(&text));
+	} else if (!kinds[o->kind].take(f, o, st, out)) {
+		kind_accepts(&text, o);
+		fill_fail(f, st, "%s: expected %s", o->path, buf_cstr(&text));
+	}
 	buf_fini(&text);
 }
 
@@ -133,7 +138,9 @@ static void take_default(struct fill *f, const struct option *o, char *base)
 	config_init(&cf);
 	snprintf(line, sizeof(line), "v = %s;", o->dflt);
 	MX_ASSERT(config_read_string(&cf, line) == CONFIG_TRUE);
+	f->is_default = true;
 	take(f, o, config_lookup(&cf, "v"), base);
+	f->is_default = false;
 	config_destroy(&cf);
 }
 

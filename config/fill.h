@@ -11,6 +11,7 @@ struct fill {
 	struct arena *arena; /* text and arrays live here */
 	struct span path;    /* the main file, as the user named it */
 	struct config_errors *errors;
+	bool is_default;     /* what is taken now stands in no file */
 };
 
 struct option_table {

@@ -29,8 +29,8 @@ struct span setting_text(const config_setting_t *st)
 static bool was_cut(struct fill *f, const config_setting_t *st)
 {
 	const char *file = config_setting_source_file(st);
-	/* arena text ends with NUL; a default has no file */
-	FILE *in = file != NULL ? fopen(fill_file(f, file).p, "re") : NULL;
+	/* arena text ends with NUL */
+	FILE *in = f->is_default ? NULL : fopen(fill_file(f, file).p, "re");
 	char line[1024] = "";
 	unsigned at = 0;
 	bool cut = false;

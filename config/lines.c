@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
+#include "config/text.h"
 
 enum { BUFFER_BYTES = 128 << 10 };
 
@@ -27,6 +28,7 @@ bool lines_open(struct lines *l, const char *path)
 	l->start = l->end = 0;
 	l->eof = false;
 	l->number = 0;
+	l->is_utf16 = l->is_cut = false;
 	l->error = 0;
 	return l->fd >= 0;
 }
@@ -86,6 +88,8 @@ bool lines_count(struct lines *l, size_t *count)
 		size_t had = l->end;
 		if (!refill(l))
 			return false;
+		if (whole && had == 0)
+			l->is_utf16 = text_is_utf16(span_of(l->buf, l->end));
 		*count += count_lf(l->buf + had, l->end - had);
 	}
 	if (whole) /* most recipient files: not read twice */
@@ -109,6 +113,9 @@ bool lines_next(struct lines *l, struct span *line)
 			if (n > 0 && p[n - 1] == '\r')
 				n--;
 			*line = (struct span){ p, n };
+			if (span_starts(*line, BYTE_ORDER_MARK))
+				*line = span_skip(*line, BYTE_ORDER_MARK.n);
+			l->is_cut = lf == NULL;
 			l->number++;
 			return true;
 		}

@@ -9,6 +9,8 @@ struct lines {
 	char *buf;         /* kept from file to file */
 	size_t start, end; /* what of it is not read yet */
 	bool eof;
+	bool is_utf16;	   /* known after lines_count */
+	bool is_cut;	   /* the line last returned had no LF behind it */
 	unsigned number;   /* of the line last returned, from 1 */
 	int error;         /* errno once reading failed */
 };
@@ -24,7 +26,8 @@ void lines_close(struct lines *l);
  * lines_next.  False: errno says why. */
 bool lines_count(struct lines *l, size_t *count);
 
-/* The next line without its LF or CR LF; valid until the next call.  False
+/* The next line without its LF or CR LF, and without a byte order mark in
+ * front (files are joined, so it may be any line); valid until the next call.  False
  * at the end and on failure: see error (EMSGSIZE: no line is that long). */
 bool lines_next(struct lines *l, struct span *line);
 

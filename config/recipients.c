@@ -1,9 +1,11 @@
 #include <errno.h>
 
+#include "common/base/utf8.h"
 #include "common/smtp/address.h"
 #include "config/allowlist.h"
 #include "config/error.h"
 #include "config/lines.h"
+#include "config/text.h"
 
 struct file {
 	struct recipients_reader *r;
@@ -55,20 +57,31 @@ static bool parse(struct span text, struct smtp_path *path)
 		smtp_mailbox_parse(text, true, path) == MX_OK);
 }
 
-static void take_line(struct file *f, struct span text)
+/* Why it is no recipient. */
+static void refuse(struct file *f, struct span line, struct span text)
+{
+	struct buf what = { 0 };
+
+	if (span_eq(text, SPAN_LIT("*")))
+		FAIL(f, "to accept every local part write recipients=* in the "
+			"allowlist");
+	else if (text_hides(line, text, &what))
+		FAIL(f, TEXT_HIDES, buf_cstr(&what));
+	else
+		FAIL(f, "expected one address or local part, not \"%.*s\"",
+		     SPAN_ARG(text));
+	buf_fini(&what);
+}
+
+static void take_text(struct file *f, struct span line, struct span text)
 {
 	struct recipients_reader *r = f->r;
 	const struct row *owner = NULL;
 	struct smtp_path path;
 
-	if (span_eq(text, SPAN_LIT("*"))) {
-		FAIL(f, "to accept every local part write recipients=* in the "
-			"allowlist");
-		return;
-	}
-	if (!parse(text, &path)) {
-		FAIL(f, "expected one address or local part, not \"%.*s\"",
-		     SPAN_ARG(text));
+	if (span_eq(text, SPAN_LIT("*")) || !parse(text, &path) ||
+	    (span_has_8bit(text) && text_hides(line, text, NULL))) {
+		refuse(f, line, text);
 		return;
 	}
 	buf_reset(&r->local);
@@ -87,6 +100,25 @@ static void take_line(struct file *f, struct span text)
 		FAIL(f, "was written to while it was read");
 }
 
+/* False: there is no point in reading on. */
+static bool take_line(struct file *f, struct span line)
+{
+	size_t before = f->r->errors->count;
+	struct span text = strip(line);
+
+	if (text.n > 0)
+		take_text(f, line, text);
+	if (f->r->errors->count > before && f->set->used == 0 &&
+	    text_is_complaint(text)) {
+		FAIL(f, TEXT_COMPLAINT);
+		return false;
+	}
+	if (f->r->lines->is_cut && text.n > 0)
+		config_doubt(f->r->errors, f->path, f->r->lines->number,
+			     TEXT_CUT, SPAN_ARG(text));
+	return true;
+}
+
 static void read_lines(struct file *f)
 {
 	struct lines *l = f->r->lines;
@@ -97,16 +129,17 @@ static void read_lines(struct file *f)
 		FAIL(f, "cannot be read: %s", strerror(errno));
 		count = 0;
 	}
+	if (l->is_utf16) {
+		FAIL(f, TEXT_UTF16);
+		count = 0;
+	}
 	if (count >= ROWS_MAX) {
 		FAIL(f, "more than %d lines", ROWS_MAX);
 		count = 0;
 	}
 	set_init(f->r->d, f->set, count);
-	while (count > 0 && lines_next(l, &line)) {
-		line = strip(line);
-		if (line.n > 0)
-			take_line(f, line);
-	}
+	while (count > 0 && lines_next(l, &line) && take_line(f, line))
+		;
 	if (l->error != 0)
 		FAIL(f, "cannot be read: %s", strerror(l->error));
 }

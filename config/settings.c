@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "config/error.h"
 #include "config/fill.h"
+#include "config/lines.h"
 #include "config/options.h"
+#include "config/text.h"
 
 struct settings {
 	struct fill fill;
@@ -18,15 +21,91 @@ struct settings {
 #define FAIL_AT(s, key, ...)                                                   \
 	fill_fail(&(s)->fill, config_lookup(&(s)->cf, (key)), __VA_ARGS__)
 
+/* ---- The text, before and after libconfig has seen it ---- */
+
+/* Is there anything about that line that its writer cannot see?  Then append
+ * it to what libconfig says, which is "syntax error". */
+static void look_at_line(const char *path, unsigned number, struct buf *said)
+{
+	struct lines l;
+	struct span line;
+	size_t count;
+
+	lines_init(&l);
+	if (lines_open(&l, path)) {
+		if (lines_count(&l, &count) && l.is_utf16)
+			buf_adds(said, ": the file " TEXT_UTF16);
+		else
+			while (lines_next(&l, &line) && l.number < number)
+				;
+		if (!l.is_utf16 && l.number == number) {
+			buf_adds(said, ": the line holds ");
+			if (!text_hides(line, line, said))
+				said->n -= strlen(": the line holds ");
+		}
+		lines_close(&l);
+	}
+	lines_fini(&l);
+}
+
+static void parse_failed(struct settings *s)
+{
+	struct fill *f = &s->fill;
+	struct span file = fill_file(f, config_error_file(&s->cf));
+	unsigned line = (unsigned)config_error_line(&s->cf);
+	struct buf said = { 0 };
+
+	buf_adds(&said, config_error_text(&s->cf));
+	look_at_line(file.p, line, &said);
+	config_fail(f->errors, file, line, "%s", buf_cstr(&said));
+	buf_fini(&said);
+}
+
+/* Most editors write one; cut in mid-file it still parses now and then. */
+static void doubt_the_end(struct settings *s)
+{
+	struct fill *f = &s->fill;
+	struct lines l;
+	struct span line;
+	struct stat st;
+
+	/* a pipe was read, and is empty now */
+	if (stat(f->path.p, &st) != 0 || !S_ISREG(st.st_mode))
+		return;
+	lines_init(&l);
+	if (lines_open(&l, f->path.p)) {
+		while (lines_next(&l, &line))
+			if (l.is_cut && span_trim(line).n > 0)
+				config_doubt(f->errors, f->path, l.number,
+					     TEXT_CUT, SPAN_ARG(line));
+		lines_close(&l);
+	}
+	lines_fini(&l);
+}
+
+/* libconfig takes no byte order mark: step over it. */
+static bool read_behind_mark(struct settings *s)
+{
+	FILE *in = fopen(s->fill.path.p, "re");
+	char mark[3];
+	bool ok = false;
+
+	if (in == NULL)
+		return false;
+	if (fread(mark, 1, sizeof(mark), in) == sizeof(mark) &&
+	    memcmp(mark, BYTE_ORDER_MARK.p, sizeof(mark)) == 0)
+		ok = config_read(&s->cf, in) == CONFIG_TRUE;
+	fclose(in);
+	return ok;
+}
+
 /* Is it libconfig's or the system's fault?  One line for either. */
 static void read_failed(struct settings *s)
 {
 	struct fill *f = &s->fill;
 
 	if (config_error_type(&s->cf) != CONFIG_ERR_FILE_IO) {
-		config_fail(f->errors, fill_file(f, config_error_file(&s->cf)),
-			    (unsigned)config_error_line(&s->cf), "%s",
-			    config_error_text(&s->cf));
+		parse_failed(s);
 		return;
 	}
 	errno = 0;
@@ -105,13 +184,15 @@ struct settings *settings_read(struct config *c, struct arena *arena,
 	struct span dir = fill_dir(c->path);
 	size_t before = errors->count;
 
-	s->fill = (struct fill){ arena, c->path, errors };
+	s->fill = (struct fill){ arena, c->path, errors, false };
 	config_init(&s->cf);
 	config_set_include_dir(&s->cf, dir.n > 0 ? arena_str(arena, dir) : ".");
-	if (config_read_file(&s->cf, c->path.p) != CONFIG_TRUE) {
+	if (config_read_file(&s->cf, c->path.p) != CONFIG_TRUE &&
+	    !read_behind_mark(s)) {
 		read_failed(s);
 		return s;
 	}
+	doubt_the_end(s);
 	fill_group(&s->fill, &t, config_root_setting(&s->cf), "");
 	pair_keys(s, c);
 	if (errors->count == before)
@@ -145,11 +226,18 @@ void settings_doubt(struct settings *s, struct config_errors *e,
 
 bool settings_can_read(struct settings *s, const char *key, struct span path)
 {
+	struct stat st;
+
 	if (path.n == 0)
 		return false;
-	if (access(path.p, R_OK) == 0)
+	if (access(path.p, R_OK) != 0 || stat(path.p, &st) != 0)
+		FAIL_AT(s, key, "%s: %.*s: %s", key, SPAN_ARG(path),
+			strerror(errno));
+	else if (!S_ISREG(st.st_mode)) /* not all who read it would end */
+		FAIL_AT(s, key, "%s: %.*s: %s", key, SPAN_ARG(path),
+			S_ISDIR(st.st_mode) ? strerror(EISDIR) : "not a file");
+	else
 		return true;
-	FAIL_AT(s, key, "%s: %.*s: %s", key, SPAN_ARG(path), strerror(errno));
 	return false;
 }
 

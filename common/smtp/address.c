@@ -22,6 +22,9 @@
  */
 #include "common/smtp/address.h"
 
+#include <stdlib.h>
+#include <uninorm.h>
+
 #include "common/base/utf8.h"
 
 static bool is_alnum(char c)
@@ -280,9 +283,25 @@ bool smtp_is_local(struct span s, bool utf8)
 	return s.n <= SMTP_PATH_MAX - 4 && take_local(&s, utf8) && s.n == 0;
 }
 
+/* What was appended from there on, into NFC. */
+static void normalise(struct buf *out, size_t from)
+{
+	size_t n;
+	uint8_t *nfc = u8_normalize(UNINORM_NFC, (uint8_t *)out->p + from,
+				    out->n - from, NULL, &n);
+
+	if (nfc == NULL)
+		return;
+	out->n = from;
+	buf_add(out, span_of(nfc, n));
+	free(nfc);
+}
+
 void smtp_local_canon(struct buf *out, struct span local)
 {
 	bool quoted = local.n >= 2 && local.p[0] == '"';
+	bool is_8bit = span_has_8bit(local);
+	size_t from = out->n;
 
 	if (quoted)
 		local = (struct span){ local.p + 1, local.n - 2 };
@@ -291,7 +310,14 @@ void smtp_local_canon(struct buf *out, struct span local)
 	for (size_t i = 0; i < local.n; i++) {
 		if (quoted && local.p[i] == '\\' && i + 1 < local.n)
 			i++;
-		*at++ = ascii_lower(local.p[i]);
+		*at++ = is_8bit ? local.p[i] : ascii_lower(local.p[i]);
 		out->n++;
 	}
+	if (!is_8bit)
+		return;
+	if (utf8_valid(local)) /* first: an accent belongs to a letter of either
+				  case */
+		normalise(out, from);
+	for (size_t i = from; i < out->n; i++)
+		out->p[i] = ascii_lower(out->p[i]);
 }

@@ -13,6 +13,8 @@
  * lists and forwarders are longer every day.
  */
 enum { SMTP_DOMAIN_MAX = 255, SMTP_PATH_MAX = 256 };
+/* Of a local part in NFC: three times as much at worst. */
+enum { SMTP_CANON_MAX = 3 * SMTP_PATH_MAX };
 
 /*
  * A reverse-path or forward-path.  Spans borrow from the line parsed.
@@ -53,7 +55,9 @@ bool smtp_is_local(struct span s, bool utf8);
 
 /*
  * Append the local part as it is compared: quotes and their backslashes
- * removed, ASCII letters in lower case ("John"@ equals john@).
+ * removed, ASCII letters in lower case ("John"@ equals john@), and in Unicode's
+ * form NFC, so that it does not matter how an accent was typed (RFC 6532
+ * section 3.1).  It may have SMTP_CANON_MAX octets.
  */
 void smtp_local_canon(struct buf *out, struct span local);
 

@@ -9,7 +9,7 @@ set -eu
 
 build="build-essential pkg-config libev-dev liblmdb-dev libconfig-dev libssl-dev
        libunbound-dev libcurl4-openssl-dev libjansson-dev libidn2-dev
-       libsystemd-dev uthash-dev python3"
+       libunistring-dev libsystemd-dev uthash-dev python3"
 test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb-utils openssl
       dns-root-data
       python3-pytest python3-aiosmtpd python3-dnspython python3-cryptography

@@ -289,6 +289,24 @@ def test_duplicates_are_stored_once(mx20):
     assert len(line["recipients"]) == 2
 
 
+@pytest.mark.parametrize("listed", ["\u00fcmit", "u\u0308mit"])
+def test_accents_are_taken_however_they_are_typed(mx20, listed):
+    """NFC or NFD, in the file and by the client; and kept as they came."""
+    d = mx20(domains="example.com recipients=recipients/list\n",
+             recipients={"list": f"\ufeffalice\r\n{listed}\r\n"})
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.example")
+        c.cmd("MAIL FROM:<a@b.test> SMTPUTF8")
+        for user in ("alice", "\u00fcmit", "u\u0308mit", "U\u0308mit"):
+            code = "550" if user[0] == "U" else "250"
+            assert c.cmd(f"RCPT TO:<{user}@example.com>").startswith(code)
+        c.cmd("DATA")
+        assert c.cmd("x\r\n.").startswith("250")
+    assert [r["address"] for r in d.queue()[0]["recipients"]] == [
+        "alice@example.com", "\u00fcmit@example.com",
+        "u\u0308mit@example.com"]
+
+
 def test_smtputf8(mx20):
     daemon = mx20(domains="b\u00fccher.test recipients=*\n")
     with Raw(daemon.address) as c:

@@ -48,9 +48,9 @@ static bool has(const struct config *c, const char *local, const char *domain)
 {
 	const struct config_domain *row = row_of(c, domain);
 
-	return row != NULL && domains_has_recipient(c->domains, row,
-						    span_str(domain),
-						    span_str(local));
+	return row != NULL &&
+	       domains_has_recipient(c->domains, row, span_str(domain),
+				     span_str(local));
 }
 
 Test(domains, a_row_covers_its_own_name_only_and_a_star_what_is_below)
@@ -167,10 +167,14 @@ Test(domains, a_file_may_be_shared)
 /* U-labels are looked up as A-labels; the file may have either name. */
 Test(domains, internationalised_names)
 {
-	folder_write(&folder, "recipients/b\xc3\xbc" "cher.example", "ann\n");
+	folder_write(&folder,
+		     "recipients/b\xc3\xbc"
+		     "cher.example",
+		     "ann\n");
 	folder_write(&folder, "recipients/xn--mller-kva.example", "ben\n");
 	folder_write(&folder, "recipients/UPPER.example", "cid\n");
-	struct config *c = good("b\xc3\xbc" "cher.example\n"
+	struct config *c = good("b\xc3\xbc"
+				"cher.example\n"
 				"m\xc3\xbcller.example\n"
 				"UPPER.example\n");
 
@@ -182,12 +186,14 @@ Test(domains, internationalised_names)
 
 Test(domains, options_and_what_holds_without_them)
 {
-	struct config *c = good(
-		"a.example recipients=*\n"
-		"b.example\trecipients=*   primary=[192.0.2.10],Mail.b.example:26 "
-		"lifetime=30d tls=must etrn=192.0.2.0/24,2001:db8::/32 "
-		"delimiter=- # all of them\n"
-		"c.example recipients=* primary=192.0.2.10,mail.b.example:26\n");
+	struct config *c =
+		good("a.example recipients=*\n"
+		     "b.example\trecipients=*   "
+		     "primary=[192.0.2.10],Mail.b.example:26 "
+		     "lifetime=30d tls=must etrn=192.0.2.0/24,2001:db8::/32 "
+		     "delimiter=- # all of them\n"
+		     "c.example recipients=* "
+		     "primary=192.0.2.10,mail.b.example:26\n");
 	const struct config_domain *a = row_of(c, "a.example");
 	const struct config_domain *b = row_of(c, "b.example");
 	const struct config_domain *d = row_of(c, "c.example");
@@ -215,14 +221,14 @@ Test(domains, options_and_what_holds_without_them)
 	config_unref(&c);
 }
 
-#define FILE_WANTED \
-	"expected a file with one address or local part a line; " \
+#define FILE_WANTED                                                            \
+	"expected a file with one address or local part a line; "              \
 	"recipients=FILE names another, recipients=* accepts all\n"
-#define NAME_WANTED \
-	"expected a domain such as example.org, or *.example.org for its " \
+#define NAME_WANTED                                                            \
+	"expected a domain such as example.org, or *.example.org for its "     \
 	"subdomains\n"
-#define HOSTS_WANTED \
-	"expected hosts in order of preference such as " \
+#define HOSTS_WANTED                                                           \
+	"expected hosts in order of preference such as "                       \
 	"mail.example.org,mail2.example.org:2525,[192.0.2.10]:25, not "
 
 Test(domains, faults_name_file_line_and_accepted_values)
@@ -273,11 +279,106 @@ Test(domains, faults_name_file_line_and_accepted_values)
 		cr_expect_null(load(cases[i].text, &errors), "%s",
 			       cases[i].text);
 		folder_strip(&folder, &errors.text);
-		cr_expect_str_eq(buf_cstr(&errors.text),
-				 cases[i].error);
+		cr_expect_str_eq(buf_cstr(&errors.text), cases[i].error);
 		cr_expect_eq(errors.count, 1, "%s", cases[i].text);
 		config_errors_fini(&errors);
 	}
+}
+
+/* What cannot be mistaken is taken as it is meant. */
+Test(domains, text_of_other_systems)
+{
+	folder_write(&folder, "crlf", "alice\r\nbob\r\n");
+	folder_write(&folder, "mark",
+		     "\xef\xbb\xbf"
+		     "alice\n\xef\xbb\xbf"
+		     "bob\n");
+	folder_write(&folder, "nfd", "mu\xcc\x88ller\nbob\nalice\n");
+	folder_write(&folder, "nfc", "m\xc3\xbcller\nbob\nalice\n");
+	struct config *c = good("\xef\xbb\xbf"
+				"a.example recipients=crlf\r\n"
+				"b.example recipients=mark\r\n"
+				"bu\xcc\x88"
+				"cher.example recipients=nfd\n"
+				"d.example recipients=nfc\n");
+	static const char *const names[] = { "a.example", "b.example",
+					     "xn--bcher-kva.example",
+					     "d.example" };
+
+	cr_expect_eq(c->doubts.n > 0, true); /* no certificate */
+	cr_expect_null(strstr(c->doubts.p, "cut"), "%s", c->doubts.p);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		cr_expect(has(c, "alice", names[i]), "%s", names[i]);
+		cr_expect(has(c, "bob", names[i]), "%s", names[i]);
+		/* either way, whichever the file has */
+		cr_expect_eq(has(c, "m\xc3\xbcller", names[i]), i > 1);
+		cr_expect_eq(has(c, "Mu\xcc\x88ller", names[i]), i > 1);
+	}
+	config_unref(&c);
+}
+
+#define COMPLAINT                                                              \
+	"looks like an error page or a message of a program, not like a "      \
+	"list: "                                                               \
+	"the rest is not read\n"
+
+/* Everything else is shown, at its place. */
+Test(domains, text_that_is_not_what_it_seems)
+{
+	/* clang-format off */
+	static const struct { const char *list, *file, *error; } cases[] = {
+		{ "a.example recipients=f", "alice\nal\xc2\xad" "ice\n", "f:2: holds U+00AD soft hyphen at column 3\n" },
+		{ "a.example recipients=f", "alice\xc2\xa0\n", "f:1: holds U+00A0 no-break space at column 6\n" },
+		{ "a.example recipients=f", "  m\xc3\xbc\xe2\x80\x8b@a.example\n", "f:1: holds U+200B zero width space at column 5\n" },
+		{ "a.example recipients=f", "alice\rbob\r", "f:1: holds U+000D control character at column 6\n" },
+		{ "a.example recipients=f", "alice\nm\xfcller\n", "f:2: holds octet FC, which is no UTF-8, at column 2\n" },
+		{ "a.example recipients=f", "\xff\xfe" "alice\n", "f: is UTF-16: save it as UTF-8\n" },
+		{ "a.example recipients=f", "<!DOCTYPE html>\n<html>\n<p>x\n", "f:1: expected one address or local part, not \"<!DOCTYPE html>\"\nf:1: " COMPLAINT },
+		{ "a.example recipients=f", "{\"error\": 1}\nx y\n", "f:1: expected one address or local part, not \"{\"error\": 1}\"\nf:1: " COMPLAINT },
+		{ "a.example recipients=f", "\n404 Not Found\nx y\n", "f:2: expected one address or local part, not \"404 Not Found\"\nf:2: " COMPLAINT },
+		{ "a.example recipients=f", "alice\nuser@exam", "f:2: user@exam: no domain that uses this file covers it\n" },
+		{ "a\xc2\xad.example recipients=f", "alice\n", "domains:1: holds U+00AD soft hyphen at column 2\n" },
+		{ "a.example\xc2\xa0recipients=f", "alice\n", "domains:1: holds U+00A0 no-break space at column 10\n" },
+		{ "a.example recipients=f\xe2\x80\x8f", "alice\n", "domains:1: holds U+200F right-to-left mark at column 23\n" },
+		{ "\xfe\xff\x01", "", "domains: is UTF-16: save it as UTF-8\n" },
+		{ "<html>\nx y z\n", "", "domains:1: <html>: " NAME_WANTED "domains:1: " COMPLAINT },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct config_errors errors = { 0 };
+
+		folder_write(&folder, "f", cases[i].file);
+		cr_expect_null(load(cases[i].list, &errors), "%s",
+			       cases[i].list);
+		folder_strip(&folder, &errors.text);
+		cr_expect_str_eq(buf_cstr(&errors.text), cases[i].error);
+		config_errors_fini(&errors);
+	}
+}
+
+/* It may have been cut, or its editor writes no last line end. */
+Test(domains, files_that_end_in_mid_line)
+{
+	struct buf doubts = { 0 };
+
+	folder_write(&folder, "f", "alice\nbo");
+	struct config *c = good("a.example recipients=f\n"
+				"b.example recipients=* primary=192.0.2.1");
+	buf_add(&doubts, c->doubts);
+	folder_strip(&folder, &doubts);
+	cr_expect_not_null(strstr(buf_cstr(&doubts),
+				  "\nf:2: ends without a line end: was it cut "
+				  "short? Its last line is \"bo\"\n"),
+			   "%s", buf_cstr(&doubts));
+	cr_expect_not_null(
+		strstr(buf_cstr(&doubts),
+		       "\ndomains:2: ends without a line end: was it "
+		       "cut short? Its last line is \"b.example "
+		       "recipients=* primary=192.0.2.1\"\n"),
+		"%s", buf_cstr(&doubts));
+	buf_fini(&doubts);
+	config_unref(&c);
 }
 
 /* There is room for one file a line: more are refused, not stored. */

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -241,6 +242,12 @@ Test(settings, faults_name_line_and_accepted_values)
 		{ "hostname = \"again\";",
 		  "mx20.conf:2: duplicate setting name\n" },
 		{ "spool = { size = ; };", "mx20.conf:2: syntax error\n" },
+		{ "user\xc2\xa0= \"x\";",
+		  "mx20.conf:2: syntax error: the line holds U+00A0 no-break space at column 5\n" },
+		{ "user = \"mx\xc2\xad" "20\";",
+		  "mx20.conf:2: user: holds U+00AD soft hyphen at column 3 of the text\n" },
+		{ "tls = { ca_file = \"a\xff\"; };",
+		  "mx20.conf:2: tls.ca_file: holds octet FF, which is no UTF-8, at column 2 of the text\n" },
 	};
 	/* clang-format on */
 
@@ -321,6 +328,47 @@ Test(settings, included_files)
 }
 
 /* An address is no name: it would stand in the banner, and in no MX record. */
+Test(settings, text_of_other_systems)
+{
+	struct config_errors errors = { 0 };
+	struct config *c = good("\xef\xbb\xbf" "hostname = \"mx2.example.net\";\r\n"
+				"# caf\xe9\r\n"
+				"domains = \"domains\";\r\n");
+
+	expect_span(c->domains_path, folder_path(&folder, "domains"));
+	config_unref(&c);
+	/* lines are counted, and integers looked at, behind the mark as well */
+	cr_expect_null(settings("\xef\xbb\xbf" NEEDED
+				"spool = { size = 5000000000; };\n",
+				&errors));
+	folder_strip(&folder, &errors.text);
+	cr_expect_str_eq(buf_cstr(&errors.text),
+			 "mx20.conf:2: spool.size: expected a size such as "
+			 "\"50M\", from 64K to 16T\n");
+	config_errors_fini(&errors);
+	cr_expect_null(settings("\xff\xfeh", &errors));
+	folder_strip(&folder, &errors.text);
+	cr_expect_str_eq(buf_cstr(&errors.text),
+			 "mx20.conf:1: syntax error: the file is UTF-16: save "
+			 "it as UTF-8\n");
+	config_errors_fini(&errors);
+}
+
+Test(settings, files_that_end_in_mid_line)
+{
+	struct config *c = good(NEEDED "user = \"x\"");
+
+	cr_expect_not_null(strstr(c->doubts.p,
+				  "mx20.conf:2: ends without a line end: was it "
+				  "cut short? Its last line is \"user = "
+				  "\"x\"\""),
+			   "%s", c->doubts.p);
+	config_unref(&c);
+	c = good(NEEDED);
+	cr_expect_eq(c->doubts.n, 0);
+	config_unref(&c);
+}
+
 Test(settings, hostname_is_a_name)
 {
 	static const char *const names[] = { "192.0.2.1", "[192.0.2.1]",
@@ -364,6 +412,28 @@ Test(settings, files_that_are_named_must_be_there)
 		"mx20.conf:4: tls.key: k1: No such file or directory\n"
 		"mx20.conf:4: tls.key: k2: No such file or directory\n"
 		"mx20.conf:5: tls.ca_file: ca: No such file or directory\n");
+	config_errors_fini(&errors);
+}
+
+/* Whoever reads a folder or a pipe may never come to its end. */
+Test(settings, files_that_are_none)
+{
+	struct config_errors errors = { 0 };
+
+	folder_write(&folder, "dir/x", "");
+	folder_write(&folder, "domains", "");
+	cr_assert_eq(mkfifo(folder_path(&folder, "pipe"), 0600), 0);
+	folder_write(&folder, "mx20.conf",
+		     NEEDED "dns = { trust_anchor = \"dir\"; };\n"
+			    "tls = { certificate = \"pipe\"; ca_file = "
+			    "\"dir\"; };\n");
+	cr_expect_null(config_load(folder_path(&folder, "mx20.conf"), &errors));
+	folder_strip(&folder, &errors.text);
+	cr_expect_str_eq(
+		buf_cstr(&errors.text),
+		"mx20.conf:2: dns.trust_anchor: dir: Is a directory\n"
+		"mx20.conf:3: tls.certificate: pipe: not a file\n"
+		"mx20.conf:3: tls.ca_file: dir: Is a directory\n");
 	config_errors_fini(&errors);
 }
 

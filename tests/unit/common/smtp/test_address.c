@@ -261,6 +261,12 @@ Test(smtp_local, canonical)
 		{ "\"a \\\"b\\\\\"", "a \"b\\" },
 		{ "\"\"", "" },
 		{ "\xc3\x84", "\xc3\x84" }, /* only ASCII has a lower case */
+		{ "Mu\xcc\x88ller", "m\xc3\xbcller" }, /* NFD is NFC */
+		{ "A\xcc\x88", "\xc3\x84" }, /* whatever its case */
+		{ "\"a\xcc\x88 b\"", "\xc3\xa4 b" },
+		{ "\xc3\xa4\xff", "\xc3\xa4\xff" }, /* no UTF-8: as it is */
+		/* the few that become longer, and nothing is cut */
+		{ "\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc" },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
