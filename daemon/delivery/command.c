@@ -77,6 +77,15 @@ void command_mail(struct buf *out, const struct envelope *env, unsigned offered)
 	buf_adds(out, "\r\n");
 }
 
+/*
+ * RFC 8689 section 5: a report (its reverse-path is empty) takes REQUIRETLS
+ * along where that is offered, and is not lost where it is not.
+ */
+static bool must_have_tls(const struct envelope *env)
+{
+	return env->requiretls && env->from.n > 0;
+}
+
 unsigned command_mail_options(const struct envelope *env)
 {
 	unsigned used = SMTP_EXT_SIZE;
@@ -86,6 +95,8 @@ unsigned command_mail_options(const struct envelope *env)
 	if (env->ret == SMTP_RET_FULL || env->ret == SMTP_RET_HDRS ||
 	    env->envid.n > 0)
 		used |= SMTP_EXT_DSN;
+	if (env->requiretls && !must_have_tls(env))
+		used |= SMTP_EXT_REQUIRETLS;
 	return used;
 }
 
@@ -160,15 +171,6 @@ static bool needs_utf8(const struct envelope *env, const struct recipient *rcpt)
 {
 	return span_has_8bit(local_of(env->from)) ||
 	       span_has_8bit(local_of(rcpt->path));
-}
-
-/*
- * RFC 8689 section 5: a report (its reverse-path is empty) takes REQUIRETLS
- * along where that is offered, and is not lost where it is not.
- */
-static bool must_have_tls(const struct envelope *env)
-{
-	return env->requiretls && env->from.n > 0;
 }
 
 const char *command_obstacle(const struct envelope *env,

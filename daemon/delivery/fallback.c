@@ -77,6 +77,7 @@ void fallback_learn(struct delivery *d, const struct tx *tx)
 {
 	if (tx->job.offered & SMTP_EXT_CHUNKING)
 		d->has_chunked = true;
-	d->without |= tx->without;
+	/* a report that went without REQUIRETLS says nothing about mail */
+	d->without |= tx->without & ~(unsigned)SMTP_EXT_REQUIRETLS;
 	d->ehlo.offered &= ~d->without;
 }

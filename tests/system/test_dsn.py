@@ -363,12 +363,18 @@ def test_operator_bounces_a_domain(world):
     assert p.messages == []
 
 
-def test_a_report_on_a_requiretls_message_is_not_lost(world, pki):
+@pytest.mark.parametrize("way_back", ["knows it", "refuses it", "without"])
+def test_a_report_on_a_requiretls_message_is_not_lost(world, pki, way_back):
     """RFC 8689 section 5: the way back may know nothing of REQUIRETLS."""
     cert = pki.cert("mx2.test")
     d, p, home = world(offers=NO_DSN,
                        conf={"tls": {"certificate": str(cert.cert_path),
                                      "key": str(cert.key_path)}})
+    if way_back != "without":
+        home.offers.append("REQUIRETLS")
+    if way_back == "refuses it":
+        home.on["mail"] = lambda _, rest: (
+            "555 5.5.4 what?" if "REQUIRETLS" in rest else None)
     p.start()
     context = ssl.create_default_context(cafile=pki.ca_file)
     context.check_hostname = False
@@ -384,7 +390,7 @@ def test_a_report_on_a_requiretls_message_is_not_lost(world, pki):
     assert "(REQUIRETLS)" in report.text
     assert report.original.get_content_type() == "text/rfc822-headers"
     assert "secret" not in report.got.text
-    assert "REQUIRETLS" not in report.got.params
+    assert ("REQUIRETLS" in report.got.params) == (way_back == "knows it")
     d.wait_empty()
     assert p.messages == []
 

@@ -117,6 +117,16 @@ Test(command, rcpt)
 	}
 }
 
+/* What a server may refuse without refusing the mail. */
+Test(command, options_of_mail)
+{
+	cr_expect_eq(command_mail_options(&plain), SMTP_EXT_SIZE);
+	cr_expect_eq(command_mail_options(&rich),
+		     SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_DSN);
+	cr_expect_eq(command_mail_options(&secret),
+		     SMTP_EXT_SIZE | SMTP_EXT_REQUIRETLS);
+}
+
 Test(command, obstacles)
 {
 	static const struct recipient rcpt = {
