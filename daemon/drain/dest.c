@@ -128,8 +128,9 @@ void dest_set_config(struct dest *dst, const struct config *c)
 
 /* ---- What it has to do ---- */
 
-/* How many units wait for a connection, at most `most`. */
-static unsigned waiting(struct dest *dst, unsigned most)
+/* How many units wait for a connection, at most `most`.  A host is not probed
+ * for mail that has been removed: for_probe has it looked up again. */
+static unsigned waiting(struct dest *dst, unsigned most, bool for_probe)
 {
 	struct domain *dom, *next;
 	unsigned n = 0;
@@ -139,6 +140,8 @@ static unsigned waiting(struct dest *dst, unsigned most)
 	for (dom = TAILQ_FIRST(&dst->ring); dom != NULL && n < most;
 	     dom = next) {
 		next = TAILQ_NEXT(dom, ring);
+		if (for_probe)
+			domain_reread(dom);
 		n += (unsigned)domain_waiting(dom, most - n);
 		if (!dom->has_mail)
 			domain_leave_ring(dom);
@@ -198,7 +201,9 @@ static void connect_more(struct dest *dst)
 	int target;
 
 	for (;;) {
-		bool has_mail = waiting(dst, dst->trying + 1) > dst->trying;
+		bool is_probe = dst->trying == 0 && machine_is_due(m, now);
+		bool has_mail =
+			waiting(dst, dst->trying + 1, is_probe) > dst->trying;
 
 		count_links(dst);
 		target = machine_next(m, has_mail, dst->live, dst->trying, now);

@@ -439,6 +439,11 @@ size_t domain_waiting(struct domain *dom, size_t most)
 	return n;
 }
 
+void domain_reread(struct domain *dom)
+{
+	cursor_clear(&dom->oldest);
+}
+
 static struct hand *load(struct domain *dom, uint64_t id)
 {
 	struct unit *u = NULL;

@@ -80,7 +80,10 @@ struct target {
 	int64_t since_ms;            /* wall */
 	unsigned without;            /* SMTP_EXT_ bits offered, but refused */
 	int64_t without_until_ms;    /* monotonic: it may have been mended */
-	bool is_known;               /* was tried in this run */
+	char said[512];              /* the failed probe last logged: stage and
+					reply; "": none since it was up */
+	int64_t said_ms;             /* monotonic: when */
+	unsigned left_out;           /* equal ones since */
 	UT_hash_handle hh;           /* in the address's group */
 	LIST_ENTRY(target) same;
 	struct dest *dest;
@@ -269,6 +272,8 @@ void domain_enter_ring(struct domain *dom);
 void domain_leave_ring(struct domain *dom);
 /* How many ready units are known to wait, at most `most`. */
 size_t domain_waiting(struct domain *dom, size_t most);
+/* What is known of it may be old, and removed since: read it again. */
+void domain_reread(struct domain *dom);
 struct span domain_name(const struct domain *dom);
 
 /* ---- dest.c ---- */
@@ -297,6 +302,12 @@ void dest_set_config(struct dest *dst, const struct config *c);
 /* ---- target.c ---- */
 void targets_build(struct dest *dst, struct route *route);
 void targets_clear(struct dest *dst);
+/* Is a failed probe worth a line: another failure than the last one, or an hour
+ * later?  left_out: how many were not, since the last line. */
+bool target_is_news(struct target *t, const char *stage, const char *reply,
+		    int64_t now_ms, unsigned *left_out);
+/* It is up. */
+void target_forget_failure(struct target *t);
 struct place *place_find(struct drain *d, const struct net_addr *addr);
 
 /* ---- link.c ---- */

@@ -101,6 +101,23 @@ static void say_probe(const struct link *l, const char *result,
 		 LOG_INT("ms", clock_mono_ms() - l->started_ms));
 }
 
+/* The same again is not said again, but each hour, and how often it was. */
+static void say_failure(const struct link *l, const char *stage,
+			const char *reply)
+{
+	int64_t now = clock_mono_ms();
+	unsigned left_out = 0;
+	bool is_news = l->target == MACHINE_NONE ||
+		       target_is_news(&l->dest->targets[l->target], stage,
+				      reply, now, &left_out);
+
+	log_at(is_news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EV_PROBE,
+	       LOG_STR("host", l->host), LOG_STR("result", "failed"),
+	       LOG_STR("stage", stage), LOG_STR("reply", reply),
+	       LOG_INT("repeated", left_out),
+	       LOG_INT("ms", now - l->started_ms));
+}
+
 /* Mail goes to the better host from now on. */
 static void retire_worse(struct dest *dst, int target)
 {
@@ -152,6 +169,7 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 	machine_ready(&dst->machine, l->target, clock_mono_ms());
 	if (!was_up) {
 		remember(l, ehlo);
+		target_forget_failure(&dst->targets[l->target]);
 		say_probe(l, "up", "ehlo", dst->last_reply);
 	}
 	if (is_scout) {
@@ -316,9 +334,10 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	} else if (end->why != DELIVERY_CLOSED ||
 		   !(l->is_ready || l->kind == LINK_ERRAND)) {
 		dest_note(dst, target, &end->reply);
-		if (!was_leaving)
-			say_probe(l, l->is_ready ? "lost" : "failed",
-				  end->stage, dst->last_reply);
+		if (!was_leaving && l->is_ready)
+			say_probe(l, "lost", end->stage, dst->last_reply);
+		else if (!was_leaving)
+			say_failure(l, end->stage, dst->last_reply);
 	}
 	if (end->why == DELIVERY_SELF)
 		log_error(EV_ROUTE, LOG_STR("host", l->host),

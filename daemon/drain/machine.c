@@ -486,6 +486,12 @@ static int next_up(const struct machine *m, unsigned live, unsigned trying)
 	return least_used(m, m->targets[up].rank);
 }
 
+bool machine_is_due(const struct machine *m, int64_t now_ms)
+{
+	return m->state != DRAIN_UP &&
+	       first_to_try(m, now_ms) != MACHINE_NONE;
+}
+
 int machine_next(struct machine *m, bool has_mail, unsigned live,
 		 unsigned trying, int64_t now_ms)
 {

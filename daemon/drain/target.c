@@ -5,7 +5,7 @@
 #include "common/base/alloc.h"
 #include "daemon/drain/internal.h"
 
-enum { TARGETS_MAX = 64 };
+enum { TARGETS_MAX = 64, SAY_AGAIN_MS = 3600000 };
 
 /* ---- By address, for those who connect to us ---- */
 
@@ -43,6 +43,88 @@ static void place_leave(struct drain *d, struct target *t)
 		HASH_DEL(d->places, p);
 		free(p);
 	}
+}
+
+/* ---- Failed probes in the log ---- */
+
+static bool is_word_char(char c)
+{
+	return c != '\0' && c != ' ';
+}
+
+/* The next word that has no digit: numbers, times and ids of sessions differ
+ * each time. */
+static struct span next_word(const char **text)
+{
+	const char *p = *text;
+
+	for (;;) {
+		const char *start;
+		bool has_digit = false;
+
+		while (*p == ' ')
+			p++;
+		for (start = p; is_word_char(*p); p++)
+			has_digit |= *p >= '0' && *p <= '9';
+		if (!has_digit || p == start) {
+			*text = p;
+			return span_of(start, (size_t)(p - start));
+		}
+	}
+}
+
+static bool say_the_same(const char *a, const char *b)
+{
+	for (;;) {
+		struct span x = next_word(&a), y = next_word(&b);
+
+		if (!span_eq(x, y))
+			return false;
+		if (x.n == 0)
+			return true;
+	}
+}
+
+/* "connect 451 4.4.1": the stage and the codes are compared as they are. */
+static size_t codes_length(const char *said)
+{
+	size_t n = strcspn(said, " ");
+
+	for (;;) {
+		size_t gap = strspn(said + n, " ");
+		size_t digits = strspn(said + n + gap, "0123456789.");
+
+		if (digits == 0)
+			return n;
+		n += gap + digits;
+	}
+}
+
+bool target_is_news(struct target *t, const char *stage, const char *reply,
+		    int64_t now_ms, unsigned *left_out)
+{
+	char said[sizeof(t->said)];
+	size_t codes;
+
+	snprintf(said, sizeof(said), "%s %s", stage, reply);
+	codes = codes_length(said);
+	*left_out = t->left_out;
+	if (now_ms - t->said_ms < SAY_AGAIN_MS &&
+	    codes_length(t->said) == codes &&
+	    memcmp(said, t->said, codes) == 0 && say_the_same(said, t->said)) {
+		t->left_out++;
+		return false;
+	}
+	memcpy(t->said, said, sizeof(t->said));
+	t->said_ms = now_ms;
+	t->left_out = 0;
+	return true;
+}
+
+void target_forget_failure(struct target *t)
+{
+	t->said[0] = '\0';
+	t->left_out = 0;
 }
 
 /* ---- Building ---- */
@@ -129,12 +211,8 @@ static void fill(struct dest *dst, const struct route *r,
 			set_name(t);
 			was = find(old, old_count, t->name);
 			if (was != MACHINE_NONE) {
-				memcpy(t->last_reply, old[was].last_reply,
-				       sizeof(t->last_reply));
-				memcpy(t->ehlo, old[was].ehlo, sizeof(t->ehlo));
-				t->since_ms = old[was].since_ms;
-				t->without = old[was].without;
-				t->without_until_ms = old[was].without_until_ms;
+				*t = old[was];
+				t->host = host;
 				*mt = mold[was];
 			} else {
 				recall(dst->drain, t, mt);

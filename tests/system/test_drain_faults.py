@@ -24,6 +24,7 @@ def daemon(mx20, *primaries, drain=None, **options):
     conf = options.pop("conf", {})
     conf["drain"] = dict(FAST, **(drain or {}))
     conf.setdefault("bounce", {"mode": "hold"})
+    conf.setdefault("log", {"level": "debug"})  # every probe is there
     extra = options.pop("domains", "")
     return mx20(domains=allow(*primaries) + extra, conf=conf, **options)
 

@@ -171,7 +171,8 @@ def test_many_domains_are_one_destination(mx20, primary):
     lines = "".join(f"d{i}.example recipients=* primary={p.route}\n"
                     for i in range(count))
     d = mx20(domains=lines, conf={
-        "drain": dict(FAST, connections=5), "bounce": {"mode": "hold"}})
+        "drain": dict(FAST, connections=5), "bounce": {"mode": "hold"},
+        "log": {"level": "debug"}})
     began = time.monotonic()
     send_many(d, count, rcpt=lambda i: f"u@d{i}.example")
     before = d.text().count("probe ")
@@ -241,3 +242,40 @@ def test_large_messages_do_not_fill_memory(mx20, primary):
     assert all(len(m.content) > 10 * 1000 * 1000 for m in p.messages)
     assert d.rss_kib() - before < 16 * 1024
     d.wait_empty()
+
+
+# -- probes -------------------------------------------------------------------
+
+def test_nothing_waits_and_nobody_is_probed(mx20, primary):
+    """The last mail is removed while its host is down.  Another host that is
+    down, and has mail, is the clock."""
+    busy = {"greeting": "421 4.3.2 busy"}
+    p, clock = primary(on=busy).start(), primary(on=busy).start()
+    d = mx20(domains=allow(p) + allow(clock, name="clock.example"),
+             conf={"drain": dict(FAST, probe_busy="1s")})
+    send(d.address)
+    send(d.address, rcpts="u@clock.example")
+    p.wait_sessions(2)
+    [row] = d.queue("example.com")
+    d.ctl("remove", row["id"])
+    asked = len(p.sessions)
+    clock.wait_sessions(len(clock.sessions) + 4)
+    assert len(p.sessions) <= asked + 1  # that was under way
+    [row] = d.status()["domains"]
+    assert row["domain"] == "clock.example" and row["next_probe"]
+    send(d.address)
+    p.wait_sessions(asked + 2)
+
+
+def test_failed_probes_are_logged_on_change(mx20, primary):
+    """Not each of them; what differs in numbers only is no change."""
+    words = ["busy"]
+    p = primary(on={"greeting": lambda _, __:
+                    f"421 4.3.2 {words[0]} #{len(p.sessions)}"}).start()
+    d = mx20(domains=allow(p), conf={"drain": dict(FAST, probe_busy="1s")})
+    send(d.address)
+    p.wait_sessions(4)
+    words[0] = "broken"
+    d.wait_log("^probe .*result=failed .*broken.* repeated=[123] ")
+    lines = [line for line in d.log if line.startswith("probe ")]
+    assert len(lines) == 2 and "busy #1" in lines[0], lines

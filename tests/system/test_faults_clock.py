@@ -19,8 +19,8 @@ def clock(tmp_path):
 
 def on_clock(mx20, clock, *primaries, **conf):
     return mx20(domains=allow(*primaries), env=clock.env,
-                conf=dict({"drain": dict(FAST), "bounce": {"mode": "hold"}},
-                          **conf))
+                conf=dict({"drain": dict(FAST), "bounce": {"mode": "hold"},
+                           "log": {"level": "debug"}}, **conf))
 
 
 @pytest.mark.parametrize("ahead", [YEARS, -YEARS, 15 * DAY])

@@ -137,7 +137,8 @@ def test_many_domains_one_destination(mx20, primary):
     rows = "".join(f"d{i}.test recipients=* primary={sink.route}\n"
                    for i in range(10000))
     daemon = mx20(domains=rows, conf={
-        "drain": {"connections": 5}, "limits": {"recipients": 1000}})
+        "drain": {"connections": 5}, "limits": {"recipients": 1000},
+        "log": {"level": "debug"}})
     for start in range(0, 1000, 100):
         send(daemon.address,
              [f"u@d{i}.test" for i in range(start * 10, start * 10 + 1000,
