@@ -128,6 +128,8 @@ static void add_field(struct buf *b, const struct log_field *f)
 {
 	if (f->kind == LOG_KIND_SPAN && f->text.n == 0)
 		return;
+	if (f->kind == LOG_KIND_ID && f->number == 0)
+		return;
 	buf_addc(b, ' ');
 	buf_adds(b, f->key);
 	buf_addc(b, '=');
@@ -257,6 +259,25 @@ bool log_enabled(enum log_level level)
 {
 	return level <=
 	       atomic_load_explicit(&logger.level, memory_order_relaxed);
+}
+
+bool log_is_congested(void)
+{
+	bool is_congested;
+
+	pthread_mutex_lock(&logger.lock);
+	is_congested = logger.queue.n >= QUEUE_BYTES / 4;
+	pthread_mutex_unlock(&logger.lock);
+	return is_congested;
+}
+
+void log_list_path(struct buf *list, size_t i, struct span path)
+{
+	if (i >= LOG_PATHS_MAX)
+		return;
+	buf_adds(list, i > 0 ? ",<" : "<");
+	buf_add(list, path);
+	buf_addc(list, '>');
 }
 
 void log_set_level(enum log_level level)

@@ -13,8 +13,8 @@
 #ifndef MX_BASE_LOG_H
 #define MX_BASE_LOG_H
 
+#include "common/base/buf.h"
 #include "common/base/events.h"
-#include "common/base/span.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
 		 LOG_LEVEL_DEBUG };
@@ -43,7 +43,7 @@ struct log_field {
 /*
  * log_info(EV_ACCEPTED, LOG_ID("mid", id), LOG_PATH("from", from));
  *
- * An empty LOG_SPAN is left out of the line; quoting is done here and nowhere
+ * An empty LOG_SPAN and a LOG_ID of 0 are left out of the line; quoting is done here and nowhere
  * else.  Safe from any thread.
  */
 #define log_at(level, event, ...) \
@@ -59,6 +59,17 @@ void log_fields(enum log_level level, enum log_event event,
 
 /* Is this level written at all?  For fields that cost something to make. */
 bool log_enabled(enum log_level level);
+
+/*
+ * Append the path number i of a list of them, for a field of kind LOG_SPAN:
+ * "<a@x.example>,<b@x.example>".  The first LOG_PATHS_MAX are shown; the
+ * number of all stands in a field of its own.
+ */
+enum { LOG_PATHS_MAX = 10 };
+void log_list_path(struct buf *list, size_t i, struct span path);
+
+/* Do many lines wait to be written?  Who has a great many more waits. */
+bool log_is_congested(void);
 
 void log_set_level(enum log_level level);
 

@@ -257,19 +257,32 @@ bool target_row_get(struct span value, struct spool_target *t)
 	return bytes_end(&in);
 }
 
-/* parked: version:1 due:8 */
-char *parked_put(char *p, int64_t due_ms)
+/*
+ * parked: version:1 due:8 [reason:str]
+ *
+ * Without a reason nothing stands behind the time, as in the rows of earlier
+ * versions.
+ */
+char *parked_put(char *p, int64_t due_ms, struct span reason)
 {
 	p = bytes_put(p, RECORD_VERSION, 1);
-	return bytes_put(p, (uint64_t)due_ms, 8);
+	p = bytes_put(p, (uint64_t)due_ms, 8);
+	return reason.n > 0 ? bytes_put_span(p, cut(reason, PARKED_REASON_MAX))
+			    : p;
 }
 
-bool parked_get(struct span value, int64_t *due_ms)
+bool parked_get(struct span value, int64_t *due_ms, struct span *reason)
 {
 	struct bytes_in in = { value, false };
 
 	get_version(&in);
 	*due_ms = get_i64(&in);
+	*reason = SPAN_LIT("");
+	if (!in.bad && in.left.n > 0) {
+		*reason = bytes_get_span(&in);
+		in.bad = in.bad || reason->n == 0 ||
+			 reason->n > PARKED_REASON_MAX;
+	}
 	return bytes_end(&in) && *due_ms >= 0;
 }
 

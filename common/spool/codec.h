@@ -46,11 +46,12 @@ enum { TARGET_ROW_MAX = 1 + 1 + 8 + 4 + 2 + 512 + 2 + 256 };
 char *target_row_put(char *p, const struct spool_target *t);
 bool target_row_get(struct span value, struct spool_target *t);
 
-/* When a unit that is not ready may go again; PARKED_HELD: when released. */
+/* When a unit that is not ready may go again; PARKED_HELD: when released, and
+ * then why it is held (it may be empty; it is cut to PARKED_REASON_MAX). */
 #define PARKED_HELD INT64_MAX
-enum { PARKED_ROW_SIZE = 9 };
-char *parked_put(char *p, int64_t due_ms);
-bool parked_get(struct span value, int64_t *due_ms);
+enum { PARKED_REASON_MAX = 255, PARKED_ROW_MAX = 9 + 2 + PARKED_REASON_MAX };
+char *parked_put(char *p, int64_t due_ms, struct span reason);
+bool parked_get(struct span value, int64_t *due_ms, struct span *reason);
 
 /* The row "state" of meta: what a commit leaves behind for the next start. */
 enum { STATE_ROW_SIZE = 1 + 3 * 8 };

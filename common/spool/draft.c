@@ -68,6 +68,11 @@ enum mx_err spool_draft_report(struct spool *sp, int64_t now_wall_ms,
 	return draft_new(sp, now_wall_ms, expect_bytes, true, out);
 }
 
+uint64_t spool_last_id(const struct spool *sp)
+{
+	return atomic_load_explicit(&sp->last_id, memory_order_relaxed);
+}
+
 uint64_t spool_draft_id(const struct spool_draft *d)
 {
 	return d->id;

@@ -175,6 +175,8 @@ static enum mx_err learn_state(struct spool *sp, MDB_txn *txn)
 		err = learn_ids(sp, txn);
 	if (err == MX_OK)
 		room_count(sp, txn);
+	if (err == MX_OK)
+		patterns_look(sp, txn);
 	return err;
 }
 

@@ -79,6 +79,7 @@ struct spool {
 	uint64_t mapped_before; /* files resident when it was opened */
 	struct table tables[T_COUNT];
 	atomic_bool has_failed;	       /* the disk did: nothing is written */
+	atomic_bool has_patterns;      /* a pattern of domains is, or was, held */
 	atomic_uint_least64_t last_id; /* handed out; loop writes */
 	struct room room;
 	struct lifetime life;		  /* loop thread */
@@ -111,6 +112,11 @@ int read_txn_new(MDB_env *env, MDB_txn **txn);
  * before the return to the loop. */
 enum mx_err read_begin(struct spool *sp, MDB_txn **txn);
 void read_end(struct spool *sp);
+
+/* ---- read.c ---- */
+
+/* Find out at the start whether a pattern of domains is held. */
+void patterns_look(struct spool *sp, MDB_txn *txn);
 
 /* ---- mapping.c ---- */
 
@@ -188,6 +194,11 @@ enum mx_err unit_first(struct spool *sp, MDB_txn *txn, unsigned where,
 /* Move a unit from where it is to where it shall be. */
 enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
 		      enum unit_state to, int64_t due_ms);
+/* Say why a unit that is held is held; and read it, borrowed from the row. */
+enum mx_err unit_hold_reason(struct batch *b, uint64_t id, struct span domain,
+			     struct span reason);
+enum mx_err unit_hold_reason_get(struct spool *sp, MDB_txn *txn, uint64_t id,
+				 struct span domain, struct span *reason);
 /*
  * A unit without recipients goes; with the last one the message.  The times
  * are those of its expiry rows.

@@ -56,14 +56,23 @@ static void own_recipient(struct unit *u, struct recipient *r)
 static enum mx_err load_state(struct spool *sp, MDB_txn *txn, struct unit *u)
 {
 	struct spool_domain d;
+	struct span reason = SPAN_LIT("");
 	enum mx_err err = unit_state_get(sp, txn, u->envelope.id, u->domain,
 					 &u->state, &u->due_ms);
 
 	if (err != MX_OK)
 		return err;
-	err = spool_domain_get(sp, u->domain, &d);
+	u->is_held_alone = u->state == UNIT_HELD;
+	if (u->is_held_alone)
+		err = unit_hold_reason_get(sp, txn, u->envelope.id, u->domain,
+					   &reason);
+	if (err == MX_OK)
+		err = spool_domain_get(sp, u->domain, &d);
 	if (err == MX_OK && d.is_held)
 		u->state = UNIT_HELD;
+	if (err == MX_OK && d.is_held && reason.n == 0)
+		reason = span_str(d.hold_reason);
+	u->hold_reason = arena_span(&u->arena, reason);
 	return err == MX_ENOENT ? MX_ECORRUPT : err;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/spool/internal.h"
+#include "common/spool/scope.h"
 
 /*
  * Queue surgery.  A domain may have a million units: all but holding it works
@@ -16,9 +17,12 @@ struct verb {
 	unsigned where; /* which units of a domain: those in these tables */
 	/* before the first unit of a domain, NULL: nothing */
 	enum mx_err (*domain)(struct batch *b, struct operation *o);
-	/* one unit; adds to *count when it changed */
-	enum mx_err (*unit)(struct batch *b, uint64_t id, struct span domain,
-			    uint64_t *count);
+	/* one unit of a domain, and one asked for by its id; adds to *count
+	 * when it changed */
+	enum mx_err (*of_domain)(struct batch *b, struct operation *o,
+				 uint64_t id, struct span domain);
+	enum mx_err (*unit)(struct batch *b, struct operation *o, uint64_t id,
+			    struct span domain);
 };
 
 struct operation {
@@ -32,8 +36,9 @@ struct operation {
 
 /* ---- what is done to one unit ---- */
 
-static enum mx_err hold_unit(struct batch *b, uint64_t id, struct span domain,
-			     uint64_t *count)
+/* Held already: it may be for another reason now. */
+static enum mx_err hold_unit(struct batch *b, struct operation *o, uint64_t id,
+			     struct span domain)
 {
 	enum unit_state state;
 	struct recipient_row row;
@@ -41,17 +46,17 @@ static enum mx_err hold_unit(struct batch *b, uint64_t id, struct span domain,
 	enum mx_err err =
 		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
 
-	if (err != MX_OK || state == UNIT_HELD)
-		return err;
-	err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
-	if (err == MX_OK)
-		err = unit_expiry_del(b, id, domain, row.expires_ms,
-				      row.warn_ms);
-	if (err == MX_OK)
-		err = unit_move(b, id, domain, UNIT_HELD, 0);
-	if (err == MX_OK)
-		(*count)++;
-	return err;
+	if (err == MX_OK && state != UNIT_HELD) {
+		err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
+		if (err == MX_OK)
+			err = unit_expiry_del(b, id, domain, row.expires_ms,
+					      row.warn_ms);
+		if (err == MX_OK)
+			err = unit_move(b, id, domain, UNIT_HELD, 0);
+		if (err == MX_OK)
+			o->req.count++;
+	}
+	return err == MX_OK ? unit_hold_reason(b, id, domain, o->reason) : err;
 }
 
 static enum mx_err put_recipient(struct batch *b, uint64_t id,
@@ -96,8 +101,8 @@ static enum mx_err free_recipients(struct batch *b, uint64_t id,
 	return unit_expiry_put(b, id, domain, expires_ms, 0);
 }
 
-static enum mx_err release_unit(struct batch *b, uint64_t id,
-				struct span domain, uint64_t *count)
+static enum mx_err release_unit(struct batch *b, struct operation *o,
+				uint64_t id, struct span domain)
 {
 	enum unit_state state;
 	int64_t due_ms;
@@ -110,12 +115,12 @@ static enum mx_err release_unit(struct batch *b, uint64_t id,
 		return err;
 	err = unit_move(b, id, domain, UNIT_READY, 0);
 	if (err == MX_OK)
-		(*count)++;
+		o->req.count++;
 	return err;
 }
 
-static enum mx_err flush_unit(struct batch *b, uint64_t id, struct span domain,
-			      uint64_t *count)
+static enum mx_err flush_unit(struct batch *b, struct operation *o, uint64_t id,
+			      struct span domain)
 {
 	enum unit_state state;
 	int64_t due_ms;
@@ -126,12 +131,31 @@ static enum mx_err flush_unit(struct batch *b, uint64_t id, struct span domain,
 		return err;
 	err = unit_move(b, id, domain, UNIT_READY, 0);
 	if (err == MX_OK)
-		(*count)++;
+		o->req.count++;
 	return err;
 }
 
-static enum mx_err remove_unit(struct batch *b, uint64_t id, struct span domain,
-			       uint64_t *count)
+/* The hold of its domain is over, not its own.  While that lasted, the end of
+ * its lifetime may have been struck off. */
+static enum mx_err resume_unit(struct batch *b, struct operation *o,
+			       uint64_t id, struct span domain)
+{
+	enum unit_state state;
+	struct recipient_row row;
+	int64_t due_ms;
+	enum mx_err err =
+		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+
+	if (err != MX_OK || state == UNIT_HELD)
+		return err;
+	err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
+	if (err == MX_OK)
+		err = unit_expiry_put(b, id, domain, row.expires_ms, 0);
+	return err == MX_OK ? flush_unit(b, o, id, domain) : err;
+}
+
+static enum mx_err remove_unit(struct batch *b, struct operation *o,
+			       uint64_t id, struct span domain)
 {
 	struct recipient_row row;
 	int64_t expires_ms = 0, warn_ms = 0;
@@ -151,7 +175,7 @@ static enum mx_err remove_unit(struct batch *b, uint64_t id, struct span domain,
 		return err;
 	err = unit_drop(b, id, domain, expires_ms, warn_ms);
 	if (err == MX_OK)
-		(*count)++;
+		o->req.count++;
 	return err;
 }
 
@@ -179,20 +203,28 @@ static enum mx_err release_domain(struct batch *b, struct operation *o)
 	struct domain_row *row;
 	enum mx_err err = batch_domain(b, o->domain, &row);
 
-	if (err != MX_OK || !row->d.is_held)
+	if (err != MX_OK)
 		return err;
+	if (row->d.ready > 0) /* they may have been held by a pattern */
+		batch_announce(b, o->domain);
+	if (!row->d.is_held)
+		return MX_OK;
 	row->d.is_held = false;
 	row->d.hold_reason[0] = '\0';
 	o->req.count += row->d.ready; /* the others are counted as they move */
-	if (row->d.ready > 0)
-		batch_announce(b, o->domain);
 	return MX_OK;
 }
 
-static const struct verb hold = { 0, hold_domain, hold_unit };
-static const struct verb release = { IN_BOTH, release_domain, release_unit };
-static const struct verb flush = { IN_PARKED, NULL, flush_unit };
-static const struct verb removal = { IN_BOTH, NULL, remove_unit };
+/* clang-format off */
+static const struct verb hold =
+	{ 0,         hold_domain,    hold_unit,   hold_unit };
+static const struct verb release =
+	{ IN_BOTH,   release_domain, resume_unit, release_unit };
+static const struct verb flush =
+	{ IN_PARKED, NULL,           flush_unit,  flush_unit };
+static const struct verb removal =
+	{ IN_BOTH,   NULL,           remove_unit, remove_unit };
+/* clang-format on */
 
 /* ---- the walk ---- */
 
@@ -211,7 +243,7 @@ static enum mx_err walk_domain(struct batch *b, struct operation *o)
 		if (err != MX_OK || id > o->until_id)
 			return err;
 		b->work++;
-		err = o->verb->unit(b, id, o->domain, &r->count);
+		err = o->verb->of_domain(b, o, id, o->domain);
 		r->pos = id;
 	}
 	r->again = err == MX_OK;
@@ -260,8 +292,7 @@ static enum mx_err walk_message(struct batch *b, struct operation *o)
 	while ((err = next_domain(b, id, (struct span){ domain, n }, first,
 				  domain, &n)) == MX_OK) {
 		first = false;
-		err = o->verb->unit(b, id, (struct span){ domain, n },
-				    &o->req.count);
+		err = o->verb->unit(b, o, id, (struct span){ domain, n });
 		if (err != MX_OK)
 			return err;
 	}
@@ -279,7 +310,7 @@ static enum mx_err apply_operation(struct batch *b, struct request *r)
 		return walk_domain(b, o);
 	if (o->domain.n == 0)
 		return walk_message(b, o);
-	err = o->verb->unit(b, r->id, o->domain, &r->count);
+	err = o->verb->unit(b, o, r->id, o->domain);
 	if (err == MX_ENOENT) { /* no such unit: nothing was changed */
 		r->err = err;
 		return MX_OK;
@@ -336,6 +367,8 @@ static void operate(struct spool *sp, const struct verb *verb,
 void spool_hold(struct spool *sp, struct spool_selection sel,
 		struct span reason, spool_count_cb *cb, void *arg)
 {
+	if (scope_is_pattern(sel.domain))
+		atomic_store(&sp->has_patterns, true);
 	operate(sp, &hold, sel, reason, cb, arg);
 }
 

@@ -1,11 +1,69 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/spool/internal.h"
+#include "common/spool/scope.h"
 
 /* Looks at the spool that need no unit whole: ids, counters, facts. */
 
 enum { ROWS_PER_LOOK = 64 };
+
+/* Is any pattern of domains held?  Nearly always none is. */
+static bool has_patterns(struct spool *sp, MDB_txn *txn)
+{
+	struct place p;
+	bool found = false;
+
+	if (!sp->is_reader)
+		return atomic_load(&sp->has_patterns);
+	if (place_open(&p, &sp->tables[T_DOMAIN], txn) == MX_OK) {
+		found = place_seek_name(&p, SPAN_LIT("*.")) == MX_OK &&
+			scope_is_pattern(p.key);
+		place_close(&p);
+	}
+	return found;
+}
+
+void patterns_look(struct spool *sp, MDB_txn *txn)
+{
+	struct place p;
+
+	if (place_open(&p, &sp->tables[T_DOMAIN], txn) != MX_OK)
+		return;
+	if (place_seek_name(&p, SPAN_LIT("*.")) == MX_OK)
+		atomic_store(&sp->has_patterns, scope_is_pattern(p.key));
+	place_close(&p);
+}
+
+/* The hold of a pattern above the domain, if there is one. */
+static enum mx_err pattern_hold(struct spool *sp, MDB_txn *txn,
+				struct span domain, struct spool_domain *d)
+{
+	struct span name = domain, value;
+	struct domain_row row;
+	struct buf pattern = { 0 };
+	struct key k;
+	enum mx_err err = MX_OK;
+
+	while (err == MX_OK && scope_next_pattern(&name, &pattern)) {
+		key_domain(&k, buf_span(&pattern));
+		err = table_get(&sp->tables[T_DOMAIN], txn, &k, &value);
+		if (err == MX_OK && !domain_row_get(value, &row))
+			err = MX_ECORRUPT;
+		if (err == MX_OK && row.d.is_held) {
+			d->is_held = true;
+			memcpy(d->hold_reason, row.d.hold_reason,
+			       sizeof(d->hold_reason));
+			snprintf(d->hold_pattern, sizeof(d->hold_pattern), "%s",
+				 buf_cstr(&pattern));
+			break;
+		}
+		err = err == MX_ENOENT ? MX_OK : err;
+	}
+	buf_fini(&pattern);
+	return err;
+}
 
 static enum mx_err domain_row(struct spool *sp, MDB_txn *txn,
 			      struct span domain, struct domain_row *row)
@@ -23,6 +81,15 @@ static enum mx_err domain_row(struct spool *sp, MDB_txn *txn,
 		err = MX_ECORRUPT;
 	memcpy(row->d.name, domain.p, domain.n);
 	row->d.name[domain.n] = '\0';
+	if (!row->d.is_held && (err == MX_OK || err == MX_ENOENT) &&
+	    has_patterns(sp, txn)) {
+		enum mx_err above = pattern_hold(sp, txn, domain, &row->d);
+
+		if (above != MX_OK)
+			err = above;
+		else if (row->d.is_held)
+			err = MX_OK;
+	}
 	/* A hold of the domain is one flag, whatever its rows say. */
 	if (row->d.is_held) {
 		row->d.held = row->d.units;

@@ -3,6 +3,7 @@
 #define MX_SPOOL_RECORD_H
 
 #include "common/base/arena.h"
+#include "common/base/buf.h"
 #include "common/base/span.h"
 #include "common/smtp/command.h"
 #include "common/smtp/reply.h"
@@ -52,6 +53,8 @@ struct unit {
 	struct envelope envelope;
 	struct span domain;
 	enum unit_state state;
+	struct span hold_reason; /* held only; empty: none was given */
+	bool is_held_alone;      /* by itself, whatever its domain is */
 	int64_t due_ms;          /* wall; deferred only */
 	int64_t expires_ms;      /* wall; when the lifetime ends */
 	struct recipient *rcpts;
@@ -60,6 +63,9 @@ struct unit {
 
 /* NULL is fine. */
 void unit_free(struct unit **u);
+
+/* Append its recipients as the log lists them (log_list_path). */
+void unit_list_rcpts(const struct unit *u, struct buf *out);
 
 /* A domain's row: what `status` shows without touching its messages. */
 struct spool_domain {
@@ -70,6 +76,7 @@ struct spool_domain {
 	uint64_t ready, deferred, held; /* sum is units */
 	bool is_held;            /* the whole domain, by the operator or by us */
 	char hold_reason[256];
+	char hold_pattern[256];  /* the pattern whose hold it is; "": its own */
 	char destination[512];   /* route key last used: ties it to targets */
 };
 

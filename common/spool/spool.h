@@ -79,6 +79,9 @@ bool spool_has_failed(const struct spool *sp);
 /* Could a message of this size be taken now?  The answer to MAIL. */
 enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes);
 
+/* The highest queue id given out so far. */
+uint64_t spool_last_id(const struct spool *sp);
+
 /* The queue id it will have; never used twice, also when discarded. */
 uint64_t spool_draft_id(const struct spool_draft *d);
 
@@ -251,11 +254,17 @@ struct spool_selection {
 
 typedef void spool_count_cb(enum mx_err err, uint64_t units, void *arg);
 
-/* Keep from being delivered.  With a domain: also what arrives later, until
- * release; reason is shown by status. */
+/*
+ * Keep from being delivered.  With a domain: also what arrives later, until
+ * release; reason is shown by status.  The domain may be a pattern
+ * ("*.example.org": each of its subdomains), or a row that stands for a
+ * destination (scope.h), which means nothing to the spool.  A hold of a domain
+ * and holds of its units are two things: neither changes the other.
+ */
 void spool_hold(struct spool *sp, struct spool_selection sel,
 		struct span reason, spool_count_cb *cb, void *arg);
-/* Held or deferred units become ready. */
+/* A message: its units become ready.  A domain: its hold ends, and its
+ * deferred units become ready; units that are held by themselves stay so. */
 void spool_release(struct spool *sp, struct spool_selection sel,
 		   spool_count_cb *cb, void *arg);
 /* Deferred (not held) units become ready. */

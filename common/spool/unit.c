@@ -17,7 +17,7 @@ enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
 			   struct span domain, enum unit_state *state,
 			   int64_t *due_ms)
 {
-	struct span value;
+	struct span value, reason;
 	struct key k;
 	enum mx_err err;
 
@@ -30,7 +30,7 @@ enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
 	err = table_get(&sp->tables[T_PARKED], txn, &k, &value);
 	if (err != MX_OK)
 		return err;
-	if (!parked_get(value, due_ms))
+	if (!parked_get(value, due_ms, &reason))
 		return MX_ECORRUPT;
 	*state = *due_ms == PARKED_HELD ? UNIT_HELD : UNIT_DEFERRED;
 	if (*state == UNIT_HELD)
@@ -107,7 +107,7 @@ static enum mx_err lift(struct batch *b, uint64_t id, struct span domain,
 static enum mx_err settle_down(struct batch *b, uint64_t id, struct span domain,
 			       enum unit_state to, int64_t due_ms)
 {
-	char value[PARKED_ROW_SIZE];
+	char value[PARKED_ROW_MAX], *end;
 	struct key k;
 	enum mx_err err;
 
@@ -115,9 +115,10 @@ static enum mx_err settle_down(struct batch *b, uint64_t id, struct span domain,
 	if (to == UNIT_READY)
 		return table_put(batch_table(b, T_READY), b->txn, &k,
 				 SPAN_LIT(""));
-	parked_put(value, to == UNIT_HELD ? PARKED_HELD : due_ms);
+	end = parked_put(value, to == UNIT_HELD ? PARKED_HELD : due_ms,
+			 SPAN_LIT(""));
 	err = table_put(batch_table(b, T_PARKED), b->txn, &k,
-			span_of(value, sizeof(value)));
+			span_of(value, (size_t)(end - value)));
 	if (err != MX_OK || to == UNIT_HELD)
 		return err;
 	key_deferred(&k, due_ms, domain, id);
@@ -149,6 +150,33 @@ enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
 	if (to == UNIT_READY)
 		batch_announce(b, domain);
 	return MX_OK;
+}
+
+enum mx_err unit_hold_reason(struct batch *b, uint64_t id, struct span domain,
+			     struct span reason)
+{
+	char value[PARKED_ROW_MAX];
+	char *end = parked_put(value, PARKED_HELD, reason);
+	struct key k;
+
+	key_ready(&k, domain, id);
+	return table_put(batch_table(b, T_PARKED), b->txn, &k,
+			 span_of(value, (size_t)(end - value)));
+}
+
+enum mx_err unit_hold_reason_get(struct spool *sp, MDB_txn *txn, uint64_t id,
+				 struct span domain, struct span *reason)
+{
+	struct span value;
+	int64_t due_ms;
+	struct key k;
+	enum mx_err err;
+
+	key_ready(&k, domain, id);
+	err = table_get(&sp->tables[T_PARKED], txn, &k, &value);
+	if (err == MX_OK && !parked_get(value, &due_ms, reason))
+		err = MX_ECORRUPT;
+	return err;
 }
 
 enum mx_err unit_expiry_put(struct batch *b, uint64_t id, struct span domain,

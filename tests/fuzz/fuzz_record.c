@@ -92,10 +92,11 @@ static void check_target(struct span value)
 static void check_small(struct span value)
 {
 	struct state_row state;
+	struct span reason;
 	int64_t due_ms;
 
-	if (parked_get(value, &due_ms))
-		check_same(parked_put(out, due_ms), value);
+	if (parked_get(value, &due_ms, &reason))
+		check_same(parked_put(out, due_ms, reason), value);
 	if (state_row_get(value, &state))
 		check_same(state_row_put(out, &state), value);
 }

@@ -197,8 +197,34 @@ static bool try_state(struct span v)
 static bool try_parked(struct span v)
 {
 	int64_t due;
+	struct span reason;
 
-	return parked_get(v, &due);
+	return parked_get(v, &due, &reason);
+}
+
+/* A row of an earlier version has no reason; an empty one is not written. */
+Test(spool_codec, a_reason_stands_behind_a_hold)
+{
+	static const char old[] = "\1\x7f\xff\xff\xff\xff\xff\xff\xff";
+	char value[PARKED_ROW_MAX], text[400], *end;
+	struct span reason;
+	int64_t due;
+
+	cr_assert(parked_get(span_of(old, 9), &due, &reason));
+	cr_expect(due == PARKED_HELD && reason.n == 0);
+	end = parked_put(value, PARKED_HELD, SPAN_LIT(""));
+	cr_expect(span_eq(span_of(value, (size_t)(end - value)),
+			  span_of(old, 9)));
+	end = parked_put(value, PARKED_HELD, SPAN_LIT("a look at it"));
+	cr_assert(parked_get(span_of(value, (size_t)(end - value)), &due,
+			     &reason));
+	cr_expect(due == PARKED_HELD);
+	cr_expect(span_eq(reason, SPAN_LIT("a look at it")));
+	memset(text, 'x', sizeof(text));
+	end = parked_put(value, PARKED_HELD, span_of(text, sizeof(text)));
+	cr_expect_eq(end - value, PARKED_ROW_MAX);
+	cr_assert(parked_get(span_of(value, PARKED_ROW_MAX), &due, &reason));
+	cr_expect_eq(reason.n, PARKED_REASON_MAX);
 }
 
 Test(spool_codec, damage_is_refused)
@@ -217,7 +243,9 @@ Test(spool_codec, damage_is_refused)
 	damage(value, (size_t)(domain_row_put(value, &d) - value), try_domain);
 	damage(value, (size_t)(target_row_put(value, &t) - value), try_target);
 	damage(value, (size_t)(state_row_put(value, &s) - value), try_state);
-	damage(value, (size_t)(parked_put(value, 5) - value), try_parked);
+	damage(value,
+	       (size_t)(parked_put(value, 5, SPAN_LIT("")) - value),
+	       try_parked);
 	value[0] = RECORD_VERSION + 1; /* of a later daemon */
-	cr_expect_not(try_parked((struct span){ value, PARKED_ROW_SIZE }));
+	cr_expect_not(try_parked((struct span){ value, 9 }));
 }

@@ -106,6 +106,89 @@ Test(spool_operator, a_domain_is_held_with_what_comes_later)
 	cr_assert_eq(expired_by(f.sp, NOW + 20000, NULL, e, 4), 3);
 }
 
+static void check_unit(uint64_t id, enum unit_state state, const char *reason)
+{
+	struct unit *u;
+
+	cr_assert_eq(spool_unit_load(f.sp, id, SPAN_LIT("a.example"), &u),
+		     MX_OK);
+	cr_expect_eq(u->state, state);
+	cr_expect(span_eq(u->hold_reason, span_str(reason)), "%.*s",
+		  SPAN_ARG(u->hold_reason));
+	unit_free(&u);
+}
+
+/* A hold of a domain and holds of its messages are two things. */
+Test(spool_operator, release_of_a_domain_leaves_what_was_held_alone)
+{
+	uint64_t kept = put_simple(&f, "a.example");
+	uint64_t deferred = put_simple(&f, "a.example");
+	uint64_t ready = put_simple(&f, "a.example");
+
+	settle_one_rcpt(&f, deferred, "a.example", OUTCOME_TRANSIENT,
+			NOW + 60000);
+	spool_hold(f.sp, by_id(kept), SPAN_LIT("evidence"), on_counted, &f);
+	cr_assert_eq(wait_count(), 1);
+	spool_hold(f.sp, by_domain("a.example"), SPAN_LIT("all of it"),
+		   on_counted, &f);
+	cr_assert_eq(wait_count(), 3);
+	check_unit(kept, UNIT_HELD, "evidence");
+	check_unit(ready, UNIT_HELD, "all of it");
+	spool_release(f.sp, by_domain("a.example"), on_counted, &f);
+	cr_assert_eq(wait_count(), 2);
+	check_domain(&f, "a.example", 2, 0, 1);
+	check_unit(kept, UNIT_HELD, "evidence");
+	check_unit(ready, UNIT_READY, "");
+	/* another reason, and no hold of the domain needed */
+	spool_hold(f.sp, by_id(kept), SPAN_LIT("more of it"), on_counted, &f);
+	cr_assert_eq(wait_count(), 0);
+	spool_close(&f.sp);
+	fixture_reopen(&f);
+	check_unit(kept, UNIT_HELD, "more of it");
+	spool_release(f.sp, by_id(kept), on_counted, &f);
+	cr_assert_eq(wait_count(), 1);
+	check_unit(kept, UNIT_READY, "");
+}
+
+/* All domains below, also those whose mail comes later; not itself. */
+Test(spool_operator, a_pattern_is_held)
+{
+	struct spool_domain d;
+	uint64_t id = put_simple(&f, "x.b.example");
+
+	put_simple(&f, "b.example");
+	spool_hold(f.sp, by_domain("*.b.example"), SPAN_LIT("why"), on_counted,
+		   &f);
+	cr_assert_eq(wait_count(), 0);
+	put_simple(&f, "y.z.b.example");
+	cr_expect_eq(ready_of("x.b.example"), 0);
+	cr_expect_eq(ready_of("y.z.b.example"), 0);
+	cr_expect_eq(ready_of("b.example"), 1);
+	spool_close(&f.sp);
+	fixture_reopen(&f);
+	cr_expect_eq(ready_of("x.b.example"), 0);
+	cr_assert_eq(spool_domain_get(f.sp, SPAN_LIT("x.b.example"), &d),
+		     MX_OK);
+	cr_expect(d.is_held && d.held == 1 && d.ready == 0);
+	cr_expect_str_eq(d.hold_reason, "why");
+	cr_expect_str_eq(d.hold_pattern, "*.b.example");
+	/* its own hold ends without it */
+	spool_hold(f.sp, by_domain("x.b.example"), SPAN_LIT("own"), on_counted,
+		   &f);
+	wait_count();
+	spool_release(f.sp, by_domain("x.b.example"), on_counted, &f);
+	wait_count();
+	cr_expect_eq(ready_of("x.b.example"), 0);
+	spool_release(f.sp, by_domain("*.b.example"), on_counted, &f);
+	wait_count();
+	cr_expect_eq(ready_of("x.b.example"), 1);
+	cr_expect_eq(ready_of("y.z.b.example"), 1);
+	cr_expect_eq(spool_domain_get(f.sp, SPAN_LIT("*.b.example"), &d),
+		     MX_ENOENT);
+	spool_remove(f.sp, by_id(id), on_counted, &f);
+	wait_count();
+}
+
 /* A hold of a domain without mail is kept, too. */
 Test(spool_operator, an_empty_domain_is_held)
 {
