@@ -4,6 +4,8 @@
 
 #include "common/base/buf.h"
 
+enum { MAIL_MSGID_MAX = 200 };
+
 /*
  * Scans canonical content (common/smtp/content.h) fed in pieces of any size;
  * constant memory.  All zero is the start.  The header section ends at the
@@ -17,7 +19,10 @@ struct mail_scan {
 	bool any;               /* a field was seen */
 	unsigned char state, value; /* in the line, in a TLS-Required field */
 	unsigned char length;   /* of the field name being read */
+	unsigned char msgid_n;
 	char name[16];
+	char msgid[MAIL_MSGID_MAX]; /* of the first Message-ID, without blanks
+				       and folds; cut when it is longer */
 };
 
 void mail_scan_feed(struct mail_scan *s, struct span content);

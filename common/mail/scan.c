@@ -18,8 +18,9 @@ enum {
 	BODY,
 };
 
-/* How far the value of TLS-Required agrees with "No". */
-enum { OTHER_FIELD, NOTHING, N, NO, DIFFERENT };
+/* Which value is read: how far that of TLS-Required agrees with "No", or the
+ * identifier of Message-ID. */
+enum { OTHER_FIELD, NOTHING, N, NO, DIFFERENT, MSGID };
 
 static bool is_blank(char c)
 {
@@ -55,7 +56,17 @@ static void begin_value(struct mail_scan *s)
 	} else if (name_is(s, "TLS-Required")) {
 		s->value = NOTHING;
 		s->state = VALUE;
+	} else if (s->msgid_n == 0 && name_is(s, "Message-ID")) {
+		s->value = MSGID;
+		s->state = VALUE;
 	}
+}
+
+/* Control bytes are the log's to escape. */
+static void add_to_msgid(struct mail_scan *s, char c)
+{
+	if (s->msgid_n < sizeof(s->msgid) && c != '\r' && !is_blank(c))
+		s->msgid[s->msgid_n++] = c;
 }
 
 static void add_to_name(struct mail_scan *s, char c)
@@ -115,6 +126,8 @@ static void in_value(struct mail_scan *s, char c)
 {
 	if (c == '\n')
 		s->state = LINE;
+	else if (s->value == MSGID)
+		add_to_msgid(s, c);
 	else if (s->value == NOTHING && ascii_lower(c) == 'n')
 		s->value = N;
 	else if (s->value == N && ascii_lower(c) == 'o')

@@ -1,63 +1,36 @@
 /*
  * The verb bounce: mail goes back to its senders at the operator's word.
  *
- * In steps of a few units, so that a domain with a million messages stalls
- * nobody: look up some units, make their reports, settle them, and when the
- * last of these is durable take the next ones.  The order goes on when the
- * operator hangs up.
+ * A unit that is being delivered at that moment is left alone until that has
+ * ended: it is delivered or bounced, never both.  So each unit is claimed, and
+ * what is claimed nobody delivers; one that is in hand is looked at again for
+ * a while, and if that is not enough, the answer says so.
  */
-#include "daemon/control/server.h"
+#include "daemon/control/walk.h"
 
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "common/base/log.h"
+#include "common/base/msgid.h"
 #include "daemon/dsn/dsn.h"
 
-enum { UNITS_PER_STEP = 16 };
+enum { UNITS_PER_STEP = 16, PATIENCE_MS = 2000 };
 
 static const struct span status_code = { "5.0.0", 5 };
 
-struct bounce {
-	struct request *request;
-	struct spool *spool;
-	uint64_t after; /* the last message that was looked at */
-	uint64_t ids[UNITS_PER_STEP];
-	char domains[UNITS_PER_STEP][256];
-	size_t found;
-	size_t unsettled; /* of this step */
-	uint64_t done;
-	uint64_t steps, done_before; /* is there progress? */
-	enum mx_err err;	     /* the first failure: no further step */
-};
-
 /* A unit on its way out. */
 struct departure {
-	struct bounce *bounce;
+	struct walk *walk;
 	struct unit *unit;
 	struct settlement *set;
 	struct buf *replies;
 	struct spool_report report;
+	uint64_t report_id; /* 0: none */
 };
 
-static void step(struct bounce *b);
-static enum mx_err depart(struct bounce *b, uint64_t id, struct span domain);
-
-static void finish(struct bounce *b)
-{
-	struct request *r = b->request;
-
-	if (b->err == MX_OK)
-		request_done(r, json_pack("{s:b, s:I}", "ok", 1, "count",
-					  (json_int_t)b->done));
-	else
-		request_done(r, json_pack("{s:b, s:I, s:s}", "ok", 0, "count",
-					  (json_int_t)b->done, "error",
-					  mx_strerror(b->err)));
-	free(b);
-}
+static enum mx_err depart(struct walk *w, uint64_t id, struct span domain);
 
 static void departure_free(struct departure *d)
 {
@@ -72,12 +45,33 @@ static void departure_free(struct departure *d)
 static void log_departure(const struct departure *d)
 {
 	const struct unit *u = d->unit;
+	const struct request *r = d->walk->request;
+	struct buf report = { 0 };
 
-	for (size_t i = 0; i < u->rcpt_count; i++)
+	for (size_t i = 0; i < u->rcpt_count; i++) {
+		buf_reset(&report);
+		if (d->report_id != 0 &&
+		    dsn_is_due(&u->envelope, &u->rcpts[i], DSN_FAILED))
+			msg_id_add(&report, d->report_id);
+		else
+			buf_adds(&report, "none");
 		log_info(EV_BOUNCED, LOG_ID("mid", u->envelope.id),
 			 LOG_PATH("to", u->rcpts[i].path),
-			 LOG_STR("by", "operator"),
+			 LOG_PATH("from", u->envelope.from),
+			 LOG_STR("by", "operator"), LOG_INT("uid", r->uid),
+			 LOG_STR("claimed_uid", r->claimed_uid),
+			 LOG_SPAN("report", buf_span(&report)),
 			 LOG_SPAN("reply", buf_span(&d->replies[i])));
+	}
+	buf_fini(&report);
+}
+
+static void let_go(const struct walk *w, uint64_t id, struct span domain,
+		   bool is_left)
+{
+	if (!walk_is_stopped(w))
+		drain_let_go(w->request->control->opt.drain, id, domain,
+			     is_left);
 }
 
 /* Recipients that were held apart from the others are a unit of their own
@@ -85,20 +79,20 @@ static void log_departure(const struct departure *d)
 static void on_settled(enum mx_err err, void *arg)
 {
 	struct departure *d = arg;
-	struct bounce *b = d->bounce;
+	struct walk *w = d->walk;
+	uint64_t id = d->unit->envelope.id;
+	bool is_left = err != MX_OK && err != MX_ENOENT;
 
 	if (err == MX_OK) {
 		log_departure(d);
-		err = b->request->control != NULL
-			      ? depart(b, d->unit->envelope.id, d->unit->domain)
-			      : MX_ENOENT;
-		b->done += err != MX_OK;
+		err = walk_is_stopped(w) ? MX_ENOENT
+					 : depart(w, id, d->unit->domain);
+		w->done += err != MX_OK;
 	}
-	if (err != MX_OK && err != MX_ENOENT && b->err == MX_OK)
-		b->err = err; /* ENOENT: all gone, and that is the aim */
+	if (err != MX_OK)
+		let_go(w, id, d->unit->domain, is_left);
 	departure_free(d);
-	if (--b->unsettled == 0)
-		step(b);
+	walk_end(w, err);
 }
 
 /* What the sender is told: our word, and what the primary said last. */
@@ -113,11 +107,11 @@ static void add_reply(struct buf *out, const struct recipient *rcpt)
 	buf_addf(out, " was: %.*s", SPAN_ARG(rcpt->last_reply));
 }
 
-static struct departure *departure_new(struct bounce *b, struct unit *unit)
+static struct departure *departure_new(struct walk *w, struct unit *unit)
 {
 	struct departure *d = mx_alloc(sizeof(*d));
 
-	d->bounce = b;
+	d->walk = w;
 	d->unit = unit;
 	d->set = mx_alloc_array(unit->rcpt_count, sizeof(*d->set));
 	d->replies = mx_alloc_array(unit->rcpt_count, sizeof(*d->replies));
@@ -135,7 +129,7 @@ static struct departure *departure_new(struct bounce *b, struct unit *unit)
 /* The report on those who want one; none is fine. */
 static enum mx_err make_report(struct departure *d, int64_t now_ms)
 {
-	const struct config *config = d->bounce->request->control->opt.config;
+	const struct config *config = d->walk->request->control->opt.config;
 	struct unit *u = d->unit;
 	struct dsn_rcpt *rcpts = mx_alloc_array(u->rcpt_count, sizeof(*rcpts));
 	size_t count = 0;
@@ -154,106 +148,91 @@ static enum mx_err make_report(struct departure *d, int64_t now_ms)
 		};
 	}
 	if (count > 0)
-		err = dsn_make(d->bounce->spool, config, u, rcpts, count,
-			       now_ms, &d->report);
+		err = dsn_make(d->walk->spool, config, u, rcpts, count, now_ms,
+			       &d->report);
 	free(rcpts);
 	return err;
 }
 
 /* One unit leaves.  MX_ENOENT: it has left already. */
-static enum mx_err depart(struct bounce *b, uint64_t id, struct span domain)
+static enum mx_err depart(struct walk *w, uint64_t id, struct span domain)
 {
 	int64_t now_ms = clock_wall_ms();
 	struct unit *unit;
 	struct departure *d;
-	enum mx_err err = spool_unit_load(b->spool, id, domain, &unit);
+	enum mx_err err = spool_unit_load(w->spool, id, domain, &unit);
 
 	if (err != MX_OK)
 		return err;
-	d = departure_new(b, unit);
+	d = departure_new(w, unit);
 	err = make_report(d, now_ms);
 	if (err != MX_OK) {
 		departure_free(d);
 		return err;
 	}
-	b->unsettled++;
-	spool_settle(b->spool, id, unit->domain, d->set, unit->rcpt_count,
+	if (d->report.draft != NULL)
+		d->report_id = spool_draft_id(d->report.draft);
+	walk_begin(w);
+	spool_settle(w->spool, id, unit->domain, d->set, unit->rcpt_count,
 		     now_ms, 0, d->report.draft != NULL ? &d->report : NULL,
 		     on_settled, d);
 	return MX_OK;
 }
 
-static bool note_unit(const struct unit *u, void *arg)
+static void bounce_unit(struct walk *w, const struct unit *u)
 {
-	struct bounce *b = arg;
-	struct span only = b->request->sel.domain;
+	struct drain *drain = w->request->control->opt.drain;
+	uint64_t id = u->envelope.id;
+	enum mx_err err;
 
-	if (only.n > 0 && !span_eq(only, u->domain))
-		return true;
-	if (b->found == UNITS_PER_STEP || u->domain.n >= sizeof(b->domains[0]))
+	if (w->err != MX_OK)
+		return;
+	if (!drain_claim(drain, id, u->domain)) {
+		w->under_way++;
+		return;
+	}
+	err = depart(w, id, u->domain);
+	if (err == MX_OK)
+		return;
+	drain_let_go(drain, id, u->domain, err != MX_ENOENT);
+	if (err != MX_ENOENT)
+		w->err = err;
+}
+
+/* What was in hand may be back by now. */
+static bool again(struct walk *w)
+{
+	int64_t now = clock_mono_ms();
+
+	if (w->patience_ms == 0)
+		w->patience_ms = now + PATIENCE_MS;
+	if (w->under_way == 0 || now >= w->patience_ms)
 		return false;
-	b->ids[b->found] = u->envelope.id;
-	memcpy(b->domains[b->found], u->domain.p, u->domain.n);
-	b->domains[b->found][u->domain.n] = '\0';
-	b->found++;
+	w->under_way = 0;
 	return true;
 }
 
-/*
- * One message has a unit for each domain: those that were settled are gone
- * when it is looked at again.  A domain's units are walked in order.
- */
-static void look_up(struct bounce *b)
+static void end(struct walk *w)
 {
-	const struct spool_selection *sel = &b->request->sel;
-	enum mx_err err;
+	struct request *r = w->request;
 
-	b->found = 0;
-	if (sel->id != 0)
-		err = spool_message(b->spool, sel->id, note_unit, b);
-	else
-		err = spool_list(b->spool, sel->domain, b->after, note_unit, b);
-	if (err != MX_OK && err != MX_ENOENT)
-		b->err = err;
-	if (b->found > 0)
-		b->after = b->ids[b->found - 1];
+	surgery_log_order(r, w->done);
+	request_done(r, walk_answer(w));
 }
 
-/* Look up some units and send them off; how many were found. */
-static size_t step_once(struct bounce *b)
-{
-	look_up(b);
-	for (size_t i = 0; b->err == MX_OK && i < b->found; i++) {
-		enum mx_err err = depart(b, b->ids[i], span_str(b->domains[i]));
-
-		if (err != MX_ENOENT)
-			b->err = err;
-	}
-	return b->found;
-}
-
-static void step(struct bounce *b)
-{
-	bool is_stuck = b->request->sel.id != 0 && b->steps > 0 &&
-			b->done == b->done_before;
-
-	b->steps++;
-	b->done_before = b->done;
-	if (b->request->control == NULL) /* the daemon leaves */
-		b->err = MX_ESTOP;
-	/* a step whose units had all gone meanwhile is no end */
-	while (b->err == MX_OK && !is_stuck && b->unsettled == 0)
-		if (step_once(b) == 0 || b->request->sel.id != 0)
-			break;
-	if (b->unsettled == 0)
-		finish(b);
-}
+static const struct walk_ops ops = {
+	.units_per_step = UNITS_PER_STEP,
+	.unit = bounce_unit,
+	.again = again,
+	.end = end,
+};
 
 void bounce_run(struct request *r)
 {
-	struct bounce *b = mx_alloc(sizeof(*b));
+	const char *wrong = select_is_known(r);
 
-	b->request = r;
-	b->spool = r->control->opt.spool;
-	step(b);
+	if (wrong != NULL)
+		request_fail(r, wrong);
+	else
+		walk_start(r, &ops, false);
 }

@@ -38,6 +38,13 @@ void explain_state(struct control *c, struct span domain, json_t *into)
 	json_object_set_new(into, "next_probe", control_time(st.next_probe_ms));
 	json_object_set_new(into, "last_reply",
 			    control_text_or_null(st.last_reply));
+	if (st.destination.n > 0)
+		json_object_set_new(into, "destination",
+				    control_text(st.destination));
+	json_object_set_new(into, "destination_hold",
+			    st.hold_reason != NULL
+				    ? control_text(span_str(st.hold_reason))
+				    : json_null());
 	json_object_set_new(into, "connections", json_integer(st.connections));
 	json_object_set_new(into, "targets", targets);
 }

@@ -7,7 +7,7 @@
  * While a request runs, or while the client does not read its answers, its
  * socket is not read: nobody can make us keep more than one answer.
  */
-#include "daemon/control/server.h"
+#include "daemon/control/walk.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -75,15 +75,16 @@ void request_drop(struct request *r)
 		LIST_REMOVE(r, link);
 	route_cancel(&r->query);
 	buf_fini(&r->reason);
+	free(r->ids);
 	free(r);
 }
 
-void request_done(struct request *r, json_t *object)
+void request_answer(struct request *r, json_t *object)
 {
 	struct client *cl = r->client;
 
 	request_part(r, object);
-	request_drop(r);
+	r->client = NULL;
 	if (cl == NULL)
 		return;
 	cl->running = NULL;
@@ -93,6 +94,12 @@ void request_done(struct request *r, json_t *object)
 	/* the lines behind it are not run from here: a verb that answers at
 	 * once would call itself */
 	ev_timer_start(cl->control->opt.loop, &cl->turn);
+}
+
+void request_done(struct request *r, json_t *object)
+{
+	request_answer(r, object);
+	request_drop(r);
 }
 
 void request_fail(struct request *r, const char *text)
@@ -290,7 +297,8 @@ void control_free(struct control **cp)
 	while ((r = LIST_FIRST(&c->requests)) != NULL) {
 		LIST_REMOVE(r, link);
 		r->control = NULL;
-		if (r->query != NULL || r->awaits_reload != 0)
+		if (r->query != NULL || r->awaits_reload != 0 ||
+		    (r->walk != NULL && walk_stop(r->walk)))
 			request_drop(r);
 	}
 	listener_free(&c->listener);

@@ -4,10 +4,23 @@
 
 #include <sys/queue.h>
 
+#include "common/base/log.h"
 #include "common/control/control.h"
 #include "daemon/control/control.h"
 
 struct client; /* one connection */
+struct walk;   /* over the units an order is about: walk.h */
+
+/* What an order is about. */
+enum scope {
+	SCOPE_ALL,
+	SCOPE_ID,	   /* these messages */
+	SCOPE_DOMAIN,
+	SCOPE_PATTERN,	   /* "*.example.org" */
+	SCOPE_DESTINATION, /* common/spool/scope.h */
+};
+
+enum { IDS_MAX = 1000 }; /* of one order */
 
 /*
  * One question, from its line to its last answer.  It outlives its client
@@ -20,9 +33,19 @@ struct request {
 	struct client *client;	  /* NULL: nobody listens any more */
 	const char *verb;
 	int64_t uid;		    /* of who asks; -1: not known */
-	struct spool_selection sel; /* domain borrows from name */
-	char name[256];		    /* canonical domain, or "" */
+	char claimed_uid[24];	    /* whom sudo ran it for, says mx20ctl */
+	enum scope scope;
+	struct spool_selection sel; /* id: the only one; domain: or pattern,
+				       borrows from name */
+	struct span destination;    /* borrows from name, behind its '@' */
+	char name[256];		    /* canonical domain, pattern, or the row
+				       of a destination; or "" */
+	uint64_t *ids;		    /* each is, or was, a message */
+	size_t id_count;
+	uint64_t missing;	    /* ids that were none */
+	bool all;		    /* release: what is held by itself, too */
 	struct buf reason;	    /* hold: the operator's words */
+	struct walk *walk;	    /* NULL: none is under way */
 	struct route_query *query;  /* route: the question under way */
 	unsigned awaits_reload;	    /* number of the load; 0: none */
 	bool is_forced, is_dry;	    /* reload */
@@ -42,7 +65,9 @@ struct control {
 
 /* Send a part of the answer.  Takes the object. */
 void request_part(struct request *r, json_t *object);
-/* Send the end of the answer; r is freed.  Takes the object. */
+/* Send the end of the answer; r goes on without anybody who listens. */
+void request_answer(struct request *r, json_t *object);
+/* The same, and r is freed.  Takes the object. */
 void request_done(struct request *r, json_t *object);
 /* The end: {"ok":false,"error":text}. */
 void request_fail(struct request *r, const char *text);
@@ -53,8 +78,23 @@ void request_drop(struct request *r);
 /* Find the verb of this object and run it.  verbs.c */
 void verb_run(struct request *r, const json_t *object);
 
-/* verb bounce: bounce.c */
+/* What the request is about, into r; an English reason when it cannot be. */
+const char *select_take(struct request *r, const json_t *object);
+/* NULL when what it names is in the allowlist, or has mail, or a hold; else
+ * the reason.  Ids were looked at when they were taken. */
+const char *select_is_known(const struct request *r);
+
+/* A line for one unit: what was done to it, and who asked. */
+void surgery_log(const struct request *r, enum log_event event, uint64_t id,
+		 struct span domain, struct span to, const char *note);
+/* And one for the order as a whole, when that was about more than ids. */
+void surgery_log_order(const struct request *r, uint64_t units);
+/* verbs hold, release, remove: surgery.c; bounce; flush */
+void hold_run(struct request *r);
+void release_run(struct request *r);
+void remove_run(struct request *r);
 void bounce_run(struct request *r);
+void flush_run(struct request *r);
 /* verb reload: reload.c */
 void reload_run(struct request *r);
 /* verb route: explain.c */

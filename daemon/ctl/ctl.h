@@ -22,10 +22,13 @@ struct link; /* a connection to the daemon: link.h */
 struct ctl {
 	struct config *config; /* settings only */
 	const char *verb;
-	const char *argument; /* ID or DOMAIN; NULL: none */
-	const char *domain;   /* --domain */
-	const char *reason;   /* --reason */
-	bool json, yes, raw;
+	const char *argument; /* the first ID or DOMAIN; NULL: none */
+	char **arguments;     /* all of them */
+	size_t argument_count;
+	const char *domain;	 /* --domain */
+	const char *destination; /* --destination */
+	const char *reason;	 /* --reason */
+	bool json, yes, raw, all;
 	bool force, dry_run; /* reload */
 	int64_t now_ms; /* wall */
 	size_t width;	/* of the terminal; 0: unlimited */

@@ -10,6 +10,8 @@ enum matter {
 	MATTER_STOPPED,
 	MATTER_FOREIGN,
 	MATTER_HELD,
+	MATTER_PATTERN_HELD,
+	MATTER_DESTINATION_HELD,
 	MATTER_NOTHING,
 	MATTER_DOWN,
 	MATTER_DEFERRED,
@@ -28,6 +30,13 @@ static const char *const advice[] = {
 	[MATTER_HELD] =
 		"All mail of this domain is held. To let it go: "
 		"mx20ctl release --domain %s",
+	[MATTER_PATTERN_HELD] =
+		"All mail of this domain is held, as that of every domain "
+		"below. To let it go: mx20ctl release --domain '%s'",
+	[MATTER_DESTINATION_HELD] =
+		"Nothing goes to this destination: it is held. Which hold: "
+		"mx20ctl status. To let the mail go: mx20ctl release "
+		"--destination NAME",
 	[MATTER_NOTHING] =
 		"Nothing is waiting: nothing to do.",
 	[MATTER_DOWN] =
@@ -35,11 +44,11 @@ static const char *const advice[] = {
 		"by itself. To see where it is looked for: mx20ctl route %s. "
 		"To try now: mx20ctl flush %s",
 	[MATTER_DEFERRED] =
-		"The primary answers, but put some messages off; each is "
+		"The primary answers, but deferred some messages; each is "
 		"tried again by itself. To see them: mx20ctl queue %s",
 	[MATTER_PARTLY_HELD] =
-		"Some messages are held. To see them: mx20ctl queue %s. To "
-		"let them go: mx20ctl release --domain %s",
+		"Some messages are held by themselves. To see them: mx20ctl "
+		"queue %s. To let them go: mx20ctl release --all --domain %s",
 	[MATTER_GOING] =
 		"The mail is on its way.",
 };
@@ -53,7 +62,10 @@ static enum matter matter_of(const struct spool_domain *row,
 	if (!is_live)
 		return MATTER_STOPPED;
 	if (row->is_held)
-		return MATTER_HELD;
+		return row->hold_pattern[0] != '\0' ? MATTER_PATTERN_HELD
+						    : MATTER_HELD;
+	if (status_is_held(row, state))
+		return MATTER_DESTINATION_HELD;
 	if (row->units == 0)
 		return json_is_false(json_object_get(state, "listed"))
 			       ? MATTER_FOREIGN
@@ -92,7 +104,7 @@ static void add_mail(const struct ctl *ctl, const struct spool_domain *row,
 	print_count(out, row->units, "message");
 	buf_adds(out, ", ");
 	human_size(out, row->bytes);
-	buf_addf(out, ": %llu ready, %llu put off, %llu held\n",
+	buf_addf(out, ": %llu ready, %llu deferred, %llu held\n",
 		 (unsigned long long)row->ready,
 		 (unsigned long long)row->deferred,
 		 (unsigned long long)row->held);
@@ -162,13 +174,15 @@ void status_domain(const struct ctl *ctl, const struct spool_domain *row,
 		   const json_t *state, bool is_live, struct buf *out)
 {
 	buf_addf(out, "\n%s\n", row->name);
-	if (row->is_held) {
+	if (status_is_held(row, state)) {
 		buf_adds(out, "  HELD: ");
-		print_text(out, span_str(row->hold_reason));
+		print_text(out, status_hold_reason(row, state));
 		buf_adds(out, "\n");
 	}
 	add_mail(ctl, row, out);
 	add_state(ctl, state, out);
 	status_targets(ctl, state, out);
-	add_advice(matter_of(row, state, is_live), row->name, out);
+	add_advice(matter_of(row, state, is_live),
+		   row->hold_pattern[0] != '\0' ? row->hold_pattern : row->name,
+		   out);
 }

@@ -17,7 +17,13 @@ enum { /* what a verb takes */
        TAKES_DOMAIN = 4, /* --domain instead of the argument */
        TAKES_RAW = 8,
        TAKES_REASON = 16,
-       TAKES_FORCE = 32, /* and --dry-run */
+       TAKES_MANY = 32, /* several arguments */
+       TAKES_DESTINATION = 64,
+       TAKES_ALL = 128,
+       TAKES_FORCE = 512, /* and --dry-run */
+       NEEDS_ONE = 256,	  /* an argument or one of these options */
+       TAKES_UNITS = TAKES_ARGUMENT | TAKES_MANY | TAKES_DOMAIN |
+		     TAKES_DESTINATION | NEEDS_ONE,
 };
 
 struct verb {
@@ -28,9 +34,12 @@ struct verb {
 	const char *help;
 };
 
+#define WHICH "ID...|--domain D|--destination NAME"
+
 /* clang-format off */
 static const struct verb verbs[] = {
-	{ "status", TAKES_ARGUMENT, ctl_status, "[DOMAIN]",
+	{ "status", TAKES_ARGUMENT | TAKES_DESTINATION, ctl_status,
+	  "[DOMAIN|--destination NAME]",
 	  "what waits for which domain, why, and until when" },
 	{ "queue", TAKES_ARGUMENT, ctl_queue, "[DOMAIN]",
 	  "every message that waits, with its recipients" },
@@ -38,16 +47,16 @@ static const struct verb verbs[] = {
 	  "one message whole" },
 	{ "route", NEEDS_ARGUMENT, ctl_route, "DOMAIN",
 	  "where a domain's mail goes, and how safely" },
-	{ "flush", TAKES_ARGUMENT, ctl_flush, "[DOMAIN|ID]",
-	  "probe and try again now" },
-	{ "hold", TAKES_ARGUMENT | TAKES_DOMAIN | TAKES_REASON, ctl_surgery,
-	  "ID|--domain D", "keep mail from being delivered" },
-	{ "release", TAKES_ARGUMENT | TAKES_DOMAIN, ctl_surgery,
-	  "ID|--domain D", "let held mail go" },
-	{ "remove", TAKES_ARGUMENT | TAKES_DOMAIN, ctl_surgery,
-	  "ID|--domain D", "forget mail; nobody is told" },
-	{ "bounce", TAKES_ARGUMENT | TAKES_DOMAIN, ctl_surgery,
-	  "ID|--domain D", "give mail up and report it to its senders" },
+	{ "flush", TAKES_ARGUMENT | TAKES_MANY | TAKES_DESTINATION, ctl_flush,
+	  "[DOMAIN|ID...|--destination NAME]", "probe and try again now" },
+	{ "hold", TAKES_UNITS | TAKES_REASON, ctl_surgery, WHICH,
+	  "keep mail from being delivered" },
+	{ "release", TAKES_UNITS | TAKES_ALL, ctl_surgery, WHICH,
+	  "let held mail go" },
+	{ "remove", TAKES_UNITS, ctl_surgery, WHICH,
+	  "forget mail; nobody is told" },
+	{ "bounce", TAKES_UNITS, ctl_surgery, WHICH,
+	  "give mail up and report it to its senders" },
 	{ "reload", TAKES_FORCE, ctl_reload, "[--dry-run] [--force]",
 	  "read the configuration and the allowlist again" },
 };
@@ -63,17 +72,22 @@ static void print_help(FILE *out)
 	for (size_t i = 0; i < COUNT(verbs); i++) {
 		int n = fprintf(out, "  %s %s", verbs[i].name, verbs[i].usage);
 
-		fprintf(out, "%*s%s\n", n < 26 ? 26 - n : 1, "", verbs[i].help);
+		fprintf(out, "%s%*s%s\n", n < 26 ? "" : "\n",
+			n < 26 ? 26 - n : 26, "", verbs[i].help);
 	}
 	fprintf(out,
 		"\n"
 		"  -c, --config FILE  default %s\n"
 		"      --json         for programs\n"
-		"      --domain D     all mail of a domain\n"
-		"      --reason TEXT  hold: shown by status\n"
+		"      --domain D     all mail of a domain, or of '*.D'\n"
+		"      --destination NAME\n"
+		"                     all mail that goes to a host\n"
+		"      --reason TEXT  hold: shown by status, queue and show\n"
+		"      --all          release: also what was held by its id\n"
 		"      --raw          show: the content as it is\n"
 		"      --dry-run      reload: only say what would change\n"
-		"      --force        reload: take what looks like an accident\n"
+		"      --force        reload: take what looks like an "
+		"accident\n"
 		"  -y, --yes          do not ask\n"
 		"      --help, --version\n\n"
 		"exit: 0 done, 1 failed, 2 usage, 3 mx20d does not answer\n"
@@ -98,10 +112,20 @@ static const char *misuse(const struct verb *v, const struct ctl *ctl)
 		return "takes no argument";
 	if (!has_argument && v->takes & NEEDS_ARGUMENT)
 		return "needs an argument";
+	if (ctl->argument_count > 1 && !(v->takes & TAKES_MANY))
+		return "takes one argument at most";
 	if (ctl->domain != NULL && !(v->takes & TAKES_DOMAIN))
 		return "takes no --domain";
-	if (v->takes & TAKES_DOMAIN && has_argument == (ctl->domain != NULL))
-		return "needs an ID or --domain D";
+	if (ctl->destination != NULL && !(v->takes & TAKES_DESTINATION))
+		return "takes no --destination";
+	if (has_argument + (ctl->domain != NULL) + (ctl->destination != NULL) >
+	    1)
+		return "is about one thing at a time";
+	if (v->takes & NEEDS_ONE && !has_argument && ctl->domain == NULL &&
+	    ctl->destination == NULL)
+		return "needs an ID, --domain or --destination";
+	if (ctl->all && !(v->takes & TAKES_ALL))
+		return "takes no --all";
 	if (ctl->raw && !(v->takes & TAKES_RAW))
 		return "takes no --raw";
 	if (ctl->reason != NULL && !(v->takes & TAKES_REASON))
@@ -111,13 +135,25 @@ static const char *misuse(const struct verb *v, const struct ctl *ctl)
 	return NULL;
 }
 
-enum { OPT_JSON = 256, OPT_DOMAIN, OPT_REASON, OPT_RAW, OPT_DRY_RUN,
-       OPT_FORCE, OPT_HELP, OPT_VERSION };
+enum {
+	OPT_JSON = 256,
+	OPT_DOMAIN,
+	OPT_DESTINATION,
+	OPT_REASON,
+	OPT_RAW,
+	OPT_ALL,
+	OPT_DRY_RUN,
+	OPT_FORCE,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "domain", required_argument, NULL, OPT_DOMAIN },
+	{ "destination", required_argument, NULL, OPT_DESTINATION },
+	{ "all", no_argument, NULL, OPT_ALL },
 	{ "reason", required_argument, NULL, OPT_REASON },
 	{ "raw", no_argument, NULL, OPT_RAW },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
@@ -143,6 +179,12 @@ static bool take_option(int c, struct ctl *ctl, const char **path)
 		return true;
 	case OPT_DOMAIN:
 		ctl->domain = optarg;
+		return true;
+	case OPT_DESTINATION:
+		ctl->destination = optarg;
+		return true;
+	case OPT_ALL:
+		ctl->all = true;
 		return true;
 	case OPT_REASON:
 		ctl->reason = optarg;
@@ -190,8 +232,10 @@ static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 		return NULL;
 	}
 	if (optind < argc)
-		ctl->argument = argv[optind++];
-	wrong = optind < argc ? "takes one argument at most" : misuse(v, ctl);
+		ctl->argument = argv[optind];
+	ctl->arguments = argv + optind;
+	ctl->argument_count = (size_t)(argc - optind);
+	wrong = misuse(v, ctl);
 	if (wrong == NULL)
 		return v;
 	ctl_complain("%s %s: mx20ctl %s %s", v->name, wrong, v->name, v->usage);

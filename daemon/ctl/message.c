@@ -46,42 +46,62 @@ void message_recipients(json_t *message, const struct unit *u)
 
 		json_array_append_new(
 			list,
-			json_pack("{s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o}",
-				  "address", control_text(r->path), "attempts",
-				  (json_int_t)r->attempts, "last_reply",
-				  control_text_or_null(r->last_reply), "due",
-				  control_time(state_of(u, r) == UNIT_DEFERRED
-						       ? u->due_ms
-						       : 0),
-				  "state", state_name(state_of(u, r)), "domain",
-				  control_text(u->domain), "host",
-				  control_text_or_null(r->last_host), "expires",
-				  control_time(u->expires_ms)));
+			json_pack(
+				"{s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o,"
+				" s:o}",
+				"address", control_text(r->path), "attempts",
+				(json_int_t)r->attempts, "last_reply",
+				control_text_or_null(r->last_reply), "due",
+				control_time(state_of(u, r) == UNIT_DEFERRED
+						     ? u->due_ms
+						     : 0),
+				"state", state_name(state_of(u, r)), "domain",
+				control_text(u->domain), "host",
+				control_text_or_null(r->last_host), "expires",
+				control_time(u->expires_ms), "hold_reason",
+				control_text_or_null(state_of(u, r) == UNIT_HELD
+							     ? u->hold_reason
+							     : SPAN_LIT(""))));
 	}
 }
 
-/* What keeps a whole domain waiting: a hold, or its destination. */
+/* What keeps a whole domain waiting: its destination. */
 static void add_reason(struct buf *out, const struct states_page *reasons,
-		       struct span domain, enum unit_state state)
+		       struct span domain)
 {
-	size_t i = 0;
+	const json_t *state = NULL;
+	struct span hold;
 
-	while (i < reasons->count &&
-	       !span_eq(domain, span_str(reasons->rows[i].name)))
-		i++;
-	if (i == reasons->count)
+	for (size_t i = 0; i < reasons->count && state == NULL; i++)
+		if (span_eq(domain, span_str(reasons->rows[i].name)))
+			state = reasons->states[i];
+	if (state == NULL)
 		return;
-	if (state == UNIT_HELD) {
-		if (reasons->rows[i].is_held)
-			buf_addf(out, ": %s", reasons->rows[i].hold_reason);
-		return;
+	hold = control_get_text(state, "destination_hold");
+	if (hold.n > 0) {
+		buf_adds(out, ", destination held: ");
+		buf_add(out, hold);
+	} else if (span_eq(control_get_text(state, "state"),
+			   SPAN_LIT("down"))) {
+		buf_adds(out, ", destination down: ");
+		buf_add(out, control_get_text(state, "last_reply"));
 	}
-	struct span name = control_get_text(reasons->states[i], "state");
-	struct span reply = control_get_text(reasons->states[i], "last_reply");
-	if (!span_eq(name, SPAN_LIT("down")))
-		return;
-	buf_adds(out, ", destination down: ");
-	buf_add(out, reply);
+}
+
+static void add_state(struct buf *out, const struct unit *u,
+		      enum unit_state state, int64_t now_ms)
+{
+	if (state == UNIT_HELD) {
+		buf_adds(out, "held");
+		if (u->hold_reason.n > 0)
+			buf_adds(out, ": ");
+		buf_add(out, u->hold_reason);
+	} else if (state == UNIT_DEFERRED && u->due_ms > now_ms) {
+		buf_adds(out, "deferred, retry in ");
+		print_age(out, u->due_ms - now_ms);
+	} else {
+		buf_adds(out, "ready");
+	}
 }
 
 void message_why(struct buf *out, const struct unit *u,
@@ -90,14 +110,7 @@ void message_why(struct buf *out, const struct unit *u,
 {
 	enum unit_state state = state_of(u, r);
 
-	if (state == UNIT_HELD) {
-		buf_adds(out, "held");
-	} else if (state == UNIT_DEFERRED && u->due_ms > now_ms) {
-		buf_adds(out, "retry in ");
-		print_age(out, u->due_ms - now_ms);
-	} else {
-		buf_adds(out, "ready");
-	}
+	add_state(out, u, state, now_ms);
 	if (r->attempts == 1)
 		buf_adds(out, ", tried once");
 	else if (r->attempts > 1)
@@ -105,7 +118,7 @@ void message_why(struct buf *out, const struct unit *u,
 	if (r->last_reply.n > 0) {
 		buf_adds(out, ": ");
 		buf_add(out, r->last_reply);
-	} else if (reasons != NULL && r->attempts == 0) {
-		add_reason(out, reasons, u->domain, state);
+	} else if (reasons != NULL && state != UNIT_HELD) {
+		add_reason(out, reasons, u->domain);
 	}
 }

@@ -11,7 +11,7 @@ json_t *message_object(const struct unit *u);
 void message_recipients(json_t *message, const struct unit *u);
 
 /*
- * Append why a recipient waits: "retry in 4m, tried 2 times: 450 ...".
+ * Append why a recipient waits: "deferred, retry in 4m, tried 2 times: 450 ...".
  * reasons, which may be NULL, tells of domains that wait as a whole.
  */
 void message_why(struct buf *out, const struct unit *u,

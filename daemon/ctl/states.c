@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/spool/scope.h"
 
 enum { ANSWER_MS = 5000 };
 
@@ -90,6 +91,33 @@ static json_t *unknown_state(void)
 			 "since", "next_probe", "last_reply", "targets");
 }
 
+struct hold_search {
+	const struct spool_domain *row;
+	json_t *state;
+};
+
+static bool look_at_hold(const struct spool_domain *hold, void *arg)
+{
+	struct hold_search *h = arg;
+	struct span name = span_str(hold->name);
+
+	if (!scope_is_destination(name))
+		return false;
+	if (hold->is_held &&
+	    states_goes_to(h->row, h->state, scope_destination(name)))
+		json_object_set_new(h->state, "destination_hold",
+				    control_text(span_str(hold->hold_reason)));
+	return true;
+}
+
+static void set_hold(struct states *s, const struct spool_domain *row,
+		     json_t *state)
+{
+	struct hold_search h = { row, state };
+
+	(void)spool_domains(s->spool, SPAN_LIT("@"), look_at_hold, &h);
+}
+
 /* The last that was known: up if one of its targets was. */
 static json_t *remembered(struct states *s, const struct spool_domain *row)
 {
@@ -116,6 +144,7 @@ static json_t *remembered(struct states *s, const struct spool_domain *row)
 		    (t->is_up == tells->is_up && t->since_ms > tells->since_ms))
 			tells = t;
 	}
+	set_hold(s, row, state);
 	if (tells == NULL)
 		return state;
 	json_object_set_new(state, "state",
@@ -193,4 +222,22 @@ void states_release_page(struct states_page *p)
 {
 	for (size_t i = 0; i < p->count; i++)
 		json_decref(p->states[i]);
+}
+
+bool states_goes_to(const struct spool_domain *row, const json_t *state,
+		    struct span name)
+{
+	const json_t *targets = json_object_get(state, "targets");
+	struct span key = control_get_text(state, "destination");
+
+	if (scope_names_route(key.n > 0 ? key : span_str(row->destination),
+			      name))
+		return true;
+	for (size_t i = 0; i < json_array_size(targets); i++)
+		if (scope_names_target(
+			    control_get_text(json_array_get(targets, i),
+					     "target"),
+			    name))
+			return true;
+	return false;
 }

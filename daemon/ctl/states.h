@@ -46,6 +46,11 @@ bool states_next_page(struct states *s, struct states_page *p,
 /* Release the states; the rows still say where to go on. */
 void states_release_page(struct states_page *p);
 
+/* Does the domain's mail go to a destination of this name?  As scope.h has
+ * it, of the state's or, if that has none, of the row's. */
+bool states_goes_to(const struct spool_domain *row, const json_t *state,
+		    struct span name);
+
 /* Does a target of this name belong to the destination with this key? */
 bool states_match(const char *destination, const char *target);
 

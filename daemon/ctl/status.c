@@ -10,6 +10,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/spool/scope.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/states.h"
 #include "daemon/ctl/status.h"
@@ -17,8 +18,22 @@
 
 /* What was seen on the way, for the advice at the end. */
 struct seen {
-	bool any, down, held, unknown, deferred;
+	bool any, down, held, parts_held, unknown, deferred;
+	struct buf holds; /* of destinations, in words */
 };
+
+bool status_is_held(const struct spool_domain *row, const json_t *state)
+{
+	return row->is_held ||
+	       json_is_string(json_object_get(state, "destination_hold"));
+}
+
+struct span status_hold_reason(const struct spool_domain *row,
+			       const json_t *state)
+{
+	return row->is_held ? span_str(row->hold_reason)
+			    : control_get_text(state, "destination_hold");
+}
 
 /* ---- For programs ---- */
 
@@ -26,14 +41,13 @@ static json_t *row_object(const struct spool_domain *row, const json_t *state)
 {
 	static const char *const copied[] = { "state", "since", "next_probe",
 					      "last_reply", "targets" };
-	json_t *o = json_pack("{s:o, s:I, s:I, s:o, s:b, s:o}", "domain",
-			      control_text(span_str(row->name)), "messages",
-			      (json_int_t)row->units, "bytes",
-			      (json_int_t)row->bytes, "oldest",
-			      control_time(row->oldest_ms), "held",
-			      row->is_held || row->held > 0, "hold_reason",
-			      control_text_or_null(span_str(
-				      row->is_held ? row->hold_reason : "")));
+	json_t *o = json_pack(
+		"{s:o, s:I, s:I, s:o, s:b, s:o}", "domain",
+		control_text(span_str(row->name)), "messages",
+		(json_int_t)row->units, "bytes", (json_int_t)row->bytes,
+		"oldest", control_time(row->oldest_ms), "held",
+		status_is_held(row, state) || row->held > 0, "hold_reason",
+		control_text_or_null(status_hold_reason(row, state)));
 
 	for (size_t i = 0; i < COUNT(copied); i++)
 		json_object_set(o, copied[i],
@@ -44,6 +58,24 @@ static json_t *row_object(const struct spool_domain *row, const json_t *state)
 	json_object_set_new(o, "held_messages",
 			    json_integer((json_int_t)row->held));
 	return o;
+}
+
+/* A hold of a destination stands in a row of its own, which is no domain. */
+static json_t *hold_object(const struct spool_domain *row)
+{
+	return json_pack("{s:o, s:o}", "destination",
+			 control_text(scope_destination(span_str(row->name))),
+			 "reason", control_text(span_str(row->hold_reason)));
+}
+
+/* Is the row to be shown among the domains? */
+static bool is_shown(const struct ctl *ctl, const struct spool_domain *row,
+		     const json_t *state)
+{
+	if (scope_is_destination(span_str(row->name)))
+		return false;
+	return ctl->destination == NULL ||
+	       states_goes_to(row, state, span_str(ctl->destination));
 }
 
 static bool write_object(json_t *object)
@@ -91,9 +123,23 @@ static bool json_head(const struct ctl *ctl, const struct spool_totals *t,
 	return ok;
 }
 
-static void json_page(const struct states_page *p, bool *is_first)
+/* The holds of destinations come behind the domains. */
+static bool json_tail(json_t *holds)
+{
+	bool ok = ctl_write(SPAN_LIT("],\"destinations_held\":"));
+
+	ok = ok && write_object(holds);
+	return ctl_write(SPAN_LIT("}\n")) && ok;
+}
+
+static void json_page(const struct ctl *ctl, const struct states_page *p,
+		      bool *is_first, json_t *holds)
 {
 	for (size_t i = 0; i < p->count; i++) {
+		if (scope_is_destination(span_str(p->rows[i].name)))
+			json_array_append_new(holds, hold_object(&p->rows[i]));
+		if (!is_shown(ctl, &p->rows[i], p->states[i]))
+			continue;
 		if (!*is_first)
 			ctl_write(SPAN_LIT(","));
 		*is_first = false;
@@ -143,7 +189,7 @@ static void cell_next(struct table *t, const struct spool_domain *row,
 	int64_t next_ms = status_time(state, "next_probe");
 	struct buf b = { 0 };
 
-	if (row->is_held || next_ms == 0) {
+	if (status_is_held(row, state) || next_ms == 0) {
 		buf_adds(&b, "-");
 	} else if (next_ms < now_ms + 1000) {
 		buf_adds(&b, "now");
@@ -159,11 +205,11 @@ static void cell_state(struct table *t, const struct spool_domain *row,
 {
 	struct buf b = { 0 };
 
-	if (row->is_held)
+	if (status_is_held(row, state))
 		buf_adds(&b, "held");
 	else
 		buf_add(&b, control_get_text(state, "state"));
-	if (!row->is_held && row->held > 0)
+	if (!status_is_held(row, state) && row->held > 0)
 		buf_addf(&b, ", %llu held", (unsigned long long)row->held);
 	table_cell(t, buf_span(&b));
 	buf_fini(&b);
@@ -184,8 +230,9 @@ static void table_row(struct table *t, const struct spool_domain *row,
 	cell_state(t, row, state);
 	cell_age(t, status_time(state, "since"), now_ms);
 	cell_next(t, row, state, now_ms);
-	table_cell(t, row->is_held ? span_str(row->hold_reason)
-				   : control_get_text(state, "last_reply"));
+	table_cell(t, status_is_held(row, state)
+			      ? status_hold_reason(row, state)
+			      : control_get_text(state, "last_reply"));
 	buf_fini(&b);
 }
 
@@ -195,9 +242,10 @@ static void note(struct seen *seen, const struct spool_domain *row,
 	struct span name = control_get_text(state, "state");
 
 	seen->any = true;
-	seen->held |= row->is_held || row->held > 0;
+	seen->held |= row->is_held;
+	seen->parts_held |= !row->is_held && row->held > 0;
 	seen->deferred |= row->deferred > 0;
-	if (row->is_held)
+	if (status_is_held(row, state))
 		return;
 	seen->down |= span_eq(name, SPAN_LIT("down"));
 	seen->unknown |= span_eq(name, SPAN_LIT("unknown"));
@@ -265,11 +313,15 @@ static void add_advice(const struct seen *seen, bool is_live, struct buf *out)
 		buf_adds(out, "unknown: not tried yet.  Where it goes:"
 			      " mx20ctl route DOMAIN\n");
 	if (seen->deferred)
-		buf_adds(out, "some messages wait for a retry of their own:"
-			      " mx20ctl queue DOMAIN\n");
+		buf_adds(out, "some messages are deferred, each until its own"
+			      " retry: mx20ctl queue DOMAIN\n");
 	if (seen->held)
 		buf_adds(out, "held: nothing goes before: mx20ctl release"
 			      " --domain DOMAIN\n");
+	if (seen->parts_held)
+		buf_adds(out, "some messages are held by themselves:"
+			      " mx20ctl queue DOMAIN; mx20ctl release ID\n");
+	buf_add(out, buf_span(&seen->holds));
 }
 
 static bool flush_text(struct buf *out)
@@ -286,18 +338,41 @@ static enum mx_err all_json(const struct ctl *ctl, struct states *states,
 			    const struct spool_totals *totals)
 {
 	struct states_page *p = mx_alloc(sizeof(*p));
+	json_t *holds = json_array();
 	bool is_first = true, go_on;
 	enum mx_err err = MX_OK;
 
 	go_on = json_head(ctl, totals, states->is_live);
 	while (go_on && states_next_page(states, p, &err)) {
-		json_page(p, &is_first);
+		json_page(ctl, p, &is_first, holds);
 		states_release_page(p);
 		go_on = ctl_write(SPAN_LIT(""));
 	}
-	ctl_write(SPAN_LIT("]}\n"));
+	json_tail(holds);
 	free(p);
 	return err;
+}
+
+static void text_row(const struct ctl *ctl, struct table *t, struct seen *seen,
+		     const struct spool_domain *row, const json_t *state)
+{
+	struct span name = span_str(row->name);
+
+	if (scope_is_destination(name)) {
+		name = scope_destination(name);
+		buf_adds(&seen->holds, "destination held: ");
+		print_text(&seen->holds, name);
+		buf_adds(&seen->holds, ": ");
+		print_text(&seen->holds, span_str(row->hold_reason));
+		buf_adds(&seen->holds, ".  Nothing goes there before: mx20ctl"
+				       " release --destination ");
+		print_text(&seen->holds, name);
+		buf_addc(&seen->holds, '\n');
+	}
+	if (!is_shown(ctl, row, state))
+		return;
+	note(seen, row, state);
+	table_row(t, row, state, ctl->now_ms);
 }
 
 static enum mx_err all_text(const struct ctl *ctl, struct states *states,
@@ -312,18 +387,20 @@ static enum mx_err all_text(const struct ctl *ctl, struct states *states,
 	table_init(&t, columns, COUNT(columns), ctl->width);
 	add_head(ctl, totals, states, &out);
 	while (flush_text(&out) && states_next_page(states, p, &err)) {
-		if (!seen.any)
+		bool was_any = seen.any;
+
+		for (size_t i = 0; i < p->count; i++)
+			text_row(ctl, &t, &seen, &p->rows[i], p->states[i]);
+		if (seen.any && !was_any)
 			buf_adds(&out, "\n");
-		for (size_t i = 0; i < p->count; i++) {
-			note(&seen, &p->rows[i], p->states[i]);
-			table_row(&t, &p->rows[i], p->states[i], ctl->now_ms);
-		}
-		table_print(&t, &out);
+		if (seen.any)
+			table_print(&t, &out);
 		states_release_page(p);
 	}
 	add_advice(&seen, states->is_live, &out);
 	flush_text(&out);
 	buf_fini(&out);
+	buf_fini(&seen.holds);
 	table_fini(&t);
 	free(p);
 	return err;
@@ -361,7 +438,7 @@ static enum mx_err one(const struct ctl *ctl, struct states *states,
 	if (ctl->json) {
 		json_head(ctl, totals, states->is_live);
 		write_object(row_object(&row, state));
-		ctl_write(SPAN_LIT("]}\n"));
+		json_tail(json_array());
 	} else {
 		add_head(ctl, totals, states, &out);
 		status_domain(ctl, &row, state, states->is_live, &out);
@@ -372,6 +449,17 @@ static enum mx_err one(const struct ctl *ctl, struct states *states,
 	return MX_OK;
 }
 
+/* A domain, or a pattern of them, whose hold has a row as well. */
+static bool status_name(const char *text, struct buf *out)
+{
+	if (!scope_domain_canon(out, span_str(text))) {
+		ctl_complain("\"%s\" is not a domain", text);
+		return false;
+	}
+	buf_cstr(out);
+	return true;
+}
+
 enum ctl_exit ctl_status(struct ctl *ctl)
 {
 	struct buf name = { 0 }, why = { 0 };
@@ -380,7 +468,7 @@ enum ctl_exit ctl_status(struct ctl *ctl)
 	struct states states;
 	enum mx_err err;
 
-	if (ctl->argument != NULL && !ctl_domain(ctl->argument, &name))
+	if (ctl->argument != NULL && !status_name(ctl->argument, &name))
 		return CTL_FAILED;
 	if (!ctl_open_spool(ctl, &sp)) {
 		buf_fini(&name);

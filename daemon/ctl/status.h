@@ -12,6 +12,11 @@ void status_domain(const struct ctl *ctl, const struct spool_domain *row,
 void status_targets(const struct ctl *ctl, const json_t *state,
 		    struct buf *out);
 
+/* Is the whole domain held, by itself or with its destination?  And why. */
+bool status_is_held(const struct spool_domain *row, const json_t *state);
+struct span status_hold_reason(const struct spool_domain *row,
+			       const json_t *state);
+
 /* A time of a state object in wall ms; 0: none. */
 int64_t status_time(const json_t *state, const char *key);
 

@@ -1,13 +1,14 @@
 /* mx20ctl flush, hold, release, remove, bounce, reload: orders to the
  * daemon. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/assert.h"
-#include "common/base/msgid.h"
 #include "daemon/ctl/link.h"
 #include "daemon/ctl/print.h"
+#include "daemon/ctl/select.h"
 
 /* What each does, before and after. */
 /* clang-format off */
@@ -32,54 +33,6 @@ static const struct order *order_find(const char *verb)
 	return NULL;
 }
 
-/* ---- Which mail ---- */
-
-/* The request; NULL after saying what is wrong.  What it is about, in words,
- * goes to about. */
-static json_t *request_new(const struct ctl *ctl, const char *id,
-			   const char *domain, struct buf *about)
-{
-	json_t *o = json_pack("{s:s}", "verb", ctl->verb);
-	struct buf name = { 0 };
-	uint64_t number;
-
-	if (id != NULL && !msg_id_parse(span_str(id), &number)) {
-		ctl_complain("no such message: %s%s%s", id,
-			     strchr(id, '.') != NULL ? "; all mail of a"
-						       " domain: --domain "
-						     : "",
-			     strchr(id, '.') != NULL ? id : "");
-		json_decref(o);
-		return NULL;
-	}
-	if (domain != NULL && !ctl_domain(domain, &name)) {
-		json_decref(o);
-		return NULL;
-	}
-	if (id != NULL) {
-		json_object_set_new(o, "id", json_string(id));
-		buf_addf(about, "message %s", id);
-	}
-	if (domain != NULL) {
-		json_object_set_new(o, "domain", json_string(buf_cstr(&name)));
-		buf_adds(about, buf_cstr(&name));
-	}
-	if (ctl->reason != NULL)
-		json_object_set_new(o, "reason",
-				    control_text(span_str(ctl->reason)));
-	buf_fini(&name);
-	return o;
-}
-
-/* A queue id has 13 characters and no dot; a domain of mail has one. */
-static bool is_id(const char *text)
-{
-	uint64_t number;
-
-	return strchr(text, '.') == NULL &&
-	       msg_id_parse(span_str(text), &number);
-}
-
 /* ---- Answers ---- */
 
 static enum ctl_exit report_failure(const struct ctl *ctl, json_t *answer,
@@ -94,56 +47,38 @@ static enum ctl_exit report_failure(const struct ctl *ctl, json_t *answer,
 	return CTL_FAILED;
 }
 
-/* Ask and read the answer; *answer is the caller's unless it is lost. */
-static enum ctl_exit exchange(const struct ctl *ctl, json_t *request,
-			      link_part_cb *each, void *arg, json_t **answer)
-{
-	struct link link;
-	enum ctl_exit rc = link_need(&link, ctl);
-
-	*answer = NULL;
-	if (rc == CTL_DONE) {
-		*answer = link_ask(&link, request, each, arg);
-		rc = *answer != NULL ? CTL_DONE : CTL_UNREACHABLE;
-	} else {
-		json_decref(request);
-	}
-	link_close(&link);
-	return rc;
-}
-
 /* ---- Yes or no ---- */
 
 /* How much mail this is about, from the spool when we may read it. */
-static void describe_domain(const struct ctl *ctl, const char *domain,
-			    struct buf *out)
+static void describe(const struct ctl *ctl, struct selection *s,
+		     struct buf *out)
 {
 	struct spool *sp = NULL;
 	struct spool_domain row;
-	struct buf name = { 0 }, why = { 0 }, path = { 0 };
+	struct buf why = { 0 }, path = { 0 };
 
 	buf_adds(out, "all mail");
 	buf_add(&path, ctl->config->spool.path);
-	if (smtp_domain_canon(&name, span_str(domain)) == MX_OK &&
+	if (strcmp(s->key, "domain") == 0 &&
 	    spool_open_reader(&sp, buf_cstr(&path), &why) == MX_OK &&
-	    spool_domain_get(sp, buf_span(&name), &row) == MX_OK) {
+	    spool_domain_get(sp, buf_span(&s->value), &row) == MX_OK &&
+	    row.units > 0) {
 		buf_adds(out, " (");
 		print_count(out, row.units, "message");
 		buf_adds(out, ", ");
 		human_size(out, row.bytes);
 		buf_adds(out, ")");
 	}
-	buf_addf(out, " of %s", domain);
+	buf_addf(out, " of %s", buf_cstr(&s->about));
 	if (sp != NULL)
 		spool_close(&sp);
-	buf_fini(&name);
 	buf_fini(&why);
 	buf_fini(&path);
 }
 
 /* Asked on a terminal only: scripts know what they do. */
 static bool agrees(const struct ctl *ctl, const struct order *order,
-		   const char *about)
+		   struct selection *s)
 {
 	char answer[16];
 	struct buf what = { 0 };
@@ -151,10 +86,10 @@ static bool agrees(const struct ctl *ctl, const struct order *order,
 
 	if (ctl->yes || !isatty(STDIN_FILENO))
 		return true;
-	if (ctl->domain != NULL)
-		describe_domain(ctl, about, &what);
+	if (s->id_count == 0)
+		describe(ctl, s, &what);
 	else
-		buf_adds(&what, about);
+		buf_add(&what, buf_span(&s->about));
 	fprintf(stderr, "%.*s%s%s [yes/no] ", (int)(mark - order->ask),
 		order->ask, buf_cstr(&what), mark + 2);
 	buf_fini(&what);
@@ -163,85 +98,218 @@ static bool agrees(const struct ctl *ctl, const struct order *order,
 	return strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0;
 }
 
-/* ---- The verbs ---- */
+/* ---- What came of it ---- */
 
-enum ctl_exit ctl_surgery(struct ctl *ctl)
+struct result {
+	json_t *answer;	 /* the last */
+	json_t *missing; /* ids that were none */
+	uint64_t count, under_way, still_held;
+};
+
+static void take_missing(const json_t *part, void *arg)
 {
-	const struct order *order = order_find(ctl->verb);
-	struct buf about = { 0 }, text = { 0 };
-	json_t *answer = NULL;
-	json_t *request = request_new(ctl, ctl->argument, ctl->domain, &about);
-	enum ctl_exit rc = CTL_FAILED;
+	struct span id = control_get_text(part, "id");
 
-	if (request == NULL)
-		goto done;
-	if (!agrees(ctl, order, buf_cstr(&about))) {
-		ctl_complain("nothing was done");
-		json_decref(request);
-		goto done;
+	if (id.n == 0)
+		return;
+	ctl_complain("%.*s: %.*s", SPAN_ARG(control_get_text(part, "error")),
+		     SPAN_ARG(id));
+	json_array_append_new(arg, control_text(id));
+}
+
+static uint64_t number(const json_t *answer, const char *key)
+{
+	int64_t n = control_get_int(answer, key, 0);
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* One request after the other: many ids take several. */
+static enum ctl_exit run(const struct ctl *ctl, struct selection *s,
+			 struct result *o)
+{
+	struct link link;
+	json_t *request;
+	enum ctl_exit rc = link_need(&link, ctl);
+
+	o->missing = json_array();
+	while (rc == CTL_DONE &&
+	       (request = selection_request(s, ctl)) != NULL) {
+		json_decref(o->answer);
+		o->answer = link_ask(&link, request, take_missing, o->missing);
+		if (o->answer == NULL)
+			rc = CTL_UNREACHABLE;
+		o->count += number(o->answer, "count");
+		o->under_way += number(o->answer, "under_way");
+		o->still_held += number(o->answer, "still_held");
 	}
-	rc = exchange(ctl, request, NULL, NULL, &answer);
-	if (rc != CTL_DONE)
-		goto done;
-	if (!control_get_bool(answer, "ok")) {
-		rc = report_failure(ctl, answer, buf_cstr(&about));
-		goto done;
-	}
-	if (ctl->json) {
-		ctl_print_json(json_incref(answer));
-		goto done;
-	}
-	print_count(&text, (uint64_t)control_get_int(answer, "count", 0),
-		    "message");
-	buf_addf(&text, " %s\n", order->done);
-	ctl_write(buf_span(&text));
-done:
-	json_decref(answer);
-	buf_fini(&about);
-	buf_fini(&text);
+	link_close(&link);
 	return rc;
 }
 
-static void say_flushed(const struct ctl *ctl, const json_t *answer,
-			const char *about)
+/* The answer to all requests, in the form of the one to a single one. */
+static void print_json(const struct result *o)
+{
+	const struct {
+		const char *key;
+		uint64_t n;
+	} sums[] = {
+		{ "count", o->count },
+		{ "under_way", o->under_way },
+		{ "still_held", o->still_held },
+	};
+
+	for (size_t i = 0; i < COUNT(sums); i++)
+		if (json_object_get(o->answer, sums[i].key) != NULL)
+			json_object_set_new(
+				o->answer, sums[i].key,
+				json_integer((json_int_t)sums[i].n));
+	if (json_array_size(o->missing) > 0)
+		json_object_set(o->answer, "missing", o->missing);
+	ctl_print_json(json_incref(o->answer));
+}
+
+static void say(const struct ctl *ctl, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void say(const struct ctl *ctl, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	if (ctl->json) /* the answer says it */
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	ctl_write(span_str(line));
+}
+
+/* "1 message", "2 messages" */
+static const char *messages(uint64_t n, struct buf *text)
+{
+	buf_reset(text);
+	print_count(text, n, "message");
+	return buf_cstr(text);
+}
+
+static bool is_verb(const struct ctl *ctl, const char *verb)
+{
+	return strcmp(ctl->verb, verb) == 0;
+}
+
+/* Mail that an order was not for; false: it was not done for that. */
+static bool say_left(const struct ctl *ctl, const struct result *o)
 {
 	struct buf text = { 0 };
-	uint64_t count = (uint64_t)control_get_int(answer, "count", 0);
+	bool is_bounce = is_verb(ctl, "bounce");
+	bool is_one = o->under_way == 1;
 
-	if (control_get_bool(answer, "held")) {
-		buf_addf(&text, "%s is held: mx20ctl release --domain %s\n",
-			 about, about);
-	} else if (count == 0) {
-		buf_adds(&text, "nothing is waiting\n");
-	} else {
-		print_count(&text, count, "message");
-		buf_adds(&text,
-			 count == 1 ? " is tried now" : " are tried now");
-		buf_adds(&text,
-			 ctl->argument == NULL ? ", unless held\n" : "\n");
+	if (o->under_way > 0 && is_bounce)
+		ctl_complain("%s %s being delivered at this moment and %s left "
+			     "alone: ask again if it fails",
+			     messages(o->under_way, &text),
+			     is_one ? "is" : "are", is_one ? "was" : "were");
+	else if (o->under_way > 0)
+		ctl_complain("%s %s being delivered at this moment and may "
+			     "still arrive",
+			     messages(o->under_way, &text),
+			     is_one ? "is" : "are");
+	if (o->still_held > 0) {
+		struct span release = control_get_text(o->answer, "release");
+
+		ctl_complain("%s %s held%s; to let %s go: mx20ctl release %.*s",
+			     messages(o->still_held, &text),
+			     o->still_held == 1 ? "is" : "are",
+			     is_verb(ctl, "release") ? " still" : "",
+			     o->still_held == 1 ? "it" : "them",
+			     SPAN_ARG(release));
 	}
-	ctl_write(buf_span(&text));
 	buf_fini(&text);
+	return !(o->under_way > 0 && is_bounce) &&
+	       (o->still_held == 0 || o->count > 0);
+}
+
+/* Nothing was there to be done; false: and that is a failure. */
+static bool say_nothing(const struct ctl *ctl, const char *about,
+			const struct result *o)
+{
+	if (is_verb(ctl, "hold")) {
+		say(ctl, "%s is held; no mail waits there now\n", about);
+	} else if (control_get_bool(o->answer, "was_held")) {
+		say(ctl, "%s is held no longer; no mail waited there\n", about);
+	} else if (is_verb(ctl, "release") && o->still_held == 0) {
+		ctl_complain("%s is not held", about);
+		return false;
+	} else if (o->still_held == 0 && o->under_way == 0) {
+		say(ctl, "nothing is waiting\n");
+	}
+	return true;
+}
+
+static enum ctl_exit say_result(const struct ctl *ctl, const char *about,
+				const char *done, const struct result *o)
+{
+	struct buf text = { 0 };
+	bool ok = true;
+
+	if (o->count > 0 && is_verb(ctl, "flush"))
+		say(ctl, "%s %s tried now%s\n", messages(o->count, &text),
+		    o->count == 1 ? "is" : "are",
+		    about[0] == '\0' ? ", unless held" : "");
+	else if (o->count > 0)
+		say(ctl, "%s %s\n", messages(o->count, &text), done);
+	else
+		ok = say_nothing(ctl, about, o);
+	ok = say_left(ctl, o) && ok && json_array_size(o->missing) == 0;
+	buf_fini(&text);
+	return ok ? CTL_DONE : CTL_FAILED;
+}
+
+/* ---- The verbs ---- */
+
+static enum ctl_exit carry_out(const struct ctl *ctl, struct selection *s,
+			       const char *done)
+{
+	struct result o = { 0 };
+	const char *about = buf_cstr(&s->about);
+	enum ctl_exit rc = run(ctl, s, &o);
+
+	if (rc == CTL_DONE && !control_get_bool(o.answer, "ok")) {
+		rc = report_failure(ctl, o.answer, about);
+	} else if (rc == CTL_DONE) {
+		if (ctl->json)
+			print_json(&o);
+		rc = say_result(ctl, about, done, &o);
+	}
+	json_decref(o.answer);
+	json_decref(o.missing);
+	return rc;
+}
+
+static enum ctl_exit order(const struct ctl *ctl, const struct order *what)
+{
+	struct selection s;
+	enum ctl_exit rc = CTL_FAILED;
+
+	if (!selection_take(&s, ctl)) {
+		;
+	} else if (what != NULL && !agrees(ctl, what, &s)) {
+		ctl_complain("nothing was done");
+	} else {
+		rc = carry_out(ctl, &s, what != NULL ? what->done : "");
+		if (s.bad > 0 && rc == CTL_DONE)
+			rc = CTL_FAILED;
+	}
+	selection_fini(&s);
+	return rc;
+}
+
+enum ctl_exit ctl_surgery(struct ctl *ctl)
+{
+	return order(ctl, order_find(ctl->verb));
 }
 
 enum ctl_exit ctl_flush(struct ctl *ctl)
 {
-	bool by_id = ctl->argument != NULL && is_id(ctl->argument);
-	struct buf about = { 0 };
-	json_t *answer = NULL;
-	json_t *request = request_new(ctl, by_id ? ctl->argument : NULL,
-				      by_id ? NULL : ctl->argument, &about);
-	enum ctl_exit rc = CTL_FAILED;
-
-	if (request != NULL)
-		rc = exchange(ctl, request, NULL, NULL, &answer);
-	if (rc == CTL_DONE && !control_get_bool(answer, "ok"))
-		rc = report_failure(ctl, answer, buf_cstr(&about));
-	else if (rc == CTL_DONE && ctl->json)
-		ctl_print_json(json_incref(answer));
-	else if (rc == CTL_DONE)
-		say_flushed(ctl, answer, buf_cstr(&about));
-	json_decref(answer);
-	buf_fini(&about);
-	return rc;
+	return order(ctl, NULL);
 }

@@ -19,16 +19,19 @@ static void say(const struct delivery *d, const struct tx *tx, const char *at,
 		unsigned bits)
 {
 	const struct smtp_ehlo without = { .offered = bits };
-	struct buf target = { 0 }, names = { 0 }, line = { 0 };
+	struct buf target = { 0 }, names = { 0 }, line = { 0 }, to = { 0 };
 
+	unit_list_rcpts(tx->job.unit, &to);
 	net_endpoint_add(&target, &d->target);
 	smtp_ehlo_print(&names, &without);
 	smtp_reply_print(&line, &d->reply);
 	log_info(EV_FALLBACK, LOG_ID("mid", tx->job.unit->envelope.id),
+		 LOG_SPAN("to", buf_span(&to)),
 		 LOG_SPAN("host", d->opt.host->name),
 		 LOG_SPAN("target", buf_span(&target)), LOG_STR("stage", at),
 		 LOG_SPAN("without", buf_span(&names)),
 		 LOG_SPAN("reply", buf_span(&line)));
+	buf_fini(&to);
 	buf_fini(&target);
 	buf_fini(&names);
 	buf_fini(&line);

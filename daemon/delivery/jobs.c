@@ -135,12 +135,17 @@ static void note_doubt(struct delivery *d, struct tx *tx)
 	static const char text[] =
 		"451 4.4.2 Connection lost before the reply to the content";
 
+	struct buf to = { 0 };
+
 	tx->job.in_doubt = true;
 	say_why(tx, span_of(text, sizeof(text) - 1));
+	unit_list_rcpts(tx->job.unit, &to);
 	log_warn(EV_DEFERRED, LOG_ID("mid", tx->job.unit->envelope.id),
+		 LOG_SPAN("to", buf_span(&to)),
 		 LOG_SPAN("host", d->opt.host->name),
 		 LOG_STR("stage", d->end.stage), LOG_STR("reply", text),
 		 LOG_STR("note", "a duplicate is possible"));
+	buf_fini(&to);
 }
 
 /* The transaction that was under way may be why the connection ended. */

@@ -157,7 +157,7 @@ struct hand *dest_take(struct dest *dst, bool newest)
 	struct drain *d = dst->drain;
 	struct domain *dom;
 
-	if (!drain_is_at_work(d))
+	if (!drain_is_at_work(d) || dest_held(dst) != NULL)
 		return NULL;
 	if (d->unsettled >= UNSETTLED_MAX) {
 		d->is_full = true; /* settled() starts everyone again */
@@ -328,6 +328,10 @@ void dest_kick(struct dest *dst)
 
 	if (dst->is_kicking)
 		return;
+	if (dest_held(dst) != NULL) {
+		ev_timer_stop(dst->drain->loop, &dst->timer);
+		return;
+	}
 	dst->is_kicking = true;
 	for (l = LIST_FIRST(&dst->links); l != NULL; l = next) {
 		next = LIST_NEXT(l, entry);

@@ -399,7 +399,7 @@ static uint64_t peek(struct domain *dom, bool newest)
 		c->page = mx_alloc_array(PAGE_IDS, sizeof(*c->page));
 	for (;;) {
 		while (c->at < c->count &&
-		       hand_has(dom->drain, c->page[c->at], dom))
+		       hand_is_taken(dom->drain, c->page[c->at], dom))
 			c->at++;
 		if (c->at < c->count)
 			return c->page[c->at];
@@ -434,7 +434,7 @@ size_t domain_waiting(struct domain *dom, size_t most)
 		return 0;
 	}
 	for (size_t i = c->at; i < c->count && n < most; i++)
-		if (!hand_has(dom->drain, c->page[i], dom))
+		if (!hand_is_taken(dom->drain, c->page[i], dom))
 			n++;
 	return n;
 }

@@ -139,7 +139,8 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 {
 	struct spool_domain row;
 
-	if (dom->has_mail || dom->in_hand > 0 || dom->is_asking ||
+	if (dom->has_mail || dom->in_hand > 0 || dom->claimed > 0 ||
+	    dom->is_asking ||
 	    dom->wants_ask || now - dom->idle_ms < FORGET_MS)
 		return false;
 	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=
@@ -186,6 +187,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->sight.data = d;
 	risk_start(d);
 	expire_start(d);
+	holds_load(d);
 	spool_subscribe(d->spool, on_announced, d);
 	list_domains(d);
 	return d;
@@ -249,6 +251,8 @@ void drain_free(struct drain **dp)
 	HASH_ITER (hh, d->domains, dom, tmp)
 		domain_free(dom);
 	strikes_forget(d);
+	claims_forget(d);
+	holds_forget(d);
 	config_unref(&d->config);
 	buf_fini(&d->text);
 	free(d->status);

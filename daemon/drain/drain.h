@@ -48,6 +48,35 @@ void drain_heard_from(struct drain *d, const struct net_addr *peer);
 bool drain_is_target(struct drain *d, struct span domain,
 		     const struct net_addr *peer);
 
+/* ---- For the operator ---- */
+
+/*
+ * Claim a unit, so that nobody takes it for delivery until it is let go.
+ * False: it is in hand, that is being delivered, or what became of it is not
+ * yet durable; its fate is decided there.
+ */
+bool drain_claim(struct drain *d, uint64_t id, struct span domain);
+/* The claim ends; is_left: the unit is still there and may go again. */
+void drain_let_go(struct drain *d, uint64_t id, struct span domain,
+		  bool is_left);
+/* Is this unit in hand? */
+bool drain_has_in_hand(struct drain *d, uint64_t id, struct span domain);
+/* How many units of the domain are. */
+size_t drain_in_hand(struct drain *d, struct span domain);
+
+/* Does the domain's mail go to a destination of this name: one of its targets
+ * or hosts, or its whole route (common/spool/scope.h)?  Without a route in
+ * use, the row's last one counts. */
+bool drain_goes_to(struct drain *d, const struct spool_domain *row,
+		   struct span name);
+/* Is there a destination of this name? */
+bool drain_knows_destination(struct drain *d, struct span name);
+/* Probe every destination of this name now. */
+void drain_flush_destination(struct drain *d, struct span name);
+/* A hold of destinations of this name was stored in the spool, or taken out
+ * of it: nothing goes to them, or everything again. */
+void drain_destination_changed(struct drain *d, struct span name);
+
 /* ---- For status ---- */
 
 struct drain_target_status {
@@ -60,6 +89,10 @@ struct drain_status {
 	int64_t since_ms;            /* wall; 0: unknown */
 	int64_t next_probe_ms;       /* wall; 0: none planned */
 	struct span last_reply;
+	struct span destination;     /* the route's key; empty: none */
+	const char *hold_name;       /* of the hold of the destination; NULL:
+					it is not held */
+	const char *hold_reason;
 	unsigned connections;
 	const struct drain_target_status *targets;
 	size_t target_count;

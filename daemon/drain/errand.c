@@ -54,10 +54,14 @@ static int next_target(struct hand *h, const struct dest *dst, int answered)
 
 static void say(const struct hand *h, const struct dest *dst, int target)
 {
+	struct buf to = { 0 };
+
+	unit_list_rcpts(h->job->unit, &to);
 	log_info(EV_FALLBACK, LOG_ID("mid", h->key.id),
-		 LOG_STR("host", h->host),
+		 LOG_SPAN("to", buf_span(&to)), LOG_STR("host", h->host),
 		 LOG_STR("then", dst->targets[target].name),
 		 LOG_SPAN("reply", h->job->set[0].reply));
+	buf_fini(&to);
 }
 
 static bool go_on(struct hand *h, struct dest *dst, int answered)

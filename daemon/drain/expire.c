@@ -163,10 +163,11 @@ static void warn(struct drain *d, struct unit *u)
 	if (n > 0 && dsn_make(d->spool, d->config, u, rcpts, n, clock_wall_ms(),
 			      &report) != MX_OK)
 		return; /* asked again at the next turn */
-	if (n > 0)
+	for (size_t i = 0; i < n; i++)
 		log_info(EV_DELAYED, LOG_ID("mid", u->envelope.id),
-			 LOG_SPAN("domain", u->domain),
-			 LOG_PATH("from", u->envelope.from));
+			 LOG_PATH("to", rcpts[i].rcpt->path),
+			 LOG_PATH("from", u->envelope.from),
+			 LOG_ID("report", spool_draft_id(report.draft)));
 	spool_warned(d->spool, u->envelope.id, u->domain, clock_wall_ms(),
 		     n > 0 ? &report : NULL, NULL, NULL);
 }
@@ -178,8 +179,10 @@ static bool end_one(struct drain *d, const struct spool_expiry *e)
 	struct domain *dom = domain_need(d, name);
 	struct unit *u = NULL;
 
-	if (hand_has(d, e->id, dom))
-		return false; /* being tried right now */
+	if (hand_is_taken(d, e->id, dom))
+		return false; /* being tried, or bounced, right now */
+	if (dom->dest != NULL && dest_held(dom->dest) != NULL)
+		return false; /* what is held has no lifetime */
 	if (spool_unit_load(d->spool, e->id, name, &u) != MX_OK)
 		return false;
 	if (e->is_warning) {

@@ -31,6 +31,55 @@ bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
 	return h != NULL;
 }
 
+static struct claim *claim_find(struct drain *d, uint64_t id,
+				const struct domain *dom)
+{
+	const struct hand_key k = { id, dom };
+	struct claim *c;
+
+	HASH_FIND_BYHASHVALUE(hh, d->claims, &k, sizeof(k), hash_of(&k), c);
+	return c;
+}
+
+bool hand_is_taken(struct drain *d, uint64_t id, const struct domain *dom)
+{
+	return hand_has(d, id, dom) ||
+	       (d->claims != NULL && claim_find(d, id, dom) != NULL);
+}
+
+bool hand_claim(struct drain *d, uint64_t id, const struct domain *dom)
+{
+	struct claim *c;
+
+	if (hand_is_taken(d, id, dom))
+		return false;
+	c = mx_alloc(sizeof(*c));
+	c->key = (struct hand_key){ id, dom };
+	HASH_ADD_BYHASHVALUE(hh, d->claims, key, sizeof(c->key),
+			     hash_of(&c->key), c);
+	return true;
+}
+
+void hand_unclaim(struct drain *d, uint64_t id, const struct domain *dom)
+{
+	struct claim *c = claim_find(d, id, dom);
+
+	if (c == NULL)
+		return;
+	HASH_DEL(d->claims, c);
+	free(c);
+}
+
+void claims_forget(struct drain *d)
+{
+	struct claim *c, *tmp;
+
+	HASH_ITER (hh, d->claims, c, tmp) {
+		HASH_DEL(d->claims, c);
+		free(c);
+	}
+}
+
 int64_t retry_step_ms(const struct config *c, uint32_t attempts)
 {
 	size_t n = c->drain.retry_count;

@@ -7,6 +7,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/spool/scope.h"
 #include "daemon/delivery/delivery.h"
 #include "daemon/drain/drain.h"
 #include "daemon/drain/machine.h"
@@ -64,7 +65,7 @@ struct domain {
 					from the oldest at the page's end */
 	int64_t rewound_ms;
 	struct cursor oldest, newest;
-	size_t in_hand;
+	size_t in_hand, claimed;
 	int64_t idle_ms;             /* since when there is nothing to do */
 };
 LIST_HEAD(domain_list, domain);
@@ -100,6 +101,15 @@ struct place {
 LIST_HEAD(link_list, link);
 TAILQ_HEAD(link_queue, link);
 
+/* Nothing goes to destinations of this name.  A few at most: an operator made
+ * each. */
+struct dest_hold {
+	LIST_ENTRY(dest_hold) link;
+	char name[SCOPE_DESTINATION_MAX + 1];
+	char reason[256];
+};
+LIST_HEAD(dest_hold_list, dest_hold);
+
 /* All domains that share one route. */
 struct dest {
 	unsigned magic;
@@ -120,6 +130,8 @@ struct dest {
 	unsigned at_risk;            /* units, see risk.c */
 	struct link *scout;          /* probe of a better target, or NULL */
 	ev_timer timer;
+	const struct dest_hold *hold; /* as found with these: */
+	unsigned hold_builds, hold_changes;
 	bool is_kicking;
 	bool is_doubted;             /* the next answer replaces its facts */
 	int64_t doubted_ms;          /* when its policies were asked for anew */
@@ -186,11 +198,18 @@ struct hand {
 	struct dest *risk_dest;
 	TAILQ_ENTRY(hand) unanswered;
 	int64_t settled_ms, due_ms;  /* wall */
+	uint64_t report_id;          /* of the last try to record; 0: none */
 	bool again;                  /* recipients remain to be tried */
 	ev_timer retry;              /* the spool could not record it */
 };
 
 TAILQ_HEAD(hand_queue, hand);
+
+/* The operator has it: it must not be taken into a hand. */
+struct claim {
+	struct hand_key key;
+	UT_hash_handle hh;
+};
 
 /* Accidents with one unit: connections that died with it under way. */
 struct strike {
@@ -209,6 +228,9 @@ struct drain {
 	struct dest *dests;          /* hash by route key */
 	struct place *places;        /* hash by address */
 	struct hand *hands;          /* hash by id and domain */
+	struct dest_hold_list dest_holds;
+	unsigned hold_changes;       /* of that list */
+	struct claim *claims;        /* hash by the same */
 	struct strike *strikes;
 	TAILQ_HEAD(, domain) to_ask;
 	TAILQ_HEAD(, domain) to_refresh;
@@ -345,6 +367,12 @@ void errand_failed(struct hand *h, struct dest *dst);
 /* Takes the unit; those of its recipients that are due stand first. */
 struct hand *hand_new(struct domain *dom, struct unit **unit);
 bool hand_has(struct drain *d, uint64_t id, const struct domain *dom);
+/* The same, or claimed: not to be taken. */
+bool hand_is_taken(struct drain *d, uint64_t id, const struct domain *dom);
+/* False: it is taken already. */
+bool hand_claim(struct drain *d, uint64_t id, const struct domain *dom);
+void hand_unclaim(struct drain *d, uint64_t id, const struct domain *dom);
+void claims_forget(struct drain *d);
 void hand_drop(struct hand *h);
 /* The wait behind so many failures. */
 int64_t retry_step_ms(const struct config *c, uint32_t attempts);
@@ -360,6 +388,13 @@ void settle(struct hand *h);
 /* Settle all recipients alike, without a connection (no route, expired).  An
  * empty reply: each with its last one. */
 void settle_with(struct hand *h, enum outcome outcome, struct span reply);
+
+/* ---- operator.c ---- */
+void holds_load(struct drain *d);
+void holds_forget(struct drain *d);
+/* The hold because of which nothing may go there; NULL: it may. */
+const struct dest_hold *dest_held(struct dest *dst);
+
 /* ---- expire.c ---- */
 void expire_start(struct drain *d);
 void expire_stop(struct drain *d);

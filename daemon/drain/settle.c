@@ -68,6 +68,8 @@ static size_t count_outcome(const struct delivery_job *job, enum outcome o)
 
 /* ---- The log: what it says is durable ---- */
 
+static uint64_t report_of(const struct hand *h, size_t i);
+
 static void say_rcpt(const struct hand *h, size_t i)
 {
 	const struct delivery_job *job = h->job;
@@ -83,7 +85,9 @@ static void say_rcpt(const struct hand *h, size_t i)
 				 (h->settled_ms - env->arrived_ms) / 1000),
 			 LOG_INT("conn_ms", h->conn_ms),
 			 LOG_INT("xfer_ms", job->ended_ms - job->started_ms),
-			 LOG_STR("tls", h->tls), LOG_SPAN("reply", s->reply));
+			 LOG_STR("tls", h->tls),
+			 LOG_ID("report", report_of(h, i)),
+			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_TRANSIENT:
 		log_info(EV_DEFERRED, LOG_ID("mid", env->id),
@@ -95,10 +99,8 @@ static void say_rcpt(const struct hand *h, size_t i)
 	case OUTCOME_PERMANENT:
 		log_info(EV_BOUNCED, LOG_ID("mid", env->id), LOG_PATH("to", to),
 			 LOG_PATH("from", env->from), LOG_STR("host", h->host),
-			 LOG_STR("report", dsn_is_due(env, &job->unit->rcpts[i],
-						      DSN_FAILED)
-						   ? "sent"
-						   : "none"),
+			 LOG_ID("report", report_of(h, i)),
+			 LOG_STR("report", report_of(h, i) == 0 ? "none" : ""),
 			 LOG_STR("reason", h->status != NULL ? "lifetime" : ""),
 			 LOG_INT("wait_s",
 				 (h->settled_ms - env->arrived_ms) / 1000),
@@ -161,6 +163,14 @@ static struct span host_of(const struct hand *h, size_t i)
 {
 	return h->host[0] != '\0' ? span_str(h->host)
 				  : h->job->unit->rcpts[i].last_host;
+}
+
+/* The queue id of the report that is about this recipient; 0: none is. */
+static uint64_t report_of(const struct hand *h, size_t i)
+{
+	enum dsn_action action;
+
+	return is_reported(h, i, &action) ? h->report_id : 0;
 }
 
 /* How many recipients the report is about; 0: none is due. */
@@ -272,6 +282,8 @@ static void on_settled(enum mx_err err, void *arg)
 
 	MX_ASSERT(h->magic == HAND_MAGIC);
 	h->is_submitted = false;
+	if (err == MX_ENOENT) /* removed meanwhile, and no report is sent */
+		h->report_id = 0;
 	if (err == MX_OK || err == MX_ENOENT)
 		for (size_t i = 0; i < h->job->count; i++)
 			say_rcpt(h, i);
@@ -320,6 +332,7 @@ static void submit(struct hand *h)
 			return;
 		}
 	}
+	h->report_id = count > 0 ? spool_draft_id(report.draft) : 0;
 	h->is_submitted = true;
 	h->settled_ms = now;
 	h->due_ms = next_due(h, now);

@@ -75,6 +75,7 @@ static void without_route(const struct domain *dom, struct drain_status *out)
 bool drain_status(struct drain *d, struct span name, struct drain_status *out)
 {
 	const struct domain *dom = domain_find(d, name);
+	const struct dest_hold *hold;
 	const struct dest *dst;
 
 	memset(out, 0, sizeof(*out));
@@ -91,6 +92,10 @@ bool drain_status(struct drain *d, struct span name, struct drain_status *out)
 	if (out->state == DRAIN_DOWN && !TAILQ_EMPTY(&dst->ring))
 		out->next_probe_ms = to_wall(machine_timer(&dst->machine));
 	out->last_reply = span_str(dst->last_reply);
+	out->destination = dst->route->key;
+	hold = dest_held(dom->dest);
+	out->hold_name = hold != NULL ? hold->name : NULL;
+	out->hold_reason = hold != NULL ? hold->reason : NULL;
 	out->connections = dst->live;
 	list_targets(d, dst, out);
 	return true;

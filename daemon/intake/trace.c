@@ -73,11 +73,17 @@ void trace_begin(struct session *s, struct mail *m, int64_t wall_ms)
 	add_received(s, m, wall_ms);
 }
 
+/* Where is X?  One line has its ids and, up to a bound, its recipients. */
 void trace_accepted(const struct mail *m, uint64_t id)
 {
+	struct buf to = { 0 };
+
+	for (uint32_t i = 0; i < m->count && i < LOG_PATHS_MAX; i++)
+		log_list_path(&to, i, m->rcpts[i].path);
 	log_info(EV_ACCEPTED, LOG_HEX("sid", m->sid), LOG_ID("mid", id),
-		 LOG_PATH("from", m->env.from), LOG_INT("rcpts", m->count),
-		 LOG_INT("size", m->bytes),
+		 LOG_SPAN("msgid", span_of(m->scan.msgid, m->scan.msgid_n)),
+		 LOG_PATH("from", m->env.from), LOG_SPAN("to", buf_span(&to)),
+		 LOG_INT("rcpts", m->count), LOG_INT("size", m->bytes),
 		 LOG_SPAN("client", m->env.client_addr),
 		 LOG_SPAN("helo", m->env.helo),
 		 LOG_STR("proto",
@@ -86,4 +92,5 @@ void trace_accepted(const struct mail *m, uint64_t id)
 		 /* broken signatures and smuggling begin like that */
 		 LOG_STR("repaired", m->decoder.bare ? "line_ends" : ""),
 		 LOG_INT("ms", clock_mono_ms() - m->began_ms));
+	buf_fini(&to);
 }

@@ -119,3 +119,38 @@ Test(mail_scan, tls_required_no)
 		check_cuts(&cases[i]);
 }
 /* clang-format on */
+
+/* The log names a message by it: the first, without blanks, bounded. */
+Test(mail_scan, message_id_is_kept)
+{
+	static const struct {
+		const char *head, *msgid;
+	} cases[] = {
+		{ "Message-ID: <a@b>\r\n\r\n", "<a@b>" },
+		{ "message-id:<a@b>\r\nX: y\r\n", "<a@b>" },
+		{ "X: y\r\nMessage-Id :\r\n\t<a\r\n @b>\r\nZ: z\r\n", "<a@b>" },
+		{ "Message-ID: <1@b>\r\nMessage-ID: <2@b>\r\n\r\n", "<1@b>" },
+		{ "Message-ID:\r\nMessage-ID: <2@b>\r\n\r\n", "<2@b>" },
+		{ "X-Message-ID: <a@b>\r\n\r\n", "" },
+		{ "Subject: x\r\n\r\nMessage-ID: <a@b>\r\n", "" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct span text = span_str(cases[i].head);
+
+		for (size_t step = 1; step <= text.n; step++) {
+			struct mail_scan s = { 0 };
+
+			for (size_t at = 0; at < text.n; at += step) {
+				struct span rest = span_skip(text, at);
+
+				if (rest.n > step)
+					rest.n = step;
+				mail_scan_feed(&s, rest);
+			}
+			cr_expect(span_eq(span_of(s.msgid, s.msgid_n),
+					  span_str(cases[i].msgid)),
+				  "%s by %zu", cases[i].head, step);
+		}
+	}
+}
