@@ -67,6 +67,7 @@ struct conn {
 	struct tls_engine *tls;
 	struct shake *shake; /* who has tls just now; NULL: we */
 	unsigned lane;
+	size_t lingered; /* bytes thrown away */
 	const char *error;
 };
 

@@ -3,12 +3,18 @@
 
 #include "common/net/conn_impl.h"
 
-enum { LINGER_READS = 16 };
+enum {
+	LINGER_READS = 16,
+	/* Who sends on and on after the last word is no client in the middle
+	 * of a message. */
+	LINGER_BYTES = 1 << 20,
+};
 
 /* What nobody reads.  For the loop's thread only. */
 static char waste[16 * 1024];
 
-/* What the peer still says is thrown away.  True: it has closed, too. */
+/* What the peer still says is thrown away.  True: it has closed, too, or says
+ * too much. */
 static bool linger_read(struct conn *c)
 {
 	for (int i = 0; i < LINGER_READS; i++) {
@@ -19,8 +25,9 @@ static bool linger_read(struct conn *c)
 		if (n < 0)
 			return false;
 		c->is_talking = true;
+		c->lingered += (size_t)n;
 	}
-	return false;
+	return c->lingered > LINGER_BYTES;
 }
 
 /*

@@ -63,7 +63,13 @@ enum {
 	 * commands must stand last; for those it does no harm not to insist.
 	 */
 	ALONE = 2,
+	/* It leads to a message. */
+	MAIL = 4,
 };
+
+/* So many others without a message between them are no honest client's: those
+ * that ask after addresses, or keep us busy. */
+enum { CHATTER_MAX = 50 };
 
 struct command {
 	struct span verb;
@@ -79,14 +85,14 @@ struct command {
 	}
 /* clang-format off */
 static const struct command commands[] = {
-	{ VERB("MAIL"),     "mail",     AT_READY,           0,              run_mail },
-	{ VERB("RCPT"),     "rcpt",     AT_MAIL | AT_RCPT,  0,              run_rcpt },
-	{ VERB("DATA"),     "data",     AT_MAIL | AT_RCPT,  NO_ARG | ALONE, run_data },
-	{ VERB("BDAT"),     "bdat",     AT_ANY,             0,              run_bdat },
+	{ VERB("MAIL"),     "mail",     AT_READY,           MAIL,           run_mail },
+	{ VERB("RCPT"),     "rcpt",     AT_MAIL | AT_RCPT,  MAIL,           run_rcpt },
+	{ VERB("DATA"),     "data",     AT_MAIL | AT_RCPT,  MAIL | NO_ARG | ALONE, run_data },
+	{ VERB("BDAT"),     "bdat",     AT_ANY,             MAIL,           run_bdat },
 	{ VERB("EHLO"),     "ehlo",     AT_ANY,             0,              run_ehlo },
 	{ VERB("HELO"),     "helo",     AT_ANY,             0,              run_helo },
 	{ VERB("RSET"),     "rset",     AT_ANY,             NO_ARG,         run_rset },
-	{ VERB("QUIT"),     "quit",     AT_ANY,             NO_ARG,         run_quit },
+	{ VERB("QUIT"),     "quit",     AT_ANY,             MAIL | NO_ARG,  run_quit },
 	{ VERB("STARTTLS"), "starttls", AT_READY,           NO_ARG | ALONE, run_starttls },
 	{ VERB("NOOP"),     "noop",     AT_ANY,             0,              run_noop },
 	{ VERB("VRFY"),     "vrfy",     AT_ANY,             0,              run_vrfy },
@@ -125,6 +131,8 @@ static enum step session_command(struct session *s, struct span line)
 	if (c == NULL)
 		return session_refuse(s, SAY_UNKNOWN, line);
 	s->stage = c->stage;
+	if (!(c->flags & MAIL) && ++s->chatter > CHATTER_MAX)
+		return session_bye(s, SAY_CHATTER);
 	if ((c->flags & ALONE) && session_input_pending(s))
 		return session_bye(s, SAY_PIPELINING);
 	if (!(c->at & 1u << s->phase))

@@ -175,7 +175,8 @@ static void on_commit(enum mx_err err, uint64_t id, void *arg)
 	s->phase = PH_RCPT; /* the mail is ours again, and dropped */
 	s->stage = "data";
 	if (err == MX_OK) {
-		s->errors = 0;
+		s->errors = s->chatter = 0;
+		s->refused = 0;
 		s->accepted++;
 		say_queued(s, id);
 		mail_drop(s);

@@ -182,6 +182,7 @@ struct intake *intake_new(const struct intake_options *opt)
 	if (opt->hooks != NULL)
 		in->hooks = *opt->hooks;
 	LIST_INIT(&in->sessions);
+	session_turns_init(in);
 	LIST_INIT(&in->listening);
 	/* short, and another one after a restart */
 	in->next_sid = ((uint64_t)clock_wall_ms() / 1000 & 0xffff) << 12;
@@ -239,6 +240,7 @@ void intake_free(struct intake **in)
 		next = LIST_NEXT(s, link);
 		session_kill(s);
 	}
+	session_turns_fini(i);
 	config_unref(&i->config);
 	hello_fini(i);
 	buf_fini(&i->scratch);

@@ -44,6 +44,7 @@
 	X(DISK,          "451 4.3.0 Local storage error, try again later",    "storage") \
 	X(LOOP,          "554 5.4.6 Too many hops, this mail loops",          "hops") \
 	X(ERRORS,        "421 4.7.0 Too many errors",                         "errors") \
+	X(CHATTER,       "421 4.7.0 Too many commands without a message",     "chatter") \
 	X(TIMEOUT,       "421 4.4.2 You were silent for too long",            "timeout") \
 	X(STOPPING,      "421 4.3.2 Shutting down",                           "shutdown") \
 	X(ETRN_458,      "458 4.5.0 Unable to queue messages for this node",  "etrn") \

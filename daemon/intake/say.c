@@ -77,14 +77,14 @@ enum step session_refuse_client(struct session *s, const struct verdict *v)
 }
 
 /*
- * Who tries names runs into limits.errors; a mailing list with a few stale
- * addresses among many good ones does not.
+ * Who tries names runs into limits.errors, also with RSET between them; a
+ * mailing list with a few stale addresses among many good ones does not.
  */
 enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 			      struct span path)
 {
 	say_verdict(s, v, LOG_PATH("to", path));
-	if (v->code < 500 || ++s->mail->refused <= s->mail->count)
+	if (v->code < 500 || ++s->refused <= s->mail->count)
 		return STEP_ON;
 	return count_error(s);
 }

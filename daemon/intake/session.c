@@ -16,6 +16,14 @@ enum {
 	INPUT_MAX = 16 * 1024,
 	/* How long the last words may take. */
 	GRACE_MS = 10 * 1000,
+	/*
+	 * One turn of a session: so many steps (a command each, or a piece of
+	 * content), and no further one behind so many milliseconds.  Then the
+	 * others'.  All that wait for another turn have so many between them.
+	 */
+	TURN_STEPS = 32,
+	TURN_MS = 1,
+	TURNS_MS = 5,
 };
 
 /* ---- The phases ---- */
@@ -131,6 +139,8 @@ static void session_free(struct session *s, const char *why)
 	if (s->is_entered)
 		policy_leave(in->policy, &s->client);
 	LIST_REMOVE(s, link);
+	if (s->is_queued)
+		TAILQ_REMOVE(&in->turns, s, turn);
 	in->session_count--;
 	free(s->helo);
 	s->magic = 0;
@@ -194,16 +204,48 @@ static bool is_clogged(struct session *s)
 	return true;
 }
 
-/* Do what can be done; frees the session when it ends. */
-static void session_drive(struct session *s)
+/* STEP_ON: it has had its share, and there is more to do. */
+static enum step take_steps(struct session *s)
 {
+	const int64_t begun_ms = clock_mono_ms();
 	enum step step = STEP_ON;
 
+	for (int i = 0; step == STEP_ON && i < TURN_STEPS; i++) {
+		step = is_clogged(s) ? STEP_WAIT : phases[s->phase].run(s);
+		if (clock_mono_ms() > begun_ms + TURN_MS)
+			break;
+	}
+	return step;
+}
+
+static void queue_up(struct session *s)
+{
+	struct intake *in = s->in;
+
+	s->is_queued = true;
+	TAILQ_INSERT_TAIL(&in->turns, s, turn);
+	if (!ev_is_active(&in->turn)) {
+		ev_timer_set(&in->turn, 0., 0.);
+		ev_timer_start(in->loop, &in->turn);
+	}
+	conn_flush(s->conn);
+}
+
+/* Do what can be done in one turn; frees the session when it ends. */
+static void session_drive(struct session *s)
+{
+	enum step step;
+
+	if (s->is_queued)
+		return; /* its turn comes */
 	MX_ASSERT(!s->is_driven);
 	s->is_driven = true;
-	while (step == STEP_ON)
-		step = is_clogged(s) ? STEP_WAIT : phases[s->phase].run(s);
+	step = take_steps(s);
 	s->is_driven = false;
+	if (step == STEP_ON) {
+		queue_up(s);
+		return;
+	}
 	if (step == STEP_WAIT && s->in->is_stopping &&
 	    (s->phase == PH_HELLO || s->phase == PH_READY))
 		step = session_bye(s, SAY_STOPPING);
@@ -215,6 +257,42 @@ static void session_drive(struct session *s)
 		session_end(s, "end"); /* frees s: nothing may follow */
 	else
 		conn_flush(s->conn); /* the commit is no event of its own */
+}
+
+/* Round robin; who comes back stands at the end.  The timer is due in the
+ * next round of the loop: what arrives meanwhile is served between. */
+static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct intake *in = w->data;
+	const int64_t begun_ms = clock_mono_ms();
+	struct session *last = TAILQ_LAST(&in->turns, session_turns), *s;
+
+	(void)revents;
+	while ((s = TAILQ_FIRST(&in->turns)) != NULL) {
+		bool is_last = s == last;
+
+		TAILQ_REMOVE(&in->turns, s, turn);
+		s->is_queued = false;
+		session_drive(s); /* may free s */
+		if (is_last || clock_mono_ms() >= begun_ms + TURNS_MS)
+			break;
+	}
+	if (TAILQ_EMPTY(&in->turns))
+		return;
+	ev_timer_set(w, 0., 0.);
+	ev_timer_start(loop, w);
+}
+
+void session_turns_init(struct intake *in)
+{
+	TAILQ_INIT(&in->turns);
+	ev_timer_init(&in->turn, on_turn, 0., 0.);
+	in->turn.data = in;
+}
+
+void session_turns_fini(struct intake *in)
+{
+	ev_timer_stop(in->loop, &in->turn);
 }
 
 void session_go_on(struct session *s)

@@ -74,7 +74,6 @@ struct mail {
 	struct spool_rcpt *rcpts;
 	uint32_t count, cap;
 	uint32_t *slots;    /* hash table of 2 * cap: number + 1 */
-	uint32_t refused;   /* recipients */
 	bool is_over_limit; /* said 452 4.5.3 already */
 
 	struct spool_draft *draft; /* content comes and no fault yet */
@@ -99,7 +98,10 @@ struct session {
 	bool is_last : 1;	 /* the chunk said LAST */
 	bool is_failed : 1; /* a chunk was refused; more may be on the way */
 	bool is_driven : 1; /* session_drive is on the stack */
+	bool is_queued : 1; /* waits for another turn: see session_drive */
 	uint16_t errors;    /* since the last message */
+	uint16_t chatter;   /* commands since then that lead to none */
+	uint32_t refused;   /* recipients since then, whatever the transaction */
 	uint16_t offered;   /* SMTP_EXT_ bits for MAIL and RCPT */
 
 	struct intake *in;
@@ -110,6 +112,7 @@ struct session {
 	uint64_t sid;
 	struct net_addr client; /* who PROXY says it is, or the peer */
 	LIST_ENTRY(session) link;
+	TAILQ_ENTRY(session) turn; /* while is_queued */
 
 	uint64_t chunk_left;  /* octets of the chunk still to come */
 	int64_t paced_ms;     /* monotonic: since when the floor is counted */
@@ -118,6 +121,7 @@ struct session {
 };
 
 LIST_HEAD(session_list, session);
+TAILQ_HEAD(session_turns, session);
 LIST_HEAD(listening_list, listening);
 
 /* EHLO answers are made once per configuration. */
@@ -130,6 +134,8 @@ struct intake {
 	struct config *config;
 	struct intake_hooks hooks;
 	struct session_list sessions;
+	struct session_turns turns; /* who had its share and has more to do */
+	ev_timer turn;
 	size_t session_count;
 	size_t most_sessions;
 	struct listening_list listening;
@@ -157,6 +163,10 @@ void session_pause(struct session *s);
 void session_stop(struct session *s);
 /* Whatever it is doing. */
 void session_kill(struct session *s);
+
+/* Those that wait for a turn get it. */
+void session_turns_init(struct intake *in);
+void session_turns_fini(struct intake *in);
 
 /* The deadline of the phase begins anew. */
 void session_arm(struct session *s);

@@ -189,12 +189,13 @@ def test_who_never_reads_its_replies(watched):
     """Commands without end, and nobody takes the answers."""
     with Raw(watched.address) as c:
         c.cmd("EHLO client.test")
+        c.cmd("MAIL FROM:<a@sender.test>")
         c.sock.settimeout(1)
         sent = 0
         try:
             while sent < 200_000_000:
-                c.send(b"NOOP\r\n" * 10000)
-                sent += 60000
+                c.send(b"RCPT TO:<u@example.com>\r\n" * 10000)
+                sent += 250000
         except OSError:
             pass
         assert sent < 100_000_000, "it stopped reading"

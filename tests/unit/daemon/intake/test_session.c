@@ -392,27 +392,96 @@ Test(session, half_close)
 /* A client that never reads: what waits for it is bounded. */
 Test(session, replies_nobody_reads)
 {
-	struct buf noops = { 0 };
+	struct buf many = { 0 };
 	size_t sent = 0;
 	ssize_t n;
 	int fd, small = 4096;
 
 	world_open("");
 	fd = client_open();
+	ask(fd, HELLO FROM);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	for (int i = 0; i < 10000; i++)
-		buf_adds(&noops, "HELP\r\n");
+		buf_adds(&many, "RCPT TO:<user@example.org>\r\n");
 	/* until nobody takes any more */
 	for (int i = 0; i < 2000; i++) {
-		n = send(fd, noops.p, noops.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = send(fd, many.p, many.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 		sent += n > 0 ? (size_t)n : 0;
 		settle();
 	}
-	cr_expect_lt(sent, 64u << 20, "%zu", sent);
+	cr_expect_lt(sent, 128u << 20, "%zu", sent);
 	/* and it goes on as soon as it reads */
 	for (int i = 0; i < 3000 && sent > 0; i++)
 		client_read(fd);
-	buf_fini(&noops);
+	buf_fini(&many);
+	close(fd);
+}
+
+/* Commands that lead to no message are no use to an honest client: 50, and
+ * the count begins anew with each message. */
+Test(session, chatter_ends_it)
+{
+	static const char *const words[] = { "NOOP\r\n", "RSET\r\n",
+					     "VRFY x\r\n", "HELP\r\n",
+					     HELLO };
+	int fd;
+
+	world_open("");
+	fd = client_open();
+	for (int i = 0; i < 50; i++)
+		cr_assert_eq(say(fd, words[(i + 4) % 5])[0], '2', "%d", i);
+	cr_expect_str_eq(ask(fd, "NOOP\r\n"),
+			 "421 4.7.0 Too many commands without a message\r\n"
+			 "<closed>");
+	close(fd);
+	fd = client_open();
+	cr_expect_str_eq(say(fd, HELLO), "250");
+	for (int i = 1; i < 150; i++) {
+		cr_assert_str_eq(say(fd, "NOOP\r\n"), "250");
+		if (i % 40 == 0)
+			cr_assert_str_eq(say(fd, FROM TO BDAT), "250 250 250");
+	}
+	close(fd);
+}
+
+/* Guesses are counted whatever the transaction does. */
+Test(session, guesses_are_counted_across_transactions)
+{
+	int fd, rounds = 0;
+
+	world_open("limits = { errors = 10; };");
+	fd = client_open();
+	cr_expect_str_eq(say(fd, HELLO), "250");
+	while (rounds < 40 &&
+	       strchr(say(fd, FROM TO "RCPT TO:<guess@example.com>\r\n"
+				      "RSET\r\n"),
+		      '.') == NULL)
+		rounds++;
+	cr_expect_lt(rounds, 12);
+	close(fd);
+}
+
+/* Commands without end in one packet after another: the others have their
+ * turn between, and not only at the end. */
+Test(session, one_turn_is_bounded)
+{
+	enum { COMMANDS = 1500, A_TURN = 32 };
+	struct buf many = { 0 };
+	size_t turns = 0;
+	int fd;
+
+	world_open("");
+	fd = client_open();
+	cr_expect_str_eq(say(fd, HELLO FROM), "250 250");
+	for (int i = 0; i < COMMANDS; i++)
+		buf_adds(&many, "RCPT TO:<user@example.org>\r\n");
+	cr_assert_eq(write(fd, many.p, many.n), (ssize_t)many.n);
+	do {
+		ev_run(world.loop, EVRUN_NOWAIT);
+		cr_assert_lt(++turns, 10000);
+	} while (!TAILQ_EMPTY(&world.intake->turns));
+	cr_expect_geq(turns, COMMANDS / A_TURN);
+	buf_fini(&many);
 	close(fd);
 }
 

@@ -293,7 +293,9 @@ static void world_open(const char *conf)
 /* Let everything happen that can. */
 static void settle(void)
 {
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 12 || (world.intake != NULL &&
+				   !TAILQ_EMPTY(&world.intake->turns));
+	     i++) {
 		ev_run(world.loop, EVRUN_NOWAIT);
 		if (!fake.slow && fake.pending_count > 0)
 			fake_commit();
