@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -628,16 +629,69 @@ def test_check_reads_as_the_user(mx20, pki):
                      "key": str(pair.key_path)}
     d.write_files()
     done = run("-c", str(d.conf_path), "--check")
-    assert done.returncode == 0, "root may start it"
-    assert f"{pair.key_path}: Permission denied" in done.stderr
-    assert "user=nobody" in done.stderr
+    assert done.returncode == 78 and "no errors" not in done.stdout
+    assert re.search(r"mx20.conf:\d+: tls.key: "
+                     f"{pair.key_path}: Permission denied .as nobody.",
+                     done.stderr)
     pair.key_path.chmod(0o644)
+    d.conf_path.chmod(0o600)
     done = run("-c", str(d.conf_path), "--check")
-    assert done.returncode == 0 and "user=nobody" not in done.stderr
+    assert done.returncode == 78
+    assert "mx20.conf: cannot be read: Permission denied" in done.stderr
+    d.conf_path.chmod(0o644)
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0 and "no errors" in done.stdout
     d.conf["user"] = "nosuchuser"
     d.write_files()
     done = run("-c", str(d.conf_path), "--check")
-    assert done.returncode == 0 and "no user" in done.stderr
+    assert done.returncode == 78 and 'no user "nosuchuser"' in done.stderr
+
+
+@as_root
+def test_check_finds_a_spool_that_the_user_cannot_open(mx20):
+    """Root was here by hand, and left files of its own."""
+    d = mx20(start=False, conf={"user": "nobody"})
+    spool = d.dir / "spool"
+    spool.mkdir(0o700)
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0
+    assert f"spool.path: {spool}: not writable by nobody" in done.stderr
+    shutil.chown(spool, "nobody")
+    (spool / "data.mdb").touch(0o600)
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 78
+    assert f"spool.path: {spool}/data.mdb: Permission denied" in done.stderr
+    shutil.chown(spool / "data.mdb", "nobody")
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("conf, said", [
+    ({"spool": {"path": "domains"}}, "spool.path: .*/domains: Not a dir"),
+    ({"control": "domains"}, "control: .*/domains: exists and is no socket"),
+    ({"control": "domains/x"}, "control: .*/domains/: Not a dir"),
+    ({"listen": [{"address": "192.0.2.7", "port": 2525}]},
+     "listen: 192.0.2.7: not an address of this host"),
+    ({"dns": {"trust_anchor": "recipients"}},
+     "dns.trust_anchor: .*/recipients: Is a directory"),
+])
+def test_check_finds_what_cannot_start(mx20, conf, said):
+    d = mx20(start=False, conf=conf, recipients={"x": ""})
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 78 and "no errors" not in done.stdout
+    assert re.search(said, done.stderr)
+
+
+def test_reload_shows_the_warnings(mx20, pki):
+    """Whoever has renewed a certificate looks there, not into the log."""
+    pair = pki.cert("other.test")
+    d = mx20()
+    d.conf["tls"] = {"certificate": str(pair.cert_path),
+                     "key": str(pair.key_path)}
+    done = d.reload()
+    said = f"tls.certificate: {pair.cert_path}: is not for mx2.test (hostname)"
+    assert done.returncode == 0 and said in done.stdout + done.stderr
+    d.wait_log(re.escape(said))
 
 
 @as_root
@@ -678,6 +732,9 @@ def test_install(tmp_path):
         unit.replace("@system-service", "").replace("@privileged", "")
     # the sample configuration is right, and never overwrites
     conf = tmp_path / "etc/mx20/mx20.conf"
+    # the package makes the user
+    conf.write_text(conf.read_text().replace(
+        'user = "mx20"', f'user = "{pwd.getpwuid(os.getuid()).pw_name}"'))
     done = subprocess.run([str(tmp_path / "usr/sbin/mx20d"), "-c", str(conf),
                            "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,204 @@
+#include "daemon/check.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "config/error.h"
+#include "daemon/guard.h"
+#include "daemon/privileges.h"
+
+struct check {
+	const struct config *c;
+	struct privileges p;
+	struct config_errors errors;
+};
+
+#define FAIL(k, ...) config_fail(&(k)->errors, (k)->c->path, 0, __VA_ARGS__)
+
+static void fail_path(struct check *k, const char *key, struct span path,
+		      int errnum)
+{
+	FAIL(k, "%s: %.*s: %s", key, SPAN_ARG(path), strerror(errnum));
+}
+
+/* ---- Of the host, whoever asks ---- */
+
+/* To any port: whether this one is free is not for a daemon that runs. */
+static void check_address(struct check *k, const struct config_listen *l)
+{
+	struct sockaddr_storage ss;
+	struct net_addr at;
+
+	if (net_addr_parse(l->address, &at) != MX_OK)
+		return; /* "*" */
+	at.port = 0;
+	socklen_t len = net_addr_to_sockaddr(&at, &ss);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (bind(fd, (const struct sockaddr *)&ss, len) != 0 &&
+	    errno == EADDRNOTAVAIL)
+		FAIL(k, "listen: %.*s: not an address of this host",
+		     SPAN_ARG(l->address));
+	close(fd);
+}
+
+static void check_socket(struct check *k)
+{
+	struct span path = k->c->control_path;
+	struct stat st;
+
+	if (lstat(path.p, &st) == 0 && !S_ISSOCK(st.st_mode))
+		FAIL(k, "control: %.*s: exists and is no socket",
+		     SPAN_ARG(path));
+}
+
+/* ---- Of the user ---- */
+
+/*
+ * Root makes what is missing and gives it to the user, and systemd does so
+ * for /var/spool and /run: only what is there can be wrong.
+ * True: it can be looked into.
+ */
+static bool check_folder(struct check *k, const char *key, struct span path)
+{
+	struct stat st;
+
+	if (stat(path.p, &st) != 0) {
+		if (errno != ENOENT)
+			fail_path(k, key, path, errno);
+	} else if (!S_ISDIR(st.st_mode)) {
+		fail_path(k, key, path, ENOTDIR);
+	} else if (access(path.p, R_OK | W_OK | X_OK) != 0) {
+		if (!k->p.drops || errno != EACCES)
+			fail_path(k, key, path, errno);
+		else
+			config_doubt(&k->errors, k->c->path, 0,
+				     "%s: %.*s: not writable by %s: a start as "
+				     "root changes its owner, one by systemd "
+				     "fails",
+				     key, SPAN_ARG(path), k->p.name);
+	} else {
+		return true;
+	}
+	return false;
+}
+
+/* Root was here by hand, and the daemon's user cannot open what it left. */
+static void check_files(struct check *k)
+{
+	static const char *const names[] = { "data.mdb", "lock.mdb" };
+	struct buf path = { 0 };
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		buf_reset(&path);
+		buf_addf(&path, "%s/%s", k->c->spool.path.p, names[i]);
+		if (access(buf_cstr(&path), R_OK | W_OK) != 0 &&
+		    errno != ENOENT)
+			fail_path(k, "spool.path", buf_span(&path), errno);
+	}
+	buf_fini(&path);
+}
+
+static void check_rights(struct check *k)
+{
+	struct buf folder = { 0 };
+	struct span control = k->c->control_path;
+
+	while (control.n > 0 && control.p[control.n - 1] != '/')
+		control.n--;
+	buf_add(&folder, control.n > 0 ? control : SPAN_LIT("."));
+	buf_cstr(&folder);
+	check_folder(k, "control", buf_span(&folder));
+	if (check_folder(k, "spool.path", k->c->spool.path))
+		check_files(k);
+	buf_fini(&folder);
+}
+
+/* As whom can it be checked?  False: as nobody who counts. */
+static bool is_the_user(struct check *k)
+{
+	const struct passwd *pw = NULL;
+
+	if (k->p.drops || geteuid() == 0 || k->c->user.n == 0)
+		return true;
+	pw = getpwnam(k->c->user.p);
+	if (pw != NULL && pw->pw_uid == geteuid())
+		return true;
+	config_doubt(&k->errors, k->c->path, 0,
+		     "user: checked as another user than %.*s: what that one "
+		     "may read and write is not known",
+		     SPAN_ARG(k->c->user));
+	return false;
+}
+
+/* Everything again, with the user's eyes. */
+static void load_as_user(struct check *k)
+{
+	struct config_errors errors = { 0 };
+	struct config *again = config_load(k->c->path.p, &errors);
+	struct span rest = buf_span(&errors.text);
+
+	config_unref(&again);
+	k->errors.count += errors.count;
+	while (rest.n > 0) {
+		buf_add(&k->errors.text, span_cut(&rest, '\n'));
+		buf_addf(&k->errors.text, " (as %s)\n", k->p.name);
+	}
+	config_errors_fini(&errors);
+}
+
+/* There is no way back from here.  False: there is no such user. */
+static bool become_user(struct check *k)
+{
+	struct buf why = { 0 };
+	bool ok = privileges_plan(&k->p, k->c, &why) == MX_OK &&
+		  (!k->p.drops || privileges_drop(&k->p, &why) == MX_OK);
+
+	if (!ok)
+		FAIL(k, "%s", buf_cstr(&why));
+	buf_fini(&why);
+	return ok;
+}
+
+static void log_doubts(const struct config_errors *errors)
+{
+	struct span rest = buf_span(&errors->doubts);
+
+	while (rest.n > 0)
+		log_warn(EV_CONFIG, LOG_SPAN("warning", span_cut(&rest, '\n')));
+}
+
+void check_and_exit(struct config *c)
+{
+	struct check k = { .c = c };
+	int status = EX_OK;
+
+	config_warn(c); /* what is legal, and still better known */
+	guard_check(c);
+	for (size_t i = 0; i < c->listen_count; i++)
+		check_address(&k, &c->listen[i]);
+	check_socket(&k);
+	if (become_user(&k) && is_the_user(&k)) {
+		if (k.p.drops)
+			load_as_user(&k);
+		check_rights(&k);
+	}
+	log_doubts(&k.errors);
+	if (k.errors.count > 0) {
+		fwrite(k.errors.text.p, 1, k.errors.text.n, stderr);
+		status = EX_CONFIG;
+	} else {
+		printf("%.*s: no errors, %zu domains, %zu recipients\n",
+		       SPAN_ARG(c->path), c->domain_count, c->recipient_count);
+	}
+	config_errors_fini(&k.errors);
+	config_unref(&c);
+	exit(status);
+}

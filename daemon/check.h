@@ -1,0 +1,14 @@
+/* mx20d --check: what a start or a reload would trip over. */
+#ifndef MX_DAEMON_CHECK_H
+#define MX_DAEMON_CHECK_H
+
+#include "config/config.h"
+
+/*
+ * Print every fault of a configuration that could be loaded, and leave: 78 if
+ * there is one.  Started as root it becomes the user, who reads every file
+ * again: a reload happens as that user, and under systemd the start, too.
+ */
+void check_and_exit(struct config *c) __attribute__((noreturn));
+
+#endif
