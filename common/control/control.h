@@ -23,6 +23,12 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
+/* The error for who may not ask at all, and for who may not give orders. */
+#define CONTROL_NOT_PERMITTED                                                  \
+	"not permitted: be root or in the group mx20, or to look only, in "    \
+	"mx20-view"
+#define CONTROL_LOOK_ONLY "not permitted: orders take root or the group mx20"
+
 /* The longest line, either way. */
 enum { CONTROL_LINE_MAX = 64 * 1024 };
 

@@ -2,7 +2,6 @@
 #include "daemon/control/control.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -67,16 +66,6 @@ static void make_folder(const char *path)
 	(void)mkdir(folder, 0755); /* bind says what is wrong, if anything */
 }
 
-/* Operators without root are in this group. */
-static void give_to_group(const char *path)
-{
-	const struct group *group = geteuid() == 0 ? getgrnam("mx20") : NULL;
-
-	/* without the group it stays root's: the safe side */
-	if (group != NULL && chown(path, (uid_t)-1, group->gr_gid) != 0)
-		return;
-}
-
 enum mx_err control_bind(struct span path, int *fd, struct buf *why)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -100,7 +89,7 @@ enum mx_err control_bind(struct span path, int *fd, struct buf *why)
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		return fail(why, at.sun_path, "socket");
-	mask = umask(0117); /* never wider than 0660, not even for a moment */
+	mask = umask(0111); /* for everybody to connect: see rights.h */
 	rc = bind(s, (const struct sockaddr *)&at, sizeof(at));
 	umask(mask);
 	if (rc != 0 || listen(s, BACKLOG) != 0) {
@@ -108,7 +97,6 @@ enum mx_err control_bind(struct span path, int *fd, struct buf *why)
 		close(s);
 		return err;
 	}
-	give_to_group(at.sun_path);
 	*fd = s;
 	return MX_OK;
 }

@@ -24,9 +24,10 @@ struct control_options {
 };
 
 /*
- * Bind the socket, before privileges are dropped: 0660, and of the group mx20
- * where there is one.  A socket left behind is removed if nobody answers on
- * it; MX_EBUSY: somebody does.  why gets a sentence that names the path.
+ * Bind the socket, before privileges are dropped.  Everybody may connect:
+ * what who may ask is decided for each connection (rights.h).  A socket left
+ * behind is removed if nobody answers on it; MX_EBUSY: somebody does.  why
+ * gets a sentence that names the path.
  */
 enum mx_err control_bind(struct span path, int *fd, struct buf *why);
 

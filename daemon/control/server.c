@@ -24,6 +24,7 @@
 enum {
 	CLIENT_MAGIC = 0x636c6e74,
 	CLIENTS_MAX = 64,
+	LOOKERS_MAX = 48,
 	LINES_PER_TURN = 64,	  /* then others have the loop */
 	OUTPUT_HIGH = 256 * 1024, /* above it no further line is run */
 	IDLE_MS = 60 * 1000,
@@ -37,6 +38,7 @@ struct client {
 	struct request *running;
 	ev_timer turn; /* to go on after LINES_PER_TURN */
 	int64_t uid;   /* who connected, for the log */
+	enum right right;
 	bool in_turn;  /* lines are being run: output goes out at the end */
 };
 
@@ -122,6 +124,7 @@ static struct request *request_new(struct client *cl)
 	r->control = cl->control;
 	r->client = cl;
 	r->uid = cl->uid;
+	r->right = cl->right;
 	LIST_INSERT_HEAD(&cl->control->requests, r, link);
 	cl->running = r;
 	return r;
@@ -226,30 +229,46 @@ static const struct conn_events events = {
 
 /* ---- Connections ---- */
 
-static int64_t peer_uid(int fd)
+/* Not one of ours, or one too many.  Nothing is waited for: a new socket takes
+ * a line, and who does not read it does not hear it. */
+static void turn_away(int fd, const char *text)
 {
-	struct ucred who;
-	socklen_t len = sizeof(who);
+	struct buf line = { 0 };
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0)
-		return -1;
-	return (int64_t)who.uid;
+	control_encode(&line, json_pack("{s:b, s:s}", "ok", 0, "error", text));
+	(void)send(fd, line.p, line.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	buf_fini(&line);
+	close(fd);
+}
+
+/* Those who only look cannot keep out those who give orders. */
+static bool is_full(const struct control *c, enum right right)
+{
+	return c->client_count >=
+	       (right == RIGHT_ALL ? CLIENTS_MAX : LOOKERS_MAX);
 }
 
 static void on_accept(int fd, const struct net_addr *peer, void *arg)
 {
 	struct control *c = arg;
 	struct client *cl;
+	int64_t uid;
+	enum right right = rights_of_peer(&c->rights, fd, &uid);
 
 	(void)peer;
-	if (c->client_count >= CLIENTS_MAX) { /* mx20ctl says so */
-		close(fd);
+	if (right == RIGHT_NONE) {
+		turn_away(fd, CONTROL_NOT_PERMITTED);
+		return;
+	}
+	if (is_full(c, right)) {
+		turn_away(fd, "too many ask at once");
 		return;
 	}
 	cl = mx_alloc(sizeof(*cl));
 	cl->magic = CLIENT_MAGIC;
 	cl->control = c;
-	cl->uid = peer_uid(fd);
+	cl->uid = uid;
+	cl->right = right;
 	ev_timer_init(&cl->turn, on_turn, 0., 0.);
 	cl->turn.data = cl;
 	LIST_INSERT_HEAD(&c->clients, cl, link);
@@ -276,6 +295,7 @@ struct control *control_new(const struct control_options *opt, int fd)
 
 	c->opt = *opt;
 	c->opt.config = config_ref(opt->config);
+	rights_find(&c->rights);
 	LIST_INIT(&c->clients);
 	LIST_INIT(&c->requests);
 	remember_path(c, fd);

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/control/control.h"
 #include "daemon/control/control.h"
+#include "daemon/control/rights.h"
 
 struct client; /* one connection */
 struct walk;   /* over the units an order is about: walk.h */
@@ -33,6 +34,7 @@ struct request {
 	struct client *client;	  /* NULL: nobody listens any more */
 	const char *verb;
 	int64_t uid;		    /* of who asks; -1: not known */
+	enum right right;	    /* never RIGHT_NONE */
 	char claimed_uid[24];	    /* whom sudo ran it for, says mx20ctl */
 	enum scope scope;
 	struct spool_selection sel; /* id: the only one; domain: or pattern,
@@ -56,6 +58,7 @@ LIST_HEAD(request_list, request);
 
 struct control {
 	struct control_options opt;
+	struct rights rights;
 	struct listener *listener;
 	char path[108]; /* of the socket; "" when it has none */
 	struct client_list clients;

@@ -14,6 +14,7 @@ enum { /* what a verb takes */
        TAKES_DESTINATION = 8,
        TAKES_UNITS = 15,
        TAKES_NOTHING = 16, /* all mail, or nothing at all */
+       LOOKS = 32,	   /* changes nothing: who may look may ask it */
 };
 
 enum { REASON_MAX = 200 };
@@ -50,15 +51,15 @@ static void run_state(struct request *r)
 
 /* clang-format off */
 static const struct verb verbs[] = {
-	{ "hello",   TAKES_NOTHING,                 run_hello },
-	{ "state",   TAKES_DOMAIN | TAKES_PATTERN,  run_state },
-	{ "route",   TAKES_DOMAIN,                  explain_run },
-	{ "flush",   TAKES_UNITS | TAKES_NOTHING,   flush_run },
-	{ "hold",    TAKES_UNITS,                   hold_run },
-	{ "release", TAKES_UNITS,                   release_run },
-	{ "remove",  TAKES_UNITS,                   remove_run },
-	{ "bounce",  TAKES_UNITS,                   bounce_run },
-	{ "reload",  TAKES_NOTHING,                 reload_run },
+	{ "hello",   TAKES_NOTHING | LOOKS,                run_hello },
+	{ "state",   TAKES_DOMAIN | TAKES_PATTERN | LOOKS, run_state },
+	{ "route",   TAKES_DOMAIN | LOOKS,                 explain_run },
+	{ "flush",   TAKES_UNITS | TAKES_NOTHING,          flush_run },
+	{ "hold",    TAKES_UNITS,                          hold_run },
+	{ "release", TAKES_UNITS,                          release_run },
+	{ "remove",  TAKES_UNITS,                          remove_run },
+	{ "bounce",  TAKES_UNITS,                          bounce_run },
+	{ "reload",  TAKES_NOTHING,                        reload_run },
 };
 /* clang-format on */
 
@@ -116,6 +117,10 @@ void verb_run(struct request *r, const json_t *object)
 
 	if (v == NULL) {
 		request_fail(r, "no such verb");
+		return;
+	}
+	if (r->right != RIGHT_ALL && !(v->takes & LOOKS)) {
+		request_fail(r, CONTROL_LOOK_ONLY);
 		return;
 	}
 	r->verb = v->name;

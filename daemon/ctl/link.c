@@ -23,15 +23,21 @@ static enum ctl_exit fail(struct link *l, struct buf *why, struct span path,
 	return CTL_UNREACHABLE;
 }
 
+/* It is there, and has no ear for us. */
+static enum ctl_exit refuse(struct link *l, struct buf *why, struct span path,
+			    struct span what)
+{
+	buf_addf(why, "%.*s (%.*s)", SPAN_ARG(what), SPAN_ARG(path));
+	link_close(l);
+	return CTL_FAILED;
+}
+
 static const char *connect_problem(int errnum)
 {
 	switch (errnum) {
 	case ENOENT:
 	case ECONNREFUSED:
 		return "mx20d is not running";
-	case EACCES:
-	case EPERM:
-		return "not permitted: be root or in the group mx20";
 	case EAGAIN:
 		return "mx20d does not answer";
 	default:
@@ -39,12 +45,32 @@ static const char *connect_problem(int errnum)
 	}
 }
 
+/* Who may not ask is told so before anything was read: what cannot be sent any
+ * more is no reason not to listen. */
+static enum ctl_exit shake_hands(struct link *l, struct buf *why,
+				 struct span path)
+{
+	enum ctl_exit rc = CTL_DONE;
+	json_t *hello;
+
+	(void)link_send(l, json_pack("{s:s}", "verb", "hello"));
+	hello = link_read(l, HELLO_MS);
+	if (hello == NULL)
+		return fail(l, why, path, "mx20d does not answer");
+	if (control_get_bool(hello, "ok"))
+		snprintf(l->version, sizeof(l->version), "%.*s",
+			 SPAN_ARG(control_get_text(hello, "version")));
+	else
+		rc = refuse(l, why, path, control_get_text(hello, "error"));
+	json_decref(hello);
+	return rc;
+}
+
 enum ctl_exit link_open(struct link *l, const struct ctl *ctl, struct buf *why)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	struct span path = ctl->config->control_path;
 	const struct timeval limit = { .tv_sec = SEND_TIMEOUT_S };
-	json_t *hello;
 
 	*l = (struct link){ .fd = -1 };
 	if (path.n >= sizeof(at.sun_path))
@@ -55,17 +81,11 @@ enum ctl_exit link_open(struct link *l, const struct ctl *ctl, struct buf *why)
 		return fail(l, why, path, "no socket");
 	/* also bounds connect, which waits while the backlog is full */
 	setsockopt(l->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(l->fd, (const struct sockaddr *)&at, sizeof(at)) != 0)
-		return fail(l, why, path, connect_problem(errno));
-	if (!link_send(l, json_pack("{s:s}", "verb", "hello")))
-		return fail(l, why, path, "mx20d hung up");
-	hello = link_read(l, HELLO_MS);
-	if (hello == NULL)
-		return fail(l, why, path, "mx20d does not answer");
-	snprintf(l->version, sizeof(l->version), "%.*s",
-		 SPAN_ARG(control_get_text(hello, "version")));
-	json_decref(hello);
-	return CTL_DONE;
+	if (connect(l->fd, (const struct sockaddr *)&at, sizeof(at)) == 0)
+		return shake_hands(l, why, path);
+	if (errno == EACCES || errno == EPERM)
+		return refuse(l, why, path, SPAN_LIT(CONTROL_NOT_PERMITTED));
+	return fail(l, why, path, connect_problem(errno));
 }
 
 void link_close(struct link *l)
@@ -85,9 +105,8 @@ bool link_write(struct link *l, struct span lines)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			link_close(l);
-		else
-			lines = span_skip(lines, (size_t)n);
+			return false;
+		lines = span_skip(lines, (size_t)n);
 	}
 	return l->fd >= 0;
 }

@@ -13,8 +13,8 @@ struct link {
 };
 
 /*
- * Connect and shake hands.  CTL_UNREACHABLE: nobody answers, or we may not;
- * why gets a sentence.
+ * Connect and shake hands.  CTL_UNREACHABLE: nobody answers; CTL_FAILED: we
+ * may not.  why gets a sentence.
  */
 enum ctl_exit link_open(struct link *l, const struct ctl *ctl, struct buf *why);
 void link_close(struct link *l);

@@ -38,13 +38,13 @@ static int connects(void)
 	return rc == 0;
 }
 
-Test(control_bind, is_for_owner_and_group_only, .init = setup, .fini = teardown)
+Test(control_bind, everybody_may_connect, .init = setup, .fini = teardown)
 {
 	struct stat st;
 
 	cr_assert_eq(control_bind(span_str(path), &fd, &why), MX_OK);
 	cr_assert_eq(stat(path, &st), 0);
-	cr_expect_eq(st.st_mode & 0777, 0660);
+	cr_expect_eq(st.st_mode & 0777, 0666);
 	cr_expect(connects());
 }
 
