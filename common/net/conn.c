@@ -238,6 +238,17 @@ const struct tls_facts *conn_tls(const struct conn *c)
 	return tls_engine_facts(c->tls);
 }
 
+bool conn_tls_resumes(const struct conn *c)
+{
+	return c->tls != NULL && tls_engine_resumes(c->tls);
+}
+
+void conn_tls_forget(struct conn *c)
+{
+	if (c->tls != NULL)
+		tls_engine_forget(c->tls);
+}
+
 const char *conn_error(const struct conn *c)
 {
 	return c->error != NULL ? c->error : "";

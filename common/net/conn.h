@@ -104,6 +104,11 @@ void conn_charge(struct conn *c, const struct net_addr *peer);
 /* Facts of the finished handshake; NULL without TLS. */
 const struct tls_facts *conn_tls(const struct conn *c);
 
+/* As a client: was the server offered to resume a session?  And forget that
+ * session, if it is suspected of being why the connection failed. */
+bool conn_tls_resumes(const struct conn *c);
+void conn_tls_forget(struct conn *c);
+
 /* Behind CONN_ERROR: this host had no descriptor or memory left to begin with,
  * which says nothing about the peer. */
 bool conn_is_starved(const struct conn *c);

@@ -34,6 +34,7 @@ struct tls_engine {
 
 	unsigned char session_key[TLS_KEY_BYTES];
 	bool must_verify;
+	bool resumes;
 	bool is_done;
 	unsigned late; /* messages after the handshake */
 	unsigned char head[HELLO_HEAD];
@@ -216,10 +217,23 @@ struct tls_engine *tls_engine_client(struct tls_client *tls)
 	}
 	tls_key_of(d, e->session_key);
 	session = tls_sessions_find(e->client->sessions, e->session_key);
-	if (session != NULL)
+	if (session != NULL && !d->is_fresh) {
 		SSL_set_session(e->ssl, session);
+		e->resumes = true;
+	}
 	SSL_SESSION_free(session);
 	return e;
+}
+
+bool tls_engine_resumes(const struct tls_engine *e)
+{
+	return e->resumes;
+}
+
+void tls_engine_forget(struct tls_engine *e)
+{
+	MX_ASSERT(e->client != NULL);
+	tls_sessions_drop(e->client->sessions, e->session_key);
 }
 
 void tls_engine_free(struct tls_engine **ep)

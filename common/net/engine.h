@@ -44,6 +44,10 @@ bool tls_engine_write(struct tls_engine *e, struct span s, struct buf *out);
 /* Append close_notify. */
 void tls_engine_close(struct tls_engine *e, struct buf *out);
 
+/* Does the client offer to resume a session?  Forget it, then. */
+bool tls_engine_resumes(const struct tls_engine *e);
+void tls_engine_forget(struct tls_engine *e);
+
 /* NULL until the handshake is done. */
 const struct tls_facts *tls_engine_facts(const struct tls_engine *e);
 /* "certificate has expired", "name mismatch: wanted mx.example.org", ... */

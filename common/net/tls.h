@@ -68,6 +68,7 @@ struct tls_demand {
 	size_t tlsa_count;
 	struct span session_key;     /* reuse within it; destination.  What is
 					demanded above counts as well */
+	bool is_fresh;               /* do not resume one: a new handshake */
 };
 
 /* The process's client side: roots, session cache.  One per configuration;

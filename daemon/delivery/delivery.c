@@ -50,7 +50,7 @@ struct delivery *delivery_new(const struct delivery_options *opt,
 	ev_timer_init(&d->again, drive_again, 0., 0.);
 	d->again.data = d;
 	d->started_ms = clock_mono_ms();
-	d->without = opt->without;
+	d->without = opt->without & ~fallback_forbidden(d);
 	drive_connect(d);
 	return d;
 }
@@ -63,6 +63,11 @@ const struct tls_facts *delivery_tls(const struct delivery *d)
 unsigned delivery_without(const struct delivery *d)
 {
 	return d->without;
+}
+
+bool delivery_is_proven(const struct delivery *d)
+{
+	return d->is_proven;
 }
 
 size_t delivery_room(const struct delivery *d)

@@ -27,7 +27,19 @@ struct delivery_options {
 	struct span local_name;           /* for "loops back" detection */
 	int64_t connect_timeout_ms, reply_timeout_ms; /* 0: RFC defaults */
 	int64_t greeting_timeout_ms;      /* if that is less; 0: it is not */
-	unsigned without;                 /* SMTP_EXT_ bits to leave alone */
+	unsigned without;                 /* SMTP_EXT_ and DELIVERY_ bits to
+					     leave alone */
+	bool is_proven;                   /* delivery_is_proven was true of
+					     this server not long ago */
+};
+
+/* What a server can be spoken to without, beside SMTP_EXT_ bits. */
+enum {
+	/* it hangs up on EHLO: say HELO */
+	DELIVERY_EHLO = 1 << 24,
+	/* its replies did not match what they answered: one recipient and one
+	 * transaction at a time, and none of it in advance */
+	DELIVERY_TRUST = 1 << 25,
 };
 
 /* A unit handed to a connection, and what came of it. */
@@ -95,9 +107,14 @@ struct delivery *delivery_new(const struct delivery_options *opt,
 /* What it runs over; NULL while in clear text. */
 const struct tls_facts *delivery_tls(const struct delivery *d);
 
-/* SMTP_EXT_ bits that the server offers and refuses when they are used: those
- * of the options, and what was seen since.  Known before on_job. */
+/* SMTP_EXT_ and DELIVERY_ bits that the server offers and refuses when they
+ * are used: those of the options, and what was seen since.  Known before
+ * on_job. */
 unsigned delivery_without(const struct delivery *d);
+
+/* Has a whole transaction gone as SMTP has it over this connection, each reply
+ * to what it answers, as far ahead as the server's offers allow? */
+bool delivery_is_proven(const struct delivery *d);
 
 /* How many more jobs it would take now; 0 before on_ready. */
 size_t delivery_room(const struct delivery *d);

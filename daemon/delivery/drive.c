@@ -142,13 +142,20 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 	struct delivery *d = enter(arg);
 	struct span text = span_str(end_text(c, why));
 	enum stage at = stage_now(d);
-	enum step step;
+	bool is_late = why == CONN_DEADLINE;
+	enum step step = STEP_ON;
 
 	d->blamed = expect_tx(d);
 	if (d->life == LIFE_OVER)
 		step = STEP_END;
+	else if (d->life == LIFE_OPENING &&
+		 session_again(d, at, text, is_late))
+		;
 	else if (d->life == LIFE_OPENING && d->waiting == ST_TLS)
-		step = session_insecure(d, text);
+		step = session_insecure(d, text, is_late);
+	else if (fallback_lost(d, at, text, is_late))
+		step = delivery_end_made(d, DELIVERY_CLOSED, at, 451, "4.4.2",
+					 text);
 	else if (d->life == LIFE_QUIT ||
 		 (d->life == LIFE_READY && d->jobs == 0))
 		step = delivery_end_made(d, DELIVERY_CLOSED, at, 421, "4.4.2",

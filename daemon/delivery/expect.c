@@ -30,6 +30,7 @@ static const struct stage_row stages[ST_COUNT] = {
 	[ST_CONTENT]  = { "content",  MINUTES(3),  NULL },
 	[ST_DOT]      = { "dot",      MINUTES(10), got_content },
 	[ST_BDAT]     = { "bdat",     MINUTES(10), got_content },
+	[ST_SYNC]     = { "sync",     MINUTES(5),  got_sync },
 	[ST_QUIT]     = { "quit",     SECONDS(5),  got_quit },
 };
 /* clang-format on */
@@ -133,17 +134,14 @@ static enum step dispatch(struct delivery *d)
 		d->blamed = expect_tx(d);
 		return got_unasked(d);
 	}
+	d->replied_ms = clock_mono_ms();
 	e = expect_pop(&d->expects);
 	if (e.tx != NULL)
 		e.tx->pending--;
 	step = stages[e.stage].got(d, &e);
 	if (step == STEP_ON && e.tx != NULL && e.tx->pending == 0 &&
-	    e.tx->at == TX_SENT) {
-		if (e.tx->refused != 0)
-			jobs_again(d, e.tx);
-		else
-			jobs_done(d, e.tx);
-	}
+	    e.tx->at == TX_SENT)
+		trust_answered(d, e.tx);
 	return d->is_freed ? STEP_END : step;
 }
 

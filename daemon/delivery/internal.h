@@ -29,6 +29,7 @@ enum stage {
 	ST_CONTENT,
 	ST_DOT,
 	ST_BDAT,
+	ST_SYNC,
 	ST_QUIT,
 	ST_COUNT
 };
@@ -42,7 +43,10 @@ enum step { STEP_ON, STEP_END };
  *  START -> RCPT -> DATA -> WAIT --354, or RCPT replies all in--> CONTENT
  *                     |       \--354, but no recipient taken----> DOT
  *                     \--small, CHUNKING------------------------> CONTENT
- *  CONTENT, DOT, or any refusal -> SENT; with the last reply it is done.
+ *  CONTENT, DOT, or any refusal -> SENT; with the last reply it is answered,
+ *  and done as soon as it is certain that these replies were its own: at once,
+ *  or, held, when the server has answered something that only it can answer
+ *  (trust.c).
  */
 enum tx_at { TX_START, TX_RCPT, TX_DATA, TX_WAIT, TX_CONTENT, TX_DOT, TX_SENT };
 
@@ -54,6 +58,15 @@ struct tx {
 	bool is_refused;    /* MAIL was refused: what follows says nothing */
 	bool is_complete;   /* all content is out, its reply is not in */
 	bool may_finish;    /* the caller agreed to the end of its content */
+	bool is_proof;      /* whether this server can be believed is seen by
+			       it: nothing runs ahead of it, or behind */
+	bool is_held;       /* answered, but not believed yet */
+	bool is_firm;       /* no reply before its own could be one too many */
+	bool is_synced;     /* it had 354, which nothing else is answered by */
+	bool is_final;      /* its content was answered */
+	bool is_settled;    /* its outcomes stand whatever happens */
+	unsigned fit;       /* FIT_ bits: its replies are like those of the
+			       proof */
 	bool is_asking;     /* content must wait for the replies to RCPT */
 	unsigned refused;   /* SMTP_EXT_ bits that may be why something was
 			       refused: to be tried again without */
@@ -63,6 +76,7 @@ struct tx {
 	size_t ask_count, ask_next, answered, taken;
 	size_t pending;     /* replies still expected */
 	uint64_t offset;    /* content bytes written */
+	uint64_t end;       /* of d->written, when all content was in it */
 	struct smtp_encoder encoder;
 };
 TAILQ_HEAD(tx_list, tx);
@@ -79,6 +93,16 @@ struct expect_ring {
 	struct expect *slots;
 	size_t cap, head, count;
 };
+
+/* What distinguishes the replies to one kind of command from others: enhanced
+ * code and first word, "2.1.5 Ok". */
+struct shape {
+	char text[48];
+};
+
+/* Replies fit their commands, as far as those of RCPT or those of content can
+ * be told from all others. */
+enum { FIT_RCPT = 1, FIT_CONTENT = 2 };
 
 struct delivery {
 	unsigned magic;
@@ -98,6 +122,8 @@ struct delivery {
 	enum { LIFE_OPENING, LIFE_READY, LIFE_QUIT, LIFE_OVER } life;
 	enum stage waiting;      /* in the opening: for what */
 	bool is_clear;           /* TLS failed once: go on without (may) */
+	bool is_fresh;           /* so did an old TLS session */
+	bool is_helo;            /* opened with HELO */
 	bool needs_reset;        /* RSET before the next MAIL */
 	bool wants_quit;         /* no new jobs; QUIT when idle */
 	bool is_freed;           /* delivery_free inside a callback */
@@ -107,7 +133,8 @@ struct delivery {
 	struct delivery_end end;
 
 	struct smtp_ehlo ehlo;   /* less what is in without */
-	unsigned without;        /* SMTP_EXT_ bits offered, but refused */
+	unsigned without;        /* SMTP_EXT_ and DELIVERY_ bits offered, but
+				    refused */
 	bool has_chunked;        /* it took a BDAT */
 	bool has_accepted;       /* a RCPT */
 	bool is_spent;           /* it takes no more in this session */
@@ -118,6 +145,20 @@ struct delivery {
 	uint64_t bytes;          /* content of all jobs in hand */
 	size_t open, given;      /* transactions begun and unanswered; in all */
 	uint64_t open_bytes;
+
+	uint64_t written;        /* handed to conn, in all */
+	bool is_proving;         /* the transaction under way is a proof */
+	bool is_proven;          /* one was, and held */
+	bool is_proven_many;     /* with several recipients */
+	bool is_askew;           /* replies and commands do not match */
+	bool is_loose;           /* content was answered since they surely
+				    did: there may be a reply too many */
+	struct shape shape_mail, shape_rcpt, shape_content; /* of the proof */
+	unsigned distinct;       /* FIT_ bits that tell something */
+	unsigned unfit;          /* FIT_ bits that a reply to RSET took away */
+	size_t held;             /* transactions answered, not believed */
+	unsigned syncs;
+	int64_t replied_ms;      /* the last reply came */
 
 	unsigned errors;         /* refusals since a message was taken */
 	size_t trust;            /* messages taken since a refusal */
@@ -136,6 +177,11 @@ enum step delivery_end_with(struct delivery *d, int why, enum stage at,
 enum step delivery_end_made(struct delivery *d, int why, enum stage at,
 			    int code, const char *enhanced, struct span text);
 int64_t delivery_now_us(void);
+
+static inline bool delivery_offers(const struct delivery *d, unsigned ext)
+{
+	return (d->ehlo.offered & ext) != 0;
+}
 
 /* ---- jobs.c ---- */
 struct tx *job_tx(struct delivery_job *job);
@@ -179,7 +225,14 @@ enum step got_helo(struct delivery *d, struct expect *e);
 enum step got_starttls(struct delivery *d, struct expect *e);
 enum step session_secured(struct delivery *d);
 /* The handshake failed: fall back or give up. */
-enum step session_insecure(struct delivery *d, struct span why);
+enum step session_insecure(struct delivery *d, struct span why,
+			   bool is_timeout);
+/* The connection ended in the opening.  True: another one begins, the next
+ * simpler way. */
+bool session_again(struct delivery *d, enum stage at, struct span why,
+		   bool is_timeout);
+/* Say what the session was opened with. */
+void session_hello(struct delivery *d, enum stage s);
 
 /* ---- transaction.c: replies ---- */
 enum step got_rset(struct delivery *d, struct expect *e);
@@ -191,13 +244,43 @@ enum step got_quit(struct delivery *d, struct expect *e);
 /* A reply that no command asked for. */
 enum step got_unasked(struct delivery *d);
 
-/* ---- fallback.c: an extension that is offered, and refused when used ---- */
+/* ---- trust.c: whose are these replies? ---- */
+/* The next transaction begins: is it a proof? */
+bool trust_wants_proof(const struct delivery *d, const struct tx *tx);
+/* Replies to its commands, 2yz: like those of the proof? */
+void trust_note(struct delivery *d, struct tx *tx, enum stage s);
+/* All replies are in: done, or held. */
+void trust_answered(struct delivery *d, struct tx *tx);
+/* Nothing is under way any more: ask what only this server answers so. */
+void trust_ask(struct delivery *d);
+enum step got_sync(struct delivery *d, struct expect *e);
+/* The reply contradicts the others, or comes too early, or nothing asked for
+ * it: of what is under way nothing is settled, and the next connection is
+ * spoken to with more care.  tx: with which it was seen, or NULL. */
+enum step trust_askew(struct delivery *d, enum stage at, struct tx *tx);
+/* The content cannot be answered yet: the server does not have it. */
+bool trust_is_early(const struct delivery *d, const struct tx *tx);
+/* The connection ended: which of its outcomes stand? */
+void trust_lose(struct delivery *d, struct tx *tx);
+
+/* ---- fallback.c: what is offered, and refused when used ---- */
+/* Bits of without that this host's TLS policy does not permit. */
+unsigned fallback_forbidden(const struct delivery *d);
+/* Speak without these from now on; why is for the log.  tx may be NULL. */
+void fallback_to(struct delivery *d, const struct tx *tx, const char *at,
+		 unsigned bits, struct span why);
 /* The reply refuses MAIL, or RCPT of ask[i].  True: nothing is settled by it,
  * there will be another try. */
 bool fallback_mail(struct delivery *d, struct tx *tx);
 bool fallback_rcpt(struct delivery *d, struct tx *tx, size_t i);
 /* The same of BDAT; the connection must end then. */
 bool fallback_bdat(struct delivery *d, struct tx *tx);
+/* The reply says that the command came out of order, and it was sent ahead:
+ * nothing is settled by it, the next connection goes in lock-step. */
+bool fallback_order(struct delivery *d, const struct tx *tx, const char *at);
+/* The connection ended, and the way of speaking may be why. */
+bool fallback_lost(struct delivery *d, enum stage at, struct span why,
+		   bool is_timeout);
 /* The transaction was taken. */
 void fallback_learn(struct delivery *d, const struct tx *tx);
 

@@ -55,6 +55,9 @@ static void close_open(struct delivery *d, const struct tx *tx)
 {
 	if (!tx->has_mail)
 		return;
+	if (tx->is_proof)
+		d->is_proving = false;
+	d->held -= tx->is_held;
 	d->open--;
 	d->open_bytes -= tx->job.unit->envelope.bytes;
 }
@@ -110,6 +113,8 @@ void jobs_again(struct delivery *d, struct tx *tx)
 	tx->at = TX_START;
 	tx->has_mail = tx->is_refused = tx->is_complete = false;
 	tx->is_asking = tx->may_finish = false;
+	tx->is_proof = tx->is_firm = tx->is_synced = false;
+	tx->is_final = tx->is_held = false;
 	tx->ask_count = tx->ask_next = tx->answered = tx->taken = 0;
 	tx->offset = 0;
 	tx->encoder = (struct smtp_encoder){ 0 };
@@ -132,13 +137,14 @@ static void say_why(struct tx *tx, struct span reply)
  */
 static void note_doubt(struct delivery *d, struct tx *tx)
 {
-	static const char text[] =
-		"451 4.4.2 Connection lost before the reply to the content";
-
+	const char *text =
+		tx->is_final ? "451 4.5.0 The reply to the content is in doubt"
+			     : "451 4.4.2 Connection lost before the reply to "
+			       "the content";
 	struct buf to = { 0 };
 
 	tx->job.in_doubt = true;
-	say_why(tx, span_of(text, sizeof(text) - 1));
+	say_why(tx, span_str(text));
 	unit_list_rcpts(tx->job.unit, &to);
 	log_warn(EV_DEFERRED, LOG_ID("mid", tx->job.unit->envelope.id),
 		 LOG_SPAN("to", buf_span(&to)),
@@ -164,12 +170,14 @@ enum step jobs_lose(struct delivery *d)
 	struct tx *tx;
 
 	while ((tx = TAILQ_FIRST(&d->txs)) != NULL) {
+		trust_lose(d, tx);
 		if (tx == d->blamed)
 			note_head(d, tx);
 		else if (tx->without != 0) /* or what it refused before */
 			tx->job.was_head = true;
 		/* behind a 421 nothing was executed */
-		if (tx->is_complete && d->end.why != DELIVERY_BUSY)
+		if (tx->is_complete &&
+		    (tx->is_final || d->end.why != DELIVERY_BUSY))
 			note_doubt(d, tx);
 		take_out(d, tx);
 		tx->job.ended_ms = clock_mono_ms();

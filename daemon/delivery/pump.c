@@ -6,7 +6,9 @@
  *    message the same group of the next (RFC 2920 section 3.1: content may
  *    begin a group);
  *  - with CHUNKING, whole transactions back to back (RFC 3030 section 4.2),
- *    bounded by a window of jobs and bytes.
+ *    bounded by a window of jobs and bytes;
+ *  - and in none of them more than one, as long as the replies are not proven
+ *    to be those to our commands (trust.c).
  */
 #include "common/base/assert.h"
 #include "common/base/log.h"
@@ -23,19 +25,14 @@ enum {
 	ERRORS_MAX = 8,	 /* refusals on end over one connection */
 };
 
-static bool offers(const struct delivery *d, unsigned ext)
-{
-	return (d->ehlo.offered & ext) != 0;
-}
-
 static bool is_pipelining(const struct delivery *d)
 {
-	return offers(d, SMTP_EXT_PIPELINING);
+	return delivery_offers(d, SMTP_EXT_PIPELINING);
 }
 
 static bool is_chunking(const struct delivery *d)
 {
-	return offers(d, SMTP_EXT_CHUNKING);
+	return delivery_offers(d, SMTP_EXT_CHUNKING);
 }
 
 /*
@@ -63,6 +60,7 @@ static void flush_out(struct delivery *d)
 	if (d->out.n == 0)
 		return;
 	conn_write(d->conn, buf_span(&d->out));
+	d->written += d->out.n;
 	d->has_moved = true;
 	buf_reset(&d->out);
 	if (d->out.cap > 4 * PIECE)
@@ -103,6 +101,8 @@ static void choose(struct delivery *d, struct tx *tx)
 
 	if (d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < most)
 		most = d->ehlo.rcpt_max;
+	if (d->without & DELIVERY_TRUST)
+		most = 1; /* one reply to the content, whatever it means by it */
 	tx->ask = arena_alloc_array(&u->arena, tx->job.count, sizeof(*tx->ask));
 	tx->is_taken = arena_alloc_array(&u->arena, tx->job.count,
 					 sizeof(*tx->is_taken));
@@ -140,6 +140,7 @@ static void begin(struct delivery *d, struct tx *tx)
 	MX_ASSERT(tx != NULL && tx->at == TX_START);
 	u = tx->job.unit;
 	d->queued = TAILQ_NEXT(tx, link);
+	tx->is_proof = trust_wants_proof(d, tx);
 	tx->job.started_ms = clock_mono_ms();
 	tx->job.offered = d->ehlo.offered & ~tx->without;
 	choose(d, tx);
@@ -158,6 +159,7 @@ static void begin(struct delivery *d, struct tx *tx)
 	command_mail(&d->out, &u->envelope, tx->job.offered);
 	expect_push(d, ST_MAIL, tx, 0);
 	tx->has_mail = true;
+	d->is_proving = tx->is_proof;
 	tx->at = TX_RCPT;
 	d->sending = tx;
 	d->open++;
@@ -214,6 +216,7 @@ static void content_ended(struct delivery *d, struct tx *tx)
 		expect_push(d, ST_DOT, tx, 0);
 	}
 	tx->is_complete = true;
+	tx->end = d->written + d->out.n;
 	tx->at = TX_SENT;
 	d->sending = NULL;
 	if (d->raw.cap > PIECE / 4)
@@ -231,6 +234,7 @@ static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 	log_error(EV_SPOOL, LOG_ID("mid", tx->job.unit->envelope.id),
 		  LOG_STR("error", mx_strerror(err)),
 		  LOG_INT("offset", tx->offset));
+	trust_lose(d, tx);
 	for (size_t i = 0; i < tx->ask_count; i++) {
 		struct settlement *s = &tx->job.set[tx->ask[i]];
 
@@ -239,6 +243,7 @@ static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 		s->outcome = OUTCOME_TRANSIENT;
 		s->reply = span_str(why);
 	}
+	tx->is_settled = true;
 	return delivery_end_made(d, DELIVERY_CLOSED, ST_CONTENT, 451, "4.3.0",
 				 span_str(why));
 }
@@ -273,6 +278,7 @@ static void send_dot(struct delivery *d, struct tx *tx)
 {
 	buf_adds(&d->out, ".\r\n");
 	expect_push(d, ST_DOT, tx, 0);
+	tx->end = d->written + d->out.n;
 	tx->at = TX_SENT;
 	d->sending = NULL;
 }
@@ -282,9 +288,11 @@ static void send_dot(struct delivery *d, struct tx *tx)
 /* May another transaction be opened behind those that are? */
 static bool may_begin(const struct delivery *d)
 {
+	if (d->held > 0 || d->is_proving)
+		return false;
 	if (d->open == 0)
 		return true;
-	if (!is_pipelining(d))
+	if (!is_pipelining(d) || trust_wants_proof(d, d->queued))
 		return false;
 	return d->open < pump_window(d) && d->open_bytes < WINDOW_BYTES;
 }
@@ -383,6 +391,9 @@ enum step pump(struct delivery *d)
 	}
 	if (step == STEP_END)
 		return step;
+	flush_out(d);
+	if (d->held > 0 && d->expects.count == 0 && d->sending == NULL)
+		trust_ask(d);
 	if (d->jobs == 0 && (d->wants_quit || pump_is_used_up(d)))
 		say_quit(d);
 	flush_out(d);

@@ -28,16 +28,33 @@ static enum step end_self(struct delivery *d, enum stage at)
 static enum step say(struct delivery *d, const char *verb, enum stage s)
 {
 	buf_adds(&d->out, verb);
-	if (s == ST_EHLO || s == ST_HELO) {
+	if (s != ST_STARTTLS) {
 		buf_addc(&d->out, ' ');
 		buf_add(&d->out, d->opt.helo);
 	}
 	buf_adds(&d->out, "\r\n");
 	conn_write(d->conn, buf_span(&d->out));
+	d->written += d->out.n;
 	buf_reset(&d->out);
 	expect_push(d, s, NULL, 0);
 	d->asked_us = delivery_now_us();
 	return STEP_ON;
+}
+
+static const char *hello_of(const struct delivery *d)
+{
+	return d->is_helo ? "HELO" : "EHLO";
+}
+
+void session_hello(struct delivery *d, enum stage s)
+{
+	say(d, hello_of(d), s);
+}
+
+static enum step say_helo(struct delivery *d)
+{
+	d->is_helo = true;
+	return say(d, "HELO", ST_HELO);
 }
 
 /*
@@ -60,6 +77,8 @@ enum step got_greeting(struct delivery *d, struct expect *e)
 	text = span_of(text.p, span_find(text, '\n'));
 	if (is_our_name(d, span_cut(&text, ' ')))
 		return end_self(d, e->stage);
+	if (d->without & DELIVERY_EHLO)
+		return say_helo(d);
 	return say(d, "EHLO", ST_EHLO);
 }
 
@@ -97,7 +116,7 @@ static enum step opened(struct delivery *d, enum stage at)
 enum step got_ehlo(struct delivery *d, struct expect *e)
 {
 	if (d->reply.code >= 500) /* RFC 5321 section 3.2 */
-		return say(d, "HELO", ST_HELO);
+		return say_helo(d);
 	if (d->reply.code / 100 != 2)
 		return refused(d, e->stage);
 	d->rtt_us = delivery_now_us() - d->asked_us;
@@ -144,6 +163,7 @@ static void handshake(struct delivery *d)
 		.name_count = h->tls.name_count,
 		.tlsa = h->tls.tlsa,
 		.tlsa_count = h->tls.tlsa_count,
+		.is_fresh = d->is_fresh,
 	};
 	struct tls_client client = { d->opt.tls, &demand };
 
@@ -174,7 +194,8 @@ enum step got_starttls(struct delivery *d, struct expect *e)
 	if (conn_discard_input(d->conn) > 0)
 		return session_insecure(d,
 					SPAN_LIT("Clear text after the reply "
-						 "to STARTTLS"));
+						 "to STARTTLS"),
+					false);
 	if (d->opt.host->tls.level == TLS_LEVEL_DANE &&
 	    d->opt.host->tls.tlsa_count == 0)
 		return delivery_end_made(d, DELIVERY_TLS, e->stage, 451,
@@ -190,8 +211,17 @@ enum step session_secured(struct delivery *d)
 	return say(d, "EHLO", ST_EHLO);
 }
 
-/* Opportunistic TLS is better than none, but none is better than no mail. */
-enum step session_insecure(struct delivery *d, struct span why)
+static void connect_again(struct delivery *d)
+{
+	d->is_helo = false;
+	conn_free(&d->conn);
+	drive_connect(d);
+}
+
+/* Opportunistic TLS is better than none, but none is better than no mail.  A
+ * handshake that hangs is not waited for each time. */
+enum step session_insecure(struct delivery *d, struct span why,
+			   bool is_timeout)
 {
 	struct buf name = { 0 };
 
@@ -204,7 +234,39 @@ enum step session_insecure(struct delivery *d, struct span why)
 		return delivery_end_made(d, DELIVERY_TLS, ST_TLS, 451, "4.7.5",
 					 why);
 	d->is_clear = true;
-	conn_free(&d->conn);
-	drive_connect(d);
+	if (is_timeout)
+		fallback_to(d, NULL, "tls", SMTP_EXT_STARTTLS, why);
+	connect_again(d);
 	return STEP_ON;
+}
+
+/* A server that has forgotten the keys of its tickets should say so, and
+ * begin anew; some hang up, at once or when first spoken to. */
+static bool is_stale_session(const struct delivery *d, enum stage at)
+{
+	return !d->is_fresh && conn_tls_resumes(d->conn) &&
+	       (at == ST_TLS || at == ST_EHLO);
+}
+
+/* ESMTP is said to make some hang up, behind old firewalls. */
+static bool is_for_ehlo(const struct delivery *d, enum stage at,
+			bool is_timeout)
+{
+	return at == ST_EHLO && !is_timeout && conn_tls(d->conn) == NULL &&
+	       ((d->without | fallback_forbidden(d)) & DELIVERY_EHLO) == 0;
+}
+
+bool session_again(struct delivery *d, enum stage at, struct span why,
+		   bool is_timeout)
+{
+	if (is_stale_session(d, at)) {
+		d->is_fresh = true;
+		conn_tls_forget(d->conn);
+	} else if (is_for_ehlo(d, at, is_timeout)) {
+		fallback_to(d, NULL, stage_name(at), DELIVERY_EHLO, why);
+	} else {
+		return false;
+	}
+	connect_again(d);
+	return true;
 }

@@ -3,6 +3,8 @@
 #include "common/base/log.h"
 #include "daemon/delivery/internal.h"
 
+enum { IDLE_MS = 1000 }; /* what is said then answers nothing before */
+
 static struct span reply_span(struct delivery *d, struct tx *tx)
 {
 	struct buf line = { 0 };
@@ -94,11 +96,21 @@ static enum step leaving(struct delivery *d, struct expect *e)
 	return delivery_end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
 }
 
+/* RFC 5321 section 4.1.1.5: there is no way to refuse RSET. */
 enum step got_rset(struct delivery *d, struct expect *e)
 {
 	if (verdict_is_leaving(&d->reply))
 		return leaving(d, e);
+	if (d->reply.code / 100 != 2)
+		return trust_askew(d, e->stage, NULL);
+	trust_note(d, NULL, ST_RSET);
 	return STEP_ON;
+}
+
+/* 3yz asks for something: only DATA is answered so. */
+static bool is_asking(const struct smtp_reply *r)
+{
+	return r->code < 400 && r->code / 100 != 2;
 }
 
 /*
@@ -123,10 +135,16 @@ enum step got_mail(struct delivery *d, struct expect *e)
 
 	if (verdict_is_leaving(&d->reply))
 		return leaving(d, e);
-	if (v == VERDICT_YES)
+	if (is_asking(&d->reply))
+		return trust_askew(d, e->stage, tx);
+	tx->is_firm = !d->is_loose;
+	if (v == VERDICT_YES) {
+		trust_note(d, tx, ST_MAIL);
 		return STEP_ON;
+	}
 	tx->is_refused = true;
-	if (v == VERDICT_NEVER && fallback_mail(d, tx))
+	if ((v == VERDICT_NEVER && fallback_mail(d, tx)) ||
+	    fallback_order(d, tx, "mail"))
 		note_refusal(d, tx);
 	else
 		settle_all(d, tx, v, false);
@@ -156,7 +174,8 @@ static void refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
 	struct settlement *s = &tx->job.set[tx->ask[i]];
 
 	s->reply = reply_span(d, tx);
-	if (v == VERDICT_NEVER && fallback_rcpt(d, tx, i))
+	if ((v == VERDICT_NEVER && fallback_rcpt(d, tx, i)) ||
+	    fallback_order(d, tx, "rcpt"))
 		return;
 	s->outcome = outcome_of(v);
 	refusal(d);
@@ -171,9 +190,12 @@ enum step got_rcpt(struct delivery *d, struct expect *e)
 
 	if (verdict_is_leaving(&d->reply))
 		return leaving(d, e);
+	if (is_asking(&d->reply) || (tx->is_refused && d->reply.code < 400))
+		return trust_askew(d, e->stage, tx);
 	tx->answered++;
 	if (!tx->is_refused) {
 		if (v == VERDICT_YES) {
+			trust_note(d, tx, ST_RCPT);
 			tx->is_taken[e->index] = true;
 			tx->taken++;
 			d->has_accepted = true;
@@ -198,14 +220,16 @@ enum step got_data(struct delivery *d, struct expect *e)
 		return leaving(d, e);
 	MX_ASSERT(tx->at == TX_WAIT);
 	if (d->reply.code == 354) {
+		tx->is_synced = true;
+		d->is_loose = false;
 		tx->at = tx->taken > 0 ? TX_CONTENT : TX_DOT;
 		return STEP_ON;
 	}
-	if (d->reply.code < 400) { /* neither 354 nor a refusal */
-		d->blamed = tx;
-		return delivery_end_with(d, DELIVERY_LOST, e->stage, &d->reply);
-	}
-	if (tx->taken > 0)
+	if (d->reply.code < 400) /* neither 354 nor a refusal */
+		return trust_askew(d, e->stage, tx);
+	if (tx->taken > 0 && fallback_order(d, tx, "data"))
+		note_refusal(d, tx);
+	else if (tx->taken > 0)
 		settle_all(d, tx, verdict_of(&d->reply), true);
 	stop(d, tx);
 	return STEP_ON;
@@ -233,8 +257,12 @@ enum step got_content(struct delivery *d, struct expect *e)
 		tx->is_complete = false; /* it said that it did not take it */
 		return leaving(d, e);
 	}
+	if (is_asking(&d->reply) || trust_is_early(d, tx) ||
+	    (e->stage == ST_BDAT && tx->taken == 0 && d->reply.code < 400))
+		return trust_askew(d, e->stage, tx);
 	measure(d);
 	tx->is_complete = false;
+	tx->is_final = d->is_loose = true;
 	if (e->stage == ST_BDAT && fallback_bdat(d, tx))
 		return delivery_end_with(d, DELIVERY_CLOSED, e->stage,
 					 &d->reply);
@@ -243,6 +271,7 @@ enum step got_content(struct delivery *d, struct expect *e)
 	if (d->reply.code >= 400) {
 		refusal(d);
 	} else if (tx->taken > 0) {
+		trust_note(d, tx, e->stage);
 		d->errors = 0;
 		d->trust++;
 		fallback_learn(d, tx);
@@ -261,16 +290,26 @@ enum step got_quit(struct delivery *d, struct expect *e)
 
 /*
  * In the middle of content: a server that has seen enough.  It is an answer,
- * but where the content ends the two sides no longer agree: close.
+ * if nothing else can be meant; but where the content ends the two sides no
+ * longer agree: close.
  */
 static enum step early(struct delivery *d, struct tx *tx)
 {
 	bool is_bdat = (tx->job.offered & SMTP_EXT_CHUNKING) != 0;
 
-	if (d->reply.code >= 400 && tx->taken > 0 &&
-	    !(is_bdat && fallback_bdat(d, tx)))
+	if (d->reply.code < 400 || tx->taken == 0 || tx->offset == 0 ||
+	    !(tx->is_synced || tx->is_firm))
+		return trust_askew(d, ST_CONTENT, tx);
+	if (!(is_bdat && fallback_bdat(d, tx)))
 		settle_all(d, tx, verdict_of(&d->reply), true);
 	return delivery_end_with(d, DELIVERY_CLOSED, ST_CONTENT, &d->reply);
+}
+
+/* A server that tires of waiting, and does not say 421. */
+static bool is_farewell(const struct delivery *d)
+{
+	return d->jobs == 0 && d->reply.code >= 400 &&
+	       clock_mono_ms() - d->replied_ms >= IDLE_MS;
 }
 
 /*
@@ -286,6 +325,8 @@ enum step got_unasked(struct delivery *d)
 			d->sending != NULL ? ST_CONTENT : ST_QUIT, &d->reply);
 	if (d->sending != NULL && d->sending->at == TX_CONTENT)
 		return early(d, d->sending);
-	return delivery_end_made(d, DELIVERY_LOST, ST_QUIT, 451, "4.5.0",
-				 SPAN_LIT("Reply without a command"));
+	if (is_farewell(d))
+		return delivery_end_with(d, DELIVERY_CLOSED, ST_QUIT,
+					 &d->reply);
+	return trust_askew(d, ST_SYNC, expect_tx(d));
 }

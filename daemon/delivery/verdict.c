@@ -44,10 +44,15 @@ enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted)
 	return verdict_of(r);
 }
 
-/*
- * RFC 5321 section 4.2.2: what we said was not understood or not implemented.
- * An enhanced code that speaks of an address or of policy (X.1.X, X.7.X) says
- * otherwise.
+/* An enhanced code of an address or of policy (X.1.X, X.7.X) says that it is
+ * neither how nor when we said it. */
+static bool is_about_mail(const struct smtp_reply *r)
+{
+	return strncmp(r->enhanced, "5.1.", 4) == 0 ||
+	       strncmp(r->enhanced, "5.7.", 4) == 0;
+}
+
+/* RFC 5321 section 4.2.2: what we said was not understood or not implemented.
  */
 bool verdict_is_about_options(const struct smtp_reply *r)
 {
@@ -61,9 +66,12 @@ bool verdict_is_about_options(const struct smtp_reply *r)
 	default:
 		return false;
 	}
-	return r->enhanced[0] == '\0' ||
-	       (strncmp(r->enhanced, "5.1.", 4) != 0 &&
-		strncmp(r->enhanced, "5.7.", 4) != 0);
+	return !is_about_mail(r);
+}
+
+bool verdict_is_about_order(const struct smtp_reply *r)
+{
+	return r->code >= 500 && r->code <= 504 && !is_about_mail(r);
 }
 
 bool verdict_is_leaving(const struct smtp_reply *r)

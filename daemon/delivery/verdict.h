@@ -25,6 +25,10 @@ bool verdict_is_spent(const struct smtp_reply *r);
  * mail? */
 bool verdict_is_about_options(const struct smtp_reply *r);
 
+/* May it be that the command, as such, came at a time the server did not want
+ * it: ahead of a reply, perhaps? */
+bool verdict_is_about_order(const struct smtp_reply *r);
+
 /* Does it say something about the host: it leaves, or is too busy? */
 bool verdict_is_leaving(const struct smtp_reply *r);
 

@@ -79,12 +79,16 @@ struct target {
 	char last_reply[512];
 	char ehlo[256];
 	int64_t since_ms;            /* wall */
-	unsigned without;            /* SMTP_EXT_ bits offered, but refused */
+	unsigned without;            /* SMTP_EXT_ and DELIVERY_ bits offered, but
+					refused */
 	int64_t without_until_ms;    /* monotonic: it may have been mended */
 	char said[512];              /* the failed probe last logged: stage and
 					reply; "": none since it was up */
 	int64_t said_ms;             /* monotonic: when */
 	unsigned left_out;           /* equal ones since */
+	unsigned untested;           /* of without: nothing has come through
+					without them yet */
+	int64_t proven_until_ms;     /* monotonic: delivery_is_proven */
 	UT_hash_handle hh;           /* in the address's group */
 	LIST_ENTRY(target) same;
 	struct dest *dest;
@@ -153,6 +157,7 @@ struct link {
 	int target;                  /* MACHINE_NONE: not in the route now */
 	char host[300];              /* the target's name */
 	enum link_kind kind;
+	unsigned without;            /* what it began without */
 	struct hand *errand;         /* waits for it to be ready, or NULL */
 	bool is_ready, is_leaving, is_newest_first;
 	bool is_held_back;           /* waits for room, see risk.c */

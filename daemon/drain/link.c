@@ -204,19 +204,47 @@ static bool is_decided(const struct delivery_job *job)
 	return false;
 }
 
-/* The next connection need not find out again; but servers get mended. */
-static void learn_without(const struct link *l)
+/*
+ * The next connection need not find out again; but servers get mended.  One
+ * that was well a moment ago has stumbled over something of ours, rather.
+ */
+static void learn_without(const struct link *l, const struct delivery *dl)
 {
-	unsigned without = delivery_without(l->delivery);
+	unsigned without = delivery_without(dl);
+	int64_t now = clock_mono_ms();
 	struct target *t;
 
 	if (l->target == MACHINE_NONE)
 		return;
 	t = &l->dest->targets[l->target];
-	if ((without & ~t->without) == 0)
+	without &= ~t->without;
+	if (without != 0) {
+		bool was_well = now < t->proven_until_ms &&
+				(without & DELIVERY_TRUST) == 0;
+
+		t->without |= without;
+		if ((without & DELIVERY_TRUST) == 0)
+			t->untested |= without;
+		t->without_until_ms = now + (was_well ? MINUTES(1) : HOURS(1));
+	}
+	if (delivery_is_proven(dl))
+		t->proven_until_ms = now + HOURS(1);
+}
+
+/* Was it the way of speaking?  Not if it is no better without. */
+static void test_without(const struct link *l, bool is_better)
+{
+	struct target *t;
+
+	if (l->target == MACHINE_NONE)
 		return;
-	t->without = without;
-	t->without_until_ms = clock_mono_ms() + HOURS(1);
+	t = &l->dest->targets[l->target];
+	t->untested &= t->without;
+	if ((l->without & t->untested) == 0)
+		return;
+	if (!is_better)
+		t->without &= ~(l->without & t->untested);
+	t->untested &= ~l->without;
 }
 
 static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
@@ -226,7 +254,9 @@ static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 	const struct tls_facts *tls = delivery_tls(dl);
 	int64_t ms = job->ended_ms - job->started_ms;
 
-	learn_without(l);
+	learn_without(l, dl);
+	if (is_answer(job))
+		test_without(l, true);
 	if (is_decided(job))
 		l->jobs_done++;
 	if (is_answer(job) && l->target != MACHINE_NONE &&
@@ -328,7 +358,10 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	bool was_down = target != MACHINE_NONE && dst->mtargets[target].is_down;
 	bool was_leaving = l->is_leaving;
 
-	(void)dl;
+	if (end->why == DELIVERY_CLOSED && l->is_ready)
+		learn_without(l, dl);
+	else if (end->why == DELIVERY_LOST)
+		test_without(l, false);
 	if (end->why == DELIVERY_STARVED) {
 		say_starved(l, &end->reply);
 	} else if (end->why != DELIVERY_CLOSED ||
@@ -409,11 +442,13 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 				? 0
 				: machine_greeting_ms(&dst->machine, target),
 		.without = still_without(t),
+		.is_proven = clock_mono_ms() < t->proven_until_ms,
 	};
 
 	l->magic = LINK_MAGIC;
 	l->dest = dst;
 	l->target = target;
+	l->without = opt.without;
 	l->kind = kind;
 	l->turn_at = TURN_JOBS;
 	l->config = config_ref(d->config);

@@ -69,6 +69,10 @@ static const char *dflt(const struct peer *p, const char *line, char *room,
 		return p->opt.tls != NULL ? "220 2.0.0 go" : "454 4.7.0 no TLS";
 	if (strncasecmp(line, "QUIT", 4) == 0)
 		return "221 2.0.0 bye";
+	if (strncasecmp(line, "MAIL", 4) == 0)
+		return "250 2.1.0 ok";
+	if (strncasecmp(line, "RCPT", 4) == 0)
+		return "250 2.1.5 ok";
 	return "250 2.0.0 ok";
 }
 

@@ -65,6 +65,8 @@ struct world {
 	size_t rcpts; /* per job */
 	struct envelope envelope;
 	const char *path; /* instead of u%zu@example.org */
+	unsigned without; /* as told, and as found out */
+	bool is_proven;
 };
 
 static struct unit *make_unit(struct world *w)
@@ -111,6 +113,7 @@ static void on_ready(struct delivery *d, const struct smtp_ehlo *ehlo,
 	w->is_ready = true;
 	w->ehlo = *ehlo;
 	give_more(w, d);
+	w->without = delivery_without(d);
 	if (w->to_give == 0)
 		delivery_quit(d);
 }
@@ -118,9 +121,12 @@ static void on_ready(struct delivery *d, const struct smtp_ehlo *ehlo,
 static void on_job(struct delivery *d, struct delivery_job *job, void *arg)
 {
 	struct world *w = arg;
-	int at = w->done++;
+	int at;
 
-	cr_assert_eq((intptr_t)job->arg, w->done, "jobs end in order");
+	w->done++;
+	if (delivery_without(d) == 0)
+		cr_assert_eq((intptr_t)job->arg, w->done, "in order");
+	at = (int)(intptr_t)job->arg - 1;
 	for (size_t i = 0; i < job->unit->rcpt_count && i < 200; i++)
 		w->outcomes[at][i] = job->set[i].outcome;
 	snprintf(w->replies[at], sizeof(w->replies[at]), "%.*s",
@@ -143,7 +149,6 @@ static void on_end(struct delivery *d, const struct delivery_end *end,
 	struct world *w = arg;
 	struct buf line = { 0 };
 
-	(void)d;
 	w->end = *end;
 	smtp_reply_print(&line, &end->reply);
 	snprintf(w->end_reply, sizeof(w->end_reply), "%.*s",
@@ -151,6 +156,8 @@ static void on_end(struct delivery *d, const struct delivery_end *end,
 	buf_fini(&line);
 	w->delivery = NULL;
 	w->is_ended = w->is_done = true;
+	w->without = delivery_without(d);
+	w->is_proven = delivery_is_proven(d);
 }
 
 static const struct delivery_events events = {
@@ -187,6 +194,7 @@ static void run(struct world *w, int jobs)
 		.connect_timeout_ms = 2000,
 		.reply_timeout_ms = w->is_silent ? MINUTES(5) : 300,
 		.greeting_timeout_ms = w->is_silent ? 200 : 0,
+		.without = w->without,
 	};
 
 	w->route.refs = 100; /* never freed here */
@@ -273,7 +281,6 @@ Test(delivery, openings_that_fail)
 		{ "EHLO", "250 MX2.example.net hi", DELIVERY_SELF, "ehlo" },
 		{ "EHLO", "421 4.3.2 closing", DELIVERY_BUSY, "ehlo" },
 		{ "EHLO", "451 later", DELIVERY_BUSY, "ehlo" },
-		{ "EHLO", PEER_CLOSE, DELIVERY_LOST, "ehlo" },
 		{ "EHLO", PEER_HANG, DELIVERY_LOST, "ehlo" },
 	};
 
@@ -339,18 +346,19 @@ Test(delivery, lock_step)
 	run(&w, 2);
 	for (size_t i = 0; i < w.peer->count; i++) {
 		/* greeting, one reply per command, one per content; EHLO,
-		 * then groups of MAIL RCPT RCPT DATA */
-		size_t dots = (i - (i > 0)) / 4;
+		 * MAIL RCPT RCPT DATA, EHLO, and the same again */
+		size_t dots = i >= 10 ? 2 : i >= 5;
 
 		cr_expect_eq(w.peer->commands[i].replies, i + 1 + dots, "%zu",
 			     i);
 	}
+	cr_assert_eq(peer_saw(w.peer, "EHLO"), 2);
 	cr_assert_eq(w.peer->message_count, 2);
 	finish(&w);
 }
 
-/* RFC 2920: MAIL RCPT DATA at once, and behind the content of one message
- * the same group of the next. */
+/* RFC 2920: MAIL RCPT DATA at once, and, when the first is proven to have
+ * gone well, behind the content of one message the same group of the next. */
 Test(delivery, pipelining)
 {
 	struct world w;
@@ -358,32 +366,31 @@ Test(delivery, pipelining)
 
 	begin(&w, "PIPELINING", NULL);
 	w.rcpts = 3;
-	run(&w, 3);
-	cr_assert_eq(w.done, 3);
+	run(&w, 4);
+	cr_assert_eq(w.done, 4);
 	cr_assert_eq(peer_command(w.peer, "MAIL", 0)->replies, 2);
 	cr_assert_eq(peer_command(w.peer, "DATA", 0)->replies, 2 + 4);
+	cr_assert_eq(peer_command(w.peer, "EHLO", 1)->replies, 2 + 6);
+	cr_assert_eq(peer_command(w.peer, "MAIL", 1)->replies, 2 + 6 + 1);
 	/* The peer answers as it reads; that all came in one piece shows in
 	 * the dot's reply standing right before MAIL's line. */
-	mail2 = peer_command(w.peer, "MAIL", 1)->replies;
-	rcpt2 = peer_command(w.peer, "RCPT", 3)->replies;
-	cr_assert_eq(mail2, 2 + 5 + 1);
+	mail2 = peer_command(w.peer, "MAIL", 2)->replies;
+	rcpt2 = peer_command(w.peer, "RCPT", 6)->replies;
+	cr_assert_eq(mail2, 2 + 6 + 1 + 6);
 	cr_assert_eq(rcpt2, mail2 + 1);
-	cr_assert_eq(w.peer->message_count, 3);
+	cr_assert_eq(w.peer->message_count, 4);
+	cr_assert(w.is_proven);
 	cr_assert_eq(peer_saw(w.peer, "RSET"), 0);
 	finish(&w);
 }
 
-static bool dot_seen;
+static int dots_seen;
 
 static const char *hold_dot(struct peer *p, const char *line, void *arg)
 {
 	(void)p;
 	(void)arg;
-	if (strcmp(line, ".") == 0 && !dot_seen) {
-		dot_seen = true;
-		return PEER_HANG;
-	}
-	return NULL;
+	return strcmp(line, ".") == 0 && ++dots_seen == 2 ? PEER_HANG : NULL;
 }
 
 /* The next MAIL does not wait for the reply to the final dot. */
@@ -391,19 +398,20 @@ Test(delivery, the_next_group_follows_the_dot)
 {
 	struct world w;
 
-	dot_seen = false;
+	dots_seen = 0;
 	begin(&w, "PIPELINING", hold_dot);
-	run(&w, 2);
-	cr_assert_eq(peer_saw(w.peer, "MAIL"), 2);
-	cr_assert_eq(peer_saw(w.peer, "DATA"), 2);
+	run(&w, 3);
+	cr_assert_eq(peer_saw(w.peer, "MAIL"), 3);
+	cr_assert_eq(peer_saw(w.peer, "DATA"), 3);
 	finish(&w);
 }
 
 static const char *hold_mail(struct peer *p, const char *line, void *arg)
 {
-	(void)p;
 	(void)arg;
-	return strncmp(line, "MAIL", 4) == 0 ? PEER_HANG : NULL;
+	return strncmp(line, "MAIL", 4) == 0 && peer_saw(p, "MAIL") == 2
+		       ? PEER_HANG
+		       : NULL;
 }
 
 /* RFC 3030 section 4.2: whole transactions back to back; RSET keeps them
@@ -413,13 +421,14 @@ Test(delivery, chunking_runs_ahead)
 	struct world w;
 
 	begin(&w, "PIPELINING\nCHUNKING", hold_mail);
-	run(&w, 2);
-	cr_assert_eq(peer_saw(w.peer, "MAIL"), 2);
-	cr_assert_eq(peer_saw(w.peer, "BDAT"), 2);
+	run(&w, 3);
+	cr_assert_eq(peer_saw(w.peer, "MAIL"), 3);
+	cr_assert_eq(peer_saw(w.peer, "BDAT"), 3);
 	cr_assert_eq(peer_saw(w.peer, "RSET"), 1);
-	cr_assert_eq(w.peer->message_count, 2);
+	cr_assert_eq(w.peer->message_count, 3);
 	cr_assert(span_eq(buf_span(&w.peer->messages[0]), buf_span(&content)));
-	cr_assert_eq(w.outcomes[0][0], OUTCOME_UNTRIED);
+	cr_assert_eq(w.outcomes[0][0], OUTCOME_DELIVERED);
+	cr_assert_eq(w.outcomes[1][0], OUTCOME_UNTRIED);
 	finish(&w);
 }
 
@@ -492,13 +501,24 @@ struct refusal {
 
 static const struct refusal *refusal;
 
+/* Behind a refusal of MAIL, or of RCPT, nothing goes on. */
+static bool is_behind(const char *line)
+{
+	if (strcmp(refusal->at, "MAIL") == 0)
+		return strncmp(line, "RCPT", 4) == 0 ||
+		       strncmp(line, "DATA", 4) == 0 ||
+		       strncmp(line, "BDAT", 4) == 0;
+	return strcmp(refusal->at, "RCPT") == 0 &&
+	       strncmp(line, "BDAT", 4) == 0;
+}
+
 static const char *at_refusal(struct peer *p, const char *line, void *arg)
 {
 	(void)p;
 	(void)arg;
 	if (strncmp(line, refusal->at, strlen(refusal->at)) == 0)
 		return refusal->reply;
-	return NULL;
+	return is_behind(line) ? "503 5.5.1 not now" : NULL;
 }
 
 /* Every stage, in every manner of sending; the connection goes on. */
@@ -513,7 +533,6 @@ Test(delivery, refusals_settle_the_job)
 		{ NULL, "MAIL", "530 5.7.0 STARTTLS first", OUTCOME_TRANSIENT },
 		{ NULL, "RCPT", "450 4.2.1 busy", OUTCOME_TRANSIENT },
 		{ NULL, "RCPT", "550 5.1.1 unknown", OUTCOME_PERMANENT },
-		{ NULL, "RCPT", "503 5.5.1 what?", OUTCOME_TRANSIENT },
 		{ NULL, "DATA", "451 4.3.0 later", OUTCOME_TRANSIENT },
 		{ NULL, "DATA", "554 5.5.1 never", OUTCOME_PERMANENT },
 		{ NULL, ".", "452 4.3.1 full", OUTCOME_TRANSIENT },
@@ -582,6 +601,38 @@ Test(delivery, each_recipient_has_its_own_outcome)
 		for (size_t i = 0; i < COUNT(expected); i++)
 			cr_expect_eq(w.outcomes[0][i], expected[i], "%s: %zu",
 				     manners[m], i);
+		finish(&w);
+	}
+}
+
+/* What is refused for having come too early goes again in lock-step; where it
+ * did not, no refusal like it is about mail either. */
+Test(delivery, out_of_order)
+{
+	static const struct refusal cases[] = {
+		{ "PIPELINING", "MAIL", "500 what?", OUTCOME_UNTRIED },
+		{ "PIPELINING", "RCPT", "503 5.5.1 no", OUTCOME_UNTRIED },
+		{ "PIPELINING", "RCPT", "501 5.5.2 no", OUTCOME_UNTRIED },
+		{ "PIPELINING", "RCPT", "501 5.1.3 no", OUTCOME_PERMANENT },
+		{ "PIPELINING", "DATA", "503 5.5.1 no", OUTCOME_UNTRIED },
+		{ "8BITMIME", "RCPT", "503 5.5.1 no", OUTCOME_TRANSIENT },
+		{ "8BITMIME", "RCPT", "500 5.5.1 no", OUTCOME_PERMANENT },
+		{ "PIPELINING\nCHUNKING", "RCPT", "500 no", OUTCOME_UNTRIED },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		bool again = cases[i].outcome == OUTCOME_UNTRIED;
+		struct world w;
+
+		refusal = &cases[i];
+		begin(&w, cases[i].ehlo, at_refusal);
+		run(&w, 3);
+		cr_expect_eq(w.end.why, DELIVERY_CLOSED);
+		cr_expect_eq((w.without & SMTP_EXT_PIPELINING) != 0, again);
+		for (int j = 0; j < w.done; j++)
+			cr_expect_eq(w.outcomes[j][0], cases[i].outcome,
+				     "%s: %s", cases[i].ehlo, cases[i].reply);
+		cr_expect_leq(peer_saw(w.peer, "MAIL"), again ? 1 : 3);
 		finish(&w);
 	}
 }
@@ -721,13 +772,12 @@ Test(delivery, accidents)
 		{ "PIPELINING", "DATA", PEER_CLOSE, DELIVERY_LOST, false },
 		{ "PIPELINING", ".", PEER_CLOSE, DELIVERY_LOST, true },
 		{ "PIPELINING", ".", PEER_HANG, DELIVERY_LOST, true },
-		{ "PIPELINING", "MAIL", PEER_TRICKLE, DELIVERY_LOST, false },
 		{ "8BITMIME", "RCPT", PEER_HANG, DELIVERY_LOST, false },
 		{ "PIPELINING\nCHUNKING", "BDAT", PEER_CLOSE, DELIVERY_LOST,
 		  true },
 		{ "PIPELINING\nCHUNKING", "BDAT", "421 4.3.2 bye",
 		  DELIVERY_BUSY, false },
-		{ "8BITMIME", "DATA", "250 what?", DELIVERY_LOST, false },
+		{ "8BITMIME", "DATA", "250 what?", DELIVERY_CLOSED, false },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {

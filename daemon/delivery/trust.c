@@ -1,0 +1,309 @@
+/*
+ * Whose are these replies?  SMTP numbers neither commands nor replies: one
+ * reply too many, and each that follows answers the command behind its own.
+ * Mail has been lost so: a server that answers once for each recipient, as
+ * LMTP does, or one that says 250 to BDAT and takes the content for commands.
+ *
+ * Some replies only one command can have.  Up to there everything is certain:
+ *
+ *  354                      nothing but DATA is answered so
+ *  our EHLO, said again     its reply begins with the server's name
+ *  RCPT, content            where the server's words for them are its words
+ *                           for nothing else: "250 2.1.5 Ok"
+ *
+ * The first transaction of a connection, and the first for several recipients,
+ * goes alone and is held until EHLO was answered: the proof.  After it, what
+ * had 354 or the server's own words is believed at once; anything else is
+ * held, nothing is begun behind it, and EHLO settles it.
+ *
+ * When replies contradict each other, or one is too many or too early, nothing
+ * of what is under way is settled and the connection closes.  The next one
+ * goes in lock-step, with DATA, one recipient and one transaction at a time:
+ * then the first reply behind the final dot is that to the content, and what
+ * else comes is noise.
+ */
+#include <stdio.h>
+
+#include "common/base/assert.h"
+#include "daemon/delivery/internal.h"
+
+/* EHLO counts against a session: Exim permits ten that are not mail. */
+enum { SYNCS_MAX = 8 };
+
+static struct shape shape_of(const struct smtp_reply *r)
+{
+	struct span text = buf_span(&r->text);
+	struct span line = span_of(text.p, span_find(text, '\n'));
+	struct shape s;
+
+	snprintf(s.text, sizeof(s.text), "%s %.*s", r->enhanced,
+		 SPAN_ARG(span_cut(&line, ' ')));
+	return s;
+}
+
+static bool is_same(const struct shape *a, const struct shape *b)
+{
+	return strcmp(a->text, b->text) == 0;
+}
+
+bool trust_wants_proof(const struct delivery *d, const struct tx *tx)
+{
+	size_t open = 0;
+
+	if (!d->is_proven || (d->without & DELIVERY_TRUST))
+		return true;
+	if (d->is_proven_many)
+		return false;
+	for (size_t i = 0; i < tx->job.count && open < 2; i++)
+		open += tx->job.set[i].outcome == OUTCOME_UNTRIED;
+	return open > 1;
+}
+
+/* ---- Like those of the proof? ---- */
+
+static void learn_shape(struct delivery *d, enum stage s)
+{
+	if (s == ST_MAIL)
+		d->shape_mail = shape_of(&d->reply);
+	else if (s == ST_RCPT)
+		d->shape_rcpt = shape_of(&d->reply);
+	else
+		d->shape_content = shape_of(&d->reply);
+}
+
+static unsigned unfit(const struct delivery *d, enum stage s)
+{
+	struct shape now = shape_of(&d->reply);
+	bool is_content = s == ST_BDAT || s == ST_DOT;
+	unsigned bits = 0;
+
+	if (is_same(&now, &d->shape_rcpt) != (s == ST_RCPT))
+		bits |= FIT_RCPT;
+	if (is_same(&now, &d->shape_content) != is_content)
+		bits |= FIT_CONTENT;
+	return bits;
+}
+
+void trust_note(struct delivery *d, struct tx *tx, enum stage s)
+{
+	if (!delivery_offers(d, SMTP_EXT_CHUNKING))
+		return; /* 354 says more */
+	if (s == ST_RSET) {
+		d->unfit = unfit(d, s);
+		return;
+	}
+	if (tx->is_proof) {
+		learn_shape(d, s);
+		return;
+	}
+	if (s == ST_MAIL) {
+		tx->fit = d->distinct & ~d->unfit;
+		d->unfit = 0;
+	}
+	tx->fit &= ~unfit(d, s);
+}
+
+static unsigned distinct(const struct delivery *d)
+{
+	const struct shape *rcpt = &d->shape_rcpt;
+	const struct shape *content = &d->shape_content;
+	unsigned bits = 0;
+
+	if (is_same(rcpt, content))
+		return 0;
+	if (!is_same(rcpt, &d->shape_mail))
+		bits |= FIT_RCPT;
+	if (!is_same(content, &d->shape_mail))
+		bits |= FIT_CONTENT;
+	return bits;
+}
+
+/* A server with one word for everything gets DATA: 354 it has for that. */
+static void learn_distinct(struct delivery *d)
+{
+	d->distinct = distinct(d);
+	if (d->distinct == 0)
+		d->ehlo.offered &= ~(unsigned)SMTP_EXT_CHUNKING;
+}
+
+/* ---- Believed, or held ---- */
+
+static bool has_taken(const struct tx *tx)
+{
+	for (size_t i = 0; i < tx->ask_count; i++)
+		if (tx->job.set[tx->ask[i]].outcome == OUTCOME_DELIVERED)
+			return true;
+	return false;
+}
+
+/* Behind replies to RCPT that are nothing else comes that to the content,
+ * whatever it says; else its own words, if it was taken. */
+static bool is_fit(const struct tx *tx)
+{
+	if (!tx->is_final || tx->taken == 0)
+		return false;
+	return (tx->fit & FIT_RCPT) != 0 || (tx->fit != 0 && has_taken(tx));
+}
+
+static bool is_believed(const struct tx *tx)
+{
+	if (tx->is_firm && !tx->is_final)
+		return true;
+	if (tx->is_proof)
+		return false;
+	return tx->is_firm || tx->is_synced || is_fit(tx);
+}
+
+static void believe(struct delivery *d, struct tx *tx)
+{
+	if (tx->refused != 0)
+		jobs_again(d, tx);
+	else
+		jobs_done(d, tx);
+}
+
+void trust_answered(struct delivery *d, struct tx *tx)
+{
+	if (d->held == 0 && is_believed(tx)) {
+		believe(d, tx);
+		return;
+	}
+	tx->is_held = true;
+	d->held++;
+}
+
+/* ---- What only this server answers so ---- */
+
+void trust_ask(struct delivery *d)
+{
+	session_hello(d, ST_SYNC);
+	if (++d->syncs == SYNCS_MAX)
+		d->is_spent = true;
+}
+
+/* A server that permits EHLO once says so with these codes.  They could be an
+ * answer to content that was taken for commands, but not behind 354. */
+static bool is_out_of_order(const struct delivery *d)
+{
+	const struct tx *tx;
+
+	if (d->reply.code < 500 || d->reply.code > 504)
+		return false;
+	TAILQ_FOREACH (tx, &d->txs, link)
+		if (tx->is_held && tx->is_final && !tx->is_synced)
+			return false;
+	return true;
+}
+
+static bool is_its_greeting(const struct delivery *d)
+{
+	struct span text = buf_span(&d->reply.text);
+	struct span line = span_of(text.p, span_find(text, '\n'));
+	struct span name = span_str(d->ehlo.host);
+
+	if (d->reply.code / 100 != 2)
+		return false;
+	return name.n == 0 || span_ieq(span_cut(&line, ' '), name);
+}
+
+static void learn_proof(struct delivery *d)
+{
+	const struct tx *tx;
+
+	TAILQ_FOREACH (tx, &d->txs, link) {
+		if (!tx->is_held || !tx->is_proof || !has_taken(tx))
+			continue;
+		d->is_proven = true;
+		d->is_proven_many |= tx->taken > 1;
+		learn_distinct(d);
+	}
+}
+
+enum step got_sync(struct delivery *d, struct expect *e)
+{
+	struct tx *tx;
+
+	if (verdict_is_leaving(&d->reply))
+		return delivery_end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
+	if (is_its_greeting(d))
+		d->needs_reset = false; /* RFC 5321 section 4.1.4 */
+	else if (!is_out_of_order(d))
+		return trust_askew(d, e->stage, TAILQ_FIRST(&d->txs));
+	d->is_loose = false;
+	learn_proof(d);
+	while ((tx = TAILQ_FIRST(&d->txs)) != NULL && tx->is_held) {
+		believe(d, tx);
+		if (d->is_freed)
+			return STEP_END;
+	}
+	return STEP_ON;
+}
+
+/* ---- When they do not match ---- */
+
+bool trust_is_early(const struct delivery *d, const struct tx *tx)
+{
+	uint64_t pending = conn_output_pending(d->conn);
+
+	if (conn_tls(d->conn) != NULL)
+		pending /= 2; /* records are longer than what is in them */
+	return d->written < tx->end + pending;
+}
+
+/*
+ * There is no simpler way.  The first reply to the content stands if the
+ * server took it; that it refuses is not certain enough for a report.
+ */
+static bool settle_simply(struct delivery *d)
+{
+	static const char text[] =
+		"451 4.5.0 Replies of the server do not match our commands";
+	struct tx *tx = TAILQ_FIRST(&d->txs);
+
+	if (tx == NULL || !tx->has_mail)
+		return false;
+	MX_ASSERT(d->open == 1);
+	for (size_t i = 0; i < tx->ask_count; i++) {
+		struct settlement *s = &tx->job.set[tx->ask[i]];
+
+		if (s->outcome == OUTCOME_UNTRIED && s->reply.n == 0)
+			s->reply = span_of(text, sizeof(text) - 1);
+		if (s->outcome != OUTCOME_DELIVERED)
+			s->outcome = OUTCOME_TRANSIENT;
+	}
+	tx->is_settled = true;
+	return true;
+}
+
+enum step trust_askew(struct delivery *d, enum stage at, struct tx *tx)
+{
+	int why = DELIVERY_CLOSED;
+
+	d->is_askew = true;
+	d->blamed = tx;
+	if ((d->without & DELIVERY_TRUST) == 0)
+		fallback_to(d, tx, stage_name(at),
+			    SMTP_EXT_PIPELINING | SMTP_EXT_CHUNKING |
+				    DELIVERY_TRUST,
+			    SPAN_LIT("its replies do not match our commands"));
+	else if (!settle_simply(d))
+		why = DELIVERY_LOST;
+	return delivery_end_with(d, why, at, &d->reply);
+}
+
+static bool does_stand(const struct delivery *d, const struct tx *tx)
+{
+	if (d->is_askew)
+		return false;
+	return tx->is_synced || (tx->is_firm && !tx->is_final);
+}
+
+void trust_lose(struct delivery *d, struct tx *tx)
+{
+	if (!tx->has_mail || tx->is_settled || does_stand(d, tx))
+		return;
+	if (tx->is_final && has_taken(tx))
+		tx->is_complete = true; /* it may be there */
+	for (size_t i = 0; i < tx->ask_count; i++)
+		tx->job.set[tx->ask[i]].outcome = OUTCOME_UNTRIED;
+}
