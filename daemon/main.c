@@ -145,6 +145,15 @@ static enum mx_err fact_get(struct span key, struct buf *out, void *arg)
 	return spool_fact_get(d->spool, key, out);
 }
 
+static bool is_left(struct span domain, void *arg)
+{
+	struct daemon *d = arg;
+	struct spool_domain row;
+
+	return spool_domain_get(d->spool, domain, &row) == MX_OK &&
+	       row.is_unlisted;
+}
+
 static enum mx_err open_spool(struct daemon *d, struct buf *why)
 {
 	struct spool_options o = {
@@ -163,6 +172,7 @@ static enum mx_err open_router(struct daemon *d, struct buf *why)
 		.config = d->config,
 		.fact_put = fact_put,
 		.fact_get = fact_get,
+		.is_left = is_left,
 		.arg = d,
 	};
 

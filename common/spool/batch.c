@@ -125,7 +125,7 @@ static enum mx_err entry_store(struct batch *b, struct domain_entry *e)
 	enum mx_err err = MX_OK;
 
 	key_domain(&k, (struct span){ e->name, e->n });
-	if (e->row.d.units == 0 && !e->row.d.is_held)
+	if (!domain_is_kept(&e->row.d))
 		return e->is_stored
 			       ? table_del(batch_table(b, T_DOMAIN), b->txn, &k)
 			       : MX_OK;

@@ -192,8 +192,10 @@ static char *put_text(char *p, const char *text, size_t cap)
 /*
  * domain:
  *   version:1 units:8 bytes:8 oldest:8 oldest_id:8 ready:8 deferred:8 held:8
- *   hold:1 reason:str destination:str
+ *   hold:1 reason:str destination:str              (hold: bits, see below)
  */
+enum { HOLD_HELD = 1, HOLD_UNLISTED = 2, HOLD_ALL = 3 };
+
 char *domain_row_put(char *p, const struct domain_row *row)
 {
 	const struct spool_domain *d = &row->d;
@@ -206,7 +208,10 @@ char *domain_row_put(char *p, const struct domain_row *row)
 	p = bytes_put(p, d->ready, 8);
 	p = bytes_put(p, d->deferred, 8);
 	p = bytes_put(p, d->held, 8);
-	p = bytes_put(p, d->is_held, 1);
+	p = bytes_put(p,
+		      (d->is_held ? HOLD_HELD : 0U) |
+			      (d->is_unlisted ? HOLD_UNLISTED : 0U),
+		      1);
 	p = put_text(p, d->hold_reason, sizeof(d->hold_reason));
 	return put_text(p, d->destination, sizeof(d->destination));
 }
@@ -215,6 +220,7 @@ bool domain_row_get(struct span value, struct domain_row *row)
 {
 	struct bytes_in in = { value, false };
 	struct spool_domain *d = &row->d;
+	unsigned hold;
 
 	get_version(&in);
 	d->units = bytes_get(&in, 8);
@@ -224,7 +230,9 @@ bool domain_row_get(struct span value, struct domain_row *row)
 	d->ready = bytes_get(&in, 8);
 	d->deferred = bytes_get(&in, 8);
 	d->held = bytes_get(&in, 8);
-	d->is_held = get_below(&in, 2);
+	hold = get_below(&in, HOLD_ALL + 1);
+	d->is_held = hold & HOLD_HELD;
+	d->is_unlisted = hold & HOLD_UNLISTED;
 	get_text(&in, d->hold_reason, sizeof(d->hold_reason));
 	get_text(&in, d->destination, sizeof(d->destination));
 	return bytes_end(&in);

@@ -9,7 +9,8 @@
  *
  * A held unit has no lifetime: it is the operator's.  Holding one unit takes
  * its rows out of expiry; holding a domain only sets a flag, so rows of its
- * units are struck off when they are met, and a release puts them back.
+ * units are struck off when they are met, and a release puts them back.  The
+ * same goes for a domain that is listed no longer, until it is again.
  */
 enum { STEP_UNITS = 500, STRIKES = 64 };
 
@@ -146,7 +147,8 @@ static bool is_live(struct spool *sp, MDB_txn *txn, uint64_t id,
 
 	return unit_state_get(sp, txn, id, domain, &state, &due_ms) == MX_OK &&
 	       state != UNIT_HELD &&
-	       spool_domain_get(sp, domain, &d) == MX_OK && !d.is_held;
+	       spool_domain_get(sp, domain, &d) == MX_OK && !d.is_held &&
+	       !d.is_unlisted;
 }
 
 static void fill(struct spool_expiry *out, int64_t at_ms, uint64_t id,

@@ -182,6 +182,11 @@ enum mx_err sweep_step(struct batch *b, bool *more);
 /* Content of a message that goes: at once if it is small, else later. */
 enum mx_err content_drop(struct batch *b, uint64_t id, uint64_t bytes);
 
+/* ---- listing.c ---- */
+
+/* Does the row stay?  It has units, or a hold of the operator's. */
+bool domain_is_kept(const struct spool_domain *d);
+
 /* ---- unit.c: units inside a transaction ---- */
 
 enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
@@ -210,6 +215,10 @@ enum mx_err unit_drop(struct batch *b, uint64_t id, struct span domain,
 enum mx_err unit_recipient(struct spool *sp, MDB_txn *txn, uint64_t id,
 			   struct span domain, uint32_t number,
 			   struct recipient_row *row);
+/* Write it, at its number. */
+enum mx_err unit_recipient_put(struct batch *b, uint64_t id,
+			       struct span domain,
+			       const struct recipient_row *row);
 enum mx_err unit_expiry_put(struct batch *b, uint64_t id, struct span domain,
 			    int64_t expires_ms, int64_t warn_ms);
 enum mx_err unit_expiry_del(struct batch *b, uint64_t id, struct span domain,

@@ -59,23 +59,6 @@ static enum mx_err hold_unit(struct batch *b, struct operation *o, uint64_t id,
 	return err == MX_OK ? unit_hold_reason(b, id, domain, o->reason) : err;
 }
 
-static enum mx_err put_recipient(struct batch *b, uint64_t id,
-				 struct span domain,
-				 const struct recipient_row *row)
-{
-	size_t n = recipient_size(row);
-	char *value = mx_realloc(NULL, n);
-	struct key k;
-	enum mx_err err;
-
-	recipient_put(value, row);
-	key_recipient(&k, id, domain, row->r.number);
-	err = table_put(batch_table(b, T_RECIPIENT), b->txn, &k,
-			span_of(value, n));
-	free(value);
-	return err;
-}
-
 /* Recipients that were held are pending again; the lifetime counts again. */
 static enum mx_err free_recipients(struct batch *b, uint64_t id,
 				   struct span domain)
@@ -91,7 +74,7 @@ static enum mx_err free_recipients(struct batch *b, uint64_t id,
 		number = row.r.number + 1;
 		if (row.r.is_held) {
 			row.r.is_held = false;
-			err = put_recipient(b, id, domain, &row);
+			err = unit_recipient_put(b, id, domain, &row);
 		}
 		if (err != MX_OK || number == 0)
 			break;

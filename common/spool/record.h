@@ -75,6 +75,7 @@ struct spool_domain {
 	int64_t oldest_ms;       /* arrival of the oldest; 0: none */
 	uint64_t ready, deferred, held; /* sum is units */
 	bool is_held;            /* the whole domain, by the operator or by us */
+	bool is_unlisted;        /* its line went while mail waited */
 	char hold_reason[256];
 	char hold_pattern[256];  /* the pattern whose hold it is; "": its own */
 	char destination[512];   /* route key last used: ties it to targets */

@@ -274,6 +274,25 @@ void spool_flush(struct spool *sp, struct spool_selection sel,
 void spool_remove(struct spool *sp, struct spool_selection sel,
 		  spool_count_cb *cb, void *arg);
 
+/* ---- Domains that are listed no longer ------------------------------------ */
+
+/*
+ * The allowlist has no line for this domain any more, and mail waits: mark it,
+ * and hold it for the reason below unless the operator holds it already.
+ * While it is marked, held or released, no lifetime of its units ends; the
+ * mark goes with its last unit.  units: how many wait.
+ */
+#define SPOOL_UNLISTED "no longer in the allowlist"
+void spool_unlisted(struct spool *sp, struct span domain, spool_count_cb *cb,
+		    void *arg);
+/*
+ * It is listed again: the hold goes at once if it came with the mark, the mark
+ * when every unit has until then (wall) to live at least, in bounded steps.
+ * What the operator held stays held.
+ */
+void spool_listed(struct spool *sp, struct span domain, int64_t until_ms,
+		  spool_count_cb *cb, void *arg);
+
 /* ---- Small facts that survive a restart -------------------------------- */
 
 /* Written behind, with the next commit; errors are logged, not returned. */

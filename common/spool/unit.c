@@ -239,6 +239,23 @@ enum mx_err unit_recipient(struct spool *sp, MDB_txn *txn, uint64_t id,
 	return err;
 }
 
+enum mx_err unit_recipient_put(struct batch *b, uint64_t id,
+			       struct span domain,
+			       const struct recipient_row *row)
+{
+	size_t n = recipient_size(row);
+	char *value = mx_realloc(NULL, n);
+	struct key k;
+	enum mx_err err;
+
+	recipient_put(value, row);
+	key_recipient(&k, id, domain, row->r.number);
+	err = table_put(batch_table(b, T_RECIPIENT), b->txn, &k,
+			span_of(value, n));
+	free(value);
+	return err;
+}
+
 /* One unit less: the message's row, or the whole message. */
 static enum mx_err leave_message(struct batch *b, uint64_t id, uint64_t *bytes)
 {

@@ -386,15 +386,15 @@ void dest_store_target(struct dest *dst, int target)
 void dest_doubt_policy(struct dest *dst)
 {
 	int64_t now = clock_mono_ms();
-	struct domain *dom;
+	struct domain *dom, *next;
 	unsigned n = 0;
 
 	if (dst->doubted_ms != 0 && now - dst->doubted_ms < DOUBT_PAUSE_MS)
 		return;
 	dst->doubted_ms = now;
-	LIST_FOREACH (dom, &dst->domains, member) {
-		if (n++ == DOUBT_MAX)
-			break;
+	for (dom = LIST_FIRST(&dst->domains); dom != NULL && n++ < DOUBT_MAX;
+	     dom = next) {
+		next = LIST_NEXT(dom, member);
 		router_forget(dst->drain->router, domain_name(dom));
 		if (dom->has_mail)
 			domain_ask(dom);

@@ -96,6 +96,49 @@ static void leave_refresh(struct domain *dom)
 	dom->wants_refresh = false;
 }
 
+static void cursor_clear(struct cursor *c)
+{
+	free(c->page);
+	*c = (struct cursor){ 0 };
+}
+
+static void run_dry(struct domain *dom)
+{
+	if (dom->drain->is_blind)
+		return;
+	dom->has_mail = false;
+	dom->idle_ms = clock_mono_ms();
+	cursor_clear(&dom->oldest);
+	cursor_clear(&dom->newest);
+}
+
+static void ask_no_more(struct domain *dom)
+{
+	struct drain *d = dom->drain;
+
+	leave_refresh(dom);
+	if (dom->wants_ask)
+		TAILQ_REMOVE(&d->to_ask, dom, asking);
+	if (dom->is_asking)
+		d->asking--;
+	dom->wants_ask = dom->is_asking = false;
+	if (dom->query != NULL)
+		route_cancel(&dom->query);
+	ev_timer_stop(d->loop, &dom->expiry);
+}
+
+/* Held: until it is announced again nothing is to be done. */
+static void stand_aside(struct domain *dom)
+{
+	ask_no_more(dom);
+	dest_quit(dom);
+	route_unref(&dom->route);
+	dom->standing = HAS_NO_ROUTE;
+	dom->stuck_ms = 0;
+	if (!dom->drain->is_blind)
+		run_dry(dom);
+}
+
 static void on_expiry(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct domain *dom = w->data;
@@ -116,6 +159,10 @@ void domain_ask(struct domain *dom)
 
 	leave_refresh(dom);
 	domain_leave_ring(dom);
+	if (!unlisted_may_go(dom)) {
+		stand_aside(dom);
+		return;
+	}
 	if (dom->is_asking || dom->wants_ask)
 		return;
 	dom->wants_ask = true;
@@ -157,7 +204,8 @@ static void follow(struct domain *dom)
 static int64_t next_ask_ms(const struct domain *dom, int64_t now)
 {
 	const struct config *c = dom->drain->config;
-	const struct machine_params p = { .probe_max_ms = c->drain.probe_max_ms };
+	const struct machine_params p = { .probe_max_ms =
+						  c->drain.probe_max_ms };
 	unsigned percent = 80 + (unsigned)(clock_wall_ms() % 41);
 	int64_t wait = machine_wait_ms(&p, now - dom->stuck_mono_ms, FAULT_GONE,
 				       percent);
@@ -238,25 +286,12 @@ struct domain *domain_need(struct drain *d, struct span name)
 	return dom;
 }
 
-static void cursor_clear(struct cursor *c)
-{
-	free(c->page);
-	*c = (struct cursor){ 0 };
-}
-
 void domain_free(struct domain *dom)
 {
 	struct drain *d = dom->drain;
 
 	dest_quit(dom);
-	leave_refresh(dom);
-	if (dom->wants_ask)
-		TAILQ_REMOVE(&d->to_ask, dom, asking);
-	if (dom->is_asking)
-		d->asking--;
-	if (dom->query != NULL)
-		route_cancel(&dom->query);
-	ev_timer_stop(d->loop, &dom->expiry);
+	ask_no_more(dom);
 	HASH_DEL(d->domains, dom);
 	cursor_clear(&dom->oldest);
 	cursor_clear(&dom->newest);
@@ -413,16 +448,6 @@ static uint64_t peek(struct domain *dom, bool newest)
 }
 
 /* Nothing was found.  No domain runs dry on a failed look. */
-static void run_dry(struct domain *dom)
-{
-	if (dom->drain->is_blind)
-		return;
-	dom->has_mail = false;
-	dom->idle_ms = clock_mono_ms();
-	cursor_clear(&dom->oldest);
-	cursor_clear(&dom->newest);
-}
-
 size_t domain_waiting(struct domain *dom, size_t most)
 {
 	struct cursor *c = &dom->oldest;
@@ -459,7 +484,8 @@ static struct hand *load(struct domain *dom, uint64_t id)
 		drain_is_unreadable(dom->drain, domain_name(dom), err);
 	if (err != MX_OK)
 		return NULL;
-	if (u->state != UNIT_READY || u->rcpt_count == 0) {
+	if (u->state != UNIT_READY || u->rcpt_count == 0 ||
+	    !unlisted_takes(dom, u)) {
 		unit_free(&u);
 		return NULL;
 	}
@@ -475,6 +501,8 @@ struct hand *domain_take(struct domain *dom, bool newest)
 		h = load(dom, id);
 		if (dom->drain->is_blind)
 			return NULL; /* it is where it was */
+		if (dom->is_barred)
+			break; /* nor anything behind it */
 		if (newest)
 			dom->newest.at++;
 		else
@@ -482,7 +510,7 @@ struct hand *domain_take(struct domain *dom, bool newest)
 		if (h != NULL)
 			return h;
 	}
-	if (newest && !dom->drain->is_blind)
+	if (newest && !dom->drain->is_blind && !dom->is_barred)
 		return domain_take(dom, false);
 	run_dry(dom);
 	return NULL;

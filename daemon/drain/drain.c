@@ -23,7 +23,7 @@ static bool on_domain(const struct spool_domain *row, void *arg)
 	if (row->ready > 0)
 		domain_announce(domain_need(d, span_str(row->name)));
 	else if (row->units > 0)
-		domain_need(d, span_str(row->name));
+		(void)unlisted_may_go(domain_need(d, span_str(row->name)));
 	return true;
 }
 
@@ -43,11 +43,15 @@ static void on_sight(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct drain *d = w->data;
 	struct dest *dst, *tmp;
+	struct domain *dom, *dtmp;
 
 	(void)revents;
 	d->is_blind = false;
 	if (!d->is_listed)
 		list_domains(d);
+	HASH_ITER (hh, d->domains, dom, dtmp)
+		if (dom->has_mail && dom->route == NULL)
+			domain_ask(dom);
 	HASH_ITER (hh, d->dests, dst, tmp)
 		dest_kick(dst);
 	ev_timer_start(loop, &d->reaper);
@@ -157,6 +161,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
+	unlisted_remind(d);
 	HASH_ITER (hh, d->domains, dom, dtmp)
 		if (is_forgettable(dom, now))
 			domain_free(dom);
@@ -176,6 +181,8 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->spool = opt->spool;
 	d->router = opt->router;
 	d->config = config_ref(opt->config);
+	d->generation = 1;
+	d->reminded_ms = clock_mono_ms();
 	TAILQ_INIT(&d->to_ask);
 	domain_pace_start(d);
 	ev_timer_init(&d->reaper, on_reap, 0., 0.);
@@ -266,11 +273,14 @@ void drain_reload(struct drain *d, struct config *config)
 	struct domain *dom, *tmp;
 
 	d->config = config_ref(config);
+	d->generation++;
 	HASH_ITER (hh, d->dests, dst, dtmp)
 		dest_set_config(dst, config);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		if (dom->has_mail || dom->route != NULL)
 			domain_ask(dom);
+		else
+			(void)unlisted_may_go(dom);
 	config_unref(&old);
 }
 

@@ -185,6 +185,10 @@ static bool end_one(struct drain *d, const struct spool_expiry *e)
 		return false; /* what is held has no lifetime */
 	if (spool_unit_load(d->spool, e->id, name, &u) != MX_OK)
 		return false;
+	if (!unlisted_may_end(dom, u)) {
+		unit_free(&u);
+		return false;
+	}
 	if (e->is_warning) {
 		warn(d, u);
 		unit_free(&u);

@@ -48,6 +48,15 @@ struct domain {
 	struct route_query *query;
 	TAILQ_ENTRY(domain) asking;  /* waits for its turn to ask */
 	bool is_known, wants_ask, is_asking;
+
+	bool is_stranger;            /* only our reports may go there; see
+					unlisted.c */
+	bool is_left;                /* its mail is held: that was said */
+	bool is_barred;              /* it has mail that must not go */
+	enum mark { MARK_NONE, MARK_UNLISTED, MARK_LISTED } mark;
+	int64_t marked_ms;           /* when its row was to be marked so */
+	unsigned remembered;         /* generation its options are kept of */
+
 	int64_t stuck_ms;            /* wall: no usable route since */
 	int64_t stuck_mono_ms;       /* the same by the monotonic clock */
 	int64_t ask_ms;              /* monotonic: the route is old from then */
@@ -228,6 +237,9 @@ struct drain {
 	struct spool *spool;
 	struct router *router;
 	struct config *config;
+	unsigned generation;         /* of config, counted from 1 */
+	unsigned left_said;          /* alarms of this hour, see unlisted.c */
+	int64_t reminded_ms;
 
 	struct domain *domains;      /* hash by name */
 	struct dest *dests;          /* hash by route key */
@@ -302,6 +314,17 @@ size_t domain_waiting(struct domain *dom, size_t most);
 /* What is known of it may be old, and removed since: read it again. */
 void domain_reread(struct domain *dom);
 struct span domain_name(const struct domain *dom);
+
+/* ---- unlisted.c ---- */
+/* May its mail be routed?  Asked before each look-up; false: it is held.  Also
+ * notices that the domain is listed again. */
+bool unlisted_may_go(struct domain *dom);
+/* May this unit be delivered, by what unlisted_may_go found? */
+bool unlisted_takes(struct domain *dom, const struct unit *u);
+/* May its lifetime end? */
+bool unlisted_may_end(struct domain *dom, const struct unit *u);
+/* The alarm of the hour. */
+void unlisted_remind(struct drain *d);
 
 /* ---- dest.c ---- */
 struct dest *dest_need(struct drain *d, struct route *route);

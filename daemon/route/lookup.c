@@ -118,6 +118,18 @@ static void on_start(EV_P_ ev_timer *w, int revents)
 	lookup_advance(l);
 }
 
+static void copy_hops(struct lookup *l)
+{
+	size_t n = l->opt.hop_count;
+	struct config_hop *hops = arena_alloc_array(&l->arena, n, sizeof(*hops));
+
+	for (size_t i = 0; i < n; i++) {
+		hops[i] = l->opt.hops[i];
+		hops[i].host = arena_span(&l->arena, hops[i].host);
+	}
+	l->opt.hops = hops;
+}
+
 struct lookup *lookup_new(const struct lookup_options *opt, lookup_cb *cb,
 			  void *arg)
 {
@@ -127,6 +139,7 @@ struct lookup *lookup_new(const struct lookup_options *opt, lookup_cb *cb,
 	l->opt = *opt;
 	l->opt.config = config_ref(opt->config);
 	l->domain = arena_span(&l->arena, opt->domain);
+	copy_hops(l);
 	l->ttl_s = TTL_CEILING_S;
 	l->cb = cb;
 	l->arg = arg;

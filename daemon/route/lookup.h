@@ -23,7 +23,7 @@ struct lookup_options {
 	struct span domain;      /* canonical; copied */
 	enum route_source source; /* PRIMARY, RELAY or MX */
 	bool is_ours;            /* what DNS denies is never final */
-	const struct config_hop *hops; /* of config; not for MX */
+	const struct config_hop *hops; /* copied; not for MX */
 	size_t hop_count;
 	struct span hops_text;   /* normalised; for the cache only */
 	enum tls_level tls;      /* what the configuration asks; no DEFAULT */

@@ -152,10 +152,14 @@ struct router_options {
 	 * stands for every address of the host.  Copied. */
 	const struct net_addr *local;
 	size_t local_count;
-	/* Where MTA-STS policies outlive a restart (the spool's facts); may
-	 * be NULL.  An empty value deletes. */
+	/* Where MTA-STS policies and last options outlive a restart (the
+	 * spool's facts); may be NULL.  An empty value deletes. */
 	void (*fact_put)(struct span key, struct span value, void *arg);
 	enum mx_err (*fact_get)(struct span key, struct buf *out, void *arg);
+	/* Is this domain, which is not listed, one that was, and mail still
+	 * waits for it?  Its last options count then, and what DNS denies is
+	 * not final.  May be NULL. */
+	bool (*is_left)(struct span domain, void *arg);
 	void *arg;
 };
 
@@ -193,6 +197,9 @@ struct route_query; /* a question under way */
 struct route_query *router_ask(struct router *r, struct span domain,
 			       route_cb *cb, void *arg);
 void route_cancel(struct route_query **q); /* *q may be NULL */
+
+/* Mail waits for this listed domain: have its options outlive its line. */
+void router_remember(struct router *r, struct span domain);
 
 /* Doubt what is cached for this domain: the next question looks again, at the
  * MTA-STS policy, too (RFC 8461 section 5.1: before a permanent failure). */

@@ -5,7 +5,9 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "config/domains.h"
 #include "daemon/route/build.h"
+#include "daemon/route/last.h"
 #include "daemon/route/lookup.h"
 #include "daemon/route/report.h"
 #include "daemon/route/source.h"
@@ -68,6 +70,7 @@ struct router {
 	struct entry_list lru;
 	struct query_list queries;
 	struct report_budget budget;
+	struct arena scratch; /* of the last choose_source */
 };
 
 /* ---- Questions ---- */
@@ -202,6 +205,32 @@ static void on_patience(EV_P_ ev_timer *w, int revents)
 
 /* ---- What to look up ---- */
 
+static void fact_of(struct router *r, struct span domain, struct buf *out)
+{
+	struct buf key = { 0 };
+
+	last_key(&key, domain);
+	if (r->opt.fact_get == NULL ||
+	    r->opt.fact_get(buf_span(&key), out, r->opt.arg) != MX_OK)
+		buf_reset(out);
+	buf_fini(&key);
+}
+
+/* Not listed any more, but not a stranger either. */
+static void choose_last(struct router *r, struct lookup_options *opt)
+{
+	struct buf text = { 0 };
+
+	opt->is_ours = true;
+	opt->source = ROUTE_FROM_MX; /* and not by bounce.relay */
+	opt->hop_count = 0;
+	arena_reset(&r->scratch);
+	fact_of(r, opt->domain, &text);
+	last_apply(opt, buf_span(&text), &r->scratch);
+	buf_fini(&text);
+}
+
+/* What opt borrows lives until the next call. */
 static void choose_source(struct router *r, struct span domain,
 			  struct lookup_options *opt)
 {
@@ -211,6 +240,10 @@ static void choose_source(struct router *r, struct span domain,
 					.self = &r->self,
 					.config = r->config };
 	source_choose(opt, domain);
+	if (opt->is_ours || r->opt.is_left == NULL ||
+	    !r->opt.is_left(domain, r->opt.arg))
+		return;
+	choose_last(r, opt);
 }
 
 static struct entry *entry_find(struct router *r, struct span key)
@@ -327,6 +360,25 @@ static struct entry *entry_of(struct router *r, struct span domain)
 	return e;
 }
 
+void router_remember(struct router *r, struct span domain)
+{
+	const struct config_domain *row =
+		domains_find(r->config->domains, domain);
+	struct buf text = { 0 }, was = { 0 }, key = { 0 };
+
+	if (row == NULL || r->opt.fact_get == NULL)
+		return;
+	last_print(&text, r->config, row);
+	fact_of(r, domain, &was);
+	if (!span_eq(buf_span(&text), buf_span(&was))) {
+		last_key(&key, domain);
+		r->opt.fact_put(buf_span(&key), buf_span(&text), r->opt.arg);
+	}
+	buf_fini(&key);
+	buf_fini(&was);
+	buf_fini(&text);
+}
+
 void router_forget(struct router *r, struct span domain)
 {
 	struct entry *e = entry_of(r, domain);
@@ -435,6 +487,7 @@ void router_free(struct router **rp)
 	resolver_free(&r->resolver);
 	self_fini(&r->self);
 	config_unref(&r->config);
+	arena_reset(&r->scratch);
 	free(r->local);
 	r->magic = 0;
 	free(r);

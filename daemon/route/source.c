@@ -31,6 +31,7 @@ void source_key(struct buf *key, const struct lookup_options *opt)
 {
 	buf_addc(key, (char)('0' + opt->source));
 	buf_addc(key, (char)('0' + opt->tls));
+	buf_addc(key, opt->is_ours ? '1' : '0');
 	if (opt->source == ROUTE_FROM_PRIMARY)
 		buf_add(key, opt->hops_text);
 	else if (opt->source == ROUTE_FROM_MX)

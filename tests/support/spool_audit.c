@@ -104,7 +104,7 @@ static bool check_domain_row(struct audit *a, struct span domain,
 			     const struct domain_row *row)
 {
 	const struct spool_domain *d = &row->d;
-	struct tally t = { .is_held = d->is_held };
+	struct tally t = { .is_held = d->is_held || d->is_unlisted };
 
 	if (!walk_units(a, T_READY, domain, &t) ||
 	    !walk_units(a, T_PARKED, domain, &t))

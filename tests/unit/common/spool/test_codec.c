@@ -124,7 +124,12 @@ Test(spool_codec, domain_and_target_come_back)
 	cr_assert(domain_row_get(span_of(value, (size_t)(end - value)), &dgot));
 	cr_expect(dgot.d.units == 3 && dgot.d.bytes == 1ULL << 40 &&
 		  dgot.d.deferred == 2 && dgot.oldest_id == 99);
-	cr_expect(dgot.d.is_held);
+	cr_expect(dgot.d.is_held && !dgot.d.is_unlisted);
+	d.d.is_held = false;
+	d.d.is_unlisted = true;
+	end = domain_row_put(value, &d);
+	cr_assert(domain_row_get(span_of(value, (size_t)(end - value)), &dgot));
+	cr_expect(!dgot.d.is_held && dgot.d.is_unlisted);
 	cr_expect_eq(strlen(dgot.d.hold_reason), 255);
 	memset(t.last_reply, 'r', sizeof(t.last_reply));
 	memset(t.ehlo, 'e', sizeof(t.ehlo));

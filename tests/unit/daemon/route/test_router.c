@@ -24,6 +24,37 @@ static unsigned answered;
 static struct route *last;
 static bool has_relay = true;
 
+/* The spool's facts: one of these. */
+static struct buf fact_key, fact_value;
+static bool is_left_now;
+
+static void fact_put(struct span key, struct span value, void *arg)
+{
+	(void)arg;
+	if (!span_starts(key, SPAN_LIT("last:")))
+		return;
+	buf_reset(&fact_key);
+	buf_add(&fact_key, key);
+	buf_reset(&fact_value);
+	buf_add(&fact_value, value);
+}
+
+static enum mx_err fact_get(struct span key, struct buf *out, void *arg)
+{
+	(void)arg;
+	if (!span_eq(key, buf_span(&fact_key)))
+		return MX_ENOENT;
+	buf_add(out, buf_span(&fact_value));
+	return MX_OK;
+}
+
+static bool is_left(struct span domain, void *arg)
+{
+	(void)domain;
+	(void)arg;
+	return is_left_now;
+}
+
 static void load_config(const char *domains)
 {
 	struct config_errors errors = { 0 };
@@ -59,6 +90,9 @@ static void setup(void)
 		    "p4.test recipients=* primary=[192.0.2.5]\n");
 	opt.loop = loop;
 	opt.config = config;
+	opt.fact_put = fact_put;
+	opt.fact_get = fact_get;
+	opt.is_left = is_left;
 	cr_assert_eq(router_new(&router, &opt, &why), MX_OK, "%s",
 		     buf_cstr(&why));
 }
@@ -68,6 +102,8 @@ static void teardown(void)
 	route_unref(&last);
 	router_free(&router);
 	config_unref(&config);
+	buf_fini(&fact_key);
+	buf_fini(&fact_value);
 	nameserver_stop(&names, loop);
 	folder_remove(&folder);
 }
@@ -132,6 +168,28 @@ Test(router, answers_by_source)
 	cr_expect_eq(ask("none.test")->result, ROUTE_PERMANENT);
 	cr_expect_not(last->is_final);
 	cr_expect_leq(last->expires_ms, clock_mono_ms() + 1000);
+}
+
+/* A line that went leaves its options behind, for mail that waits. */
+Test(router, last_options_outlive_their_line)
+{
+	router_remember(router, SPAN_LIT("p3.test"));
+	cr_expect(span_eq(buf_span(&fact_value),
+			  SPAN_LIT("tls=must primary=mx.test:2526")));
+	load_config("");
+	router_reload(router, config);
+	expect_key("p3.test", "192.0.2.9:2525 tls=may"); /* nobody of ours */
+	is_left_now = true;
+	expect_key("p3.test", "mx.test:2526 tls=must");
+	/* without options: by MX, never by the relay for reports */
+	expect_key("a.test", "mx.test:25 tls=may");
+	cr_expect_eq(ask("none.test")->result, ROUTE_PERMANENT);
+	cr_expect_not(last->is_final);
+	/* listed again without options: nothing is left of them */
+	load_config("p3.test recipients=*\n");
+	router_reload(router, config);
+	router_remember(router, SPAN_LIT("p3.test"));
+	cr_expect_eq(fact_value.n, 0, "%s", buf_cstr(&fact_value));
 }
 
 /* What DNS denies is final for a domain that is not ours. */
