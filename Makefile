@@ -176,6 +176,16 @@ bench: ## measure mx20 beside the mail servers found here (QUICK=1: 2 minutes)
 	@tests/support/peers.sh exim4-daemon-light opensmtpd
 	@$(MAKE) --no-print-directory -j$(JOBS) all bench-tools
 	@PYTHONPATH=tests/bench $(PYTHON) tests/bench/bench.py
+# Attacks: tests/attack.
+$(B)/attack/tlsattack: tests/attack/tlsattack.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XFLAGS) -o $@ $< -lssl -lcrypto
+attack: ## every attack in turn, honest sessions measured beside it
+	@tests/support/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(B)/attack/tlsattack
+	@MX20_BUILD=$(B) $(PYTHON) tests/attack/attack.py
+.PHONY: attack
 bench-reload: $(B)/bench/bench_reload ## reload with 1M domains and 10M recipients
 	$< shared
 	$< each

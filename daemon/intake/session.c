@@ -19,11 +19,12 @@ enum {
 	/*
 	 * One turn of a session: so many steps (a command each, or a piece of
 	 * content), and no further one behind so many milliseconds.  Then the
-	 * others'.  All that wait for another turn have so many between them.
+	 * others'.  All that wait for another turn have so many between them, so that
+	 * a session of some round trips waits for some of them.
 	 */
 	TURN_STEPS = 32,
 	TURN_MS = 1,
-	TURNS_MS = 5,
+	TURNS_MS = 1,
 };
 
 /* ---- The phases ---- */

@@ -1,0 +1,290 @@
+#!/usr/bin/python3
+"""make attack: each attack in turn, honest sessions measured beside it.
+
+An attack is a function that harms one daemon from another process until its
+time is over.  Beside it an honest client, at an address of its own, delivers
+small messages in whole sessions, one after another.  At the end there is a
+table, and the exit status says whether every bar was kept.  ONLY="word word"
+runs the attacks whose names have one of the words; SECONDS_EACH=n.
+"""
+
+import functools
+import multiprocessing
+import os
+import platform
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
+
+from client import Raw, message  # noqa: E402
+from daemon import BUILD, Mx20  # noqa: E402
+from pki import Pki  # noqa: E402
+
+SECONDS_EACH = int(os.environ.get("SECONDS_EACH", "5"))
+ONLY = os.environ.get("ONLY", "").split()
+HONEST, ATTACKER = "127.0.0.7", "127.0.0.66"
+TOOL = BUILD / "attack" / "tlsattack"
+
+ATTACKS = []
+
+
+def attack(name, conf=None, tls=False, **bars):
+    """Register one.  tls: the daemon has a certificate ("ecdsa" or "rsa4096").
+    bars: memory_mib (growth, 64 by default), check(daemon, result) -> what is
+    wrong or None, honest=False where honest sessions are not the bar."""
+    def register(function):
+        ATTACKS.append((name, function, conf or {}, tls, bars))
+        return function
+    return register
+
+
+# -- the honest client ------------------------------------------------------------
+
+def dial(port, source=ATTACKER, timeout=20):
+    sock = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
+    return sock
+
+
+def honest_session(port):
+    """Milliseconds of a whole session with one small message."""
+    began = time.monotonic()
+    with Raw(None, sock=dial(port, HONEST)) as c:
+        c.envelope()
+        assert c.data(message() + ".\r\n").startswith("250")
+        c.cmd("QUIT")
+    return (time.monotonic() - began) * 1000
+
+
+def honest_sessions(port, seconds):
+    took, ends = [], time.monotonic() + seconds
+    while time.monotonic() < ends:
+        try:
+            took.append(honest_session(port))
+        except (AssertionError, OSError) as error:
+            return took, error
+        time.sleep(0.005)
+    return took, None
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+# -- the attacks ------------------------------------------------------------------
+
+def client_hello(**options):
+    """The first flight of a handshake, to be sent again and again."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for key, value in options.items():
+        setattr(context, key, value)
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    shaking = context.wrap_bio(into, out)
+    try:
+        shaking.do_handshake()
+    except ssl.SSLWantReadError:
+        return out.read()
+
+
+def with_groups(hello, groups):
+    """The hello with other groups in it: those it has are padded out."""
+    at = hello.index(b"\x00\x0a", 40)  # supported_groups
+    size = int.from_bytes(hello[at + 2:at + 4], "big")
+    count = (size - 2) // 2
+    body = b"".join(g.to_bytes(2, "big") for g in
+                    (groups * count)[:count])
+    return hello[:at + 6] + body + hello[at + 6 + 2 * count:]
+
+
+def starttls(port):
+    c = Raw(None, sock=dial(port))
+    c.cmd("EHLO attack.test")
+    c.cmd("STARTTLS")
+    return c
+
+
+def replay(port, seconds, hello, connections=1):
+    """One ClientHello after another; the answer is waited for."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        try:
+            all = [starttls(port) for _ in range(connections)]
+            for c in all:
+                c.send(hello)
+            for c in all:
+                c.sock.recv(1)
+                c.close()
+        except OSError:
+            time.sleep(0.01)
+
+
+def forked(count, function, *args):
+    """The same from several processes."""
+    all = [multiprocessing.Process(target=function, args=args)
+           for _ in range(count)]
+    for p in all:
+        p.start()
+    for p in all:
+        p.join()
+
+
+@attack("finite-field groups", tls="ecdsa")
+def finite_field(port, seconds):
+    """FFDHE8192 as the only group: 180 ms of CPU each."""
+    replay(port, seconds, with_groups(client_hello(), [0x0104]))
+
+
+@attack("handshakes, RSA-4096", tls="rsa4096")
+def handshakes(port, seconds):
+    forked(2, replay, port, seconds, client_hello(), 8)
+
+
+@attack("key updates", tls="ecdsa")
+def key_updates(port, seconds):
+    subprocess.run([TOOL, "keyupdate", "127.0.0.1", str(port), str(seconds)],
+                   stdout=subprocess.DEVNULL)
+
+
+@attack("renegotiation", tls="ecdsa")
+def renegotiation(port, seconds):
+    subprocess.run([TOOL, "renegotiate", "127.0.0.1", str(port),
+                    str(seconds)], stdout=subprocess.DEVNULL)
+
+
+def pipeline(port, seconds, line, connections=50, begin=(), again=4000):
+    """Every connection has commands waiting all the time."""
+    ends = time.monotonic() + seconds
+    all = []
+    while time.monotonic() < ends:
+        while len(all) < connections:
+            try:
+                c = Raw(None, sock=dial(port))
+                for words in ("EHLO attack.test",) + tuple(begin):
+                    c.cmd(words)
+                c.sock.setblocking(False)
+                all.append(c)
+            except OSError:
+                time.sleep(0.05)
+                break
+        for c in list(all):
+            try:
+                c.sock.send(line * again)
+            except BlockingIOError:
+                pass
+            except OSError:
+                all.remove(c)
+                c.close()
+                continue
+            try:
+                if not c.sock.recv(1 << 20):
+                    all.remove(c)
+                    c.close()
+            except BlockingIOError:
+                pass
+            except OSError:
+                all.remove(c)
+                c.close()
+
+
+def pipelined(name, line, begin=()):
+    attack(f"pipelined {name}", conf={"limits": {"errors": 100000}})(
+        functools.partial(pipeline, line=line, begin=begin))
+
+
+pipelined("NOOP", b"NOOP\r\n")
+pipelined("ETRN", b"ETRN example.com\r\n")
+pipelined("unknown commands", b"WHAT\r\n")
+pipelined("RCPT", b"RCPT TO:<u@example.com>\r\n", ("MAIL FROM:<a@x.test>",))
+pipelined("refused RCPT", b"RCPT TO:<u@nowhere.test>\r\n",
+          ("MAIL FROM:<a@x.test>",))
+pipelined("MAIL and RSET", b"MAIL FROM:<a@x.test>\r\nRSET\r\n")
+
+
+# -- the run ----------------------------------------------------------------------
+
+def certificates(pki, kind):
+    if kind != "rsa4096":
+        return pki.cert("mx2.test")
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    kept = ec.generate_private_key
+    ec.generate_private_key = lambda _: rsa.generate_private_key(65537, 4096)
+    try:
+        return pki.cert("mx2.test")
+    finally:
+        ec.generate_private_key = kept
+
+
+def start(conf, tls, pki):
+    if tls:
+        cert = certificates(pki, tls)
+        conf = dict(conf, tls={"certificate": str(cert.cert_path),
+                               "key": str(cert.key_path)})
+    return Mx20(conf=conf).start()
+
+
+def nice(function, port, seconds):
+    os.nice(10)  # two processors for all: the attacker is no part of the host
+    function(port, seconds)
+
+
+def measure(d, function, bars):
+    """One row: idle and attacked."""
+    idle, _ = honest_sessions(d.port, 1)
+    before = d.rss_kib()
+    attacker = multiprocessing.Process(
+        target=nice, args=(function, d.port, SECONDS_EACH))
+    attacker.start()
+    time.sleep(0.3)
+    took, error = honest_sessions(d.port, SECONDS_EACH - 0.5)
+    grown = (d.rss_kib() - before) / 1024
+    attacker.join()
+    row = {"idle": statistics.median(idle), "memory": grown,
+           "count": len(took), "wrong": []}
+    row["p50"] = statistics.median(took) if took else None
+    row["p99"] = percentile(took, 0.99) if took else None
+    bar = 20 + 10 * row["idle"]
+    if error is not None:
+        row["wrong"].append(f"honest session: {error!r}")
+    if bars.get("honest", True) and (not took or row["p99"] > bar):
+        row["wrong"].append(f"p99 above {bar:.0f} ms")
+    if grown > bars.get("memory_mib", 64):
+        row["wrong"].append("memory")
+    if "check" in bars:
+        row["wrong"] += [w for w in [bars["check"](d, row)] if w]
+    return row
+
+
+def run(name, function, conf, tls, bars, pki):
+    d = start(conf, tls, pki)
+    try:
+        return measure(d, function, bars)
+    finally:
+        d.close()
+
+
+def main():
+    print(f"{platform.machine()}, {os.cpu_count()} processors,"
+          f" {SECONDS_EACH} s each; honest sessions in ms\n")
+    print(f"{'attack':<28}{'idle':>7}{'p50':>8}{'p99':>8}{'count':>7}"
+          f"{'MiB':>7}  verdict")
+    failed, pki = 0, Pki()
+    for name, function, conf, tls, bars in ATTACKS:
+        if ONLY and not any(word in name for word in ONLY):
+            continue
+        row = run(name, function, conf, tls, bars, pki)
+        failed += bool(row["wrong"])
+        print(f"{name:<28}{row['idle']:>7.1f}{row['p50'] or 0:>8.1f}"
+              f"{row['p99'] or 0:>8.1f}{row['count']:>7}"
+              f"{row['memory']:>7.1f}  {'; '.join(row['wrong']) or 'kept'}",
+              flush=True)
+    pki.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
