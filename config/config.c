@@ -181,6 +181,16 @@ struct config *config_load_settings(const char *path,
 	return load(path, false, errors);
 }
 
+enum { STALE_MS = 600000 };
+
+/* What is needed is asked for at least at these intervals. */
+int64_t config_stale_ms(const struct config *c)
+{
+	const int64_t a = c->drain.probe_max_ms, b = c->drain.probe_busy_ms;
+
+	return STALE_MS + (a > b ? a : b);
+}
+
 /* ---- Sharing ---- */
 
 struct config *config_ref(struct config *c)

@@ -107,6 +107,9 @@ void config_errors_fini(struct config_errors *e);
 /* Snapshots are shared by counting: sessions and the drain keep theirs across
  * a reload.  The last release of a large one happens on a thread of its own,
  * so that freeing never stalls the loop.  Thread-safe. */
+/* A target that was not heard of for so long is neither up nor down. */
+int64_t config_stale_ms(const struct config *c);
+
 struct config *config_ref(struct config *c);
 void config_unref(struct config **c);
 

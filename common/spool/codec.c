@@ -240,7 +240,9 @@ bool domain_row_get(struct span value, struct domain_row *row)
 
 /*
  * target:
- *   version:1 up:1 since:8 latency:4 reply:str ehlo:str
+ *   version:1 up:1 since:8 latency:4 reply:str ehlo:str [checked:8]
+ *
+ * Rows of earlier versions end before the last one.
  */
 char *target_row_put(char *p, const struct spool_target *t)
 {
@@ -249,7 +251,9 @@ char *target_row_put(char *p, const struct spool_target *t)
 	p = bytes_put(p, (uint64_t)t->since_ms, 8);
 	p = bytes_put(p, t->latency_ms, 4);
 	p = put_text(p, t->last_reply, sizeof(t->last_reply));
-	return put_text(p, t->ehlo, sizeof(t->ehlo));
+	p = put_text(p, t->ehlo, sizeof(t->ehlo));
+	return t->checked_ms != 0 ? bytes_put(p, (uint64_t)t->checked_ms, 8)
+				  : p;
 }
 
 bool target_row_get(struct span value, struct spool_target *t)
@@ -262,6 +266,7 @@ bool target_row_get(struct span value, struct spool_target *t)
 	t->latency_ms = (uint32_t)bytes_get(&in, 4);
 	get_text(&in, t->last_reply, sizeof(t->last_reply));
 	get_text(&in, t->ehlo, sizeof(t->ehlo));
+	t->checked_ms = !in.bad && in.left.n > 0 ? get_i64(&in) : 0;
 	return bytes_end(&in);
 }
 

@@ -86,6 +86,8 @@ struct spool_target {
 	char name[300];          /* "mx.example.org[192.0.2.1]:25" */
 	bool is_up;
 	int64_t since_ms;        /* wall */
+	int64_t checked_ms;      /* wall: last heard of; 0: an earlier version's
+				    row, then not later than since_ms */
 	char last_reply[512];
 	char ehlo[256];
 	uint32_t latency_ms;     /* good-day reply latency */

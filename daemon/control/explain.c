@@ -16,8 +16,11 @@ static const char *const level_names[] = {
 
 static json_t *target_object(const struct drain_target_status *t)
 {
-	return json_pack("{s:o, s:s, s:o}", "target", control_text(t->name),
-			 "state", drain_state_name(t->state), "last_reply",
+	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "target",
+			 control_text(t->name), "state",
+			 drain_state_name(t->state), "since",
+			 control_time(t->since_ms), "checked",
+			 control_time(t->checked_ms), "last_reply",
 			 control_text_or_null(t->last_reply));
 }
 
@@ -36,6 +39,7 @@ void explain_state(struct control *c, struct span domain, json_t *into)
 			    json_string(drain_state_name(st.state)));
 	json_object_set_new(into, "since", control_time(st.since_ms));
 	json_object_set_new(into, "next_probe", control_time(st.next_probe_ms));
+	json_object_set_new(into, "checked", control_time(st.checked_ms));
 	json_object_set_new(into, "last_reply",
 			    control_text_or_null(st.last_reply));
 	if (st.destination.n > 0)

@@ -119,9 +119,23 @@ static void add_mail(const struct ctl *ctl, const struct spool_domain *row,
 static const struct column columns[] = {
 	{ "TARGET",     false, 20 },
 	{ "STATE",      false, 0 },
+	{ "SINCE",      true,  0 },
+	{ "SEEN",       true,  0 },
 	{ "LAST REPLY", false, 20 },
 };
 /* clang-format on */
+
+static void age_cell(const struct ctl *ctl, struct table *t, int64_t at_ms)
+{
+	struct buf age = { 0 };
+
+	if (at_ms != 0)
+		print_age(&age, ctl->now_ms - at_ms);
+	else
+		buf_addc(&age, '-');
+	table_cell(t, buf_span(&age));
+	buf_fini(&age);
+}
 
 void status_targets(const struct ctl *ctl, const json_t *state, struct buf *out)
 {
@@ -137,6 +151,8 @@ void status_targets(const struct ctl *ctl, const json_t *state, struct buf *out)
 
 		table_cell(&t, control_get_text(o, "target"));
 		table_cell(&t, control_get_text(o, "state"));
+		age_cell(ctl, &t, status_time(o, "since"));
+		age_cell(ctl, &t, status_time(o, "checked"));
 		table_cell(&t, control_get_text(o, "last_reply"));
 	}
 	table_print(&t, out);
@@ -148,6 +164,7 @@ static void add_state(const struct ctl *ctl, const json_t *state,
 {
 	int64_t since_ms = status_time(state, "since");
 	int64_t next_ms = status_time(state, "next_probe");
+	int64_t seen_ms = status_time(state, "checked");
 	struct span reply = control_get_text(state, "last_reply");
 
 	buf_adds(out, "  destination ");
@@ -157,6 +174,11 @@ static void add_state(const struct ctl *ctl, const json_t *state,
 		print_time(out, since_ms);
 		buf_adds(out, ", ");
 		print_age(out, ctl->now_ms - since_ms);
+	}
+	if (since_ms == 0 && seen_ms != 0) {
+		buf_adds(out, "; last seen ");
+		print_age(out, ctl->now_ms - seen_ms);
+		buf_adds(out, " ago");
 	}
 	if (next_ms != 0) {
 		buf_adds(out, "; next try in ");

@@ -11,7 +11,9 @@ enum { ANSWER_MS = 5000 };
 void states_open(struct states *s, const struct ctl *ctl, struct spool *spool,
 		 struct buf *why)
 {
-	*s = (struct states){ .spool = spool };
+	*s = (struct states){ .spool = spool,
+			      .now_ms = ctl->now_ms,
+			      .stale_ms = config_stale_ms(ctl->config) };
 	s->is_live = link_open(&s->link, ctl, why) == CTL_DONE;
 }
 
@@ -30,7 +32,10 @@ static bool add_target(const struct spool_target *t, void *arg)
 	if ((s->known_count & (s->known_count + 1)) == 0) /* 0 1 3 7 ... */
 		s->known = mx_realloc(s->known,
 				      (s->known_count + 1) * 2 * sizeof(*t));
-	s->known[s->known_count++] = *t;
+	s->known[s->known_count] = *t;
+	if (t->checked_ms == 0) /* by an earlier version */
+		s->known[s->known_count].checked_ms = t->since_ms;
+	s->known_count++;
 	return true;
 }
 
@@ -87,8 +92,9 @@ bool states_match(const char *destination, const char *target)
 
 static json_t *unknown_state(void)
 {
-	return json_pack("{s:s, s:n, s:n, s:n, s:[]}", "state", "unknown",
-			 "since", "next_probe", "last_reply", "targets");
+	return json_pack("{s:s, s:n, s:n, s:n, s:n, s:[]}", "state", "unknown",
+			 "since", "next_probe", "checked", "last_reply",
+			 "targets");
 }
 
 struct hold_search {
@@ -118,6 +124,37 @@ static void set_hold(struct states *s, const struct spool_domain *row,
 	(void)spool_domains(s->spool, SPAN_LIT("@"), look_at_hold, &h);
 }
 
+static bool is_stale(const struct states *s, const struct spool_target *t)
+{
+	return s->now_ms - t->checked_ms > s->stale_ms;
+}
+
+/* What is too old is unknown; when it was seen, and what was said then, stays.
+ */
+static void set_state(const struct states *s, json_t *o,
+		      const struct spool_target *t)
+{
+	const char *known = t->is_up ? "up" : "down";
+	bool stale = is_stale(s, t);
+
+	json_object_set_new(o, "state", json_string(stale ? "unknown" : known));
+	json_object_set_new(o, "since",
+			    stale ? json_null() : control_time(t->since_ms));
+	json_object_set_new(o, "checked", control_time(t->checked_ms));
+	json_object_set_new(o, "last_reply",
+			    control_text_or_null(span_str(t->last_reply)));
+}
+
+static bool tells_more(const struct states *s, const struct spool_target *a,
+		       const struct spool_target *b)
+{
+	if (is_stale(s, a) != is_stale(s, b))
+		return is_stale(s, b);
+	if (a->is_up != b->is_up)
+		return a->is_up;
+	return a->since_ms > b->since_ms;
+}
+
 /* The last that was known: up if one of its targets was. */
 static json_t *remembered(struct states *s, const struct spool_domain *row)
 {
@@ -130,28 +167,20 @@ static json_t *remembered(struct states *s, const struct spool_domain *row)
 	s->is_loaded = true;
 	for (size_t i = 0; i < s->known_count; i++) {
 		const struct spool_target *t = &s->known[i];
+		json_t *target;
 
 		if (!states_match(row->destination, t->name))
 			continue;
-		json_array_append_new(
-			targets,
-			json_pack(
-				"{s:o, s:s, s:o}", "target",
-				control_text(span_str(t->name)), "state",
-				t->is_up ? "up" : "down", "last_reply",
-				control_text_or_null(span_str(t->last_reply))));
-		if (tells == NULL || (t->is_up && !tells->is_up) ||
-		    (t->is_up == tells->is_up && t->since_ms > tells->since_ms))
+		target = json_pack("{s:o}", "target",
+				   control_text(span_str(t->name)));
+		set_state(s, target, t);
+		json_array_append_new(targets, target);
+		if (tells == NULL || tells_more(s, t, tells))
 			tells = t;
 	}
 	set_hold(s, row, state);
-	if (tells == NULL)
-		return state;
-	json_object_set_new(state, "state",
-			    json_string(tells->is_up ? "up" : "down"));
-	json_object_set_new(state, "since", control_time(tells->since_ms));
-	json_object_set_new(state, "last_reply",
-			    control_text_or_null(span_str(tells->last_reply)));
+	if (tells != NULL)
+		set_state(s, state, tells);
 	return state;
 }
 

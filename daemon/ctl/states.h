@@ -14,6 +14,7 @@ struct states {
 	struct spool_target *known; /* the spool's, read when needed */
 	size_t known_count;
 	bool is_loaded;
+	int64_t now_ms, stale_ms; /* how old a state may be */
 };
 
 /* why gets a sentence when the daemon does not answer. */
@@ -22,8 +23,9 @@ void states_open(struct states *s, const struct ctl *ctl, struct spool *spool,
 void states_close(struct states *s);
 
 /*
- * One object for each row: {"state","since","next_probe","last_reply",
- * "targets":[{"target","state","last_reply"}]}, the caller's.
+ * One object for each row: {"state","since","next_probe","checked",
+ * "last_reply","targets":[{"target","state","since","checked","last_reply"}]},
+ * the caller's.
  */
 void states_get(struct states *s, const struct spool_domain *rows, size_t count,
 		json_t **out);

@@ -39,7 +39,8 @@ struct span status_hold_reason(const struct spool_domain *row,
 
 static json_t *row_object(const struct spool_domain *row, const json_t *state)
 {
-	static const char *const copied[] = { "state", "since", "next_probe",
+	static const char *const copied[] = { "state",	    "since",
+					      "next_probe", "checked",
 					      "last_reply", "targets" };
 	json_t *o = json_pack(
 		"{s:o, s:I, s:I, s:o, s:b, s:o}", "domain",

@@ -9,6 +9,8 @@
 
 enum { RECORDS_PER_FALL = 1000, OLD_AT_ONCE = 64 };
 
+enum { STORE_MS = 300000 };
+
 enum { DOUBT_PAUSE_MS = 600000, DOUBT_MAX = 100 };
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -364,14 +366,24 @@ void dest_note(struct dest *dst, int target, const struct smtp_reply *reply)
 	buf_fini(&line);
 }
 
+/* So that the next start knows how old its knowledge is. */
+void dest_store_now_and_then(struct dest *dst, int target)
+{
+	if (clock_mono_ms() - dst->targets[target].stored_ms >= STORE_MS &&
+	    (dst->mtargets[target].is_up || dst->mtargets[target].is_down))
+		dest_store_target(dst, target);
+}
+
 void dest_store_target(struct dest *dst, int target)
 {
 	const struct target *t = &dst->targets[target];
 	const struct machine_target *mt = &dst->mtargets[target];
 	struct spool_target st = { .is_up = mt->is_up };
-	int64_t good = mt->good_ms;
+	int64_t good = mt->good_ms, now = clock_mono_ms();
 
-	st.since_ms = clock_wall_ms() - (clock_mono_ms() - mt->since_ms);
+	dst->targets[target].stored_ms = now;
+	st.since_ms = clock_wall_ms() - (now - mt->since_ms);
+	st.checked_ms = clock_wall_ms() - (now - mt->heard_ms);
 	st.latency_ms = (uint32_t)(good < UINT32_MAX ? good : UINT32_MAX);
 	snprintf(st.name, sizeof(st.name), "%s", t->name);
 	snprintf(st.last_reply, sizeof(st.last_reply), "%s", t->last_reply);
@@ -399,6 +411,13 @@ void dest_doubt_policy(struct dest *dst)
 		if (dom->has_mail)
 			domain_ask(dom);
 	}
+}
+
+void dest_forget(struct dest *dst)
+{
+	count_links(dst);
+	machine_forget(&dst->machine, config_stale_ms(dst->drain->config),
+		       clock_mono_ms());
 }
 
 /* ---- Triggers ---- */

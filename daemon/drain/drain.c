@@ -144,8 +144,7 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 	struct spool_domain row;
 
 	if (dom->has_mail || dom->in_hand > 0 || dom->claimed > 0 ||
-	    dom->is_asking ||
-	    dom->wants_ask || now - dom->idle_ms < FORGET_MS)
+	    dom->is_asking || dom->wants_ask || now - dom->idle_ms < FORGET_MS)
 		return false;
 	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=
 		       MX_OK ||
@@ -165,10 +164,12 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	HASH_ITER (hh, d->domains, dom, dtmp)
 		if (is_forgettable(dom, now))
 			domain_free(dom);
-	HASH_ITER (hh, d->dests, dst, tmp)
+	HASH_ITER (hh, d->dests, dst, tmp) {
+		dest_forget(dst);
 		if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links) &&
 		    dst->at_risk == 0)
 			dest_free(dst);
+	}
 }
 
 /* ---- Life ---- */

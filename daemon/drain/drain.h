@@ -82,12 +82,15 @@ void drain_destination_changed(struct drain *d, struct span name);
 struct drain_target_status {
 	struct span name;            /* "mx.example.org[192.0.2.1]:25" */
 	enum drain_state state;
+	int64_t since_ms;            /* wall; 0: unknown */
+	int64_t checked_ms;          /* wall: last heard of; 0: never */
 	struct span last_reply;
 };
 struct drain_status {
 	enum drain_state state;
 	int64_t since_ms;            /* wall; 0: unknown */
 	int64_t next_probe_ms;       /* wall; 0: none planned */
+	int64_t checked_ms;          /* wall: of the last news; 0: none yet */
 	struct span last_reply;
 	struct span destination;     /* the route's key; empty: none */
 	const char *hold_name;       /* of the hold of the destination; NULL:

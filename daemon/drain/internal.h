@@ -98,6 +98,7 @@ struct target {
 	unsigned untested;           /* of without: nothing has come through
 					without them yet */
 	int64_t proven_until_ms;     /* monotonic: delivery_is_proven */
+	int64_t stored_ms;           /* monotonic: in the spool */
 	UT_hash_handle hh;           /* in the address's group */
 	LIST_ENTRY(target) same;
 	struct dest *dest;
@@ -337,6 +338,9 @@ void dest_kick(struct dest *dst);
 struct hand *dest_take(struct dest *dst, bool newest);
 void dest_note(struct dest *dst, int target, const struct smtp_reply *reply);
 void dest_store_target(struct dest *dst, int target);
+void dest_store_now_and_then(struct dest *dst, int target);
+/* What nobody has asked for long is not known any more. */
+void dest_forget(struct dest *dst);
 void dest_trigger(struct dest *dst, const char *why);
 /* The link to this target has had its share: may another host take its place?
  * False: ask again, it cannot be found out now. */

@@ -393,6 +393,8 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	    (was_up != dst->mtargets[target].is_up ||
 	     was_down != dst->mtargets[target].is_down))
 		dest_store_target(dst, target);
+	else if (target != MACHINE_NONE)
+		dest_store_now_and_then(dst, target);
 	dest_kick(dst);
 }
 

@@ -284,6 +284,7 @@ static void mark_down(struct machine *m, struct machine_target *t,
 
 	if (!t->is_down) /* never seen up: since we first asked */
 		t->since_ms = t->is_up ? now_ms : t->started_ms;
+	t->heard_ms = now_ms;
 	t->is_down = true;
 	t->is_up = false;
 	t->is_busy = fault == FAULT_BUSY;
@@ -347,6 +348,7 @@ void machine_success(struct machine *m, int target, int64_t latency_ms,
 	struct machine_target *t = &m->targets[target];
 	int64_t smooth;
 
+	t->heard_ms = now_ms;
 	m->latency_ms8 += m->latency_ms8 == 0 ? latency_ms * 8
 					      : latency_ms - m->latency_ms8 / 8;
 	smooth = m->latency_ms8 / 8;
@@ -383,6 +385,32 @@ void machine_set_targets(struct machine *m, struct machine_target *targets,
 		m->state = DRAIN_UNKNOWN;
 }
 
+static bool forget(struct machine_target *t, int64_t before_ms)
+{
+	if (t->links > 0 || t->heard_ms > before_ms ||
+	    !(t->is_up || t->is_down))
+		return false;
+	t->is_up = t->is_down = t->is_busy = false;
+	t->since_ms = t->next_ms = 0;
+	return true;
+}
+
+void machine_forget(struct machine *m, int64_t age_ms, int64_t now_ms)
+{
+	bool any = false, in_use = false;
+
+	for (size_t i = 0; i < m->count; i++) {
+		any |= forget(&m->targets[i], now_ms - age_ms);
+		in_use |= m->targets[i].links > 0;
+	}
+	if (in_use || !any || best_up(m) != MACHINE_NONE)
+		return;
+	m->state = DRAIN_UNKNOWN;
+	m->since_ms = 0;
+	m->limit = 1;
+	m->streak = 0;
+}
+
 void machine_started(struct machine *m, int target, int64_t now_ms)
 {
 	m->targets[target].started_ms = now_ms;
@@ -394,6 +422,7 @@ void machine_ready(struct machine *m, int target, int64_t now_ms)
 
 	if (!t->is_up)
 		t->since_ms = now_ms;
+	t->heard_ms = now_ms;
 	t->is_up = true;
 	t->is_down = t->is_busy = false;
 	t->next_ms = 0;
@@ -488,8 +517,7 @@ static int next_up(const struct machine *m, unsigned live, unsigned trying)
 
 bool machine_is_due(const struct machine *m, int64_t now_ms)
 {
-	return m->state != DRAIN_UP &&
-	       first_to_try(m, now_ms) != MACHINE_NONE;
+	return m->state != DRAIN_UP && first_to_try(m, now_ms) != MACHINE_NONE;
 }
 
 int machine_next(struct machine *m, bool has_mail, unsigned live,

@@ -27,6 +27,8 @@ struct machine_target {
 	int64_t since_ms;       /* up or down since */
 	int64_t next_ms;        /* not to be tried before; 0: at once */
 	int64_t started_ms;     /* of the last attempt */
+	int64_t heard_ms;       /* when it was last known to be up or down; 0:
+				   never */
 	int64_t good_ms;        /* good-day latency of a transaction; 0: ? */
 };
 
@@ -82,6 +84,9 @@ int machine_better(const struct machine *m, int64_t now_ms);
 /* An equal with fewer connections than this one, which may hand a connection
  * over to it.  MACHINE_NONE: none. */
 int machine_relief(const struct machine *m, int target);
+/* What nobody has asked for longer than age_ms, and nobody talks to now, is not
+ * known any more, up or down. */
+void machine_forget(struct machine *m, int64_t age_ms, int64_t now_ms);
 /* When machine_next or machine_better may have another answer; 0: never. */
 int64_t machine_timer(const struct machine *m);
 

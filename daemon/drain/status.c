@@ -55,8 +55,13 @@ static void list_targets(struct drain *d, const struct dest *dst,
 		d->status[i] = (struct drain_target_status){
 			.name = span_str(dst->targets[i].name),
 			.state = target_state(dst, i),
+			.since_ms = to_wall(dst->mtargets[i].since_ms),
+			.checked_ms = to_wall(dst->mtargets[i].heard_ms),
 			.last_reply = span_str(dst->targets[i].last_reply),
 		};
+	for (size_t i = 0; i < n; i++)
+		if (d->status[i].checked_ms > out->checked_ms)
+			out->checked_ms = d->status[i].checked_ms;
 	out->targets = d->status;
 	out->target_count = n;
 }

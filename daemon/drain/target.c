@@ -149,8 +149,15 @@ static int find(const struct target *ts, size_t count, const char *name)
 	return MACHINE_NONE;
 }
 
-/* What an earlier run left in the spool.  A target that was down is still
- * tried at once, but its outage did not begin with our start. */
+static int64_t ms_since(int64_t wall_ms)
+{
+	int64_t ago = clock_wall_ms() - wall_ms;
+
+	return ago > 0 ? ago : 0;
+}
+
+/* What an earlier run left in the spool.  A target that was down a while ago is
+ * still tried at once, but its outage did not begin with our start. */
 static void recall(struct drain *d, struct target *t, struct machine_target *mt)
 {
 	struct spool_target st;
@@ -162,11 +169,14 @@ static void recall(struct drain *d, struct target *t, struct machine_target *mt)
 	snprintf(t->ehlo, sizeof(t->ehlo), "%s", st.ehlo);
 	t->since_ms = st.since_ms;
 	mt->good_ms = st.latency_ms;
-	if (st.is_up)
+	if (st.checked_ms == 0)
+		st.checked_ms = st.since_ms;
+	ago = ms_since(st.checked_ms);
+	mt->heard_ms = clock_mono_ms() - ago;
+	if (st.is_up || ago > config_stale_ms(d->config))
 		return;
-	ago = clock_wall_ms() - st.since_ms;
 	mt->is_down = true;
-	mt->since_ms = clock_mono_ms() - (ago > 0 ? ago : 0);
+	mt->since_ms = clock_mono_ms() - ms_since(st.since_ms);
 }
 
 static size_t count_addrs(const struct route *r)

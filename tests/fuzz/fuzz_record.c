@@ -85,6 +85,7 @@ static void check_target(struct span value)
 	FUZZ_CHECK(end - out <= TARGET_ROW_MAX);
 	FUZZ_CHECK(target_row_get(span_of(out, (size_t)(end - out)), &again));
 	FUZZ_CHECK(again.since_ms == row.since_ms);
+	FUZZ_CHECK(again.checked_ms == row.checked_ms);
 	FUZZ_CHECK(strcmp(again.last_reply, row.last_reply) == 0);
 	FUZZ_CHECK(strcmp(again.ehlo, row.ehlo) == 0);
 }

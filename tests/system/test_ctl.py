@@ -17,6 +17,7 @@ import pytest
 
 from client import Raw, message, send
 from daemon import BUILD
+from faults import Clock
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -643,6 +644,31 @@ def test_an_older_mx20ctl_reads_the_answer(down):
         fault, end = lines(s, 2)
     assert "domains:3: " in fault["line"] and "ok" not in fault
     assert (end["ok"], end["count"]) == (False, 1)
+
+
+def test_what_was_known_grows_old(down, tmp_path):
+    """The daemon is away, and so is the certainty."""
+    d, _ = down
+    send(d.address)
+    wait_down(d)
+    d.stop()
+    clock = Clock(tmp_path)
+
+    def look(*args):
+        return d.ctl("status", *args, env=dict(os.environ, **clock.env)).stdout
+
+    def states(minutes):
+        clock.set_ahead(60 * minutes)
+        [row] = json.loads(look("--json"))["domains"]
+        [target] = row["targets"]
+        assert "refused" in target["last_reply"] and target["checked"]
+        assert row["checked"] == target["checked"]
+        return row["state"], target["state"], bool(row["since"]), bool(
+            target["since"])
+
+    assert states(9) == ("down", "down", True, True)
+    assert states(60) == ("unknown", "unknown", False, False)
+    assert re.search(r"unknown; last seen (1h|60m|59m)", look("example.com"))
 
 
 # ---- route -----------------------------------------------------------------

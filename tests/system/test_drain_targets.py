@@ -82,7 +82,8 @@ def test_status_shows_every_target(mx20, primary):
         f"[127.0.0.1]:{first.port}", f"[127.0.0.1]:{second.port}"]
     assert row["state"] in ("down", "probing")
     assert all("refused" in t["last_reply"] for t in row["targets"])
-    assert row["since"] and row["next_probe"]
+    assert row["since"] and row["next_probe"] and row["checked"]
+    assert all(t["checked"] >= t["since"] for t in row["targets"])
 
 
 def test_connections_stay_below_the_limit(mx20, primary):

@@ -46,6 +46,26 @@ def test_nothing_ends_because_the_clock_jumped_at_the_start(
         ("held", "bounced", "delayed"))]
 
 
+def test_what_the_spool_knew_of_a_target_grows_old(mx20, primary, clock):
+    """The second choice was down a day ago, and nobody asked it since."""
+    first, second = primary(on={"dot": Hang()}), primary()
+    d = on_clock(mx20, clock, first, second,
+                 drain=dict(FAST, reply_timeout="60s"))
+    send(d.address)
+    d.wait_log("^state .*to=down")
+    d.stop()
+    clock.set_ahead(DAY)
+    first.start()
+    d.start()
+    first.wait_sessions(1)
+    until(lambda: d.status()["domains"][0]["state"] == "up")
+    [row] = d.status()["domains"]
+    up, old = row["targets"]
+    assert up["state"] == "up" and up["checked"] == row["checked"]
+    assert old["state"] == "unknown" and old["since"] is None
+    assert "refused" in old["last_reply"] and old["checked"] < up["since"]
+
+
 @pytest.mark.parametrize("ahead", [YEARS, -YEARS])
 def test_the_clock_jumps_while_mail_waits(mx20, primary, clock, ahead):
     """Nothing ends, probes and time-outs go on at their pace, ids rise."""

@@ -106,7 +106,8 @@ Test(spool_codec, domain_and_target_come_back)
 	struct domain_row d = { .oldest_id = 99 }, dgot = { 0 };
 	struct spool_target t = { .is_up = true,
 				  .since_ms = 5,
-				  .latency_ms = 77 },
+				  .latency_ms = 77,
+				  .checked_ms = 6 },
 			    tgot = { 0 };
 	char value[DOMAIN_ROW_MAX + TARGET_ROW_MAX];
 	char *end;
@@ -136,7 +137,13 @@ Test(spool_codec, domain_and_target_come_back)
 	end = target_row_put(value, &t);
 	cr_assert_leq((size_t)(end - value), TARGET_ROW_MAX);
 	cr_assert(target_row_get(span_of(value, (size_t)(end - value)), &tgot));
-	cr_expect(tgot.is_up && tgot.since_ms == 5 && tgot.latency_ms == 77);
+	cr_expect(tgot.is_up && tgot.since_ms == 5 && tgot.latency_ms == 77 &&
+		  tgot.checked_ms == 6);
+	cr_expect_eq(strlen(tgot.ehlo), 255);
+	/* of an earlier version */
+	cr_assert(target_row_get(span_of(value, (size_t)(end - value) - 8),
+				 &tgot));
+	cr_expect_eq(tgot.checked_ms, 0);
 	cr_expect_eq(strlen(tgot.ehlo), 255);
 }
 
@@ -248,8 +255,7 @@ Test(spool_codec, damage_is_refused)
 	damage(value, (size_t)(domain_row_put(value, &d) - value), try_domain);
 	damage(value, (size_t)(target_row_put(value, &t) - value), try_target);
 	damage(value, (size_t)(state_row_put(value, &s) - value), try_state);
-	damage(value,
-	       (size_t)(parked_put(value, 5, SPAN_LIT("")) - value),
+	damage(value, (size_t)(parked_put(value, 5, SPAN_LIT("")) - value),
 	       try_parked);
 	value[0] = RECORD_VERSION + 1; /* of a later daemon */
 	cr_expect_not(try_parked((struct span){ value, 9 }));

@@ -538,6 +538,51 @@ Test(machine, a_greeting_is_waited_for_less_where_another_may_do)
 	cr_assert_eq(machine_greeting_ms(&w.m, 0), 0);
 }
 
+/* What nobody asks for any more is not known any more. */
+Test(machine, old_news_is_forgotten)
+{
+	struct world w;
+
+	begin(&w, 3);
+	cr_assert_eq(next(&w), 0);
+	attempt_fails(&w, 0, FAULT_GONE, 1);
+	attempt_fails(&w, 1, FAULT_BUSY, 1);
+	machine_ready(&w.m, 2, w.now);
+	w.t[2].links = 1;
+	w.now += MINUTES(10) - SECONDS(1);
+	machine_forget(&w.m, MINUTES(10), w.now);
+	cr_expect(w.t[0].is_down && w.t[1].is_down && w.t[2].is_up);
+	w.now += SECONDS(2);
+	machine_forget(&w.m, MINUTES(10), w.now);
+	cr_expect_not(w.t[0].is_down || w.t[1].is_down || w.t[1].is_busy);
+	cr_expect_eq(w.m.state, DRAIN_UP, "a connection is there");
+	cr_expect(w.t[2].is_up);
+	w.t[2].links = 0;
+	machine_success(&w.m, 2, 5, w.now);
+	machine_forget(&w.m, MINUTES(10), w.now + MINUTES(9));
+	cr_expect_eq(w.m.state, DRAIN_UP, "it was heard of");
+	machine_forget(&w.m, MINUTES(10), w.now + MINUTES(10));
+	cr_expect_eq(w.m.state, DRAIN_UNKNOWN);
+	cr_expect_eq(w.m.since_ms, 0);
+	cr_expect_eq(next(&w), 0, "from the first, at once");
+}
+
+Test(machine, an_outage_that_nobody_watches_is_forgotten)
+{
+	struct world w;
+
+	begin(&w, 1);
+	cr_assert_eq(next(&w), 0);
+	attempt_fails(&w, 0, FAULT_GONE, 1);
+	cr_assert_eq(w.m.state, DRAIN_DOWN);
+	w.now += MINUTES(10);
+	machine_forget(&w.m, MINUTES(10), w.now);
+	cr_expect_eq(w.m.state, DRAIN_UNKNOWN);
+	cr_expect_eq(machine_timer(&w.m), 0);
+	attempt_fails(&w, 0, FAULT_GONE, 1);
+	cr_expect_eq(w.m.since_ms, w.now - 1, "another outage");
+}
+
 /* No state and no event may be forgotten: run all of them against each other
  * and look for a state outside the four, or a limit outside its range. */
 Test(machine, no_sequence_breaks_it)
@@ -553,7 +598,10 @@ Test(machine, no_sequence_breaks_it)
 		x ^= x >> 7;
 		x ^= x << 17;
 		t = (int)(x % 3);
-		switch ((x >> 8) % 7) {
+		switch ((x >> 8) % 8) {
+		case 6:
+			machine_forget(&w.m, SECONDS(20), w.now);
+			break;
 		case 0:
 			machine_started(&w.m, t, w.now);
 			break;
