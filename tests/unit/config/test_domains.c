@@ -35,6 +35,7 @@ static struct config *good(const char *allowlist)
 	struct config *c = load(allowlist, &errors);
 
 	cr_assert_not_null(c, "%s", buf_cstr(&errors.text));
+	config_errors_fini(&errors);
 	return c;
 }
 

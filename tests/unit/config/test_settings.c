@@ -37,6 +37,7 @@ static struct config *good(const char *text)
 	struct config *c = settings(text, &errors);
 
 	cr_assert_not_null(c, "%s: %s", text, buf_cstr(&errors.text));
+	config_errors_fini(&errors);
 	return c;
 }
 
