@@ -225,6 +225,14 @@ enum mx_err spool_last_due(struct spool *sp, int64_t *due_ms);
  * steps); subscribers hear of it. */
 void spool_requeue_due(struct spool *sp, int64_t now_ms);
 
+/*
+ * Ask the writer to make those deferred units of the domain ready that have
+ * been tried since then (wall), and to forget how often their recipients were
+ * (attempts = 0; attempt_ms stays).  In bounded steps; subscribers hear of it.
+ * Held units stay held.
+ */
+void spool_forgive(struct spool *sp, struct span domain, int64_t since_ms);
+
 /* Units whose lifetime ended, or whose delay warning is due, by now_ms, in
  * this order; those behind `after` only, NULL: from the first.  *n says how
  * many were filled in. */

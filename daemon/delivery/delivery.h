@@ -42,6 +42,15 @@ enum {
 	DELIVERY_TRUST = 1 << 25,
 };
 
+/* What a transient refusal was the answer to. */
+enum refused_at {
+	REFUSED_NOT,
+	REFUSED_AT_MAIL,
+	REFUSED_AT_RCPT,
+	REFUSED_AT_DATA,
+	REFUSED_AT_CONTENT
+};
+
 /* A unit handed to a connection, and what came of it. */
 struct delivery_job {
 	struct unit *unit;                /* owned by the job */
@@ -56,6 +65,8 @@ struct delivery_job {
 					     what that offers or lacks: set
 					     says why, PERMANENT; another may
 					     take it */
+	enum refused_at refused_at;       /* where the server last said 4yz
+					     that settled anybody */
 	bool was_head;                    /* its transaction was the one under
 					     way when the connection ended */
 	bool in_doubt;                    /* its content was all out, and no

@@ -49,12 +49,15 @@ static void refusal(struct delivery *d)
 /* One reply for all: MAIL refused settles everyone asked for, later stages
  * only those whose RCPT was accepted. */
 static void settle_all(struct delivery *d, struct tx *tx, enum verdict v,
-		       bool only_taken)
+		       enum refused_at at)
 {
 	struct span reply = reply_span(d, tx);
+	bool only_taken = at != REFUSED_AT_MAIL;
 
 	if (v != VERDICT_YES)
 		refusal(d);
+	if (v == VERDICT_LATER)
+		tx->job.refused_at = at;
 	for (size_t i = 0; i < tx->ask_count; i++) {
 		struct settlement *s = &tx->job.set[tx->ask[i]];
 
@@ -147,7 +150,7 @@ enum step got_mail(struct delivery *d, struct expect *e)
 	    fallback_order(d, tx, "mail"))
 		note_refusal(d, tx);
 	else
-		settle_all(d, tx, v, false);
+		settle_all(d, tx, v, REFUSED_AT_MAIL);
 	if (tx->at == TX_RCPT || tx->at == TX_DATA)
 		stop(d, tx);
 	return STEP_ON;
@@ -178,6 +181,8 @@ static void refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
 	    fallback_order(d, tx, "rcpt"))
 		return;
 	s->outcome = outcome_of(v);
+	if (v == VERDICT_LATER)
+		tx->job.refused_at = REFUSED_AT_RCPT;
 	refusal(d);
 }
 
@@ -230,7 +235,7 @@ enum step got_data(struct delivery *d, struct expect *e)
 	if (tx->taken > 0 && fallback_order(d, tx, "data"))
 		note_refusal(d, tx);
 	else if (tx->taken > 0)
-		settle_all(d, tx, verdict_of(&d->reply), true);
+		settle_all(d, tx, verdict_of(&d->reply), REFUSED_AT_DATA);
 	stop(d, tx);
 	return STEP_ON;
 }
@@ -267,7 +272,7 @@ enum step got_content(struct delivery *d, struct expect *e)
 		return delivery_end_with(d, DELIVERY_CLOSED, e->stage,
 					 &d->reply);
 	if (tx->taken > 0)
-		settle_all(d, tx, verdict_of(&d->reply), true);
+		settle_all(d, tx, verdict_of(&d->reply), REFUSED_AT_CONTENT);
 	if (d->reply.code >= 400) {
 		refusal(d);
 	} else if (tx->taken > 0) {
@@ -301,7 +306,7 @@ static enum step early(struct delivery *d, struct tx *tx)
 	    !(tx->is_synced || tx->is_firm))
 		return trust_askew(d, ST_CONTENT, tx);
 	if (!(is_bdat && fallback_bdat(d, tx)))
-		settle_all(d, tx, verdict_of(&d->reply), true);
+		settle_all(d, tx, verdict_of(&d->reply), REFUSED_AT_CONTENT);
 	return delivery_end_with(d, DELIVERY_CLOSED, ST_CONTENT, &d->reply);
 }
 

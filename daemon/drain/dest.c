@@ -43,6 +43,7 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 	LIST_INIT(&dst->domains);
 	LIST_INIT(&dst->links);
 	TAILQ_INIT(&dst->ring);
+	TAILQ_INIT(&dst->put_off);
 	ev_timer_init(&dst->timer, on_timer, 0., 0.);
 	dst->timer.data = dst;
 	machine_init(&dst->machine, &params,
@@ -115,6 +116,7 @@ void dest_quit(struct domain *dom)
 {
 	if (dom->dest == NULL)
 		return;
+	putoff_leave(dom);
 	domain_leave_ring(dom);
 	LIST_REMOVE(dom, member);
 	dom->dest = NULL; /* the sweep frees what nobody belongs to */
@@ -194,6 +196,16 @@ static void count_links(struct dest *dst)
 		if (l->kind != LINK_ERRAND && !l->is_leaving &&
 		    l->target != MACHINE_NONE)
 			dst->mtargets[l->target].links++;
+}
+
+bool dest_is_idle(struct dest *dst)
+{
+	const struct link *l;
+
+	LIST_FOREACH (l, &dst->links, entry)
+		if (l->delivery != NULL && delivery_jobs(l->delivery) > 0)
+			return false;
+	return waiting(dst, 1, false) == 0;
 }
 
 static void connect_more(struct dest *dst)
@@ -311,11 +323,15 @@ static void note_state(struct dest *dst)
 
 static void arm(struct dest *dst)
 {
-	int64_t at = machine_timer(&dst->machine);
-	int64_t wait = at - clock_mono_ms();
+	int64_t at = TAILQ_EMPTY(&dst->ring) ? 0 : machine_timer(&dst->machine);
+	int64_t other = putoff_timer(dst);
+	int64_t wait;
 
+	if (other != 0 && (at == 0 || other < at))
+		at = other;
+	wait = at - clock_mono_ms();
 	ev_timer_stop(dst->drain->loop, &dst->timer);
-	if (at == 0 || TAILQ_EMPTY(&dst->ring))
+	if (at == 0)
 		return;
 	if (wait <= 0 && dst->scout != NULL) /* when that ends */
 		return;
@@ -342,6 +358,8 @@ void dest_kick(struct dest *dst)
 		if (l->is_ready && !l->is_leaving)
 			link_fill(l);
 	}
+	putoff_look(dst);
+	putoff_call(dst);
 	connect_more(dst);
 	if (had_mail && drain_is_at_work(dst->drain))
 		send_scout(dst);
@@ -352,17 +370,22 @@ void dest_kick(struct dest *dst)
 
 /* ---- What is remembered ---- */
 
+void dest_note_text(struct dest *dst, int target, struct span reply)
+{
+	snprintf(dst->last_reply, sizeof(dst->last_reply), "%.*s",
+		 SPAN_ARG(reply));
+	if (target != MACHINE_NONE)
+		snprintf(dst->targets[target].last_reply,
+			 sizeof(dst->targets[target].last_reply), "%s",
+			 dst->last_reply);
+}
+
 void dest_note(struct dest *dst, int target, const struct smtp_reply *reply)
 {
 	struct buf line = { 0 };
 
 	smtp_reply_print(&line, reply);
-	snprintf(dst->last_reply, sizeof(dst->last_reply), "%.*s",
-		 SPAN_ARG(buf_span(&line)));
-	if (target != MACHINE_NONE)
-		snprintf(dst->targets[target].last_reply,
-			 sizeof(dst->targets[target].last_reply), "%s",
-			 dst->last_reply);
+	dest_note_text(dst, target, buf_span(&line));
 	buf_fini(&line);
 }
 

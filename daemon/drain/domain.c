@@ -492,6 +492,11 @@ static struct hand *load(struct domain *dom, uint64_t id)
 	return hand_new(dom, &u);
 }
 
+struct hand *domain_take_unit(struct domain *dom, uint64_t id)
+{
+	return hand_has(dom->drain, id, dom) ? NULL : load(dom, id);
+}
+
 struct hand *domain_take(struct domain *dom, bool newest)
 {
 	struct hand *h;

@@ -24,6 +24,8 @@ static bool on_domain(const struct spool_domain *row, void *arg)
 		domain_announce(domain_need(d, span_str(row->name)));
 	else if (row->units > 0)
 		(void)unlisted_may_go(domain_need(d, span_str(row->name)));
+	if (row->deferred > 0)
+		putoff_recall(d, span_str(row->name));
 	return true;
 }
 
@@ -244,6 +246,7 @@ void drain_free(struct drain **dp)
 	if (d == NULL)
 		return;
 	*dp = NULL;
+	d->is_stopping = true;
 	spool_subscribe(d->spool, NULL, NULL);
 	expire_stop(d);
 	risk_stop(d);

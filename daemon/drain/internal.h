@@ -75,6 +75,10 @@ struct domain {
 	int64_t rewound_ms;
 	struct cursor oldest, newest;
 	size_t in_hand, claimed;
+	TAILQ_ENTRY(domain) late;    /* in its destination's put_off */
+	int64_t put_off_ms;          /* wall: 4yz to its mail since; 0: no */
+	int64_t put_off_run_ms;      /* the same, monotonic */
+	bool is_put_off_known;       /* the spool knows of it */
 	int64_t idle_ms;             /* since when there is nothing to do */
 };
 LIST_HEAD(domain_list, domain);
@@ -124,6 +128,14 @@ struct dest_hold {
 };
 LIST_HEAD(dest_hold_list, dest_hold);
 
+/* A unit that a host refused when it refused everybody.  It is tried again
+ * and again: greylisting wants the same one, and it may be all there is. */
+enum { PILOTS_MAX = 4 };
+struct pilot {
+	uint64_t id;
+	struct domain *domain;
+};
+
 /* All domains that share one route. */
 struct dest {
 	unsigned magic;
@@ -142,13 +154,21 @@ struct dest {
 	unsigned errands;            /* links that are one */
 	unsigned serial;             /* of links made */
 	unsigned at_risk;            /* units, see risk.c */
+	unsigned turn;               /* of trials */
 	struct link *scout;          /* probe of a better target, or NULL */
 	ev_timer timer;
 	const struct dest_hold *hold; /* as found with these: */
 	unsigned hold_builds, hold_changes;
 	bool is_kicking;
+	bool is_owing;               /* put_off is due at the next success */
 	bool is_doubted;             /* the next answer replaces its facts */
 	int64_t doubted_ms;          /* when its policies were asked for anew */
+	struct domain_ring put_off;  /* domains with mail that heard 4yz */
+	int64_t excuse_ms;           /* monotonic: when they may be; 0: no
+					one is to be */
+	struct pilot pilots[PILOTS_MAX];
+	size_t pilot_count;
+	int64_t called_ms;           /* monotonic: a pilot was made ready */
 	enum drain_state logged;     /* up or down, as last said */
 	char last_reply[512];
 	int64_t since_ms;            /* wall, of the last change */
@@ -172,6 +192,7 @@ struct link {
 	bool is_ready, is_leaving, is_newest_first;
 	bool is_held_back;           /* waits for room, see risk.c */
 	TAILQ_ENTRY(link) held_back;
+	bool is_trial;               /* up when it has taken a message */
 	struct config *config;       /* delivery borrows names from it */
 	size_t jobs_done, turn_at;   /* then another host is looked for */
 	int64_t started_ms, conn_ms;
@@ -203,6 +224,7 @@ struct hand {
 	int errand_next;             /* the next to be asked */
 	unsigned errand_build;       /* of the targets these are indices of */
 	int errand_missed;           /* the last that could not be asked */
+	bool is_trial;               /* the one message of a trial */
 	bool is_unasked;             /* so could not a whole host before it */
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */
@@ -308,6 +330,8 @@ void domain_pace_stop(struct drain *d);
 void domain_ask_next(struct drain *d);
 /* The next ready unit that is not in hand, loaded and marked; NULL: none. */
 struct hand *domain_take(struct domain *dom, bool newest);
+/* This one, if it is ready and in nobody's hand. */
+struct hand *domain_take_unit(struct domain *dom, uint64_t id);
 void domain_enter_ring(struct domain *dom);
 void domain_leave_ring(struct domain *dom);
 /* How many ready units are known to wait, at most `most`. */
@@ -337,6 +361,8 @@ void dest_quit(struct domain *dom); /* leave its destination */
 void dest_kick(struct dest *dst);
 struct hand *dest_take(struct dest *dst, bool newest);
 void dest_note(struct dest *dst, int target, const struct smtp_reply *reply);
+void dest_note_text(struct dest *dst, int target, struct span reply);
+bool dest_is_idle(struct dest *dst); /* nothing waits, nothing is under way */
 void dest_store_target(struct dest *dst, int target);
 void dest_store_now_and_then(struct dest *dst, int target);
 /* What nobody has asked for long is not known any more. */
@@ -352,6 +378,28 @@ void dest_count_links(const struct dest *dst, int target, unsigned *here,
 void dest_doubt_policy(struct dest *dst);
 void dest_heard_from(struct dest *dst, int target);
 void dest_set_config(struct dest *dst, const struct config *c);
+
+/* ---- putoff.c: what is refused for now ---- */
+/* What the reply to this job says of the host it went to. */
+enum temper_news {
+	TEMPER_SAME,
+	TEMPER_REFUSES, /* everybody, from now on */
+	TEMPER_TAKES,   /* somebody was taken */
+};
+enum temper_news putoff_weigh(struct link *l, struct hand *h);
+/* The one message to try a host with; NULL: there is none now. */
+struct hand *putoff_trial(struct dest *dst);
+/* Nothing is ready, and a probe is due: make a pilot ready. */
+void putoff_call(struct dest *dst);
+/* Time has come: excuse some more. */
+void putoff_look(struct dest *dst);
+/* When putoff_call or putoff_look have something to do (monotonic); 0: not
+ * before something happens. */
+int64_t putoff_timer(const struct dest *dst);
+/* The domain leaves its destination: what was refused there is due now. */
+void putoff_leave(struct domain *dom);
+/* A former run put mail of this domain off, and ended before it was due. */
+void putoff_recall(struct drain *d, struct span name);
 
 /* ---- target.c ---- */
 void targets_build(struct dest *dst, struct route *route);

@@ -132,17 +132,70 @@ static void retire_worse(struct dest *dst, int target)
 	}
 }
 
-static void remember(struct link *l, const struct smtp_ehlo *ehlo)
+static void note_ehlo(struct link *l, const struct smtp_ehlo *ehlo)
 {
 	struct target *t = &l->dest->targets[l->target];
 	struct buf text = { 0 };
 
 	smtp_ehlo_print(&text, ehlo);
 	snprintf(t->ehlo, sizeof(t->ehlo), "%.*s", SPAN_ARG(buf_span(&text)));
-	snprintf(t->last_reply, sizeof(t->last_reply), "250 %s", ehlo->host);
-	memcpy(l->dest->last_reply, t->last_reply, sizeof(t->last_reply));
 	buf_fini(&text);
+}
+
+/* Mail can flow over it. */
+static void be_ready(struct link *l)
+{
+	struct dest *dst = l->dest;
+	bool is_scout = dst->scout == l;
+
+	l->is_ready = true;
+	l->is_trial = false;
+	if (!is_scout)
+		dst->trying--;
+	dst->live++;
+	machine_ready(&dst->machine, l->target, clock_mono_ms());
+	if (is_scout) {
+		dst->scout = NULL;
+		retire_worse(dst, l->target);
+		dest_relieve(dst, l);
+	}
+}
+
+/* It was down, and what it said shows that it is up. */
+static void come_up(struct link *l, const char *stage, struct span reply)
+{
+	be_ready(l);
+	dest_note_text(l->dest, l->target, reply);
 	dest_store_target(l->dest, l->target);
+	target_forget_failure(&l->dest->targets[l->target]);
+	say_probe(l, "up", stage, l->dest->last_reply);
+}
+
+/* ---- Trials: a host that refused everybody must take a message first ---- */
+
+static void trial_failed(struct link *l)
+{
+	struct dest *dst = l->dest;
+	unsigned here, live;
+
+	link_leave(l);
+	dest_count_links(dst, l->target, &here, &live);
+	machine_failed(&dst->machine, l->target, FAULT_REFUSES, here, live,
+		       clock_mono_ms());
+	dest_kick(dst);
+}
+
+static void try_it(struct link *l)
+{
+	struct hand *h;
+
+	if (delivery_room(l->delivery) == 0)
+		return; /* it is about to end */
+	h = putoff_trial(l->dest);
+	if (h != NULL)
+		delivery_give(l->delivery, h->job);
+	else
+		trial_failed(l);
 }
 
 static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
@@ -150,8 +203,7 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 {
 	struct link *l = link_of(arg);
 	struct dest *dst = l->dest;
-	bool is_scout = dst->scout == l;
-	bool was_up;
+	struct buf reply = { 0 };
 
 	(void)dl;
 	if (l->is_leaving)
@@ -160,23 +212,20 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 		errand_give(l);
 		return;
 	}
-	was_up = dst->mtargets[l->target].is_up;
-	l->is_ready = true;
 	l->conn_ms = latency_ms;
-	if (!is_scout)
-		dst->trying--;
-	dst->live++;
-	machine_ready(&dst->machine, l->target, clock_mono_ms());
-	if (!was_up) {
-		remember(l, ehlo);
-		target_forget_failure(&dst->targets[l->target]);
-		say_probe(l, "up", "ehlo", dst->last_reply);
+	if (!dst->mtargets[l->target].is_up)
+		note_ehlo(l, ehlo);
+	if (machine_wants_trial(&dst->machine, l->target)) {
+		l->is_trial = true;
+		try_it(l);
+		return;
 	}
-	if (is_scout) {
-		dst->scout = NULL;
-		retire_worse(dst, l->target);
-		dest_relieve(dst, l);
-	}
+	buf_addf(&reply, "250 %s", ehlo->host);
+	if (dst->mtargets[l->target].is_up)
+		be_ready(l);
+	else
+		come_up(l, "ehlo", buf_span(&reply));
+	buf_fini(&reply);
 	link_fill(l);
 	dest_kick(dst);
 }
@@ -247,33 +296,134 @@ static void test_without(const struct link *l, bool is_better)
 	t->untested &= ~l->without;
 }
 
+/* The reply that says most: the first of these outcomes. */
+static struct span reply_for(const struct delivery_job *job, enum outcome o)
+{
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == o)
+			return job->set[i].reply;
+	return span_of("", 0);
+}
+
+/* No more goes to this target; who is being served there, is. */
+static void give_up_target(struct link *l, struct span reply)
+{
+	struct dest *dst = l->dest;
+	int target = l->target;
+	unsigned here, live;
+	struct link *k, *next;
+
+	dest_note_text(dst, target, reply);
+	for (k = LIST_FIRST(&dst->links); k != NULL; k = next) {
+		next = LIST_NEXT(k, entry);
+		if (k->target == target && k->is_ready)
+			link_leave(k);
+	}
+	dest_count_links(dst, target, &here, &live);
+	machine_refused(&dst->machine, target, live, clock_mono_ms());
+	dest_store_target(dst, target);
+}
+
+/* What the job's outcomes mean for the host; the job is still whole. */
+static enum temper_news learn_temper(struct link *l, struct hand *h)
+{
+	struct machine_target *t;
+	enum temper_news news;
+
+	if (l->kind == LINK_ERRAND || l->target == MACHINE_NONE)
+		return TEMPER_SAME;
+	t = &l->dest->mtargets[l->target];
+	news = putoff_weigh(l, h);
+	if (news == TEMPER_REFUSES && !l->is_trial)
+		give_up_target(l, reply_for(h->job, OUTCOME_TRANSIENT));
+	else if (news == TEMPER_TAKES && l->is_trial && !l->is_leaving)
+		come_up(l, "dot", reply_for(h->job, OUTCOME_DELIVERED));
+	else if (news == TEMPER_TAKES && t->is_down)
+		t->next_ms = clock_mono_ms(); /* said on its way out */
+	return news;
+}
+
+/* A refusal ends the trial, a message that is refused for good (or cannot go
+ * there at all) says nothing. */
+static void go_on_trial(struct link *l, bool is_refused)
+{
+	if (l->is_leaving)
+		return;
+	if (is_refused)
+		trial_failed(l);
+	else
+		try_it(l);
+}
+
+static const char *stage_of(const struct delivery_job *job)
+{
+	static const char *const names[] = {
+		[REFUSED_NOT] = "",	      [REFUSED_AT_MAIL] = "mail",
+		[REFUSED_AT_RCPT] = "rcpt",   [REFUSED_AT_DATA] = "data",
+		[REFUSED_AT_CONTENT] = "dot",
+	};
+
+	return names[job->refused_at];
+}
+
+static void judge_trial(struct link *l, const struct delivery_job *job,
+			bool *is_refused)
+{
+	*is_refused = job->refused_at != REFUSED_NOT;
+	if (!*is_refused || l->is_leaving)
+		return;
+	dest_note_text(l->dest, l->target, reply_for(job, OUTCOME_TRANSIENT));
+	say_failure(l, stage_of(job), l->dest->last_reply);
+}
+
+static void take_latency(const struct link *l, const struct delivery_job *job)
+{
+	int64_t ms = job->ended_ms - job->started_ms;
+
+	if (is_answer(job) && l->target != MACHINE_NONE &&
+	    l->kind != LINK_ERRAND && job->unit->envelope.bytes <= SMALL_BYTES)
+		machine_success(&l->dest->machine, l->target,
+				ms / (int64_t)(delivery_jobs(l->delivery) + 1),
+				clock_mono_ms());
+}
+
+static void hand_back(struct link *l, struct hand *h)
+{
+	const struct tls_facts *tls = delivery_tls(l->delivery);
+
+	memcpy(h->host, l->host, sizeof(h->host));
+	h->offered = h->job->offered;
+	h->conn_ms = l->conn_ms;
+	h->tls = tls != NULL ? tls->version : "";
+	if (l->kind == LINK_ERRAND) {
+		errand_over(h->job);
+		link_leave(l);
+	}
+	if (!h->job->is_obstructed || !errand_send(h, l))
+		settle(h);
+}
+
 static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 {
 	struct link *l = link_of(arg);
 	struct hand *h = job->arg;
-	const struct tls_facts *tls = delivery_tls(dl);
-	int64_t ms = job->ended_ms - job->started_ms;
+	enum temper_news news;
+	bool is_trial = l->is_trial, is_refused = false;
 
 	learn_without(l, dl);
 	if (is_answer(job))
 		test_without(l, true);
 	if (is_decided(job))
 		l->jobs_done++;
-	if (is_answer(job) && l->target != MACHINE_NONE &&
-	    l->kind != LINK_ERRAND && job->unit->envelope.bytes <= SMALL_BYTES)
-		machine_success(&l->dest->machine, l->target,
-				ms / (int64_t)(delivery_jobs(dl) + 1),
-				clock_mono_ms());
-	memcpy(h->host, l->host, sizeof(h->host));
-	h->offered = job->offered;
-	h->conn_ms = l->conn_ms;
-	h->tls = tls != NULL ? tls->version : "";
-	if (l->kind == LINK_ERRAND) {
-		errand_over(job);
-		link_leave(l);
-	}
-	if (!job->is_obstructed || !errand_send(h, l))
-		settle(h);
+	take_latency(l, job);
+	news = learn_temper(l, h);
+	if (l->is_trial)
+		judge_trial(l, job, &is_refused);
+	hand_back(l, h);
+	if (l->is_trial)
+		go_on_trial(l, is_refused);
+	else if (is_trial || news != TEMPER_SAME)
+		dest_kick(l->dest);
 }
 
 static bool may_finish(struct delivery *dl, struct delivery_job *job, void *arg)
@@ -287,7 +437,7 @@ static void on_room(struct delivery *dl, void *arg)
 	struct link *l = link_of(arg);
 
 	(void)dl;
-	if (l->is_leaving)
+	if (l->is_leaving || !l->is_ready)
 		return;
 	link_fill(l);
 	if (l->dest->live + l->dest->trying < l->dest->machine.limit)
@@ -358,14 +508,14 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	bool was_down = target != MACHINE_NONE && dst->mtargets[target].is_down;
 	bool was_leaving = l->is_leaving;
 
-	if (end->why == DELIVERY_CLOSED && l->is_ready)
+	if (end->why == DELIVERY_CLOSED && (l->is_ready || l->is_trial))
 		learn_without(l, dl);
 	else if (end->why == DELIVERY_LOST)
 		test_without(l, false);
 	if (end->why == DELIVERY_STARVED) {
 		say_starved(l, &end->reply);
 	} else if (end->why != DELIVERY_CLOSED ||
-		   !(l->is_ready || l->kind == LINK_ERRAND)) {
+		   !(l->is_ready || l->is_trial || l->kind == LINK_ERRAND)) {
 		dest_note(dst, target, &end->reply);
 		if (!was_leaving && l->is_ready)
 			say_probe(l, "lost", end->stage, dst->last_reply);

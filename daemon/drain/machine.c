@@ -5,6 +5,9 @@
  *                     ^    \--last target fails-------------------> |
  *                     +-----------due, trigger----------------------+
  *
+ * A target that refuses everybody (refusals.c) is down as well; then ready
+ * means that it took a message.
+ *
  * Each target has its own clock, so that one that refuses at once and one
  * that is busy do not wait for each other; the destination is down when no
  * target may be tried now.  Example: a host went away at 0; it was tried at
@@ -287,7 +290,7 @@ static void mark_down(struct machine *m, struct machine_target *t,
 	t->heard_ms = now_ms;
 	t->is_down = true;
 	t->is_up = false;
-	t->is_busy = fault == FAULT_BUSY;
+	t->is_busy = fault != FAULT_GONE;
 	wait = machine_wait_ms(&m->params, now_ms - t->since_ms, fault,
 			       percent);
 	if (fault == FAULT_BUSY) {
@@ -449,6 +452,22 @@ void machine_failed(struct machine *m, int target, enum machine_fault fault,
 		    first_to_try(m, now_ms) == MACHINE_NONE ? EVENT_ALL
 							    : EVENT_NEXT,
 		    now_ms);
+}
+
+/* Down since it first refused, not since the third time or so. */
+void machine_refused(struct machine *m, int target, unsigned live,
+		     int64_t now_ms)
+{
+	struct machine_target *t = &m->targets[target];
+
+	t->is_down = true;
+	t->since_ms = t->refusals.since_ms;
+	machine_failed(m, target, FAULT_REFUSES, 0, live, now_ms);
+}
+
+bool machine_wants_trial(const struct machine *m, int target)
+{
+	return m->targets[target].refusals.temper == HOST_REFUSES;
 }
 
 void machine_starved(struct machine *m, int64_t now_ms)

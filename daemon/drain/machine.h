@@ -8,12 +8,14 @@
 #define MX_DRAIN_MACHINE_H
 
 #include "daemon/drain/drain.h"
+#include "daemon/drain/refusals.h"
 
 /* How an attempt or a connection ended, as far as the machine cares. */
 enum machine_fault {
 	FAULT_NONE,    /* orderly */
 	FAULT_GONE,    /* unreachable, dropped, timed out, no TLS */
 	FAULT_BUSY,    /* it answered, but does not want us now */
+	FAULT_REFUSES, /* it talks to us, and refuses every message for now */
 };
 
 /* One address of one host. */
@@ -30,6 +32,7 @@ struct machine_target {
 	int64_t heard_ms;       /* when it was last known to be up or down; 0:
 				   never */
 	int64_t good_ms;        /* good-day latency of a transaction; 0: ? */
+	struct refusals refusals;
 };
 
 struct machine_params {
@@ -103,6 +106,13 @@ void machine_ready(struct machine *m, int target, int64_t now_ms);
  * to any. */
 void machine_failed(struct machine *m, int target, enum machine_fault fault,
 		    unsigned live_here, unsigned live, int64_t now_ms);
+/* It refuses everybody (refusals_add): no more mail goes there.  live: working
+ * connections to other targets. */
+void machine_refused(struct machine *m, int target, unsigned live,
+		     int64_t now_ms);
+/* Is a connection to it not enough to call it up?  Then it is machine_ready
+ * when it has taken a message, and machine_failed when it has not. */
+bool machine_wants_trial(const struct machine *m, int target);
 /* It could not be made for want of something of ours: no target is the worse
  * for it, and all are left alone for a second. */
 void machine_starved(struct machine *m, int64_t now_ms);

@@ -18,7 +18,7 @@
 #include "daemon/drain/internal.h"
 #include "daemon/dsn/dsn.h"
 
-enum { RETRY_MS = 1000, STRIKES_MAX = 1024, STRIKES_OUT = 2 };
+enum { RETRY_MS = 1000 };
 
 /* ---- Deciding ---- */
 
@@ -89,8 +89,9 @@ static void say_rcpt(const struct hand *h, size_t i)
 			 LOG_ID("report", report_of(h, i)),
 			 LOG_SPAN("reply", s->reply));
 		break;
-	case OUTCOME_TRANSIENT:
-		log_info(EV_DEFERRED, LOG_ID("mid", env->id),
+	case OUTCOME_TRANSIENT: /* a trial is in the log as a probe */
+		log_at(h->is_trial ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+		       EV_DEFERRED, LOG_ID("mid", env->id),
 			 LOG_PATH("to", to), LOG_STR("host", h->host),
 			 LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
 			 LOG_INT("due_s", (h->due_ms - h->settled_ms) / 1000),

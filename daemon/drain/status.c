@@ -94,7 +94,8 @@ bool drain_status(struct drain *d, struct span name, struct drain_status *out)
 	}
 	out->state = dst->machine.state;
 	out->since_ms = to_wall(dst->machine.since_ms);
-	if (out->state == DRAIN_DOWN && !TAILQ_EMPTY(&dst->ring))
+	if (out->state == DRAIN_DOWN &&
+	    (!TAILQ_EMPTY(&dst->ring) || dst->pilot_count > 0))
 		out->next_probe_ms = to_wall(machine_timer(&dst->machine));
 	out->last_reply = span_str(dst->last_reply);
 	out->destination = dst->route->key;

@@ -582,3 +582,64 @@ Test(spool_operator, domains_are_listed_over_many_pages)
 	cr_assert_eq(spool_domains(f.sp, SPAN_LIT("x"), count_row, &n), MX_OK);
 	cr_assert_eq(n, 0);
 }
+
+/* What was tried since then is ready again, as if it had not been. */
+Test(spool_operator, tries_are_given_back)
+{
+	uint64_t before = put_simple(&f, "a.example");
+	uint64_t during = put_simple(&f, "a.example");
+	uint64_t held = put_simple(&f, "a.example");
+	uint64_t other = put_simple(&f, "b.example");
+	struct settlement s = { .number = 0,
+				.outcome = OUTCOME_TRANSIENT,
+				.reply = SPAN_LIT("450 4.2.1 wait") };
+	struct unit *u;
+
+	spool_settle(f.sp, before, SPAN_LIT("a.example"), &s, 1, NOW,
+		     NOW + 60000, NULL, on_settled, &f);
+	spool_settle(f.sp, during, SPAN_LIT("a.example"), &s, 1, NOW + 10,
+		     NOW + 60000, NULL, on_settled, &f);
+	spool_settle(f.sp, other, SPAN_LIT("b.example"), &s, 1, NOW + 10,
+		     NOW + 60000, NULL, on_settled, &f);
+	turn_until(&f, &f.done, 3);
+	settle_one_rcpt(&f, held, "a.example", OUTCOME_HELD, 0);
+	f.announced = 0;
+	spool_forgive(f.sp, SPAN_LIT("a.example"), NOW + 5);
+	turn_until(&f, &f.announced, 1);
+	check_domain(&f, "a.example", 1, 1, 1);
+	check_domain(&f, "b.example", 0, 1, 0);
+	cr_assert_eq(spool_unit_load(f.sp, during, SPAN_LIT("a.example"), &u),
+		     MX_OK);
+	cr_assert_eq(u->state, UNIT_READY);
+	cr_assert_eq(u->rcpts[0].attempts, 0);
+	cr_assert_eq(u->rcpts[0].attempt_ms, NOW + 10);
+	cr_assert(span_eq(u->rcpts[0].last_reply, SPAN_LIT("450 4.2.1 wait")));
+	unit_free(&u);
+}
+
+/* More than a transaction's worth. */
+Test(spool_operator, tries_of_a_thousand_are_given_back)
+{
+	struct settlement s = { .number = 0, .outcome = OUTCOME_TRANSIENT };
+
+	for (unsigned i = 0; i < 1200; i++) {
+		uint64_t id = put_simple(&f, "a.example");
+
+		spool_settle(f.sp, id, SPAN_LIT("a.example"), &s, 1, NOW,
+			     NOW + 60000, NULL, NULL, NULL);
+	}
+	spool_forgive(f.sp, SPAN_LIT("a.example"), NOW);
+	spool_flush(f.sp, by_domain("b.example"), on_counted, &f);
+	cr_assert_eq(wait_count(), 0);
+	f.announced = 0;
+	while (true) {
+		struct spool_domain d;
+
+		cr_assert_eq(spool_domain_get(f.sp, SPAN_LIT("a.example"), &d),
+			     MX_OK);
+		if (d.ready == 1200)
+			break;
+		cr_assert_eq(d.ready + d.deferred, 1200);
+		ev_run(f.loop, EVRUN_ONCE);
+	}
+}

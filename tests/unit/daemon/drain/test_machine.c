@@ -637,3 +637,57 @@ Test(machine, no_sequence_breaks_it)
 		cr_assert(w.m.limit >= 1 && w.m.limit <= 10);
 	}
 }
+
+/* A target that answers and refuses everybody is down like any other, at the
+ * same pace, and the next target has its turn. */
+Test(machine, a_target_that_refuses_everybody_is_down)
+{
+	struct world w;
+
+	begin(&w, 2);
+	cr_assert_eq(next(&w), 0);
+	machine_started(&w.m, 0, w.now);
+	machine_ready(&w.m, 0, w.now);
+	cr_assert_not(machine_wants_trial(&w.m, 0));
+	w.now += SECONDS(100);
+	w.t[0].refusals.temper = HOST_REFUSES;
+	w.t[0].refusals.since_ms = w.now - 700;
+	machine_refused(&w.m, 0, 0, w.now);
+	cr_assert_eq(w.m.state, DRAIN_PROBING);
+	cr_assert_eq(next(&w), 1);
+	attempt_fails(&w, 1, FAULT_GONE, 1);
+	cr_assert_eq(w.m.state, DRAIN_DOWN);
+	cr_assert_eq(w.t[0].since_ms, w.now - 701);
+	cr_assert(machine_wants_trial(&w.m, 0));
+}
+
+/* The first promise holds for it, too: 5 % of the outage, and probe_max. */
+Test(machine, trials_follow_the_clock_of_the_destination)
+{
+	struct world w;
+	int64_t start, last;
+
+	begin(&w, 1);
+	machine_started(&w.m, 0, w.now);
+	machine_ready(&w.m, 0, w.now);
+	start = last = w.now;
+	w.t[0].refusals.temper = HOST_REFUSES;
+	w.t[0].refusals.since_ms = w.now;
+	machine_refused(&w.m, 0, 0, w.now);
+	while (w.now - start < HOURS(1)) {
+		cr_assert_eq(next(&w), MACHINE_NONE);
+		w.now = machine_timer(&w.m);
+		cr_assert_leq(w.now - last, SECONDS(31));
+		cr_assert((w.now - last - 10) * 20 <= w.now - start ||
+			  w.now - last <= SECONDS(1) + 10);
+		last = w.now;
+		cr_assert_eq(next(&w), 0);
+		cr_assert_eq(w.m.state, DRAIN_PROBING);
+		attempt_fails(&w, 0, FAULT_REFUSES, 5);
+		cr_assert_eq(w.m.state, DRAIN_DOWN);
+	}
+	machine_started(&w.m, 0, w.now);
+	machine_ready(&w.m, 0, w.now);
+	cr_assert_eq(w.m.state, DRAIN_UP);
+	cr_assert_eq(w.m.limit, 1, "slow start");
+}

@@ -1,0 +1,369 @@
+/*
+ * Mail that heard 4yz: what that says of the host (refusals.c), and how what
+ * was put off comes back when the host is well again.
+ *
+ * Each refused unit is deferred to its own retry.  When the host turns out to
+ * refuse everybody it is down; a few of its units, the pilots, are tried again
+ * and again at the pace of its probes, in turn with others.  With the first
+ * success the domains that have mail put off are forgiven: it is ready at
+ * once, and its tries do not count.  Each is told to the spool as a fact, so
+ * that a restart in between does the same:
+ *
+ *   put-off:example.com    the wall time since when, as text
+ */
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+
+enum {
+	EXCUSE_MAX = 256,      /* domains in one go */
+	EXCUSE_NEXT_MS = 100,  /* and the next go */
+	EXCUSE_PAUSE_MS = 5000 /* between two that find the same units again:
+				  the spool walks along all it has parked */
+};
+
+/* ---- Pilots ---- */
+
+static void pilot_drop(struct dest *dst, size_t i)
+{
+	dst->pilots[i] = dst->pilots[--dst->pilot_count];
+}
+
+static void pilot_add(struct dest *dst, uint64_t id, struct domain *dom)
+{
+	for (size_t i = 0; i < dst->pilot_count; i++)
+		if (dst->pilots[i].id == id && dst->pilots[i].domain == dom)
+			return;
+	if (dst->pilot_count < PILOTS_MAX)
+		dst->pilots[dst->pilot_count++] = (struct pilot){ id, dom };
+}
+
+static struct pilot *pilot_at(struct dest *dst, unsigned turn)
+{
+	return dst->pilot_count > 0 ? &dst->pilots[turn % dst->pilot_count]
+				    : NULL;
+}
+
+/* Ready, or made so.  False: it is gone, held, or in hand. */
+static bool pilot_call(struct drain *d, const struct pilot *p)
+{
+	struct spool_selection sel = { .id = p->id,
+				       .domain = domain_name(p->domain) };
+	struct unit *u = NULL;
+	enum unit_state state = UNIT_HELD;
+
+	if (spool_unit_load(d->spool, p->id, sel.domain, &u) == MX_OK)
+		state = u->state;
+	unit_free(&u);
+	if (state == UNIT_DEFERRED)
+		spool_flush(d->spool, sel, NULL, NULL);
+	else if (state == UNIT_READY && !p->domain->has_mail)
+		domain_announce(p->domain);
+	return state != UNIT_HELD;
+}
+
+static bool is_refused_everybody(const struct dest *dst)
+{
+	for (size_t i = 0; i < dst->target_count; i++)
+		if (machine_wants_trial(&dst->machine, (int)i))
+			return true;
+	return false;
+}
+
+/* Two trials of three are of others than the pilots, if there are any: one
+ * that no host will ever take must not speak for all. */
+static bool is_pilots_turn(const struct dest *dst)
+{
+	return dst->turn % 3 == 0 || TAILQ_EMPTY(&dst->ring);
+}
+
+static int64_t call_at(const struct dest *dst)
+{
+	int64_t at = machine_timer(&dst->machine);
+
+	if (dst->pilot_count == 0 || dst->machine.state != DRAIN_DOWN ||
+	    !is_refused_everybody(dst) || !is_pilots_turn(dst))
+		return 0;
+	/* what was called takes a moment to come */
+	return at < dst->called_ms + SECONDS(1) ? dst->called_ms + SECONDS(1)
+						: at;
+}
+
+void putoff_call(struct dest *dst)
+{
+	int64_t at = call_at(dst), now = clock_mono_ms();
+
+	if (at == 0 || now < at || !drain_is_at_work(dst->drain))
+		return;
+	dst->called_ms = now;
+	while (dst->pilot_count > 0) {
+		size_t i = dst->turn / 3 % dst->pilot_count;
+
+		if (pilot_call(dst->drain, &dst->pilots[i]))
+			return;
+		pilot_drop(dst, i);
+	}
+}
+
+struct hand *putoff_trial(struct dest *dst)
+{
+	unsigned turn = dst->turn++;
+	bool is_pilots = turn % 3 == 0;
+	struct pilot *p = pilot_at(dst, turn / 3);
+	struct hand *h = NULL;
+
+	if (!drain_is_at_work(dst->drain) || dest_held(dst) != NULL)
+		return NULL;
+	if (is_pilots && p != NULL)
+		h = domain_take_unit(p->domain, p->id);
+	if (h == NULL)
+		h = dest_take(dst, turn % 3 == 1);
+	if (h == NULL && p != NULL)
+		h = domain_take_unit(p->domain, p->id);
+	if (h != NULL)
+		h->is_trial = true;
+	return h;
+}
+
+/* ---- What was put off ---- */
+
+static struct span fact_key(struct buf *b, struct span domain)
+{
+	buf_adds(b, "put-off:");
+	buf_add(b, domain);
+	return buf_span(b);
+}
+
+static void record(struct domain *dom)
+{
+	struct buf key = { 0 }, value = { 0 };
+
+	if (dom->is_put_off_known)
+		return;
+	dom->is_put_off_known = true;
+	buf_addf(&value, "%lld", (long long)dom->put_off_ms);
+	spool_fact_put(dom->drain->spool, fact_key(&key, domain_name(dom)),
+		       buf_span(&value));
+	buf_fini(&key);
+	buf_fini(&value);
+}
+
+static void forget(struct drain *d, struct span name)
+{
+	struct buf key = { 0 };
+
+	spool_fact_put(d->spool, fact_key(&key, name), span_of("", 0));
+	buf_fini(&key);
+}
+
+/* What was refused before this run of refusals is another story. */
+static void put_off(struct domain *dom, int64_t run_began_ms)
+{
+	if (dom->put_off_ms == 0)
+		TAILQ_INSERT_TAIL(&dom->dest->put_off, dom, late);
+	else if (dom->put_off_run_ms >= run_began_ms)
+		return;
+	dom->put_off_ms = clock_wall_ms();
+	dom->put_off_run_ms = clock_mono_ms();
+}
+
+static void unlist(struct domain *dom)
+{
+	TAILQ_REMOVE(&dom->dest->put_off, dom, late);
+	dom->put_off_ms = 0;
+	dom->is_put_off_known = false;
+}
+
+static void excuse(struct domain *dom)
+{
+	struct drain *d = dom->drain;
+
+	spool_forgive(d->spool, domain_name(dom), dom->put_off_ms);
+	if (dom->is_put_off_known)
+		forget(d, domain_name(dom));
+	unlist(dom);
+}
+
+/* Bounded: a destination may be a hundred thousand domains. */
+static void excuse_some(struct dest *dst)
+{
+	int64_t now = clock_mono_ms();
+	struct domain *dom;
+
+	for (int n = 0; n < EXCUSE_MAX; n++) {
+		dom = TAILQ_FIRST(&dst->put_off);
+		if (dom == NULL)
+			break;
+		excuse(dom);
+	}
+	dst->is_owing = !TAILQ_EMPTY(&dst->put_off);
+	dst->excuse_ms =
+		now + (dst->is_owing ? EXCUSE_NEXT_MS : EXCUSE_PAUSE_MS);
+}
+
+static bool is_excusing(const struct dest *dst)
+{
+	return dst->is_owing && dst->machine.state == DRAIN_UP;
+}
+
+void putoff_look(struct dest *dst)
+{
+	if (is_excusing(dst) && clock_mono_ms() >= dst->excuse_ms)
+		excuse_some(dst);
+}
+
+int64_t putoff_timer(const struct dest *dst)
+{
+	return is_excusing(dst) ? dst->excuse_ms : call_at(dst);
+}
+
+void putoff_leave(struct domain *dom)
+{
+	struct dest *dst = dom->dest;
+
+	for (size_t i = dst->pilot_count; i-- > 0;)
+		if (dst->pilots[i].domain == dom)
+			pilot_drop(dst, i);
+	if (dom->put_off_ms == 0)
+		return;
+	if (dom->drain->is_stopping) /* the next run does it */
+		unlist(dom);
+	else
+		excuse(dom);
+}
+
+void putoff_recall(struct drain *d, struct span name)
+{
+	struct buf key = { 0 }, value = { 0 };
+
+	if (spool_fact_get(d->spool, fact_key(&key, name), &value) == MX_OK) {
+		spool_forgive(d->spool, name,
+			      strtoll(buf_cstr(&value), NULL, 10));
+		forget(d, name);
+	}
+	buf_fini(&key);
+	buf_fini(&value);
+}
+
+/* ---- What a job says ---- */
+
+/* FNV-1a: who it is matters to nobody else; never 0. */
+static uint64_t hash_of(struct span path)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < path.n; i++)
+		h = (h ^ (unsigned char)path.p[i]) * UINT64_C(0x100000001b3);
+	return h | 1;
+}
+
+static void taken(struct dest *dst, struct refusals *r, struct hand *h,
+		  size_t i)
+{
+	const struct recipient *rcpt = &h->job->unit->rcpts[i];
+	int64_t now = clock_mono_ms(), since;
+
+	switch (refusals_end(r, hash_of(rcpt->path), rcpt->attempt_ms == 0, now,
+			     &since)) {
+	case EXCUSED_ALL:
+		dst->is_owing = true;
+		break;
+	case EXCUSED_SAME:
+		spool_forgive(dst->drain->spool, domain_name(h->domain),
+			      clock_wall_ms() - (now - since));
+		break;
+	case EXCUSED_NONE:
+		break;
+	}
+}
+
+/* True: with this one it refuses everybody. */
+static bool refused(struct dest *dst, struct refusals *r, struct hand *h,
+		    size_t i, bool is_last)
+{
+	const struct refusal f = {
+		.at = h->job->refused_at,
+		.reply = h->job->set[i].reply,
+		.who = hash_of(h->job->unit->rcpts[i].path),
+		.unit = h->key.id,
+		.is_last = is_last,
+	};
+	bool is_all = refusals_add(r, &f, clock_mono_ms());
+
+	if (h->domain->dest != dst)
+		return is_all;
+	put_off(h->domain, r->began_ms);
+	pilot_add(dst, h->key.id, h->domain);
+	if (r->temper == HOST_REFUSES)
+		record(h->domain);
+	return is_all;
+}
+
+static size_t count(const struct delivery_job *job, enum outcome o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < job->count; i++)
+		n += job->set[i].outcome == o;
+	return n;
+}
+
+static void record_all(struct dest *dst)
+{
+	struct domain *dom;
+	int left = EXCUSE_MAX;
+
+	TAILQ_FOREACH (dom, &dst->put_off, late) {
+		if (left-- == 0)
+			return;
+		record(dom);
+	}
+}
+
+static enum temper_news weigh_refused(struct dest *dst, struct refusals *r,
+				      struct hand *h)
+{
+	const struct delivery_job *job = h->job;
+	bool is_last = dest_is_idle(dst), is_all = false;
+	enum host_temper was = r->temper;
+
+	for (size_t i = 0; i < job->count; i++) {
+		if (job->set[i].outcome != OUTCOME_TRANSIENT)
+			continue;
+		is_all |= refused(dst, r, h, i, is_last);
+		if (job->refused_at == REFUSED_AT_MAIL)
+			break; /* one reply, whatever the recipients */
+	}
+	if (r->temper == HOST_GREYLISTS && was != HOST_GREYLISTS)
+		log_info(EV_STATE, LOG_SPAN("destination", dst->route->key),
+			 LOG_STR("note", "it seems to greylist: each recipient "
+					 "waits its own retry"));
+	if (!is_all)
+		return TEMPER_SAME;
+	dst->is_owing = true;
+	record_all(dst);
+	return TEMPER_REFUSES;
+}
+
+/* A message that went through for some says that the host is well: whom it
+ * refused beside them is his own matter. */
+enum temper_news putoff_weigh(struct link *l, struct hand *h)
+{
+	struct delivery_job *job = h->job;
+	struct dest *dst = l->dest;
+	struct refusals *r;
+
+	if (l->target == MACHINE_NONE || job->is_obstructed)
+		return TEMPER_SAME;
+	r = &dst->mtargets[l->target].refusals;
+	if (count(job, OUTCOME_DELIVERED) == 0)
+		return job->refused_at != REFUSED_NOT ? weigh_refused(dst, r, h)
+						      : TEMPER_SAME;
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == OUTCOME_DELIVERED)
+			taken(dst, r, h, i);
+	dst->pilot_count = 0;
+	putoff_look(dst);
+	return TEMPER_TAKES;
+}
