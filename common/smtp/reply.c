@@ -13,6 +13,7 @@ void smtp_reply_fini(struct smtp_reply *r)
 void smtp_reply_reset(struct smtp_reply *r)
 {
 	r->code = 0;
+	r->is_odd = r->is_bare = false;
 	r->enhanced[0] = '\0';
 	buf_reset(&r->text);
 }
@@ -22,6 +23,8 @@ void smtp_reply_copy(struct smtp_reply *to, const struct smtp_reply *from)
 	if (to == from)
 		return;
 	smtp_reply_set(to, from->code, from->enhanced, buf_span(&from->text));
+	to->is_odd = from->is_odd;
+	to->is_bare = from->is_bare;
 }
 
 void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced,

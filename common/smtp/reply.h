@@ -17,6 +17,10 @@ struct smtp_reply {
 	char enhanced[12]; /* "5.1.1", or "" */
 	struct buf text;   /* text of the lines, code and separator removed,
 			      joined by '\n'; no other control bytes */
+	/* What it says cannot be relied on: its lines have different codes, or
+	 * (is_bare) it is a line without one.  The code is 451, and the text
+	 * all that was said. */
+	bool is_odd, is_bare;
 };
 
 void smtp_reply_fini(struct smtp_reply *r);
@@ -34,6 +38,7 @@ void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced,
 struct smtp_reply_parser {
 	size_t lines;
 	int code;
+	bool is_odd;
 	struct buf line; /* a line not complete yet */
 };
 
@@ -47,7 +52,8 @@ void smtp_reply_parser_fini(struct smtp_reply_parser *p);
 enum smtp_reply_state smtp_reply_feed(struct smtp_reply_parser *p,
 				      struct span *in, struct smtp_reply *r);
 
-/* A whole reply line or lines without parser state; for tests and records. */
+/* A whole reply line or lines without parser state; for tests and records.
+ * MX_EINVAL also for an odd one. */
 enum mx_err smtp_reply_parse(struct span lines, struct smtp_reply *r);
 
 /* Append "550 5.1.1 text" on one line: lines joined by a space. */

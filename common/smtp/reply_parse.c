@@ -4,6 +4,10 @@
  *
  *   Reply-line = *( Reply-code "-" [ textstring ] CRLF )
  *                Reply-code [ SP textstring ] CRLF     RFC 5321 section 4.2
+ *
+ * A line without a code between others is text.  One that stands alone, and
+ * lines whose codes differ, are a reply that says nothing: to guess which is
+ * meant could lose mail.
  */
 #include "common/smtp/reply.h"
 
@@ -20,8 +24,6 @@ static bool line_split(struct span s, struct reply_line *out)
 {
 	uint64_t code;
 
-	if (s.n > 0 && s.p[s.n - 1] == '\r')
-		s.n--;
 	if (s.n < 3 || !span_u64((struct span){ s.p, 3 }, &code) ||
 	    code < 200 || code > 599)
 		return false;
@@ -105,44 +107,94 @@ static size_t take_enhanced(struct smtp_reply *r, struct span line, bool first)
 	return n < line.n ? n + 1 : n; /* and the blank behind it */
 }
 
+/* Whole lines only: half a keyword of EHLO could mislead.  False: no room. */
+static bool add_text(struct smtp_reply *r, struct span text, bool first)
+{
+	if (r->text.n + text.n >= SMTP_REPLY_TEXT_MAX)
+		return false;
+	if (!first)
+		buf_addc(&r->text, '\n');
+	add_clean(&r->text, text);
+	return true;
+}
+
 static void add_line(struct smtp_reply *r, struct span text, bool first)
 {
 	struct buf *out = &r->text;
-	size_t start, n;
+	size_t start = out->n + !first, n;
 
-	/* whole lines only: half a keyword of EHLO could mislead */
-	if (out->n + text.n >= SMTP_REPLY_TEXT_MAX)
+	if (!add_text(r, text, first))
 		return;
-	if (!first)
-		buf_addc(out, '\n');
-	start = out->n;
-	add_clean(out, text);
 	n = take_enhanced(r, span_skip(buf_span(out), start), first);
 	if (n > 0)
 		memmove(out->p + start, out->p + start + n, out->n - start - n);
 	out->n -= n;
 }
 
+/* 451, and all that was said as text. */
+static void make_odd(struct smtp_reply *r)
+{
+	struct buf said = { 0 };
+
+	buf_adds(&said, "(odd reply) ");
+	if (r->code != 0)
+		smtp_reply_print(&said, r);
+	else
+		buf_add(&said, buf_span(&r->text));
+	smtp_reply_set(r, 451, "4.5.0", buf_span(&said));
+	r->is_odd = true;
+	buf_fini(&said);
+}
+
+static enum smtp_reply_state take_bare(struct smtp_reply_parser *p,
+				       struct span line, struct smtp_reply *r)
+{
+	add_text(r, line, p->lines == 1);
+	if (p->lines > 1)
+		return SMTP_REPLY_MORE;
+	p->lines = 0;
+	make_odd(r);
+	r->is_bare = true;
+	return SMTP_REPLY_DONE;
+}
+
+static enum smtp_reply_state take_coded(struct smtp_reply_parser *p,
+					struct span line, struct reply_line *l,
+					struct smtp_reply *r)
+{
+	if (p->lines == 1) {
+		p->code = r->code = l->code;
+		p->is_odd = false;
+	}
+	if (l->code == p->code) {
+		add_line(r, l->text, p->lines == 1);
+	} else {
+		p->is_odd = true;
+		add_text(r, line, false);
+	}
+	if (!l->last)
+		return SMTP_REPLY_MORE;
+	p->lines = 0;
+	if (p->is_odd)
+		make_odd(r);
+	return SMTP_REPLY_DONE;
+}
+
 static enum smtp_reply_state take_line(struct smtp_reply_parser *p,
 				       struct span line, struct smtp_reply *r)
 {
 	struct reply_line l;
-	bool first = p->lines == 0;
 
-	if (line.n >= SMTP_REPLY_LINE_MAX || !line_split(line, &l))
+	if (line.n >= SMTP_REPLY_LINE_MAX ||
+	    ++p->lines > SMTP_REPLY_LINES_MAX)
 		return SMTP_REPLY_BAD;
-	if (first) {
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	if (p->lines == 1)
 		smtp_reply_reset(r);
-		p->code = r->code = l.code;
-	}
-	/* one reply, one code: to guess which is meant could lose mail */
-	if (l.code != p->code || ++p->lines > SMTP_REPLY_LINES_MAX)
-		return SMTP_REPLY_BAD;
-	add_line(r, l.text, first);
-	if (!l.last)
-		return SMTP_REPLY_MORE;
-	p->lines = 0;
-	return SMTP_REPLY_DONE;
+	if (!line_split(line, &l))
+		return take_bare(p, line, r);
+	return take_coded(p, line, &l, r);
 }
 
 void smtp_reply_parser_fini(struct smtp_reply_parser *p)
@@ -197,5 +249,7 @@ enum mx_err smtp_reply_parse(struct span lines, struct smtp_reply *r)
 	if (state == SMTP_REPLY_MORE && p.line.n > 0) /* no LF at the end */
 		state = take_line(&p, buf_span(&p.line), r);
 	smtp_reply_parser_fini(&p);
-	return state == SMTP_REPLY_DONE && lines.n == 0 ? MX_OK : MX_EINVAL;
+	return state == SMTP_REPLY_DONE && lines.n == 0 && !r->is_odd
+		       ? MX_OK
+		       : MX_EINVAL;
 }

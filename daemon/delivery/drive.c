@@ -24,6 +24,7 @@ void drive_release(struct delivery *d)
 	smtp_reply_parser_fini(&d->parser);
 	smtp_reply_fini(&d->reply);
 	smtp_reply_fini(&d->end.reply);
+	buf_fini(&d->preface);
 	buf_fini(&d->out);
 	buf_fini(&d->raw);
 	free(d->expects.slots);

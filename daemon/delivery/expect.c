@@ -145,6 +145,30 @@ static enum step dispatch(struct delivery *d)
 	return d->is_freed ? STEP_END : step;
 }
 
+/*
+ * Words before a reply, sent along with it: they belong to it.  Were they an
+ * answer of their own, it would show by what comes next.
+ */
+static bool is_preface(struct delivery *d)
+{
+	enum { PREFACE_MAX = 1024 };
+	struct span text = buf_span(&d->reply.text);
+
+	if (!d->reply.is_bare || conn_input(d->conn).n == 0 ||
+	    d->preface.n > PREFACE_MAX)
+		return false;
+	buf_addc(&d->preface, '\n');
+	buf_add(&d->preface, text);
+	return true;
+}
+
+static void add_preface(struct delivery *d)
+{
+	if (d->life != LIFE_OPENING && d->preface.n > 0)
+		buf_add(&d->reply.text, buf_span(&d->preface));
+	buf_fini(&d->preface);
+}
+
 enum step expect_read(struct delivery *d)
 {
 	enum step step = STEP_ON;
@@ -172,6 +196,9 @@ enum step expect_read(struct delivery *d)
 						 "4.5.0",
 						 SPAN_LIT("Reply is not SMTP"));
 		}
+		if (is_preface(d))
+			continue;
+		add_preface(d);
 		step = dispatch(d);
 		smtp_reply_reset(&d->reply);
 	}

@@ -115,6 +115,7 @@ struct delivery {
 	ev_timer again;          /* more to write, but not in this turn */
 	struct smtp_reply_parser parser;
 	struct smtp_reply reply;
+	struct buf preface;      /* lines without a code before a reply */
 	struct expect_ring expects;
 	struct buf out;          /* what pump() has composed */
 	struct buf raw;          /* content before dot-stuffing */

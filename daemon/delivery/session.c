@@ -72,6 +72,10 @@ enum step got_greeting(struct delivery *d, struct expect *e)
 {
 	struct span text = buf_span(&d->reply.text);
 
+	if (d->reply.is_odd)
+		return delivery_end_made(d, DELIVERY_LOST, e->stage, 451,
+					 "4.5.0",
+					 SPAN_LIT("Reply is not SMTP"));
 	if (d->reply.code != 220)
 		return refused(d, e->stage);
 	text = span_of(text.p, span_find(text, '\n'));
@@ -115,7 +119,7 @@ static enum step opened(struct delivery *d, enum stage at)
 
 enum step got_ehlo(struct delivery *d, struct expect *e)
 {
-	if (d->reply.code >= 500) /* RFC 5321 section 3.2 */
+	if (d->reply.code >= 500 || d->reply.is_odd) /* RFC 5321 section 3.2 */
 		return say_helo(d);
 	if (d->reply.code / 100 != 2)
 		return refused(d, e->stage);

@@ -232,6 +232,12 @@ enum step got_data(struct delivery *d, struct expect *e)
 	}
 	if (d->reply.code < 400) /* neither 354 nor a refusal */
 		return trust_askew(d, e->stage, tx);
+	if (d->reply.is_odd) { /* it may wait for content, or not */
+		note_refusal(d, tx);
+		d->blamed = tx;
+		return delivery_end_with(d, DELIVERY_CLOSED, e->stage,
+					 &d->reply);
+	}
 	if (tx->taken > 0 && fallback_order(d, tx, "data"))
 		note_refusal(d, tx);
 	else if (tx->taken > 0)

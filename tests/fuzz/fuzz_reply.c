@@ -4,6 +4,7 @@
  * - The same replies come out however the bytes arrive.
  * - Text is UTF-8 without control bytes, and bounded.
  * - What is printed parses to the same.
+ * - An odd reply never says yes, and never no for good.
  */
 #include "common/smtp/ehlo.h"
 #include "common/smtp/reply.h"
@@ -68,6 +69,8 @@ static void transcript(struct span in, size_t size, struct buf *log)
 		if (state != SMTP_REPLY_DONE)
 			continue;
 		FUZZ_CHECK(r.code >= 200 && r.code <= 599);
+		FUZZ_CHECK(!r.is_odd || r.code == 451);
+		FUZZ_CHECK(r.is_odd || !r.is_bare);
 		check_text(buf_span(&r.text));
 		check_print(&r);
 		smtp_reply_print(log, &r);

@@ -211,6 +211,38 @@ def test_silence_is_not_for_pipelining(mx20, primary):
     d.wait_empty()
 
 
+# -- odd lines -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offers", [[], GROUPS, CHUNKS],
+                         ids=["plain", "data", "bdat"])
+@pytest.mark.parametrize("odd", ["250-well\r\n550 or not", "mailbox is busy"],
+                         ids=["two codes", "none"])
+def test_an_odd_line_costs_that_command(mx20, primary, offers, odd):
+    """The recipient waits, and the words are kept; the others have theirs."""
+    def rcpt(_, address):
+        return Bytes(odd.encode() + b"\r\n") if "odd" in address else None
+
+    p = primary(offers=offers, on={"rcpt": rcpt}).start()
+    d = daemon(mx20, p, connections=1)
+    send(d.address, ["a@example.com", "odd@example.com", "b@example.com"])
+    d.wait_log("^deferred .*odd@.*odd reply.*" + odd.rpartition("\n")[2])
+    until(lambda: {r for m in p.messages for r in m.rcpts} >= {
+        "a@example.com", "b@example.com"})
+    d.wait_log("^delivered ", count=2)
+    assert not [line for line in d.log if line.startswith(("held", "bounced"))]
+    [entry] = d.queue()
+    assert "odd@example.com" in str(entry)
+
+
+def test_words_before_a_reply(mx20, primary):
+    p = primary(offers=[], on={"dot": Bytes(
+        b"*** system is going down ***\r\n250 2.0.0 taken\r\n")}).start()
+    d = daemon(mx20, p)
+    send_all(d, ["first"])
+    d.wait_log("^delivered .*250 2.0.0 taken.*going down")
+
+
 # -- what it says it can -------------------------------------------------------
 
 

@@ -119,6 +119,42 @@ Test(smtp_reply, refuses)
 	}
 }
 
+/* Nothing is guessed, and nothing that was said is lost. */
+Test(smtp_reply, odd_ones)
+{
+	static const struct {
+		const char *in, *want;
+		bool is_odd, is_bare;
+	} cases[] = {
+		{ "250-a\r\n550 b\r\n", "451 4.5.0 (odd reply) 250 a 550 b",
+		  true, false },
+		{ "250-2.1.0 a\r\n251-b\r\n250 c\r\n",
+		  "451 4.5.0 (odd reply) 250 2.1.0 a 251-b c", true, false },
+		{ "hello\r\n", "451 4.5.0 (odd reply) hello", true, true },
+		{ "150 wait\r\n", "451 4.5.0 (odd reply) 150 wait", true,
+		  true },
+		{ "550-5.7.1 no, see\r\nhttp://x.example\r\n550 5.7.1 bye\r\n",
+		  "550 5.7.1 no, see http://x.example bye", false, false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct smtp_reply_parser p = { 0 };
+		struct smtp_reply r = { 0 };
+		struct span in = span_str(cases[i].in);
+		struct buf out = { 0 };
+
+		cr_expect_eq(smtp_reply_feed(&p, &in, &r), SMTP_REPLY_DONE);
+		cr_expect_eq(in.n, 0);
+		smtp_reply_print(&out, &r);
+		cr_expect_str_eq(buf_cstr(&out), cases[i].want);
+		cr_expect_eq(r.is_odd, cases[i].is_odd);
+		cr_expect_eq(r.is_bare, cases[i].is_bare);
+		smtp_reply_parser_fini(&p);
+		smtp_reply_fini(&r);
+		buf_fini(&out);
+	}
+}
+
 /* Pipelined replies come out one at a time, however they arrive. */
 Test(smtp_reply, feeds_in_pieces)
 {
