@@ -154,7 +154,8 @@ struct delivery {
 	bool is_askew;           /* replies and commands do not match */
 	bool is_loose;           /* content was answered since they surely
 				    did: there may be a reply too many */
-	struct shape shape_mail, shape_rcpt, shape_content; /* of the proof */
+	/* of the proof */
+	struct shape shape_rset, shape_mail, shape_rcpt, shape_content;
 	unsigned distinct;       /* FIT_ bits that tell something */
 	unsigned unfit;          /* FIT_ bits that a reply to RSET took away */
 	size_t held;             /* transactions answered, not believed */

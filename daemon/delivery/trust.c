@@ -63,7 +63,9 @@ bool trust_wants_proof(const struct delivery *d, const struct tx *tx)
 
 static void learn_shape(struct delivery *d, enum stage s)
 {
-	if (s == ST_MAIL)
+	if (s == ST_RSET)
+		d->shape_rset = shape_of(&d->reply);
+	else if (s == ST_MAIL)
 		d->shape_mail = shape_of(&d->reply);
 	else if (s == ST_RCPT)
 		d->shape_rcpt = shape_of(&d->reply);
@@ -88,12 +90,12 @@ void trust_note(struct delivery *d, struct tx *tx, enum stage s)
 {
 	if (!delivery_offers(d, SMTP_EXT_CHUNKING))
 		return; /* 354 says more */
-	if (s == ST_RSET) {
-		d->unfit = unfit(d, s);
+	if (d->is_proving) {
+		learn_shape(d, s);
 		return;
 	}
-	if (tx->is_proof) {
-		learn_shape(d, s);
+	if (s == ST_RSET) {
+		d->unfit = unfit(d, s);
 		return;
 	}
 	if (s == ST_MAIL) {
@@ -109,16 +111,18 @@ static unsigned distinct(const struct delivery *d)
 	const struct shape *content = &d->shape_content;
 	unsigned bits = 0;
 
-	if (is_same(rcpt, content))
+	if (is_same(rcpt, content) || d->shape_rset.text[0] == '\0')
 		return 0;
-	if (!is_same(rcpt, &d->shape_mail))
+	if (!is_same(rcpt, &d->shape_mail) && !is_same(rcpt, &d->shape_rset))
 		bits |= FIT_RCPT;
-	if (!is_same(content, &d->shape_mail))
+	if (!is_same(content, &d->shape_mail) &&
+	    !is_same(content, &d->shape_rset))
 		bits |= FIT_CONTENT;
 	return bits;
 }
 
-/* A server with one word for everything gets DATA: 354 it has for that. */
+/* A server with one word for everything gets DATA: 354 it has for that.  So
+ * does one without PIPELINING. */
 static void learn_distinct(struct delivery *d)
 {
 	d->distinct = distinct(d);
@@ -174,8 +178,19 @@ void trust_answered(struct delivery *d, struct tx *tx)
 
 /* ---- What only this server answers so ---- */
 
+/* The words for RSET, too, must be known: it goes between transactions. */
+static bool wants_rset(const struct delivery *d)
+{
+	return d->is_proving && delivery_offers(d, SMTP_EXT_PIPELINING) &&
+	       delivery_offers(d, SMTP_EXT_CHUNKING);
+}
+
 void trust_ask(struct delivery *d)
 {
+	if (wants_rset(d)) {
+		buf_adds(&d->out, "RSET\r\n");
+		expect_push(d, ST_RSET, NULL, 0);
+	}
 	session_hello(d, ST_SYNC);
 	if (++d->syncs == SYNCS_MAX)
 		d->is_spent = true;

@@ -424,7 +424,7 @@ Test(delivery, chunking_runs_ahead)
 	run(&w, 3);
 	cr_assert_eq(peer_saw(w.peer, "MAIL"), 3);
 	cr_assert_eq(peer_saw(w.peer, "BDAT"), 3);
-	cr_assert_eq(peer_saw(w.peer, "RSET"), 1);
+	cr_assert_eq(peer_saw(w.peer, "RSET"), 2); /* one is for the proof */
 	cr_assert_eq(w.peer->message_count, 3);
 	cr_assert(span_eq(buf_span(&w.peer->messages[0]), buf_span(&content)));
 	cr_assert_eq(w.outcomes[0][0], OUTCOME_DELIVERED);
@@ -443,6 +443,89 @@ Test(delivery, chunking_delivers_many)
 		cr_assert_eq(w.outcomes[i][0], OUTCOME_DELIVERED);
 	cr_assert_eq(w.peer->message_count, 50);
 	finish(&w);
+}
+
+/* ---- Whose replies ---- */
+
+static const char *content_reply; /* to the fifth, or to each */
+static bool is_each;
+
+static const char *at_content(struct peer *p, const char *line, void *arg)
+{
+	bool is_content = strncmp(line, "BDAT", 4) == 0 ||
+			  strcmp(line, ".") == 0;
+
+	(void)arg;
+	if (is_content && (is_each || p->message_count == 5))
+		return content_reply;
+	return NULL;
+}
+
+/* One reply too many in the middle of a run that was proven: what it is behind
+ * stands, nothing after it does, whatever was said. */
+Test(delivery, one_reply_too_many)
+{
+	static const char *const manners[] = { "PIPELINING",
+					       "PIPELINING\nCHUNKING",
+					       "8BITMIME" };
+	static const char *const replies[] = {
+		"250 2.0.0 ok\r\n250 2.0.0 ok",
+		"250 2.0.0 ok\r\n550 5.7.1 spam",
+		"250 2.0.0 ok\r\n550 5.7.1 spam\r\n550 5.7.1 spam",
+		"250 2.0.0 ok\r\n250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 ok",
+	};
+
+	is_each = false;
+	for (size_t m = 0; m < COUNT(manners); m++)
+		for (size_t i = 0; i < COUNT(replies); i++) {
+			struct world w;
+
+			content_reply = replies[i];
+			begin(&w, manners[m], at_content);
+			run(&w, 20);
+			cr_expect_eq(w.end.why, DELIVERY_CLOSED);
+			cr_expect((w.without & DELIVERY_TRUST) != 0, "%s: %s",
+				  manners[m], replies[i]);
+			for (int j = 0; j < w.done; j++)
+				cr_expect_eq(w.outcomes[j][0],
+					     j < 5 ? OUTCOME_DELIVERED
+						   : OUTCOME_UNTRIED,
+					     "%s: %s: %d", manners[m],
+					     replies[i], j);
+			finish(&w);
+		}
+}
+
+/* Where that is known of a server, the first reply counts; but not for a
+ * report. */
+Test(delivery, with_care)
+{
+	static const struct {
+		const char *reply;
+		enum outcome outcome;
+	} cases[] = {
+		{ "250 2.0.0 ok\r\n250 2.0.0 ok", OUTCOME_DELIVERED },
+		{ "250 2.0.0 ok\r\n550 5.7.1 spam", OUTCOME_DELIVERED },
+		{ "550 5.7.1 spam\r\n250 2.0.0 ok", OUTCOME_TRANSIENT },
+		{ "550 5.7.1 spam", OUTCOME_PERMANENT },
+	};
+
+	is_each = true;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct world w;
+
+		content_reply = cases[i].reply;
+		begin(&w, "PIPELINING\nCHUNKING", at_content);
+		w.without = SMTP_EXT_PIPELINING | SMTP_EXT_CHUNKING |
+			    DELIVERY_TRUST;
+		w.rcpts = 2;
+		run(&w, 1);
+		cr_expect_eq(w.outcomes[0][0], cases[i].outcome, "%s",
+			     cases[i].reply);
+		cr_expect_eq(w.outcomes[0][1], OUTCOME_UNTRIED);
+		cr_expect_eq(peer_saw(w.peer, "BDAT"), 0);
+		finish(&w);
+	}
 }
 
 /* ---- Content ---- */
