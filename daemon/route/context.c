@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/alloc.h"
 #include "common/base/assert.h"
 
 static const struct {
@@ -31,12 +33,9 @@ static const struct {
 	{ "trust-anchor-signaling:", "no" },
 };
 
-static enum mx_err fail(struct context *ctx, int err, const char *what,
-			struct buf *why)
+static enum mx_err fail(int err, const char *what, struct buf *why)
 {
 	buf_addf(why, "dns: %s: %s", what, ub_strerror(err));
-	ub_ctx_delete(ctx->ub);
-	ctx->ub = NULL;
 	return MX_EINVAL;
 }
 
@@ -47,7 +46,7 @@ static int set_servers(struct ub_ctx *ub, const struct config *config,
 	int err = 0;
 
 	if (config->dns.server_count == 0) {
-		*what = "/etc/resolv.conf";
+		*what = CONTEXT_RESOLV_CONF;
 		err = ub_ctx_resolvconf(ub, NULL);
 		/* Without the file libunbound asks the root itself. */
 		return err == UB_READFILE ? 0 : err;
@@ -71,44 +70,61 @@ static void on_readable(EV_P_ ev_io *w, int revents)
 	(void)ub_process(ctx->ub);
 }
 
-enum mx_err context_open(struct context *ctx, struct ev_loop *loop,
-			 const struct config *config, const char *anchor,
-			 struct buf *why)
+static enum mx_err set_up(struct ub_ctx *ub, const struct config *config,
+			  const char *anchor, struct buf *why)
 {
 	const char *what = "memory";
 	int err;
 
-	ctx->ub = ub_ctx_create();
-	if (ctx->ub == NULL) { /* its pipes take descriptors */
+	(void)ub_ctx_debugout(ub, NULL); /* stderr is the log's */
+	for (size_t i = 0; i < COUNT(options); i++) {
+		err = ub_ctx_set_option(ub, options[i].name, options[i].value);
+		if (err != 0)
+			return fail(err, options[i].name, why);
+	}
+	err = set_servers(ub, config, &what);
+	if (err != 0)
+		return fail(err, what, why);
+	if (anchor != NULL) {
+		err = ub_ctx_add_ta_file(ub, anchor);
+		if (err != 0 || access(anchor, R_OK) != 0)
+			return fail(UB_READFILE, anchor, why);
+	}
+	err = ub_ctx_async(ub, 1);
+	if (err != 0)
+		return fail(err, "thread", why);
+	/* NXDOMAIN for .test is built in: let the configured servers say so.
+	 * (The option local-zone "nodefault" does nothing in the library.) */
+	err = ub_ctx_zone_remove(ub, "test.");
+	if (err != 0) /* it also makes the context final: anchors are read */
+		return fail(err, anchor ? anchor : "set-up", why);
+	return MX_OK;
+}
+
+enum mx_err context_open(struct context **out, struct ev_loop *loop,
+			 const struct config *config, const char *anchor,
+			 struct buf *why)
+{
+	struct ub_ctx *ub = ub_ctx_create();
+	struct context *ctx;
+	enum mx_err err;
+
+	*out = NULL;
+	if (ub == NULL) { /* its pipes take descriptors */
 		buf_addf(why, "dns: set-up: %s", strerrordesc_np(errno));
 		return MX_ESYS;
 	}
-	(void)ub_ctx_debugout(ctx->ub, NULL); /* stderr is the log's */
-	for (size_t i = 0; i < COUNT(options); i++) {
-		err = ub_ctx_set_option(ctx->ub, options[i].name,
-					options[i].value);
-		if (err != 0)
-			return fail(ctx, err, options[i].name, why);
+	err = set_up(ub, config, anchor, why);
+	if (err != MX_OK) {
+		ub_ctx_delete(ub);
+		return err;
 	}
-	err = set_servers(ctx->ub, config, &what);
-	if (err != 0)
-		return fail(ctx, err, what, why);
-	if (anchor != NULL) {
-		err = ub_ctx_add_ta_file(ctx->ub, anchor);
-		if (err != 0 || access(anchor, R_OK) != 0)
-			return fail(ctx, UB_READFILE, anchor, why);
-	}
-	err = ub_ctx_async(ctx->ub, 1);
-	if (err != 0)
-		return fail(ctx, err, "thread", why);
-	/* NXDOMAIN for .test is built in: let the configured servers say so.
-	 * (The option local-zone "nodefault" does nothing in the library.) */
-	err = ub_ctx_zone_remove(ctx->ub, "test.");
-	if (err != 0) /* it also makes the context final: anchors are read */
-		return fail(ctx, err, anchor ? anchor : "set-up", why);
-	ev_io_init(&ctx->io, on_readable, ub_fd(ctx->ub), EV_READ);
+	ctx = mx_alloc(sizeof(*ctx));
+	ctx->ub = ub;
+	ev_io_init(&ctx->io, on_readable, ub_fd(ub), EV_READ);
 	ctx->io.data = ctx;
 	ev_io_start(loop, &ctx->io);
+	*out = ctx;
 	return MX_OK;
 }
 
@@ -134,13 +150,26 @@ bool context_can_ask(struct context *ctx)
 	return true;
 }
 
-void context_close(struct context *ctx, struct ev_loop *loop)
+/* What is left of a context that the loop knows no more. */
+static struct ub_ctx *take_apart(struct context **ctx, struct ev_loop *loop)
 {
-	if (ctx->ub == NULL)
-		return;
-	ev_io_stop(loop, &ctx->io);
-	ub_ctx_delete(ctx->ub); /* joins the thread */
-	ctx->ub = NULL;
+	struct ub_ctx *ub;
+
+	if (*ctx == NULL)
+		return NULL;
+	ev_io_stop(loop, &(*ctx)->io);
+	ub = (*ctx)->ub;
+	free(*ctx);
+	*ctx = NULL;
+	return ub;
+}
+
+void context_close(struct context **ctx, struct ev_loop *loop)
+{
+	struct ub_ctx *ub = take_apart(ctx, loop);
+
+	if (ub != NULL)
+		ub_ctx_delete(ub); /* joins the thread */
 }
 
 static void *delete (void *ub)
@@ -149,16 +178,15 @@ static void *delete (void *ub)
 	return NULL;
 }
 
-void context_retire(struct context *ctx, struct ev_loop *loop)
+void context_retire(struct context **ctx, struct ev_loop *loop)
 {
+	struct ub_ctx *ub = take_apart(ctx, loop);
 	pthread_t thread;
 
-	if (ctx->ub == NULL)
+	if (ub == NULL)
 		return;
-	ev_io_stop(loop, &ctx->io);
-	if (pthread_create(&thread, NULL, delete, ctx->ub) == 0)
+	if (pthread_create(&thread, NULL, delete, ub) == 0)
 		pthread_detach(thread);
 	else
-		ub_ctx_delete(ctx->ub);
-	ctx->ub = NULL;
+		ub_ctx_delete(ub);
 }

@@ -16,21 +16,25 @@ enum {
 };
 
 struct context {
-	struct ub_ctx *ub; /* NULL: not open */
+	struct ub_ctx *ub;
 	bool can_ask;      /* libunbound's thread was to be had */
 	ev_io io;          /* calls ub_process: callbacks run on the loop */
 };
 
+#define CONTEXT_RESOLV_CONF "/etc/resolv.conf"
+
 /* anchor: a file, or NULL for no validation.  The thread starts with the first
- * question.  why says which server or file is at fault. */
-enum mx_err context_open(struct context *ctx, struct ev_loop *loop,
+ * question.  *out is NULL on failure; why says which server or file is at
+ * fault. */
+enum mx_err context_open(struct context **out, struct ev_loop *loop,
 			 const struct config *config, const char *anchor,
 			 struct buf *why);
 /* Before each question: false while the system gives no thread for it. */
 bool context_can_ask(struct context *ctx);
 /* Ends the thread: what it holds is never called back.  Joining it takes
- * milliseconds; context_retire leaves that to a thread of its own. */
-void context_close(struct context *ctx, struct ev_loop *loop);
-void context_retire(struct context *ctx, struct ev_loop *loop);
+ * milliseconds; context_retire leaves that to a thread of its own.  *ctx may
+ * be NULL, and is then. */
+void context_close(struct context **ctx, struct ev_loop *loop);
+void context_retire(struct context **ctx, struct ev_loop *loop);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <ev.h>
 
+#include "daemon/route/hosts.h"
 #include "daemon/route/resolver.h"
 #include "daemon/route/route.h"
 #include "daemon/route/self.h"
@@ -19,6 +20,7 @@ struct lookup_options {
 	struct resolver *resolver;
 	struct sts *sts;
 	const struct self *self;
+	const struct hosts *hosts;
 	struct config *config;   /* a reference is taken */
 	struct span domain;      /* canonical; copied */
 	enum route_source source; /* PRIMARY, RELAY or MX */

@@ -55,7 +55,7 @@ struct lookup {
 	struct sts_question *policies;
 	size_t policy_count, policies_pending;
 	struct choice choice;
-	bool has_asked;	 /* DNS, about anything */
+	bool has_asked;	 /* DNS or a file, about anything */
 	bool is_settled; /* by the MX answer alone */
 	enum route_result result;
 	struct buf reason;

@@ -163,6 +163,34 @@ static void take_mx(struct lookup *l, const struct dns_answer *a)
 	}
 }
 
+/* The file may change: it is looked at again like any answer. */
+enum { TTL_HOSTS_S = 60 };
+
+/* Without DNSSEC: no DANE for such a host. */
+static bool take_hosts(struct lookup *l, struct candidate *h)
+{
+	struct net_addr addrs[CHOOSE_ADDRS_MAX];
+	size_t n = 0;
+
+	if (l->opt.source != ROUTE_FROM_MX)
+		n = hosts_find(l->opt.hosts, h->name, addrs, COUNT(addrs));
+	if (n == 0)
+		return false;
+	h->v4.status = h->v6.status = DNS_NODATA;
+	for (size_t i = 0; i < n; i++) {
+		struct choice_addrs *to =
+			addrs[i].family == AF_INET6 ? &h->v6 : &h->v4;
+
+		to->status = DNS_OK;
+		to->addrs[to->count++] = addrs[i];
+	}
+	choice_note(&l->choice, h->name, "addresses from " HOSTS_FILE);
+	l->has_asked = true;
+	if (l->ttl_s > TTL_HOSTS_S)
+		l->ttl_s = TTL_HOSTS_S;
+	return true;
+}
+
 void lookup_start_addresses(struct lookup *l)
 {
 	lookup_ask_policies(l);
@@ -170,7 +198,8 @@ void lookup_start_addresses(struct lookup *l)
 	for (size_t i = 0; i < l->choice.count; i++) {
 		struct candidate *h = &l->choice.hosts[i];
 
-		if (h->fate != ROUTE_USED || h->name.n == 0)
+		if (h->fate != ROUTE_USED || h->name.n == 0 ||
+		    take_hosts(l, h))
 			continue;
 		ask(l, h->name, DNS_A, h);
 		ask(l, h->name, DNS_AAAA, h);

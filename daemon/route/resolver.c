@@ -8,6 +8,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/route/context.h"
+#include "daemon/route/stamp.h"
 
 /* Of Debian's dns-root-data; used when dns.trust_anchor is empty. */
 #define SYSTEM_ANCHOR "/usr/share/dns/root.key"
@@ -50,10 +51,12 @@ struct resolver {
 	unsigned magic;
 	struct ev_loop *loop;
 	struct config *config;
-	struct context main;
-	/* The same without a trust anchor; see retry_plainly. */
-	struct context plain;
-	bool has_anchor, anchor_is_implicit, is_proven, has_warned;
+	struct context *main;
+	/* The same without a trust anchor; see retry_plainly.  Or NULL. */
+	struct context *plain;
+	struct stamp stamp; /* of the system's list of name servers */
+	char *anchor;	    /* file, or NULL */
+	bool anchor_is_implicit, is_proven, has_warned;
 	int64_t retest_ms; /* monotonic: when to try validation again */
 	struct query_list waiting, active;
 	size_t active_count;
@@ -71,8 +74,6 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 			 const struct config *config, struct buf *why)
 {
 	struct resolver *r = mx_alloc(sizeof(*r));
-	struct buf path = { 0 };
-	const char *anchor = NULL;
 	enum mx_err err;
 
 	r->magic = RESOLVER_MAGIC;
@@ -82,10 +83,9 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 	TAILQ_INIT(&r->waiting);
 	TAILQ_INIT(&r->active);
 	if (config->dns.trust_anchor.n > 0) {
-		buf_add(&path, config->dns.trust_anchor);
-		anchor = buf_cstr(&path);
+		r->anchor = mx_strdup(config->dns.trust_anchor.p);
 	} else if (access(SYSTEM_ANCHOR, R_OK) == 0) {
-		anchor = SYSTEM_ANCHOR;
+		r->anchor = mx_strdup(SYSTEM_ANCHOR);
 		r->anchor_is_implicit = true;
 	} else {
 		log_warn(EV_ROUTE,
@@ -94,9 +94,8 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 				 "no DANE (install dns-root-data or set "
 				 "dns.trust_anchor)"));
 	}
-	r->has_anchor = anchor != NULL;
-	err = context_open(&r->main, loop, config, anchor, why);
-	buf_fini(&path);
+	stamp_take(&r->stamp, CONTEXT_RESOLV_CONF);
+	err = context_open(&r->main, loop, config, r->anchor, why);
 	if (err != MX_OK)
 		resolver_free(&r);
 	else if (r->anchor_is_implicit) /* prove it before it matters */
@@ -109,7 +108,7 @@ enum mx_err resolver_check(struct ev_loop *loop, const struct config *config,
 			   struct buf *why)
 {
 	const struct span anchor = config->dns.trust_anchor;
-	struct context ctx = { 0 };
+	struct context *ctx;
 	enum mx_err err;
 
 	if (anchor.n == 0) /* the rest was checked when it was read */
@@ -151,6 +150,7 @@ static void resolver_end(struct resolver *r)
 		query_free(q);
 	config_unref(&r->config);
 	r->magic = 0;
+	free(r->anchor);
 	free(r);
 }
 
@@ -255,15 +255,15 @@ static bool retry_plainly(struct dns_query *q)
 	struct resolver *r = q->resolver;
 	struct buf why = { 0 };
 
-	if (!r->anchor_is_implicit || r->is_proven || q->ctx != &r->main)
+	if (!r->anchor_is_implicit || r->is_proven || q->ctx != r->main)
 		return false;
-	if (r->plain.ub == NULL &&
+	if (r->plain == NULL &&
 	    context_open(&r->plain, r->loop, r->config, NULL, &why) != MX_OK) {
 		buf_fini(&why);
 		return false;
 	}
 	r->retest_ms = clock_mono_ms() + RETEST_MS;
-	return submit(q, &r->plain);
+	return submit(q, r->plain);
 }
 
 /* An answer without validation counts for a minute only: the anchor may prove
@@ -287,7 +287,7 @@ static bool proves_anchor(const struct dns_query *q, const struct dns_answer *a)
 	struct span tail = SPAN_LIT("localhost");
 	struct span name = span_str(q->name);
 
-	return q->ctx == &q->resolver->main && !dns_failed(a->status) &&
+	return q->ctx == q->resolver->main && !dns_failed(a->status) &&
 	       (name.n < tail.n ||
 		!span_ieq(span_skip(name, name.n - tail.n), tail));
 }
@@ -303,7 +303,7 @@ static void on_answer(void *arg, int err, struct ub_result *res)
 		answer_from(&a, res, rdata);
 	if (proves_anchor(q, &a))
 		q->resolver->is_proven = true;
-	if (q->ctx == &q->resolver->plain)
+	if (q->ctx == q->resolver->plain)
 		took_plain(q->resolver, &a);
 	if (a.status != DNS_BOGUS || !retry_plainly(q))
 		query_finish(q, &a);
@@ -339,12 +339,12 @@ static bool submit(struct dns_query *q, struct context *ctx)
 /* While validation is out of order, it is tried once a minute. */
 static struct context *choose_context(struct resolver *r)
 {
-	if (r->plain.ub == NULL || r->is_proven)
-		return &r->main;
+	if (r->plain == NULL || r->is_proven)
+		return r->main;
 	if (clock_mono_ms() < r->retest_ms)
-		return &r->plain;
+		return r->plain;
 	r->retest_ms = clock_mono_ms() + RETEST_MS;
-	return &r->main;
+	return r->main;
 }
 
 /* Give libunbound what it has room for. */
@@ -408,5 +408,50 @@ void resolver_cancel(struct dns_query **qp)
 	if (q->state == QUERY_ACTIVE)
 		(void)ub_cancel(q->ctx->ub, q->id);
 	query_free(q);
+	fill(r);
+}
+
+/* ---- Other name servers ---- */
+
+/* What the old ones were asked waits again, before all others. */
+static void take_back(struct resolver *r)
+{
+	struct dns_query *q;
+
+	while ((q = TAILQ_LAST(&r->active, query_list)) != NULL) {
+		TAILQ_REMOVE(&r->active, q, link);
+		TAILQ_INSERT_HEAD(&r->waiting, q, link);
+		q->state = QUERY_WAITING;
+		q->ctx = NULL;
+		r->active_count--;
+	}
+}
+
+void resolver_refresh(struct resolver *r)
+{
+	struct context *fresh;
+	struct buf why = { 0 };
+	struct stamp now;
+
+	if (r->config->dns.server_count > 0)
+		return;
+	stamp_take(&now, CONTEXT_RESOLV_CONF);
+	if (stamp_eq(&now, &r->stamp))
+		return;
+	if (context_open(&fresh, r->loop, r->config, r->anchor, &why) !=
+	    MX_OK) {
+		log_error(EV_ROUTE, LOG_SPAN("error", buf_span(&why)),
+			  LOG_STR("note", "the old name servers stay"));
+		buf_fini(&why);
+		return; /* tried again at the next look */
+	}
+	log_info(EV_ROUTE, LOG_STR("note", CONTEXT_RESOLV_CONF
+				   " has changed: it counts from now on"));
+	r->stamp = now;
+	take_back(r);
+	context_retire(&r->main, r->loop);
+	context_retire(&r->plain, r->loop);
+	r->main = fresh;
+	r->is_proven = r->has_warned = false;
 	fill(r);
 }

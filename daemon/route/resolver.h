@@ -27,6 +27,11 @@ void resolver_free(struct resolver **r);
 /* The same without a wait for its thread: during a reload. */
 void resolver_retire(struct resolver **r);
 
+/* Has the system's list of name servers changed?  Then it is read again, and
+ * questions under way are asked anew.  To be called every few seconds; takes
+ * milliseconds when it has. */
+void resolver_refresh(struct resolver *r);
+
 /*
  * Ask.  name is a domain name with or without its last dot; cb runs exactly
  * once, never before return, unless cancelled: within DNS_TIMEOUT_MS of its

@@ -21,6 +21,7 @@ enum {
 	 * long, then it is tried again (the idea of RFC 8767). */
 	PATIENCE_MS = 1800,
 	STALE_FOR_MS = 30000,
+	FILES_S = 5, /* how often the system's files are looked at */
 };
 
 TAILQ_HEAD(query_list, route_query);
@@ -65,6 +66,8 @@ struct router {
 	struct router_options opt;
 	struct net_addr *local;
 	struct self self;
+	struct hosts hosts;
+	ev_timer files;
 	struct entry *entries;
 	size_t entry_count;
 	struct entry_list lru;
@@ -238,6 +241,7 @@ static void choose_source(struct router *r, struct span domain,
 					.resolver = r->resolver,
 					.sts = r->sts,
 					.self = &r->self,
+					.hosts = &r->hosts,
 					.config = r->config };
 	source_choose(opt, domain);
 	if (opt->is_ours || r->opt.is_left == NULL ||
@@ -425,6 +429,27 @@ static struct sts *policies_new(struct router *r)
 	});
 }
 
+/* Nobody tells us when name servers or hosts change: a laptop that moves, a
+ * container whose files are filled in after its start. */
+static void on_files(EV_P_ ev_timer *w, int revents)
+{
+	struct router *r = w->data;
+
+	(void)loop;
+	(void)revents;
+	MX_ASSERT(r->magic == ROUTER_MAGIC);
+	hosts_refresh(&r->hosts, HOSTS_FILE);
+	resolver_refresh(r->resolver);
+}
+
+static void files_start(struct router *r)
+{
+	hosts_refresh(&r->hosts, HOSTS_FILE);
+	ev_timer_init(&r->files, on_files, FILES_S, FILES_S);
+	r->files.data = r;
+	ev_timer_start(r->loop, &r->files);
+}
+
 enum mx_err router_check(struct ev_loop *loop, const struct config *config,
 			 struct buf *why)
 {
@@ -446,6 +471,7 @@ enum mx_err router_new(struct router **out, const struct router_options *opt,
 	TAILQ_INIT(&r->lru);
 	TAILQ_INIT(&r->queries);
 	learn_self(r);
+	files_start(r);
 	err = resolver_new(&r->resolver, r->loop, r->config, why);
 	if (err != MX_OK) {
 		router_free(&r);
@@ -486,6 +512,8 @@ void router_free(struct router **rp)
 	sts_free(&r->sts);
 	resolver_free(&r->resolver);
 	self_fini(&r->self);
+	ev_timer_stop(r->loop, &r->files);
+	hosts_fini(&r->hosts);
 	config_unref(&r->config);
 	arena_reset(&r->scratch);
 	free(r->local);
@@ -529,6 +557,7 @@ void router_reload(struct router *r, struct config *config)
 	drop_entries(r);
 	r->config = config_ref(config);
 	learn_self(r);
+	hosts_refresh(&r->hosts, HOSTS_FILE);
 	sts_stop(old_sts); /* it asks the old resolver */
 	renew_resolver(r);
 	r->sts = policies_new(r); /* before the last user of libcurl goes */

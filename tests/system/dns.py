@@ -225,13 +225,13 @@ class Relay:
     NXDOMAIN, without proof.
     """
 
-    def __init__(self, behind):
+    def __init__(self, behind, address=("127.0.0.1", 0)):
         self.behind = behind
         self.silent = False
         self.drop, self.deny = set(), set()
         self.asked = []
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 0))
+        self.sock.bind(address)
         self.port = self.sock.getsockname()[1]
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

@@ -49,7 +49,7 @@ def bounced(daemon):
 
 def test_held_over_a_restart_and_released_by_the_last_options(world):
     daemon = world.start()
-    send(daemon.address, "u@gone.test")
+    ident = send(daemon.address, "u@gone.test")
     daemon.wait_log("state .*to=down")
     relist(daemon, STAY)
     wait_held(daemon)
@@ -57,7 +57,8 @@ def test_held_over_a_restart_and_released_by_the_last_options(world):
     row = row_of(daemon)
     assert row["held"] and row["hold_reason"] == "no longer in the allowlist"
     assert daemon.queue()[0]["recipients"][0]["state"] == "held"
-    assert "no longer in the allowlist" in daemon.ctl("status").stdout
+    for verb in (["status"], ["show", ident]):
+        assert "no longer in the allowlist" in daemon.ctl(*verb).stdout
     world.host.start()
     daemon.ctl("flush", "gone.test", check=False)
     assert not world.host.sessions  # nobody was asked about it

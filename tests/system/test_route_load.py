@@ -51,13 +51,14 @@ def test_a_silent_resolver_delays_no_session(mx20, dns, relay, primary):
     for i in range(0, 400, 50):
         send(daemon.address, [f"u@d{i + k}.test" for k in range(50)])
     times = []
-    with Raw(daemon.address) as c:
-        c.cmd("EHLO client.test")
-        for _ in range(300):
-            begun = time.perf_counter()
-            assert c.cmd("NOOP").startswith("250")
-            times.append((time.perf_counter() - begun) * 1000)
-            time.sleep(0.005)
+    for _ in range(10):  # a session that only chatters is sent away
+        with Raw(daemon.address) as c:
+            c.cmd("EHLO client.test")
+            for _ in range(30):
+                begun = time.perf_counter()
+                assert c.cmd("NOOP").startswith("250")
+                times.append((time.perf_counter() - begun) * 1000)
+                time.sleep(0.005)
     assert relay.asked  # it was asked, and did not answer
     print(f"NOOP while DNS hangs: median {statistics.median(times):.2f} ms, "
           f"most {max(times):.2f} ms")
@@ -72,7 +73,7 @@ def test_a_silent_resolver_delays_no_session(mx20, dns, relay, primary):
 
 
 def test_known_routes_go_on_when_dns_dies(mx20, dns, relay, primary):
-    """The answer has expired (30 s), DNS is silent: mail still goes."""
+    """The answer has expired, DNS is silent: mail still goes."""
     port = free_port()
     dns.ttl = dns.negative = 1
     dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2").start()
@@ -84,7 +85,7 @@ def test_known_routes_go_on_when_dns_dies(mx20, dns, relay, primary):
     send(daemon.address, "u@a.test")
     host.wait_messages(1)
     relay.silent = True
-    time.sleep(31)  # the floor of a TTL: nothing to wait for
+    time.sleep(6)  # the floor of a TTL: nothing to wait for
     begun = time.monotonic()
     send(daemon.address, "u@a.test")
     host.wait_messages(2)
@@ -127,7 +128,7 @@ def test_dns_comes_back(mx20, dns, relay, primary):
     host.wait_messages(1, timeout=120)
     took = time.monotonic() - begun
     print(f"mail went {took:.0f} s after DNS came back")
-    assert took < 75
+    assert took < 30  # ten, and what a busy machine adds
 
 
 def test_many_domains_one_destination(mx20, primary):
