@@ -12,6 +12,7 @@
 #include "config/error.h"
 #include "daemon/guard.h"
 #include "daemon/privileges.h"
+#include "config/compare.h"
 
 struct check {
 	const struct config *c;
@@ -195,8 +196,14 @@ void check_and_exit(struct config *c)
 		fwrite(k.errors.text.p, 1, k.errors.text.n, stderr);
 		status = EX_CONFIG;
 	} else {
-		printf("%.*s: no errors, %zu domains, %zu recipients\n",
-		       SPAN_ARG(c->path), c->domain_count, c->recipient_count);
+		struct buf text = { 0 };
+
+		change_count(&text, c->domain_count, "domain");
+		buf_adds(&text, ", ");
+		change_count(&text, c->recipient_count, "recipient");
+		printf("%.*s: no errors, %s\n", SPAN_ARG(c->path),
+		       buf_cstr(&text));
+		buf_fini(&text);
 	}
 	config_errors_fini(&k.errors);
 	config_unref(&c);

@@ -4,15 +4,22 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "config/compare.h"
+
 static ev_timer watchdog;
 static char status[400];  /* what we are; empty until we are ready */
 static char trouble[200]; /* what is the matter with it */
 
 void notify_ready(const struct config *c)
 {
-	snprintf(status, sizeof(status),
-		 "Backup MX %.*s for %zu domains, %zu recipients listed",
-		 SPAN_ARG(c->hostname), c->domain_count, c->recipient_count);
+	struct buf counts = { 0 };
+
+	change_count(&counts, c->domain_count, "domain");
+	buf_adds(&counts, ", ");
+	change_count(&counts, c->recipient_count, "recipient");
+	snprintf(status, sizeof(status), "Backup MX %.*s for %s listed",
+		 SPAN_ARG(c->hostname), buf_cstr(&counts));
+	buf_fini(&counts);
 	sd_notifyf(0, "READY=1\nSTATUS=%s%s", status, trouble);
 }
 

@@ -15,6 +15,7 @@ void smtp_reply_reset(struct smtp_reply *r)
 	r->code = 0;
 	r->is_odd = r->is_bare = false;
 	r->enhanced[0] = '\0';
+	r->made = NULL;
 	buf_reset(&r->text);
 }
 
@@ -25,6 +26,7 @@ void smtp_reply_copy(struct smtp_reply *to, const struct smtp_reply *from)
 	smtp_reply_set(to, from->code, from->enhanced, buf_span(&from->text));
 	to->is_odd = from->is_odd;
 	to->is_bare = from->is_bare;
+	to->made = from->made;
 }
 
 void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced,
@@ -39,11 +41,60 @@ void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced,
 	buf_add(&r->text, text);
 }
 
+bool smtp_reply_is_made(struct span text)
+{
+	return text.n > 0 && text.p[0] == '(';
+}
+
+static bool is_status(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (strchr("0123456789.", s.p[i]) == NULL)
+			return false;
+	return s.n >= strlen("4.0.0");
+}
+
+/* What is not printed is known from where it was: RFC 3463 sections 3.3, 3.5. */
+static const struct {
+	const char *stage, *status;
+} silent[] = {
+	{ "(connect)", "4.4.1" },
+	{ "(route)", "4.4.3" },
+	{ "(lifetime)", "4.4.7" },
+	{ "(spool)", "4.3.0" },
+};
+
+struct span smtp_reply_made_status(struct span text)
+{
+	struct span rest = text, stage = span_cut(&rest, ' '), code;
+
+	if (!smtp_reply_is_made(text))
+		return SPAN_LIT("");
+	code = span_cut(&rest, ' ');
+	if (is_status(code))
+		return code;
+	for (size_t i = 0; i < COUNT(silent); i++)
+		if (span_eq(stage, span_str(silent[i].stage)))
+			return span_str(silent[i].status);
+	return SPAN_LIT("4.4.2");
+}
+
+static void print_codes(struct buf *out, const struct smtp_reply *r)
+{
+	bool is_silence = strcmp(r->enhanced, "4.4.1") == 0 ||
+			  strcmp(r->enhanced, "4.4.2") == 0;
+
+	if (r->made != NULL)
+		buf_addf(out, "(%s)", r->made);
+	else
+		buf_addf(out, "%03d", r->code);
+	if (r->enhanced[0] != '\0' && !(r->made != NULL && is_silence))
+		buf_addf(out, " %s", r->enhanced);
+}
+
 void smtp_reply_print(struct buf *out, const struct smtp_reply *r)
 {
-	buf_addf(out, "%03d", r->code);
-	if (r->enhanced[0] != '\0')
-		buf_addf(out, " %s", r->enhanced);
+	print_codes(out, r);
 	if (r->text.n == 0)
 		return;
 	buf_addc(out, ' ');

@@ -15,6 +15,8 @@ enum {
 struct smtp_reply {
 	int code;          /* 200..599 */
 	char enhanced[12]; /* "5.1.1", or "" */
+	const char *made;  /* NULL: the peer said it.  Else we made it up, and
+			      this is where: "connect".  Static. */
 	struct buf text;   /* text of the lines, code and separator removed,
 			      joined by '\n'; no other control bytes */
 	/* What it says cannot be relied on: its lines have different codes, or
@@ -26,6 +28,12 @@ struct smtp_reply {
 void smtp_reply_fini(struct smtp_reply *r);
 void smtp_reply_reset(struct smtp_reply *r); /* ready for the next reply */
 void smtp_reply_copy(struct smtp_reply *to, const struct smtp_reply *from);
+
+/* Is a printed reply one we made up? */
+bool smtp_reply_is_made(struct span text);
+/* The enhanced code that it has, or that goes without saying; empty: it is none
+ * of those.  Borrowed. */
+struct span smtp_reply_made_status(struct span text);
 
 /* A reply we make up for a fault of ours or of the network (code 4yz). */
 void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced,
@@ -56,7 +64,13 @@ enum smtp_reply_state smtp_reply_feed(struct smtp_reply_parser *p,
  * MX_EINVAL also for an odd one. */
 enum mx_err smtp_reply_parse(struct span lines, struct smtp_reply *r);
 
-/* Append "550 5.1.1 text" on one line: lines joined by a space. */
+/*
+ * Append "550 5.1.1 text" on one line: lines joined by a space.  What we made
+ * up has no code, so that nobody takes it for the words of the peer:
+ * "(connect) Connection refused", "(tls) 4.7.5 certificate has expired".
+ * Its enhanced code is shown where it says more than that there was no answer
+ * (4.4.1, 4.4.2).
+ */
 void smtp_reply_print(struct buf *out, const struct smtp_reply *r);
 
 #endif

@@ -165,6 +165,42 @@ static void find_reasons(struct listing *l, struct spool *sp,
 	l->reasons = p;
 }
 
+/* Nothing waits, and the domain is not even listed: it was mistyped. */
+static bool is_typo(const struct ctl *ctl, struct spool *sp,
+		    const struct buf *name)
+{
+	struct spool_domain row = { 0 };
+	struct states states;
+	struct buf why = { 0 };
+	json_t *state;
+	bool is_unlisted;
+
+	if (name->n == 0)
+		return false;
+	snprintf(row.name, sizeof(row.name), "%.*s", SPAN_ARG(buf_span(name)));
+	states_open(&states, ctl, sp, &why);
+	states_get(&states, &row, 1, &state);
+	is_unlisted = json_is_false(json_object_get(state, "listed"));
+	json_decref(state);
+	states_close(&states);
+	buf_fini(&why);
+	return is_unlisted;
+}
+
+static enum mx_err say_nothing(const struct ctl *ctl, struct spool *sp,
+			       const struct buf *name)
+{
+	if (ctl->json) /* no line is the answer */
+		return MX_OK;
+	if (is_typo(ctl, sp, name)) {
+		ctl_complain("no such domain: it is not in the allowlist, and"
+			     " no mail is here for it");
+		return MX_ENOENT;
+	}
+	ctl_write(SPAN_LIT("nothing is waiting\n"));
+	return MX_OK;
+}
+
 static void listing_fini(struct listing *l)
 {
 	if (l->reasons != NULL)
@@ -191,8 +227,8 @@ enum ctl_exit ctl_queue(struct ctl *ctl)
 		if (err != MX_OK)
 			ctl_complain("the spool cannot be read: %s",
 				     mx_strerror(err));
-		else if (l.messages == 0 && !ctl->json)
-			ctl_write(SPAN_LIT("nothing is waiting\n"));
+		else if (l.messages == 0)
+			err = say_nothing(ctl, sp, &name);
 		spool_close(&sp);
 	}
 	listing_fini(&l);

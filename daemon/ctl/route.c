@@ -46,7 +46,7 @@ static const struct {
 		       "reported to its senders." },
 	{ "null-mx",   "The domain says it takes no mail (RFC 7505): remove it "
 		       "from the allowlist." },
-	{ "self",      "This host is the best MX of the domain: mail is held "
+	{ "self",      "This host is the best MX of the domain: mail waits "
 		       "until another one ranks before it. Look at the MX "
 		       "records, hostname and aliases." },
 };

@@ -10,11 +10,15 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/spool/scope.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/states.h"
 #include "daemon/ctl/status.h"
 #include "daemon/ctl/table.h"
+
+/* Nothing is planned so far ahead. */
+static const int64_t NEXT_MOST_MS = DAYS(30);
 
 /* What was seen on the way, for the advice at the end. */
 struct seen {
@@ -190,7 +194,8 @@ static void cell_next(struct table *t, const struct spool_domain *row,
 	int64_t next_ms = status_time(state, "next_probe");
 	struct buf b = { 0 };
 
-	if (status_is_held(row, state) || next_ms == 0) {
+	if (status_is_held(row, state) || next_ms == 0 ||
+	    next_ms - now_ms > NEXT_MOST_MS) { /* none that is planned */
 		buf_adds(&b, "-");
 	} else if (next_ms < now_ms + 1000) {
 		buf_adds(&b, "now");

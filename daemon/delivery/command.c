@@ -180,14 +180,14 @@ const char *command_obstacle(const struct envelope *env,
 	/* RFC 1870 section 6.1: what it announces it will not take. */
 	if (offers(ehlo, SMTP_EXT_SIZE) && ehlo->size > 0 &&
 	    env->bytes > ehlo->size)
-		return "552 5.3.4 Message is larger than the server takes";
+		return "(size) 5.3.4 Message is larger than the server takes";
 	/* RFC 6531 section 3.5: no downgrade here. */
 	if (!offers(ehlo, SMTP_EXT_SMTPUTF8) && needs_utf8(env, rcpt))
-		return "550 5.6.7 Server does not offer SMTPUTF8";
+		return "(smtputf8) 5.6.7 Server does not offer SMTPUTF8";
 	/* RFC 8689 section 4.2.1: the promise cannot be passed on. */
 	if (must_have_tls(env) && !offers(ehlo, SMTP_EXT_REQUIRETLS))
-		return "550 5.7.30 REQUIRETLS support required";
+		return "(requiretls) 5.7.30 REQUIRETLS support required";
 	if (must_have_tls(env) && !is_verified)
-		return "550 5.7.10 REQUIRETLS: server not authenticated";
+		return "(requiretls) 5.7.10 REQUIRETLS: server not authenticated";
 	return NULL;
 }

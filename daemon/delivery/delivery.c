@@ -31,6 +31,7 @@ enum step delivery_end_made(struct delivery *d, int why, enum stage at,
 	d->end.why = why;
 	d->end.stage = stage_name(at);
 	smtp_reply_set(&d->end.reply, code, enhanced, text);
+	d->end.reply.made = d->end.stage;
 	return STEP_END;
 }
 

@@ -85,7 +85,7 @@ struct delivery_end {
 	       DELIVERY_STARVED  /* we had no descriptor to connect with */
 	} why;
 	const char *stage;       /* "connect", "greeting", "ehlo", "mail", ... */
-	struct smtp_reply reply; /* the peer's, or made up: 4.4.1 ... */
+	struct smtp_reply reply; /* the peer's, or made up */
 };
 
 struct delivery_events {

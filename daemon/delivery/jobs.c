@@ -139,9 +139,9 @@ static void say_why(struct tx *tx, struct span reply)
 static void note_doubt(struct delivery *d, struct tx *tx)
 {
 	const char *text =
-		tx->is_final ? "451 4.5.0 The reply to the content is in doubt"
-			     : "451 4.4.2 Connection lost before the reply to "
-			       "the content";
+		tx->is_final ? "(content) 4.5.0 The reply to it is in doubt"
+			     : "(content) Connection lost before the reply "
+			       "to it";
 	struct buf to = { 0 };
 
 	tx->job.in_doubt = true;

@@ -229,7 +229,7 @@ static void content_ended(struct delivery *d, struct tx *tx)
  */
 static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 {
-	const char *why = "451 4.3.0 Content could not be read from the spool";
+	static const char why[] = "Content could not be read from the spool";
 
 	log_error(EV_SPOOL, LOG_ID("mid", tx->job.unit->envelope.id),
 		  LOG_STR("error", mx_strerror(err)),
@@ -241,7 +241,7 @@ static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 		if (s->outcome != OUTCOME_UNTRIED)
 			continue;
 		s->outcome = OUTCOME_TRANSIENT;
-		s->reply = span_str(why);
+		s->reply = SPAN_LIT("(spool) Content could not be read");
 	}
 	tx->is_settled = true;
 	return delivery_end_made(d, DELIVERY_CLOSED, ST_CONTENT, 451, "4.3.0",

@@ -272,7 +272,8 @@ bool trust_is_early(const struct delivery *d, const struct tx *tx)
 static bool settle_simply(struct delivery *d)
 {
 	static const char text[] =
-		"451 4.5.0 Replies of the server do not match our commands";
+		"(content) 4.5.0 Replies of the server do not match our "
+		"commands";
 	struct tx *tx = TAILQ_FIRST(&d->txs);
 
 	if (tx == NULL || !tx->has_mail)

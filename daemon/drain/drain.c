@@ -79,16 +79,16 @@ void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err)
 
 /* ---- Reports to domains that take no mail at all ---- */
 
-/* "550 5.1.2 NXDOMAIN for example.org"; lives as long as the unit. */
+/* "(route) 5.1.2 NXDOMAIN for example.org"; lives as long as the unit. */
 static struct span verdict_reply(struct hand *h, const struct route *r)
 {
 	struct buf text = { 0 };
 	struct span reply;
 
 	if (r->result == ROUTE_NULL_MX)
-		return SPAN_LIT("556 5.1.10 Recipient domain takes no mail "
-				"(null MX)");
-	buf_addf(&text, "550 5.1.2 %.*s", SPAN_ARG(r->reason));
+		return SPAN_LIT("(route) 5.1.10 Recipient domain takes no "
+				"mail (null MX)");
+	buf_addf(&text, "(route) 5.1.2 %.*s", SPAN_ARG(r->reason));
 	reply = arena_span(&h->job->unit->arena, buf_span(&text));
 	buf_fini(&text);
 	return reply;

@@ -77,14 +77,14 @@ void expire_due_at(struct drain *d, int64_t due_ms)
 
 /* ---- The end ---- */
 
-/* RFC 3463: no route is 4.4.3 or, when we would get it ourselves, 4.4.6. */
+/* RFC 3463: when we would get it ourselves that is 4.4.6. */
 static struct span why_no_route(const struct domain *dom, struct unit *u)
 {
 	const struct route *r = dom->route;
 	struct buf text = { 0 };
 	struct span reply;
 
-	buf_adds(&text, r->result == ROUTE_SELF ? "451 4.4.6 " : "451 4.4.3 ");
+	buf_adds(&text, r->result == ROUTE_SELF ? "(route) 4.4.6 " : "(route) ");
 	buf_add(&text, r->reason);
 	reply = arena_span(&u->arena, buf_span(&text));
 	buf_fini(&text);
@@ -100,7 +100,7 @@ static struct span why_waiting(struct drain *d, struct unit *u)
 		return why_no_route(dom, u);
 	if (dom == NULL || dom->dest == NULL ||
 	    dom->dest->last_reply[0] == '\0')
-		return SPAN_LIT("451 4.4.7 Delivery time expired");
+		return SPAN_LIT("(lifetime) Delivery time expired");
 	return arena_span(&u->arena, span_str(dom->dest->last_reply));
 }
 

@@ -128,6 +128,8 @@ static struct span status_of(struct hand *h, struct span reply)
 
 	if (h->status != NULL)
 		return span_str(h->status);
+	if (smtp_reply_is_made(reply))
+		return smtp_reply_made_status(reply);
 	if (smtp_reply_parse(reply, &r) == MX_OK && r.enhanced[0] != '\0')
 		s = arena_span(&h->job->unit->arena, span_str(r.enhanced));
 	else if (r.code >= 200 && r.code < 300)

@@ -85,7 +85,7 @@ static bool say_the_same(const char *a, const char *b)
 	}
 }
 
-/* "connect 451 4.4.1": the stage and the codes are compared as they are. */
+/* "ehlo 421 4.3.2": the stage and the codes are compared as they are. */
 static size_t codes_length(const char *said)
 {
 	size_t n = strcspn(said, " ");

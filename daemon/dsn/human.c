@@ -160,6 +160,8 @@ static void add_code(struct buf *out, const struct dsn_rcpt *d)
 	struct span code = dsn_status_code(d);
 	bool is_reply = smtp_reply_parse(d->reply, &reply) == MX_OK;
 
+	if (smtp_reply_is_made(d->reply))
+		code = smtp_reply_made_status(d->reply);
 	if (is_reply && reply.enhanced[0] == '\0') {
 		buf_addf(out, "%d", reply.code);
 	} else {

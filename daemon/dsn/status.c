@@ -87,7 +87,7 @@ bool dsn_is_global(const struct dsn_report *r)
 
 bool dsn_is_answer(const struct dsn_rcpt *d)
 {
-	return d->host.n > 0 && d->cause != DSN_UNFIT &&
+	return d->host.n > 0 && !smtp_reply_is_made(d->reply) && d->cause != DSN_UNFIT &&
 	       d->cause != DSN_OPERATOR;
 }
 

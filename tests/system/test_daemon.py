@@ -95,7 +95,7 @@ def test_check(mx20):
     d = mx20(start=False)
     done = run("-c", str(d.conf_path), "--check")
     assert done.returncode == 0, done.stderr
-    assert "no errors, 1 domains" in done.stdout
+    assert "no errors, 1 domain," in done.stdout
     assert "recipients=*" in done.stderr, "warnings, too"
     assert not (d.dir / "spool").exists()
     d.conf["limits"] = {"hops": "many"}
@@ -134,7 +134,7 @@ def test_check_tells_what_changes_and_what_waits(mx20):
         "a reload is refused without --force: "
         f"{d.dir}/domains: 1 message waits for 1 domain that would go: a.test",
         "1 message waits for 1 domain that is not listed: a.test",
-        f"{d.conf_path}: no errors, 2 domains, 1 recipients",
+        f"{d.conf_path}: no errors, 2 domains, 1 recipient",
     ]
     for _ in "running", "stopped":
         done = run("-c", str(d.conf_path), "--check")
@@ -302,7 +302,7 @@ def test_closed_standard_files(mx20):
 def test_it_says_what_it_does(service):
     d = service()
     ready = d.notify.wait("READY=1")
-    assert "STATUS=" in ready and "1 domains" in ready
+    assert "STATUS=" in ready and "1 domain," in ready
     assert Raw(d.address).greeting.startswith("220")
     d.process.send_signal(signal.SIGHUP)
     assert "MONOTONIC_USEC=" in d.notify.wait("RELOADING=1")

@@ -33,7 +33,7 @@ def test_a_larger_host(mx20, primary):
     d.wait_empty()
     assert sorted(subjects(small)) == ["m0", "m1", "m2"]
     assert subjects(large) == ["big"] * 3
-    d.wait_log("^fallback .*552 5.3.4")
+    d.wait_log("^fallback .*size. 5.3.4")
 
 
 def test_a_third_host(mx20, primary):
@@ -49,7 +49,7 @@ def test_nobody_is_large_enough(mx20, primary):
     hosts = [primary(offers=[f"SIZE {n}"]).start() for n in (2000, 3000)]
     d = daemon(mx20, *hosts)
     send(d.address, content=BIG)
-    d.wait_log("^held .*552 5.3.4")
+    d.wait_log("^held .*size. 5.3.4")
     assert [len(p.sessions) for p in hosts] == [1, 1]
 
 
@@ -58,7 +58,7 @@ def test_who_cannot_be_asked_is_waited_for(mx20, primary):
     large = primary(offers=[])
     d = daemon(mx20, small, large)
     send(d.address, content=BIG)
-    d.wait_log("^deferred .*552 5.3.4")
+    d.wait_log("^deferred .*size. 5.3.4")
     send(d.address, content=message("m"))
     small.wait_messages(1)
     large.start()
@@ -118,5 +118,5 @@ def test_one_address_answers_for_its_host(mx20, dns, primary):
         "dns": dns.conf, "drain": dict(FAST, port=port),
         "bounce": {"mode": "hold"}})
     send(d.address, rcpts=["u@a.test"], content=BIG)
-    d.wait_log("^held .*552 5.3.4")
+    d.wait_log("^held .*size. 5.3.4")
     assert "\ndeferred" not in d.text()

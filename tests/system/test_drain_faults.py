@@ -172,7 +172,7 @@ def test_a_host_that_drops_packets_is_found_again(mx20, primary):
     with deaf_listener(p.address, p.port):
         d = daemon(mx20, p)
         send(d.address)
-        d.wait_log("^probe .*stage=connect .*4.4.1 Time-out", count=2)
+        d.wait_log(r"^probe .*stage=connect .*\(connect\) Time-out", count=2)
     p.start()
     p.wait_messages(1)
     assert p.messages[0].at - p.started < 5

@@ -236,8 +236,8 @@ def test_what_dns_denies_ends_with_its_lifetime(world):
 
 
 @pytest.mark.parametrize("records, says", [
-    (None, "550 5.1.2 NXDOMAIN for sender.test"),
-    ("@ MX 0 .", "556 5.1.10")])
+    (None, r"\(route\) 5.1.2 NXDOMAIN for sender.test"),
+    ("@ MX 0 .", r"\(route\) 5.1.10")])
 def test_for_a_report_to_a_stranger_it_is_final(world, records, says):
     world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2")
     if records is not None:

@@ -273,7 +273,7 @@ def test_release_of_a_domain_leaves_what_was_held_by_id(down):
     ["hold", "--domain", "exmaple.com"], ["hold", "*.exmaple.com"],
     ["release", "--domain", "exmaple.com"], ["flush", "exmaple.com"],
     ["remove", "--domain", "exmaple.com"],
-    ["bounce", "--domain", "exmaple.com"],
+    ["bounce", "--domain", "exmaple.com"], ["queue", "exmaple.com"],
 ])
 def test_a_typo_is_an_error(down, args):
     d, _ = down
@@ -296,6 +296,24 @@ def test_what_is_not_waiting_is_said(down):
     assert d.ctl("release", qid).stdout == "1 message released\n"
     done = d.ctl("release", qid, check=False)
     assert done.returncode == 1 and "is not held" in done.stderr
+
+
+def test_what_we_made_up_is_not_shown_as_the_primarys_words(down):
+    d, _ = down
+    qid = send(d.address)
+    d.wait_log(r'^probe .*reply="\(connect\) Connection refused"')
+    words = "(connect) Connection refused"
+    [row] = d.status()["domains"]
+    assert row["last_reply"] == words
+    assert row["targets"][0]["last_reply"] == words
+    for args in (["status"], ["status", "example.com"], ["queue"],
+                 ["route", "example.com"]):
+        text = d.ctl(*args).stdout
+        assert words in text and "4.4.1" not in text, args
+    assert "4.4.1" not in d.text()
+    d.stop()
+    assert words in d.ctl("status").stdout
+    assert qid in d.ctl("queue").stdout
 
 
 # ---- The log ---------------------------------------------------------------

@@ -277,3 +277,40 @@ Test(smtp_reply, set_copy_print)
 	smtp_reply_fini(&b);
 	buf_fini(&out);
 }
+
+/* What we make up is not shown as the words of the peer. */
+Test(smtp_reply, made_up_replies_have_no_code)
+{
+	static const struct {
+		const char *enhanced, *made, *text, *printed, *status;
+	} cases[] = {
+		{ "4.4.1", "connect", "Connection refused",
+		  "(connect) Connection refused", "4.4.1" },
+		{ "4.4.2", "mail", "Time-out", "(mail) Time-out", "4.4.2" },
+		{ "4.7.5", "tls", "certificate has expired",
+		  "(tls) 4.7.5 certificate has expired", "4.7.5" },
+		{ "4.4.1", NULL, "Connection refused",
+		  "451 4.4.1 Connection refused", "" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct smtp_reply r = { 0 }, copy = { 0 };
+		struct buf out = { 0 };
+
+		smtp_reply_set(&r, 451, cases[i].enhanced,
+			       span_str(cases[i].text));
+		r.made = cases[i].made;
+		smtp_reply_copy(&copy, &r);
+		smtp_reply_print(&out, &copy);
+		cr_expect_str_eq(buf_cstr(&out), cases[i].printed);
+		cr_expect_eq(smtp_reply_is_made(buf_span(&out)),
+			     cases[i].made != NULL);
+		cr_expect(span_eq(smtp_reply_made_status(buf_span(&out)),
+				  span_str(cases[i].status)));
+		smtp_reply_reset(&copy);
+		cr_expect_null(copy.made);
+		smtp_reply_fini(&r);
+		smtp_reply_fini(&copy);
+		buf_fini(&out);
+	}
+}

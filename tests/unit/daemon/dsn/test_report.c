@@ -390,25 +390,25 @@ Test(dsn_report, the_advice_is_true)
 		  "own rules" },
 		{ DSN_EXPIRED, "5.4.7", "452 4.2.2 full",
 		  "full when we last tried", "could not be reached" },
-		{ DSN_EXPIRED, "5.4.7", "451 4.4.1 Connection refused",
+		{ DSN_EXPIRED, "5.4.7", "(connect) Connection refused",
 		  "could not be reached", "put the message off" },
 		{ DSN_EXPIRED, "5.4.7", "450 4.7.1 greylisted",
 		  "put the message off", "could not be reached" },
 		{ DSN_EXPIRED, "5.4.7", "451 later", "put the message off",
 		  "could not be reached" },
-		{ DSN_EXPIRED, "5.7.5", "451 4.7.5 certificate",
+		{ DSN_EXPIRED, "5.7.5", "(tls) 4.7.5 certificate",
 		  "proves its name", "put the message off" },
-		{ DSN_EXPIRED, "5.7.4", "451 4.7.4 no STARTTLS",
+		{ DSN_EXPIRED, "5.7.4", "(ehlo) 4.7.4 no STARTTLS",
 		  "only be handed over encrypted", "put the message off" },
-		{ DSN_EXPIRED, "5.4.7", "451 4.4.3 SERVFAIL",
+		{ DSN_EXPIRED, "5.4.7", "(route) SERVFAIL",
 		  "which mail server", "could not be reached" },
-		{ DSN_EXPIRED, "5.4.6", "451 4.4.6 best MX is this host",
+		{ DSN_EXPIRED, "5.4.6", "(route) 4.4.6 best MX is this host",
 		  "only its backup", "could not be reached" },
 		{ DSN_EXPIRED, "5.4.7", "", "again later",
 		  "could not be reached" },
 		{ DSN_UNFIT, "5.3.4", "552 5.3.4 larger", "too large",
 		  "answered:" },
-		{ DSN_UNFIT, "5.6.7", "550 5.6.7 SMTPUTF8",
+		{ DSN_UNFIT, "5.6.7", "(smtputf8) 5.6.7 SMTPUTF8",
 		  "letters beyond a to z", "answered:" },
 		{ DSN_UNFIT, "5.7.30", "550 5.7.30 REQUIRETLS", "(REQUIRETLS)",
 		  "own rules" },
@@ -467,11 +467,11 @@ Test(dsn_report, what_was_not_sent_is_no_answer)
 	struct dsn_rcpt d = failed;
 
 	d.cause = DSN_UNFIT;
-	d.reply = SPAN_LIT("552 5.3.4 Message is larger than the server takes");
+	d.reply = SPAN_LIT("(size) 5.3.4 Message is larger than the server takes");
 	r.rcpts = &d;
 	built(&r);
-	HAS("    not sent to mx.example.com:\r\n    552 5.3.4");
-	HAS("Diagnostic-Code: X-mx20; 552 5.3.4");
+	HAS("    not sent to mx.example.com:\r\n    (size) 5.3.4");
+	HAS("Diagnostic-Code: X-mx20; (size) 5.3.4");
 	HAS_NOT("answered:");
 }
 
