@@ -454,12 +454,12 @@ static void close_rooms(struct daemon *d)
 		drain_free(&d->drain);
 	if (d->intake != NULL)
 		intake_free(&d->intake);
-	if (d->policy != NULL)
-		policy_free(&d->policy);
 	if (d->router != NULL)
 		router_free(&d->router);
 	if (d->spool != NULL)
 		spool_close(&d->spool);
+	if (d->policy != NULL) /* counts what was being committed */
+		policy_free(&d->policy);
 	if (d->control_fd >= 0)
 		close(d->control_fd);
 	sockets_free(&d->sockets);

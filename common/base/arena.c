@@ -29,6 +29,7 @@ void *arena_alloc(struct arena *a, size_t size)
 		b->cap = cap;
 		b->next = a->blocks;
 		a->blocks = b;
+		a->heap_bytes += sizeof(*b) + cap;
 	}
 	void *p = b->mem + b->used;
 	b->used += rounded;

@@ -10,6 +10,7 @@ struct arena_block;
 struct arena {
 	struct arena_block *blocks;
 	size_t bytes; /* handed out since the last reset */
+	size_t heap_bytes; /* what the heap gave for it */
 };
 
 /* Zeroed, aligned for any object; lives until arena_reset. */

@@ -80,16 +80,11 @@ static void finish_piece(struct spool *sp, struct request *r)
 	struct piece *p = CONTAINER_OF(r, struct piece, req);
 	struct spool_draft *d = p->draft;
 
+	(void)sp;
 	if (r->err != MX_OK && d->err == MX_OK)
 		d->err = r->err;
-	if (r->err == MX_OK) {
-		uint64_t give = p->n < d->reserved ? p->n : d->reserved;
-
-		/* from here on it counts as used */
-		d->stored_bytes += p->n;
-		d->reserved -= give;
-		room_give(sp, give);
-	}
+	if (r->err == MX_OK)
+		draft_stored(d, p->n);
 	piece_free(p);
 	draft_unref(d);
 }

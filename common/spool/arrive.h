@@ -25,7 +25,7 @@ struct spool_draft {
 	uint64_t handed_bytes; /* of these, given to the writer */
 	uint64_t stored_bytes; /* of these, committed */
 	uint64_t expect_bytes;
-	uint64_t reserved;   /* room taken */
+	uint64_t reserved;   /* room taken for what is not stored yet */
 	struct piece *piece; /* the one being filled */
 	enum mx_err err;
 	bool may_use_margin;
@@ -75,6 +75,8 @@ extern const struct request_ops piece_ops;
 extern const struct request_ops discard_ops;
 void piece_free(struct piece *p); /* NULL is fine */
 void draft_unref(struct spool_draft *d);
+/* Loop: so many bytes of it are committed; from here on they count as used. */
+void draft_stored(struct spool_draft *d, size_t n);
 /* The last piece, which goes with the seal; NULL when there is none.  From
  * here on the draft is the arrival's. */
 struct piece *draft_tail(struct spool_draft *d);

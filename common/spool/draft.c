@@ -15,9 +15,7 @@ enum {
 	PIECE_TIGHT = 1008,
 	PIECE_PAGE = 4096 - PAGE_HEADER_BYTES,
 	PIECE_SMALL = 8192 - PAGE_HEADER_BYTES,
-	ROOM_MIN = 64,		      /* what spool_draft_buffer promises */
-	UNANNOUNCED_BYTES = 48 << 10, /* room for a draft without SIZE */
-	EXTEND_BYTES = 1 << 20,
+	ROOM_MIN = 64, /* what spool_draft_buffer promises */
 	ADDED_BYTES = 512, /* our own Received field */
 };
 
@@ -38,9 +36,8 @@ static enum mx_err draft_new(struct spool *sp, int64_t now_ms,
 			     uint64_t expect_bytes, bool may_use_margin,
 			     struct spool_draft **out)
 {
-	uint64_t need = room_need(expect_bytes > 0 ? expect_bytes + ADDED_BYTES
-						   : UNANNOUNCED_BYTES);
-	enum mx_err err = room_take(sp, need, may_use_margin);
+	uint64_t need = room_need(expect_bytes + ADDED_BYTES);
+	enum mx_err err = room_check(sp, need, may_use_margin);
 	struct spool_draft *d;
 
 	*out = NULL;
@@ -50,7 +47,6 @@ static enum mx_err draft_new(struct spool *sp, int64_t now_ms,
 	d->sp = sp;
 	d->id = next_id(sp, now_ms);
 	d->expect_bytes = expect_bytes;
-	d->reserved = need;
 	d->may_use_margin = may_use_margin;
 	*out = d;
 	return MX_OK;
@@ -176,20 +172,38 @@ char *spool_draft_buffer(struct spool_draft *d, size_t *room)
 	return d->piece->data + d->piece->n;
 }
 
-/* Is there room for what came beyond the promise? */
+/*
+ * Room is taken as content comes.  What was announced takes none: a client
+ * that names a size and sends nothing would else fill the spool for a line.
+ * Nor does our own field, for one that stops behind its first command.
+ */
+static uint64_t needed(const struct spool_draft *d)
+{
+	return d->bytes <= ADDED_BYTES ? 0
+				       : room_need(d->bytes - d->stored_bytes);
+}
+
 static void extend(struct spool_draft *d)
 {
-	uint64_t need = room_need(d->bytes - d->stored_bytes);
-	enum mx_err err;
+	uint64_t need = needed(d);
 
 	if (need <= d->reserved || d->err != MX_OK)
 		return;
-	need = need - d->reserved + EXTEND_BYTES;
-	err = room_take(d->sp, need, d->may_use_margin);
-	if (err == MX_OK)
-		d->reserved += need;
-	else
-		d->err = err;
+	d->err = room_take(d->sp, need - d->reserved, d->may_use_margin);
+	if (d->err == MX_OK)
+		d->reserved = need;
+}
+
+void draft_stored(struct spool_draft *d, size_t n)
+{
+	uint64_t need;
+
+	d->stored_bytes += n;
+	need = needed(d);
+	if (need >= d->reserved)
+		return;
+	room_give(d->sp, d->reserved - need);
+	d->reserved = need;
 }
 
 void spool_draft_used(struct spool_draft *d, size_t n)

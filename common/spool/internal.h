@@ -134,7 +134,9 @@ void room_look(struct spool *sp);
 /* Writer: have the disk's blocks for so many bytes more, and for a cushion
  * behind them that only deletions use.  false: there are none. */
 bool room_secure(struct spool *sp, uint64_t bytes);
-/* Loop: promise (or refuse) more; return what was promised. */
+/* Loop: would so much more fit now?  Promise (or refuse) more; return what was
+ * promised. */
+enum mx_err room_check(struct spool *sp, uint64_t bytes, bool may_use_margin);
 enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin);
 void room_give(struct spool *sp, uint64_t bytes);
 /* What a content of so many bytes takes, rows and page ends included. */

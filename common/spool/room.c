@@ -199,7 +199,7 @@ const char *spool_pressure_name(enum spool_pressure p)
 	return names[p];
 }
 
-enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin)
+enum mx_err room_check(struct spool *sp, uint64_t bytes, bool may_use_margin)
 {
 	struct room *r = &sp->room;
 	bool is_disk;
@@ -211,14 +211,29 @@ enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin)
 			writer_wake(sp); /* somebody may make room */
 		return MX_ESPACE;
 	}
-	r->reserved_bytes += bytes;
 	return MX_OK;
+}
+
+enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin)
+{
+	enum mx_err err = room_check(sp, bytes, may_use_margin);
+
+	if (err == MX_OK)
+		sp->room.reserved_bytes += bytes;
+	return err;
 }
 
 void room_give(struct spool *sp, uint64_t bytes)
 {
 	MX_ASSERT(bytes <= sp->room.reserved_bytes);
 	sp->room.reserved_bytes -= bytes;
+}
+
+uint64_t spool_left(const struct spool *sp)
+{
+	bool is_disk;
+
+	return minus(left(&sp->room, false, &is_disk), sp->room.reserved_bytes);
 }
 
 bool spool_has_failed(const struct spool *sp)
@@ -228,10 +243,5 @@ bool spool_has_failed(const struct spool *sp)
 
 enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes)
 {
-	uint64_t need = room_need(expect_bytes);
-	enum mx_err err = room_take(sp, need, false);
-
-	if (err == MX_OK)
-		room_give(sp, need);
-	return err;
+	return room_check(sp, room_need(expect_bytes), false);
 }

@@ -60,7 +60,8 @@ void spool_set_limits(struct spool *sp, uint64_t size_bytes,
 
 /*
  * Begin a message.  expect_bytes is what the client announced (SIZE), 0 if it
- * did not.  Room for it is reserved and given back when the draft ends.
+ * did not: it has to fit now, but room is taken only as content comes, and
+ * given back when the draft ends.
  * MX_ESPACE (452 4.3.1): no room; MX_EIO (451 4.3.0): the disk failed before.
  */
 enum mx_err spool_draft_new(struct spool *sp, int64_t now_wall_ms,
@@ -76,8 +77,11 @@ enum mx_err spool_draft_report(struct spool *sp, int64_t now_wall_ms,
  * what was delivered from now on would be delivered again after it. */
 bool spool_has_failed(const struct spool *sp);
 
-/* Could a message of this size be taken now?  The answer to MAIL. */
+/* Could a message of this size be taken now?  The answer to MAIL; nothing is
+ * taken by it. */
 enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes);
+/* How much may still be taken, by all who come. */
+uint64_t spool_left(const struct spool *sp);
 
 /* The highest queue id given out so far. */
 uint64_t spool_last_id(const struct spool *sp);

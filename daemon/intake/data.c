@@ -65,6 +65,7 @@ enum step run_data(struct session *s, struct span arg)
 static void spoil(struct mail *m, enum reply_id why)
 {
 	spool_draft_discard(&m->draft);
+	holding_set_content(&m->holding, 0, 0);
 	m->fault = why;
 }
 
@@ -97,7 +98,7 @@ static void put(struct mail *m, struct span s)
 }
 
 /* These n bytes were decoded to at, which target() gave. */
-static void took(struct mail *m, const char *at, size_t n)
+static void took(struct spool *sp, struct mail *m, const char *at, size_t n)
 {
 	if (m->draft != NULL && n > 0) {
 		mail_scan_feed(&m->scan, span_of(at, n));
@@ -113,6 +114,8 @@ static void took(struct mail *m, const char *at, size_t n)
 		spoil(m, SAY_TOO_BIG);
 	else if (spool_draft_error(m->draft) != MX_OK)
 		spoil(m, storage_reply(spool_draft_error(m->draft)));
+	else if (!holding_set_content(&m->holding, m->bytes, spool_left(sp)))
+		spoil(m, SAY_NETWORK_FULL);
 }
 
 /* The disk is slower than the client: leave the rest in the kernel. */
@@ -228,7 +231,7 @@ enum step step_data(struct session *s)
 		char *to = target(m, &room);
 
 		is_end = smtp_decode_data(&m->decoder, &in, to, room, &used);
-		took(m, to, used);
+		took(s->in->spool, m, to, used);
 	}
 	consumed(s, before - in.n);
 	return is_end ? content_end(s) : STEP_ON;
@@ -298,14 +301,14 @@ enum step run_bdat(struct session *s, struct span arg)
 }
 
 /* Decode what is at hand of the chunk. */
-static void chunk_decode(struct mail *m, struct span in)
+static void chunk_decode(struct spool *sp, struct mail *m, struct span in)
 {
 	while (in.n > 0) {
 		size_t room, used;
 		char *to = target(m, &room);
 
 		smtp_decode_bdat(&m->decoder, &in, to, room, &used);
-		took(m, to, used);
+		took(sp, m, to, used);
 	}
 }
 
@@ -363,7 +366,7 @@ enum step step_chunk(struct session *s)
 	if (in.n > s->chunk_left)
 		in.n = (size_t)s->chunk_left;
 	if (s->chunk_reply == SAY_NONE)
-		chunk_decode(s->mail, in);
+		chunk_decode(s->in->spool, s->mail, in);
 	s->chunk_left -= in.n;
 	consumed(s, in.n);
 	return STEP_ON;

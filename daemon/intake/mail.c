@@ -23,6 +23,7 @@ static struct mail *mail_new(struct session *s, const struct smtp_mail *m)
 	mail->env.smtputf8 = m->smtputf8;
 	mail->env.requiretls = m->requiretls;
 	mail->arena = arena;
+	holding_begin(&mail->holding, policy_shares(s->in->policy), &s->client);
 	return mail;
 }
 
@@ -33,6 +34,7 @@ void mail_free(struct mail **m)
 	if (*m == NULL)
 		return;
 	config_unref(&(*m)->config);
+	holding_end(&(*m)->holding);
 	if ((*m)->draft != NULL)
 		spool_draft_discard(&(*m)->draft);
 	arena = (*m)->arena; /* holds *m itself */
@@ -71,15 +73,23 @@ static struct span local_of(const struct spool_rcpt *r)
 	return local;
 }
 
+/* But postmaster has no case (section 4.5.1): one name for all spellings. */
+static struct span name_of(const struct spool_rcpt *r)
+{
+	const struct span postmaster = SPAN_LIT("postmaster@");
+	struct span local = local_of(r);
+
+	return span_ieq(local, postmaster) ? postmaster : local;
+}
+
 static bool is_same(const struct spool_rcpt *a, const struct spool_rcpt *b)
 {
-	return span_eq(local_of(a), local_of(b)) &&
-	       span_eq(a->domain, b->domain);
+	return span_eq(name_of(a), name_of(b)) && span_eq(a->domain, b->domain);
 }
 
 static uint32_t hash_rcpt(const struct spool_rcpt *r)
 {
-	struct span local = local_of(r);
+	struct span local = name_of(r);
 	uint32_t h = 2166136261u; /* FNV-1a; the table is one transaction's */
 
 	for (size_t i = 0; i < local.n; i++)
@@ -145,6 +155,7 @@ static void add_rcpt(struct mail *m, const struct spool_rcpt *r)
 			     : arena_span(&m->arena, r->domain);
 	if (m->slots != NULL)
 		*slot_of(m, to) = m->count;
+	holding_set_memory(&m->holding, m->arena.heap_bytes);
 }
 
 /* ---- Commands ---- */
@@ -187,12 +198,15 @@ enum step run_mail(struct session *s, struct span arg)
 	return session_say(s, SAY_SENDER_OK);
 }
 
-static enum step too_many(struct session *s, struct span path)
+/* Those that were taken go on, and the client brings the others in another
+ * transaction (RFC 5321 section 4.5.3.1.10). */
+static enum step too_many(struct session *s, enum reply_id why,
+			  struct span path)
 {
 	if (s->mail->is_over_limit) /* logged once, said each time */
-		return session_say(s, SAY_TOO_MANY);
+		return session_say(s, why);
 	s->mail->is_over_limit = true;
-	return session_refuse(s, SAY_TOO_MANY, path);
+	return session_refuse(s, why, path);
 }
 
 static int64_t lifetime_ms(const struct config *c,
@@ -224,7 +238,9 @@ enum step run_rcpt(struct session *s, struct span arg)
 		return session_refuse(s, syntax_reply(syntax, SAY_RCPT_SYNTAX),
 				      arg);
 	if (s->mail->count >= c->limits.recipients)
-		return too_many(s, arg);
+		return too_many(s, SAY_TOO_MANY, arg);
+	if (!holding_may_grow(&s->mail->holding))
+		return too_many(s, SAY_TOO_MANY_NOW, arg);
 	v = policy_rcpt(s->in->policy, c, &r.to, to);
 	if (v.code == 0 && is_null_mx(s, to))
 		v = verdict(V_NULL_MX);

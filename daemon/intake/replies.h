@@ -39,8 +39,10 @@
 	X(PIPELINING,    "503 5.5.0 Improper pipelining",                     "pipelining") \
 	X(EARLY,         "554 5.5.1 You spoke before the greeting",           "early_talker") \
 	X(TOO_MANY,      "452 4.5.3 Too many recipients",                     "recipients") \
+	X(TOO_MANY_NOW,  "452 4.5.3 Too many recipients under way",          "network_memory") \
 	X(TOO_BIG,       "552 5.3.4 Message too big",                         "message_size") \
 	X(NO_SPACE,      "452 4.3.1 No space left, try again later",          "space") \
+	X(NETWORK_FULL,  "452 4.3.1 Too much under way from your network",   "network_room") \
 	X(DISK,          "451 4.3.0 Local storage error, try again later",    "storage") \
 	X(LOOP,          "554 5.4.6 Too many hops, this mail loops",          "hops") \
 	X(ERRORS,        "421 4.7.0 Too many errors",                         "errors") \

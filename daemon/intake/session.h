@@ -11,6 +11,7 @@
 #include "common/smtp/content.h"
 #include "daemon/intake/intake.h"
 #include "daemon/intake/replies.h"
+#include "daemon/policy/shares.h"
 
 /*
  * Where a session stands.  The arrows without a word are commands.
@@ -75,6 +76,7 @@ struct mail {
 	uint32_t count, cap;
 	uint32_t *slots;    /* hash table of 2 * cap: number + 1 */
 	bool is_over_limit; /* said 452 4.5.3 already */
+	struct holding holding; /* what it takes of what all share */
 
 	struct spool_draft *draft; /* content comes and no fault yet */
 	enum reply_id fault;	   /* what the content will be answered with */

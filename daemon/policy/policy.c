@@ -4,10 +4,12 @@
 
 #include "common/base/alloc.h"
 #include "daemon/policy/clients.h"
+#include "daemon/policy/shares.h"
 #include "daemon/policy/verdicts.h"
 
 struct policy {
 	struct clients *clients;
+	struct shares *shares;
 };
 
 struct policy *policy_new(void)
@@ -15,7 +17,13 @@ struct policy *policy_new(void)
 	struct policy *p = mx_alloc(sizeof(*p));
 
 	p->clients = clients_new();
+	p->shares = shares_new();
 	return p;
+}
+
+struct shares *policy_shares(struct policy *p)
+{
+	return p->shares;
 }
 
 void policy_free(struct policy **p)
@@ -23,6 +31,7 @@ void policy_free(struct policy **p)
 	if (*p == NULL)
 		return;
 	clients_free(&(*p)->clients);
+	shares_free(&(*p)->shares);
 	free(*p);
 	*p = NULL;
 }

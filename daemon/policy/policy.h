@@ -8,7 +8,11 @@
 
 struct policy; /* counters per client; one per process */
 
+struct shares;
+
 struct policy *policy_new(void);
+/* What transactions hold is counted here; all of it ends before the policy. */
+struct shares *policy_shares(struct policy *p);
 void policy_free(struct policy **p);
 
 struct verdict {

@@ -282,6 +282,94 @@ def test_many_idle_sessions(mx20):
         s.close()
 
 
+def from_address(daemon, source):
+    return Raw(None, sock=socket.create_connection(
+        daemon.address, 30, (source, 0)))
+
+
+def test_announcements_take_no_room(mx20):
+    """SIZE without content, and a transaction that stops behind BDAT 0."""
+    daemon = mx20(conf={"spool": {"size": "128M"}})
+    held = [Raw(daemon.address) for _ in range(40)]
+    for n, c in enumerate(held):
+        c.cmd("EHLO client.test")
+        assert c.cmd("MAIL FROM:<a@sender.test> SIZE=50000000"
+                     ).startswith("250")
+        c.cmd("RCPT TO:<u@example.com>")
+        assert c.cmd("DATA" if n % 2 else "BDAT 0")[0] in "23"
+    with from_address(daemon, "127.0.0.2") as c:
+        c.cmd("EHLO client.test")
+        assert c.cmd("MAIL FROM:<a@sender.test> SIZE=50000000"
+                     ).startswith("250")
+        c.cmd("RCPT TO:<u@example.com>")
+        assert c.data(message() + ".\r\n").startswith("250")
+    for c in held:
+        c.close()
+
+
+def test_content_under_way_leaves_room_for_others(mx20):
+    """What is sent and not ended: a quarter of what is left for one client
+    network, the rest for all others."""
+    daemon = mx20(conf={"spool": {"size": "64M"}})
+    held, refused = [], 0
+    for _ in range(8):
+        c = Raw(daemon.address)
+        c.envelope()
+        c.send("BDAT 8000000\r\n" + "x" * 8000000)
+        reply = c.reply()
+        refused += reply.startswith("452 4.3.1")
+        assert reply[0] in "24", reply
+        held.append(c)
+    assert 3 < refused < 8
+    daemon.wait_log("rejected .*reason=network_room")
+    with from_address(daemon, "127.0.0.2") as c:
+        c.envelope()
+        assert c.data("x" * 20000000 + "\r\n.\r\n").startswith("250")
+    for c in held:
+        c.close()
+
+
+def test_memory_of_envelopes_is_bounded(mx20):
+    """Many sessions with long envelopes: the recipients that are too many are
+    for later, and others have theirs."""
+    daemon = mx20(conf={"limits": {"connections_per_client": 100}})
+    send(daemon.address)
+    before, later, held = daemon.rss_kib(), 0, []
+    lines = "".join(f"RCPT TO:<u{n}@example.com> ORCPT=rfc822;{n:0450}\r\n"
+                    for n in range(900)).encode()
+    for _ in range(60):
+        c = Raw(daemon.address)
+        c.envelope()
+        c.send(lines)
+        replies = [c.reply()[:9] for _ in range(900)]
+        assert set(replies) <= {"250 2.1.5", "452 4.5.3"}
+        assert replies[:3] == ["250 2.1.5"] * 3
+        later += "452 4.5.3" in replies
+        held.append(c)
+    assert later > 5
+    assert daemon.rss_kib() - before < 50 * 1024 or not PLAIN
+    daemon.wait_log("rejected .*reason=network_memory")
+    with from_address(daemon, "127.0.0.2") as c:
+        c.envelope(rcpts=[f"u{n}@example.com" for n in range(1000)])
+        assert c.data(message() + ".\r\n").startswith("250")
+    # who was told to come again later has lost nothing
+    assert held[-1].data(message() + ".\r\n").startswith("250")
+    for c in held:
+        c.close()
+
+
+def test_postmaster_is_one_recipient(mx20):
+    daemon = mx20(domains="example.com\n",
+                  recipients={"example.com": "user\n"})
+    with Raw(daemon.address) as c:
+        c.envelope(rcpts=["postmaster@example.com", "POSTMASTER@EXAMPLE.COM",
+                          "Postmaster@example.com", "user@example.com"])
+        assert c.data(message() + ".\r\n").startswith("250")
+    (line,) = daemon.queue()
+    assert [r["address"] for r in line["recipients"]] == [
+        "postmaster@example.com", "user@example.com"]
+
+
 def test_full_spool(mx20):
     """No room: said before or after the content, and mail goes on when
     there is room again."""

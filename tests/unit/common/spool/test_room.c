@@ -109,18 +109,55 @@ Test(spool_room, reserve_is_left_on_the_disk)
 	fixture_close(&f);
 }
 
-/* Room is promised to one draft only. */
-Test(spool_room, promises_are_counted)
+static void write_bytes(struct spool_draft *d, size_t n)
+{
+	static const char zeros[64 << 10];
+
+	for (size_t part; n > 0; n -= part) {
+		part = n < sizeof(zeros) ? n : sizeof(zeros);
+		spool_draft_write(d, span_of(zeros, part));
+	}
+}
+
+/* Words take no room: what is announced must fit, and is not held. */
+Test(spool_room, announcements_hold_nothing)
+{
+	static struct spool_draft *d[2000];
+
+	fixture_open(&f);
+	spool_set_limits(f.sp, 16 << 20, 0);
+	cr_expect_eq(spool_room(f.sp, 16 << 20), MX_ESPACE);
+	for (size_t i = 0; i < COUNT(d); i++) {
+		cr_assert_eq(spool_draft_new(f.sp, NOW, 9 << 20, &d[i]), MX_OK);
+		write_bytes(d[i], 300); /* our own field */
+	}
+	cr_expect_eq(f.sp->room.reserved_bytes, 0);
+	cr_expect_eq(spool_room(f.sp, 9 << 20), MX_OK);
+	for (size_t i = 0; i < COUNT(d); i++)
+		spool_draft_discard(&d[i]);
+	fixture_close(&f);
+}
+
+/* What came is, once: in memory, with the writer, or stored. */
+Test(spool_room, content_is_counted_as_it_comes)
 {
 	struct spool_draft *a, *b;
 
 	fixture_open(&f);
 	spool_set_limits(f.sp, 16 << 20, 0);
 	cr_assert_eq(spool_draft_new(f.sp, NOW, 9 << 20, &a), MX_OK);
-	cr_assert_eq(spool_draft_new(f.sp, NOW, 9 << 20, &b), MX_ESPACE);
+	write_bytes(a, 100000);
+	cr_expect_eq(f.sp->room.reserved_bytes, room_need(100000));
+	write_bytes(a, 9 << 20);
+	cr_expect_eq(spool_draft_new(f.sp, NOW, 9 << 20, &b), MX_ESPACE);
+	while (a->stored_bytes < 9 << 20)
+		ev_run(f.loop, EVRUN_ONCE);
+	cr_expect_eq(f.sp->room.reserved_bytes,
+		     room_need(a->bytes - a->stored_bytes));
+	cr_expect_eq(spool_draft_new(f.sp, NOW, 9 << 20, &b), MX_ESPACE);
 	spool_draft_discard(&a);
-	cr_assert_eq(spool_draft_new(f.sp, NOW, 9 << 20, &b), MX_OK);
-	spool_draft_discard(&b);
+	while (f.sp->room.reserved_bytes > 0)
+		ev_run(f.loop, EVRUN_ONCE);
 	fixture_close(&f);
 }
 

@@ -194,6 +194,101 @@ Test(data, duplicates)
 	close(fd);
 }
 
+/* RFC 5321 section 4.5.1: without regard to case, so 1,024 are one. */
+Test(data, postmaster_has_no_case)
+{
+	static const char name[] = "postmaster";
+	char rcpt[64];
+	int fd;
+
+	world_open("limits = { recipients = 3; };");
+	fd = client_open();
+	say(fd, HELLO FROM);
+	for (unsigned bits = 0; bits < 1u << (sizeof(name) - 1); bits++) {
+		int n = sprintf(rcpt, "RCPT TO:<%s@example.com>\r\n", name);
+
+		cr_assert_gt(n, 0);
+		for (unsigned i = 0; i < sizeof(name) - 1; i++)
+			rcpt[9 + i] ^= (bits >> i & 1) ? 'a' ^ 'A' : 0;
+		cr_assert_str_eq(say(fd, rcpt), "250", "%s", rcpt);
+	}
+	cr_expect_str_eq(say(fd, "RCPT TO:<postmaster2@example.org>\r\n"
+				 "RCPT TO:<PostMaster2@example.org>\r\n"
+				 "BDAT 0 LAST\r\n"),
+			 "250 250 250");
+	cr_expect_eq(fake.kept[0].rcpt_count, 3);
+	close(fd);
+}
+
+/* Somebody else. */
+static struct holding holding_of(const char *text)
+{
+	struct net_addr a;
+	struct holding h;
+
+	cr_assert_eq(net_addr_parse(span_str(text), &a), MX_OK);
+	holding_begin(&h, policy_shares(world.policy), &a);
+	return h;
+}
+
+static const char *name_rcpt(int fd, int i)
+{
+	char line[600];
+
+	snprintf(line, sizeof(line),
+		 "RCPT TO:<u%d@example.org> ORCPT=rfc822;%0450d\r\n", i, i);
+	return say(fd, line);
+}
+
+/* When others hold the memory, a few recipients are taken all the same, and
+ * the others are for another transaction. */
+Test(data, envelopes_have_a_budget)
+{
+	struct holding other;
+	int fd, taken = 0;
+
+	world_open("limits = { recipients = 100; errors = 2; };");
+	other = holding_of("192.0.2.99");
+	holding_set_memory(&other, SHARES_MEMORY_BYTES);
+	fd = client_open();
+	say(fd, HELLO FROM);
+	while (taken < 100 && strcmp(name_rcpt(fd, taken), "250") == 0)
+		taken++;
+	cr_expect(taken >= 4 && taken < 20, "%d", taken);
+	cr_expect_not_null(strstr(ask(fd, TO), "452 4.5.3"));
+	cr_expect_str_eq(say(fd, TO TO "BDAT 0 LAST\r\n"), "452 452 250");
+	cr_expect_eq((int)fake.kept[0].rcpt_count, taken);
+	cr_expect_str_eq(say(fd, FROM), "250");
+	cr_expect_str_eq(name_rcpt(fd, taken), "250");
+	holding_end(&other);
+	for (int i = 0; i < 99; i++)
+		cr_assert_str_eq(name_rcpt(fd, i), "250");
+	cr_expect_gt(shares_memory(policy_shares(world.policy)), 0);
+	say(fd, "RSET\r\n");
+	cr_expect_eq(shares_memory(policy_shares(world.policy)), 0);
+	close(fd);
+}
+
+/* A network's content that is not committed must leave room for others'. */
+Test(data, content_under_way_is_bounded)
+{
+	struct holding other;
+	int fd;
+
+	world_open("");
+	other = holding_of("192.0.2.7"); /* the same as the client's */
+	cr_assert(holding_set_content(&other, FAKE_ROOM / 3, FAKE_ROOM));
+	fd = client_open();
+	say(fd, MAIL "DATA\r\n");
+	cr_expect_not_null(strstr(ask(fd, "x\r\n.\r\n"), "452 4.3.1 Too"));
+	cr_expect_str_eq(say(fd, FROM TO "BDAT 3\r\nx\r\n"), "250 250 452");
+	holding_set_content(&other, FAKE_ROOM / 5, FAKE_ROOM);
+	say(fd, FROM TO "DATA\r\n");
+	cr_expect_str_eq(say(fd, "x\r\n.\r\n"), "250");
+	holding_end(&other);
+	close(fd);
+}
+
 /* RFC 3030 section 2. */
 Test(data, chunks)
 {

@@ -20,7 +20,7 @@
 
 /* ---- The spool ---- */
 
-enum { FAKE_CHUNK = 64 * 1024, FAKE_KEPT = 16 };
+enum { FAKE_CHUNK = 64 * 1024, FAKE_KEPT = 16, FAKE_ROOM = 1 << 30 };
 
 struct spool_draft {
 	uint64_t id;
@@ -39,7 +39,8 @@ struct kept {
 
 static struct {
 	uint64_t next_id;
-	size_t drafts; /* alive */
+	size_t drafts;	/* alive */
+	uint64_t taken; /* of the room */
 	enum mx_err room, begin, write, commit;
 	bool busy, slow; /* slow: commits wait for fake_commit */
 	TAILQ_HEAD(, spool_waiter) waiters;
@@ -60,6 +61,12 @@ enum mx_err spool_room(struct spool *sp, uint64_t expect)
 	(void)sp;
 	fake.expected = expect;
 	return fake.room;
+}
+
+uint64_t spool_left(const struct spool *sp)
+{
+	(void)sp;
+	return fake.taken < FAKE_ROOM ? FAKE_ROOM - fake.taken : 0;
 }
 
 enum mx_err spool_draft_new(struct spool *sp, int64_t now, uint64_t expect,
