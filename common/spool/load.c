@@ -5,7 +5,9 @@
 
 /* Whole units, copied out of the pages they stand on. */
 
-enum { IDS_PER_LOOK = 64 };
+/* The loop looks, too: a page ends early when its messages have many
+ * recipients. */
+enum { IDS_PER_LOOK = 32, RCPTS_PER_LOOK = 1024 };
 
 void unit_free(struct unit **unit)
 {
@@ -229,6 +231,8 @@ done:
 struct page {
 	uint64_t ids[IDS_PER_LOOK];
 	size_t n;
+	size_t rcpts;
+	bool is_last; /* no ids behind it */
 	struct unit **units;
 	size_t unit_count, unit_cap;
 };
@@ -275,6 +279,7 @@ static void page_add(struct page *page, struct unit *u)
 			page->units, page->unit_cap * sizeof(struct unit *));
 	}
 	page->units[page->unit_count++] = u;
+	page->rcpts += u->rcpt_count;
 }
 
 /* Every unit of a message, found by its recipients. */
@@ -320,9 +325,15 @@ static enum mx_err load_page(struct spool *sp, struct span domain,
 		return err;
 	err = domain.n > 0 ? ids_of_domain(sp, txn, domain, after, page)
 			   : ids_of_all(sp, txn, after, page);
+	page->is_last = page->n < IDS_PER_LOOK;
 	for (size_t i = 0; err == MX_OK && i < page->n; i++) {
 		struct unit *u;
 
+		if (page->rcpts >= RCPTS_PER_LOOK) {
+			page->n = i;
+			page->is_last = false;
+			break;
+		}
 		if (domain.n == 0) {
 			err = units_of(sp, txn, page->ids[i], page);
 			continue;
@@ -361,7 +372,7 @@ enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
 
 		if (page.n > 0)
 			after = page.ids[page.n - 1];
-		go_on = show_page(&page, cb, arg) && page.n == IDS_PER_LOOK;
+		go_on = show_page(&page, cb, arg) && !page.is_last;
 		if (err != MX_OK)
 			return err;
 	}

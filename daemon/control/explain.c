@@ -5,6 +5,7 @@
 #include "daemon/control/server.h"
 
 #include "common/base/assert.h"
+#include "common/status/status.h"
 
 enum { TARGETS_SHOWN = 64 }; /* keeps a line below CONTROL_LINE_MAX */
 
@@ -16,12 +17,8 @@ static const char *const level_names[] = {
 
 static json_t *target_object(const struct drain_target_status *t)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "target",
-			 control_text(t->name), "state",
-			 drain_state_name(t->state), "since",
-			 control_time(t->since_ms), "checked",
-			 control_time(t->checked_ms), "last_reply",
-			 control_text_or_null(t->last_reply));
+	return status_target(t->name, drain_state_name(t->state), t->since_ms,
+			     t->checked_ms, t->last_reply);
 }
 
 void explain_state(struct control *c, struct span domain, json_t *into)
@@ -37,6 +34,7 @@ void explain_state(struct control *c, struct span domain, json_t *into)
 	json_object_set_new(into, "known", json_boolean(known));
 	json_object_set_new(into, "state",
 			    json_string(drain_state_name(st.state)));
+	json_object_set_new(into, "down", json_boolean(st.is_down));
 	json_object_set_new(into, "since", control_time(st.since_ms));
 	json_object_set_new(into, "next_probe", control_time(st.next_probe_ms));
 	json_object_set_new(into, "checked", control_time(st.checked_ms));

@@ -9,19 +9,11 @@
 #include "common/spool/scope.h"
 #include "config/domains.h"
 
-static bool note_unit(const struct unit *u, void *arg)
-{
-	(void)u;
-	*(bool *)arg = true;
-	return false;
-}
-
 static bool message_exists(struct spool *sp, uint64_t id)
 {
-	bool found = false;
+	struct buf none = { 0 };
 
-	(void)spool_message(sp, id, note_unit, &found);
-	return found;
+	return spool_content(sp, id, 0, 0, &none) == MX_OK;
 }
 
 /* One of them: an English reason when it is none. */

@@ -77,6 +77,7 @@ void request_drop(struct request *r)
 		LIST_REMOVE(r, link);
 	route_cancel(&r->query);
 	buf_fini(&r->reason);
+	buf_fini(&r->after);
 	free(r->ids);
 	free(r);
 }

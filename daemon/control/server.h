@@ -47,6 +47,8 @@ struct request {
 	uint64_t missing;	    /* ids that were none */
 	bool all;		    /* release: what is held by itself, too */
 	struct buf reason;	    /* hold: the operator's words */
+	struct buf after;	    /* look_*: what the page is behind */
+	uint64_t offset;	    /* look_content */
 	struct walk *walk;	    /* NULL: none is under way */
 	struct route_query *query;  /* route: the question under way */
 	unsigned awaits_reload;	    /* number of the load; 0: none */
@@ -102,6 +104,13 @@ void flush_run(struct request *r);
 void reload_run(struct request *r);
 /* verb route: explain.c */
 void explain_run(struct request *r);
+/* verbs that look: look.c */
+void look_overview(struct request *r);
+void look_domains(struct request *r);
+void look_domain(struct request *r);
+void look_messages(struct request *r);
+void look_message(struct request *r);
+void look_content(struct request *r);
 /* What the drain knows of a domain's destination, into an object. */
 void explain_state(struct control *c, struct span domain, json_t *into);
 

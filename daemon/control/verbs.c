@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "common/base/assert.h"
-#include "config/domains.h"
 
 enum { /* what a verb takes */
        TAKES_ID = 1,
@@ -36,30 +35,22 @@ static void run_hello(struct request *r)
 				  "hostname", control_text(config->hostname)));
 }
 
-static void run_state(struct request *r)
-{
-	struct control *c = r->control;
-	json_t *answer = json_pack("{s:b}", "ok", 1);
-
-	json_object_set_new(answer, "domain", control_text(r->sel.domain));
-	json_object_set_new(answer, "listed",
-			    json_boolean(domains_find(c->opt.config->domains,
-						      r->sel.domain) != NULL));
-	explain_state(c, r->sel.domain, answer);
-	request_done(r, answer);
-}
-
 /* clang-format off */
 static const struct verb verbs[] = {
-	{ "hello",   TAKES_NOTHING | LOOKS,                run_hello },
-	{ "state",   TAKES_DOMAIN | TAKES_PATTERN | LOOKS, run_state },
-	{ "route",   TAKES_DOMAIN | LOOKS,                 explain_run },
-	{ "flush",   TAKES_UNITS | TAKES_NOTHING,          flush_run },
-	{ "hold",    TAKES_UNITS,                          hold_run },
-	{ "release", TAKES_UNITS,                          release_run },
-	{ "remove",  TAKES_UNITS,                          remove_run },
-	{ "bounce",  TAKES_UNITS,                          bounce_run },
-	{ "reload",  TAKES_NOTHING,                        reload_run },
+	{ "hello",    TAKES_NOTHING | LOOKS,                run_hello },
+	{ "overview", TAKES_NOTHING | LOOKS,                look_overview },
+	{ "domains",  TAKES_NOTHING | LOOKS,                look_domains },
+	{ "domain",   TAKES_DOMAIN | TAKES_PATTERN | LOOKS, look_domain },
+	{ "messages", TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_messages },
+	{ "message",  TAKES_ID | LOOKS,                     look_message },
+	{ "content",  TAKES_ID | LOOKS,                     look_content },
+	{ "route",    TAKES_DOMAIN | LOOKS,                 explain_run },
+	{ "flush",    TAKES_UNITS | TAKES_NOTHING,          flush_run },
+	{ "hold",     TAKES_UNITS,                          hold_run },
+	{ "release",  TAKES_UNITS,                          release_run },
+	{ "remove",   TAKES_UNITS,                          remove_run },
+	{ "bounce",   TAKES_UNITS,                          bounce_run },
+	{ "reload",   TAKES_NOTHING,                        reload_run },
 };
 /* clang-format on */
 
@@ -99,10 +90,13 @@ static void cut_text(struct buf *b, size_t most)
 static void take_words(struct request *r, const json_t *object)
 {
 	int64_t claimed = control_get_int(object, "claimed_uid", -1);
+	int64_t offset = control_get_int(object, "offset", 0);
 
 	if (claimed >= 0)
 		snprintf(r->claimed_uid, sizeof(r->claimed_uid), "%lld",
 			 (long long)claimed);
+	buf_add(&r->after, control_get_text(object, "after"));
+	r->offset = offset > 0 ? (uint64_t)offset : 0;
 	r->all = control_get_bool(object, "all");
 	r->is_forced = control_get_bool(object, "force");
 	r->is_dry = control_get_bool(object, "dry_run");

@@ -46,9 +46,6 @@ enum ctl_exit ctl_route(struct ctl *ctl);
 /* "mx20ctl: ..." on stderr. */
 void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Open the spool for reading; false when it cannot be, after saying why. */
-bool ctl_open_spool(const struct ctl *ctl, struct spool **out);
-
 /* The domain as the spool knows it; false when it is none, after saying so.
  * Append a NUL-terminated name to out. */
 bool ctl_domain(const char *text, struct buf *out);

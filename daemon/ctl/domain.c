@@ -10,6 +10,7 @@ enum matter {
 	MATTER_STOPPED,
 	MATTER_FOREIGN,
 	MATTER_HELD,
+	MATTER_UNLISTED,
 	MATTER_PATTERN_HELD,
 	MATTER_DESTINATION_HELD,
 	MATTER_NOTHING,
@@ -30,6 +31,10 @@ static const char *const advice[] = {
 	[MATTER_HELD] =
 		"All mail of this domain is held. To let it go: "
 		"mx20ctl release --domain %s",
+	[MATTER_UNLISTED] =
+		"This domain is no longer in the allowlist, and mail waited: it "
+		"is held. List the domain again, or: mx20ctl release, bounce "
+		"or remove --domain %s",
 	[MATTER_PATTERN_HELD] =
 		"All mail of this domain is held, as that of every domain "
 		"below. To let it go: mx20ctl release --domain '%s'",
@@ -54,30 +59,37 @@ static const char *const advice[] = {
 };
 /* clang-format on */
 
-static enum matter matter_of(const struct spool_domain *row,
-			     const json_t *state, bool is_live)
+static enum matter matter_of(const json_t *row, bool is_live)
 {
-	struct span name = control_get_text(state, "state");
+	static const struct {
+		const char *hold;
+		enum matter matter;
+	} holds[] = {
+		{ "domain", MATTER_HELD },
+		{ "pattern", MATTER_PATTERN_HELD },
+		{ "destination", MATTER_DESTINATION_HELD },
+		{ "unlisted", MATTER_UNLISTED },
+	};
+	struct span hold = control_get_text(row, "hold");
 
 	if (!is_live)
 		return MATTER_STOPPED;
-	if (row->is_held)
-		return row->hold_pattern[0] != '\0' ? MATTER_PATTERN_HELD
-						    : MATTER_HELD;
-	if (status_is_held(row, state))
-		return MATTER_DESTINATION_HELD;
-	if (row->units == 0)
-		return json_is_false(json_object_get(state, "listed"))
+	for (size_t i = 0; i < COUNT(holds); i++)
+		if (span_eq(hold, span_str(holds[i].hold)))
+			return holds[i].matter;
+	if (control_get_int(row, "messages", 0) == 0)
+		return json_is_false(json_object_get(row, "listed"))
 			       ? MATTER_FOREIGN
 			       : MATTER_NOTHING;
-	if (row->held > 0)
+	if (control_get_int(row, "held_messages", 0) > 0)
 		return MATTER_PARTLY_HELD;
-	if (span_eq(name, SPAN_LIT("down")))
+	if (control_get_bool(row, "down"))
 		return MATTER_DOWN;
-	return row->deferred > 0 ? MATTER_DEFERRED : MATTER_GOING;
+	return control_get_int(row, "deferred", 0) > 0 ? MATTER_DEFERRED
+						       : MATTER_GOING;
 }
 
-static void add_advice(enum matter m, const char *domain, struct buf *out)
+static void add_advice(enum matter m, struct span domain, struct buf *out)
 {
 	struct span text = span_str(advice[m]);
 
@@ -87,31 +99,33 @@ static void add_advice(enum matter m, const char *domain, struct buf *out)
 
 		buf_add(out, (struct span){ text.p, at });
 		if (at < text.n)
-			buf_adds(out, domain);
+			buf_add(out, domain);
 		text = span_skip(text, at + 2);
 	}
 	buf_adds(out, "\n");
 }
 
-static void add_mail(const struct ctl *ctl, const struct spool_domain *row,
-		     struct buf *out)
+static void add_mail(const struct ctl *ctl, const json_t *row, struct buf *out)
 {
+	int64_t messages = control_get_int(row, "messages", 0);
+	int64_t oldest_ms = print_get_time(row, "oldest");
+
 	buf_adds(out, "  ");
-	if (row->units == 0) {
+	if (messages == 0) {
 		buf_adds(out, "nothing is waiting\n");
 		return;
 	}
-	print_count(out, row->units, "message");
+	print_count(out, (uint64_t)messages, "message");
 	buf_adds(out, ", ");
-	human_size(out, row->bytes);
-	buf_addf(out, ": %llu ready, %llu deferred, %llu held\n",
-		 (unsigned long long)row->ready,
-		 (unsigned long long)row->deferred,
-		 (unsigned long long)row->held);
+	human_size(out, (uint64_t)control_get_int(row, "bytes", 0));
+	buf_addf(out, ": %lld ready, %lld deferred, %lld held\n",
+		 (long long)control_get_int(row, "ready", 0),
+		 (long long)control_get_int(row, "deferred", 0),
+		 (long long)control_get_int(row, "held_messages", 0));
 	buf_adds(out, "  the oldest arrived ");
-	print_time(out, row->oldest_ms);
+	print_time(out, oldest_ms);
 	buf_adds(out, ", ");
-	print_age(out, ctl->now_ms - row->oldest_ms);
+	print_age(out, ctl->now_ms - oldest_ms);
 	buf_adds(out, " ago\n");
 }
 
@@ -137,7 +151,8 @@ static void age_cell(const struct ctl *ctl, struct table *t, int64_t at_ms)
 	buf_fini(&age);
 }
 
-void status_targets(const struct ctl *ctl, const json_t *state, struct buf *out)
+void status_show_targets(const struct ctl *ctl, const json_t *state,
+			 struct buf *out)
 {
 	const json_t *targets = json_object_get(state, "targets");
 	struct table t;
@@ -151,8 +166,8 @@ void status_targets(const struct ctl *ctl, const json_t *state, struct buf *out)
 
 		table_cell(&t, control_get_text(o, "target"));
 		table_cell(&t, control_get_text(o, "state"));
-		age_cell(ctl, &t, status_time(o, "since"));
-		age_cell(ctl, &t, status_time(o, "checked"));
+		age_cell(ctl, &t, print_get_time(o, "since"));
+		age_cell(ctl, &t, print_get_time(o, "checked"));
 		table_cell(&t, control_get_text(o, "last_reply"));
 	}
 	table_print(&t, out);
@@ -162,9 +177,9 @@ void status_targets(const struct ctl *ctl, const json_t *state, struct buf *out)
 static void add_state(const struct ctl *ctl, const json_t *state,
 		      struct buf *out)
 {
-	int64_t since_ms = status_time(state, "since");
-	int64_t next_ms = status_time(state, "next_probe");
-	int64_t seen_ms = status_time(state, "checked");
+	int64_t since_ms = print_get_time(state, "since");
+	int64_t next_ms = print_get_time(state, "next_probe");
+	int64_t seen_ms = print_get_time(state, "checked");
 	struct span reply = control_get_text(state, "last_reply");
 
 	buf_adds(out, "  destination ");
@@ -192,19 +207,23 @@ static void add_state(const struct ctl *ctl, const json_t *state,
 	}
 }
 
-void status_domain(const struct ctl *ctl, const struct spool_domain *row,
-		   const json_t *state, bool is_live, struct buf *out)
+void status_show_domain(const struct ctl *ctl, const json_t *row, bool is_live,
+			struct buf *out)
 {
-	buf_addf(out, "\n%s\n", row->name);
-	if (status_is_held(row, state)) {
+	struct span pattern = control_get_text(row, "hold_pattern");
+	struct span name = control_get_text(row, "domain");
+
+	buf_adds(out, "\n");
+	print_text(out, name);
+	buf_adds(out, "\n");
+	if (status_is_held(row)) {
 		buf_adds(out, "  HELD: ");
-		print_text(out, status_hold_reason(row, state));
+		print_text(out, control_get_text(row, "hold_reason"));
 		buf_adds(out, "\n");
 	}
 	add_mail(ctl, row, out);
-	add_state(ctl, state, out);
-	status_targets(ctl, state, out);
-	add_advice(matter_of(row, state, is_live),
-		   row->hold_pattern[0] != '\0' ? row->hold_pattern : row->name,
+	add_state(ctl, row, out);
+	status_show_targets(ctl, row, out);
+	add_advice(matter_of(row, is_live), pattern.n > 0 ? pattern : name,
 		   out);
 }

@@ -17,25 +17,6 @@ void ctl_complain(const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
-bool ctl_open_spool(const struct ctl *ctl, struct spool **out)
-{
-	struct buf why = { 0 }, path = { 0 };
-	enum mx_err err;
-
-	buf_add(&path, ctl->config->spool.path);
-	err = spool_open_reader(out, buf_cstr(&path), &why);
-	if (err != MX_OK && why.n > 0)
-		ctl_complain("%s", buf_cstr(&why));
-	else if (err != MX_OK)
-		ctl_complain("%s: %s", buf_cstr(&path), mx_strerror(err));
-	else
-		spool_set_limits(*out, ctl->config->spool.size_bytes,
-				 ctl->config->spool.reserve_bytes);
-	buf_fini(&why);
-	buf_fini(&path);
-	return err == MX_OK;
-}
-
 bool ctl_domain(const char *text, struct buf *out)
 {
 	if (smtp_domain_canon(out, span_str(text)) == MX_OK) {

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/utf8.h"
+#include "common/control/control.h"
 
 void print_age(struct buf *out, int64_t ms)
 {
@@ -103,4 +104,12 @@ bool print_parse_time(struct span s, int64_t *wall_ms)
 		return false;
 	*wall_ms = SECONDS(timegm(&tm));
 	return true;
+}
+
+int64_t print_get_time(const json_t *object, const char *key)
+{
+	int64_t ms = 0;
+
+	(void)print_parse_time(control_get_text(object, key), &ms);
+	return ms;
 }

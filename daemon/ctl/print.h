@@ -2,6 +2,8 @@
 #ifndef MX_CTL_PRINT_H
 #define MX_CTL_PRINT_H
 
+#include <jansson.h>
+
 #include "common/base/buf.h"
 #include "common/base/human.h"
 
@@ -25,6 +27,9 @@ void print_cut(struct buf *out, struct span s, size_t columns);
 
 /* "1 message", "2 messages". */
 void print_count(struct buf *out, uint64_t n, const char *what);
+
+/* A member that control_time made, in wall ms; 0: none. */
+int64_t print_get_time(const json_t *object, const char *key);
 
 /* RFC 3339 in UTC with whole seconds; false when it is not. */
 bool print_parse_time(struct span s, int64_t *wall_ms);

@@ -2,32 +2,22 @@
  * mx20ctl queue: every message that waits, with its recipients.
  *
  * A million messages take no memory and hold no read transaction: a page is
- * gathered, the transaction ends, the page is written, the next one begins
- * behind the last id.
+ * gathered, the look ends, the page is written, the next one begins behind the
+ * last id.
  */
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "common/base/msgid.h"
 #include "daemon/ctl/message.h"
 #include "daemon/ctl/print.h"
+#include "daemon/ctl/source.h"
 #include "daemon/ctl/table.h"
 
-enum { PAGE = 100 };
-
 struct listing {
-	struct ctl *ctl;
-	uint64_t last; /* id of the message begun last */
-	size_t on_page;
-	bool is_full; /* more messages follow */
+	const struct ctl *ctl;
 	uint64_t messages;
-	/* for programs: the message whose units are being gathered */
-	json_t *object;
 	struct buf lines;
 	/* for people */
 	struct table table;
-	struct states_page *reasons; /* of some domains; NULL: none */
+	struct status_page reasons; /* of some domains */
 };
 
 /* ---- For people ---- */
@@ -42,196 +32,168 @@ static const struct column columns[] = {
 };
 /* clang-format on */
 
-static void message_row(struct listing *l, const struct envelope *e)
+static void message_row(struct listing *l, const json_t *m)
 {
+	struct span from = control_get_text(m, "from");
 	struct buf b = { 0 };
 
-	msg_id_add(&b, e->id);
+	table_cell(&l->table, control_get_text(m, "id"));
+	print_age(&b, l->ctl->now_ms - print_get_time(m, "arrival"));
 	table_cell(&l->table, buf_span(&b));
 	buf_reset(&b);
-	print_age(&b, l->ctl->now_ms - e->arrived_ms);
+	human_size(&b, (uint64_t)control_get_int(m, "bytes", 0));
 	table_cell(&l->table, buf_span(&b));
-	buf_reset(&b);
-	human_size(&b, e->bytes);
-	table_cell(&l->table, buf_span(&b));
-	table_cell(&l->table, e->from.n > 0 ? e->from : SPAN_LIT("<>"));
-	table_cell(&l->table,
-		   e->is_dsn ? SPAN_LIT("(a report of ours)") : SPAN_LIT(""));
+	table_cell(&l->table, from.n > 0 ? from : SPAN_LIT("<>"));
+	table_cell(&l->table, control_get_bool(m, "dsn")
+				      ? SPAN_LIT("(a report of ours)")
+				      : SPAN_LIT(""));
 	buf_fini(&b);
 }
 
-static void recipient_rows(struct listing *l, const struct unit *u)
+static void why_row(struct listing *l, struct span what, struct span why)
 {
 	struct buf b = { 0 };
 
-	for (size_t i = 0; i < u->rcpt_count; i++) {
-		for (int column = 0; column < 3; column++)
-			table_cell(&l->table, SPAN_LIT(""));
+	for (int column = 0; column < 3; column++)
+		table_cell(&l->table, SPAN_LIT(""));
+	buf_adds(&b, "  ");
+	buf_add(&b, what);
+	table_cell(&l->table, buf_span(&b));
+	table_cell(&l->table, why);
+	buf_fini(&b);
+}
+
+static void recipient_rows(struct listing *l, const json_t *m)
+{
+	const json_t *list = json_object_get(m, "recipients");
+	int64_t left_out = control_get_int(m, "recipients_left_out", 0);
+	struct buf b = { 0 };
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *r = json_array_get(list, i);
+
 		buf_reset(&b);
-		buf_adds(&b, "  ");
-		buf_add(&b, u->rcpts[i].path);
-		table_cell(&l->table, buf_span(&b));
-		buf_reset(&b);
-		message_why(&b, u, &u->rcpts[i], l->ctl->now_ms, l->reasons);
-		table_cell(&l->table, buf_span(&b));
+		message_why(&b, r, l->ctl->now_ms, l->reasons.items);
+		why_row(l, control_get_text(r, "address"), buf_span(&b));
 	}
+	buf_reset(&b);
+	buf_addf(&b, "and %lld more", (long long)left_out);
+	if (left_out > 0)
+		why_row(l, buf_span(&b), SPAN_LIT(""));
 	buf_fini(&b);
 }
 
 /* ---- The walk ---- */
 
-static void end_message(struct listing *l)
+static void add_page(struct listing *l, const json_t *items)
 {
-	if (l->object != NULL)
-		control_encode(&l->lines, l->object);
-	l->object = NULL;
-}
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		json_t *m = json_array_get(items, i);
 
-/* False: the page is full, and this unit begins the next one. */
-static bool begin_message(struct listing *l, const struct unit *u)
-{
-	if (l->on_page == PAGE) {
-		l->is_full = true;
-		return false;
+		if (l->ctl->json) {
+			control_encode(&l->lines, json_incref(m));
+		} else {
+			message_row(l, m);
+			recipient_rows(l, m);
+		}
+		l->messages++;
 	}
-	end_message(l);
-	l->last = u->envelope.id;
-	l->on_page++;
-	l->messages++;
-	if (l->ctl->json)
-		l->object = message_object(u);
-	else
-		message_row(l, &u->envelope);
-	return true;
+	if (!l->ctl->json && l->messages > 0)
+		table_print(&l->table, &l->lines);
 }
 
-static bool add_unit(const struct unit *u, void *arg)
+static enum mx_err list(struct listing *l, struct source *s, struct span domain)
 {
-	struct listing *l = arg;
-
-	if (l->on_page == 0 || u->envelope.id != l->last)
-		if (!begin_message(l, u))
-			return false;
-	if (l->ctl->json)
-		message_recipients(l->object, u);
-	else
-		recipient_rows(l, u);
-	return true;
-}
-
-static enum mx_err list(struct listing *l, struct spool *sp, struct span domain)
-{
+	struct status_page page = { 0 };
 	enum mx_err err;
 
 	do {
-		l->is_full = false;
-		l->on_page = 0;
-		err = spool_list(sp, domain, l->last, add_unit, l);
-		end_message(l);
-		if (!l->ctl->json && l->messages > 0)
-			table_print(&l->table, &l->lines);
+		err = source_messages(s, domain, &page);
+		add_page(l, page.items);
 		if (!ctl_write(buf_span(&l->lines)))
 			break;
 		buf_reset(&l->lines);
 		/* the first page is there at once, whatever follows */
 		if (ctl_flush_output() != 0)
 			break;
-	} while (err == MX_OK && l->is_full);
-	return err == MX_ENOENT ? MX_OK : err;
+	} while (err == MX_OK && page.next.n > 0);
+	status_page_fini(&page);
+	return err;
 }
 
 /*
  * Mail that was never tried waits for its destination, and the reason is
  * there: for the domain asked for, else for the first page of domains, which
- * is all of them in most places.
+ * is all of them in most places.  The daemon knows it best.
  */
-static void find_reasons(struct listing *l, struct spool *sp,
-			 const struct buf *name)
+static void find_reasons(struct listing *l, struct source *mail,
+			 struct span domain)
 {
-	struct states_page *p = mx_alloc(sizeof(*p));
-	struct states states;
-	struct buf why = { 0 };
-	enum mx_err err;
+	struct source live, *s = mail;
+	json_t *row;
 
-	states_open(&states, l->ctl, sp, &why);
-	if (name->n == 0) {
-		(void)states_next_page(&states, p, &err);
-	} else if (spool_domain_get(sp, buf_span(name), &p->rows[0]) == MX_OK) {
-		p->count = 1;
-		states_get(&states, p->rows, 1, p->states);
+	if (source_open_live(&live, l->ctl))
+		s = &live;
+	if (domain.n == 0) {
+		(void)source_domains(s, &l->reasons);
+	} else if (source_domain(s, domain, &row) == MX_OK) {
+		l->reasons.items = json_array();
+		json_array_append_new(l->reasons.items, row);
 	}
-	states_close(&states);
-	buf_fini(&why);
-	l->reasons = p;
+	source_close(&live);
 }
 
-/* Nothing waits, and the domain is not even listed: it was mistyped. */
-static bool is_typo(const struct ctl *ctl, struct spool *sp,
-		    const struct buf *name)
+/* The domain that was asked for is not even listed: it was mistyped. */
+static bool is_typo(const struct listing *l, struct span domain)
 {
-	struct spool_domain row = { 0 };
-	struct states states;
-	struct buf why = { 0 };
-	json_t *state;
-	bool is_unlisted;
+	const json_t *row = json_array_get(l->reasons.items, 0);
 
-	if (name->n == 0)
-		return false;
-	snprintf(row.name, sizeof(row.name), "%.*s", SPAN_ARG(buf_span(name)));
-	states_open(&states, ctl, sp, &why);
-	states_get(&states, &row, 1, &state);
-	is_unlisted = json_is_false(json_object_get(state, "listed"));
-	json_decref(state);
-	states_close(&states);
-	buf_fini(&why);
-	return is_unlisted;
+	return domain.n > 0 && json_is_false(json_object_get(row, "listed"));
 }
 
-static enum mx_err say_nothing(const struct ctl *ctl, struct spool *sp,
-			       const struct buf *name)
+static enum ctl_exit say_nothing(const struct listing *l, struct span domain)
 {
-	if (ctl->json) /* no line is the answer */
-		return MX_OK;
-	if (is_typo(ctl, sp, name)) {
+	if (l->ctl->json) /* no line is the answer */
+		return CTL_DONE;
+	if (is_typo(l, domain)) {
 		ctl_complain("no such domain: it is not in the allowlist, and"
 			     " no mail is here for it");
-		return MX_ENOENT;
+		return CTL_FAILED;
 	}
 	ctl_write(SPAN_LIT("nothing is waiting\n"));
-	return MX_OK;
+	return CTL_DONE;
 }
 
-static void listing_fini(struct listing *l)
+static enum ctl_exit run(struct listing *l, struct source *s,
+			 struct span domain)
 {
-	if (l->reasons != NULL)
-		states_release_page(l->reasons);
-	free(l->reasons);
-	table_fini(&l->table);
-	buf_fini(&l->lines);
+	enum mx_err err;
+
+	if (!l->ctl->json)
+		find_reasons(l, s, domain);
+	err = list(l, s, domain);
+	if (err == MX_OK && l->messages == 0)
+		return say_nothing(l, domain);
+	return source_end(s, err);
 }
 
 enum ctl_exit ctl_queue(struct ctl *ctl)
 {
 	struct listing l = { .ctl = ctl };
 	struct buf name = { 0 };
-	struct spool *sp = NULL;
-	enum mx_err err = MX_EINVAL;
+	struct source s;
+	enum ctl_exit rc;
 
 	if (ctl->argument != NULL && !ctl_domain(ctl->argument, &name))
 		return CTL_FAILED;
 	table_init(&l.table, columns, COUNT(columns), ctl->width);
-	if (ctl_open_spool(ctl, &sp)) {
-		if (!ctl->json)
-			find_reasons(&l, sp, &name);
-		err = list(&l, sp, buf_span(&name));
-		if (err != MX_OK)
-			ctl_complain("the spool cannot be read: %s",
-				     mx_strerror(err));
-		else if (l.messages == 0)
-			err = say_nothing(ctl, sp, &name);
-		spool_close(&sp);
-	}
-	listing_fini(&l);
+	rc = source_open(&s, ctl, SOURCE_SPOOL);
+	if (rc == CTL_DONE)
+		rc = run(&l, &s, buf_span(&name));
+	source_close(&s);
+	status_page_fini(&l.reasons);
+	table_fini(&l.table);
+	buf_fini(&l.lines);
 	buf_fini(&name);
-	return err == MX_OK ? CTL_DONE : CTL_FAILED;
+	return rc;
 }

@@ -240,7 +240,7 @@ static void add_result(const json_t *end, struct buf *out)
 
 static void add_state(const struct ctl *ctl, const json_t *end, struct buf *out)
 {
-	int64_t next_ms = status_time(end, "next_probe");
+	int64_t next_ms = print_get_time(end, "next_probe");
 
 	buf_adds(out, "\ndestination ");
 	print_text(out, control_get_text(end, "state"));
@@ -249,7 +249,7 @@ static void add_state(const struct ctl *ctl, const json_t *end, struct buf *out)
 		print_age(out, next_ms - ctl->now_ms);
 	}
 	buf_adds(out, "\n");
-	status_targets(ctl, end, out);
+	status_show_targets(ctl, end, out);
 }
 
 /* ---- The verb ---- */

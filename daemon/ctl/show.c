@@ -1,51 +1,9 @@
 /* mx20ctl show: one message whole. */
-#include <unistd.h>
-
-#include "common/base/assert.h"
-#include "common/base/msgid.h"
 #include "daemon/ctl/message.h"
 #include "daemon/ctl/print.h"
+#include "daemon/ctl/source.h"
 
-enum { PIECE = 64 * 1024 };
-
-struct view {
-	struct ctl *ctl;
-	json_t *object;	 /* for programs */
-	struct buf text; /* for people */
-	size_t units;
-};
-
-/* ---- For programs ---- */
-
-static void set_facts(json_t *o, const struct envelope *e)
-{
-	static const char *const protos[] = { [PROTO_LOCAL] = "local",
-					      [PROTO_SMTP] = "smtp",
-					      [PROTO_ESMTP] = "esmtp" };
-	static const char *const bodies[] = {
-		[SMTP_BODY_7BIT] = "7bit", [SMTP_BODY_8BITMIME] = "8bitmime"
-	};
-	static const char *const rets[] = {
-		[SMTP_RET_FULL] = "full", [SMTP_RET_HDRS] = "hdrs"
-	};
-
-	json_object_set_new(o, "client", control_text_or_null(e->client_addr));
-	json_object_set_new(o, "helo", control_text_or_null(e->helo));
-	json_object_set_new(o, "protocol", json_string(protos[e->proto]));
-	json_object_set_new(o, "tls", control_text_or_null(e->tls));
-	json_object_set_new(o, "body",
-			    e->body == SMTP_BODY_NONE
-				    ? json_null()
-				    : json_string(bodies[e->body]));
-	json_object_set_new(o, "ret",
-			    e->ret == SMTP_RET_NONE
-				    ? json_null()
-				    : json_string(rets[e->ret]));
-	json_object_set_new(o, "envid", control_text_or_null(e->envid));
-	json_object_set_new(o, "smtputf8", json_boolean(e->smtputf8));
-	json_object_set_new(o, "requiretls", json_boolean(e->requiretls));
-	json_object_set_new(o, "dsn", json_boolean(e->is_dsn));
-}
+enum { SHOWN_MAX = 256 * 1024 }; /* longer ones are shown in parts */
 
 /* ---- For people ---- */
 
@@ -58,64 +16,74 @@ static void fact(struct buf *out, const char *name, struct span value)
 	buf_adds(out, "\n");
 }
 
-static void add_facts(struct view *v, const struct envelope *e)
+static void add_origin(struct buf *out, const json_t *m)
 {
+	struct span client = control_get_text(m, "client");
 	struct buf b = { 0 };
 
-	msg_id_add(&b, e->id);
-	fact(&v->text, "id", buf_span(&b));
+	buf_addf(&b, "<%.*s>", SPAN_ARG(control_get_text(m, "from")));
+	fact(out, "from", buf_span(&b));
 	buf_reset(&b);
-	print_time(&b, e->arrived_ms);
+	if (client.n > 0)
+		buf_addf(&b, "%.*s (%.*s)", SPAN_ARG(client),
+			 SPAN_ARG(control_get_text(m, "helo")));
+	fact(out, "client",
+	     control_get_bool(m, "dsn") ? SPAN_LIT("a report made here")
+					: buf_span(&b));
+	fact(out, "tls", control_get_text(m, "tls"));
+	fact(out, "envid", control_get_text(m, "envid"));
+	buf_fini(&b);
+}
+
+static void add_facts(const struct ctl *ctl, struct buf *out, const json_t *m)
+{
+	int64_t arrived_ms = print_get_time(m, "arrival");
+	struct buf b = { 0 };
+
+	fact(out, "id", control_get_text(m, "id"));
+	print_time(&b, arrived_ms);
 	buf_adds(&b, ", ");
-	print_age(&b, v->ctl->now_ms - e->arrived_ms);
+	print_age(&b, ctl->now_ms - arrived_ms);
 	buf_adds(&b, " ago");
-	fact(&v->text, "arrived", buf_span(&b));
+	fact(out, "arrived", buf_span(&b));
 	buf_reset(&b);
-	human_size(&b, e->bytes);
-	fact(&v->text, "size", buf_span(&b));
-	buf_reset(&b);
-	buf_addf(&b, "<%.*s>", SPAN_ARG(e->from));
-	fact(&v->text, "from", buf_span(&b));
-	buf_reset(&b);
-	if (e->client_addr.n > 0)
-		buf_addf(&b, "%.*s (%.*s)", SPAN_ARG(e->client_addr),
-			 SPAN_ARG(e->helo));
-	fact(&v->text, "client",
-	     e->is_dsn ? SPAN_LIT("a report made here") : buf_span(&b));
-	fact(&v->text, "tls", e->tls);
-	fact(&v->text, "envid", e->envid);
+	human_size(&b, (uint64_t)control_get_int(m, "bytes", 0));
+	fact(out, "size", buf_span(&b));
 	buf_fini(&b);
+	add_origin(out, m);
 }
 
-static void add_recipients(struct view *v, const struct unit *u)
+static void add_end(struct buf *out, const json_t *r)
 {
 	struct buf b = { 0 };
 
-	for (size_t i = 0; i < u->rcpt_count; i++) {
-		buf_reset(&b);
-		buf_addf(&b, "<%.*s>  ", SPAN_ARG(u->rcpts[i].path));
-		message_why(&b, u, &u->rcpts[i], v->ctl->now_ms, NULL);
-		fact(&v->text, "to", buf_span(&b));
-	}
-	buf_reset(&b);
-	buf_addf(&b, "%.*s until ", SPAN_ARG(u->domain));
-	print_time(&b, u->expires_ms);
-	fact(&v->text, "kept for", buf_span(&b));
+	buf_addf(&b, "%.*s until ", SPAN_ARG(control_get_text(r, "domain")));
+	print_time(&b, print_get_time(r, "expires"));
+	fact(out, "kept for", buf_span(&b));
 	buf_fini(&b);
 }
 
-static bool add_unit(const struct unit *u, void *arg)
+/* Domain by domain, and how long each is kept behind its last recipient. */
+static void add_recipients(const struct ctl *ctl, struct buf *out,
+			   const json_t *m)
 {
-	struct view *v = arg;
+	const json_t *list = json_object_get(m, "recipients");
+	struct buf b = { 0 };
 
-	if (v->units++ == 0) {
-		v->object = message_object(u);
-		set_facts(v->object, &u->envelope);
-		add_facts(v, &u->envelope);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *r = json_array_get(list, i);
+		const json_t *next = json_array_get(list, i + 1);
+
+		buf_reset(&b);
+		buf_addf(&b, "<%.*s>  ",
+			 SPAN_ARG(control_get_text(r, "address")));
+		message_why(&b, r, ctl->now_ms, NULL);
+		fact(out, "to", buf_span(&b));
+		if (!span_eq(control_get_text(r, "domain"),
+			     control_get_text(next, "domain")))
+			add_end(out, r);
 	}
-	message_recipients(v->object, u);
-	add_recipients(v, u);
-	return true;
+	buf_fini(&b);
 }
 
 /* ---- Content ---- */
@@ -142,67 +110,105 @@ static void print_lines(struct buf *out, struct span piece)
 	}
 }
 
-static enum mx_err write_content(struct spool *sp, uint64_t id, bool raw)
+/* What can be shown of it by now: whole lines, lest a character or a CR LF is
+ * cut in two.  A line without end has no such luck. */
+static size_t showable(const struct buf *in, bool is_end)
 {
-	struct buf piece = { 0 }, text = { 0 };
-	uint64_t offset = 0;
-	enum mx_err err;
+	size_t n = in->n;
 
-	for (;;) {
-		buf_reset(&piece);
-		err = spool_content(sp, id, offset, PIECE, &piece);
-		if (err != MX_OK || piece.n == 0)
-			break;
-		offset += piece.n;
-		buf_reset(&text);
-		if (!raw)
-			print_lines(&text, buf_span(&piece));
-		if (!ctl_write(raw ? buf_span(&piece) : buf_span(&text)))
-			break;
-	}
-	buf_fini(&piece);
+	if (is_end || n > SHOWN_MAX)
+		return n;
+	while (n > 0 && in->p[n - 1] != '\n')
+		n--;
+	return n;
+}
+
+static bool show_lines(struct buf *in, bool is_end)
+{
+	struct buf text = { 0 };
+	size_t n = showable(in, is_end);
+	bool ok;
+
+	print_lines(&text, span_of(in->p, n));
+	buf_consume(in, n);
+	ok = ctl_write(buf_span(&text));
 	buf_fini(&text);
+	return ok;
+}
+
+static bool show_raw(struct buf *in)
+{
+	bool ok = ctl_write(buf_span(in));
+
+	buf_reset(in);
+	return ok;
+}
+
+static enum mx_err write_content(struct source *s, struct span id)
+{
+	struct buf in = { 0 };
+	uint64_t offset = 0;
+	bool go_on = true;
+	enum mx_err err = MX_OK;
+
+	while (go_on) {
+		size_t had = in.n, more;
+
+		err = source_content(s, id, offset, &in);
+		if (err != MX_OK)
+			break;
+		more = in.n - had;
+		offset += more;
+		go_on = s->ctl->raw ? show_raw(&in)
+				    : show_lines(&in, more == 0);
+		go_on = go_on && more > 0;
+	}
+	buf_fini(&in);
 	return err;
 }
 
 /* ---- The verb ---- */
 
-static enum mx_err show(struct view *v, struct spool *sp, uint64_t id)
+static enum mx_err show(struct source *s, struct span id)
 {
-	enum mx_err err = spool_message(sp, id, add_unit, v);
+	const struct ctl *ctl = s->ctl;
+	struct buf text = { 0 };
+	json_t *m;
+	enum mx_err err;
 
-	if (err == MX_OK && v->units == 0)
-		err = MX_ENOENT;
+	if (ctl->raw)
+		return write_content(s, id);
+	err = source_message(s, id, &m);
 	if (err != MX_OK)
 		return err;
-	if (v->ctl->raw)
-		return write_content(sp, id, true);
-	if (v->ctl->json) {
-		ctl_print_json(json_incref(v->object));
+	if (ctl->json) {
+		ctl_print_json(m);
 		return MX_OK;
 	}
-	buf_adds(&v->text, "\n");
-	ctl_write(buf_span(&v->text));
-	return write_content(sp, id, false);
+	add_facts(ctl, &text, m);
+	add_recipients(ctl, &text, m);
+	buf_adds(&text, "\n");
+	ctl_write(buf_span(&text));
+	buf_fini(&text);
+	json_decref(m);
+	return write_content(s, id);
 }
 
 enum ctl_exit ctl_show(struct ctl *ctl)
 {
-	struct view v = { .ctl = ctl };
-	struct spool *sp = NULL;
-	uint64_t id;
-	enum mx_err err = MX_ENOENT;
+	struct source s;
+	enum ctl_exit rc = source_open(&s, ctl, SOURCE_SPOOL);
 
-	if (!ctl_open_spool(ctl, &sp))
-		return CTL_FAILED;
-	if (msg_id_parse(span_str(ctl->argument), &id))
-		err = show(&v, sp, id);
-	if (err == MX_ENOENT)
-		ctl_complain("no such message: %s", ctl->argument);
-	else if (err != MX_OK)
-		ctl_complain("the spool cannot be read: %s", mx_strerror(err));
-	json_decref(v.object);
-	buf_fini(&v.text);
-	spool_close(&sp);
-	return err == MX_OK ? CTL_DONE : CTL_FAILED;
+	if (rc == CTL_DONE) {
+		enum mx_err err = show(&s, span_str(ctl->argument));
+
+		if (err == MX_ENOENT) {
+			ctl_complain("no such message: %s", ctl->argument);
+			rc = CTL_FAILED;
+		} else {
+			rc = source_end(&s, err);
+		}
+	}
+	source_close(&s);
+	return rc;
 }

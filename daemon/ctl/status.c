@@ -2,18 +2,15 @@
  * mx20ctl status: what waits for which domain, why, and until when.
  *
  * Costs O(domains with mail), whatever the length of the queue.  Rows are
- * fetched and printed a page at a time, each page in a read transaction of
- * its own that is over before anything is written: a terminal that scrolls
- * slowly pins nothing.
+ * fetched and printed a page at a time, and no look is open while something is
+ * written: a terminal that scrolls slowly pins nothing.
  */
 #include <stdlib.h>
 
-#include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/spool/scope.h"
 #include "daemon/ctl/print.h"
-#include "daemon/ctl/states.h"
 #include "daemon/ctl/status.h"
 #include "daemon/ctl/table.h"
 
@@ -22,114 +19,59 @@ static const int64_t NEXT_MOST_MS = DAYS(30);
 
 /* What was seen on the way, for the advice at the end. */
 struct seen {
-	bool any, down, held, parts_held, unknown, deferred;
+	bool any, down, held, parts_held, unlisted, unknown, deferred;
 	struct buf holds; /* of destinations, in words */
 };
 
-bool status_is_held(const struct spool_domain *row, const json_t *state)
+bool status_is_held(const json_t *row)
 {
-	return row->is_held ||
-	       json_is_string(json_object_get(state, "destination_hold"));
+	return json_is_string(json_object_get(row, "hold"));
 }
 
-struct span status_hold_reason(const struct spool_domain *row,
-			       const json_t *state)
+static bool is_state(const json_t *row, const char *state)
 {
-	return row->is_held ? span_str(row->hold_reason)
-			    : control_get_text(state, "destination_hold");
+	return span_eq(control_get_text(row, "state"), span_str(state));
+}
+
+/* Among the domains stand holds of destinations. */
+static bool is_domain(const json_t *item)
+{
+	return json_object_get(item, "domain") != NULL;
+}
+
+static bool is_shown(const struct ctl *ctl, const json_t *item)
+{
+	return is_domain(item) &&
+	       (ctl->destination == NULL ||
+		status_goes_to(item, span_str(ctl->destination)));
 }
 
 /* ---- For programs ---- */
 
-static json_t *row_object(const struct spool_domain *row, const json_t *state)
-{
-	static const char *const copied[] = { "state",	    "since",
-					      "next_probe", "checked",
-					      "last_reply", "targets" };
-	json_t *o = json_pack(
-		"{s:o, s:I, s:I, s:o, s:b, s:o}", "domain",
-		control_text(span_str(row->name)), "messages",
-		(json_int_t)row->units, "bytes", (json_int_t)row->bytes,
-		"oldest", control_time(row->oldest_ms), "held",
-		status_is_held(row, state) || row->held > 0, "hold_reason",
-		control_text_or_null(status_hold_reason(row, state)));
-
-	for (size_t i = 0; i < COUNT(copied); i++)
-		json_object_set(o, copied[i],
-				json_object_get(state, copied[i]));
-	json_object_set_new(o, "ready", json_integer((json_int_t)row->ready));
-	json_object_set_new(o, "deferred",
-			    json_integer((json_int_t)row->deferred));
-	json_object_set_new(o, "held_messages",
-			    json_integer((json_int_t)row->held));
-	return o;
-}
-
-/* A hold of a destination stands in a row of its own, which is no domain. */
-static json_t *hold_object(const struct spool_domain *row)
-{
-	return json_pack("{s:o, s:o}", "destination",
-			 control_text(scope_destination(span_str(row->name))),
-			 "reason", control_text(span_str(row->hold_reason)));
-}
-
-/* Is the row to be shown among the domains? */
-static bool is_shown(const struct ctl *ctl, const struct spool_domain *row,
-		     const json_t *state)
-{
-	if (scope_is_destination(span_str(row->name)))
-		return false;
-	return ctl->destination == NULL ||
-	       states_goes_to(row, state, span_str(ctl->destination));
-}
-
-static bool write_object(json_t *object)
+static bool write_object(const json_t *object)
 {
 	char *text = json_dumps(object, JSON_COMPACT);
 	bool ok = ctl_write(span_str(text));
 
 	free(text);
-	json_decref(object);
 	return ok;
 }
 
-static json_t *spool_object(const struct spool_totals *t)
-{
-	const struct spool_space *s = &t->space;
-
-	return json_pack("{s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:s, s:s}",
-			 "messages", (json_int_t)t->messages, "bytes",
-			 (json_int_t)t->bytes, "oldest",
-			 control_time(t->oldest_ms), "used",
-			 (json_int_t)s->used_bytes, "size",
-			 (json_int_t)s->size_bytes, "disk_free",
-			 (json_int_t)s->disk_bytes, "reserve",
-			 (json_int_t)s->reserve_bytes, "state",
-			 spool_pressure_name(s->pressure), "limit",
-			 s->is_disk ? "disk" : "quota");
-}
-
 /* The opening of the one object, up to the list of domains. */
-static bool json_head(const struct ctl *ctl, const struct spool_totals *t,
-		      bool is_running)
+static bool json_head(const json_t *overview)
 {
-	json_t *o = json_pack("{s:o, s:s, s:b, s:o}", "hostname",
-			      control_text(ctl->config->hostname), "version", MX_VERSION,
-			      "running", (int)is_running, "spool",
-			      spool_object(t));
-	char *text = json_dumps(o, JSON_COMPACT);
+	char *text = json_dumps(overview, JSON_COMPACT);
 	size_t n = strlen(text);
 	bool ok;
 
 	text[n - 1] = ','; /* its closing brace: it goes on */
 	ok = ctl_write(span_str(text)) && ctl_write(SPAN_LIT("\"domains\":["));
 	free(text);
-	json_decref(o);
 	return ok;
 }
 
 /* The holds of destinations come behind the domains. */
-static bool json_tail(json_t *holds)
+static bool json_tail(const json_t *holds)
 {
 	bool ok = ctl_write(SPAN_LIT("],\"destinations_held\":"));
 
@@ -137,20 +79,23 @@ static bool json_tail(json_t *holds)
 	return ctl_write(SPAN_LIT("}\n")) && ok;
 }
 
-static void json_page(const struct ctl *ctl, const struct states_page *p,
+static bool json_page(const struct ctl *ctl, const json_t *items,
 		      bool *is_first, json_t *holds)
 {
-	for (size_t i = 0; i < p->count; i++) {
-		if (scope_is_destination(span_str(p->rows[i].name)))
-			json_array_append_new(holds, hold_object(&p->rows[i]));
-		if (!is_shown(ctl, &p->rows[i], p->states[i]))
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < json_array_size(items); i++) {
+		json_t *item = json_array_get(items, i);
+
+		if (!is_domain(item))
+			json_array_append(holds, item);
+		if (!is_shown(ctl, item))
 			continue;
-		if (!*is_first)
-			ctl_write(SPAN_LIT(","));
+		ok = (*is_first || ctl_write(SPAN_LIT(","))) &&
+		     write_object(item);
 		*is_first = false;
-		if (!write_object(row_object(&p->rows[i], p->states[i])))
-			return;
 	}
+	return ok;
 }
 
 /* ---- For people ---- */
@@ -180,21 +125,12 @@ static void cell_age(struct table *t, int64_t since_ms, int64_t now_ms)
 	buf_fini(&b);
 }
 
-int64_t status_time(const json_t *state, const char *key)
+static void cell_next(struct table *t, const json_t *row, int64_t now_ms)
 {
-	int64_t ms = 0;
-
-	(void)print_parse_time(control_get_text(state, key), &ms);
-	return ms;
-}
-
-static void cell_next(struct table *t, const struct spool_domain *row,
-		      const json_t *state, int64_t now_ms)
-{
-	int64_t next_ms = status_time(state, "next_probe");
+	int64_t next_ms = print_get_time(row, "next_probe");
 	struct buf b = { 0 };
 
-	if (status_is_held(row, state) || next_ms == 0 ||
+	if (status_is_held(row) || next_ms == 0 ||
 	    next_ms - now_ms > NEXT_MOST_MS) { /* none that is planned */
 		buf_adds(&b, "-");
 	} else if (next_ms < now_ms + 1000) {
@@ -206,102 +142,111 @@ static void cell_next(struct table *t, const struct spool_domain *row,
 	buf_fini(&b);
 }
 
-static void cell_state(struct table *t, const struct spool_domain *row,
-		       const json_t *state)
+static void cell_state(struct table *t, const json_t *row)
 {
+	int64_t held = control_get_int(row, "held_messages", 0);
 	struct buf b = { 0 };
 
-	if (status_is_held(row, state))
+	if (status_is_held(row))
 		buf_adds(&b, "held");
 	else
-		buf_add(&b, control_get_text(state, "state"));
-	if (!status_is_held(row, state) && row->held > 0)
-		buf_addf(&b, ", %llu held", (unsigned long long)row->held);
+		buf_add(&b, control_get_text(row, "state"));
+	if (!status_is_held(row) && held > 0)
+		buf_addf(&b, ", %lld held", (long long)held);
 	table_cell(t, buf_span(&b));
 	buf_fini(&b);
 }
 
-static void table_row(struct table *t, const struct spool_domain *row,
-		      const json_t *state, int64_t now_ms)
+static void table_row(struct table *t, const json_t *row, int64_t now_ms)
 {
 	struct buf b = { 0 };
 
-	table_cell(t, span_str(row->name));
-	buf_addf(&b, "%llu", (unsigned long long)row->units);
+	table_cell(t, control_get_text(row, "domain"));
+	buf_addf(&b, "%lld", (long long)control_get_int(row, "messages", 0));
 	table_cell(t, buf_span(&b));
 	buf_reset(&b);
-	human_size(&b, row->bytes);
+	human_size(&b, (uint64_t)control_get_int(row, "bytes", 0));
 	table_cell(t, buf_span(&b));
-	cell_age(t, row->oldest_ms, now_ms);
-	cell_state(t, row, state);
-	cell_age(t, status_time(state, "since"), now_ms);
-	cell_next(t, row, state, now_ms);
-	table_cell(t, status_is_held(row, state)
-			      ? status_hold_reason(row, state)
-			      : control_get_text(state, "last_reply"));
+	cell_age(t, print_get_time(row, "oldest"), now_ms);
+	cell_state(t, row);
+	cell_age(t, print_get_time(row, "since"), now_ms);
+	cell_next(t, row, now_ms);
+	table_cell(t,
+		   control_get_text(row, status_is_held(row) ? "hold_reason"
+							     : "last_reply"));
 	buf_fini(&b);
 }
 
-static void note(struct seen *seen, const struct spool_domain *row,
-		 const json_t *state)
+static void note(struct seen *seen, const json_t *row)
 {
-	struct span name = control_get_text(state, "state");
+	struct span hold = control_get_text(row, "hold");
+	bool is_held = status_is_held(row);
 
 	seen->any = true;
-	seen->held |= row->is_held;
-	seen->parts_held |= !row->is_held && row->held > 0;
-	seen->deferred |= row->deferred > 0;
-	if (status_is_held(row, state))
-		return;
-	seen->down |= span_eq(name, SPAN_LIT("down"));
-	seen->unknown |= span_eq(name, SPAN_LIT("unknown"));
+	seen->unlisted |= span_eq(hold, SPAN_LIT("unlisted"));
+	seen->held |= span_eq(hold, SPAN_LIT("domain")) ||
+		      span_eq(hold, SPAN_LIT("pattern"));
+	seen->parts_held |=
+		!is_held && control_get_int(row, "held_messages", 0) > 0;
+	seen->deferred |= control_get_int(row, "deferred", 0) > 0;
+	seen->down |= !is_held && is_state(row, "down");
+	seen->unknown |= !is_held && is_state(row, "unknown");
 }
 
 /* The rest of the second line and, when room is short, a third. */
-static void add_space(const struct spool_space *s, struct buf *out)
+static void add_space(const json_t *spool, struct buf *out)
 {
-	static const char *const words[] = {
-		[SPOOL_ROOMY] = "",
-		[SPOOL_TIGHT] = "SPOOL TIGHT: more than 80 % of the room is"
-				" used",
-		[SPOOL_FULL] = "SPOOL FULL: new mail is refused with 452",
-		[SPOOL_FAILED] = "DISK FAILED: new mail is refused with 451",
+	static const struct {
+		const char *state, *words;
+	} rows[] = {
+		{ "tight", "SPOOL TIGHT: more than 80 % of the room is used" },
+		{ "full", "SPOOL FULL: new mail is refused with 452" },
+		{ "failed", "DISK FAILED: new mail is refused with 451" },
 	};
+	bool is_disk =
+		span_eq(control_get_text(spool, "limit"), SPAN_LIT("disk"));
 
 	buf_adds(out, "; spool ");
-	human_size(out, s->used_bytes);
+	human_size(out, (uint64_t)control_get_int(spool, "used", 0));
 	buf_adds(out, " of ");
-	human_size(out, s->size_bytes);
+	human_size(out, (uint64_t)control_get_int(spool, "size", 0));
 	buf_adds(out, " used\n");
-	if (s->pressure == SPOOL_ROOMY)
-		return;
-	buf_addf(out, "%s; disk ", words[s->pressure]);
-	human_size(out, s->disk_bytes);
-	buf_adds(out, " free, reserve ");
-	human_size(out, s->reserve_bytes);
-	buf_addf(out, ": %s\n",
-		 s->is_disk ? "free disk space" : "raise spool.size");
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (!is_state(spool, rows[i].state))
+			continue;
+		buf_addf(out, "%s; disk ", rows[i].words);
+		human_size(out,
+			   (uint64_t)control_get_int(spool, "disk_free", 0));
+		buf_adds(out, " free, reserve ");
+		human_size(out, (uint64_t)control_get_int(spool, "reserve", 0));
+		buf_addf(out, ": %s\n",
+			 is_disk ? "free disk space" : "raise spool.size");
+	}
 }
 
 /* The two lines above everything: is it running, how much waits. */
-static void add_head(const struct ctl *ctl, const struct spool_totals *t,
-		     const struct states *states, struct buf *out)
+static void add_head(const struct ctl *ctl, const json_t *overview,
+		     struct buf *out)
 {
-	print_text(out, ctl->config->hostname);
-	if (states->is_live)
-		buf_addf(out, ": mx20d %s is running\n", states->link.version);
+	const json_t *spool = json_object_get(overview, "spool");
+	int64_t messages = control_get_int(spool, "messages", 0);
+
+	print_text(out, control_get_text(overview, "hostname"));
+	if (control_get_bool(overview, "running"))
+		buf_addf(out, ": mx20d %.*s is running\n",
+			 SPAN_ARG(control_get_text(overview, "version")));
 	else
 		buf_adds(out, ": mx20d is NOT RUNNING\n");
-	if (t->messages == 0) {
+	if (messages == 0) {
 		buf_adds(out, "nothing is waiting");
 	} else {
-		print_count(out, t->messages, "message");
+		print_count(out, (uint64_t)messages, "message");
 		buf_adds(out, ", ");
-		human_size(out, t->bytes);
+		human_size(out, (uint64_t)control_get_int(spool, "bytes", 0));
 		buf_adds(out, ", the oldest ");
-		print_age(out, ctl->now_ms - t->oldest_ms);
+		print_age(out, ctl->now_ms - print_get_time(spool, "oldest"));
 	}
-	add_space(&t->space, out);
+	add_space(spool, out);
 }
 
 static void add_advice(const struct seen *seen, bool is_live, struct buf *out)
@@ -321,6 +266,10 @@ static void add_advice(const struct seen *seen, bool is_live, struct buf *out)
 	if (seen->deferred)
 		buf_adds(out, "some messages are deferred, each until its own"
 			      " retry: mx20ctl queue DOMAIN\n");
+	if (seen->unlisted)
+		buf_adds(out, "no longer in the allowlist: list the domain"
+			      " again, or mx20ctl release, bounce or remove"
+			      " --domain DOMAIN\n");
 	if (seen->held)
 		buf_adds(out, "held: nothing goes before: mx20ctl release"
 			      " --domain DOMAIN\n");
@@ -340,119 +289,107 @@ static bool flush_text(struct buf *out)
 
 /* ---- All domains ---- */
 
-static enum mx_err all_json(const struct ctl *ctl, struct states *states,
-			    const struct spool_totals *totals)
+static enum mx_err all_json(struct source *s, const json_t *overview)
 {
-	struct states_page *p = mx_alloc(sizeof(*p));
+	struct status_page page = { 0 };
 	json_t *holds = json_array();
-	bool is_first = true, go_on;
+	bool is_first = true, go_on = json_head(overview);
 	enum mx_err err = MX_OK;
 
-	go_on = json_head(ctl, totals, states->is_live);
-	while (go_on && states_next_page(states, p, &err)) {
-		json_page(ctl, p, &is_first, holds);
-		states_release_page(p);
-		go_on = ctl_write(SPAN_LIT(""));
+	while (go_on) {
+		err = source_domains(s, &page);
+		go_on = json_page(s->ctl, page.items, &is_first, holds) &&
+			err == MX_OK && page.next.n > 0;
 	}
 	json_tail(holds);
-	free(p);
+	json_decref(holds);
+	status_page_fini(&page);
 	return err;
 }
 
-static void text_row(const struct ctl *ctl, struct table *t, struct seen *seen,
-		     const struct spool_domain *row, const json_t *state)
+static void note_hold(struct seen *seen, const json_t *hold)
 {
-	struct span name = span_str(row->name);
+	struct span name = control_get_text(hold, "destination");
 
-	if (scope_is_destination(name)) {
-		name = scope_destination(name);
-		buf_adds(&seen->holds, "destination held: ");
-		print_text(&seen->holds, name);
-		buf_adds(&seen->holds, ": ");
-		print_text(&seen->holds, span_str(row->hold_reason));
-		buf_adds(&seen->holds, ".  Nothing goes there before: mx20ctl"
-				       " release --destination ");
-		print_text(&seen->holds, name);
-		buf_addc(&seen->holds, '\n');
-	}
-	if (!is_shown(ctl, row, state))
-		return;
-	note(seen, row, state);
-	table_row(t, row, state, ctl->now_ms);
+	buf_adds(&seen->holds, "destination held: ");
+	print_text(&seen->holds, name);
+	buf_adds(&seen->holds, ": ");
+	print_text(&seen->holds, control_get_text(hold, "reason"));
+	buf_adds(&seen->holds, ".  Nothing goes there before: mx20ctl"
+			       " release --destination ");
+	print_text(&seen->holds, name);
+	buf_addc(&seen->holds, '\n');
 }
 
-static enum mx_err all_text(const struct ctl *ctl, struct states *states,
-			    const struct spool_totals *totals)
+static void text_page(const struct ctl *ctl, struct table *t, struct seen *seen,
+		      const json_t *items, struct buf *out)
 {
-	struct states_page *p = mx_alloc(sizeof(*p));
+	bool was_any = seen->any;
+
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		const json_t *item = json_array_get(items, i);
+
+		if (!is_domain(item))
+			note_hold(seen, item);
+		if (!is_shown(ctl, item))
+			continue;
+		note(seen, item);
+		table_row(t, item, ctl->now_ms);
+	}
+	if (seen->any && !was_any)
+		buf_adds(out, "\n");
+	if (seen->any)
+		table_print(t, out);
+}
+
+static enum mx_err all_text(struct source *s, const json_t *overview)
+{
+	const struct ctl *ctl = s->ctl;
+	struct status_page page = { 0 };
 	struct seen seen = { 0 };
 	struct buf out = { 0 };
 	struct table t;
-	enum mx_err err = MX_OK;
+	enum mx_err err;
 
 	table_init(&t, columns, COUNT(columns), ctl->width);
-	add_head(ctl, totals, states, &out);
-	while (flush_text(&out) && states_next_page(states, p, &err)) {
-		bool was_any = seen.any;
-
-		for (size_t i = 0; i < p->count; i++)
-			text_row(ctl, &t, &seen, &p->rows[i], p->states[i]);
-		if (seen.any && !was_any)
-			buf_adds(&out, "\n");
-		if (seen.any)
-			table_print(&t, &out);
-		states_release_page(p);
-	}
-	add_advice(&seen, states->is_live, &out);
+	add_head(ctl, overview, &out);
+	do {
+		err = source_domains(s, &page);
+		text_page(ctl, &t, &seen, page.items, &out);
+	} while (flush_text(&out) && err == MX_OK && page.next.n > 0);
+	add_advice(&seen, source_is_live(s), &out);
 	flush_text(&out);
 	buf_fini(&out);
 	buf_fini(&seen.holds);
 	table_fini(&t);
-	free(p);
+	status_page_fini(&page);
 	return err;
 }
 
 /* ---- One domain ---- */
 
-/* A domain without mail has a row all the same: of zeros. */
-static enum mx_err find_row(struct spool *sp, const struct buf *name,
-			    struct spool_domain *row)
+static enum mx_err one(struct source *s, const json_t *overview,
+		       struct span name)
 {
-	enum mx_err err = spool_domain_get(sp, buf_span(name), row);
-
-	if (err != MX_OK && err != MX_ENOENT)
-		return err;
-	if (err == MX_ENOENT)
-		*row = (struct spool_domain){ 0 };
-	snprintf(row->name, sizeof(row->name), "%.*s",
-		 SPAN_ARG(buf_span(name)));
-	return MX_OK;
-}
-
-static enum mx_err one(const struct ctl *ctl, struct states *states,
-		       const struct spool_totals *totals,
-		       const struct buf *name)
-{
-	struct spool_domain row;
+	json_t *row, *holds = json_array();
 	struct buf out = { 0 };
-	json_t *state;
-	enum mx_err err = find_row(states->spool, name, &row);
+	enum mx_err err = source_domain(s, name, &row);
 
-	if (err != MX_OK)
-		return err;
-	states_get(states, &row, 1, &state);
-	if (ctl->json) {
-		json_head(ctl, totals, states->is_live);
-		write_object(row_object(&row, state));
-		json_tail(json_array());
+	if (err != MX_OK) {
+		;
+	} else if (s->ctl->json) {
+		json_head(overview);
+		write_object(row);
+		json_tail(holds);
 	} else {
-		add_head(ctl, totals, states, &out);
-		status_domain(ctl, &row, state, states->is_live, &out);
+		add_head(s->ctl, overview, &out);
+		status_show_domain(s->ctl, row, source_is_live(s), &out);
 		flush_text(&out);
 	}
-	json_decref(state);
+	json_decref(row);
+	json_decref(holds);
 	buf_fini(&out);
-	return MX_OK;
+	return err;
 }
 
 /* A domain, or a pattern of them, whose hold has a row as well. */
@@ -466,35 +403,33 @@ static bool status_name(const char *text, struct buf *out)
 	return true;
 }
 
+static enum ctl_exit run(struct source *s, struct span name)
+{
+	json_t *overview;
+	enum mx_err err = source_overview(s, &overview);
+
+	if (err == MX_OK && name.n > 0)
+		err = one(s, overview, name);
+	else if (err == MX_OK && s->ctl->json)
+		err = all_json(s, overview);
+	else if (err == MX_OK)
+		err = all_text(s, overview);
+	json_decref(overview);
+	return source_end(s, err);
+}
+
 enum ctl_exit ctl_status(struct ctl *ctl)
 {
-	struct buf name = { 0 }, why = { 0 };
-	struct spool *sp = NULL;
-	struct spool_totals totals;
-	struct states states;
-	enum mx_err err;
+	struct buf name = { 0 };
+	struct source s;
+	enum ctl_exit rc;
 
 	if (ctl->argument != NULL && !status_name(ctl->argument, &name))
 		return CTL_FAILED;
-	if (!ctl_open_spool(ctl, &sp)) {
-		buf_fini(&name);
-		return CTL_FAILED;
-	}
-	states_open(&states, ctl, sp, &why);
-	err = spool_totals(sp, &totals);
-	if (!states.is_live)
-		ctl_complain("%s", buf_cstr(&why));
-	if (err == MX_OK && name.n > 0)
-		err = one(ctl, &states, &totals, &name);
-	else if (err == MX_OK && ctl->json)
-		err = all_json(ctl, &states, &totals);
-	else if (err == MX_OK)
-		err = all_text(ctl, &states, &totals);
-	if (err != MX_OK)
-		ctl_complain("the spool cannot be read: %s", mx_strerror(err));
-	states_close(&states);
-	spool_close(&sp);
+	rc = source_open(&s, ctl, SOURCE_DAEMON);
+	if (rc == CTL_DONE)
+		rc = run(&s, buf_span(&name));
+	source_close(&s);
 	buf_fini(&name);
-	buf_fini(&why);
-	return err == MX_OK ? CTL_DONE : CTL_FAILED;
+	return rc;
 }

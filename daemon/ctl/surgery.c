@@ -9,6 +9,7 @@
 #include "daemon/ctl/link.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/select.h"
+#include "daemon/ctl/source.h"
 
 /* What each does, before and after. */
 /* clang-format off */
@@ -49,31 +50,29 @@ static enum ctl_exit report_failure(const struct ctl *ctl, json_t *answer,
 
 /* ---- Yes or no ---- */
 
-/* How much mail this is about, from the spool when we may read it. */
+/* How much mail this is about. */
 static void describe(const struct ctl *ctl, struct selection *s,
 		     struct buf *out)
 {
-	struct spool *sp = NULL;
-	struct spool_domain row;
-	struct buf why = { 0 }, path = { 0 };
+	struct source live;
+	json_t *row = NULL;
+	int64_t messages;
 
 	buf_adds(out, "all mail");
-	buf_add(&path, ctl->config->spool.path);
-	if (strcmp(s->key, "domain") == 0 &&
-	    spool_open_reader(&sp, buf_cstr(&path), &why) == MX_OK &&
-	    spool_domain_get(sp, buf_span(&s->value), &row) == MX_OK &&
-	    row.units > 0) {
+	if (strcmp(s->key, "domain") == 0 && source_open_live(&live, ctl)) {
+		(void)source_domain(&live, buf_span(&s->value), &row);
+		source_close(&live);
+	}
+	messages = control_get_int(row, "messages", 0);
+	if (messages > 0) {
 		buf_adds(out, " (");
-		print_count(out, row.units, "message");
+		print_count(out, (uint64_t)messages, "message");
 		buf_adds(out, ", ");
-		human_size(out, row.bytes);
+		human_size(out, (uint64_t)control_get_int(row, "bytes", 0));
 		buf_adds(out, ")");
 	}
 	buf_addf(out, " of %s", buf_cstr(&s->about));
-	if (sp != NULL)
-		spool_close(&sp);
-	buf_fini(&why);
-	buf_fini(&path);
+	json_decref(row);
 }
 
 /* Asked on a terminal only: scripts know what they do. */

@@ -88,6 +88,7 @@ struct drain_target_status {
 };
 struct drain_status {
 	enum drain_state state;
+	bool is_down;                /* also while it is probed again */
 	int64_t since_ms;            /* wall; 0: unknown */
 	int64_t next_probe_ms;       /* wall; 0: none planned */
 	int64_t checked_ms;          /* wall: of the last news; 0: none yet */

@@ -72,9 +72,21 @@ static void without_route(const struct domain *dom, struct drain_status *out)
 	if (dom->route == NULL)
 		return;
 	out->state = DRAIN_DOWN;
+	out->is_down = true;
 	out->since_ms = dom->stuck_ms;
 	out->next_probe_ms = to_wall(dom->ask_ms);
 	out->last_reply = dom->route->reason;
+}
+
+/* Whoever looks while it is probed again shall not think that it is well. */
+static bool is_down(const struct dest *dst)
+{
+	if (dst->machine.state != DRAIN_PROBING)
+		return dst->machine.state == DRAIN_DOWN;
+	for (size_t i = 0; i < dst->target_count; i++)
+		if (!dst->mtargets[i].is_down)
+			return false;
+	return dst->target_count > 0;
 }
 
 bool drain_status(struct drain *d, struct span name, struct drain_status *out)
@@ -93,6 +105,7 @@ bool drain_status(struct drain *d, struct span name, struct drain_status *out)
 		return true;
 	}
 	out->state = dst->machine.state;
+	out->is_down = is_down(dst);
 	out->since_ms = to_wall(dst->machine.since_ms);
 	if (out->state == DRAIN_DOWN &&
 	    (!TAILQ_EMPTY(&dst->ring) || dst->pilot_count > 0))

@@ -3,15 +3,17 @@ mx20 and mx20-view, and strangers."""
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 
 import pytest
 
-from client import message, send
+from client import Raw, message, send
 
 OPERATORS, VIEWERS, OTHERS = 64020, 64021, 64022
+AGE = re.compile(r" *\b\d+(s|m|h\d\dm)\b|\bnow\b|-")
 # The daemon has a list of groups of its own.
 WITH_GROUPS = ["unshare", "-m", "sh", "-c",
                'mount --bind "$0" /etc/group && exec "$@"']
@@ -81,3 +83,89 @@ def test_a_stranger_is_told_the_remedy(guarded):
         capture_output=True, text=True, timeout=30)
     answer = json.loads(done.stdout)
     assert answer["ok"] is False and "not permitted" in answer["error"]
+
+
+# ---- To look ---------------------------------------------------------------
+
+
+def views(d, qids):
+    """What every verb that looks says, in a form that time does not change."""
+    seen = {}
+    for args in (["status"], ["queue"], ["queue", "other.test"],
+                 ["status", "example.com"],
+                 *(["show", qid] for qid in qids)):
+        seen[(*args, "--json")] = d.ctl(*args, "--json").stdout
+        seen[tuple(args)] = AGE.sub("?", d.ctl(*args).stdout)
+    for qid in qids:
+        seen[qid] = d.ctl("show", qid, "--raw").stdout
+    return seen
+
+
+def test_who_may_look_sees_what_root_sees(guarded):
+    """root reads messages in the spool, members have them from the daemon:
+    more than a page, recipients more than a line, content more than a
+    piece."""
+    d, _ = guarded
+    odd = "odd\0 \x01 \u00e9 \t\r\n" * 20000
+    qids = [send(d.address, content=message(body=odd).encode()),
+            send(d.address, sender="", rcpts=[f"u{n}@example.com"
+                                              for n in range(50)])]
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        for n in range(70):
+            c.send("MAIL FROM:<a@sender.test>\r\nRCPT TO:<u@example.com>\r\n"
+                   "RCPT TO:<u@other.test>\r\nDATA\r\n")
+            assert [c.reply()[:3] for _ in range(4)][-1] == "354"
+            c.send(message() + ".\r\n")
+            assert c.reply().startswith("250")
+    d.wait_log(r"^state .*to=down")
+    d.ctl("hold", "--domain", "other.test", "--reason", "for a look")
+    # between two probes nothing changes
+    d.ctl("hold", "--destination", "127.0.0.1", "--reason", "still")
+    root = views(d, qids)
+    assert len(root["queue", "--json"].splitlines()) == 72
+    for group in (VIEWERS, OPERATORS):
+        become(d, 64001, group)
+        assert views(d, qids) == root
+    done = d.ctl("show", "0000000000001", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no such message" in done.stderr
+
+
+def test_many_domains_are_many_pages(mx20, tmp_path):
+    groups = tmp_path / "group"
+    groups.write_text(f"mx20-view:x:{VIEWERS}:\n")
+    d = mx20(domains="*.test recipients=* primary=127.0.0.1:1\n",
+             wrapper=WITH_GROUPS + [str(groups)])
+    names = [f"d{n:03}.test" for n in range(150)]
+    send(d.address, rcpts=[f"u@{name}" for name in names])
+    become(d, VIEWERS)
+    assert [row["domain"] for row in d.status()["domains"]] == names
+    text = d.ctl("status").stdout
+    assert all(f"\n{name} " in text for name in names)
+    [entry] = d.queue()
+    assert sorted(r["domain"] for r in entry["recipients"]) == names
+
+
+def test_who_may_not_look_is_told_the_remedy(guarded):
+    d, _ = guarded
+    qid = send(d.address)
+    become(d)
+    for args in (["status"], ["queue"], ["show", qid], ["status", "--json"],
+                 ["show", qid, "--raw"]):
+        done = d.ctl(*args, check=False)
+        assert (done.returncode, done.stdout) == (1, ""), args
+        assert "mx20-view" in done.stderr, done.stderr
+
+
+def test_without_a_daemon_only_root_sees_anything(guarded):
+    d, _ = guarded
+    qid = send(d.address)
+    d.stop()
+    for args in (["status"], ["queue"], ["show", qid]):
+        d.ctl_wrapper = []
+        assert d.ctl(*args).returncode == 0
+        become(d, OPERATORS)
+        done = d.ctl(*args, check=False)
+        assert (done.returncode, done.stdout) == (3, ""), args
+        assert "not running" in done.stderr and "only root" in done.stderr

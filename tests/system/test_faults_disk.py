@@ -337,8 +337,11 @@ def test_a_failing_disk_while_accepting(mx20, primary, disk, how):
         assert offer(c, message("late")).startswith(BROKEN)
         assert c.cmd("NOOP").startswith("250")
     d.wait_log("^spool level=error .*the disk failed")
-    # reading goes on
+    # reading goes on, and it is the daemon that knows
     assert d.status()["spool"]["messages"] == 20
+    assert d.status()["spool"]["state"] == "failed"
+    assert "DISK FAILED: new mail is refused with 451" in \
+        d.ctl("status").stdout
     queue = d.queue()
     assert len(queue) == 20
     assert "Subject: m0" in d.ctl("show", queue[0]["id"], "--raw").stdout

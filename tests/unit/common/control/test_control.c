@@ -131,3 +131,64 @@ Test(control, members_of_the_wrong_kind_count_as_missing)
 	cr_expect_not(control_get_bool(o, "i"));
 	json_decref(o);
 }
+
+/* RFC 4648 section 10 has these. */
+Test(control, bytes_are_base_64)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "", "" },
+		{ "f", "Zg==" },
+		{ "fo", "Zm8=" },
+		{ "foo", "Zm9v" },
+		{ "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" },
+		{ "foobar", "Zm9vYmFy" },
+		{ "\xff\xfe\xfd", "//79" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		json_t *v = control_bytes(span_str(cases[i].in));
+
+		cr_expect_str_eq(json_string_value(v), cases[i].out);
+		json_decref(v);
+	}
+}
+
+Test(control, bytes_come_back_whatever_they_are)
+{
+	char all[259];
+	struct buf back = { 0 };
+
+	for (size_t i = 0; i < sizeof(all); i++)
+		all[i] = (char)i;
+	for (size_t n = 0; n <= sizeof(all); n++) {
+		json_t *o = json_pack("{s:o}", "b",
+				      control_bytes(span_of(all, n)));
+
+		buf_reset(&back);
+		cr_expect(control_get_bytes(o, "b", &back));
+		cr_expect(span_eq(buf_span(&back), span_of(all, n)), "%zu", n);
+		json_decref(o);
+	}
+	buf_fini(&back);
+}
+
+Test(control, what_is_no_base_64_adds_nothing)
+{
+	static const char *const cases[] = { "Z",    "Zg=",	"Zg==Zg==",
+					     "Z===", "====",	"Zm9v!m9v",
+					     "=g==", "Zm\xc3\xa9" };
+	struct buf out = { 0 };
+	json_t *o = json_pack("{s:i}", "i", 7);
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		json_object_set_new(o, "b", json_string(cases[i]));
+		cr_expect_not(control_get_bytes(o, "b", &out), "%s", cases[i]);
+		cr_expect_eq(out.n, 0);
+	}
+	cr_expect_not(control_get_bytes(o, "i", &out));
+	cr_expect_not(control_get_bytes(o, "none", &out));
+	json_decref(o);
+}

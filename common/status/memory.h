@@ -1,0 +1,24 @@
+/* How destinations did, by what the spool remembers of their targets: for when
+ * there is no daemon to ask. */
+#ifndef MX_STATUS_MEMORY_H
+#define MX_STATUS_MEMORY_H
+
+#include "common/status/status.h"
+
+/* All zero but for the first three is nothing looked up yet. */
+struct status_memory {
+	struct spool *spool;
+	int64_t now_ms, stale_ms;   /* how old a state may be */
+	struct spool_target *known; /* read when needed */
+	size_t known_count;
+	bool is_loaded;
+};
+void status_memory_fini(struct status_memory *m);
+
+/* status_state_fn; arg is a struct status_memory. */
+json_t *status_remembered(const struct spool_domain *row, void *arg);
+
+/* Does a target of this name belong to the destination with this key? */
+bool status_match(const char *destination, const char *target);
+
+#endif

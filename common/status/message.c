@@ -1,0 +1,144 @@
+/* Messages with their recipients. */
+#include "common/base/msgid.h"
+#include "common/control/control.h"
+#include "common/status/status.h"
+
+static void set_facts(json_t *o, const struct envelope *e)
+{
+	static const char *const protos[] = { [PROTO_LOCAL] = "local",
+					      [PROTO_SMTP] = "smtp",
+					      [PROTO_ESMTP] = "esmtp" };
+	static const char *const bodies[] = {
+		[SMTP_BODY_7BIT] = "7bit", [SMTP_BODY_8BITMIME] = "8bitmime"
+	};
+	static const char *const rets[] = {
+		[SMTP_RET_FULL] = "full", [SMTP_RET_HDRS] = "hdrs"
+	};
+
+	json_object_set_new(o, "client", control_text_or_null(e->client_addr));
+	json_object_set_new(o, "helo", control_text_or_null(e->helo));
+	json_object_set_new(o, "protocol", json_string(protos[e->proto]));
+	json_object_set_new(o, "tls", control_text_or_null(e->tls));
+	json_object_set_new(o, "body",
+			    e->body == SMTP_BODY_NONE
+				    ? json_null()
+				    : json_string(bodies[e->body]));
+	json_object_set_new(o, "ret",
+			    e->ret == SMTP_RET_NONE
+				    ? json_null()
+				    : json_string(rets[e->ret]));
+	json_object_set_new(o, "envid", control_text_or_null(e->envid));
+	json_object_set_new(o, "smtputf8", json_boolean(e->smtputf8));
+	json_object_set_new(o, "requiretls", json_boolean(e->requiretls));
+	json_object_set_new(o, "dsn", json_boolean(e->is_dsn));
+}
+
+static json_t *message_object(const struct unit *u)
+{
+	const struct envelope *e = &u->envelope;
+	struct buf id = { 0 };
+	json_t *o;
+
+	msg_id_add(&id, e->id);
+	o = json_pack("{s:o, s:o, s:I, s:o}", "id", control_text(buf_span(&id)),
+		      "arrival", control_time(e->arrived_ms), "bytes",
+		      (json_int_t)e->bytes, "from", control_text(e->from));
+	buf_fini(&id);
+	set_facts(o, e);
+	json_object_set_new(o, "recipients", json_array());
+	return o;
+}
+
+/* A recipient can be held while others of its unit go on. */
+static enum unit_state state_of(const struct unit *u, const struct recipient *r)
+{
+	return r->is_held ? UNIT_HELD : u->state;
+}
+
+static json_t *recipient_object(const struct unit *u, const struct recipient *r)
+{
+	static const char *const names[] = {
+		[UNIT_READY] = "ready",
+		[UNIT_DEFERRED] = "deferred",
+		[UNIT_HELD] = "held",
+	};
+	enum unit_state state = state_of(u, r);
+	bool is_held = state == UNIT_HELD;
+
+	return json_pack(
+		"{s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "address",
+		control_text(r->path), "attempts", (json_int_t)r->attempts,
+		"last_reply", control_text_or_null(r->last_reply), "due",
+		control_time(state == UNIT_DEFERRED ? u->due_ms : 0), "state",
+		names[state], "domain", control_text(u->domain), "host",
+		control_text_or_null(r->last_host), "expires",
+		control_time(u->expires_ms), "hold_reason",
+		control_text_or_null(is_held ? u->hold_reason : SPAN_LIT("")));
+}
+
+/* ---- Lists ---- */
+
+struct listing {
+	json_t *items;
+	uint64_t last; /* the message begun last */
+	size_t recipients;
+	bool is_bounded, is_full; /* more messages follow */
+};
+
+/* False: the page is full, and this unit begins the next one. */
+static bool begin_message(struct listing *l, const struct unit *u)
+{
+	size_t n = json_array_size(l->items);
+
+	if (n > 0 && u->envelope.id == l->last)
+		return true;
+	if (l->is_bounded &&
+	    (n == STATUS_MESSAGES || l->recipients >= STATUS_RECIPIENTS)) {
+		l->is_full = true;
+		return false;
+	}
+	json_array_append_new(l->items, message_object(u));
+	l->last = u->envelope.id;
+	return true;
+}
+
+/* A message has a unit for each domain. */
+static bool add_unit(const struct unit *u, void *arg)
+{
+	struct listing *l = arg;
+	json_t *list;
+
+	if (!begin_message(l, u))
+		return false;
+	list = json_object_get(
+		json_array_get(l->items, json_array_size(l->items) - 1),
+		"recipients");
+	for (size_t i = 0; i < u->rcpt_count; i++)
+		json_array_append_new(list, recipient_object(u, &u->rcpts[i]));
+	l->recipients += u->rcpt_count;
+	return true;
+}
+
+enum mx_err status_messages(struct spool *sp, struct span domain,
+			    uint64_t after, struct status_page *out)
+{
+	struct listing l = { .items = json_array(), .is_bounded = true };
+	enum mx_err err = spool_list(sp, domain, after, add_unit, &l);
+
+	*out = (struct status_page){ .items = l.items };
+	if (l.is_full)
+		msg_id_add(&out->next, l.last);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+enum mx_err status_message(struct spool *sp, uint64_t id, json_t **out)
+{
+	struct listing l = { .items = json_array() };
+	enum mx_err err = spool_message(sp, id, add_unit, &l);
+
+	*out = json_incref(json_array_get(l.items, 0));
+	json_decref(l.items);
+	if (err == MX_OK && *out == NULL)
+		err = MX_ENOENT;
+	return err;
+}

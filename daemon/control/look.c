@@ -1,0 +1,184 @@
+/*
+ * The verbs that only look: what `mx20ctl status`, `queue` and `show` print for
+ * those who may not open the spool.  Each is answered at once and with so much
+ * at most; who wants more asks again, for what is behind it.
+ */
+#include "daemon/control/server.h"
+
+#include "common/base/assert.h"
+#include "common/base/msgid.h"
+#include "common/status/status.h"
+#include "config/domains.h"
+
+enum {
+	PIECE = 45 * 1024, /* of content: in base 64 it fits a line */
+	RECIPIENTS_A_LINE = 16,
+	RECIPIENTS_SHOWN = 4096, /* of one message */
+};
+
+/* status_state_fn */
+static json_t *live_state(const struct spool_domain *row, void *arg)
+{
+	struct control *c = arg;
+	struct span name = span_str(row->name);
+	json_t *state = json_object();
+
+	explain_state(c, name, state);
+	json_object_set_new(state, "listed",
+			    json_boolean(domains_find(c->opt.config->domains,
+						      name) != NULL));
+	return state;
+}
+
+/* ---- Parts ---- */
+
+static void send_recipients(struct request *r, const json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	if (n > RECIPIENTS_SHOWN)
+		n = RECIPIENTS_SHOWN;
+	for (size_t i = 0; i < n;) {
+		json_t *some = json_array();
+
+		while (i < n && json_array_size(some) < RECIPIENTS_A_LINE)
+			json_array_append(some, json_array_get(list, i++));
+		request_part(r, json_pack("{s:o}", "recipients", some));
+	}
+}
+
+/* The recipients of a message come behind it: a line must not be long. */
+static void send_item(struct request *r, json_t *item)
+{
+	json_t *list = json_incref(json_object_get(item, "recipients"));
+	size_t n = json_array_size(list);
+
+	if (list != NULL)
+		json_object_set_new(item, "recipients", json_array());
+	if (n > RECIPIENTS_SHOWN)
+		json_object_set_new(
+			item, "recipients_left_out",
+			json_integer((json_int_t)n - RECIPIENTS_SHOWN));
+	request_part(r, json_pack("{s:O}", "item", item));
+	send_recipients(r, list);
+	json_decref(list);
+}
+
+/* Also what was read before an error. */
+static void send_page(struct request *r, struct status_page *p, enum mx_err err)
+{
+	for (size_t i = 0; i < json_array_size(p->items); i++)
+		send_item(r, json_array_get(p->items, i));
+	if (err != MX_OK)
+		request_fail_err(r, err);
+	else
+		request_done(r, json_pack("{s:b, s:o}", "ok", 1, "next",
+					  control_text(buf_span(&p->next))));
+	status_page_fini(p);
+}
+
+static void send_one(struct request *r, json_t *item, enum mx_err err)
+{
+	if (item != NULL)
+		send_item(r, item);
+	json_decref(item);
+	if (err == MX_ENOENT)
+		request_fail(r, "no such message");
+	else if (err != MX_OK)
+		request_fail_err(r, err);
+	else
+		request_done(r, json_pack("{s:b}", "ok", 1));
+}
+
+/* ---- Verbs ---- */
+
+/* The end of the certificate that ends first; 0: there is none. */
+static int64_t certificate_end_ms(const struct config *c)
+{
+	int64_t first_ms = INT64_MAX;
+
+	for (size_t i = 0; c->tls_server != NULL && i < c->tls.pair_count;
+	     i++) {
+		int64_t end_ms = tls_server_end_ms(c->tls_server, i);
+
+		if (end_ms < first_ms)
+			first_ms = end_ms;
+	}
+	return first_ms < INT64_MAX ? first_ms : 0;
+}
+
+void look_overview(struct request *r)
+{
+	const struct control_options *opt = &r->control->opt;
+	struct spool_totals totals;
+	enum mx_err err = spool_totals(opt->spool, &totals);
+
+	if (err != MX_OK) {
+		request_fail_err(r, err);
+		return;
+	}
+	request_done(r,
+		     json_pack("{s:b, s:o, s:s, s:b, s:o, s:o}", "ok", 1,
+			       "hostname", control_text(opt->config->hostname),
+			       "version", MX_VERSION, "running", 1, "spool",
+			       status_spool(&totals), "certificate_end",
+			       control_time(certificate_end_ms(opt->config))));
+}
+
+void look_domains(struct request *r)
+{
+	struct status_page page;
+	enum mx_err err =
+		status_domains(r->control->opt.spool, buf_span(&r->after),
+			       live_state, r->control, &page);
+
+	send_page(r, &page, err);
+}
+
+void look_domain(struct request *r)
+{
+	json_t *item;
+	enum mx_err err =
+		status_domain_get(r->control->opt.spool, r->sel.domain,
+				  live_state, r->control, &item);
+
+	send_one(r, item, err);
+}
+
+void look_messages(struct request *r)
+{
+	struct status_page page;
+	uint64_t after = 0;
+	enum mx_err err;
+
+	if (r->after.n > 0 && !msg_id_parse(buf_span(&r->after), &after)) {
+		request_fail(r, "not a queue id");
+		return;
+	}
+	err = status_messages(r->control->opt.spool, r->sel.domain, after,
+			      &page);
+	send_page(r, &page, err);
+}
+
+void look_message(struct request *r)
+{
+	json_t *item;
+	enum mx_err err =
+		status_message(r->control->opt.spool, r->sel.id, &item);
+
+	send_one(r, item, err);
+}
+
+void look_content(struct request *r)
+{
+	struct buf piece = { 0 };
+	enum mx_err err = spool_content(r->control->opt.spool, r->sel.id,
+					r->offset, PIECE, &piece);
+
+	if (err == MX_OK)
+		request_done(r, json_pack("{s:b, s:o}", "ok", 1, "content",
+					  control_bytes(buf_span(&piece))));
+	else
+		send_one(r, NULL, err);
+	buf_fini(&piece);
+}

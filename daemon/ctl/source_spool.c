@@ -1,0 +1,74 @@
+/* The spool itself is looked at. */
+#include "common/base/msgid.h"
+#include "daemon/ctl/source.h"
+
+enum { PIECE = 64 * 1024 };
+
+static enum mx_err overview(struct source *s, json_t **out)
+{
+	struct spool_totals totals;
+	enum mx_err err = spool_totals(s->spool, &totals);
+
+	*out = NULL;
+	if (err == MX_OK)
+		*out = json_pack("{s:o, s:s, s:b, s:o}", "hostname",
+				 control_text(s->ctl->config->hostname),
+				 "version", MX_VERSION, "running", 0, "spool",
+				 status_spool(&totals));
+	return err;
+}
+
+static enum mx_err domains(struct source *s, struct status_page *p)
+{
+	struct status_page next;
+	enum mx_err err = status_domains(s->spool, buf_span(&p->next),
+					 status_remembered, &s->memory, &next);
+
+	status_page_fini(p);
+	*p = next;
+	return err;
+}
+
+static enum mx_err domain(struct source *s, struct span name, json_t **out)
+{
+	return status_domain_get(s->spool, name, status_remembered, &s->memory,
+				 out);
+}
+
+static enum mx_err messages(struct source *s, struct span domain_name,
+			    struct status_page *p)
+{
+	struct status_page next;
+	uint64_t after = 0;
+	enum mx_err err;
+
+	(void)msg_id_parse(buf_span(&p->next), &after); /* empty: from the
+							    first on */
+	err = status_messages(s->spool, domain_name, after, &next);
+	status_page_fini(p);
+	*p = next;
+	return err;
+}
+
+static enum mx_err message(struct source *s, struct span id, json_t **out)
+{
+	uint64_t number;
+
+	*out = NULL;
+	return msg_id_parse(id, &number) ? status_message(s->spool, number, out)
+					 : MX_ENOENT;
+}
+
+static enum mx_err content(struct source *s, struct span id, uint64_t offset,
+			   struct buf *out)
+{
+	uint64_t number;
+
+	return msg_id_parse(id, &number)
+		       ? spool_content(s->spool, number, offset, PIECE, out)
+		       : MX_ENOENT;
+}
+
+const struct source_ops source_spool_ops = {
+	overview, domains, domain, messages, message, content,
+};

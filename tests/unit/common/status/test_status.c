@@ -1,0 +1,263 @@
+/* Pages of what waits: each bounded, together all of it, once. */
+#include "common/base/assert.h"
+#include "common/base/msgid.h"
+#include "common/control/control.h"
+#include "common/status/status.h"
+#include "tests/unit/common/spool/fixture.h"
+
+static struct fixture f;
+static unsigned asked; /* for the state of a row */
+
+static void setup(void)
+{
+	fixture_open(&f);
+	asked = 0;
+}
+
+static void teardown(void)
+{
+	fixture_close(&f);
+}
+
+TestSuite(status, .init = setup, .fini = teardown, .timeout = 120);
+
+static json_t *a_state(const struct spool_domain *row, void *arg)
+{
+	(void)row;
+	(void)arg;
+	asked++;
+	return json_pack("{s:s, s:b, s:s, s:[]}", "state", "down", "down", 1,
+			 "last_reply", "(connect) Connection refused",
+			 "targets");
+}
+
+static bool is_text(const json_t *o, const char *key, const char *text)
+{
+	return span_eq(control_get_text(o, key), span_str(text));
+}
+
+static void hold(struct spool_selection sel, const char *reason)
+{
+	spool_hold(f.sp, sel, span_str(reason), on_counted, &f);
+	turn_until(&f, &f.counted, 1);
+	f.counted = 0;
+}
+
+static json_t *get(const char *name)
+{
+	json_t *row;
+
+	cr_assert_eq(status_domain_get(f.sp, span_str(name), a_state, NULL,
+				       &row),
+		     MX_OK);
+	return row;
+}
+
+Test(status, a_domain_has_its_row_and_its_state)
+{
+	json_t *row;
+
+	put_simple(&f, "a.example");
+	row = get("a.example");
+	cr_expect(is_text(row, "domain", "a.example"));
+	cr_expect_eq(control_get_int(row, "messages", 0), 1);
+	cr_expect_eq(control_get_int(row, "ready", 0), 1);
+	cr_expect(is_text(row, "state", "down"));
+	cr_expect(control_get_bool(row, "down"));
+	cr_expect(json_is_false(json_object_get(row, "held")));
+	cr_expect(json_is_null(json_object_get(row, "hold")));
+	cr_expect(json_is_null(json_object_get(row, "destination")));
+	json_decref(row);
+	row = get("nothing.example");
+	cr_expect_eq(control_get_int(row, "messages", -1), 0);
+	cr_expect(json_is_null(json_object_get(row, "oldest")));
+	json_decref(row);
+}
+
+/* Who holds it, and why: whoever shows it must not have to guess. */
+Test(status, each_kind_of_hold_has_its_name)
+{
+	struct spool_domain row = { .name = "a.example", .units = 3 };
+	static const struct {
+		bool is_held, is_unlisted;
+		const char *reason, *pattern, *destination_hold, *hold;
+	} cases[] = {
+		{ false, false, "", "", NULL, NULL },
+		{ true, false, "", "", NULL, "domain" },
+		{ true, false, "x", "*.example", NULL, "pattern" },
+		{ true, true, SPOOL_UNLISTED, "", NULL, "unlisted" },
+		{ true, true, "by hand", "", NULL, "domain" },
+		{ false, true, SPOOL_UNLISTED, "", NULL, NULL },
+		{ false, false, "", "", "moving", "destination" },
+		{ true, false, "x", "", "moving", "domain" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		json_t *state = json_object(), *o;
+
+		row.is_held = cases[i].is_held;
+		row.is_unlisted = cases[i].is_unlisted;
+		snprintf(row.hold_reason, sizeof(row.hold_reason), "%s",
+			 cases[i].reason);
+		snprintf(row.hold_pattern, sizeof(row.hold_pattern), "%s",
+			 cases[i].pattern);
+		if (cases[i].destination_hold != NULL)
+			json_object_set_new(
+				state, "destination_hold",
+				json_string(cases[i].destination_hold));
+		o = status_domain(&row, state);
+		if (cases[i].hold != NULL)
+			cr_expect(is_text(o, "hold", cases[i].hold), "%zu", i);
+		else
+			cr_expect(json_is_null(json_object_get(o, "hold")),
+				  "%zu", i);
+		cr_expect_eq(control_get_bool(o, "held"),
+			     cases[i].hold != NULL);
+		json_decref(o);
+	}
+}
+
+Test(status, domains_come_in_pages_and_once)
+{
+	enum { DOMAINS = 2 * STATUS_ROWS + 5 };
+	struct status_page page = { 0 };
+	char name[32], last[32] = "";
+	size_t rows = 0, pages = 0;
+
+	for (int i = 0; i < DOMAINS; i++) {
+		snprintf(name, sizeof(name), "d%03d.example", i);
+		put_simple(&f, name);
+	}
+	hold((struct spool_selection){ .domain = SPAN_LIT("@mx.example") },
+	     "moving");
+	do {
+		struct buf after = page.next;
+
+		page.next = (struct buf){ 0 };
+		status_page_fini(&page);
+		cr_assert_eq(status_domains(f.sp, buf_span(&after), a_state,
+					    NULL, &page),
+			     MX_OK);
+		cr_expect_leq(json_array_size(page.items), STATUS_ROWS);
+		buf_fini(&after);
+		pages++;
+		for (size_t i = 0; i < json_array_size(page.items); i++) {
+			const json_t *o = json_array_get(page.items, i);
+			struct span at = control_get_text(o, "domain");
+
+			if (at.n == 0) { /* the hold of a destination */
+				cr_expect(is_text(o, "destination",
+						  "mx.example"));
+				cr_expect(is_text(o, "reason", "moving"));
+				continue;
+			}
+			snprintf(name, sizeof(name), "%.*s", SPAN_ARG(at));
+			cr_expect_gt(strcmp(name, last), 0);
+			memcpy(last, name, sizeof(last));
+			rows++;
+		}
+	} while (page.next.n > 0);
+	status_page_fini(&page);
+	cr_expect_eq(rows, DOMAINS);
+	cr_expect_eq(asked, DOMAINS, "a hold has no state");
+	cr_expect_eq(pages, 3);
+}
+
+/* Walk all messages; the largest page in messages and in recipients. */
+static size_t walk(struct span domain, size_t *most, size_t *most_rcpts)
+{
+	struct status_page page = { 0 };
+	uint64_t after = 0;
+	size_t messages = 0;
+
+	*most = *most_rcpts = 0;
+	do {
+		size_t n, rcpts = 0;
+		uint64_t id = after;
+
+		status_page_fini(&page);
+		cr_assert_eq(status_messages(f.sp, domain, after, &page),
+			     MX_OK);
+		n = json_array_size(page.items);
+		for (size_t i = 0; i < n; i++) {
+			const json_t *m = json_array_get(page.items, i);
+
+			cr_assert(msg_id_parse(control_get_text(m, "id"), &id));
+			cr_expect_gt(id, after, "in order, and once");
+			after = id;
+			rcpts += json_array_size(
+				json_object_get(m, "recipients"));
+		}
+		messages += n;
+		*most = n > *most ? n : *most;
+		*most_rcpts = rcpts > *most_rcpts ? rcpts : *most_rcpts;
+	} while (page.next.n > 0);
+	status_page_fini(&page);
+	return messages;
+}
+
+Test(status, messages_come_in_pages_and_once)
+{
+	struct spool_rcpt two[] = { a_rcpt("u@a.example", "a.example"),
+				    a_rcpt("u@b.example", "b.example") };
+	size_t most, rcpts;
+
+	for (uint64_t i = 0; i < 2 * STATUS_MESSAGES + 3; i++)
+		put_message(&f, i, 100, two, 2);
+	cr_expect_eq(walk(SPAN_LIT(""), &most, &rcpts),
+		     2 * STATUS_MESSAGES + 3);
+	cr_expect_eq(most, STATUS_MESSAGES);
+	cr_expect_eq(rcpts, 2 * STATUS_MESSAGES, "no message is cut in two");
+	cr_expect_eq(walk(SPAN_LIT("b.example"), &most, &rcpts),
+		     2 * STATUS_MESSAGES + 3);
+	cr_expect_eq(rcpts, STATUS_MESSAGES, "only those of the domain");
+	cr_expect_eq(walk(SPAN_LIT("c.example"), &most, &rcpts), 0);
+}
+
+/* The daemon's loop makes these pages: messages with a thousand recipients
+ * each must not all be in one. */
+Test(status, a_page_ends_early_when_there_are_many_recipients)
+{
+	enum { RCPTS = 900, MESSAGES = 40 };
+	struct spool_rcpt *many = calloc(RCPTS, sizeof(*many));
+	size_t most, rcpts;
+
+	for (int i = 0; i < RCPTS; i++)
+		many[i] = a_rcpt("u@a.example", "a.example");
+	for (uint64_t i = 0; i < MESSAGES; i++)
+		put_message(&f, i, 100, many, RCPTS);
+	free(many);
+	cr_expect_eq(walk(SPAN_LIT(""), &most, &rcpts), MESSAGES);
+	cr_expect_eq(most, 1);
+	cr_expect_eq(rcpts, RCPTS);
+	cr_expect_eq(walk(SPAN_LIT("a.example"), &most, &rcpts), MESSAGES);
+}
+
+Test(status, one_message_has_all_its_recipients)
+{
+	struct spool_rcpt two[] = { a_rcpt("u@a.example", "a.example"),
+				    a_rcpt("u@b.example", "b.example") };
+	uint64_t id = put_message(&f, 1, 100, two, 2);
+	json_t *m;
+	const json_t *r;
+
+	settle_one_rcpt(&f, id, "a.example", OUTCOME_TRANSIENT, NOW + 60000);
+	cr_assert_eq(status_message(f.sp, id, &m), MX_OK);
+	cr_expect_eq(json_array_size(json_object_get(m, "recipients")), 2);
+	cr_expect(is_text(m, "from", "a@sender.example"));
+	cr_expect(is_text(m, "protocol", "esmtp"));
+	cr_expect(is_text(m, "body", "8bitmime"));
+	cr_expect(is_text(m, "ret", "hdrs"));
+	cr_expect(json_is_null(json_object_get(m, "tls")));
+	r = json_array_get(json_object_get(m, "recipients"), 0);
+	cr_expect(is_text(r, "state", "deferred"));
+	cr_expect(is_text(r, "last_reply", "450 4.2.1 wait"));
+	cr_expect_eq(control_get_int(r, "attempts", 0), 1);
+	cr_expect_not(json_is_null(json_object_get(r, "due")));
+	r = json_array_get(json_object_get(m, "recipients"), 1);
+	cr_expect(is_text(r, "state", "ready"));
+	cr_expect(json_is_null(json_object_get(r, "due")));
+	json_decref(m);
+	cr_expect_eq(status_message(f.sp, id + 1, &m), MX_ENOENT);
+	cr_expect_null(m);
+}
