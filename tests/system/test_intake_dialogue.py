@@ -370,5 +370,5 @@ def test_log_tells_the_story(mx20):
                           r' reply="550 5\.7\.1 .*" reason=foreign_domain$'
                           ).group(1)
     daemon.wait_log(rf"^accepted sid={sid} mid={mid} from=<a@sender\.test> "
-                    r"rcpts=1 size=\d+ client=127\.0\.0\.1 helo=client\.test "
+                    r"to=<u@example\.com> rcpts=1 size=\d+ client=127\.0\.0\.1 helo=client\.test "
                     r"proto=ESMTP ms=\d+$")
