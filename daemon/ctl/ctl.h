@@ -29,6 +29,7 @@ struct ctl {
 	const char *destination; /* --destination */
 	const char *reason;	 /* --reason */
 	bool json, yes, raw, all;
+	bool alarm; /* status */
 	bool force, dry_run; /* reload */
 	int64_t now_ms; /* wall */
 	size_t width;	/* of the terminal; 0: unlimited */

@@ -21,6 +21,7 @@ enum { /* what a verb takes */
        TAKES_DESTINATION = 64,
        TAKES_ALL = 128,
        TAKES_FORCE = 512, /* and --dry-run */
+       TAKES_ALARM = 1024, /* instead of an argument */
        NEEDS_ONE = 256,	  /* an argument or one of these options */
        TAKES_UNITS = TAKES_ARGUMENT | TAKES_MANY | TAKES_DOMAIN |
 		     TAKES_DESTINATION | NEEDS_ONE,
@@ -38,8 +39,8 @@ struct verb {
 
 /* clang-format off */
 static const struct verb verbs[] = {
-	{ "status", TAKES_ARGUMENT | TAKES_DESTINATION, ctl_status,
-	  "[DOMAIN|--destination NAME]",
+	{ "status", TAKES_ARGUMENT | TAKES_DESTINATION | TAKES_ALARM, ctl_status,
+	  "[DOMAIN|--destination NAME|--alarm]",
 	  "what waits for which domain, why, and until when" },
 	{ "queue", TAKES_ARGUMENT, ctl_queue, "[DOMAIN]",
 	  "every message that waits, with its recipients" },
@@ -84,6 +85,8 @@ static void print_help(FILE *out)
 		"                     all mail that goes to a host\n"
 		"      --reason TEXT  hold: shown by status, queue and show\n"
 		"      --all          release: also what was held by its id\n"
+		"      --alarm        status: only what needs a person; exit 1 "
+		"if anything does\n"
 		"      --raw          show: the content as it is\n"
 		"      --dry-run      reload: only say what would change\n"
 		"      --force        reload: take what looks like an "
@@ -126,6 +129,10 @@ static const char *misuse(const struct verb *v, const struct ctl *ctl)
 		return "needs an ID, --domain or --destination";
 	if (ctl->all && !(v->takes & TAKES_ALL))
 		return "takes no --all";
+	if (ctl->alarm && !(v->takes & TAKES_ALARM))
+		return "takes no --alarm";
+	if (ctl->alarm && (has_argument || ctl->destination != NULL))
+		return "is about everything with --alarm";
 	if (ctl->raw && !(v->takes & TAKES_RAW))
 		return "takes no --raw";
 	if (ctl->reason != NULL && !(v->takes & TAKES_REASON))
@@ -142,6 +149,7 @@ enum {
 	OPT_REASON,
 	OPT_RAW,
 	OPT_ALL,
+	OPT_ALARM,
 	OPT_DRY_RUN,
 	OPT_FORCE,
 	OPT_HELP,
@@ -154,6 +162,7 @@ static const struct option options[] = {
 	{ "domain", required_argument, NULL, OPT_DOMAIN },
 	{ "destination", required_argument, NULL, OPT_DESTINATION },
 	{ "all", no_argument, NULL, OPT_ALL },
+	{ "alarm", no_argument, NULL, OPT_ALARM },
 	{ "reason", required_argument, NULL, OPT_REASON },
 	{ "raw", no_argument, NULL, OPT_RAW },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
@@ -164,39 +173,39 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+/* Where an option goes. */
+static const struct {
+	int c;
+	size_t at;
+} switches[] = {
+	{ 'y', offsetof(struct ctl, yes) },
+	{ OPT_JSON, offsetof(struct ctl, json) },
+	{ OPT_ALL, offsetof(struct ctl, all) },
+	{ OPT_ALARM, offsetof(struct ctl, alarm) },
+	{ OPT_RAW, offsetof(struct ctl, raw) },
+	{ OPT_DRY_RUN, offsetof(struct ctl, dry_run) },
+	{ OPT_FORCE, offsetof(struct ctl, force) },
+}, texts[] = {
+	{ OPT_DOMAIN, offsetof(struct ctl, domain) },
+	{ OPT_DESTINATION, offsetof(struct ctl, destination) },
+	{ OPT_REASON, offsetof(struct ctl, reason) },
+};
+
 /* One option; false: it is none. */
 static bool take_option(int c, struct ctl *ctl, const char **path)
 {
+	for (size_t i = 0; i < COUNT(switches); i++)
+		if (switches[i].c == c)
+			return *(bool *)((char *)ctl + switches[i].at) = true;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		if (texts[i].c != c)
+			continue;
+		*(const char **)((char *)ctl + texts[i].at) = optarg;
+		return true;
+	}
 	switch (c) {
 	case 'c':
 		*path = optarg;
-		return true;
-	case 'y':
-		ctl->yes = true;
-		return true;
-	case OPT_JSON:
-		ctl->json = true;
-		return true;
-	case OPT_DOMAIN:
-		ctl->domain = optarg;
-		return true;
-	case OPT_DESTINATION:
-		ctl->destination = optarg;
-		return true;
-	case OPT_ALL:
-		ctl->all = true;
-		return true;
-	case OPT_REASON:
-		ctl->reason = optarg;
-		return true;
-	case OPT_RAW:
-		ctl->raw = true;
-		return true;
-	case OPT_DRY_RUN:
-		ctl->dry_run = true;
-		return true;
-	case OPT_FORCE:
-		ctl->force = true;
 		return true;
 	case OPT_HELP:
 		print_help(stdout);

@@ -130,9 +130,10 @@ static void find_reasons(struct listing *l, struct source *mail,
 			 struct span domain)
 {
 	struct source live, *s = mail;
+	struct buf why = { 0 };
 	json_t *row;
 
-	if (source_open_live(&live, l->ctl))
+	if (source_open_live(&live, l->ctl, &why) == CTL_DONE)
 		s = &live;
 	if (domain.n == 0) {
 		(void)source_domains(s, &l->reasons);
@@ -141,6 +142,7 @@ static void find_reasons(struct listing *l, struct source *mail,
 		json_array_append_new(l->reasons.items, row);
 	}
 	source_close(&live);
+	buf_fini(&why);
 }
 
 /* The domain that was asked for is not even listed: it was mistyped. */

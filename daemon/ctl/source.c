@@ -77,14 +77,11 @@ enum ctl_exit source_open(struct source *s, const struct ctl *ctl,
 	return rc;
 }
 
-bool source_open_live(struct source *s, const struct ctl *ctl)
+enum ctl_exit source_open_live(struct source *s, const struct ctl *ctl,
+			       struct buf *why)
 {
-	struct buf why = { 0 };
-
 	*s = (struct source){ .ctl = ctl, .link.fd = -1 };
-	(void)open_link(s, &why);
-	buf_fini(&why);
-	return s->ops != NULL;
+	return open_link(s, why);
 }
 
 void source_close(struct source *s)

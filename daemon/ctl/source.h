@@ -42,8 +42,10 @@ enum source_wish { SOURCE_DAEMON, SOURCE_SPOOL };
  */
 enum ctl_exit source_open(struct source *s, const struct ctl *ctl,
 			  enum source_wish wish);
-/* Ask the daemon or nobody, and say nothing; to be closed in either case. */
-bool source_open_live(struct source *s, const struct ctl *ctl);
+/* Ask the daemon or nobody, and say nothing: why gets a sentence, as by
+ * link_open.  To be closed in either case. */
+enum ctl_exit source_open_live(struct source *s, const struct ctl *ctl,
+			       struct buf *why);
 void source_close(struct source *s);
 
 /* Is it the daemon that is asked? */

@@ -424,6 +424,8 @@ enum ctl_exit ctl_status(struct ctl *ctl)
 	struct source s;
 	enum ctl_exit rc;
 
+	if (ctl->alarm)
+		return ctl_alarm(ctl);
 	if (ctl->argument != NULL && !status_name(ctl->argument, &name))
 		return CTL_FAILED;
 	rc = source_open(&s, ctl, SOURCE_DAEMON);

@@ -12,6 +12,9 @@ void status_show_domain(const struct ctl *ctl, const json_t *row, bool is_live,
 void status_show_targets(const struct ctl *ctl, const json_t *state,
 			 struct buf *out);
 
+/* mx20ctl status --alarm: alarm.c */
+enum ctl_exit ctl_alarm(const struct ctl *ctl);
+
 /* Is the whole domain held, by itself or with its destination? */
 bool status_is_held(const json_t *row);
 

@@ -55,14 +55,17 @@ static void describe(const struct ctl *ctl, struct selection *s,
 		     struct buf *out)
 {
 	struct source live;
+	struct buf why = { 0 };
 	json_t *row = NULL;
 	int64_t messages;
 
 	buf_adds(out, "all mail");
-	if (strcmp(s->key, "domain") == 0 && source_open_live(&live, ctl)) {
-		(void)source_domain(&live, buf_span(&s->value), &row);
+	if (strcmp(s->key, "domain") == 0) {
+		if (source_open_live(&live, ctl, &why) == CTL_DONE)
+			(void)source_domain(&live, buf_span(&s->value), &row);
 		source_close(&live);
 	}
+	buf_fini(&why);
 	messages = control_get_int(row, "messages", 0);
 	if (messages > 0) {
 		buf_adds(out, " (");

@@ -17,6 +17,7 @@ import pytest
 
 from client import Raw, message, send
 from daemon import BUILD
+from primary import Hang
 from faults import Clock
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -70,7 +71,8 @@ def test_help_and_version():
     ("hold", "0000000000001", "--domain", "a.test"), ("reload", "now"),
     ("--nonsense", "status"), ("status", "--domain", "a.test"),
     ("status", "--raw"), ("status", "--force"), ("flush", "--dry-run"),
-    ("-c",),
+    ("-c",), ("queue", "--alarm"), ("status", "a.test", "--alarm"),
+    ("status", "--destination", "a.test", "--alarm"),
 ])
 def test_usage_errors_exit_2(args):
     done = bare(*args)
@@ -185,6 +187,70 @@ def test_status_remembers_targets(down):
     [row] = d.status()["domains"]
     assert row["state"] == "down"
     assert row["targets"][0]["target"].endswith(f":{p.port}")
+
+
+# ---- status --alarm --------------------------------------------------------
+
+
+def alarm(d):
+    """Exit status, the lines, and the same as objects."""
+    done = d.ctl("status", "--alarm", check=False)
+    told = d.ctl("status", "--alarm", "--json", check=False)
+    assert done.returncode == told.returncode
+    lines, objects = done.stdout.splitlines(), json.loads(told.stdout)
+    assert len(lines) == len(objects)
+    return done.returncode, lines, [o["alarm"] for o in objects]
+
+
+def test_alarm_by_mail_that_waits_for_a_host_that_is_down(mx20, primary):
+    """Also at the moment when it is probed again."""
+    p = primary(on={"greeting": ["421 4.3.2 busy", Hang()]}).start()
+    d = mx20(domains=f"example.com recipients=* primary={p.route}\n"
+                     f"other.test recipients=* primary={p.route}\n",
+             conf={"drain": {"probe_busy": "10m"}})
+    assert alarm(d) == (0, [], [])
+    send(d.address, rcpts=["u@example.com", "u@other.test"])
+    wait_down(d)
+    for _ in range(2):
+        status, [line], kinds = alarm(d)
+        assert (status, kinds) == (1, ["down"])
+        assert "2 messages of 2 domains" in line and "421 4.3.2 busy" in line
+        d.ctl("flush")
+        eventually(lambda: d.status()["domains"][0]["state"] == "probing")
+    assert d.status()["domains"][0]["down"] is True
+    # what the operator holds, he knows of
+    d.ctl("hold", "--domain", "other.test")
+    assert "1 message of example.com" in alarm(d)[1][0]
+    d.ctl("remove", "--domain", "example.com")
+    assert alarm(d) == (0, [], [])
+
+
+def test_alarm_by_a_certificate_and_by_what_we_hold(mx20, pki):
+    cert = pki.cert("mx2.test", expired=True)
+    d = mx20(domains="a.test recipients=* primary=127.0.0.1:1\n"
+                     "b.test recipients=*\n",
+             conf={"tls": {"certificate": str(cert.cert_path),
+                           "key": str(cert.key_path)}})
+    send(d.address, rcpts=["u@a.test"])
+    d.put(d.dir / "domains", "b.test recipients=*\n")
+    d.ctl("reload", "--force")
+    eventually(lambda: d.status()["domains"][0]["hold"] == "unlisted")
+    status, lines, kinds = alarm(d)
+    assert status == 1
+    assert kinds == ["certificate", "held"]
+    assert lines[0].startswith("certificate expired 2d")
+    assert lines[1] == ("1 message of a.test held, no longer in the allowlist:"
+                        " mx20ctl status a.test")
+    assert "no longer in the allowlist: list the domain again" in \
+        d.ctl("status").stdout
+
+
+def test_alarm_when_the_daemon_does_not_answer(down):
+    d, _ = down
+    d.stop()
+    status, [line], kinds = alarm(d)
+    assert (status, kinds) == (3, ["unreachable"])
+    assert "not running" in line
 
 
 # ---- queue and show --------------------------------------------------------

@@ -91,6 +91,8 @@ def test_a_stranger_is_told_the_remedy(guarded):
 def views(d, qids):
     """What every verb that looks says, in a form that time does not change."""
     seen = {}
+    alarms = d.ctl("status", "--alarm", "--json", check=False)
+    seen["alarm"] = alarms.returncode, AGE.sub("?", alarms.stdout)
     for args in (["status"], ["queue"], ["queue", "other.test"],
                  ["status", "example.com"],
                  *(["show", qid] for qid in qids)):

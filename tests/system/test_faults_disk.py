@@ -342,6 +342,8 @@ def test_a_failing_disk_while_accepting(mx20, primary, disk, how):
     assert d.status()["spool"]["state"] == "failed"
     assert "DISK FAILED: new mail is refused with 451" in \
         d.ctl("status").stdout
+    told = d.ctl("status", "--alarm", check=False)
+    assert told.returncode == 1 and "disk failed: new mail" in told.stdout
     queue = d.queue()
     assert len(queue) == 20
     assert "Subject: m0" in d.ctl("show", queue[0]["id"], "--raw").stdout

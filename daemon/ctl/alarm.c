@@ -1,0 +1,319 @@
+#include "daemon/ctl/alarm.h"
+
+#include <stdlib.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/control/control.h"
+#include "daemon/ctl/print.h"
+#include "daemon/ctl/source.h"
+#include "daemon/ctl/status.h"
+
+/* Whoever renews by hand needs some days. */
+static const int64_t RENEW_MS = DAYS(14);
+
+void alarms_init(struct alarms *a, int64_t now_ms, bool keeps_refused)
+{
+	*a = (struct alarms){
+		.now_ms = now_ms,
+		.keeps_refused = keeps_refused,
+		.list = json_array(),
+		.down = json_object(),
+		.held = json_object(),
+	};
+}
+
+void alarms_fini(struct alarms *a)
+{
+	json_decref(a->list);
+	json_decref(a->down);
+	json_decref(a->held);
+}
+
+static json_t *add(struct alarms *a, const char *kind, struct span text)
+{
+	json_t *o = json_pack("{s:s, s:o}", "alarm", kind, "text",
+			      control_text(text));
+
+	json_array_append_new(a->list, o);
+	return o;
+}
+
+void alarms_unreachable(struct alarms *a, struct span why)
+{
+	add(a, "unreachable", why);
+}
+
+/* ---- The host ---- */
+
+static void look_at_spool(struct alarms *a, const json_t *spool)
+{
+	static const struct {
+		const char *state, *words;
+	} rows[] = {
+		{ "tight", "spool tight: more than 80 % of the room is used" },
+		{ "full", "spool full: new mail is refused with 452" },
+		{ "failed", "disk failed: new mail is refused with 451, and"
+			    " none is delivered" },
+	};
+	struct span state = control_get_text(spool, "state");
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (!span_eq(state, span_str(rows[i].state)))
+			continue;
+		buf_addf(&text, "%s; ", rows[i].words);
+		human_size(&text, (uint64_t)control_get_int(spool, "used", 0));
+		buf_adds(&text, " of ");
+		human_size(&text, (uint64_t)control_get_int(spool, "size", 0));
+		buf_adds(&text, " used, ");
+		human_size(&text,
+			   (uint64_t)control_get_int(spool, "disk_free", 0));
+		buf_adds(&text, " free on the disk");
+		add(a, "spool", buf_span(&text));
+	}
+	buf_fini(&text);
+}
+
+static void look_at_certificate(struct alarms *a, int64_t end_ms)
+{
+	int64_t left_ms = end_ms - a->now_ms;
+	struct buf text = { 0 };
+
+	if (end_ms == 0 || left_ms > RENEW_MS)
+		return;
+	buf_adds(&text, left_ms > 0 ? "certificate expires in "
+				    : "certificate expired ");
+	print_age(&text, left_ms > 0 ? left_ms : -left_ms);
+	buf_addf(&text, "%s: renew it, then mx20ctl reload",
+		 left_ms > 0 ? "" : " ago");
+	add(a, "certificate", buf_span(&text));
+	buf_fini(&text);
+}
+
+void alarms_overview(struct alarms *a, const json_t *overview)
+{
+	look_at_spool(a, json_object_get(overview, "spool"));
+	look_at_certificate(a, print_get_time(overview, "certificate_end"));
+}
+
+/* ---- Mail ---- */
+
+static void sum(json_t *group, const char *key, int64_t n)
+{
+	json_object_set_new(group, key,
+			    json_integer(control_get_int(group, key, 0) + n));
+}
+
+/* The row joins the group of this name. */
+static void join(json_t *groups, const char *name, const json_t *row,
+		 int64_t messages)
+{
+	json_t *g = json_object_get(groups, name);
+	int64_t since_ms = print_get_time(row, "since");
+	int64_t had_ms = print_get_time(g, "since");
+
+	if (g == NULL) {
+		g = json_pack("{s:O, s:O?, s:O?}", "domain",
+			      json_object_get(row, "domain"), "last_reply",
+			      json_object_get(row, "last_reply"), "since",
+			      json_object_get(row, "since"));
+		json_object_set_new(groups, name, g);
+	} else if (since_ms != 0 && (had_ms == 0 || since_ms < had_ms)) {
+		json_object_set(g, "since", json_object_get(row, "since"));
+	}
+	sum(g, "domains", 1);
+	sum(g, "messages", messages);
+}
+
+/* Domains without a route have nothing in common. */
+static void join_down(struct alarms *a, const json_t *row, int64_t messages)
+{
+	const char *key =
+		json_string_value(json_object_get(row, "destination"));
+	struct buf name = { 0 };
+
+	if (key != NULL) {
+		buf_adds(&name, key);
+	} else {
+		buf_adds(&name, "route of ");
+		buf_add(&name, control_get_text(row, "domain"));
+	}
+	join(a->down, buf_cstr(&name), row, messages);
+	buf_fini(&name);
+}
+
+void alarms_row(struct alarms *a, const json_t *row)
+{
+	int64_t messages = control_get_int(row, "messages", 0);
+	int64_t held = control_get_int(row, "held_messages", 0);
+	struct span hold = control_get_text(row, "hold");
+
+	if (span_eq(hold, SPAN_LIT("unlisted")))
+		join(a->held, "no longer in the allowlist", row, messages);
+	if (hold.n > 0) /* the operator knows */
+		return;
+	if (held > 0 && a->keeps_refused)
+		join(a->held, "refused by the primary, or by hand", row, held);
+	if (messages > held && control_get_bool(row, "down"))
+		join_down(a, row, messages - held);
+}
+
+/* "340 messages of 12 domains" */
+static void add_counts(struct buf *out, const json_t *g)
+{
+	int64_t domains = control_get_int(g, "domains", 0);
+
+	print_count(out, (uint64_t)control_get_int(g, "messages", 0),
+		    "message");
+	buf_adds(out, " of ");
+	if (domains == 1)
+		buf_add(out, control_get_text(g, "domain"));
+	else
+		print_count(out, (uint64_t)domains, "domain");
+}
+
+static void add_group(struct alarms *a, const char *kind, const json_t *g,
+		      struct span text)
+{
+	static const char *const copied[] = { "domain", "domains", "messages",
+					      "since" };
+	json_t *o = add(a, kind, text);
+
+	for (size_t i = 0; i < COUNT(copied); i++)
+		json_object_set(o, copied[i], json_object_get(g, copied[i]));
+}
+
+static void take_down(struct alarms *a)
+{
+	struct buf text = { 0 };
+	const char *name;
+	json_t *g;
+
+	json_object_foreach(a->down, name, g)
+	{
+		int64_t since_ms = print_get_time(g, "since");
+		struct span reply = control_get_text(g, "last_reply");
+
+		buf_reset(&text);
+		buf_addf(&text, "%s is down", name);
+		if (since_ms != 0) {
+			buf_adds(&text, " for ");
+			print_age(&text, a->now_ms - since_ms);
+		}
+		buf_adds(&text, ", ");
+		add_counts(&text, g);
+		buf_adds(&text, reply.n > 0 ? " waiting: " : " waiting");
+		buf_add(&text, reply);
+		add_group(a, "down", g, buf_span(&text));
+	}
+	buf_fini(&text);
+}
+
+static void take_held(struct alarms *a)
+{
+	struct buf text = { 0 };
+	const char *name;
+	json_t *g;
+
+	json_object_foreach(a->held, name, g)
+	{
+		buf_reset(&text);
+		add_counts(&text, g);
+		buf_addf(&text, " held, %s: mx20ctl status %.*s", name,
+			 SPAN_ARG(control_get_text(g, "domain")));
+		json_object_del(g, "since"); /* the destination's */
+		add_group(a, "held", g, buf_span(&text));
+	}
+	buf_fini(&text);
+}
+
+json_t *alarms_take(struct alarms *a)
+{
+	json_t *list = a->list;
+
+	take_held(a);
+	take_down(a);
+	a->list = NULL;
+	return list;
+}
+
+/* ---- mx20ctl status --alarm ---- */
+
+static enum mx_err look_at_domains(struct alarms *a, struct source *s)
+{
+	struct status_page page = { 0 };
+	enum mx_err err;
+
+	do {
+		err = source_domains(s, &page);
+		for (size_t i = 0; i < json_array_size(page.items); i++)
+			alarms_row(a, json_array_get(page.items, i));
+	} while (err == MX_OK && source_is_live(s) && page.next.n > 0);
+	status_page_fini(&page);
+	return err;
+}
+
+/* What is the matter is known only while the daemon is asked. */
+static enum ctl_exit look(struct alarms *a, struct source *s)
+{
+	json_t *overview;
+	enum mx_err err = source_overview(s, &overview);
+
+	if (err == MX_OK && source_is_live(s)) {
+		alarms_overview(a, overview);
+		err = look_at_domains(a, s);
+	}
+	json_decref(overview);
+	if (err == MX_OK && source_is_live(s))
+		return CTL_DONE;
+	if (err != MX_OK && err != MX_ENET)
+		return source_end(s, err);
+	alarms_unreachable(a, SPAN_LIT("mx20d stopped answering"));
+	return CTL_UNREACHABLE;
+}
+
+static void print_alarms(const struct ctl *ctl, const json_t *list)
+{
+	struct buf out = { 0 };
+
+	if (ctl->json) {
+		char *text = json_dumps(list, JSON_COMPACT);
+
+		buf_addf(&out, "%s\n", text);
+		free(text);
+	}
+	for (size_t i = 0; !ctl->json && i < json_array_size(list); i++) {
+		print_text(&out,
+			   control_get_text(json_array_get(list, i), "text"));
+		buf_addc(&out, '\n');
+	}
+	ctl_write(buf_span(&out));
+	buf_fini(&out);
+}
+
+enum ctl_exit ctl_alarm(const struct ctl *ctl)
+{
+	struct buf why = { 0 };
+	struct alarms a;
+	struct source s;
+	json_t *list;
+	enum ctl_exit rc = source_open_live(&s, ctl, &why);
+
+	alarms_init(&a, ctl->now_ms, ctl->config->bounce.mode == BOUNCE_HOLD);
+	if (rc == CTL_DONE)
+		rc = look(&a, &s);
+	else if (rc == CTL_UNREACHABLE)
+		alarms_unreachable(&a, buf_span(&why));
+	else
+		ctl_complain("%s", buf_cstr(&why));
+	list = alarms_take(&a);
+	print_alarms(ctl, list);
+	if (rc == CTL_DONE && json_array_size(list) > 0)
+		rc = CTL_FAILED;
+	json_decref(list);
+	alarms_fini(&a);
+	source_close(&s);
+	buf_fini(&why);
+	return rc;
+}

@@ -1,0 +1,37 @@
+/* What needs a person: for `mx20ctl status --alarm` and whoever calls it every
+ * minute. */
+#ifndef MX_CTL_ALARM_H
+#define MX_CTL_ALARM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/span.h"
+
+struct alarms {
+	int64_t now_ms;
+	bool keeps_refused; /* bounce.mode is hold */
+	json_t *list;
+	json_t *down, *held; /* groups, by what they have in common */
+};
+
+void alarms_init(struct alarms *a, int64_t now_ms, bool keeps_refused);
+void alarms_fini(struct alarms *a);
+
+/* The daemon does not answer; why in words. */
+void alarms_unreachable(struct alarms *a, struct span why);
+/* The spool's room and the certificate; of source_overview. */
+void alarms_overview(struct alarms *a, const json_t *overview);
+/* A status_domain.  A thousand domains behind one host that is down are one
+ * alarm. */
+void alarms_row(struct alarms *a, const json_t *row);
+
+/*
+ * All of them, an array of {"alarm","text"} and for mail that waits
+ * {"domains","messages","domain","since"}: to be called once, the caller's.
+ * "alarm" is "unreachable", "spool", "certificate", "down" or "held".
+ */
+json_t *alarms_take(struct alarms *a);
+
+#endif

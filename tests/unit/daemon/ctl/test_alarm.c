@@ -1,0 +1,164 @@
+/* What needs a person, and what does not. */
+#include <criterion/criterion.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/control/control.h"
+#include "daemon/ctl/alarm.h"
+
+static const int64_t now_ms = SECONDS(1700000000);
+static struct alarms a;
+static json_t *list;
+
+static void setup(void)
+{
+	alarms_init(&a, now_ms, false);
+}
+
+static void teardown(void)
+{
+	json_decref(list);
+	alarms_fini(&a);
+}
+
+TestSuite(ctl_alarm, .init = setup, .fini = teardown);
+
+static void overview(const char *state, int64_t certificate_end_ms)
+{
+	json_t *o =
+		json_pack("{s:{s:s, s:I, s:I, s:I}, s:o}", "spool", "state",
+			  state, "used", (json_int_t)1 << 30, "size",
+			  (json_int_t)1 << 31, "disk_free", (json_int_t)1 << 20,
+			  "certificate_end", control_time(certificate_end_ms));
+
+	alarms_overview(&a, o);
+	json_decref(o);
+}
+
+struct row {
+	const char *domain, *destination, *hold;
+	int messages, held;
+	bool is_down;
+	int64_t since_ms;
+};
+
+static void add(struct row r)
+{
+	json_t *o = json_pack("{s:s, s:s?, s:s?, s:i, s:i, s:b, s:o, s:s}",
+			      "domain", r.domain, "destination", r.destination,
+			      "hold", r.hold, "messages", r.messages,
+			      "held_messages", r.held, "down", (int)r.is_down,
+			      "since", control_time(r.since_ms), "last_reply",
+			      "(connect) Connection refused");
+
+	alarms_row(&a, o);
+	json_decref(o);
+}
+
+static size_t take(void)
+{
+	list = alarms_take(&a);
+	return json_array_size(list);
+}
+
+static bool is(size_t i, const char *kind, const char *text)
+{
+	const json_t *o = json_array_get(list, i);
+	struct span got = control_get_text(o, "text");
+
+	if (!span_eq(got, span_str(text)))
+		cr_log_error("got: %.*s", SPAN_ARG(got));
+	return span_eq(control_get_text(o, "alarm"), span_str(kind)) &&
+	       span_eq(got, span_str(text));
+}
+
+Test(ctl_alarm, nothing_is_the_matter)
+{
+	overview("ok", now_ms + DAYS(15));
+	add((struct row){ "idle.example", "mx:25", NULL, 0, 0, true, 0 });
+	add((struct row){ "goes.example", "mx:25", NULL, 9, 0, false, 0 });
+	add((struct row){ "some.example", "mx:25", NULL, 9, 3, false, 0 });
+	/* the operator's own holds */
+	add((struct row){ "held.example", "mx:25", "domain", 9, 9, true, 0 });
+	add((struct row){ "far.example", "mx:25", "destination", 9, 0, true,
+			  0 });
+	add((struct row){ "all.example", "mx:25", NULL, 3, 3, true, 0 });
+	cr_expect_eq(take(), 0);
+}
+
+Test(ctl_alarm, the_room_of_the_spool)
+{
+	overview("full", 0);
+	cr_assert_eq(take(), 1);
+	cr_expect(is(0, "spool",
+		     "spool full: new mail is refused with 452; 1.0G of 2.0G"
+		     " used, 1.0M free on the disk"));
+}
+
+Test(ctl_alarm, the_certificate)
+{
+	static const struct {
+		int64_t left_ms;
+		const char *text;
+	} cases[] = {
+		{ DAYS(14) + SECONDS(1), NULL },
+		{ DAYS(3), "certificate expires in 3d0h: renew it, then"
+			   " mx20ctl reload" },
+		{ -HOURS(2), "certificate expired 2h00m ago: renew it, then"
+			     " mx20ctl reload" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		overview("ok", now_ms + cases[i].left_ms);
+		cr_expect_eq(take(), cases[i].text != NULL);
+		if (cases[i].text != NULL)
+			cr_expect(is(0, "certificate", cases[i].text));
+		json_decref(list);
+		list = NULL;
+		alarms_fini(&a);
+		setup();
+	}
+}
+
+Test(ctl_alarm, one_host_that_is_down_is_one_alarm)
+{
+	add((struct row){ "a.example", "mx:25 tls=may", NULL, 300, 0, true,
+			  now_ms - MINUTES(2) });
+	add((struct row){ "b.example", "mx:25 tls=may", NULL, 40, 2, true,
+			  now_ms - HOURS(3) });
+	add((struct row){ "c.example", "mx2:25", NULL, 1, 0, true, 0 });
+	cr_assert_eq(take(), 2);
+	cr_expect(is(0, "down",
+		     "mx:25 tls=may is down for 3h00m, 338 messages of 2"
+		     " domains waiting: (connect) Connection refused"));
+	cr_expect_eq(control_get_int(json_array_get(list, 0), "messages", 0),
+		     338);
+	cr_expect(is(1, "down",
+		     "mx2:25 is down, 1 message of c.example waiting:"
+		     " (connect) Connection refused"));
+}
+
+Test(ctl_alarm, domains_without_a_way_are_each_their_own)
+{
+	add((struct row){ "a.example", NULL, NULL, 1, 0, true, 0 });
+	add((struct row){ "b.example", NULL, NULL, 1, 0, true, 0 });
+	cr_assert_eq(take(), 2);
+	cr_expect(is(1, "down",
+		     "route of b.example is down, 1 message of b.example"
+		     " waiting: (connect) Connection refused"));
+}
+
+Test(ctl_alarm, what_we_hold_by_ourselves)
+{
+	add((struct row){ "a.example", NULL, "unlisted", 7, 7, false, 0 });
+	add((struct row){ "b.example", NULL, "unlisted", 5, 5, false, 0 });
+	a.keeps_refused = true;
+	add((struct row){ "c.example", NULL, NULL, 5, 2, false, 0 });
+	cr_assert_eq(take(), 2);
+	cr_expect(is(0, "held",
+		     "12 messages of 2 domains held, no longer in the"
+		     " allowlist: mx20ctl status a.example"));
+	cr_expect(is(1, "held",
+		     "2 messages of c.example held, refused by the primary, or"
+		     " by hand: mx20ctl status c.example"));
+}
