@@ -321,14 +321,17 @@ static void note_state(struct dest *dst)
 		record_domains(dst);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 static void arm(struct dest *dst)
 {
 	int64_t at = TAILQ_EMPTY(&dst->ring) ? 0 : machine_timer(&dst->machine);
-	int64_t other = putoff_timer(dst);
 	int64_t wait;
 
-	if (other != 0 && (at == 0 || other < at))
-		at = other;
+	at = earlier(at, earlier(putoff_timer(dst), aside_timer(dst)));
 	wait = at - clock_mono_ms();
 	ev_timer_stop(dst->drain->loop, &dst->timer);
 	if (at == 0)
@@ -360,6 +363,7 @@ void dest_kick(struct dest *dst)
 	}
 	putoff_look(dst);
 	putoff_call(dst);
+	aside_look(dst);
 	connect_more(dst);
 	if (had_mail && drain_is_at_work(dst->drain))
 		send_scout(dst);
@@ -451,6 +455,7 @@ void dest_trigger(struct dest *dst, const char *why)
 		log_info(EV_WAKE, LOG_SPAN("destination", dst->route->key),
 			 LOG_STR("why", why));
 	machine_trigger(&dst->machine, clock_mono_ms());
+	aside_hurry(dst);
 	dest_kick(dst);
 }
 

@@ -290,6 +290,7 @@ void domain_free(struct domain *dom)
 {
 	struct drain *d = dom->drain;
 
+	aside_forget_domain(dom);
 	dest_quit(dom);
 	ask_no_more(dom);
 	HASH_DEL(d->domains, dom);
@@ -425,6 +426,12 @@ static enum mx_err fetch_newest(struct domain *dom)
 }
 
 /* The next id that is not in hand, left in place; 0: none is known. */
+static bool is_skipped(const struct domain *dom, uint64_t id)
+{
+	return hand_is_taken(dom->drain, id, dom) ||
+	       aside_has(dom->drain, id, dom);
+}
+
 static uint64_t peek(struct domain *dom, bool newest)
 {
 	struct cursor *c = newest ? &dom->newest : &dom->oldest;
@@ -434,7 +441,7 @@ static uint64_t peek(struct domain *dom, bool newest)
 		c->page = mx_alloc_array(PAGE_IDS, sizeof(*c->page));
 	for (;;) {
 		while (c->at < c->count &&
-		       hand_is_taken(dom->drain, c->page[c->at], dom))
+		       is_skipped(dom, c->page[c->at]))
 			c->at++;
 		if (c->at < c->count)
 			return c->page[c->at];
@@ -459,7 +466,7 @@ size_t domain_waiting(struct domain *dom, size_t most)
 		return 0;
 	}
 	for (size_t i = c->at; i < c->count && n < most; i++)
-		if (!hand_is_taken(dom->drain, c->page[i], dom))
+		if (!is_skipped(dom, c->page[i]))
 			n++;
 	return n;
 }
@@ -494,7 +501,7 @@ static struct hand *load(struct domain *dom, uint64_t id)
 
 struct hand *domain_take_unit(struct domain *dom, uint64_t id)
 {
-	return hand_has(dom->drain, id, dom) ? NULL : load(dom, id);
+	return hand_is_taken(dom->drain, id, dom) ? NULL : load(dom, id);
 }
 
 struct hand *domain_take(struct domain *dom, bool newest)

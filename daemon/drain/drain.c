@@ -261,7 +261,7 @@ void drain_free(struct drain **dp)
 	drop_hands(d);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		domain_free(dom);
-	strikes_forget(d);
+	aside_forget(d);
 	claims_forget(d);
 	holds_forget(d);
 	config_unref(&d->config);

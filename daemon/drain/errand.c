@@ -97,7 +97,8 @@ static bool go_on(struct hand *h, struct dest *dst, int answered)
 
 bool errand_send(struct hand *h, const struct link *l)
 {
-	if (l->kind != LINK_ERRAND) {
+	if (l->kind != LINK_ERRAND || h->is_aside) {
+		h->is_aside = false;
 		h->errand_from = l->target;
 		h->errand_next = 0;
 		h->errand_build = l->dest->builds;

@@ -1,5 +1,4 @@
-/* Units in hand: taken by nobody else, until what became of them is durable.
- * And accidents that happened with them. */
+/* Units in hand: taken by nobody else, until what became of them is durable. */
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
@@ -7,15 +6,13 @@
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
 
-enum { STRIKES_MAX = 1024, STRIKES_OUT = 2 };
-
 /* Keys are compared byte by byte. */
 _Static_assert(sizeof(struct hand_key) == sizeof(uint64_t) + sizeof(void *),
 	       "a key with padding");
 
 /* Ids count up and domains lie 16 bytes apart at least: one multiplication
  * spreads both over the upper bits. */
-static unsigned hash_of(const struct hand_key *k)
+unsigned hand_hash(const struct hand_key *k)
 {
 	uint64_t x = k->id ^ ((uint64_t)(uintptr_t)k->domain << 28);
 
@@ -27,7 +24,7 @@ bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
 	const struct hand_key k = { id, dom };
 	struct hand *h;
 
-	HASH_FIND_BYHASHVALUE(hh, d->hands, &k, sizeof(k), hash_of(&k), h);
+	HASH_FIND_BYHASHVALUE(hh, d->hands, &k, sizeof(k), hand_hash(&k), h);
 	return h != NULL;
 }
 
@@ -37,7 +34,7 @@ static struct claim *claim_find(struct drain *d, uint64_t id,
 	const struct hand_key k = { id, dom };
 	struct claim *c;
 
-	HASH_FIND_BYHASHVALUE(hh, d->claims, &k, sizeof(k), hash_of(&k), c);
+	HASH_FIND_BYHASHVALUE(hh, d->claims, &k, sizeof(k), hand_hash(&k), c);
 	return c;
 }
 
@@ -56,7 +53,7 @@ bool hand_claim(struct drain *d, uint64_t id, const struct domain *dom)
 	c = mx_alloc(sizeof(*c));
 	c->key = (struct hand_key){ id, dom };
 	HASH_ADD_BYHASHVALUE(hh, d->claims, key, sizeof(c->key),
-			     hash_of(&c->key), c);
+			     hand_hash(&c->key), c);
 	return true;
 }
 
@@ -136,7 +133,7 @@ struct hand *hand_new(struct domain *dom, struct unit **unit)
 	h->tls = "";
 	dom->in_hand++;
 	HASH_ADD_BYHASHVALUE(hh, d->hands, key, sizeof(h->key),
-			     hash_of(&h->key), h);
+			     hand_hash(&h->key), h);
 	return h;
 }
 
@@ -151,72 +148,4 @@ void hand_drop(struct hand *h)
 	delivery_job_free(&h->job);
 	h->magic = 0;
 	free(h);
-}
-
-/* ---- Accidents ---- */
-
-static struct strike *strike_find(struct drain *d, const struct hand_key *key)
-{
-	struct strike *s;
-
-	HASH_FIND_BYHASHVALUE(hh, d->strikes, key, sizeof(*key), hash_of(key),
-			      s);
-	return s;
-}
-
-void strikes_forget(struct drain *d)
-{
-	struct strike *s, *tmp;
-
-	HASH_ITER (hh, d->strikes, s, tmp) {
-		HASH_DEL(d->strikes, s);
-		free(s);
-	}
-}
-
-static void strike_clear(struct drain *d, const struct hand_key *key)
-{
-	struct strike *s = strike_find(d, key);
-
-	if (s == NULL)
-		return;
-	HASH_DEL(d->strikes, s);
-	free(s);
-}
-
-static unsigned strike_add(struct drain *d, const struct hand_key *key)
-{
-	struct strike *s = strike_find(d, key);
-
-	if (s == NULL) {
-		if (HASH_COUNT(d->strikes) >= STRIKES_MAX)
-			strikes_forget(d);
-		s = mx_alloc(sizeof(*s));
-		s->key = *key;
-		HASH_ADD_BYHASHVALUE(hh, d->strikes, key, sizeof(s->key),
-				     hash_of(key), s);
-	}
-	return ++s->count;
-}
-
-/*
- * A message that a primary dies of must not be the first thing it gets each
- * time it is back: when connections end with it twice, it waits its retry
- * like any that failed.  So does one that may have got there twice already.
- */
-void hand_count_accident(struct hand *h)
-{
-	struct delivery_job *job = h->job;
-
-	if (!job->was_head && !job->in_doubt) {
-		strike_clear(h->drain, &h->key);
-		return;
-	}
-	if (strike_add(h->drain, &h->key) < STRIKES_OUT)
-		return;
-	strike_clear(h->drain, &h->key);
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome == OUTCOME_UNTRIED &&
-		    job->set[i].reply.n > 0)
-			job->set[i].outcome = OUTCOME_TRANSIENT;
 }

@@ -11,6 +11,7 @@
 #include "daemon/delivery/delivery.h"
 #include "daemon/drain/drain.h"
 #include "daemon/drain/machine.h"
+#include "daemon/drain/suspect.h"
 
 enum {
 	DOMAIN_MAGIC = 0x44646f6d,
@@ -72,13 +73,14 @@ struct domain {
 	bool is_recorded;            /* the spool knows its destination */
 	bool is_rewound;             /* something was announced: look again
 					from the oldest at the page's end */
+	bool is_passing_over;        /* units that are set aside */
+	bool is_put_off_known;       /* the spool knows of put_off_ms */
 	int64_t rewound_ms;
 	struct cursor oldest, newest;
 	size_t in_hand, claimed;
 	TAILQ_ENTRY(domain) late;    /* in its destination's put_off */
 	int64_t put_off_ms;          /* wall: 4yz to its mail since; 0: no */
 	int64_t put_off_run_ms;      /* the same, monotonic */
-	bool is_put_off_known;       /* the spool knows of it */
 	int64_t idle_ms;             /* since when there is nothing to do */
 };
 LIST_HEAD(domain_list, domain);
@@ -156,10 +158,14 @@ struct dest {
 	unsigned at_risk;            /* units, see risk.c */
 	unsigned turn;               /* of trials */
 	struct link *scout;          /* probe of a better target, or NULL */
+	struct link *aside;          /* with a suspect, or NULL */
+	int64_t wary_until_ms;       /* monotonic: after a loss */
 	ev_timer timer;
 	const struct dest_hold *hold; /* as found with these: */
 	unsigned hold_builds, hold_changes;
 	bool is_kicking;
+	bool is_shaken;              /* a connection was lost, and nothing was
+					answered since */
 	bool is_owing;               /* put_off is due at the next success */
 	bool is_doubted;             /* the next answer replaces its facts */
 	int64_t doubted_ms;          /* when its policies were asked for anew */
@@ -225,18 +231,20 @@ struct hand {
 	unsigned errand_build;       /* of the targets these are indices of */
 	int errand_missed;           /* the last that could not be asked */
 	bool is_trial;               /* the one message of a trial */
+	bool is_aside;               /* a suspect on its own connection */
 	bool is_unasked;             /* so could not a whole host before it */
 	bool is_settling;            /* no delivery has the job any more */
 	bool is_submitted;           /* the spool will call back */
 	bool is_late;                /* no room for it: that was said */
 	bool has_report;
+	bool again;                  /* recipients remain to be tried */
 	enum risk risk;
 	int64_t risky_ms;            /* since when */
 	struct dest *risk_dest;
 	TAILQ_ENTRY(hand) unanswered;
 	int64_t settled_ms, due_ms;  /* wall */
 	uint64_t report_id;          /* of the last try to record; 0: none */
-	bool again;                  /* recipients remain to be tried */
+	int64_t wait_ms;             /* at least, before it is tried again */
 	ev_timer retry;              /* the spool could not record it */
 };
 
@@ -248,11 +256,13 @@ struct claim {
 	UT_hash_handle hh;
 };
 
-/* Accidents with one unit: connections that died with it under way. */
+/* A unit that connections died with, see aside.c. */
 struct strike {
 	struct hand_key key;
 	UT_hash_handle hh;
-	unsigned count;
+	struct domain *domain;
+	struct suspect suspect;
+	bool is_usual;               /* goes as others do: none waits */
 };
 
 struct drain {
@@ -458,9 +468,22 @@ void hand_drop(struct hand *h);
 int64_t retry_step_ms(const struct config *c, uint32_t attempts);
 /* When a recipient that failed before may be tried again (wall). */
 int64_t retry_due_ms(const struct config *c, const struct recipient *r);
-/* Did its connection end with it under way, and not for the first time? */
-void hand_count_accident(struct hand *h);
-void strikes_forget(struct drain *d);
+unsigned hand_hash(const struct hand_key *k);
+
+/* ---- aside.c ---- */
+/* Is it to be passed over, since connections died with it? */
+bool aside_has(struct drain *d, uint64_t id, const struct domain *dom);
+/* The job is back: did its connection end with it under way? */
+void aside_judge(struct hand *h);
+/* Does the time of a suspect come now? */
+void aside_look(struct dest *dst);
+/* When it may (monotonic); 0: not before something happens. */
+int64_t aside_timer(const struct dest *dst);
+/* An operator wants all to be tried now. */
+void aside_hurry(struct dest *dst);
+void aside_failed(struct hand *h);
+void aside_forget(struct drain *d);
+void aside_forget_domain(struct domain *dom);
 
 /* ---- settle.c ---- */
 /* Takes the hand; everything else is in its job. */

@@ -22,11 +22,26 @@ static struct link *link_of(void *arg)
 	return l;
 }
 
+/* After a loss one is sent ahead.  And for as long as that loss took the next
+ * oldest may be of the same kind: the newest go first, and nothing queues
+ * behind what may hang. */
+static bool is_wary(const struct dest *dst)
+{
+	return dst->is_shaken || clock_mono_ms() < dst->wary_until_ms;
+}
+
 /* Every fifth connection serves the newest mail, if it is not the only one:
  * fresh mail does not wait behind a backlog of days. */
 static bool takes_newest(const struct link *l)
 {
-	return l->is_newest_first && l->dest->live > 1;
+	return is_wary(l->dest) || (l->is_newest_first && l->dest->live > 1);
+}
+
+static bool takes_more(const struct link *l)
+{
+	if (is_wary(l->dest) && delivery_jobs(l->delivery) > 0)
+		return false;
+	return delivery_room(l->delivery) > 0;
 }
 
 void link_fill(struct link *l)
@@ -37,7 +52,7 @@ void link_fill(struct link *l)
 	if (l->jobs_done >= l->turn_at && l->target != MACHINE_NONE &&
 	    dest_seek_relief(l->dest, l->target))
 		l->turn_at = l->jobs_done + TURN_JOBS;
-	for (int n = 0; n < FILL_MAX && delivery_room(l->delivery) > 0; n++) {
+	for (int n = 0; n < FILL_MAX && takes_more(l); n++) {
 		h = dest_take(l->dest, takes_newest(l));
 		if (h == NULL)
 			break;
@@ -56,14 +71,17 @@ static void uncount(struct link *l)
 {
 	struct dest *dst = l->dest;
 
-	if (l->kind == LINK_ERRAND)
+	if (l->kind == LINK_ERRAND) {
 		dst->errands--;
-	else if (dst->scout == l)
+		if (dst->aside == l)
+			dst->aside = NULL;
+	} else if (dst->scout == l) {
 		dst->scout = NULL;
-	else if (l->is_ready)
+	} else if (l->is_ready) {
 		dst->live--;
-	else
+	} else {
 		dst->trying--;
+	}
 }
 
 /* No more mail for it; it finishes what it has. */
@@ -396,7 +414,8 @@ static void hand_back(struct link *l, struct hand *h)
 	h->conn_ms = l->conn_ms;
 	h->tls = tls != NULL ? tls->version : "";
 	if (l->kind == LINK_ERRAND) {
-		errand_over(h->job);
+		if (!h->is_aside)
+			errand_over(h->job);
 		link_leave(l);
 	}
 	if (!h->job->is_obstructed || !errand_send(h, l))
@@ -409,12 +428,15 @@ static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 	struct hand *h = job->arg;
 	enum temper_news news;
 	bool is_trial = l->is_trial, is_refused = false;
+	bool was_shaken = l->dest->is_shaken;
 
 	learn_without(l, dl);
 	if (is_answer(job))
 		test_without(l, true);
 	if (is_decided(job))
 		l->jobs_done++;
+	if (is_decided(job) && l->kind != LINK_ERRAND)
+		l->dest->is_shaken = false;
 	take_latency(l, job);
 	news = learn_temper(l, h);
 	if (l->is_trial)
@@ -422,7 +444,7 @@ static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
 	hand_back(l, h);
 	if (l->is_trial)
 		go_on_trial(l, is_refused);
-	else if (is_trial || news != TEMPER_SAME)
+	else if (is_trial || was_shaken || news != TEMPER_SAME)
 		dest_kick(l->dest);
 }
 
@@ -537,7 +559,9 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	}
 	l->delivery = NULL; /* delivery frees itself */
 	link_free(l);
-	if (errand != NULL)
+	if (errand != NULL && errand->is_aside)
+		aside_failed(errand);
+	else if (errand != NULL)
 		errand_failed(errand, dst);
 	if (target != MACHINE_NONE &&
 	    (was_up != dst->mtargets[target].is_up ||

@@ -534,6 +534,14 @@ static int next_up(const struct machine *m, unsigned live, unsigned trying)
 	return least_used(m, m->targets[up].rank);
 }
 
+int machine_any(const struct machine *m, int64_t now_ms)
+{
+	int up = best_up(m);
+
+	return up != MACHINE_NONE ? least_used(m, m->targets[up].rank)
+				  : first_to_try(m, now_ms);
+}
+
 bool machine_is_due(const struct machine *m, int64_t now_ms)
 {
 	return m->state != DRAIN_UP && first_to_try(m, now_ms) != MACHINE_NONE;

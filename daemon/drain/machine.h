@@ -78,6 +78,9 @@ int64_t machine_wait_ms(const struct machine_params *p, int64_t outage_ms,
  */
 int machine_next(struct machine *m, bool has_mail, unsigned live,
 		 unsigned trying, int64_t now_ms);
+/* The target for a connection beside those it decides on; MACHINE_NONE: all are
+ * down, and their time has not come. */
+int machine_any(const struct machine *m, int64_t now_ms);
 /* It is not up, and a target may be tried now. */
 bool machine_is_due(const struct machine *m, int64_t now_ms);
 /* A down target of better rank than the best that is up, or of an equal host,

@@ -34,6 +34,11 @@ static void hold_failed(struct hand *h)
 			job->set[i].outcome = OUTCOME_HELD;
 }
 
+static int64_t longer(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* The unit's next time: its earliest recipient's. */
 static int64_t next_due(const struct hand *h, int64_t now)
 {
@@ -48,7 +53,8 @@ static int64_t next_due(const struct hand *h, int64_t now)
 		if (i >= job->count)
 			at = retry_due_ms(c, r);
 		else if (job->set[i].outcome == OUTCOME_TRANSIENT)
-			at = now + retry_step_ms(c, r->attempts);
+			at = now + longer(retry_step_ms(c, r->attempts),
+					  h->wait_ms);
 		else if (job->set[i].outcome != OUTCOME_UNTRIED)
 			continue;
 		if (at < due)
@@ -366,7 +372,7 @@ void settle(struct hand *h)
 		risk_answered(h);
 	else
 		risk_over(h);
-	hand_count_accident(h);
+	aside_judge(h);
 	if (count_outcome(job, OUTCOME_UNTRIED) == job->count) {
 		hand_drop(h); /* nothing to record */
 		domain_rewind(dom);

@@ -447,6 +447,43 @@ def test_a_message_that_kills_the_primary_does_not_hold_the_rest(mx20,
     assert entry["from"] == "poison@sender.test"
 
 
+def test_messages_that_silence_the_primary_do_not_starve_the_rest(mx20,
+                                                                  primary):
+    """Three of them, the oldest: the first loss is the others' only wait.
+    Then each is tried over a connection of its own, and waits longer than it
+    has cost."""
+    bad = [True]
+
+    def dot(session, _):
+        if bad[0] and b"Subject: bad" in session.finishing.content:
+            return Hang()
+        return None
+
+    p = primary(on={"dot": dot})
+    d = daemon(mx20, p, drain={"retry": ["1s"], "reply_timeout": "2s"})
+    for i in range(23):
+        send(d.address, content=message("bad" if i < 3 else f"good {i}"))
+    p.start()
+    p.wait_messages(20)
+    lost = d.text().count("a duplicate is possible")
+    assert lost <= 3, lost
+    hit = d.wait_log(r"^deferred .*attempts=1 due_s=(\d+) .*4.4.2")
+    assert int(hit.group(1)) >= 7
+    bad[0] = False
+    d.ctl("flush")
+    p.wait_messages(23)
+    d.wait_empty()
+
+
+def test_one_message_and_a_network_that_breaks(mx20, primary):
+    """Nothing else waits: it goes as soon as the primary answers again."""
+    p = primary(on={"dot": [Drop(), Accept()]}).start()
+    d = daemon(mx20, p, drain={"retry": ["1h"]})
+    send(d.address)
+    p.wait_messages(1, timeout=10)
+    d.wait_empty()
+
+
 def test_the_primary_greets_with_our_name(mx20, primary):
     p = primary(name="mx2.test").start()
     d = daemon(mx20, p)

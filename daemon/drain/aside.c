@@ -1,0 +1,257 @@
+/*
+ * Suspects set aside: the usual connections pass them over, and each has a
+ * connection of its own, one at a time for a destination.  What is decided
+ * here is carried out; the decisions are in suspect.c.
+ *
+ * They are known in memory only, a thousand at most: what is forgotten is an
+ * ordinary unit again.
+ */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "daemon/drain/internal.h"
+
+enum { STRIKES_MAX = 1024, LOOK_AGAIN_MS = 1000 };
+
+static struct strike *find(struct drain *d, const struct hand_key *key)
+{
+	struct strike *s;
+
+	HASH_FIND_BYHASHVALUE(hh, d->strikes, key, sizeof(*key), hand_hash(key),
+			      s);
+	return s;
+}
+
+static void drop(struct drain *d, struct strike *s)
+{
+	HASH_DEL(d->strikes, s);
+	free(s);
+}
+
+bool aside_has(struct drain *d, uint64_t id, const struct domain *dom)
+{
+	const struct hand_key k = { id, dom };
+	const struct strike *s;
+
+	if (d->strikes == NULL)
+		return false;
+	s = find(d, &k);
+	return s != NULL && !s->is_usual;
+}
+
+static void forget_some(struct drain *d, const struct domain *dom)
+{
+	struct strike *s, *tmp;
+
+	HASH_ITER (hh, d->strikes, s, tmp)
+		if (dom == NULL || s->key.domain == dom)
+			drop(d, s);
+}
+
+void aside_forget(struct drain *d)
+{
+	forget_some(d, NULL);
+}
+
+void aside_forget_domain(struct domain *dom)
+{
+	forget_some(dom->drain, dom);
+}
+
+/* They are ordinary units again, and passed over no longer. */
+static void make_room(struct drain *d)
+{
+	struct domain *dom, *tmp;
+
+	forget_some(d, NULL);
+	HASH_ITER (hh, d->domains, dom, tmp)
+		if (dom->is_passing_over) {
+			dom->is_passing_over = false;
+			domain_rewind(dom);
+		}
+}
+
+/* ---- What a job's end says ---- */
+
+static bool is_accident(const struct delivery_job *job)
+{
+	return job->was_head || job->in_doubt;
+}
+
+static struct strike *need(struct hand *h)
+{
+	struct drain *d = h->drain;
+	struct strike *s = find(d, &h->key);
+
+	if (s != NULL)
+		return s;
+	if (HASH_COUNT(d->strikes) >= STRIKES_MAX)
+		make_room(d);
+	s = mx_alloc(sizeof(*s));
+	s->key = h->key;
+	s->domain = h->domain;
+	HASH_ADD_BYHASHVALUE(hh, d->strikes, key, sizeof(s->key),
+			     hand_hash(&h->key), s);
+	return s;
+}
+
+static bool is_untried(const struct delivery_job *job)
+{
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome != OUTCOME_UNTRIED)
+			return false;
+	return true;
+}
+
+static void put_off(struct hand *h, const struct suspect *s, int64_t now)
+{
+	struct delivery_job *job = h->job;
+
+	h->wait_ms = s->due_ms - now;
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == OUTCOME_UNTRIED &&
+		    job->set[i].reply.n > 0)
+			job->set[i].outcome = OUTCOME_TRANSIENT;
+}
+
+void aside_judge(struct hand *h)
+{
+	struct drain *d = h->drain;
+	struct dest *dst = h->domain->dest;
+	struct delivery_job *job = h->job;
+	int64_t now = clock_mono_ms();
+	int64_t cost = job->ended_ms - job->started_ms;
+	struct strike *s;
+
+	if (!is_accident(job)) {
+		s = find(d, &h->key);
+		if (s != NULL && !is_untried(job))
+			drop(d, s); /* it had an answer */
+		else if (s != NULL)
+			s->is_usual = false;
+		return;
+	}
+	s = need(h);
+	s->is_usual = false;
+	h->domain->is_passing_over = true;
+	if (dst != NULL && !h->is_aside) {
+		dst->is_shaken = true;
+		dst->wary_until_ms = now + cost;
+	}
+	if (suspect_lost(&s->suspect, cost, now))
+		put_off(h, &s->suspect, now);
+}
+
+/* ---- Their turn ---- */
+
+/* Its unit, marked and in hand; NULL: not ready, or no longer there. */
+static struct hand *take(struct drain *d, struct strike *s)
+{
+	struct domain *dom = s->domain;
+	struct hand *h = domain_take_unit(dom, s->key.id);
+	struct unit *u = NULL;
+	enum mx_err err;
+
+	if (h != NULL)
+		return h;
+	s->suspect.due_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+	err = spool_unit_load(d->spool, s->key.id, domain_name(dom), &u);
+	if (err == MX_ENOENT || (err == MX_OK && u->state == UNIT_HELD))
+		drop(d, s);
+	unit_free(&u);
+	return NULL;
+}
+
+static bool send_aside(struct dest *dst, struct strike *s)
+{
+	struct link *l;
+	struct hand *h;
+	int target = machine_any(&dst->machine, clock_mono_ms());
+
+	if (target == MACHINE_NONE)
+		return false;
+	h = take(dst->drain, s);
+	if (h == NULL)
+		return false;
+	h->is_aside = true;
+	h->is_settling = true; /* nobody's until it is given */
+	l = link_new(dst, target, LINK_ERRAND);
+	l->errand = h;
+	dst->aside = l;
+	return true;
+}
+
+static void send_usual(struct strike *s)
+{
+	s->is_usual = true;
+	domain_rewind(s->domain);
+}
+
+/* In hand it has had its turn already. */
+static bool is_of(const struct dest *dst, const struct strike *s)
+{
+	return s->domain->dest == dst && !s->is_usual &&
+	       !hand_has(dst->drain, s->key.id, s->domain);
+}
+
+void aside_look(struct dest *dst)
+{
+	struct drain *d = dst->drain;
+	bool is_well = dst->machine.state == DRAIN_UP && !dst->is_shaken;
+	bool is_alone;
+	struct strike *s, *tmp;
+
+	if (d->strikes == NULL || dst->aside != NULL || !drain_is_at_work(d))
+		return;
+	is_alone = dest_is_idle(dst);
+	if (!is_well && !is_alone)
+		return;
+	HASH_ITER (hh, d->strikes, s, tmp) {
+		enum suspect_way way = WAY_NONE;
+
+		if (is_of(dst, s))
+			way = suspect_way(&s->suspect, is_alone, is_well,
+					  clock_mono_ms());
+		if (way == WAY_SIDE && send_aside(dst, s))
+			return;
+		if (way == WAY_USUAL) {
+			send_usual(s);
+			return;
+		}
+	}
+}
+
+int64_t aside_timer(const struct dest *dst)
+{
+	int64_t at = 0, now = clock_mono_ms();
+	const struct strike *s, *tmp;
+
+	if (dst->aside != NULL)
+		return 0;
+	HASH_ITER (hh, dst->drain->strikes, s, tmp)
+		if (is_of(dst, s) && s->suspect.due_ms > now &&
+		    (at == 0 || s->suspect.due_ms < at))
+			at = s->suspect.due_ms;
+	return at;
+}
+
+void aside_hurry(struct dest *dst)
+{
+	struct strike *s, *tmp;
+
+	HASH_ITER (hh, dst->drain->strikes, s, tmp)
+		if (s->domain->dest == dst)
+			s->suspect.due_ms = 0;
+}
+
+/* Its connection could not be made: that is nobody's fault. */
+void aside_failed(struct hand *h)
+{
+	struct strike *s = find(h->drain, &h->key);
+
+	if (s != NULL)
+		s->suspect.due_ms =
+			clock_mono_ms() + h->drain->config->drain.probe_busy_ms;
+	settle(h);
+}
