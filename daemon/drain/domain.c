@@ -293,6 +293,8 @@ void domain_free(struct domain *dom)
 	aside_forget_domain(dom);
 	dest_quit(dom);
 	ask_no_more(dom);
+	if (dom->wants_review)
+		TAILQ_REMOVE(&d->to_review, dom, review);
 	HASH_DEL(d->domains, dom);
 	cursor_clear(&dom->oldest);
 	cursor_clear(&dom->newest);

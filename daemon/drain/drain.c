@@ -6,7 +6,13 @@
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
 
-enum { SWEEP_S = 60, SIGHT_S = 1, FORGET_MS = 600000, REAP_MAX = 16 };
+enum {
+	SWEEP_S = 60,
+	SIGHT_S = 1,
+	FORGET_MS = 600000,
+	REAP_MAX = 16,
+	REVIEWED_A_TURN = 500
+};
 
 /* ---- From the spool ---- */
 
@@ -174,6 +180,32 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	}
 }
 
+/* ---- New settings ---- */
+
+/*
+ * Domain by domain, some at a time: with a hundred thousand
+ * of them sessions would wait.  Those that were not seen yet go on as before.
+ */
+static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct drain *d = w->data;
+	struct domain *dom;
+
+	(void)revents;
+	for (int n = 0; n < REVIEWED_A_TURN; n++) {
+		dom = TAILQ_FIRST(&d->to_review);
+		if (dom == NULL)
+			return;
+		TAILQ_REMOVE(&d->to_review, dom, review);
+		dom->wants_review = false;
+		if (dom->has_mail || dom->route != NULL)
+			domain_ask(dom);
+		else
+			(void)unlisted_may_go(dom);
+	}
+	ev_timer_start(loop, w);
+}
+
 /* ---- Life ---- */
 
 struct drain *drain_new(const struct drain_options *opt)
@@ -188,6 +220,9 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->reminded_ms = clock_mono_ms();
 	TAILQ_INIT(&d->to_ask);
 	domain_pace_start(d);
+	TAILQ_INIT(&d->to_review);
+	ev_init(&d->turn, on_turn);
+	d->turn.data = d;
 	ev_timer_init(&d->reaper, on_reap, 0., 0.);
 	d->reaper.data = d;
 	ev_timer_init(&d->sweep, on_sweep, SWEEP_S, SWEEP_S);
@@ -251,6 +286,7 @@ void drain_free(struct drain **dp)
 	expire_stop(d);
 	risk_stop(d);
 	domain_pace_stop(d);
+	ev_timer_stop(d->loop, &d->turn);
 	ev_timer_stop(d->loop, &d->reaper);
 	ev_timer_stop(d->loop, &d->sweep);
 	ev_timer_stop(d->loop, &d->sight);
@@ -280,11 +316,12 @@ void drain_reload(struct drain *d, struct config *config)
 	d->generation++;
 	HASH_ITER (hh, d->dests, dst, dtmp)
 		dest_set_config(dst, config);
-	HASH_ITER (hh, d->domains, dom, tmp)
-		if (dom->has_mail || dom->route != NULL)
-			domain_ask(dom);
-		else
-			(void)unlisted_may_go(dom);
+	HASH_ITER (hh, d->domains, dom, tmp) {
+		if (!dom->wants_review)
+			TAILQ_INSERT_TAIL(&d->to_review, dom, review);
+		dom->wants_review = true;
+	}
+	ev_timer_start(d->loop, &d->turn);
 	config_unref(&old);
 }
 

@@ -63,7 +63,8 @@ struct domain {
 	int64_t ask_ms;              /* monotonic: the route is old from then */
 	ev_timer expiry;             /* of the route: at ask_ms */
 	TAILQ_ENTRY(domain) refresh; /* waits for its turn to ask again */
-	bool wants_refresh;
+	TAILQ_ENTRY(domain) review;  /* waits to be seen by a new list */
+	bool wants_refresh, wants_review;
 
 	struct dest *dest;           /* NULL unless HAS_ROUTE */
 	LIST_ENTRY(domain) member;
@@ -285,6 +286,8 @@ struct drain {
 	TAILQ_HEAD(, domain) to_ask;
 	TAILQ_HEAD(, domain) to_refresh;
 	ev_timer pace;               /* of refreshing */
+	TAILQ_HEAD(, domain) to_review;
+	ev_timer turn;               /* of reviewing */
 	unsigned asking;
 	unsigned unsettled;
 	unsigned at_risk;            /* counted units, see risk.c */
