@@ -30,7 +30,7 @@
 	X(CONFIG,    "config",    "a warning about the configuration") \
 	X(START,     "start",     "the daemon is ready") \
 	X(STOP,      "stop",      "the daemon leaves") \
-	X(LOG,       "log",       "lines were lost because stderr was slow")
+	X(LOG,       "log",       "lines were left out: stderr was slow, or a client made too many")
 /* clang-format on */
 
 #define LOG_EVENT_ENUM(id, name, help) EV_##id,

@@ -130,7 +130,7 @@ void conn_close_after_output(struct conn **cp, int64_t grace_ms)
 		tls_engine_close(c->tls, &c->out);
 	c->is_talking = c->unread.n > 0 || c->is_paused;
 	c->unread.n = 0;
-	c->state = CONN_ST_LINGER;
+	conn_linger_begin(c);
 	conn_deadline(c, grace_ms > 0 ? grace_ms : 1);
 	if (c->busy == 0)
 		conn_linger(c);

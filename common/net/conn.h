@@ -62,6 +62,10 @@ void conn_free(struct conn **c);
  * that a reset does not overtake our last reply. */
 void conn_close_after_output(struct conn **c, int64_t grace_ms);
 
+/* How many connections without an owner are not closed yet.  At most 256: the
+ * oldest goes for a newer one. */
+size_t conn_lingering(void);
+
 /* All input not consumed yet; valid, also what is consumed of it, until the
  * next return to the loop. */
 struct span conn_input(struct conn *c);

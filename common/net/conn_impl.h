@@ -68,6 +68,7 @@ struct conn {
 	struct shake *shake; /* who has tls just now; NULL: we */
 	unsigned lane;
 	size_t lingered; /* bytes thrown away */
+	TAILQ_ENTRY(conn) ownerless; /* while in LINGER */
 	const char *error;
 };
 
@@ -91,6 +92,10 @@ void conn_drop(struct conn *c);
 void conn_settle_input(struct conn *c);
 
 /* ---- conn_linger.c ---- */
+
+/* From now on it has no owner; and no more, when it goes. */
+void conn_linger_begin(struct conn *c);
+void conn_linger_end(struct conn *c);
 
 /* Go on with closing; may release c. */
 void conn_linger(struct conn *c);

@@ -105,6 +105,7 @@ static void release(struct conn *c)
 
 void conn_drop(struct conn *c)
 {
+	conn_linger_end(c);
 	ev_io_stop(c->loop, &c->io);
 	ev_timer_stop(c->loop, &c->timer);
 	ev_clear_pending(c->loop, &c->kick);

@@ -39,6 +39,8 @@ static bool has_spoken(int fd)
 static void log_refused(struct intake *in, const struct net_addr *peer,
 			struct span reply, const char *reason)
 {
+	if (!policy_may_log(in->policy, peer, clock_mono_ms()))
+		return;
 	buf_reset(&in->scratch);
 	net_addr_add(&in->scratch, peer);
 	log_info(EV_REJECTED, LOG_STR("stage", "connect"),
@@ -76,11 +78,30 @@ static bool is_full(const struct listening *l)
 	const struct intake *in = l->in;
 
 	/* deliveries and mx20ctl need descriptors, too */
-	if (in->session_count >= in->most_sessions)
+	if (in->session_count + conn_lingering() >= in->most_sessions)
 		return true;
 	/* policy is asked when the client behind the proxy is known */
 	return l->is_proxy &&
 	       in->session_count >= in->config->limits.connections;
+}
+
+/* A newcomer is worth more than who is here and does nothing; not so one more
+ * of a client that has its share. */
+static bool make_room(struct intake *in, const struct net_addr *peer)
+{
+	return !policy_has_many(in->policy, peer) && session_make_room(in);
+}
+
+static struct verdict let_in(struct intake *in, const struct net_addr *peer)
+{
+	struct verdict v = policy_connect(in->policy, in->config, peer,
+					  clock_mono_ms());
+
+	if (v.code != 0 && v.reason == verdict(V_BUSY).reason &&
+	    make_room(in, peer))
+		v = policy_connect(in->policy, in->config, peer,
+				   clock_mono_ms());
+	return v;
 }
 
 static void on_accept(int fd, const struct net_addr *peer, void *arg)
@@ -92,11 +113,10 @@ static void on_accept(int fd, const struct net_addr *peer, void *arg)
 	struct verdict v = verdict(V_GO);
 	bool is_early = false;
 
-	if (is_full(l))
+	if (is_full(l) && !make_room(in, peer))
 		v = verdict(V_BUSY);
 	else if (!l->is_proxy) /* counts whom it lets in */
-		v = policy_connect(in->policy, in->config, peer,
-				   clock_mono_ms());
+		v = let_in(in, peer);
 	else if (!may_proxy(l, peer))
 		v = not_a_proxy;
 	if (v.code != 0) {
@@ -181,7 +201,7 @@ struct intake *intake_new(const struct intake_options *opt)
 	in->config = config_ref(opt->config);
 	if (opt->hooks != NULL)
 		in->hooks = *opt->hooks;
-	LIST_INIT(&in->sessions);
+	TAILQ_INIT(&in->sessions);
 	session_turns_init(in);
 	LIST_INIT(&in->listening);
 	/* short, and another one after a restart */
@@ -216,8 +236,8 @@ void intake_stop(struct intake *in)
 
 	in->is_stopping = true;
 	stop_listening(in);
-	for (s = LIST_FIRST(&in->sessions); s != NULL; s = next) {
-		next = LIST_NEXT(s, link);
+	for (s = TAILQ_FIRST(&in->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
 		session_stop(s);
 	}
 }
@@ -236,8 +256,8 @@ void intake_free(struct intake **in)
 		return;
 	*in = NULL;
 	stop_listening(i);
-	for (s = LIST_FIRST(&i->sessions); s != NULL; s = next) {
-		next = LIST_NEXT(s, link);
+	for (s = TAILQ_FIRST(&i->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
 		session_kill(s);
 	}
 	session_turns_fini(i);

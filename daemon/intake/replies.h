@@ -47,6 +47,7 @@
 	X(LOOP,          "554 5.4.6 Too many hops, this mail loops",          "hops") \
 	X(ERRORS,        "421 4.7.0 Too many errors",                         "errors") \
 	X(CHATTER,       "421 4.7.0 Too many commands without a message",     "chatter") \
+	X(CROWDED,       "421 4.3.2 Too many connections, come back later",   "crowded") \
 	X(TIMEOUT,       "421 4.4.2 You were silent for too long",            "timeout") \
 	X(STOPPING,      "421 4.3.2 Shutting down",                           "shutdown") \
 	X(ETRN_458,      "458 4.5.0 Unable to queue messages for this node",  "etrn") \

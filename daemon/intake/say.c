@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 
 struct span session_client(struct session *s)
 {
@@ -20,6 +21,9 @@ static void log_refusal(struct session *s, struct span reply,
 	const struct span nothing = { NULL, 0 };
 	const bool has_from = s->mail != NULL;
 
+	if (!log_enabled(LOG_LEVEL_INFO) ||
+	    !policy_may_log(s->in->policy, &s->client, clock_mono_ms()))
+		return;
 	log_info(EV_REJECTED, LOG_HEX("sid", s->sid),
 		 LOG_STR("stage", s->stage),
 		 LOG_SPAN("client", session_client(s)),

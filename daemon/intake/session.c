@@ -139,7 +139,7 @@ static void session_free(struct session *s, const char *why)
 	mail_drop(s);
 	if (s->is_entered)
 		policy_leave(in->policy, &s->client);
-	LIST_REMOVE(s, link);
+	TAILQ_REMOVE(&in->sessions, s, link);
 	if (s->is_queued)
 		TAILQ_REMOVE(&in->turns, s, turn);
 	in->session_count--;
@@ -170,6 +170,54 @@ void session_stop(struct session *s)
 	default: /* told at its next command */
 		break;
 	}
+}
+
+/* ---- When places are short ---- */
+
+enum {
+	LOOK_AT = 64,	  /* sessions a newcomer looks at: a bounded piece */
+	IDLE_MS = 2 * 1000, /* a command is on its way for less than that */
+};
+
+/* How little it would be missed; 0: it stays. */
+static int64_t expendable(const struct session *s, int64_t now_ms)
+{
+	const bool is_busy = s->mail != NULL || s->phase == PH_COMMIT;
+	const int64_t idle_ms = now_ms - s->active_ms;
+
+	if (!is_busy && idle_ms >= IDLE_MS)
+		return idle_ms;
+	return s->phase != PH_COMMIT && s->is_entered &&
+	       policy_has_many(s->in->policy, &s->client);
+}
+
+/* Whoever was looked at and stays goes to the end: the next newcomer looks at
+ * others. */
+bool session_make_room(struct intake *in)
+{
+	const int64_t now_ms = clock_mono_ms();
+	struct session *s, *found = NULL;
+	int64_t most = 0, value;
+
+	for (int i = 0; i < LOOK_AT; i++) {
+		s = TAILQ_FIRST(&in->sessions);
+		if (s == NULL)
+			break;
+		TAILQ_REMOVE(&in->sessions, s, link);
+		TAILQ_INSERT_TAIL(&in->sessions, s, link);
+		value = expendable(s, now_ms);
+		if (value > most) {
+			most = value;
+			found = s;
+		}
+	}
+	if (found == NULL)
+		return false;
+	found->stage = phases[found->phase].name;
+	if (found->phase != PH_PROXY && found->phase != PH_TLS)
+		session_bye(found, SAY_CROWDED);
+	session_end(found, "crowded");
+	return true;
 }
 
 void session_kill(struct session *s)
@@ -241,6 +289,7 @@ static void session_drive(struct session *s)
 		return; /* its turn comes */
 	MX_ASSERT(!s->is_driven);
 	s->is_driven = true;
+	s->active_ms = clock_mono_ms();
 	step = take_steps(s);
 	s->is_driven = false;
 	if (step == STEP_ON) {
@@ -440,9 +489,10 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 		on_deadline(s);
 		return;
 	case CONN_TLS:
-		log_info(EV_TLS, LOG_HEX("sid", s->sid),
-			 LOG_SPAN("client", session_client(s)),
-			 LOG_STR("error", conn_error(c)));
+		if (policy_may_log(s->in->policy, &s->client, clock_mono_ms()))
+			log_info(EV_TLS, LOG_HEX("sid", s->sid),
+				 LOG_SPAN("client", session_client(s)),
+				 LOG_STR("error", conn_error(c)));
 		break;
 	case CONN_ERROR:
 		break;
@@ -470,7 +520,8 @@ void session_new(struct intake *in, int fd, const struct net_addr *peer,
 	s->is_implicit = is_implicit;
 	s->is_entered = !is_proxy;
 	s->stage = "connect";
-	LIST_INSERT_HEAD(&in->sessions, s, link);
+	TAILQ_INSERT_TAIL(&in->sessions, s, link);
+	s->active_ms = clock_mono_ms();
 	in->session_count++;
 	s->conn = conn_new(in->loop, fd, &events, s);
 	if (is_early)

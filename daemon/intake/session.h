@@ -113,16 +113,17 @@ struct session {
 	const char *stage; /* the command in hand, for the log */
 	uint64_t sid;
 	struct net_addr client; /* who PROXY says it is, or the peer */
-	LIST_ENTRY(session) link;
+	TAILQ_ENTRY(session) link;
 	TAILQ_ENTRY(session) turn; /* while is_queued */
 
 	uint64_t chunk_left;  /* octets of the chunk still to come */
 	int64_t paced_ms;     /* monotonic: since when the floor is counted */
 	uint64_t paced_bytes; /* what came since then */
 	uint64_t accepted;    /* messages, for the log */
+	int64_t active_ms;    /* monotonic: when it last said something */
 };
 
-LIST_HEAD(session_list, session);
+TAILQ_HEAD(session_list, session); /* who came first stands first */
 TAILQ_HEAD(session_turns, session);
 LIST_HEAD(listening_list, listening);
 
@@ -160,6 +161,10 @@ void session_new(struct intake *in, int fd, const struct net_addr *peer,
 void session_go_on(struct session *s);
 /* Stop reading until session_go_on. */
 void session_pause(struct session *s);
+
+/* Send one away that does nothing, else one of a client that has many.  False:
+ * there is none, as far as was looked. */
+bool session_make_room(struct intake *in);
 
 /* The daemon leaves: sessions without a transaction are told at once. */
 void session_stop(struct session *s);

@@ -35,12 +35,31 @@ static unsigned hash_key(const void *key, size_t n)
 enum {
 	FULL_MS = 60 * 1000, /* an empty bucket is full again after this */
 	SWEEP_MAX = 4,	     /* of the forgotten ones, per connection */
+	MINUTE_MS = 60 * 1000,
+	LINES = 100, /* enough to see who guesses, and for how long */
+	LINES_ALL = 6000,
+};
+
+/* Networks that count, the narrowest first: a host has a /64, a customer a
+ * /56, a site a /48. */
+enum { WIDTHS = 3 };
+struct width {
+	unsigned bits, factor;
+};
+static const struct width v6[WIDTHS] = { { 64, 1 }, { 56, 4 }, { 48, 16 } };
+static const struct width v4[WIDTHS] = { { 32, 1 }, { 24, 16 } };
+
+/* Lines of this minute. */
+struct lines {
+	int64_t since_ms; /* 0: none yet */
+	unsigned said, left_out;
 };
 
 /* Tokens are counted in thousandths of a connection. */
 struct client {
 	struct net_addr key;
 	unsigned held;
+	struct lines lines;
 	bool is_rated; /* the fields below mean something */
 	int64_t millitokens;
 	int64_t filled_ms; /* when they were counted */
@@ -54,6 +73,7 @@ struct clients {
 	struct client *table;
 	size_t connected;
 	size_t idle_count;
+	struct lines lines; /* of all */
 	struct client_list idle; /* who left first stands first */
 };
 
@@ -83,21 +103,31 @@ void clients_free(struct clients **c)
 	*c = NULL;
 }
 
-/* net_addr as a hash key: no padding may differ. */
-static struct net_addr key_of(const struct net_addr *client)
+static const struct width *width_of(const struct net_addr *client, int i)
 {
-	struct net_addr counted = net_addr_client(client), key;
+	const struct width *w = client->family == AF_INET6 ? v6 : v4;
+
+	return i < WIDTHS && w[i].bits > 0 ? &w[i] : NULL;
+}
+
+/* net_addr as a hash key: no padding may differ; the port is the width. */
+static struct net_addr key_of(const struct net_addr *client,
+			      const struct width *w)
+{
+	struct net_addr key;
 
 	memset(&key, 0, sizeof(key));
-	key.family = counted.family;
-	memcpy(key.ip, counted.ip, counted.family == AF_INET ? 4 : 16);
+	key.family = client->family;
+	key.port = (in_port_t)w->bits;
+	memcpy(key.ip, client->ip, w->bits / 8);
 	return key;
 }
 
 static struct client *find(const struct clients *c,
-			   const struct net_addr *client)
+			   const struct net_addr *client,
+			   const struct width *w)
 {
-	struct net_addr key = key_of(client);
+	struct net_addr key = key_of(client, w);
 	struct client *e;
 
 	HASH_FIND(hh, c->table, &key, sizeof(key), e);
@@ -145,9 +175,23 @@ size_t clients_known(const struct clients *c)
 
 unsigned clients_held(const struct clients *c, const struct net_addr *client)
 {
-	const struct client *e = find(c, client);
+	const struct client *e = find(c, client, width_of(client, 0));
 
 	return e != NULL ? e->held : 0;
+}
+
+bool clients_are_many(const struct clients *c, const struct net_addr *client,
+		      unsigned per_client)
+{
+	const struct width *w;
+
+	for (int i = 0; (w = width_of(client, i)) != NULL; i++) {
+		const struct client *e = find(c, client, w);
+
+		if (e != NULL && e->held / w->factor >= per_client)
+			return true;
+	}
+	return false;
 }
 
 /* A bucket holds a minute's worth and starts full. */
@@ -168,17 +212,19 @@ static int64_t millitokens(const struct client *e, unsigned rate,
 bool clients_may_connect(struct clients *c, const struct net_addr *client,
 			 unsigned rate, int64_t now_ms)
 {
-	return rate == 0 || millitokens(find(c, client), rate, now_ms) >= 1000;
+	return rate == 0 || millitokens(find(c, client, width_of(client, 0)),
+					rate, now_ms) >= 1000;
 }
 
 static struct client *find_or_add(struct clients *c,
-				  const struct net_addr *client)
+				  const struct net_addr *client,
+				  const struct width *w)
 {
-	struct client *e = find(c, client);
+	struct client *e = find(c, client, w);
 
 	if (e == NULL) {
 		e = mx_alloc(sizeof(*e));
-		e->key = key_of(client);
+		e->key = key_of(client, w);
 		HASH_ADD(hh, c->table, key, sizeof(e->key), e);
 	} else if (e->held == 0) {
 		TAILQ_REMOVE(&c->idle, e, idle);
@@ -190,10 +236,13 @@ static struct client *find_or_add(struct clients *c,
 void clients_enter(struct clients *c, const struct net_addr *client,
 		   unsigned rate, int64_t now_ms)
 {
-	struct client *e = find_or_add(c, client);
+	struct client *e = find_or_add(c, client, width_of(client, 0));
+	const struct width *w;
 
 	e->held++;
 	c->connected++;
+	for (int i = 1; (w = width_of(client, i)) != NULL; i++)
+		find_or_add(c, client, w)->held++;
 	if (rate > 0)
 		e->millitokens = millitokens(e, rate, now_ms) - 1000;
 	e->filled_ms = now_ms;
@@ -201,18 +250,58 @@ void clients_enter(struct clients *c, const struct net_addr *client,
 	sweep(c, now_ms);
 }
 
-void clients_leave(struct clients *c, const struct net_addr *client)
+static void leave(struct clients *c, struct client *e)
 {
-	struct client *e = find(c, client);
-
 	MX_ASSERT(e != NULL && e->held > 0);
-	c->connected--;
 	if (--e->held > 0)
 		return;
-	if (!e->is_rated) {
+	if (!e->is_rated && e->lines.since_ms == 0) {
 		forget(c, e);
 		return;
 	}
 	TAILQ_INSERT_TAIL(&c->idle, e, idle);
 	c->idle_count++;
+}
+
+void clients_leave(struct clients *c, const struct net_addr *client)
+{
+	const struct width *w;
+
+	c->connected--;
+	for (int i = 0; (w = width_of(client, i)) != NULL; i++)
+		leave(c, find(c, client, w));
+}
+
+/* ---- Lines of the log ---- */
+
+static struct clients_line spend(struct lines *l, unsigned most, int64_t now_ms)
+{
+	struct clients_line line = { .may = false };
+
+	if (l->since_ms == 0 || now_ms - l->since_ms >= MINUTE_MS) {
+		line.left_out = l->left_out;
+		*l = (struct lines){ .since_ms = now_ms > 0 ? now_ms : 1 };
+	}
+	line.may = l->said < most;
+	line.is_last = l->said + 1 == most;
+	if (line.may)
+		l->said++;
+	else
+		l->left_out++;
+	return line;
+}
+
+struct clients_line clients_line(struct clients *c,
+				 const struct net_addr *client, int64_t now_ms)
+{
+	struct client *e = find(c, client, width_of(client, 0));
+	struct clients_line own = { .may = true }, all;
+
+	if (e != NULL) /* else it was let in by nobody */
+		own = spend(&e->lines, LINES, now_ms);
+	if (!own.may || own.is_last || own.left_out > 0)
+		return own;
+	all = spend(&c->lines, LINES_ALL, now_ms);
+	all.is_all = true;
+	return all;
 }

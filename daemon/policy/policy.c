@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/base/log.h"
 #include "daemon/policy/clients.h"
 #include "daemon/policy/shares.h"
 #include "daemon/policy/verdicts.h"
@@ -36,21 +37,64 @@ void policy_free(struct policy **p)
 	*p = NULL;
 }
 
+bool policy_has_many(const struct policy *p, const struct net_addr *client)
+{
+	return clients_held(p->clients, client) >= POLICY_FEW;
+}
+
+/* The last tenth of all places is for those who have few. */
+static bool is_crowded(const struct policy *p, const struct config *c)
+{
+	return clients_connected(p->clients) >=
+	       c->limits.connections - c->limits.connections / 10;
+}
+
 struct verdict policy_connect(struct policy *p, const struct config *c,
 			      const struct net_addr *client,
 			      int64_t now_mono_ms)
 {
 	const unsigned rate = c->limits.connection_rate;
 
-	if (clients_connected(p->clients) >= c->limits.connections)
-		return verdict(V_BUSY);
-	if (clients_held(p->clients, client) >=
-	    c->limits.connections_per_client)
+	if (clients_are_many(p->clients, client,
+			     c->limits.connections_per_client) ||
+	    (is_crowded(p, c) && policy_has_many(p, client)))
 		return verdict(V_CLIENT_BUSY);
 	if (!clients_may_connect(p->clients, client, rate, now_mono_ms))
 		return verdict(V_CLIENT_FAST);
+	if (clients_connected(p->clients) >= c->limits.connections)
+		return verdict(V_BUSY);
 	clients_enter(p->clients, client, rate, now_mono_ms);
 	return verdict(V_GO);
+}
+
+static void say_lines(const struct clients_line *line,
+		      const struct net_addr *client)
+{
+	struct buf text = { 0 };
+
+	if (line->is_all)
+		buf_adds(&text, "all");
+	else
+		net_addr_add(&text, client);
+	if (line->left_out > 0)
+		log_warn(EV_LOG, LOG_SPAN("client", buf_span(&text)),
+			 LOG_INT("left_out", line->left_out));
+	if (line->is_last)
+		log_warn(EV_LOG, LOG_SPAN("client", buf_span(&text)),
+			 LOG_STR("effect", "too many lines: more of this "
+					   "minute are left out"));
+	buf_fini(&text);
+}
+
+bool policy_may_log(struct policy *p, const struct net_addr *client,
+		    int64_t now_mono_ms)
+{
+	struct clients_line line =
+		clients_line(p->clients, client, now_mono_ms);
+
+	if (line.left_out > 0 || line.is_last)
+		say_lines(&line, client);
+	return line.may;
 }
 
 void policy_leave(struct policy *p, const struct net_addr *client)

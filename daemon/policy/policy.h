@@ -31,6 +31,16 @@ struct verdict policy_connect(struct policy *p, const struct config *c,
 			      int64_t now_mono_ms);
 void policy_leave(struct policy *p, const struct net_addr *client);
 
+/* So many of one client's stay when others have no place. */
+enum { POLICY_FEW = 10 };
+/* Is it one that would not be missed, since its client has more than a few? */
+bool policy_has_many(const struct policy *p, const struct net_addr *client);
+
+/* May the log have one more line that this client caused?  Says itself when
+ * that was the last one for this minute, and later how many were left out. */
+bool policy_may_log(struct policy *p, const struct net_addr *client,
+		    int64_t now_mono_ms);
+
 /* What RCPT resolved to when accepted.  All zero is a valid start; meant to
  * be used again and again, so that a recipient costs no allocation. */
 struct policy_rcpt {

@@ -99,11 +99,11 @@ def test_who_was_turned_away_holds_no_connection(mx20):
         held.append(knock("127.0.0.1"))
     assert len(held) < most
     for _ in range(most + 1):
-        with knock("127.0.0.2") as c:
+        with knock("127.0.0.1") as c:
             assert c.greeting.startswith("421 4.3.2 Too many"), c.greeting
     for c in held:
         c.close()
-    until(lambda: knock("127.0.0.2").greeting.startswith("220"), PATIENCE)
+    until(lambda: knock("127.0.0.1").greeting.startswith("220"), PATIENCE)
 
 
 def test_a_storm_of_connections_without_descriptors(starved):

@@ -30,7 +30,7 @@ Test(clients, each_is_counted_for_itself)
 	cr_expect_eq(clients_held(c, &a), 1);
 	cr_expect_eq(clients_connected(c), 1);
 	/* without a rate nothing is to be remembered */
-	cr_expect_eq(clients_known(c), 1);
+	cr_expect_eq(clients_known(c), 2, "itself and the /24");
 	clients_free(&c);
 	cr_expect_null(c);
 }
