@@ -72,7 +72,8 @@ struct config {
 		 int64_t connect_timeout_ms; in_port_t port;
 		 int64_t reply_timeout_ms; /* 0: RFC 5321 s. 4.5.3.2 */ } drain;
 	struct { const struct span *servers; size_t server_count;
-		 struct span trust_anchor; } dns;
+		 struct span trust_anchor;
+		 const struct net_cidr *allowed; size_t allowed_count; } dns;
 	struct { const struct span *certificates, *keys;
 		 size_t pair_count, key_count; /* equal */
 		 enum tls_level outbound; struct span ca_file;

@@ -87,6 +87,9 @@ const struct option config_options[] = {
 	  "[ ]", "resolvers, as \"127.0.0.1@53\"; empty: /etc/resolv.conf" },
 	{ "dns.trust_anchor", K_PATH, AT(dns.trust_anchor), 0, 0, "\"\"",
 	  "DNSSEC trust anchor; empty: the system's" },
+	{ "dns.private", K_NETWORKS, LIST(dns.allowed, dns.allowed_count),
+	  0, 0, "[ ]",
+	  "networks that MX records may lead to although they are not public" },
 
 	{ "tls.certificate", K_PATHS,
 	  LIST(tls.certificates, tls.pair_count), 0, 0, "\"\"",

@@ -26,7 +26,8 @@ static uint64_t fnv1a(struct span s)
 static bool in_key(const struct candidate *h)
 {
 	return h->fate == ROUTE_USED || h->fate == ROUTE_UNKNOWN_NOW ||
-	       h->fate == ROUTE_NO_ADDRESS || h->fate == ROUTE_NO_DANE;
+	       h->fate == ROUTE_NO_ADDRESS || h->fate == ROUTE_NOT_PUBLIC ||
+	       h->fate == ROUTE_NO_DANE;
 }
 
 static void add_host(struct buf *key, const struct candidate *h,

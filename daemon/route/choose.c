@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/assert.h"
+#include "daemon/route/shun.h"
 
 void choice_note(struct choice *c, struct span host, const char *fmt, ...)
 {
@@ -324,6 +325,38 @@ static void settle_host(struct choice *c, struct candidate *h)
 		note_half(c, h);
 }
 
+/* What the operator wrote down, he knows. */
+static bool is_strangers(const struct choice *c)
+{
+	return c->source == ROUTE_FROM_MX || c->source == ROUTE_FROM_ADDRESS;
+}
+
+/* After this host was looked for among them: it may be at such an address. */
+static void drop_shunned(struct choice *c, struct candidate *h)
+{
+	size_t all = h->addr_count;
+	const char *last = NULL;
+
+	h->addr_count = 0;
+	for (size_t i = 0; i < all; i++) {
+		const char *why = shun_why(c->self, &h->addrs[i]);
+		struct buf text = { 0 };
+
+		if (why == NULL) {
+			h->addrs[h->addr_count++] = h->addrs[i];
+			continue;
+		}
+		last = why;
+		net_addr_add(&text, &h->addrs[i]);
+		choice_note(c, h->name, "%s %s", buf_cstr(&text), why);
+		buf_fini(&text);
+	}
+	if (h->addr_count == 0) {
+		h->fate = ROUTE_NOT_PUBLIC;
+		h->why = last;
+	}
+}
+
 /* splitmix64: order need not be secret, only even. */
 static uint64_t next_random(uint64_t *state)
 {
@@ -364,6 +397,10 @@ void choice_settle(struct choice *c, uint64_t seed)
 			settle_host(c, &c->hosts[i]);
 	}
 	cut_self(c, is_self_by_addr, "dropped: this host, by address");
+	for (size_t i = 0; i < c->count; i++) {
+		if (is_strangers(c) && c->hosts[i].fate == ROUTE_USED)
+			drop_shunned(c, &c->hosts[i]);
+	}
 	shuffle_equals(c, seed);
 }
 
@@ -399,6 +436,11 @@ enum route_result choice_result(const struct choice *c, struct span domain,
 			continue;
 		buf_addf(reason, "%.*s: %s", SPAN_ARG(h->name), h->why);
 		return ROUTE_TRANSIENT;
+	}
+	h = first_of(c, ROUTE_NOT_PUBLIC);
+	if (h != NULL) {
+		buf_addf(reason, "%.*s: %s", SPAN_ARG(h->name), h->why);
+		return ROUTE_PERMANENT;
 	}
 	if (first_of(c, ROUTE_IS_SELF) != NULL) {
 		buf_addf(reason,

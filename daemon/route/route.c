@@ -70,6 +70,7 @@ const char *route_fate_name(enum route_fate f)
 		[ROUTE_IS_NULL] = "null-mx",
 		[ROUTE_NOT_A_NAME] = "not-a-name",
 		[ROUTE_NO_ADDRESS] = "no-address",
+		[ROUTE_NOT_PUBLIC] = "not-public",
 		[ROUTE_UNKNOWN_NOW] = "unknown-now",
 		[ROUTE_NOT_IN_STS] = "not-in-mta-sts",
 		[ROUTE_NO_DANE] = "no-dane",

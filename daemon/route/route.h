@@ -74,6 +74,7 @@ enum route_fate {
 	ROUTE_IS_NULL,      /* the null MX of RFC 7505 */
 	ROUTE_NOT_A_NAME,   /* the text of an IP address, or "." among others */
 	ROUTE_NO_ADDRESS,   /* neither A nor AAAA, or NXDOMAIN */
+	ROUTE_NOT_PUBLIC,   /* only addresses that are shunned: see shun.h */
 	ROUTE_UNKNOWN_NOW,  /* its look-ups failed for now */
 	ROUTE_NOT_IN_STS,   /* not in the domain's MTA-STS policy */
 	ROUTE_NO_DANE,      /* tls=dane, and it has no usable TLSA */

@@ -406,11 +406,14 @@ static void learn_self(struct router *r)
 	struct net_addr *host = NULL;
 	size_t count = 0;
 
-	if (net_addr_local(&host, &count) != MX_OK)
+	if (net_addr_local(&host, &count) != MX_OK) {
+		if (r->self.host_count > 0)
+			return; /* those of the last look go on */
 		log_warn(EV_ROUTE,
 			 LOG_STR("error",
 				 "cannot list the addresses "
 				 "of this host: it is known by name only"));
+	}
 	self_fini(&r->self);
 	self_init(&r->self, r->config, r->local, r->opt.local_count, host,
 		  count);
@@ -423,14 +426,15 @@ static struct sts *policies_new(struct router *r)
 	return sts_new(&(struct sts_options){
 		.loop = r->loop,
 		.resolver = r->resolver,
+		.self = &r->self,
 		.port = r->config->tls.sts_port,
 		.ca_file = r->config->tls.ca_file,
 		.facts = { r->opt.fact_put, r->opt.fact_get, r->opt.arg },
 	});
 }
 
-/* Nobody tells us when name servers or hosts change: a laptop that moves, a
- * container whose files are filled in after its start. */
+/* Nobody tells us when name servers, hosts or our own addresses change: a
+ * laptop that moves, a container whose files are filled in after its start. */
 static void on_files(EV_P_ ev_timer *w, int revents)
 {
 	struct router *r = w->data;
@@ -440,6 +444,7 @@ static void on_files(EV_P_ ev_timer *w, int revents)
 	MX_ASSERT(r->magic == ROUTER_MAGIC);
 	hosts_refresh(&r->hosts, HOSTS_FILE);
 	resolver_refresh(r->resolver);
+	learn_self(r);
 }
 
 static void files_start(struct router *r)

@@ -58,6 +58,12 @@ void self_init(struct self *s, const struct config *config,
 	}
 	for (size_t i = 0; i < listen_count; i++)
 		add_listen(s, &listen[i], host, host_count);
+	s->allowed = config->dns.allowed;
+	s->allowed_count = config->dns.allowed_count;
+	s->host = mx_alloc_array(host_count + 1, sizeof(*s->host));
+	s->host_count = host_count;
+	for (size_t i = 0; i < host_count; i++)
+		s->host[i] = host[i];
 	for (size_t i = 0; i < host_count; i++)
 		s->has_ipv6 = s->has_ipv6 || leaves_host(&host[i]);
 }
@@ -67,6 +73,7 @@ void self_fini(struct self *s)
 	free(s->names);
 	free(s->aliases);
 	free(s->listen);
+	free(s->host);
 	*s = (struct self){ 0 };
 }
 
@@ -74,6 +81,15 @@ bool self_is_name(const struct self *s, struct span name)
 {
 	for (size_t i = 0; i < s->name_count; i++) {
 		if (name.n > 0 && span_ieq(s->names[i], name))
+			return true;
+	}
+	return false;
+}
+
+bool self_has_addr(const struct self *s, const struct net_addr *addr)
+{
+	for (size_t i = 0; i < s->host_count; i++) {
+		if (net_addr_eq(&s->host[i], addr))
 			return true;
 	}
 	return false;

@@ -11,6 +11,10 @@ struct self {
 	size_t alias_count;
 	struct net_addr *listen;  /* address and port */
 	size_t listen_count;
+	struct net_addr *host;    /* every address of this host */
+	size_t host_count;
+	const struct net_cidr *allowed; /* dns.private: see shun.h */
+	size_t allowed_count;
 	bool has_ipv6;            /* an address that can leave the host */
 };
 
@@ -24,6 +28,8 @@ void self_fini(struct self *s);
 bool self_is_name(const struct self *s, struct span name);
 /* Of an MX host, with the port that would be connected to. */
 bool self_is_addr(const struct self *s, const struct net_addr *addr);
+/* Is it an address of this host, whatever listens there? */
+bool self_has_addr(const struct self *s, const struct net_addr *addr);
 /* Only by address and port: for hosts the operator named. */
 bool self_is_listening(const struct self *s, const struct net_addr *addr);
 

@@ -8,6 +8,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "daemon/route/shun.h"
 
 enum {
 	ENTRY_MAGIC = 0x057a7e00,
@@ -52,6 +53,7 @@ struct entry {
 	char id[STS_ID_MAX + 1]; /* as the record says now */
 	struct net_addr addrs[ADDRS_MOST];
 	size_t addr_count;
+	const char *shunned;	 /* an address was, for this reason; or NULL */
 	struct sts_query_list waiting;
 	size_t len;
 	char domain[];
@@ -243,13 +245,23 @@ static void take_addrs(struct entry *e, enum dns_type type,
 		       const struct dns_answer *a)
 {
 	for (size_t i = 0; i < a->count && e->addr_count < ADDRS_MOST; i++) {
-		if (dns_read_addr(type, a->rdata[i], &e->addrs[e->addr_count]))
+		struct net_addr *to = &e->addrs[e->addr_count];
+		const char *why;
+
+		if (!dns_read_addr(type, a->rdata[i], to))
+			continue;
+		why = shun_why(e->sts->opt.self, to);
+		if (why == NULL)
 			e->addr_count++;
+		else
+			e->shunned = why;
 	}
 	if (e->v4 != NULL || e->v6 != NULL)
 		return;
 	if (e->addr_count > 0)
 		start_fetch(e);
+	else if (e->shunned != NULL)
+		fetch_failed(e, "its address is ", e->shunned);
 	else
 		fetch_failed(e, "no address: ", dns_status_name(a->status));
 }
@@ -279,6 +291,7 @@ static void start_addresses(struct entry *e)
 
 	e->step = STEP_ADDRESSES;
 	e->addr_count = 0;
+	e->shunned = NULL;
 	buf_addf(&host, "mta-sts.%.*s", SPAN_ARG(entry_domain(e)));
 	e->v4 = resolver_ask(r, buf_span(&host), DNS_A, on_v4, e);
 	e->v6 = resolver_ask(r, buf_span(&host), DNS_AAAA, on_v6, e);

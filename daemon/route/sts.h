@@ -7,6 +7,7 @@
 
 #include "daemon/route/fetch.h"
 #include "daemon/route/resolver.h"
+#include "daemon/route/self.h"
 #include "daemon/route/sts_known.h"
 
 struct sts;       /* the cache */
@@ -15,6 +16,7 @@ struct sts_query; /* a question under way */
 struct sts_options {
 	struct ev_loop *loop;
 	struct resolver *resolver;
+	const struct self *self;     /* its addresses are not asked */
 	in_port_t port;              /* of policy hosts: 443 */
 	struct span ca_file;         /* empty: the system's roots */
 	struct sts_facts facts;

@@ -72,7 +72,8 @@ class Mx20:
             "control": str(self.dir / "ctl.sock"),
             "spool": {"path": str(self.dir / "spool"), "size": "2G",
                       "reserve": "1M"},
-            "dns": {"servers": ["127.0.0.1@1"]},
+            "dns": {"servers": ["127.0.0.1@1"],
+                    "private": ["127.0.0.0/8", "::1/128"]},
         }, conf or {})
         self.domains = domains
         self.recipients = recipients or {}

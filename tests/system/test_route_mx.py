@@ -278,6 +278,45 @@ def test_address_text_and_hosts_without_address_are_skipped(world):
     daemon.wait_log(r"route .*host=gone\.a\.test .*NXDOMAIN")
 
 
+# -- where no mail host is ---------------------------------------------------------
+
+def test_dns_does_not_lead_to_private_addresses(world):
+    """A report goes where the sender's DNS says: not to doors of this host.
+    Neither does the look at a domain's MTA-STS policy."""
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.3")
+    world.dns.zone("b.test", "@ MX 10 mx\nmx A 127.0.0.4\nmx AAAA ::1\n"
+                   "_mta-sts TXT \"v=STSv1; id=1;\"\n"
+                   "mta-sts A 127.0.0.5")
+    world.dns.zone("c.test", "@ MX 10 mx\nmx A 127.0.0.6")
+    door = world.primary("127.0.0.3")
+    theirs = world.primary("127.0.0.4")
+    policy = world.primary("127.0.0.5")
+    ours = world.primary("127.0.0.6", on={"rcpt": "550 5.1.1 no"})
+    daemon = world.start("a.test c.test",
+                         dns={"private": ["127.0.0.6"]},
+                         tls={"sts_port": world.port})
+    # listed, but DNS leads inside: it waits, and the reason is shown
+    send(daemon.address, "u@a.test")
+    daemon.wait_log(r"^route .*domain=a\.test result=permanent")
+    got = route(daemon, "a.test")
+    assert got["published"][0]["fate"] == "not-public"
+    assert "mx.a.test: not used: a loopback address" in got["reason"]
+    assert any("127.0.0.3 not used" in n["text"] for n in got["notes"])
+    assert "127.0.0.3 not used: a loopback address" in \
+        daemon.ctl("route", "a.test").stdout
+    # a report for a stranger: refused mail to c.test, whose network is listed
+    send(daemon.address, "u@c.test", sender="x@b.test")
+    daemon.wait_log(r"^bounced .*to=<u@c\.test>")
+    daemon.wait_log(r"note=MTA-STS error=.*loopback")
+    assert "loopback" in route(daemon, "b.test")["reason"]
+    daemon.wait_log(r"^route .*domain=b\.test result=permanent")
+    daemon.wait_log(r"^bounced .*to=<x@b\.test>")
+    assert ours.sessions
+    assert not (door.sessions or theirs.sessions or policy.sessions)
+    assert [m["recipients"][0]["address"] for m in daemon.queue()] == \
+        ["u@a.test"]
+
+
 # -- ourselves -------------------------------------------------------------------
 
 SELF = {

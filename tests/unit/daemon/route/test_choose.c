@@ -59,13 +59,14 @@ static struct net_addr addr(const char *text)
 }
 
 /* This host is me.test, also known as other.test and 192.0.2.77, and listens
- * on 127.0.0.1:25. */
+ * on 127.0.0.1:25.  Its own address is 192.0.2.99. */
 struct fixture {
 	struct records records;
 	struct arena arena;
 	struct self self;
 	struct span names[2];
-	struct net_addr aliases[1], listen[1];
+	struct net_addr aliases[1], listen[1], host[2];
+	struct net_cidr allowed[2];
 	struct choice choice;
 };
 
@@ -76,15 +77,31 @@ static void setup(struct fixture *f, enum route_source source)
 	f->names[1] = SPAN_LIT("other.test");
 	f->aliases[0] = addr("192.0.2.77");
 	f->listen[0] = addr("127.0.0.1:25");
+	f->host[0] = addr("127.0.0.1");
+	f->host[1] = addr("192.0.2.99");
 	f->self = (struct self){ .names = f->names,
 				 .name_count = 2,
 				 .aliases = f->aliases,
 				 .alias_count = 1,
 				 .listen = f->listen,
+				 .host = f->host,
+				 .host_count = 2,
 				 .listen_count = 1 };
 	f->choice = (struct choice){ .arena = &f->arena,
 				     .self = &f->self,
 				     .source = source };
+}
+
+static void allow(struct fixture *f, const char *one, const char *other)
+{
+	const char *texts[] = { one, other };
+
+	f->self.allowed = f->allowed;
+	for (size_t i = 0; i < COUNT(texts) && texts[i] != NULL; i++)
+		cr_assert_eq(net_cidr_parse(span_str(texts[i]),
+					    &f->allowed[i]),
+			     MX_OK);
+	f->self.allowed_count = other != NULL ? 2 : 1;
 }
 
 static bool read_mx(struct fixture *f, const char *records)
@@ -308,6 +325,7 @@ Test(choose, this_host_by_address_and_port)
 
 	setup(&f, ROUTE_FROM_MX);
 	f.listen[0].port = 2525;
+	allow(&f, "127.0.0.0/8", NULL);
 	cr_assert(read_mx(&f, "10 a.test,20 b.test"));
 	give(&f, "a.test", "127.0.0.1");
 	give(&f, "b.test", "192.0.2.6");
@@ -585,5 +603,144 @@ Test(choose, malformed_records_do_not_count)
 	cr_expect_eq(f.choice.count, 0);
 	choice_settle(&f.choice, 1);
 	cr_expect_eq(result(&f, NULL), ROUTE_PERMANENT);
+	teardown(&f);
+}
+
+/* ---- Addresses that strangers may not lead us to ---- */
+
+/* What becomes of a host whose only address it is. */
+static enum route_fate fate_at(struct fixture *f, const char *address)
+{
+	enum route_fate fate;
+
+	cr_assert(read_mx(f, "10 a.test"));
+	give(f, "a.test", address);
+	choice_settle(&f->choice, 1);
+	fate = f->choice.hosts[0].fate;
+	return fate;
+}
+
+Test(choose, addresses_that_are_not_public_are_shunned)
+{
+	static const struct {
+		const char *address;
+		enum route_fate fate;
+	} cases[] = {
+		{ "0.0.0.0", ROUTE_NOT_PUBLIC },
+		{ "10.0.0.5", ROUTE_NOT_PUBLIC },
+		{ "100.63.255.255", ROUTE_USED },
+		{ "100.64.0.1", ROUTE_NOT_PUBLIC },
+		{ "100.127.255.255", ROUTE_NOT_PUBLIC },
+		{ "100.128.0.1", ROUTE_USED },
+		{ "127.0.0.2", ROUTE_NOT_PUBLIC },
+		{ "169.254.169.254", ROUTE_NOT_PUBLIC },
+		{ "172.15.255.255", ROUTE_USED },
+		{ "172.16.0.1", ROUTE_NOT_PUBLIC },
+		{ "172.31.255.255", ROUTE_NOT_PUBLIC },
+		{ "172.32.0.1", ROUTE_USED },
+		{ "192.0.0.192", ROUTE_NOT_PUBLIC },
+		{ "192.168.1.1", ROUTE_NOT_PUBLIC },
+		{ "192.0.2.99", ROUTE_NOT_PUBLIC }, /* ours, another port */
+		{ "192.0.2.98", ROUTE_USED },
+		{ "198.51.100.1", ROUTE_USED },
+		{ "224.0.0.1", ROUTE_NOT_PUBLIC },
+		{ "239.255.255.255", ROUTE_NOT_PUBLIC },
+		{ "255.255.255.255", ROUTE_NOT_PUBLIC },
+		{ "::", ROUTE_NOT_PUBLIC },
+		{ "::1", ROUTE_NOT_PUBLIC },
+		{ "::127.0.0.1", ROUTE_NOT_PUBLIC },
+		{ "::ffff:127.0.0.2", ROUTE_NOT_PUBLIC },
+		{ "::ffff:10.0.0.5", ROUTE_NOT_PUBLIC },
+		{ "::ffff:198.51.100.1", ROUTE_USED },
+		{ "64:ff9b::10.0.0.5", ROUTE_NOT_PUBLIC },
+		{ "64:ff9b::198.51.100.1", ROUTE_USED },
+		{ "64:ff9b:1::1", ROUTE_NOT_PUBLIC },
+		{ "2002:7f00:1::1", ROUTE_NOT_PUBLIC },
+		{ "2002:c633:6401::1", ROUTE_USED },
+		{ "2001:db8::1", ROUTE_USED },
+		{ "fc00::1", ROUTE_NOT_PUBLIC },
+		{ "fdff::1", ROUTE_NOT_PUBLIC },
+		{ "fe80::1", ROUTE_NOT_PUBLIC },
+		{ "fec0::1", ROUTE_NOT_PUBLIC },
+		{ "ff02::1", ROUTE_NOT_PUBLIC },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fixture f;
+
+		setup(&f, ROUTE_FROM_MX);
+		cr_expect_eq(fate_at(&f, cases[i].address), cases[i].fate,
+			     "%s", cases[i].address);
+		teardown(&f);
+	}
+}
+
+Test(choose, listed_private_networks_are_used)
+{
+	static const char *const used[] = {
+		"127.0.0.2", "10.0.0.5", "::ffff:10.0.0.5", "64:ff9b::a00:5",
+	};
+	struct fixture f;
+
+	for (size_t i = 0; i < COUNT(used); i++) {
+		setup(&f, ROUTE_FROM_MX);
+		allow(&f, "127.0.0.0/8", "10.0.0.0/16");
+		cr_expect_eq(fate_at(&f, used[i]), ROUTE_USED, "%s", used[i]);
+		teardown(&f);
+	}
+	setup(&f, ROUTE_FROM_MX);
+	allow(&f, "127.0.0.0/8", "10.0.0.0/16");
+	cr_expect_eq(fate_at(&f, "10.1.0.5"), ROUTE_NOT_PUBLIC);
+	teardown(&f);
+}
+
+/* The others of a host, and other hosts, go on; each has its note. */
+Test(choose, a_shunned_address_leaves_the_others)
+{
+	struct fixture f;
+
+	setup(&f, ROUTE_FROM_MX);
+	cr_assert(read_mx(&f, "10 a.test,20 b.test"));
+	give(&f, "a.test", "10.0.0.5");
+	give(&f, "b.test", "127.0.0.1 198.51.100.1");
+	f.listen[0].port = 2525;
+	choice_settle(&f.choice, 1);
+	expect_order(&f, "b.test");
+	cr_assert_eq(f.choice.hosts[1].addr_count, 1);
+	cr_expect_eq(f.choice.note_count, 2);
+	cr_expect(span_eq(f.choice.notes[0].text,
+			  SPAN_LIT("10.0.0.5 not used: a private address, and "
+				   "dns.private does not list it")),
+		  "%.*s", SPAN_ARG(f.choice.notes[0].text));
+	teardown(&f);
+}
+
+/* Not this host's finding of itself, and not an address without a reason. */
+Test(choose, nothing_but_shunned_addresses_is_a_denial)
+{
+	struct fixture f;
+
+	setup(&f, ROUTE_FROM_MX);
+	cr_assert(read_mx(&f, "10 a.test,20 me.test"));
+	give(&f, "a.test", "10.0.0.5");
+	choice_settle(&f.choice, 1);
+	cr_expect_eq(result(&f, "a.test: not used: a private address, and "
+				"dns.private does not list it"),
+		     ROUTE_PERMANENT);
+	teardown(&f);
+}
+
+/* What the operator wrote down, or what his names lead to. */
+Test(choose, hosts_of_the_operator_are_never_shunned)
+{
+	struct config_hop hop = { .host = SPAN_LIT("a.test"), .port = 25 };
+	struct fixture f;
+
+	setup(&f, ROUTE_FROM_PRIMARY);
+	choice_read_hops(&f.choice, &hop, 1);
+	give(&f, "a.test", "127.0.0.2 10.0.0.5 192.0.2.99");
+	choice_settle(&f.choice, 1);
+	expect_order(&f, "a.test");
+	cr_expect_eq(f.choice.hosts[0].addr_count, 3);
 	teardown(&f);
 }

@@ -1,0 +1,25 @@
+/*
+ * Addresses that strangers' DNS may not make us connect to.  Whoever sends
+ * mail names a domain, the domain's owner says where its hosts are, and our
+ * reports and the look at its MTA-STS policy go there: he would choose which
+ * doors of this machine and of its network are knocked at.
+ */
+#ifndef MX_ROUTE_SHUN_H
+#define MX_ROUTE_SHUN_H
+
+#include "daemon/route/self.h"
+
+/*
+ * Why this address is not connected to: a constant phrase for people, "not
+ * used: ..."; NULL when it may be.  Loopback, unspecified, link-local,
+ * multicast, private (RFC 1918, RFC 4193, RFC 6598) and reserved addresses,
+ * IPv6 addresses that only wrap such an IPv4 address, and the addresses of
+ * this host, unless dns.private has them.  Documentation networks are not
+ * among them: nobody is there to be harmed.
+ *
+ * Only for what DNS answers about MX hosts and policy hosts; an address that
+ * the operator wrote down, or that a name of his leads to, is his decision.
+ */
+const char *shun_why(const struct self *s, const struct net_addr *a);
+
+#endif
