@@ -39,32 +39,30 @@ struct cursor {
  */
 struct domain {
 	unsigned magic;
+	enum { HAS_NO_ROUTE, HAS_ROUTE, HAS_VERDICT } standing;
 	struct drain *drain;
 	UT_hash_handle hh;
 	char *name;
 	size_t name_len;
 
-	enum { HAS_NO_ROUTE, HAS_ROUTE, HAS_VERDICT } standing;
 	struct route *route;         /* the last answer; NULL: none yet */
 	struct route_query *query;
 	TAILQ_ENTRY(domain) asking;  /* waits for its turn to ask */
-	bool is_known, wants_ask, is_asking;
-
+	TAILQ_ENTRY(domain) refresh; /* waits for its turn to ask again */
+	TAILQ_ENTRY(domain) review;  /* waits to be seen by a new list */
+	bool is_known, wants_ask, is_asking, wants_refresh, wants_review;
 	bool is_stranger;            /* only our reports may go there; see
 					unlisted.c */
 	bool is_left;                /* its mail is held: that was said */
 	bool is_barred;              /* it has mail that must not go */
 	enum mark { MARK_NONE, MARK_UNLISTED, MARK_LISTED } mark;
-	int64_t marked_ms;           /* when its row was to be marked so */
 	unsigned remembered;         /* generation its options are kept of */
+	int64_t marked_ms;           /* when its row was to be marked so */
 
 	int64_t stuck_ms;            /* wall: no usable route since */
 	int64_t stuck_mono_ms;       /* the same by the monotonic clock */
 	int64_t ask_ms;              /* monotonic: the route is old from then */
 	ev_timer expiry;             /* of the route: at ask_ms */
-	TAILQ_ENTRY(domain) refresh; /* waits for its turn to ask again */
-	TAILQ_ENTRY(domain) review;  /* waits to be seen by a new list */
-	bool wants_refresh, wants_review;
 
 	struct dest *dest;           /* NULL unless HAS_ROUTE */
 	LIST_ENTRY(domain) member;
