@@ -195,6 +195,13 @@ static bool is_null_mx(struct span domain, void *arg)
 	return is;
 }
 
+static bool flows(struct span domain, void *arg)
+{
+	struct hooks *h = arg;
+
+	return drain_flows(h->drain, domain);
+}
+
 /* Delivery hands such mail only to a verified host that offers it, too. */
 static bool can_requiretls(void *arg)
 {
@@ -205,6 +212,12 @@ static bool can_requiretls(void *arg)
 
 void hooks_fill(struct intake_hooks *out, struct hooks *h)
 {
-	*out = (struct intake_hooks){ on_heard_from, on_etrn, is_null_mx,
-				      can_requiretls, h };
+	*out = (struct intake_hooks){
+		.heard_from = on_heard_from,
+		.etrn = on_etrn,
+		.is_null_mx = is_null_mx,
+		.flows = flows,
+		.can_requiretls = can_requiretls,
+		.arg = h,
+	};
 }

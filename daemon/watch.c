@@ -36,7 +36,8 @@ static const char *effect_of(enum spool_pressure p)
 {
 	static const char *const texts[] = {
 		[SPOOL_ROOMY] = "mail is taken",
-		[SPOOL_TIGHT] = "more than 80 % is used",
+		[SPOOL_TIGHT] = "more than 80 % is used: a domain may hold no "
+				"more than is left",
 		[SPOOL_FULL] = "new mail is refused with 452",
 		[SPOOL_FAILED] = "new mail is refused with 451, and none "
 				 "is delivered",

@@ -29,6 +29,8 @@ const char *mx_strerror(enum mx_err err)
 		return "shutting down";
 	case MX_ESYS:
 		return "system failure";
+	case MX_ESHARE:
+		return "share used up";
 	}
 	return "unknown error";
 }

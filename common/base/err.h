@@ -21,6 +21,7 @@ enum mx_err {
 	MX_EACCESS = -9,  /* the system does not permit it */
 	MX_ESTOP = -10,   /* shutting down */
 	MX_ESYS = -11,    /* any other failure of the system */
+	MX_ESHARE = -12,  /* one's part of what is nearly used up is */
 };
 
 /* A short English phrase, static, never NULL. */

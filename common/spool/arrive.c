@@ -64,6 +64,7 @@ static enum mx_err apply_piece(struct batch *b, struct request *r)
 		err = garbage_put(b, GARBAGE_OPEN, r->id);
 	if (err == MX_OK)
 		err = content_put(b, p, r->id);
+	b->coming += p->n;
 	free(p->data);
 	p->data = NULL;
 	return err;
@@ -122,10 +123,20 @@ const struct request_ops discard_ops = {
 	.finish = finish_discard,
 };
 
-static enum mx_err put_recipients(struct batch *b, struct bytes_in *in,
-				  uint64_t id, struct span domain,
-				  uint32_t count)
+static void skip_recipients(struct bytes_in *in)
 {
+	uint32_t count = (uint32_t)bytes_get(in, 4);
+
+	for (uint32_t i = 0; i < count; i++) {
+		bytes_get(in, 4);
+		bytes_get_span(in);
+	}
+}
+
+static enum mx_err put_recipients(struct batch *b, struct bytes_in *in,
+				  uint64_t id, struct span domain)
+{
+	uint32_t count = (uint32_t)bytes_get(in, 4);
 	enum mx_err err = MX_OK;
 
 	for (uint32_t i = 0; i < count && err == MX_OK; i++) {
@@ -164,10 +175,11 @@ static enum mx_err put_unit(struct batch *b, const struct arrival *a,
 	struct span domain = bytes_get_span(in);
 	int64_t expires_ms = (int64_t)bytes_get(in, 8);
 	int64_t warn_ms = (int64_t)bytes_get(in, 8);
-	uint32_t count = (uint32_t)bytes_get(in, 4);
 	struct key k;
-	enum mx_err err = put_recipients(b, in, a->id, domain, count);
+	enum mx_err err;
 
+	bytes_get(in, 1); /* the claim: judged before */
+	err = put_recipients(b, in, a->id, domain);
 	key_ready(&k, domain, a->id);
 	if (err == MX_OK)
 		err = table_put(batch_table(b, T_READY), b->txn, &k,
@@ -175,6 +187,33 @@ static enum mx_err put_unit(struct batch *b, const struct arrival *a,
 	if (err == MX_OK)
 		err = unit_expiry_put(b, a->id, domain, expires_ms, warn_ms);
 	return err == MX_OK ? count_unit(b, a, domain) : err;
+}
+
+/* Has one of its domains had its share already?  Exact: the rows are those of
+ * this transaction.  Nothing is changed. */
+static enum mx_err judge(struct batch *b, const struct arrival *a,
+			 struct bytes_in in, enum mx_err *fault)
+{
+	const uint64_t coming =
+		b->coming + (a->tail != NULL ? a->tail->n : 0);
+
+	if (a->draft->may_use_margin || !room_is_tight(b->sp, coming))
+		return MX_OK;
+	for (uint32_t i = 0; i < a->units; i++) {
+		struct span domain = bytes_get_span(&in);
+		struct domain_row *row;
+		enum spool_claim claim;
+		enum mx_err err = batch_domain(b, domain, &row);
+
+		if (err != MX_OK)
+			return err;
+		bytes_get(&in, 8 + 8);
+		claim = (enum spool_claim)bytes_get(&in, 1);
+		if (!room_is_fair(b->sp, &row->d, a->bytes, coming, claim))
+			*fault = MX_ESHARE;
+		skip_recipients(&in);
+	}
+	return MX_OK;
 }
 
 enum mx_err arrival_apply(struct batch *b, struct arrival *a,
@@ -186,8 +225,11 @@ enum mx_err arrival_apply(struct batch *b, struct arrival *a,
 	enum mx_err err = MX_OK;
 
 	*fault = a->draft->writer_err;
-	if (*fault != MX_OK)
-		return MX_OK;
+	if (*fault == MX_OK)
+		err = judge(b, a, in, fault);
+	if (err != MX_OK || *fault != MX_OK)
+		return err;
+	b->coming += a->tail != NULL ? a->tail->n : 0;
 	if (a->tail != NULL)
 		err = content_put(b, a->tail, a->id);
 	if (err == MX_OK && a->draft->handed_bytes > 0)

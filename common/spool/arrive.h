@@ -39,7 +39,7 @@ struct spool_draft {
  * A whole message on its way to the writer: the row of the message, then for
  * each unit
  *
- *   domain:str expires:8 warn:8 recipients:4, of each number:4 row:str
+ *   domain:str expires:8 warn:8 claim:1 recipients:4, of each number:4 row:str
  *
  * encoded by the loop, so that the writer only puts.
  */

@@ -36,7 +36,7 @@ static const struct spool_rcpt **sort_recipients(const struct spool_rcpt *rcpts,
 						 size_t count, uint32_t *units,
 						 size_t *bytes)
 {
-	enum { UNIT_FIXED = 2 + 8 + 8 + 4, RCPT_FIXED = 4 + 2 };
+	enum { UNIT_FIXED = 2 + 8 + 8 + 1 + 4, RCPT_FIXED = 4 + 2 };
 	const struct spool_rcpt **sorted =
 		mx_realloc(NULL, (count + 1) * sizeof(struct spool_rcpt *));
 
@@ -70,6 +70,7 @@ static char *put_unit_head(char *p, const struct spool_rcpt **sorted,
 	p = bytes_put_span(p, first->domain);
 	p = bytes_put(p, (uint64_t)first->expires_ms, 8);
 	p = bytes_put(p, (uint64_t)first->warn_ms, 8);
+	p = bytes_put(p, first->claim, 1);
 	return bytes_put(p, n, 4);
 }
 

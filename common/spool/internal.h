@@ -139,8 +139,22 @@ bool room_secure(struct spool *sp, uint64_t bytes);
 enum mx_err room_check(struct spool *sp, uint64_t bytes, bool may_use_margin);
 enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin);
 void room_give(struct spool *sp, uint64_t bytes);
+/* Any thread: what may still be stored, reservations not deducted. */
+uint64_t room_left(const struct spool *sp, bool may_use_margin);
+/* Somebody was refused: the writer looks for room each second. */
+void room_is_wanted(struct spool *sp);
 /* What a content of so many bytes takes, rows and page ends included. */
 uint64_t room_need(uint64_t content_bytes);
+
+/* ---- fair.c ---- */
+
+/* Any thread.  Will less than the last fifth be left, when so many bytes have
+ * come? */
+bool room_is_tight(const struct spool *sp, uint64_t coming);
+/* May a message of so many bytes be added to what the domain has?  coming: what
+ * it and others will take that does not count as used yet. */
+bool room_is_fair(const struct spool *sp, const struct spool_domain *d,
+		  uint64_t bytes, uint64_t coming, enum spool_claim claim);
 
 /* ---- writer.c ---- */
 
@@ -159,6 +173,7 @@ struct batch {
 	MDB_txn *txn;
 	struct domain_entry *domains;
 	struct state_row state;
+	uint64_t coming; /* content stored by this transaction */
 	size_t work;	/* rows touched by requests that work in steps */
 	bool made_dead; /* garbage to sweep was made */
 };

@@ -27,10 +27,10 @@ enum {
 
 #define MAP_PART(map) ((map) / 8 * 7)
 
-/* More than 80 % used is tight.  A spool that is nearly empty on a disk that
- * is nearly full is, too: less room than a 64th of its quota is left.  Without room for the
- * piece that a message of unknown size begins with it is full. */
-enum { TIGHT_PART = 5, TIGHT_LEFT_PART = 64 };
+/* More than 80 % used is tight (fair.c).  A spool that is nearly empty on a disk
+ * that is nearly full is, too: less room than a 64th of its quota is left.
+ * Without room for a full piece of content it is full. */
+enum { TIGHT_LEFT_PART = 64 };
 
 void room_init(struct spool *sp, const struct spool_options *opt)
 {
@@ -168,7 +168,7 @@ static enum spool_pressure pressure_of(struct spool *sp, uint64_t room)
 		return SPOOL_FAILED;
 	if (room < room_need(CHUNK_PAGES_BYTES) + r->reserved_bytes)
 		return SPOOL_FULL;
-	if (room < (atomic_load(&r->used_bytes) + room) / TIGHT_PART ||
+	if (room_is_tight(sp, 0) ||
 	    room < atomic_load(&r->size_bytes) / TIGHT_LEFT_PART)
 		return SPOOL_TIGHT;
 	return SPOOL_ROOMY;
@@ -199,19 +199,27 @@ const char *spool_pressure_name(enum spool_pressure p)
 	return names[p];
 }
 
-enum mx_err room_check(struct spool *sp, uint64_t bytes, bool may_use_margin)
+uint64_t room_left(const struct spool *sp, bool may_use_margin)
 {
-	struct room *r = &sp->room;
 	bool is_disk;
 
+	return left(&sp->room, may_use_margin, &is_disk);
+}
+
+void room_is_wanted(struct spool *sp)
+{
+	if (!atomic_exchange(&sp->room.is_short, true))
+		writer_wake(sp); /* somebody may make room */
+}
+
+enum mx_err room_check(struct spool *sp, uint64_t bytes, bool may_use_margin)
+{
 	if (spool_has_failed(sp))
 		return MX_EIO;
-	if (r->reserved_bytes + bytes > left(r, may_use_margin, &is_disk)) {
-		if (!atomic_exchange(&r->is_short, true))
-			writer_wake(sp); /* somebody may make room */
-		return MX_ESPACE;
-	}
-	return MX_OK;
+	if (sp->room.reserved_bytes + bytes <= room_left(sp, may_use_margin))
+		return MX_OK;
+	room_is_wanted(sp);
+	return MX_ESPACE;
 }
 
 enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin)
@@ -231,9 +239,7 @@ void room_give(struct spool *sp, uint64_t bytes)
 
 uint64_t spool_left(const struct spool *sp)
 {
-	bool is_disk;
-
-	return minus(left(&sp->room, false, &is_disk), sp->room.reserved_bytes);
+	return minus(room_left(sp, false), sp->room.reserved_bytes);
 }
 
 bool spool_has_failed(const struct spool *sp)

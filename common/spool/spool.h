@@ -83,6 +83,23 @@ enum mx_err spool_room(struct spool *sp, uint64_t expect_bytes);
 /* How much may still be taken, by all who come. */
 uint64_t spool_left(const struct spool *sp);
 
+/*
+ * When less than a fifth is left (SPOOL_TIGHT), a domain may hold no more than
+ * is left for all others, and half of that fifth is for mail that leaves at
+ * once; see fair.c.
+ */
+enum spool_claim {
+	SPOOL_CLAIM_ALL,  /* there is nobody to share with */
+	SPOOL_CLAIM_FLOW, /* its mail leaves at once */
+	SPOOL_CLAIM_SHARE,
+};
+/* Also when a message of so many bytes has come? */
+bool spool_is_tight(const struct spool *sp, uint64_t bytes);
+/* May a message of this size for this domain be taken now?  MX_ESHARE (452
+ * 4.3.1): the domain has its share.  The answer to RCPT. */
+enum mx_err spool_domain_room(struct spool *sp, struct span domain,
+			      uint64_t bytes, enum spool_claim claim);
+
 /* The highest queue id given out so far. */
 uint64_t spool_last_id(const struct spool *sp);
 
@@ -113,6 +130,7 @@ struct spool_rcpt {
 	unsigned notify;
 	int64_t expires_ms;  /* wall; the end of its domain's lifetime */
 	int64_t warn_ms;     /* wall; when to warn of the delay; 0: never */
+	enum spool_claim claim; /* the same for all of a domain */
 };
 
 /*
@@ -120,7 +138,8 @@ struct spool_rcpt {
  *
  * On MX_OK the message survives power loss and the 250 may be sent; from that
  * reply on we owe delivery or a DSN (RFC 5321 section 4.2.5).  Otherwise
- * MX_ESPACE (answer 452 4.3.1) or MX_EIO (answer 451 4.3.0).
+ * MX_ESPACE (answer 452 4.3.1), MX_ESHARE (the same: one of the domains has its
+ * share) or MX_EIO (answer 451 4.3.0).
  *
  * Takes the draft: *d is NULL on return, whatever the outcome.  env->id and
  * env->bytes are filled in from the draft.  cb runs exactly once (cb may be

@@ -65,6 +65,14 @@ static void adopt(struct dest *dst, struct route *route)
 			dst->route->key.n, dst);
 }
 
+struct dest *dest_find(struct drain *d, const struct route *route)
+{
+	struct dest *dst;
+
+	HASH_FIND(hh, d->dests, route->key.p, route->key.n, dst);
+	return dst;
+}
+
 /*
  * Routes of equal keys are one destination; their facts (addresses, TLSA) are
  * those of the answer it was made from until that one expires, or a reload
@@ -72,9 +80,8 @@ static void adopt(struct dest *dst, struct route *route)
  */
 struct dest *dest_need(struct drain *d, struct route *route)
 {
-	struct dest *dst;
+	struct dest *dst = dest_find(d, route);
 
-	HASH_FIND(hh, d->dests, route->key.p, route->key.n, dst);
 	if (dst == NULL)
 		return dest_new(d, route);
 	if (dst->route != route &&

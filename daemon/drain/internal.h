@@ -363,6 +363,7 @@ bool unlisted_may_end(struct domain *dom, const struct unit *u);
 void unlisted_remind(struct drain *d);
 
 /* ---- dest.c ---- */
+struct dest *dest_find(struct drain *d, const struct route *route);
 struct dest *dest_need(struct drain *d, struct route *route);
 void dest_free(struct dest *dst);
 void dest_stop(struct dest *dst);

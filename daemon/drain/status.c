@@ -119,3 +119,40 @@ bool drain_status(struct drain *d, struct span name, struct drain_status *out)
 	list_targets(d, dst, out);
 	return true;
 }
+
+static bool dest_flows(struct dest *dst)
+{
+	if (dest_held(dst) != NULL)
+		return false;
+	switch (dst->machine.state) {
+	case DRAIN_UP:
+		return true;
+	case DRAIN_UNKNOWN: /* unless something waits for the answer */
+		return TAILQ_EMPTY(&dst->ring);
+	case DRAIN_PROBING:
+	case DRAIN_DOWN:
+		break;
+	}
+	return false;
+}
+
+bool drain_flows(struct drain *d, struct span name)
+{
+	const struct domain *dom = domain_find(d, name);
+	struct route *route;
+	struct dest *dst;
+	bool flows;
+
+	if (!drain_is_at_work(d))
+		return false;
+	if (dom != NULL)
+		return dom->dest != NULL ? dest_flows(dom->dest)
+					 : dom->route == NULL && !dom->has_mail;
+	route = router_known(d->router, name);
+	if (route == NULL)
+		return true;
+	dst = dest_find(d, route);
+	flows = route->result == ROUTE_OK && (dst == NULL || dest_flows(dst));
+	route_unref(&route);
+	return flows;
+}

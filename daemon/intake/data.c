@@ -12,7 +12,14 @@
 
 static enum reply_id storage_reply(enum mx_err err)
 {
-	return err == MX_ESPACE ? SAY_NO_SPACE : SAY_DISK;
+	switch (err) {
+	case MX_ESPACE:
+		return SAY_NO_SPACE;
+	case MX_ESHARE:
+		return SAY_DOMAIN_FULL;
+	default:
+		return SAY_DISK;
+	}
 }
 
 /* Count the floor of the data deadline from here. */
@@ -199,6 +206,7 @@ static enum step commit(struct session *s)
 	m->env.tls_required_no = m->scan.tls_required_no && !m->env.requiretls;
 	s->phase = PH_COMMIT;
 	session_arm(s);
+	mail_claim(s->in, m);
 	spool_commit(&m->draft, &m->env, m->rcpts, m->count, on_commit, m);
 	return STEP_ON;
 }

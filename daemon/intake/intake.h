@@ -22,6 +22,8 @@ struct intake_hooks {
 	/* Is it known that this domain publishes a null MX?  556 5.1.10.
 	 * May be NULL. */
 	bool (*is_null_mx)(struct span domain, void *arg);
+	/* Does what comes for this domain leave at once?  May be NULL: no. */
+	bool (*flows)(struct span domain, void *arg);
 	/* Can REQUIRETLS be kept? */
 	bool (*can_requiretls)(void *arg);
 	void *arg;

@@ -215,6 +215,47 @@ static int64_t lifetime_ms(const struct config *c,
 	return row != NULL ? row->lifetime_ms : c->spool.lifetime_ms;
 }
 
+/* With a single row in the allowlist there is nobody to share with.  What flows
+ * is asked for only where it makes a difference. */
+static enum spool_claim claim_of(const struct intake *in,
+				 const struct config *c, struct span domain,
+				 bool is_tight)
+{
+	const struct intake_hooks *h = &in->hooks;
+
+	if (c->domain_count == 1)
+		return SPOOL_CLAIM_ALL;
+	if (is_tight && h->flows != NULL && h->flows(domain, h->arg))
+		return SPOOL_CLAIM_FLOW;
+	return SPOOL_CLAIM_SHARE;
+}
+
+void mail_claim(struct intake *in, struct mail *m)
+{
+	const bool is_tight = spool_is_tight(in->spool, 0);
+
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct spool_rcpt *r = &m->rcpts[i];
+
+		r->claim = i > 0 && span_eq(r->domain, r[-1].domain)
+				   ? r[-1].claim
+				   : claim_of(in, m->config, r->domain,
+					      is_tight);
+	}
+}
+
+/* Is there room for it?  Looked at when it is short only. */
+static bool has_room(struct session *s, struct span domain)
+{
+	const struct mail *m = s->mail;
+	struct spool *sp = s->in->spool;
+
+	return !spool_is_tight(sp, m->size) ||
+	       spool_domain_room(sp, domain, m->size,
+				 claim_of(s->in, m->config, domain, true)) ==
+		       MX_OK;
+}
+
 static bool is_null_mx(struct session *s, const struct policy_rcpt *to)
 {
 	const struct intake_hooks *h = &s->in->hooks;
@@ -246,6 +287,8 @@ enum step run_rcpt(struct session *s, struct span arg)
 		v = verdict(V_NULL_MX);
 	if (v.code != 0)
 		return session_refuse_rcpt(s, &v, r.to.mailbox);
+	if (!has_room(s, buf_span(&to->domain)))
+		return session_refuse(s, SAY_DOMAIN_FULL, arg);
 	add_rcpt(s->mail, &(struct spool_rcpt){
 				  .path = buf_span(&to->path),
 				  .domain = buf_span(&to->domain),

@@ -42,6 +42,7 @@
 	X(TOO_MANY_NOW,  "452 4.5.3 Too many recipients under way",          "network_memory") \
 	X(TOO_BIG,       "552 5.3.4 Message too big",                         "message_size") \
 	X(NO_SPACE,      "452 4.3.1 No space left, try again later",          "space") \
+	X(DOMAIN_FULL,   "452 4.3.1 No space left for this domain, try again later", "domain_room") \
 	X(NETWORK_FULL,  "452 4.3.1 Too much under way from your network",   "network_room") \
 	X(DISK,          "451 4.3.0 Local storage error, try again later",    "storage") \
 	X(LOOP,          "554 5.4.6 Too many hops, this mail loops",          "hops") \

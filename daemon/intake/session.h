@@ -231,6 +231,9 @@ enum step run_rcpt(struct session *s, struct span arg);
 /* End the transaction, if there is one; phase READY if there was. */
 void mail_drop(struct session *s);
 void mail_free(struct mail **m);
+/* What each domain may claim of a spool that is nearly full: as late as can
+ * be, at the commit. */
+void mail_claim(struct intake *in, struct mail *m);
 
 /* ---- data.c: the content ---- */
 

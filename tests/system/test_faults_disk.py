@@ -307,6 +307,45 @@ def test_quota(mx20, primary):
     assert sorted(subjects(p)) == sorted(load.acked)
 
 
+def test_one_domain_does_not_fill_the_spool(mx20, primary):
+    """Near full each domain has its share, and mail that passes through is
+    taken all the time."""
+    away, other, up = primary(), primary(), primary().start()
+    d = mx20(domains=allow(away, name="away.test") +
+             allow(other, name="other.test") + allow(up, name="up.test"),
+             conf={"spool": {"size": "32M"}, "limits": {"errors": 100000},
+                   "drain": dict(FAST)})
+    taken = collections.Counter()
+
+    def fill(c, domain):
+        while (reply := offer(c, message(domain, MIB), rcpt=f"u@{domain}")
+               ).startswith("250"):
+            taken[domain] += 1
+            assert taken[domain] < 32
+        return reply
+
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        for domain in "away.test", "other.test":
+            reply = fill(c, domain)
+            assert reply.startswith("452 4.3.1 No space left for this domain")
+        assert taken["away.test"] >= 20 and taken["other.test"] >= 1, taken
+        d.wait_log("rejected .* stage=(rcpt|data) .*reason=domain_room")
+        for n in range(10):
+            reply = offer(c, message(f"u{n}", MIB[:250000]),
+                          rcpt="u@up.test")
+            assert reply.startswith("250"), (n, reply)
+            up.wait_messages(n + 1)
+        # one that has its share does not keep the session from others
+        c.cmd("MAIL FROM:<a@sender.test>")
+        assert c.cmd("RCPT TO:<u@away.test>").startswith("452 4.3.1")
+        assert c.cmd("RCPT TO:<u@up.test>").startswith("250")
+    away.start()
+    other.start()
+    d.wait_empty()
+    assert len(away.messages) == taken["away.test"]
+
+
 # -- failing --------------------------------------------------------------------
 
 @pytest.fixture

@@ -164,10 +164,12 @@ Test(drain, mail_goes_when_it_comes)
 	struct world w;
 
 	begin(&w, "", NULL);
+	cr_expect(drain_flows(w.drain, SPAN_LIT("d0.example")), "who knows?");
 	send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, queued(&w) == 0);
 	cr_assert_eq(w.peer->message_count, 1);
 	cr_assert_eq(state_of(&w, "d0.example"), DRAIN_UP);
+	cr_expect(drain_flows(w.drain, SPAN_LIT("d0.example")));
 	/* three domains, one destination, one connection */
 	send_one(&w, "u@d1.example");
 	send_one(&w, "u@d2.example");
@@ -189,6 +191,7 @@ Test(drain, mail_waits_for_the_primary)
 	cr_assert_eq(st.target_count, 1);
 	cr_assert_gt(st.since_ms, 0);
 	cr_assert_gt(st.next_probe_ms, 0);
+	cr_expect_not(drain_flows(w.drain, SPAN_LIT("d0.example")));
 	cr_assert(drain_is_target(w.drain, SPAN_LIT("d0.example"),
 				  &w.peer->addr));
 	peer_start(w.peer);

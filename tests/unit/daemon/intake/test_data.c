@@ -269,6 +269,43 @@ Test(data, envelopes_have_a_budget)
 	close(fd);
 }
 
+static bool does_flow(struct span domain, void *arg)
+{
+	(void)arg;
+	return span_eq(domain, SPAN_LIT("sub.example.org"));
+}
+
+/* Near full: refused for one domain, taken for another, and the spool is told
+ * whose mail leaves at once. */
+Test(data, domains_have_their_share)
+{
+	int fd;
+
+	world.hooks.flows = does_flow;
+	world_open("");
+	fake.tight = true;
+	fake.share = MX_ESHARE;
+	fd = client_open();
+	say(fd, HELLO "MAIL FROM:<a@b.test> SIZE=7000\r\n");
+	cr_expect_not_null(strstr(ask(fd, TO), "452 4.3.1 No space left for"));
+	cr_expect_eq(fake.expected, 7000);
+	cr_expect_eq(fake.claim, SPOOL_CLAIM_SHARE);
+	cr_expect_str_eq(say(fd, "RCPT TO:<user@sub.example.org>\r\n"), "250");
+	cr_expect_eq(fake.claim, SPOOL_CLAIM_FLOW);
+	cr_expect_str_eq(say(fd, "BDAT 0 LAST\r\n"), "250");
+	cr_expect_eq(fake.kept[0].claim, SPOOL_CLAIM_FLOW);
+	/* roomy: nobody is asked */
+	fake.tight = false;
+	cr_expect_str_eq(say(fd, FROM TO "BDAT 0 LAST\r\n"), "250 250 250");
+	cr_expect_eq(fake.kept[1].claim, SPOOL_CLAIM_SHARE);
+	/* the writer knows better */
+	fake.commit = MX_ESHARE;
+	say(fd, FROM TO);
+	cr_expect_not_null(strstr(ask(fd, "BDAT 0 LAST\r\n"),
+				  "452 4.3.1 No space left for"));
+	close(fd);
+}
+
 /* A network's content that is not committed must leave room for others'. */
 Test(data, content_under_way_is_bounded)
 {

@@ -35,13 +35,16 @@ struct kept {
 	char rcpts[4096]; /* "path domain notify orcpt\n" each */
 	size_t rcpt_count;
 	int64_t lifetime_ms, warn_ms; /* of the first recipient */
+	enum spool_claim claim;
 };
 
 static struct {
 	uint64_t next_id;
 	size_t drafts;	/* alive */
 	uint64_t taken; /* of the room */
-	enum mx_err room, begin, write, commit;
+	enum mx_err room, begin, write, commit, share;
+	bool tight;
+	enum spool_claim claim;
 	bool busy, slow; /* slow: commits wait for fake_commit */
 	TAILQ_HEAD(, spool_waiter) waiters;
 	size_t waiter_count;
@@ -67,6 +70,22 @@ uint64_t spool_left(const struct spool *sp)
 {
 	(void)sp;
 	return fake.taken < FAKE_ROOM ? FAKE_ROOM - fake.taken : 0;
+}
+
+bool spool_is_tight(const struct spool *sp, uint64_t bytes)
+{
+	(void)sp;
+	(void)bytes;
+	return fake.tight;
+}
+
+enum mx_err spool_domain_room(struct spool *sp, struct span domain,
+			      uint64_t bytes, enum spool_claim claim)
+{
+	(void)sp;
+	fake.expected = bytes;
+	fake.claim = claim;
+	return span_eq(domain, SPAN_LIT("example.com")) ? fake.share : MX_OK;
 }
 
 enum mx_err spool_draft_new(struct spool *sp, int64_t now, uint64_t expect,
@@ -142,6 +161,7 @@ static void keep(const struct spool_draft *d, const struct envelope *env,
 	keep_text(k->envid, sizeof(k->envid), env->envid);
 	buf_add(&k->content, buf_span(&d->content));
 	k->rcpt_count = count;
+	k->claim = r->claim;
 	k->lifetime_ms = r->expires_ms - env->arrived_ms;
 	k->warn_ms = r->warn_ms > 0 ? r->warn_ms - env->arrived_ms : 0;
 	for (size_t i = 0, n = 0; i < count && n < 3000; i++)

@@ -1,0 +1,188 @@
+/* Near full: no domain holds more than is left for all others. */
+#include "common/spool/internal.h"
+#include "tests/support/spool_audit.h"
+#include "tests/unit/common/spool/fixture.h"
+
+enum { SIZE = 8 << 20, BODY = 100000 };
+
+static struct fixture f;
+
+static void setup(void)
+{
+	fixture_open(&f);
+	spool_set_limits(f.sp, SIZE, 0);
+}
+
+static void teardown(void)
+{
+	struct buf why = { 0 };
+
+	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
+	buf_fini(&why);
+	fixture_close(&f);
+}
+
+TestSuite(spool_fair, .init = setup, .fini = teardown, .timeout = 120);
+
+/* RCPT is not asked: the writer alone decides. */
+static enum mx_err put(const char *domain, enum spool_claim claim, size_t bytes)
+{
+	struct spool_rcpt r = a_rcpt("x@x", domain);
+	struct spool_draft *d = draft_with(&f, 1, bytes);
+	struct envelope env = an_envelope();
+	unsigned want = f.committed + 1;
+
+	r.claim = claim;
+	spool_commit(&d, &env, &r, 1, on_commit, &f);
+	turn_until(&f, &f.committed, want);
+	return f.err;
+}
+
+static enum mx_err ask(const char *domain, enum spool_claim claim, size_t bytes)
+{
+	return spool_domain_room(f.sp, span_str(domain), bytes, claim);
+}
+
+/* As many as are taken, and why no more. */
+static unsigned fill(const char *domain, enum spool_claim claim,
+		     enum mx_err *why)
+{
+	unsigned n = 0;
+
+	while ((*why = put(domain, claim, BODY)) == MX_OK)
+		n++;
+	return n;
+}
+
+static void expect_used(unsigned from_percent, unsigned to_percent)
+{
+	struct spool_space s;
+
+	spool_space_get(f.sp, &s);
+	/* a sixteenth of the quota is kept for deletions */
+	cr_expect_geq(s.used_bytes, SIZE / 16 * 15 / 100 * from_percent);
+	cr_expect_leq(s.used_bytes, SIZE / 16 * 15 / 100 * to_percent);
+}
+
+Test(spool_fair, one_domain_leaves_room_for_others)
+{
+	enum mx_err why;
+	unsigned a, b, c;
+
+	a = fill("a.example", SPOOL_CLAIM_SHARE, &why);
+	cr_expect_eq(why, MX_ESHARE, "%s", mx_strerror(why));
+	expect_used(70, 81);
+	cr_expect_eq(ask("a.example", SPOOL_CLAIM_SHARE, BODY), MX_ESHARE);
+	cr_expect_eq(ask("a.example", SPOOL_CLAIM_FLOW, BODY), MX_ESHARE);
+	cr_expect_eq(ask("b.example", SPOOL_CLAIM_SHARE, BODY), MX_OK);
+	b = fill("b.example", SPOOL_CLAIM_SHARE, &why);
+	cr_expect_eq(why, MX_ESHARE);
+	c = fill("c.example", SPOOL_CLAIM_SHARE, &why);
+	cr_expect_eq(why, MX_ESHARE);
+	cr_expect(a > b && b >= c && c >= 1, "%u %u %u", a, b, c);
+	expect_used(82, 91);
+}
+
+/* The last tenth is for mail that passes through. */
+Test(spool_fair, what_flows_is_taken_to_the_end)
+{
+	char name[32] = "a.example";
+	enum mx_err why;
+	unsigned n;
+
+	do
+		n = fill(name, SPOOL_CLAIM_SHARE, &why);
+	while (n > 0 && name[0]++ < 'z');
+	cr_expect_eq(n, 0, "somebody new always finds some");
+	cr_expect_eq(ask("new.example", SPOOL_CLAIM_SHARE, BODY), MX_ESHARE);
+	for (int i = 0; i < 100; i++) { /* and leaves */
+		cr_assert_eq(ask("up.example", SPOOL_CLAIM_FLOW, BODY), MX_OK);
+		cr_assert_eq(put("up.example", SPOOL_CLAIM_FLOW, BODY), MX_OK);
+		settle_one_rcpt(&f, f.id, "up.example", OUTCOME_DELIVERED, 0);
+	}
+	/* when it does not it has its share, too */
+	n = fill("up.example", SPOOL_CLAIM_FLOW, &why);
+	cr_expect_eq(why, MX_ESHARE);
+	cr_expect_gt(n, 0);
+}
+
+/* What is held does not flow. */
+Test(spool_fair, a_held_domain_does_not_flow)
+{
+	struct spool_selection b = { .domain = SPAN_LIT("b.example") };
+	char name[32] = "c.example";
+	enum mx_err why;
+
+	spool_hold(f.sp, b, SPAN_LIT("a look"), on_counted, &f);
+	while (fill(name, SPOOL_CLAIM_SHARE, &why) > 0)
+		name[0]++;
+	cr_expect_eq(ask("b.example", SPOOL_CLAIM_FLOW, BODY), MX_ESHARE);
+	cr_expect_eq(put("b.example", SPOOL_CLAIM_FLOW, BODY), MX_ESHARE);
+	cr_expect_eq(put("y.example", SPOOL_CLAIM_FLOW, BODY), MX_OK);
+}
+
+/* A first message may be larger than any share. */
+Test(spool_fair, the_first_message_is_taken_where_it_fits)
+{
+	const size_t large = SIZE / 11;
+	enum mx_err why;
+
+	fill("a.example", SPOOL_CLAIM_SHARE, &why);
+	cr_expect_eq(put("b.example", SPOOL_CLAIM_SHARE, large), MX_OK);
+	cr_expect_eq(put("b.example", SPOOL_CLAIM_SHARE, 100), MX_ESHARE);
+	cr_expect_eq(put("c.example", SPOOL_CLAIM_FLOW, large / 2), MX_OK);
+}
+
+Test(spool_fair, a_domain_alone_has_all)
+{
+	enum mx_err why;
+
+	fill("a.example", SPOOL_CLAIM_ALL, &why);
+	cr_expect_eq(why, MX_ESPACE, "%s", mx_strerror(why));
+	expect_used(95, 100);
+	cr_expect_eq(ask("a.example", SPOOL_CLAIM_ALL, 100), MX_OK);
+}
+
+/* Of several domains one has had its share: the message is refused whole, and
+ * leaves no trace. */
+Test(spool_fair, one_domain_of_several)
+{
+	struct spool_rcpt r[] = { a_rcpt("x@a.example", "a.example"),
+				  a_rcpt("y@b.example", "b.example"),
+				  a_rcpt("z@b.example", "b.example") };
+	struct envelope env = an_envelope();
+	struct spool_draft *d;
+	struct spool_domain row;
+	enum mx_err why;
+	unsigned want;
+
+	fill("a.example", SPOOL_CLAIM_SHARE, &why);
+	for (size_t i = 0; i < COUNT(r); i++)
+		r[i].claim = SPOOL_CLAIM_SHARE;
+	d = draft_with(&f, 2, BODY);
+	want = f.committed + 1;
+	spool_commit(&d, &env, r, COUNT(r), on_commit, &f);
+	turn_until(&f, &f.committed, want);
+	cr_expect_eq(f.err, MX_ESHARE);
+	cr_expect_eq(spool_domain_get(f.sp, SPAN_LIT("b.example"), &row),
+		     MX_ENOENT);
+}
+
+/* A report lets mail leave: nobody's share is asked after. */
+Test(spool_fair, reports_are_not_judged)
+{
+	struct spool_rcpt r = a_rcpt("x@a.example", "a.example");
+	struct envelope env = an_envelope();
+	struct spool_draft *d;
+	enum mx_err why;
+	unsigned want;
+
+	fill("a.example", SPOOL_CLAIM_SHARE, &why);
+	cr_assert_eq(spool_draft_report(f.sp, NOW, 1000, &d), MX_OK);
+	spool_draft_write(d, SPAN_LIT("report\r\n"));
+	r.claim = SPOOL_CLAIM_SHARE;
+	want = f.committed + 1;
+	spool_commit(&d, &env, &r, 1, on_commit, &f);
+	turn_until(&f, &f.committed, want);
+	cr_expect_eq(f.err, MX_OK);
+}
