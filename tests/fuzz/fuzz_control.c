@@ -3,6 +3,7 @@
  *
  * - Lines are taken off one at a time, and nothing else is.
  * - What is decoded encodes to one line that decodes to the same.
+ * - Bytes come back from base 64 as they were.
  */
 #include "common/control/control.h"
 
@@ -32,6 +33,19 @@ static void check_object(json_t *object)
 	buf_fini(&line);
 }
 
+static void check_bytes(struct span s)
+{
+	json_t *o = json_pack("{s:o, s:o}", "b", control_bytes(s), "text",
+			      control_text(s));
+	struct buf back = { 0 };
+
+	FUZZ_CHECK(control_get_bytes(o, "b", &back));
+	FUZZ_CHECK(span_eq(buf_span(&back), s));
+	(void)control_get_bytes(o, "text", &back);
+	buf_fini(&back);
+	json_decref(o);
+}
+
 static void check_text(struct span s)
 {
 	json_t *text = control_text(s);
@@ -48,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t before;
 
 	check_text(in);
+	check_bytes(in);
 	do {
 		json_t *object = NULL;
 		enum mx_err err;

@@ -189,6 +189,39 @@ def test_status_remembers_targets(down):
     assert row["targets"][0]["target"].endswith(f":{p.port}")
 
 
+@pytest.mark.parametrize("answer, said", [
+    ('{"ok":false,"error":"no such verb"}\n', "another version"),
+    ('{"item":{"domain":"half', "stopped answering"),
+    ("", "stopped answering"),
+])
+def test_a_daemon_that_cannot_tell_is_replaced_by_the_spool(down, answer,
+                                                            said):
+    d, _ = down
+    send(d.address)
+    wait_down(d)
+    d.stop()
+
+    def serve(listener):
+        with listener.accept()[0] as s, s.makefile("rw") as lines:
+            assert "hello" in lines.readline()
+            lines.write('{"ok":true,"version":"0"}\n')
+            lines.flush()
+            assert "overview" in lines.readline()
+            lines.write(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(d.conf["control"])
+        listener.listen()
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        done = d.ctl("status", "--json")
+        server.join()
+    assert said in done.stderr
+    got = json.loads(done.stdout)
+    assert got["running"] is False
+    assert got["domains"][0]["domain"] == "example.com"
+
+
 # ---- status --alarm --------------------------------------------------------
 
 

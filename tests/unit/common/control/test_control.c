@@ -191,4 +191,5 @@ Test(control, what_is_no_base_64_adds_nothing)
 	cr_expect_not(control_get_bytes(o, "i", &out));
 	cr_expect_not(control_get_bytes(o, "none", &out));
 	json_decref(o);
+	buf_fini(&out);
 }
