@@ -180,13 +180,15 @@ void check_and_exit(struct config *c)
 {
 	struct check k = { .c = c };
 	int status = EX_OK;
+	bool is_user;
 
 	config_warn(c); /* what is legal, and still better known */
-	guard_check(c);
 	for (size_t i = 0; i < c->listen_count; i++)
 		check_address(&k, &c->listen[i]);
 	check_socket(&k);
-	if (become_user(&k) && is_the_user(&k)) {
+	is_user = become_user(&k);
+	guard_check(c); /* reads what the user may have written */
+	if (is_user && is_the_user(&k)) {
 		if (k.p.drops)
 			load_as_user(&k);
 		check_rights(&k);

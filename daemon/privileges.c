@@ -1,6 +1,7 @@
 #include "daemon/privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -39,6 +40,19 @@ enum mx_err privileges_plan(struct privileges *p, const struct config *c,
 	return MX_OK;
 }
 
+/* The directory, not what somebody put in its place meanwhile. */
+static bool give_away(const struct privileges *p, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool ok = fd >= 0 && fchown(fd, p->uid, p->gid) == 0;
+	int errnum = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = errnum;
+	return ok;
+}
+
 enum mx_err privileges_folder(const struct privileges *p, struct span path,
 			      mode_t mode, struct buf *why)
 {
@@ -55,7 +69,7 @@ enum mx_err privileges_folder(const struct privileges *p, struct span path,
 		if (mkdir(part, is_last ? mode : 0755) != 0) {
 			if (errno != EEXIST)
 				return fail(why, part);
-		} else if (is_last && chown(part, p->uid, p->gid) != 0) {
+		} else if (is_last && !give_away(p, part)) {
 			return fail(why, part);
 		}
 	}

@@ -408,6 +408,15 @@ static bool check_all(struct check *c, int64_t budget_ms)
 	return walk(c, clock_mono_ms() + budget_ms);
 }
 
+/* Changes with each commit; 0: not to be told. */
+static uint64_t last_commit(int fd)
+{
+	unsigned char meta[META_END];
+	struct check c = { .fd = fd, .file_bytes = UINT64_MAX };
+
+	return check_metas(&c, meta) ? num(meta + META_TXN, 8) : 0;
+}
+
 enum mx_err check_file(int fd, int64_t budget_ms, struct buf *why)
 {
 	struct check c = { .fd = fd, .why = why };
@@ -425,4 +434,25 @@ enum mx_err check_file(int fd, int64_t budget_ms, struct buf *why)
 	free(c.seen);
 	free(c.queue);
 	return ok ? MX_OK : MX_ECORRUPT;
+}
+
+enum mx_err check_moving_file(int fd, int64_t budget_ms, struct buf *why)
+{
+	enum { TRIES = 8 };
+	struct buf found = { 0 };
+	enum mx_err err = MX_OK;
+
+	for (int i = 0; i < TRIES; i++) {
+		uint64_t before = last_commit(fd);
+
+		buf_reset(&found);
+		err = check_file(fd, budget_ms, &found);
+		if (err != MX_ECORRUPT || last_commit(fd) == before)
+			break;
+		err = MX_OK;
+	}
+	if (err != MX_OK && why != NULL)
+		buf_add(why, buf_span(&found));
+	buf_fini(&found);
+	return err;
 }

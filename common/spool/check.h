@@ -19,4 +19,11 @@
  */
 enum mx_err check_file(int fd, int64_t budget_ms, struct buf *why);
 
+/*
+ * The same beside a process that may be writing.  What a commit made stands
+ * until the one behind the next: a fault counts if there was none meanwhile.
+ * MX_OK also when they came too fast to be sure: who commits has looked.
+ */
+enum mx_err check_moving_file(int fd, int64_t budget_ms, struct buf *why);
+
 #endif

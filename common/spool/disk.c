@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -148,10 +149,12 @@ static enum mx_err open_data(struct spool *sp, struct buf *why)
 	return MX_OK;
 }
 
-static enum mx_err check_data(int fd, const char *path, struct buf *why)
+static enum mx_err check_data(int fd, const char *path, bool is_moving,
+			      struct buf *why)
 {
 	struct buf what = { 0 };
-	enum mx_err err = check_file(fd, CHECK_BUDGET_MS, &what);
+	enum mx_err err = (is_moving ? check_moving_file : check_file)(
+		fd, CHECK_BUDGET_MS, &what);
 
 	if (err != MX_OK)
 		disk_say(why, path,
@@ -172,7 +175,8 @@ static enum mx_err make_lock_file(const char *dir, struct buf *why)
 	int fd, rc;
 
 	buf_addf(&path, "%s/lock.mdb", dir);
-	fd = open(buf_cstr(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = open(buf_cstr(&path), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+		  0600);
 	rc = fd < 0 ? errno : posix_fallocate(fd, 0, LOCK_BYTES);
 	if (fd >= 0)
 		close(fd);
@@ -194,27 +198,91 @@ enum mx_err disk_take(struct spool *sp, const char *dir, struct buf *why)
 	if (err == MX_OK)
 		err = open_data(sp, why);
 	if (err == MX_OK)
-		err = check_data(sp->fd, buf_cstr(&sp->path), why);
+		err = check_data(sp->fd, buf_cstr(&sp->path), false, why);
 	return err == MX_OK ? make_lock_file(dir, why) : err;
 }
 
-/* Beside a daemon, which has looked at the file and goes on changing it,
- * there is nothing to check. */
-enum mx_err disk_look(struct spool *sp, const char *dir, struct buf *why)
+/* ---- For a reader ---- */
+
+/*
+ * Root reads what another user could have laid there, and LMDB makes a lock
+ * file that is missing and writes into one that is not what it seems: as that
+ * user, who gains nothing by it, and the daemon can open what was made.
+ */
+static enum mx_err become_owner(const char *dir, const struct stat *st,
+				struct buf *why)
 {
-	const char *path = buf_cstr(&sp->path);
+	if (geteuid() != 0)
+		return MX_OK;
+	if (st->st_uid == 0)
+		return (st->st_mode & (S_IWGRP | S_IWOTH)) == 0
+			       ? MX_OK
+			       : disk_say(why, dir,
+					  "is root's and others may write "
+					  "there: not looked at as root",
+					  MX_EINVAL);
+	if (setgroups(0, NULL) != 0 ||
+	    setresgid(st->st_gid, st->st_gid, st->st_gid) != 0 ||
+	    setresuid(st->st_uid, st->st_uid, st->st_uid) != 0)
+		return say_errno(why, dir, "cannot become its owner");
+	return MX_OK;
+}
+
+static enum mx_err enter(struct spool *sp, const char *dir, struct buf *why)
+{
+	struct stat st;
+
+	sp->lock_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (sp->lock_fd >= 0 && fstat(sp->lock_fd, &st) == 0)
+		return become_owner(dir, &st, why);
+	/* one that may be passed through, not listed, has no lock for us */
+	return errno == EACCES && stat(dir, &st) == 0
+		       ? MX_OK
+		       : say_errno(why, dir, "cannot open");
+}
+
+/* LMDB opens it by itself. */
+static enum mx_err look_at_slots(const char *dir, struct buf *why)
+{
+	struct buf path = { 0 };
 	enum mx_err err = MX_OK;
 	struct stat st;
 
-	sp->fd = open(path, O_RDONLY | O_CLOEXEC);
+	buf_addf(&path, "%s/lock.mdb", dir);
+	if (lstat(buf_cstr(&path), &st) == 0 && !S_ISREG(st.st_mode))
+		err = disk_say(why, buf_cstr(&path), "is not a regular file",
+			       MX_ECORRUPT);
+	buf_fini(&path);
+	return err;
+}
+
+static enum mx_err look_at_data(struct spool *sp, struct buf *why)
+{
+	const char *path = buf_cstr(&sp->path);
+	bool is_still;
+	enum mx_err err;
+	struct stat st;
+
+	sp->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (sp->fd < 0 || fstat(sp->fd, &st) != 0)
 		return say_errno(why, path, "cannot open");
+	if (!S_ISREG(st.st_mode))
+		return disk_say(why, path, "is not a regular file",
+				MX_ECORRUPT);
 	if (st.st_size == 0)
 		return disk_say(why, path, "empty", MX_ENOENT);
-	sp->lock_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (sp->lock_fd >= 0 && flock(sp->lock_fd, LOCK_SH | LOCK_NB) == 0) {
-		err = check_data(sp->fd, path, why);
+	is_still = sp->lock_fd >= 0 && flock(sp->lock_fd, LOCK_SH | LOCK_NB) == 0;
+	err = check_data(sp->fd, path, !is_still, why);
+	if (is_still)
 		flock(sp->lock_fd, LOCK_UN);
-	}
 	return err;
+}
+
+enum mx_err disk_look(struct spool *sp, const char *dir, struct buf *why)
+{
+	enum mx_err err = enter(sp, dir, why);
+
+	if (err == MX_OK)
+		err = look_at_slots(dir, why);
+	return err == MX_OK ? look_at_data(sp, why) : err;
 }

@@ -8,7 +8,8 @@
  * for LMDB.  Sets sp->lock_fd and sp->fd. */
 enum mx_err disk_take(struct spool *sp, const char *dir, struct buf *why);
 
-/* For a reader: the file is there, and fit unless a daemon has it. */
+/* For a reader, who is the directory's owner from here on if it was root: the
+ * files are there, are what they seem, and fit for LMDB. */
 enum mx_err disk_look(struct spool *sp, const char *dir, struct buf *why);
 
 /* "PATH: what"; returns err.  why may be NULL. */

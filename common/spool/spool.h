@@ -36,6 +36,9 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 /*
  * Open for reading only, beside a running daemon or without one (mx20ctl).
  * Only the functions of the section "Reading" may be called on it.
+ *
+ * Root becomes the owner of the directory, for good, before anything in it is
+ * opened.  Links in place of the files are not followed.
  */
 enum mx_err spool_open_reader(struct spool **out, const char *path,
 			      struct buf *why);

@@ -51,6 +51,12 @@ void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * Append a NUL-terminated name to out. */
 bool ctl_domain(const char *text, struct buf *out);
 
+/*
+ * From here on a damaged spool is read: what the check does not see may make
+ * LMDB read outside of it.  The operator gets a sentence, not a core.
+ */
+void ctl_expect_crash(void);
+
 /* Write to stdout.  False: nobody reads it any more, or the disk is full. */
 bool ctl_write(struct span s);
 

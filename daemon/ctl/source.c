@@ -9,6 +9,7 @@ static enum mx_err open_spool(struct source *s, struct buf *why)
 	enum mx_err err;
 
 	buf_add(&path, c->spool.path);
+	ctl_expect_crash();
 	err = spool_open_reader(&s->spool, buf_cstr(&path), why);
 	if (err == MX_OK) {
 		spool_set_limits(s->spool, c->spool.size_bytes,

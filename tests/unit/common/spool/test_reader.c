@@ -57,6 +57,42 @@ Test(spool_reader, beside_and_without_the_daemon)
 	fixture_close(&f);
 }
 
+/* The file is checked while it is written: what is half done is not taken for
+ * damage. */
+Test(spool_reader, beside_a_daemon_that_commits)
+{
+	enum { MANY = 1000 };
+	static struct spool_rcpt r[MANY];
+	int status;
+	pid_t pid;
+
+	fixture_open(&f);
+	for (int i = 0; i < MANY; i++)
+		r[i] = a_rcpt("user@a.example", "a.example");
+	for (uint64_t i = 0; i < 20; i++) /* a look takes a while */
+		put_message(&f, i, 100, r, MANY);
+	pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < 100; i++) {
+			struct buf why = { 0 };
+			struct spool *sp;
+
+			if (spool_open_reader(&sp, f.dir, &why) != MX_OK) {
+				fprintf(stderr, "%s\n", buf_cstr(&why));
+				_exit(1);
+			}
+			buf_fini(&why);
+			spool_close(&sp);
+		}
+		_exit(0);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		settle_one_rcpt(&f, put_simple(&f, "a.example"), "a.example",
+				OUTCOME_DELIVERED, 0);
+	cr_expect_eq(status, 0);
+	fixture_close(&f);
+}
+
 Test(spool_reader, nothing_there)
 {
 	f = (struct fixture){ .dir = "build/no-such-spool" };
