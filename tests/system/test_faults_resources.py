@@ -408,7 +408,7 @@ def test_a_spool_that_cannot_be_read_is_not_an_empty_one(mx20, primary):
         d.start()
         send(d.address, content=message("after"))
         d.wait_log("^spool level=error .*cannot be read", since=since)
-        assert d.status()["spool"]["messages"] == 2
+        assert "in use" in d.ctl("status", check=False).stderr
         assert p.messages == []
         fcntl.lockf(slots, fcntl.LOCK_UN, 1 << 22, 2)
     p.wait_messages(2)
