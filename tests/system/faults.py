@@ -104,12 +104,12 @@ class SmallDisk:
         self.holder.stdout.close()
 
 
-def offer(c, content=None, size=None, rcpt="u@example.com"):
+def offer(c, content=None, size=None, rcpts=("u@example.com",)):
     """One transaction over an open session; the reply that decided it.  After
     a refusal the session is ready for the next one."""
     param = f" SIZE={size}" if size else ""
     for line in (f"MAIL FROM:<a@sender.test>{param}",
-                 f"RCPT TO:<{rcpt}>", "DATA"):
+                 *(f"RCPT TO:<{rcpt}>" for rcpt in rcpts), "DATA"):
         reply = c.cmd(line)
         if reply[:1] not in "23":
             c.cmd("RSET")

@@ -318,7 +318,7 @@ def test_one_domain_does_not_fill_the_spool(mx20, primary):
     taken = collections.Counter()
 
     def fill(c, domain):
-        while (reply := offer(c, message(domain, MIB), rcpt=f"u@{domain}")
+        while (reply := offer(c, message(domain, MIB), rcpts=[f"u@{domain}"])
                ).startswith("250"):
             taken[domain] += 1
             assert taken[domain] < 32
@@ -333,7 +333,7 @@ def test_one_domain_does_not_fill_the_spool(mx20, primary):
         d.wait_log("rejected .* stage=(rcpt|data) .*reason=domain_room")
         for n in range(10):
             reply = offer(c, message(f"u{n}", MIB[:250000]),
-                          rcpt="u@up.test")
+                          rcpts=["u@up.test"])
             assert reply.startswith("250"), (n, reply)
             up.wait_messages(n + 1)
         # one that has its share does not keep the session from others
