@@ -36,7 +36,8 @@ ATTACKS = []
 def attack(name, conf=None, tls=False, **bars):
     """Register one.  tls: the daemon has a certificate ("ecdsa" or "rsa4096").
     bars: memory_mib (growth, 64 by default), check(daemon, result) -> what is
-    wrong or None, honest=False where honest sessions are not the bar."""
+    wrong or None, honest=False where it is enough that honest sessions are
+    served, however fast, domains: the allowlist."""
     def register(function):
         ATTACKS.append((name, function, conf or {}, tls, bars))
         return function
@@ -205,6 +206,109 @@ pipelined("refused RCPT", b"RCPT TO:<u@nowhere.test>\r\n",
 pipelined("MAIL and RSET", b"MAIL FROM:<a@x.test>\r\nRSET\r\n")
 
 
+# -- what others need: room, memory, the spool ------------------------------------
+
+def transaction(port, rcpt="u@example.com"):
+    c = Raw(None, sock=dial(port))
+    for words in ("EHLO attack.test", "MAIL FROM:<a@x.test>",
+                  f"RCPT TO:<{rcpt}>"):
+        c.cmd(words)
+    return c
+
+
+def to_the_brim(ends, fill, largest):
+    """Ever smaller pieces, so that not even a small one is left."""
+    size = largest
+    while time.monotonic() < ends:
+        if not fill(size):
+            size = max(size // 4, 2000)
+            time.sleep(0.01)
+
+
+def until(ends, held):
+    """Stay for as long as the attack lasts."""
+    time.sleep(max(0, ends - time.monotonic()))
+    for c in held:
+        c.close()
+
+
+MANY = {"limits": {"connections_per_client": 1000, "errors": 100000}}
+
+
+@attack("announced sizes", conf=MANY)
+def announced_sizes(port, seconds):
+    """SIZE=, and nothing behind it."""
+    ends, held = time.monotonic() + seconds, []
+
+    def fill(size):
+        if len(held) == 500:
+            return False
+        c = Raw(None, sock=dial(port))
+        c.cmd("EHLO attack.test")
+        held.append(c)
+        return (c.cmd(f"MAIL FROM:<a@x.test> SIZE={size}")[:1] == "2" and
+                c.cmd("RCPT TO:<u@example.com>")[:1] == "2" and
+                c.cmd("DATA" if len(held) % 2 else "BDAT 0")[:1] in ("2", "3"))
+
+    to_the_brim(ends, fill, 50000000)
+    until(ends, held)
+
+
+@attack("content without an end", honest=False,
+        conf=dict(MANY, spool={"size": "128M"}))
+def endless_content(port, seconds):
+    """More than the spool, in messages that are not ended."""
+    ends, held = time.monotonic() + seconds, []
+
+    def fill(size):
+        if len(held) == 500:
+            return False
+        held.append(transaction(port))
+        held[-1].send(f"BDAT {size}\r\n".encode() + b"x" * size)
+        return held[-1].reply()[:1] == "2"
+
+    to_the_brim(ends, fill, 20000000)
+    until(ends, held)
+
+
+def long_envelopes(port, seconds, name):
+    ends, held = time.monotonic() + seconds, []
+    lines = "".join(f"RCPT TO:<{name(n)}@example.com>"
+                    f" ORCPT=rfc822;{n:0450}\r\n" for n in range(900))
+    for _ in range(200):
+        c = transaction(port)
+        c.send(lines)
+        for _ in range(900):
+            c.reply()
+        held.append(c)
+        if time.monotonic() > ends:
+            break
+    until(ends, held)
+
+
+def spelling(n):
+    return "".join(c.upper() if n >> i & 1 else c
+                   for i, c in enumerate("postmaster"))
+
+
+attack("spellings of postmaster", conf=MANY, memory_mib=16)(
+    functools.partial(long_envelopes, name=spelling))
+attack("long envelopes", conf=MANY)(
+    functools.partial(long_envelopes, name="u{}".format))
+
+
+@attack("one domain fills the spool", honest=False,
+        domains="example.com recipients=*\nother.test recipients=*\n",
+        conf=dict(MANY, spool={"size": "256M"}))
+def one_domain(port, seconds):
+    def fill(size):
+        with transaction(port, "u@other.test") as c:
+            c.send(f"BDAT {size} LAST\r\n".encode() + b"x" * size)
+            return c.reply()[:1] == "2"
+
+    to_the_brim(time.monotonic() + seconds, fill, 10000000)
+
+
 # -- the run ----------------------------------------------------------------------
 
 def certificates(pki, kind):
@@ -219,12 +323,12 @@ def certificates(pki, kind):
         ec.generate_private_key = kept
 
 
-def start(conf, tls, pki):
+def start(conf, tls, pki, **more):
     if tls:
         cert = certificates(pki, tls)
         conf = dict(conf, tls={"certificate": str(cert.cert_path),
                                "key": str(cert.key_path)})
-    return Mx20(conf=conf).start()
+    return Mx20(conf=conf, **more).start()
 
 
 def nice(function, port, seconds):
@@ -260,7 +364,8 @@ def measure(d, function, bars):
 
 
 def run(name, function, conf, tls, bars, pki):
-    d = start(conf, tls, pki)
+    more = {k: v for k, v in bars.items() if k == "domains"}
+    d = start(conf, tls, pki, **more)
     try:
         return measure(d, function, bars)
     finally:
