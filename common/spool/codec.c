@@ -318,3 +318,24 @@ bool state_row_get(struct span value, struct state_row *row)
 	row->wall_ms = get_i64(&in);
 	return bytes_end(&in);
 }
+
+char *shift_row_put(char *p, const struct shift_row *row)
+{
+	p = bytes_put(p, RECORD_VERSION, 1);
+	p = bytes_put(p, (uint64_t)row->by_ms, 8);
+	p = bytes_put(p, (uint64_t)row->until_ms, 8);
+	p = bytes_put(p, row->last_id, 8);
+	return bytes_put(p, row->pos, 8);
+}
+
+bool shift_row_get(struct span value, struct shift_row *row)
+{
+	struct bytes_in in = { value, false };
+
+	get_version(&in);
+	row->by_ms = get_i64(&in);
+	row->until_ms = get_i64(&in);
+	row->last_id = bytes_get(&in, 8);
+	row->pos = bytes_get(&in, 8);
+	return bytes_end(&in);
+}

@@ -63,4 +63,17 @@ struct state_row {
 char *state_row_put(char *p, const struct state_row *row);
 bool state_row_get(struct span value, struct state_row *row);
 
+/*
+ * The row "shift" of meta, while lifetimes are moved: what arrived at until_ms
+ * or before, of the messages up to last_id, ends by_ms later; done up to pos.
+ */
+enum { SHIFT_ROW_SIZE = 1 + 4 * 8 };
+struct shift_row {
+	int64_t by_ms; /* 0: there is none */
+	int64_t until_ms;
+	uint64_t last_id, pos;
+};
+char *shift_row_put(char *p, const struct shift_row *row);
+bool shift_row_get(struct span value, struct shift_row *row);
+
 #endif

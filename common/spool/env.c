@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/spool/disk.h"
 
@@ -177,6 +176,8 @@ static enum mx_err learn_state(struct spool *sp, MDB_txn *txn)
 		room_count(sp, txn);
 	if (err == MX_OK)
 		patterns_look(sp, txn);
+	if (err == MX_OK)
+		err = clock_learn(sp, txn);
 	return err;
 }
 
@@ -245,22 +246,6 @@ static struct spool *spool_alloc(const char *dir)
 	return sp;
 }
 
-static void start_clock(struct spool *sp)
-{
-	int64_t last = sp->writer.state.wall_ms, wall = clock_wall_ms();
-	int64_t mono = clock_mono_ms(), believed;
-
-	lifetime_init(&sp->life, last, wall, mono);
-	believed = lifetime_now(&sp->life, wall, mono);
-	atomic_store(&sp->believed_ms, believed);
-	if (believed != wall)
-		log_warn(EV_SPOOL, LOG_INT("ahead_s", (wall - believed) / 1000),
-			 LOG_STR("error",
-				 "the clock is ahead of the last "
-				 "commit by more than a day: lifetimes "
-				 "end when it has run for a day"));
-}
-
 enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 		       const struct spool_options *opt, struct buf *why)
 {
@@ -281,7 +266,7 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 	mdb_reader_check(sp->env, &dead);
 	mapping_find(sp);
 	room_init(sp, opt);
-	start_clock(sp);
+	clock_start(sp);
 	err = writer_start(sp);
 	if (err != MX_OK) {
 		disk_say(why, opt->path, "cannot start the writer", err);

@@ -220,7 +220,7 @@ enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
 	*n = 0;
 	if (err != MX_OK)
 		return err;
-	now_ms = lifetime_now(&sp->life, now_ms, clock_mono_ms());
+	now_ms = clock_look(sp, now_ms);
 	strike = mx_alloc(sizeof(*strike));
 	err = scan_expired(sp, txn, now_ms, after, out, max, n, strike);
 	read_end(sp);
@@ -257,7 +257,6 @@ enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms)
 	read_end(sp);
 	/* by the clock the caller has; while that is not believed, later */
 	if (err == MX_OK && sp->life.is_doubting)
-		*at_ms += wall_ms -
-			  lifetime_now(&sp->life, wall_ms, clock_mono_ms());
+		*at_ms += wall_ms - clock_believed(sp, wall_ms);
 	return err;
 }

@@ -94,7 +94,8 @@ struct spool {
 	struct draft_memory drafts;
 	spool_ready_cb *ready_cb;
 	void *ready_arg;
-	bool is_requeueing, is_striking;
+	bool is_requeueing, is_striking, is_shifting;
+	struct shift_row shift; /* lifetimes that are still to be moved */
 	int64_t requeue_ms; /* the latest time asked for meanwhile */
 	MDB_txn *read_txn;  /* reset between uses */
 	unsigned reading;   /* looks under way, one inside the other */
@@ -117,6 +118,16 @@ void read_end(struct spool *sp);
 
 /* Find out at the start whether a pattern of domains is held. */
 void patterns_look(struct spool *sp, MDB_txn *txn);
+
+/* ---- shift.c: the clock, and lifetimes when it was wrong ---- */
+
+/* Loop: the time that ends lifetimes, while the clock says this. */
+int64_t clock_believed(struct spool *sp, int64_t wall_ms);
+/* The same; what waits for a doubt to end is begun. */
+int64_t clock_look(struct spool *sp, int64_t wall_ms);
+/* At the start: what was left undone; then begin to doubt. */
+enum mx_err clock_learn(struct spool *sp, MDB_txn *txn);
+void clock_start(struct spool *sp);
 
 /* ---- mapping.c ---- */
 

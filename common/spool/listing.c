@@ -62,22 +62,23 @@ static enum mx_err extend(struct batch *b, uint64_t id, struct span domain,
 			  int64_t until_ms)
 {
 	struct recipient_row row;
+	int64_t ended_ms = until_ms, warn_ms = 0;
 	uint32_t number = 0;
 	enum mx_err err;
 
 	while ((err = unit_recipient(b->sp, b->txn, id, domain, number,
 				     &row)) == MX_OK) {
-		if (number == 0)
-			err = unit_expiry_del(b, id, domain, row.expires_ms,
-					      row.warn_ms);
+		ended_ms = row.expires_ms;
+		warn_ms = row.warn_ms;
 		number = row.r.number + 1;
 		row.expires_ms = until_ms;
-		if (err == MX_OK)
-			err = unit_recipient_put(b, id, domain, &row);
+		err = unit_recipient_put(b, id, domain, &row);
 		if (err != MX_OK || number == 0)
 			break;
 	}
-	if (err != MX_OK && err != MX_ENOENT)
+	if (err == MX_ENOENT)
+		err = unit_expiry_del(b, id, domain, ended_ms, warn_ms);
+	if (err != MX_OK)
 		return err;
 	return unit_expiry_put(b, id, domain, until_ms, 0);
 }

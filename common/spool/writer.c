@@ -159,8 +159,7 @@ static void take_done(struct spool *sp)
 		sp->pending--;
 		sp->pending_bytes -= r->bytes;
 	}
-	atomic_store(&sp->believed_ms,
-		     lifetime_now(&sp->life, clock_wall_ms(), clock_mono_ms()));
+	atomic_store(&sp->believed_ms, clock_believed(sp, clock_wall_ms()));
 	STAILQ_CONCAT(&done, &sp->answered);
 	finish_all(sp, &done);
 	announce(sp, buf_span(&ready));

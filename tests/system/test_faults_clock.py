@@ -79,6 +79,8 @@ def test_the_clock_jumps_while_mail_waits(mx20, primary, clock, ahead):
         clock.set_ahead(ahead)
         ids.append(send(d.address))
         mark = d.mark()
+        if ahead > 0:
+            d.wait_log("^spool level=warn .*the clock is ahead")
         d.wait_log("^probe .*result=failed", since=mark, count=2)
         assert time.monotonic() - began < 6
         assert idle.reply().startswith("421 4.4.2")

@@ -48,8 +48,15 @@ Test(spool_lifetime, a_steady_clock_is_believed_after_a_day)
 	for (int64_t h = 0; h < 24; h++)
 		cr_expect_eq(lifetime_now(&l, far + HOURS(h), HOURS(h)),
 			     T0 + HOURS(h));
+	cr_expect_not(lifetime_is_steady(&l, HOURS(23)));
 	cr_expect_eq(lifetime_now(&l, far + HOURS(24), HOURS(24)),
-		     far + HOURS(24));
+		     T0 + HOURS(24));
+	cr_expect(lifetime_is_steady(&l, HOURS(24)));
+	cr_expect_eq(l.since_ms, T0);
+	lifetime_believe(&l, far + HOURS(24), HOURS(24));
+	cr_expect_eq(lifetime_now(&l, far + HOURS(25), HOURS(25)),
+		     far + HOURS(25));
+	cr_expect_not(lifetime_is_steady(&l, HOURS(50)));
 }
 
 Test(spool_lifetime, a_clock_that_goes_on_jumping_is_not)
@@ -58,6 +65,8 @@ Test(spool_lifetime, a_clock_that_goes_on_jumping_is_not)
 	for (int64_t h = 1; h < 100; h++)
 		cr_expect_eq(lifetime_now(&l, T0 + DAYS(10 * h), HOURS(h)),
 			     T0 + HOURS(h));
+	cr_expect_not(lifetime_is_steady(&l, HOURS(100)));
+	cr_expect_eq(l.since_ms, T0 + HOURS(1), "when it began");
 }
 
 Test(spool_lifetime, a_clock_set_back_is_believed)
