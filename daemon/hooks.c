@@ -195,6 +195,15 @@ static bool is_null_mx(struct span domain, void *arg)
 	return is;
 }
 
+static bool has_left(struct span domain, void *arg)
+{
+	struct hooks *h = arg;
+	struct spool_domain row;
+
+	return spool_domain_get(h->spool, domain, &row) == MX_OK &&
+	       row.is_unlisted;
+}
+
 static bool flows(struct span domain, void *arg)
 {
 	struct hooks *h = arg;
@@ -216,6 +225,7 @@ void hooks_fill(struct intake_hooks *out, struct hooks *h)
 		.heard_from = on_heard_from,
 		.etrn = on_etrn,
 		.is_null_mx = is_null_mx,
+		.has_left = has_left,
 		.flows = flows,
 		.can_requiretls = can_requiretls,
 		.arg = h,

@@ -22,6 +22,9 @@ struct intake_hooks {
 	/* Is it known that this domain publishes a null MX?  556 5.1.10.
 	 * May be NULL. */
 	bool (*is_null_mx)(struct span domain, void *arg);
+	/* Is mail held here since this domain left the allowlist?  Then who
+	 * made the list shorter may not have meant it: 451.  May be NULL. */
+	bool (*has_left)(struct span domain, void *arg);
 	/* Does what comes for this domain leave at once?  May be NULL: no. */
 	bool (*flows)(struct span domain, void *arg);
 	/* Can REQUIRETLS be kept? */

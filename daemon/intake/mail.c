@@ -266,6 +266,22 @@ static bool is_null_mx(struct session *s, const struct policy_rcpt *to)
 	return h->is_null_mx(buf_span(&to->domain), h->arg);
 }
 
+/* A verdict, where policy's is not all that is to be said. */
+static struct verdict judge(struct session *s, const struct smtp_path *path)
+{
+	const struct intake_hooks *h = &s->in->hooks;
+	struct policy_rcpt *to = &s->in->rcpt;
+	struct verdict v =
+		policy_rcpt(s->in->policy, session_config(s), path, to);
+
+	if (v.code == 0 && is_null_mx(s, to))
+		return verdict(V_NULL_MX);
+	if (v.reason == verdict(V_RCPT_FOREIGN).reason && h->has_left != NULL &&
+	    h->has_left(buf_span(&to->domain), h->arg))
+		return verdict(V_RCPT_LEFT);
+	return v;
+}
+
 enum step run_rcpt(struct session *s, struct span arg)
 {
 	const struct config *c = session_config(s);
@@ -282,9 +298,7 @@ enum step run_rcpt(struct session *s, struct span arg)
 		return too_many(s, SAY_TOO_MANY, arg);
 	if (!holding_may_grow(&s->mail->holding))
 		return too_many(s, SAY_TOO_MANY_NOW, arg);
-	v = policy_rcpt(s->in->policy, c, &r.to, to);
-	if (v.code == 0 && is_null_mx(s, to))
-		v = verdict(V_NULL_MX);
+	v = judge(s, &r.to);
 	if (v.code != 0)
 		return session_refuse_rcpt(s, &v, r.to.mailbox);
 	if (!has_room(s, buf_span(&to->domain)))

@@ -15,6 +15,7 @@ static const struct verdict verdicts[] = {
 	[V_RCPT_BAD_DOMAIN] = { 501, "5.1.3", "This is no domain name", "bad_domain" },
 	[V_RCPT_LITERAL]    = { 550, "5.7.1", "Relaying denied", "address_literal" },
 	[V_RCPT_FOREIGN]    = { 550, "5.7.1", "Relaying denied", "foreign_domain" },
+	[V_RCPT_LEFT]       = { 451, "4.3.5", "This domain is not listed here just now, try again later", "unlisted_domain" },
 	[V_RCPT_UNKNOWN]    = { 550, "5.1.1", "No such recipient here", "unknown_recipient" },
 	[V_NULL_MX]         = { 556, "5.1.10", "This domain takes no mail", "null_mx" },
 };

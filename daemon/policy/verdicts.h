@@ -14,6 +14,7 @@ enum verdict_id {
 	V_RCPT_BAD_DOMAIN,
 	V_RCPT_LITERAL,
 	V_RCPT_FOREIGN,
+	V_RCPT_LEFT, /* foreign since a moment ago */
 	V_RCPT_UNKNOWN,
 	V_NULL_MX, /* RFC 7505 section 4.1 */
 };

@@ -57,6 +57,11 @@ def test_held_over_a_restart_and_released_by_the_last_options(world):
     relist(daemon, STAY)
     wait_held(daemon)
     daemon.restart()
+    with Raw(daemon.address) as c:
+        c.cmd("EHLO client.test")
+        c.cmd("MAIL FROM:<a@sender.test>")
+        assert c.cmd("RCPT TO:<new@gone.test>").startswith("451 4.3.5")
+        assert c.cmd("RCPT TO:<new@never.test>").startswith("550 5.7.1")
     row = row_of(daemon)
     assert row["held"] and row["hold_reason"] == "no longer in the allowlist"
     assert daemon.queue()[0]["recipients"][0]["state"] == "held"
