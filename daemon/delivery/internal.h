@@ -56,6 +56,7 @@ struct tx {
 	enum tx_at at;
 	bool has_mail;      /* MAIL is out */
 	bool is_refused;    /* MAIL was refused: what follows says nothing */
+	bool is_unclear;    /* MAIL or RCPT had an odd reply: perhaps a yes */
 	bool is_complete;   /* all content is out, its reply is not in */
 	bool may_finish;    /* the caller agreed to the end of its content */
 	bool is_proof;      /* whether this server can be believed is seen by

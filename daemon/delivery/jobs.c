@@ -113,7 +113,7 @@ void jobs_again(struct delivery *d, struct tx *tx)
 	tx->refused = 0;
 	tx->at = TX_START;
 	tx->has_mail = tx->is_refused = tx->is_complete = false;
-	tx->is_asking = tx->may_finish = false;
+	tx->is_asking = tx->may_finish = tx->is_unclear = false;
 	tx->is_proof = tx->is_firm = tx->is_synced = false;
 	tx->is_final = tx->is_held = false;
 	tx->ask_count = tx->ask_next = tx->answered = tx->taken = 0;

@@ -141,6 +141,7 @@ enum step got_mail(struct delivery *d, struct expect *e)
 	if (is_asking(&d->reply))
 		return trust_askew(d, e->stage, tx);
 	tx->is_firm = !d->is_loose;
+	tx->is_unclear = d->reply.is_odd;
 	if (v == VERDICT_YES) {
 		trust_note(d, tx, ST_MAIL);
 		return STEP_ON;
@@ -198,6 +199,7 @@ enum step got_rcpt(struct delivery *d, struct expect *e)
 	if (is_asking(&d->reply) || (tx->is_refused && d->reply.code < 400))
 		return trust_askew(d, e->stage, tx);
 	tx->answered++;
+	tx->is_unclear |= d->reply.is_odd;
 	if (!tx->is_refused) {
 		if (v == VERDICT_YES) {
 			trust_note(d, tx, ST_RCPT);
@@ -215,7 +217,8 @@ enum step got_rcpt(struct delivery *d, struct expect *e)
 
 /*
  * With 354 the server waits for content, even if it took no recipient and
- * even if MAIL failed: a lone dot ends that (RFC 2920 section 3.1).
+ * even if MAIL failed: a lone dot ends that (RFC 2920 section 3.1).  But whom
+ * it took without saying so clearly would get an empty message by it.
  */
 enum step got_data(struct delivery *d, struct expect *e)
 {
@@ -224,6 +227,8 @@ enum step got_data(struct delivery *d, struct expect *e)
 	if (verdict_is_leaving(&d->reply))
 		return leaving(d, e);
 	MX_ASSERT(tx->at == TX_WAIT);
+	if (d->reply.code == 354 && tx->taken == 0 && tx->is_unclear)
+		return trust_askew(d, e->stage, tx);
 	if (d->reply.code == 354) {
 		tx->is_synced = true;
 		d->is_loose = false;

@@ -235,6 +235,20 @@ def test_an_odd_line_costs_that_command(mx20, primary, offers, odd):
     assert "odd@example.com" in str(entry)
 
 
+@each_way
+@pytest.mark.parametrize("stage", ["mail", "rcpt"])
+def test_an_odd_yes_brings_no_empty_message(mx20, primary, offers, stage):
+    """The server means yes, and waits for content: it gets none, rather than
+    the end of none."""
+    odd = Bytes(b"250-well\r\n251 yes\r\n")
+    p = primary(offers=offers, on={stage: odd, "rcpt": odd}).start()
+    d = daemon(mx20, p, connections=1)
+    send_all(d, ["first"])
+    d.wait_log("^deferred .*odd reply")
+    assert all(m.content for m in p.messages)
+    assert len(d.queue()) == 1
+
+
 def test_words_before_a_reply(mx20, primary):
     p = primary(offers=[], on={"dot": Bytes(
         b"*** system is going down ***\r\n250 2.0.0 taken\r\n")}).start()
