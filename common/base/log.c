@@ -1,9 +1,12 @@
 #include "common/base/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/assert.h"
@@ -16,6 +19,12 @@ enum { QUEUE_BYTES = 1 << 20 };
 /* What is said within this time of a line goes out with it in one write: a
  * busy daemon does not wake the thread for each line. */
 enum { GATHER_US = 3000 };
+
+/*
+ * Standard error that nobody reads must not keep us: who writes by himself
+ * waits a second for it, and at the end the thread has two for each piece.
+ */
+enum { SAY_MS = 1000, LEAVE_MS = 2000, WRITE_BYTES = 64 << 10 };
 
 #define EVENT_NAME(id, name, help) [EV_##id] = name,
 static const char *const event_names[] = { LOG_EVENTS(EVENT_NAME) };
@@ -44,6 +53,7 @@ static struct {
 	bool running, stopping, idle, journal;
 	struct buf queue;
 	uint64_t dropped;
+	atomic_uint progress; /* rises with each piece that is out */
 } logger = {
 	.level = LOG_LEVEL_INFO,
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -169,16 +179,42 @@ static void add_line(struct buf *b, enum log_level level, enum log_event event,
 	buf_addc(b, '\n');
 }
 
+/* Can it take PIPE_BUF bytes?  Not before so many ms: false. */
+static bool is_writable(int wait_ms)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	int n;
+
+	do
+		n = poll(&p, 1, wait_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+/* False: nobody is left to tell. */
+static bool write_some(struct span *s, size_t most)
+{
+	ssize_t n = write(STDERR_FILENO, s->p, s->n < most ? s->n : most);
+
+	if (n < 0 && errno == EAGAIN) /* somebody else made it like that */
+		return is_writable(-1);
+	if (n < 0)
+		return errno == EINTR;
+	*s = span_skip(*s, (size_t)n);
+	return true;
+}
+
+/* The thread: as long as it takes. */
 static void write_all(struct span s)
 {
-	while (s.n > 0) {
-		ssize_t n = write(STDERR_FILENO, s.p, s.n);
+	while (s.n > 0 && write_some(&s, WRITE_BYTES))
+		atomic_fetch_add(&logger.progress, 1);
+}
 
-		if (n < 0 && errno != EINTR)
-			return; /* nobody left to tell */
-		if (n > 0)
-			s = span_skip(s, (size_t)n);
-	}
+void log_say(struct span s)
+{
+	while (s.n > 0 && is_writable(SAY_MS) && write_some(&s, PIPE_BUF))
+		;
 }
 
 void log_fields(enum log_level level, enum log_event event,
@@ -194,7 +230,7 @@ void log_fields(enum log_level level, enum log_event event,
 	else
 		add_line(&logger.queue, level, event, fields);
 	if (!logger.running) {
-		write_all(buf_span(&logger.queue));
+		log_say(buf_span(&logger.queue));
 		buf_reset(&logger.queue);
 	} else {
 		wake = logger.idle;
@@ -307,17 +343,38 @@ void log_start(void)
 	pthread_mutex_unlock(&logger.lock);
 }
 
+/* False: it stands in a write, and nothing comes of it. */
+static bool join(void)
+{
+	unsigned before;
+	int rc;
+
+	do {
+		struct timespec until;
+
+		before = atomic_load(&logger.progress);
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += LEAVE_MS / 1000;
+		rc = pthread_clockjoin_np(logger.thread, NULL, CLOCK_MONOTONIC,
+					  &until);
+	} while (rc == ETIMEDOUT && atomic_load(&logger.progress) != before);
+	return rc == 0;
+}
+
 void log_stop(void)
 {
+	bool has_left;
+
 	if (!logger.running)
 		return;
 	pthread_mutex_lock(&logger.lock);
 	logger.stopping = true;
 	pthread_cond_signal(&logger.wake);
 	pthread_mutex_unlock(&logger.lock);
-	pthread_join(logger.thread, NULL);
+	has_left = join();
 	pthread_mutex_lock(&logger.lock);
-	logger.running = false;
-	buf_fini(&logger.queue);
+	logger.running = !has_left; /* then nothing is said any more */
+	if (has_left)
+		buf_fini(&logger.queue);
 	pthread_mutex_unlock(&logger.lock);
 }

@@ -78,10 +78,15 @@ bool log_level_parse(struct span name, enum log_level *out);
 
 /*
  * Start the writing thread; before it, lines are written at once by the
- * caller.  log_stop writes out what waits and returns to that mode.
- * Not to be called before a fork that continues.
+ * caller.  log_stop writes out what waits and returns to that mode, unless
+ * nobody reads: then it gives up after some seconds, and the process can only
+ * end.  Not to be called before a fork that continues.
  */
 void log_start(void);
 void log_stop(void);
+
+/* Write this by ourselves, past the queue.  Who does not read it for a second
+ * does not hear the rest. */
+void log_say(struct span s);
 
 #endif

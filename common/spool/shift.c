@@ -69,8 +69,9 @@ static enum mx_err move_unit(struct batch *b, const struct shift_row *s,
 	enum mx_err err =
 		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
 
-	if (err == MX_OK)
-		err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
+	if (err != MX_OK)
+		return err;
+	err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
 	if (err != MX_OK || is_moved(s, row.expires_ms))
 		return err;
 	from = (struct times){ row.expires_ms, row.warn_ms };

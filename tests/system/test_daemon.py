@@ -510,6 +510,27 @@ def test_stop_does_not_wait_for_a_sender_that_hangs(mx20, sig):
     assert time.monotonic() - begun < 5
 
 
+def test_a_log_that_nobody_reads(mx20, primary, tmp_path):
+    """Mail comes and goes, and so does the daemon."""
+    fifo = tmp_path / "log"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(held, bytes(4096))
+    p = primary().start()
+    d = mx20(start=False, conf={"log": {"level": "debug"}},
+             domains=f"example.com recipients=* primary={p.route}\n")
+    d.wrapper = ["sh", "-c", f'exec "$0" "$@" 2<>{fifo}']
+    d.start()
+    for _ in range(20):
+        send(d.address)
+    p.wait_messages(20)
+    d.wait_empty()
+    assert d.stop(timeout=10) == 0
+    os.close(held)
+
+
 def test_acknowledged_before_the_stop_is_there_after_it(mx20, primary):
     p = primary()
     d = mx20(domains=f"example.com recipients=* primary={p.route}\n")

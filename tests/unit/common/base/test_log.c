@@ -2,9 +2,12 @@
 #include "common/base/log.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/assert.h"
@@ -140,4 +143,69 @@ Test(log, thread_writes_all)
 	for (int i = 0; i < 4; i++)
 		cr_expect_eq(next[i], 1000);
 	buf_fini(&text);
+}
+
+/* ---- Standard error that nobody reads ---- */
+
+static void block_stderr(void)
+{
+	static const char some[4096];
+	int fds[2];
+
+	cr_assert_eq(pipe2(fds, O_NONBLOCK), 0);
+	while (write(fds[1], some, sizeof(some)) > 0)
+		;
+	fcntl(fds[1], F_SETFL, 0);
+	dup2(fds[1], STDERR_FILENO);
+}
+
+/* How a process ends that is given ten seconds. */
+static int end_of(void (*run)(void))
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0) {
+		block_stderr();
+		alarm(10);
+		run();
+		_exit(0);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void stop_the_log(void)
+{
+	log_start();
+	for (int i = 0; i < 10000; i++)
+		log_info(EV_PROBE, LOG_INT("n", i));
+	log_stop();
+}
+
+static void fail(void)
+{
+	mx_assert_fail("one thing", "file.c", 1);
+}
+
+static void say_before_the_start(void)
+{
+	log_error(EV_CONFIG, LOG_STR("error", "what is wrong"));
+}
+
+Test(log, nobody_reads_and_it_stops, .timeout = 60)
+{
+	cr_expect_eq(end_of(stop_the_log), 0);
+}
+
+Test(log, nobody_reads_and_it_starts, .timeout = 60)
+{
+	cr_expect_eq(end_of(say_before_the_start), 0);
+}
+
+Test(log, nobody_reads_the_last_words, .timeout = 60)
+{
+	int status = end_of(fail);
+
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
