@@ -511,6 +511,7 @@ struct hand *domain_take(struct domain *dom, bool newest)
 	struct hand *h;
 	uint64_t id;
 
+	dom->is_barred = false;
 	while ((id = peek(dom, newest)) != 0) {
 		h = load(dom, id);
 		if (dom->drain->is_blind)

@@ -159,6 +159,9 @@ bool unlisted_takes(struct domain *dom, const struct unit *u)
 	if (!dom->is_stranger || u->envelope.is_dsn)
 		return true;
 	dom->is_barred = true;
+	/* let go, it has its own way again, not that of our reports */
+	dom->ask_ms = 0;
+	router_forget(dom->drain->router, domain_name(dom));
 	hold(dom, 1);
 	return false;
 }

@@ -157,6 +157,30 @@ def test_a_report_to_a_domain_that_is_not_listed_goes(world):
     daemon.wait_empty()
 
 
+def test_what_waits_behind_a_report_is_held_and_let_go(world):
+    """And goes where its line said then, not where our reports go."""
+    relay = world.primary()
+    refusing = world.primary()
+    refusing.on["rcpt"] = "550 5.1.1 unknown"
+    refusing.start()
+    stay = f"stay.test recipients=* tls=none primary={refusing.route}\n"
+    daemon = world.start(bounce={"relay": relay.route})
+    relist(daemon, world.line + stay)
+    send(daemon.address, "u@stay.test", sender="a@gone.test")
+    until(lambda: daemon.queue("gone.test"))
+    send(daemon.address, "u@gone.test")
+    relist(daemon, stay)
+    relay.start()
+    [report] = relay.wait_messages(1)
+    assert report.rcpts == ["a@gone.test"]
+    wait_held(daemon)
+    world.host.start()
+    daemon.ctl("release", "--domain", "gone.test", "--yes")
+    [message] = world.host.wait_messages(1)
+    assert message.rcpts == ["u@gone.test"]
+    daemon.wait_empty()
+
+
 def test_the_list_shrinks_while_a_sender_talks(world):
     """RCPT was answered by the old list: its mail is held, too."""
     daemon = world.start()
