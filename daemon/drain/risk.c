@@ -55,13 +55,18 @@ static void leave_unanswered(struct hand *h)
 
 /* The connections that wait for room are asked in the next turn of the loop:
  * then all that this turn recorded has made room, and each goes on once. */
-static void make_room(struct drain *d)
+static void go_on(struct drain *d)
 {
-	d->at_risk--;
 	if (TAILQ_EMPTY(&d->held_back) || ev_is_active(&d->resume))
 		return;
 	ev_timer_set(&d->resume, 0., 0.);
 	ev_timer_start(d->loop, &d->resume);
+}
+
+static void make_room(struct drain *d)
+{
+	d->at_risk--;
+	go_on(d);
 }
 
 static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
@@ -160,6 +165,8 @@ void risk_over(struct hand *h)
 	h->risk_dest->at_risk--;
 	if (h->risk == RISK_ANSWERED)
 		make_room(h->drain);
+	else /* room of its own destination */
+		go_on(h->drain);
 	h->risk = RISK_NONE;
 }
 

@@ -113,6 +113,21 @@ Test(risk, of_a_silent_host_leaves_the_others_their_room, .init = begin,
 	cr_expect_eq(dests[0].at_risk, 0);
 }
 
+/* Late answers make room for its own, though they were no longer counted. */
+Test(risk, of_a_silent_host_that_speaks_again_goes_on, .init = begin,
+     .fini = end)
+{
+	cr_assert_eq(take(0, HANDS), 56);
+	risk_forget(&links[0]);
+	let_time_pass(6000);
+	cr_assert_eq(take(0, HANDS), 8);
+	cr_expect(links[0].is_held_back);
+	cr_expect_not(ev_is_active(&drain.resume));
+	risk_answered(&hands[0]);
+	risk_over(&hands[0]);
+	cr_expect(ev_is_active(&drain.resume));
+}
+
 Test(risk, is_not_taken_when_the_disk_has_failed, .init = begin, .fini = end)
 {
 	drain.is_broken = true;
