@@ -341,7 +341,7 @@ static void arm(struct dest *dst)
 	at = earlier(at, earlier(putoff_timer(dst), aside_timer(dst)));
 	wait = at - clock_mono_ms();
 	ev_timer_stop(dst->drain->loop, &dst->timer);
-	if (at == 0)
+	if (at == 0 || !drain_is_at_work(dst->drain))
 		return;
 	if (wait <= 0 && dst->scout != NULL) /* when that ends */
 		return;

@@ -6,7 +6,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/drain/drain.h"
+#include "daemon/drain/internal.h"
 #include "tests/support/folder.h"
 #include "tests/support/peer.h"
 #include "tests/support/spool_audit.h"
@@ -197,6 +197,24 @@ Test(drain, mail_waits_for_the_primary)
 	peer_start(w.peer);
 	drain_heard_from(w.drain, &w.peer->addr);
 	WAIT_FOR(&w, queued(&w) == 0);
+	finish(&w);
+}
+
+/* Nothing can be sent before a restart: the next probe is not waited for. */
+Test(drain, rests_when_the_disk_has_failed)
+{
+	struct world w;
+	unsigned before;
+	bool is_over = false;
+
+	begin(&w, "", NULL);
+	peer_stop(w.peer);
+	send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, state_of(&w, "d0.example") == DRAIN_DOWN);
+	w.drain->is_broken = true;
+	before = ev_iteration(w.loop);
+	peer_run(w.loop, &is_over, 1500); /* the probe was due after 1 s */
+	cr_expect_lt(ev_iteration(w.loop) - before, 1000);
 	finish(&w);
 }
 
