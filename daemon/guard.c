@@ -239,11 +239,11 @@ void guard_taken(struct guard *g, struct config *config)
 	join(g);
 	errnum = pthread_create(&g->thread, NULL, run, g);
 	g->has_thread = errnum == 0;
-	g->running = g->has_thread;
-	if (!g->has_thread)
-		log_warn(EV_CONFIG, LOG_STR("error", strerrordesc_np(errnum)),
-			 LOG_STR("warning", "no thread to remember what is "
-					    "listed"));
+	if (g->has_thread)
+		return; /* it says itself that it is through */
+	g->running = false;
+	log_warn(EV_CONFIG, LOG_STR("error", strerrordesc_np(errnum)),
+		 LOG_STR("warning", "no thread to remember what is listed"));
 }
 
 static char *path_of(const struct config *c)
