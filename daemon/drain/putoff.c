@@ -19,8 +19,11 @@
 enum {
 	EXCUSE_MAX = 256,      /* domains in one go */
 	EXCUSE_NEXT_MS = 100,  /* and the next go */
-	EXCUSE_PAUSE_MS = 5000 /* between two that find the same units again:
+	EXCUSE_PAUSE_MS = 5000, /* between two that find the same units again:
 				  the spool walks along all it has parked */
+	/* Two clocks, each cut to milliseconds, do not agree on when it was:
+	 * a unit too many that is tried again does no harm. */
+	SLACK_MS = 1000,
 };
 
 /* ---- Pilots ---- */
@@ -179,7 +182,7 @@ static void excuse(struct domain *dom)
 {
 	struct drain *d = dom->drain;
 
-	spool_forgive(d->spool, domain_name(dom), dom->put_off_ms);
+	spool_forgive(d->spool, domain_name(dom), dom->put_off_ms - SLACK_MS);
 	if (dom->is_put_off_known)
 		forget(d, domain_name(dom));
 	unlist(dom);
@@ -239,7 +242,7 @@ void putoff_recall(struct drain *d, struct span name)
 
 	if (spool_fact_get(d->spool, fact_key(&key, name), &value) == MX_OK) {
 		spool_forgive(d->spool, name,
-			      strtoll(buf_cstr(&value), NULL, 10));
+			      strtoll(buf_cstr(&value), NULL, 10) - SLACK_MS);
 		forget(d, name);
 	}
 	buf_fini(&key);
@@ -271,7 +274,7 @@ static void taken(struct dest *dst, struct refusals *r, struct hand *h,
 		break;
 	case EXCUSED_SAME:
 		spool_forgive(dst->drain->spool, domain_name(h->domain),
-			      clock_wall_ms() - (now - since));
+			      clock_wall_ms() - (now - since) - SLACK_MS);
 		break;
 	case EXCUSED_NONE:
 		break;
