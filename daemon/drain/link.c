@@ -67,6 +67,18 @@ void link_fill(struct link *l)
 }
 
 /* Scouts and errands are beside the connections that the machine decides on. */
+static void count_in(struct link *l)
+{
+	struct dest *dst = l->dest;
+
+	if (l->kind == LINK_ERRAND)
+		dst->errands++;
+	else if (l->kind == LINK_SCOUT)
+		dst->scout = l;
+	else
+		dst->trying++;
+}
+
 static void uncount(struct link *l)
 {
 	struct dest *dst = l->dest;
@@ -519,6 +531,26 @@ static void say_starved(const struct link *l, const struct smtp_reply *reply)
 		  LOG_SPAN("error", buf_span(&reply->text)));
 }
 
+static void say_end(struct link *l, const struct delivery_end *end)
+{
+	struct dest *dst = l->dest;
+
+	if (end->why == DELIVERY_STARVED) {
+		say_starved(l, &end->reply);
+	} else if (end->why != DELIVERY_CLOSED ||
+		   !(l->is_ready || l->is_trial || l->kind == LINK_ERRAND)) {
+		dest_note(dst, l->target, &end->reply);
+		if (!l->is_leaving && l->is_ready)
+			say_probe(l, "lost", end->stage, dst->last_reply);
+		else if (!l->is_leaving)
+			say_failure(l, end->stage, dst->last_reply);
+	}
+	if (end->why == DELIVERY_SELF)
+		log_error(EV_ROUTE, LOG_STR("host", l->host),
+			  LOG_STR("result", "it greets with our own name: "
+					    "mail would loop and is kept"));
+}
+
 static void on_end(struct delivery *dl, const struct delivery_end *end,
 		   void *arg)
 {
@@ -534,20 +566,7 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 		learn_without(l, dl);
 	else if (end->why == DELIVERY_LOST)
 		test_without(l, false);
-	if (end->why == DELIVERY_STARVED) {
-		say_starved(l, &end->reply);
-	} else if (end->why != DELIVERY_CLOSED ||
-		   !(l->is_ready || l->is_trial || l->kind == LINK_ERRAND)) {
-		dest_note(dst, target, &end->reply);
-		if (!was_leaving && l->is_ready)
-			say_probe(l, "lost", end->stage, dst->last_reply);
-		else if (!was_leaving)
-			say_failure(l, end->stage, dst->last_reply);
-	}
-	if (end->why == DELIVERY_SELF)
-		log_error(EV_ROUTE, LOG_STR("host", l->host),
-			  LOG_STR("result", "it greets with our own name: "
-					    "mail would loop and is kept"));
+	say_end(l, end);
 	if (end->why == DELIVERY_TLS && target != MACHINE_NONE &&
 	    dst->targets[target].host->tls.is_sts)
 		dest_doubt_policy(dst);
@@ -634,12 +653,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 	ev_timer_init(&l->idle, on_idle, 0., 0.);
 	l->idle.data = l;
 	LIST_INSERT_HEAD(&dst->links, l, entry);
-	if (kind == LINK_ERRAND)
-		dst->errands++;
-	else if (kind == LINK_SCOUT)
-		dst->scout = l;
-	else
-		dst->trying++;
+	count_in(l);
 	if (kind != LINK_ERRAND)
 		machine_started(&dst->machine, target, l->started_ms);
 	l->delivery = delivery_new(&opt, &events, l);

@@ -76,6 +76,22 @@ static size_t count_outcome(const struct delivery_job *job, enum outcome o)
 
 static uint64_t report_of(const struct hand *h, size_t i);
 
+static void say_bounced(const struct hand *h, size_t i)
+{
+	const struct unit *u = h->job->unit;
+	uint64_t report = report_of(h, i);
+
+	log_info(EV_BOUNCED, LOG_ID("mid", u->envelope.id),
+		 LOG_PATH("to", u->rcpts[i].path),
+		 LOG_PATH("from", u->envelope.from), LOG_STR("host", h->host),
+		 LOG_ID("report", report),
+		 LOG_STR("report", report == 0 ? "none" : ""),
+		 LOG_STR("reason", h->status != NULL ? "lifetime" : ""),
+		 LOG_INT("wait_s",
+			 (h->settled_ms - u->envelope.arrived_ms) / 1000),
+		 LOG_SPAN("reply", h->job->set[i].reply));
+}
+
 static void say_rcpt(const struct hand *h, size_t i)
 {
 	const struct delivery_job *job = h->job;
@@ -98,20 +114,13 @@ static void say_rcpt(const struct hand *h, size_t i)
 	case OUTCOME_TRANSIENT: /* a trial is in the log as a probe */
 		log_at(h->is_trial ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
 		       EV_DEFERRED, LOG_ID("mid", env->id),
-			 LOG_PATH("to", to), LOG_STR("host", h->host),
-			 LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
-			 LOG_INT("due_s", (h->due_ms - h->settled_ms) / 1000),
-			 LOG_SPAN("reply", s->reply));
+		       LOG_PATH("to", to), LOG_STR("host", h->host),
+		       LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
+		       LOG_INT("due_s", (h->due_ms - h->settled_ms) / 1000),
+		       LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_PERMANENT:
-		log_info(EV_BOUNCED, LOG_ID("mid", env->id), LOG_PATH("to", to),
-			 LOG_PATH("from", env->from), LOG_STR("host", h->host),
-			 LOG_ID("report", report_of(h, i)),
-			 LOG_STR("report", report_of(h, i) == 0 ? "none" : ""),
-			 LOG_STR("reason", h->status != NULL ? "lifetime" : ""),
-			 LOG_INT("wait_s",
-				 (h->settled_ms - env->arrived_ms) / 1000),
-			 LOG_SPAN("reply", s->reply));
+		say_bounced(h, i);
 		break;
 	case OUTCOME_HELD:
 		log_warn(EV_HELD, LOG_ID("mid", env->id), LOG_PATH("to", to),

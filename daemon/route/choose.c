@@ -423,6 +423,35 @@ static const enum route_fate waits[] = {
 	ROUTE_NO_DANE,
 };
 
+static enum route_result result_of_none(const struct choice *c,
+					struct span domain, struct buf *reason)
+{
+	switch (c->source) {
+	case ROUTE_FROM_MX:
+		buf_addf(reason, "no MX host of %.*s has an address",
+			 SPAN_ARG(domain));
+		return ROUTE_PERMANENT;
+	case ROUTE_FROM_ADDRESS:
+		if (c->hosts[0].v4.status == DNS_NXDOMAIN &&
+		    c->hosts[0].v6.status == DNS_NXDOMAIN)
+			buf_addf(reason, "NXDOMAIN for %.*s", SPAN_ARG(domain));
+		else
+			buf_addf(reason, "%.*s has neither MX nor address",
+				 SPAN_ARG(domain));
+		return ROUTE_PERMANENT;
+	case ROUTE_FROM_PRIMARY:
+	case ROUTE_FROM_RELAY:
+	default:
+		/* Written by the operator of this host: a slip of his is no
+		 * reason to return other people's mail. */
+		buf_addf(reason, "%s of %.*s has no address",
+			 c->source == ROUTE_FROM_RELAY ? "bounce.relay"
+						       : "primary=",
+			 SPAN_ARG(domain));
+		return ROUTE_TRANSIENT;
+	}
+}
+
 enum route_result choice_result(const struct choice *c, struct span domain,
 				struct buf *reason)
 {
@@ -449,28 +478,5 @@ enum route_result choice_result(const struct choice *c, struct span domain,
 			 SPAN_ARG(domain));
 		return ROUTE_SELF;
 	}
-	switch (c->source) {
-	case ROUTE_FROM_MX:
-		buf_addf(reason, "no MX host of %.*s has an address",
-			 SPAN_ARG(domain));
-		return ROUTE_PERMANENT;
-	case ROUTE_FROM_ADDRESS:
-		if (c->hosts[0].v4.status == DNS_NXDOMAIN &&
-		    c->hosts[0].v6.status == DNS_NXDOMAIN)
-			buf_addf(reason, "NXDOMAIN for %.*s", SPAN_ARG(domain));
-		else
-			buf_addf(reason, "%.*s has neither MX nor address",
-				 SPAN_ARG(domain));
-		return ROUTE_PERMANENT;
-	case ROUTE_FROM_PRIMARY:
-	case ROUTE_FROM_RELAY:
-	default:
-		/* Written by the operator of this host: a slip of his is no
-		 * reason to return other people's mail. */
-		buf_addf(reason, "%s of %.*s has no address",
-			 c->source == ROUTE_FROM_RELAY ? "bounce.relay"
-						       : "primary=",
-			 SPAN_ARG(domain));
-		return ROUTE_TRANSIENT;
-	}
+	return result_of_none(c, domain, reason);
 }
