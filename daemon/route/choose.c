@@ -339,7 +339,9 @@ static void drop_shunned(struct choice *c, struct candidate *h)
 
 	h->addr_count = 0;
 	for (size_t i = 0; i < all; i++) {
-		const char *why = shun_why(c->self, &h->addrs[i]);
+		const char *why = is_strangers(c)
+					  ? shun_why(c->self, &h->addrs[i])
+					  : shun_always(&h->addrs[i]);
 		struct buf text = { 0 };
 
 		if (why == NULL) {
@@ -398,7 +400,7 @@ void choice_settle(struct choice *c, uint64_t seed)
 	}
 	cut_self(c, is_self_by_addr, "dropped: this host, by address");
 	for (size_t i = 0; i < c->count; i++) {
-		if (is_strangers(c) && c->hosts[i].fate == ROUTE_USED)
+		if (c->hosts[i].fate == ROUTE_USED)
 			drop_shunned(c, &c->hosts[i]);
 	}
 	shuffle_equals(c, seed);
@@ -468,8 +470,10 @@ enum route_result choice_result(const struct choice *c, struct span domain,
 	}
 	h = first_of(c, ROUTE_NOT_PUBLIC);
 	if (h != NULL) {
-		buf_addf(reason, "%.*s: %s", SPAN_ARG(h->name), h->why);
-		return ROUTE_PERMANENT;
+		buf_addf(reason, "%.*s: %s",
+			 SPAN_ARG(h->name.n > 0 ? h->name : domain), h->why);
+		/* a slip of the operator's returns nobody's mail */
+		return is_strangers(c) ? ROUTE_PERMANENT : ROUTE_TRANSIENT;
 	}
 	if (first_of(c, ROUTE_IS_SELF) != NULL) {
 		buf_addf(reason,

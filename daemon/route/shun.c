@@ -5,7 +5,6 @@
 #define WHY(what) "not used: " what ", and dns.private does not list it"
 
 #define LOOPBACK WHY("a loopback address")
-#define UNSPECIFIED WHY("an unspecified address")
 #define LINK_LOCAL WHY("a link-local address")
 #define MULTICAST WHY("a multicast address")
 #define PRIVATE WHY("a private address")
@@ -19,7 +18,6 @@ static const struct row {
 	struct net_cidr net;
 	const char *why;
 } rows[] = {
-	{ { V4(0), 8 },                  UNSPECIFIED },
 	{ { V4(10), 8 },                 PRIVATE },
 	{ { V4(100, 64), 10 },           PRIVATE },    /* RFC 6598 */
 	{ { V4(127), 8 },                LOOPBACK },
@@ -30,7 +28,6 @@ static const struct row {
 	{ { V4(198, 18), 15 },           RESERVED },   /* RFC 2544 */
 	{ { V4(224), 4 },                MULTICAST },
 	{ { V4(240), 4 },                RESERVED },   /* and broadcast */
-	{ { V6([15] = 0), 128 },         UNSPECIFIED },
 	{ { V6([15] = 1), 128 },         LOOPBACK },
 	{ { V6(0), 96 },                 RESERVED },   /* "::192.0.2.1" */
 	{ { V6(0, 0x64, 0xff, 0x9b, 0, 1), 48 }, PRIVATE }, /* RFC 8215 */
@@ -39,6 +36,12 @@ static const struct row {
 	{ { V6(0xfe, 0x80), 10 },        LINK_LOCAL },
 	{ { V6(0xfe, 0xc0), 10 },        PRIVATE },    /* RFC 3879 */
 	{ { V6(0xff), 8 },               MULTICAST },
+};
+
+/* Connected to, they are this host: nobody can have a server there. */
+static const struct net_cidr unspecified[] = {
+	{ V4(0), 8 },
+	{ V6([15] = 0), 128 },
 };
 
 /* IPv6 addresses that lead to an IPv4 address inside them. */
@@ -59,8 +62,18 @@ static bool is_allowed(const struct self *s, const struct net_addr *a)
 	return false;
 }
 
+const char *shun_always(const struct net_addr *a)
+{
+	for (size_t i = 0; i < COUNT(unspecified); i++)
+		if (net_cidr_has(&unspecified[i], a))
+			return "not used: an unspecified address";
+	return NULL;
+}
+
 static const char *look_up(const struct self *s, const struct net_addr *a)
 {
+	if (shun_always(a) != NULL)
+		return shun_always(a);
 	if (is_allowed(s, a))
 		return NULL;
 	for (size_t i = 0; i < COUNT(rows); i++)

@@ -17,9 +17,15 @@
  * this host, unless dns.private has them.  Documentation networks are not
  * among them: nobody is there to be harmed.
  *
+ * An unspecified address is shunned even so: see below.
+ *
  * Only for what DNS answers about MX hosts and policy hosts; an address that
  * the operator wrote down, or that a name of his leads to, is his decision.
  */
 const char *shun_why(const struct self *s, const struct net_addr *a);
+
+/* The same, whoever wrote it down: 0.0.0.0/8 and ::, which lead to ourselves
+ * without being an address of ours. */
+const char *shun_always(const struct net_addr *a);
 
 #endif

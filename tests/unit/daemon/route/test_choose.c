@@ -694,6 +694,29 @@ Test(choose, listed_private_networks_are_used)
 	teardown(&f);
 }
 
+Test(choose, unspecified_addresses_are_never_used)
+{
+	static const char *const never[] = { "0.0.0.0", "0.1.2.3", "::",
+					     "::ffff:0.0.0.0" };
+	struct config_hop hop = { .host = SPAN_LIT("a.test"), .port = 25 };
+	struct fixture f;
+
+	for (size_t i = 0; i < COUNT(never); i++) {
+		setup(&f, ROUTE_FROM_MX);
+		allow(&f, "0.0.0.0/0", "::/0");
+		cr_expect_eq(fate_at(&f, never[i]), ROUTE_NOT_PUBLIC, "%s",
+			     never[i]);
+		teardown(&f);
+	}
+	setup(&f, ROUTE_FROM_PRIMARY);
+	choice_read_hops(&f.choice, &hop, 1);
+	give(&f, "a.test", "0.0.0.0");
+	choice_settle(&f.choice, 1);
+	cr_expect_eq(result(&f, "a.test: not used: an unspecified address"),
+		     ROUTE_TRANSIENT);
+	teardown(&f);
+}
+
 /* The others of a host, and other hosts, go on; each has its note. */
 Test(choose, a_shunned_address_leaves_the_others)
 {
