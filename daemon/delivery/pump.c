@@ -133,6 +133,13 @@ static bool must_reset(const struct delivery *d)
 	return d->needs_reset || (is_chunking(d) && d->open > 0);
 }
 
+static void reset(struct delivery *d)
+{
+	buf_adds(&d->out, "RSET\r\n");
+	expect_push(d, ST_RSET, NULL, 0);
+	d->needs_reset = false;
+}
+
 static void begin(struct delivery *d, struct tx *tx)
 {
 	struct unit *u;
@@ -149,11 +156,8 @@ static void begin(struct delivery *d, struct tx *tx)
 		jobs_done(d, tx);
 		return;
 	}
-	if (must_reset(d)) {
-		buf_adds(&d->out, "RSET\r\n");
-		expect_push(d, ST_RSET, NULL, 0);
-		d->needs_reset = false;
-	}
+	if (must_reset(d))
+		reset(d);
 	if (d->open == 0)
 		d->served_us = delivery_now_us();
 	command_mail(&d->out, &u->envelope, tx->job.offered);
@@ -324,6 +328,10 @@ static enum step send_next(struct delivery *d)
 {
 	struct tx *tx = d->sending;
 
+	if (tx == NULL && !is_pipelining(d) && must_reset(d)) {
+		reset(d); /* one command at a time: MAIL comes behind it */
+		return STEP_ON;
+	}
 	if (tx == NULL) {
 		begin(d, d->queued);
 		return d->is_freed ? STEP_END : STEP_ON;

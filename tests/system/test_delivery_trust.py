@@ -249,6 +249,31 @@ def test_an_odd_yes_brings_no_empty_message(mx20, primary, offers, stage):
     assert len(d.queue()) == 1
 
 
+def test_nothing_is_sent_behind_rset_in_lock_step(mx20, primary):
+    """Not to a server that offers no PIPELINING: one that counts on it
+    hangs up, and a word too many would be the answer to MAIL."""
+    ahead = []
+
+    def rset(session, _):
+        time.sleep(0.1)
+        session.sock.setblocking(False)
+        try:
+            ahead.append(session.pending + session.sock.recv(100))
+        except BlockingIOError:
+            ahead.append(session.pending)
+        session.sock.setblocking(True)
+
+    p = primary(offers=[], on={
+        "rset": rset,
+        "rcpt": lambda _, to: "550 5.1.1 no" if "gone" in to else None})
+    d = daemon(mx20, p, connections=1)
+    for name in ("gone1", "u1", "gone2", "u2"):
+        send(d.address, f"{name}@example.com", content=message(name))
+    p.start()
+    p.wait_messages(2)
+    assert ahead and not any(ahead)
+
+
 def test_words_before_a_reply(mx20, primary):
     p = primary(offers=[], on={"dot": Bytes(
         b"*** system is going down ***\r\n250 2.0.0 taken\r\n")}).start()
