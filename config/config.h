@@ -79,7 +79,7 @@ struct config {
 		 enum tls_level outbound; struct span ca_file;
 		 in_port_t sts_port; } tls;
 	struct { enum bounce_mode mode; struct config_hop relay;
-		 bool has_relay; } bounce;
+		 bool has_relay; unsigned rate; } bounce;
 	enum log_level log_level;
 
 	/* made from the above */

@@ -107,6 +107,8 @@ const struct option config_options[] = {
 	  "mail that failed: dsn (report to the sender) or hold" },
 	{ "bounce.relay", K_HOP, AT(bounce.relay), 0, 0, "\"\"",
 	  "HOST:PORT that takes our reports; empty: by MX" },
+	{ "bounce.rate", K_COUNT, AT(bounce.rate), 0, 1000000, "100",
+	  "reports a minute to one domain, the others wait; 0: no limit" },
 
 	{ "log.level", K_LOG, AT(log_level), 0, 0, "\"info\"",
 	  "error, warn, info or debug" },

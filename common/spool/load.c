@@ -21,16 +21,15 @@ void unit_free(struct unit **unit)
 }
 
 static enum mx_err message_row(struct spool *sp, MDB_txn *txn, uint64_t id,
-			       struct envelope *env)
+			       struct envelope *env, uint32_t *units)
 {
 	struct span value;
-	uint32_t units;
 	struct key k;
 	enum mx_err err;
 
 	key_message(&k, id);
 	err = table_get(&sp->tables[T_MESSAGE], txn, &k, &value);
-	if (err == MX_OK && !envelope_get(value, env, &units))
+	if (err == MX_OK && !envelope_get(value, env, units))
 		err = MX_ECORRUPT;
 	env->id = id;
 	return err;
@@ -137,7 +136,8 @@ static enum mx_err load(struct spool *sp, MDB_txn *txn, uint64_t id,
 			struct span domain, bool all, struct unit **out)
 {
 	struct unit *u = mx_alloc(sizeof(*u));
-	enum mx_err err = message_row(sp, txn, id, &u->envelope);
+	enum mx_err err = message_row(sp, txn, id, &u->envelope,
+				      &u->message_units);
 
 	*out = NULL;
 	if (err == MX_OK) {
@@ -206,13 +206,14 @@ enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
 	struct place p;
 	MDB_txn *txn;
 	uint64_t end;
+	uint32_t units;
 	enum mx_err err = read_begin(sp, &txn);
 
 	if (err != MX_OK)
 		return err;
 	/* A message that was removed meanwhile must not look like one that
 	 * ends here: its row says how long it is. */
-	err = message_row(sp, txn, id, &env);
+	err = message_row(sp, txn, id, &env, &units);
 	if (err != MX_OK || offset >= env.bytes || max == 0)
 		goto done;
 	end = env.bytes - offset < max ? env.bytes : offset + max;

@@ -59,6 +59,7 @@ struct unit {
 	int64_t expires_ms;      /* wall; when the lifetime ends */
 	struct recipient *rcpts;
 	size_t rcpt_count;
+	uint32_t message_units;  /* that the message still has, this one too */
 };
 
 /* NULL is fine. */

@@ -498,6 +498,10 @@ static struct hand *load(struct domain *dom, uint64_t id)
 		unit_free(&u);
 		return NULL;
 	}
+	if (u->envelope.is_dsn && !cap_allows(dom)) {
+		cap_put_off(hand_new(dom, &u));
+		return NULL;
+	}
 	return hand_new(dom, &u);
 }
 
@@ -512,7 +516,7 @@ struct hand *domain_take(struct domain *dom, bool newest)
 	uint64_t id;
 
 	dom->is_barred = false;
-	while ((id = peek(dom, newest)) != 0) {
+	while (!cap_is_full(dom) && (id = peek(dom, newest)) != 0) {
 		h = load(dom, id);
 		if (dom->drain->is_blind)
 			return NULL; /* it is where it was */

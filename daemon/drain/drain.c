@@ -231,6 +231,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	ev_init(&d->sight, on_sight);
 	d->sight.data = d;
 	risk_start(d);
+	join_start(d);
 	expire_start(d);
 	holds_load(d);
 	spool_subscribe(d->spool, on_announced, d);
@@ -243,6 +244,7 @@ void drain_stop(struct drain *d)
 	struct dest *dst, *tmp;
 
 	d->is_stopping = true;
+	join_hurry(d);
 	HASH_ITER (hh, d->dests, dst, tmp)
 		dest_stop(dst);
 }
@@ -294,6 +296,7 @@ void drain_free(struct drain **dp)
 		dest_quit(dom);
 	HASH_ITER (hh, d->dests, dst, dtmp)
 		dest_free(dst);
+	join_forget(d);
 	drop_hands(d);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		domain_free(dom);

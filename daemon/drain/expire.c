@@ -30,14 +30,10 @@ static void arm(struct drain *d, ev_timer *w, int64_t wait_ms)
  */
 static bool was_set_back(struct drain *d, int64_t now)
 {
-	const struct config *c = d->config;
-	int64_t longest = retry_step_ms(c, 0), last;
+	int64_t last;
 
-	for (size_t i = 1; i < c->drain.retry_count; i++)
-		if (c->drain.retry_ms[i] > longest)
-			longest = c->drain.retry_ms[i];
 	return spool_last_due(d->spool, &last) == MX_OK &&
-	       last - now > longest + MINUTES(1);
+	       last - now > retry_longest_ms(d->config) + MINUTES(1);
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
@@ -137,12 +133,17 @@ static void give_up(struct drain *d, struct domain *dom, struct unit *u)
 	settle_with(h, OUTCOME_PERMANENT, span_of(NULL, 0));
 }
 
-static void warn(struct drain *d, struct unit *u)
+/* ---- Warnings: one report for the units of a message that are due ---- */
+
+struct warning {
+	struct unit *units[BATCH];
+	size_t count, rcpt_count;
+};
+
+static size_t list_delayed(struct drain *d, struct unit *u,
+			   struct dsn_rcpt *out)
 {
 	struct span reply = why_waiting(d, u);
-	struct dsn_rcpt *rcpts =
-		arena_alloc_array(&u->arena, u->rcpt_count, sizeof(*rcpts));
-	struct spool_report report = { 0 };
 	size_t n = 0;
 
 	for (size_t i = 0; i < u->rcpt_count; i++) {
@@ -150,7 +151,7 @@ static void warn(struct drain *d, struct unit *u)
 
 		if (!dsn_is_due(&u->envelope, r, DSN_DELAYED))
 			continue;
-		rcpts[n++] = (struct dsn_rcpt){
+		out[n++] = (struct dsn_rcpt){
 			.rcpt = r,
 			.action = DSN_DELAYED,
 			.status = SPAN_LIT("4.4.7"),
@@ -160,42 +161,98 @@ static void warn(struct drain *d, struct unit *u)
 			.retry_until_ms = u->expires_ms,
 		};
 	}
-	if (n > 0 && dsn_make(d->spool, d->config, u, rcpts, n, clock_wall_ms(),
+	return n;
+}
+
+/* With the first of them, which is recorded first, goes the report. */
+static void warn(struct drain *d, const struct warning *w)
+{
+	struct unit *first = w->units[0];
+	struct dsn_rcpt *rcpts = arena_alloc_array(
+		&first->arena, w->rcpt_count, sizeof(*rcpts));
+	struct spool_report report = { 0 };
+	int64_t now = clock_wall_ms();
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->count; i++)
+		n += list_delayed(d, w->units[i], rcpts + n);
+	if (n > 0 && dsn_make(d->spool, d->config, first, rcpts, n, now,
 			      &report) != MX_OK)
 		return; /* asked again at the next turn */
 	for (size_t i = 0; i < n; i++)
-		log_info(EV_DELAYED, LOG_ID("mid", u->envelope.id),
+		log_info(EV_DELAYED, LOG_ID("mid", first->envelope.id),
 			 LOG_PATH("to", rcpts[i].rcpt->path),
-			 LOG_PATH("from", u->envelope.from),
+			 LOG_PATH("from", first->envelope.from),
 			 LOG_ID("report", spool_draft_id(report.draft)));
-	spool_warned(d->spool, u->envelope.id, u->domain, clock_wall_ms(),
-		     n > 0 ? &report : NULL, NULL, NULL);
+	for (size_t i = 0; i < w->count; i++)
+		spool_warned(d->spool, first->envelope.id, w->units[i]->domain,
+			     now, n > 0 && i == 0 ? &report : NULL, NULL, NULL);
 }
 
-/* False: it must wait. */
-static bool end_one(struct drain *d, const struct spool_expiry *e)
+/* NULL: it must wait. */
+static struct unit *take_end(struct drain *d, const struct spool_expiry *e)
 {
 	struct span name = span_str(e->domain);
 	struct domain *dom = domain_need(d, name);
 	struct unit *u = NULL;
 
 	if (hand_is_taken(d, e->id, dom))
-		return false; /* being tried, or bounced, right now */
+		return NULL; /* being tried, or bounced, right now */
 	if (dom->dest != NULL && dest_held(dom->dest) != NULL)
-		return false; /* what is held has no lifetime */
+		return NULL; /* what is held has no lifetime */
 	if (spool_unit_load(d->spool, e->id, name, &u) != MX_OK)
-		return false;
-	if (!unlisted_may_end(dom, u)) {
+		return NULL;
+	if (!unlisted_may_end(dom, u))
 		unit_free(&u);
-		return false;
+	return u;
+}
+
+/* The warnings of one message among these, from the first on, which is one;
+ * how many were looked at. */
+static size_t warn_all(struct drain *d, const struct spool_expiry *found,
+		       size_t n, size_t *done)
+{
+	struct warning w = { .count = 0 };
+	size_t at = 0;
+
+	while (at < n && found[at].is_warning && found[at].id == found[0].id) {
+		struct unit *u = take_end(d, &found[at++]);
+
+		if (u == NULL)
+			continue;
+		w.units[w.count++] = u;
+		w.rcpt_count += u->rcpt_count;
 	}
-	if (e->is_warning) {
-		warn(d, u);
-		unit_free(&u);
-	} else {
-		give_up(d, dom, u);
+	if (w.count > 0)
+		warn(d, &w);
+	for (size_t i = 0; i < w.count; i++)
+		unit_free(&w.units[i]);
+	*done += w.count;
+	return at;
+}
+
+/* How many of them ended. */
+static size_t end_all(struct drain *d, const struct spool_expiry *found,
+		      size_t n)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < n;) {
+		struct unit *u;
+
+		if (found[i].is_warning) {
+			i += warn_all(d, found + i, n - i, &done);
+			continue;
+		}
+		u = take_end(d, &found[i]);
+		if (u != NULL) {
+			give_up(d, domain_need(d, span_str(found[i].domain)),
+				u);
+			done++;
+		}
+		i++;
 	}
-	return true;
+	return done;
 }
 
 /*
@@ -222,8 +279,7 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 			    is_first ? NULL : &d->ends_seen, found, BATCH, &n);
 	if (err != MX_OK)
 		drain_is_unreadable(d, span_of(NULL, 0), err);
-	for (size_t i = 0; i < n; i++)
-		done += end_one(d, &found[i]);
+	done = end_all(d, found, n);
 	d->ends_seen.id = 0;
 	if (n == BATCH)
 		d->ends_seen = found[n - 1];

@@ -86,6 +86,16 @@ int64_t retry_step_ms(const struct config *c, uint32_t attempts)
 	return c->drain.retry_ms[attempts < n ? attempts : n - 1];
 }
 
+int64_t retry_longest_ms(const struct config *c)
+{
+	int64_t longest = retry_step_ms(c, 0);
+
+	for (size_t i = 1; i < c->drain.retry_count; i++)
+		if (c->drain.retry_ms[i] > longest)
+			longest = c->drain.retry_ms[i];
+	return longest;
+}
+
 /* When a recipient that failed before may be tried again. */
 int64_t retry_due_ms(const struct config *c, const struct recipient *r)
 {
@@ -131,6 +141,7 @@ struct hand *hand_new(struct domain *dom, struct unit **unit)
 	h->job = delivery_job_new(unit, h);
 	h->job->count = count;
 	h->tls = "";
+	TAILQ_INIT(&h->followers);
 	dom->in_hand++;
 	HASH_ADD_BYHASHVALUE(hh, d->hands, key, sizeof(h->key),
 			     hand_hash(&h->key), h);

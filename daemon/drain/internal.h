@@ -81,6 +81,15 @@ struct domain {
 	int64_t put_off_ms;          /* wall: 4yz to its mail since; 0: no */
 	int64_t put_off_run_ms;      /* the same, monotonic */
 	int64_t idle_ms;             /* since when there is nothing to do */
+	struct cap {                 /* of reports to it, see cap.c */
+		int64_t began_ms;    /* monotonic: of the minute counted */
+		unsigned taken;      /* in it */
+		int64_t slot_ms;     /* the minute that is given out now */
+		unsigned slot_taken;
+		unsigned putting_off; /* on their way to the disk */
+		bool is_full;        /* more would be */
+		bool is_said;        /* in this minute */
+	} cap;
 };
 LIST_HEAD(domain_list, domain);
 TAILQ_HEAD(domain_ring, domain);
@@ -212,6 +221,8 @@ struct hand_key {
 	uint64_t id;
 	const struct domain *domain;
 };
+TAILQ_HEAD(hand_queue, hand);
+
 struct hand {
 	unsigned magic;
 	struct hand_key key;
@@ -245,9 +256,12 @@ struct hand {
 	uint64_t report_id;          /* of the last try to record; 0: none */
 	int64_t wait_ms;             /* at least, before it is tried again */
 	ev_timer retry;              /* the spool could not record it */
+	TAILQ_ENTRY(hand) join;      /* see join.c: waits, or follows */
+	struct hand_queue followers; /* its report is about them, too */
+	bool is_following;           /* its report is that of another */
+	bool is_early;               /* deferred, lest it be reported */
+	bool is_capped;              /* a report above bounce.rate */
 };
-
-TAILQ_HEAD(hand_queue, hand);
 
 /* The operator has it: it must not be taken into a hand. */
 struct claim {
@@ -288,6 +302,11 @@ struct drain {
 	ev_timer turn;               /* of reviewing */
 	unsigned asking;
 	unsigned unsettled;
+	struct group *groups;        /* hash by message; see join.c */
+	TAILQ_HEAD(, group) group_order;
+	size_t joining;              /* hands in them */
+	struct reported *reported;   /* hash by message */
+	TAILQ_HEAD(, reported) reported_order;
 	unsigned at_risk;            /* counted units, see risk.c */
 	struct hand_queue unanswered; /* of these, the oldest first */
 	struct link_queue held_back; /* until there are fewer */
@@ -466,11 +485,33 @@ bool hand_claim(struct drain *d, uint64_t id, const struct domain *dom);
 void hand_unclaim(struct drain *d, uint64_t id, const struct domain *dom);
 void claims_forget(struct drain *d);
 void hand_drop(struct hand *h);
+/* The longest wait there is. */
+int64_t retry_longest_ms(const struct config *c);
 /* The wait behind so many failures. */
 int64_t retry_step_ms(const struct config *c, uint32_t attempts);
 /* When a recipient that failed before may be tried again (wall). */
 int64_t retry_due_ms(const struct config *c, const struct recipient *r);
 unsigned hand_hash(const struct hand_key *k);
+
+/* ---- cap.c: reports a minute ---- */
+/* May a report leave for it now?  It is counted if so. */
+bool cap_allows(struct domain *dom);
+/* It may not: it is deferred.  Takes the hand. */
+void cap_put_off(struct hand *h);
+/* As many as may be are on their way to the disk: look again when told. */
+bool cap_is_full(struct domain *dom);
+/* One of them got there.  True: look again. */
+bool cap_is_recorded(struct domain *dom);
+
+/* ---- join.c: one report a message ---- */
+/* Record the outcome, alone or with others of its message. */
+void join_settle(struct hand *h);
+/* The hand is settled, with the report about it and its followers or, since
+ * the unit had left, without. */
+void join_recorded(struct hand *lead, bool has_report);
+void join_start(struct drain *d);
+void join_hurry(struct drain *d); /* nobody waits any longer */
+void join_forget(struct drain *d);
 
 /* ---- aside.c ---- */
 /* Is it to be passed over, since connections died with it? */
@@ -488,6 +529,15 @@ void aside_forget(struct drain *d);
 void aside_forget_domain(struct domain *dom);
 
 /* ---- settle.c ---- */
+/* For join.c: is anything of the outcome to be reported? */
+bool settle_has_report(const struct hand *h);
+/* Does anything of the unit stay? */
+bool settle_is_partial(const struct hand *h);
+/* What was refused, and would be reported, is tried again then; but not
+ * before its own retry, and not later than the longest. */
+void settle_defer_failed(struct hand *h, int64_t wait_ms);
+/* Record it; with a report about it and its followers, unless it follows. */
+void settle_submit(struct hand *h);
 /* Takes the hand; everything else is in its job. */
 void settle(struct hand *h);
 /* Settle all recipients alike, without a connection (no route, expired).  An

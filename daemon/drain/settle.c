@@ -55,6 +55,8 @@ static int64_t next_due(const struct hand *h, int64_t now)
 		else if (job->set[i].outcome == OUTCOME_TRANSIENT)
 			at = now + longer(retry_step_ms(c, r->attempts),
 					  h->wait_ms);
+		else if (job->set[i].outcome == OUTCOME_WAITING)
+			at = now + h->wait_ms;
 		else if (job->set[i].outcome != OUTCOME_UNTRIED)
 			continue;
 		if (at < due)
@@ -117,6 +119,7 @@ static void say_rcpt(const struct hand *h, size_t i)
 		       LOG_PATH("to", to), LOG_STR("host", h->host),
 		       LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
 		       LOG_INT("due_s", (h->due_ms - h->settled_ms) / 1000),
+		       LOG_STR("reason", h->is_early ? "reported lately" : ""),
 		       LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_PERMANENT:
@@ -191,21 +194,27 @@ static uint64_t report_of(const struct hand *h, size_t i)
 	return is_reported(h, i, &action) ? h->report_id : 0;
 }
 
-/* How many recipients the report is about; 0: none is due. */
-static size_t list_reported(struct hand *h, struct dsn_rcpt **out)
+bool settle_has_report(const struct hand *h)
+{
+	enum dsn_action action;
+
+	for (size_t i = 0; i < h->job->count; i++)
+		if (is_reported(h, i, &action))
+			return true;
+	return false;
+}
+
+/* What the report says of this unit. */
+static size_t list_reported(struct hand *h, struct dsn_rcpt *out)
 {
 	struct delivery_job *job = h->job;
 	enum dsn_action action;
 	size_t n = 0;
 
-	*out = NULL;
 	for (size_t i = 0; i < job->count; i++) {
 		if (!is_reported(h, i, &action))
 			continue;
-		if (*out == NULL)
-			*out = arena_alloc_array(&job->unit->arena, job->count,
-						 sizeof(**out));
-		(*out)[n++] = (struct dsn_rcpt){
+		out[n++] = (struct dsn_rcpt){
 			.rcpt = &job->unit->rcpts[i],
 			.action = action,
 			.cause = cause_of(h),
@@ -220,9 +229,25 @@ static size_t list_reported(struct hand *h, struct dsn_rcpt **out)
 	return n;
 }
 
-/* ---- Making it durable ---- */
+/* Of it and its followers; 0: none is due. */
+static size_t list_all(struct hand *h, struct dsn_rcpt **out)
+{
+	size_t most = h->job->count, n;
+	struct hand *f;
 
-static void submit(struct hand *h);
+	*out = NULL;
+	if (h->is_following || !settle_has_report(h))
+		return 0;
+	TAILQ_FOREACH (f, &h->followers, join)
+		most += f->job->count;
+	*out = arena_alloc_array(&h->job->unit->arena, most, sizeof(**out));
+	n = list_reported(h, *out);
+	TAILQ_FOREACH (f, &h->followers, join)
+		n += list_reported(f, *out + n);
+	return n;
+}
+
+/* ---- Making it durable ---- */
 
 static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 {
@@ -231,7 +256,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	MX_ASSERT(h->magic == HAND_MAGIC);
 	(void)loop;
 	(void)revents;
-	submit(h);
+	settle_submit(h);
 }
 
 /* No room for the outcome or the report: the unit stays in hand, so that it
@@ -288,7 +313,31 @@ static void start_all(struct drain *d)
 static bool is_deferred(const struct delivery_job *job)
 {
 	return count_outcome(job, OUTCOME_TRANSIENT) > 0 ||
+	       count_outcome(job, OUTCOME_WAITING) > 0 ||
 	       job->count < job->unit->rcpt_count;
+}
+
+bool settle_is_partial(const struct hand *h)
+{
+	return is_deferred(h->job) ||
+	       count_outcome(h->job, OUTCOME_UNTRIED) > 0;
+}
+
+void settle_defer_failed(struct hand *h, int64_t wait_ms)
+{
+	struct delivery_job *job = h->job;
+	int64_t most_ms = retry_longest_ms(h->drain->config);
+
+	if (h->status != NULL) /* its lifetime is over */
+		return;
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == OUTCOME_PERMANENT &&
+		    dsn_is_due(&job->unit->envelope, &job->unit->rcpts[i],
+			       DSN_FAILED)) {
+			job->set[i].outcome = OUTCOME_TRANSIENT;
+			h->is_early = true;
+			h->wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
+		}
 }
 
 static void on_settled(enum mx_err err, void *arg)
@@ -314,13 +363,17 @@ static void on_settled(enum mx_err err, void *arg)
 		later(h, err);
 		return;
 	}
-	if (err != MX_OK && err != MX_ENOENT) {
-		if (spool_has_failed(d->spool))
-			broken(d, err);
-		else
-			stuck(h, err);
+	if (spool_has_failed(d->spool) && err != MX_OK && err != MX_ENOENT) {
+		broken(d, err);
 		return;
 	}
+	join_recorded(h, err == MX_OK);
+	if (err != MX_OK && err != MX_ENOENT) {
+		stuck(h, err);
+		return;
+	}
+	if (h->is_capped)
+		again |= cap_is_recorded(dom);
 	if (is_deferred(h->job))
 		expire_due_at(d, h->due_ms);
 	d->unsettled--;
@@ -331,14 +384,14 @@ static void on_settled(enum mx_err err, void *arg)
 		start_all(d);
 }
 
-static void submit(struct hand *h)
+void settle_submit(struct hand *h)
 {
 	struct delivery_job *job = h->job;
 	struct drain *d = h->drain;
 	int64_t now = clock_wall_ms();
 	struct spool_report report = { 0 };
 	struct dsn_rcpt *rcpts;
-	size_t count = list_reported(h, &rcpts);
+	size_t count = list_all(h, &rcpts);
 
 	h->has_report = count > 0;
 	if (count > 0) {
@@ -350,7 +403,8 @@ static void submit(struct hand *h)
 			return;
 		}
 	}
-	h->report_id = count > 0 ? spool_draft_id(report.draft) : 0;
+	if (!h->is_following)
+		h->report_id = count > 0 ? spool_draft_id(report.draft) : 0;
 	h->is_submitted = true;
 	h->settled_ms = now;
 	h->due_ms = next_due(h, now);
@@ -391,7 +445,7 @@ void settle(struct hand *h)
 	fill_in(h);
 	h->again = count_outcome(job, OUTCOME_UNTRIED) > 0;
 	h->drain->unsettled++;
-	submit(h);
+	join_settle(h);
 }
 
 void settle_with(struct hand *h, enum outcome outcome, struct span reply)

@@ -185,6 +185,18 @@ static size_t advice_for(const struct dsn_rcpt *d)
 	return i;
 }
 
+/* A report may be about a message to several. */
+static bool is_about_others(const struct dsn_report *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		struct span domain = r->rcpts[i].rcpt->domain;
+
+		if (domain.n > 0 && !span_eq(domain, r->domain))
+			return true;
+	}
+	return false;
+}
+
 static void add_introduction(const struct dsn_report *r, struct buf *out)
 {
 	struct buf text = { 0 };
@@ -193,8 +205,13 @@ static void add_introduction(const struct dsn_report *r, struct buf *out)
 	dsn_clean(&text, r->hostname, false);
 	buf_adds(&text, ", the backup mail server (backup MX) for ");
 	dsn_clean(&text, r->domain, false);
-	buf_adds(&text, ". It keeps mail for that domain while the domain's "
-			"own mail server cannot be reached.");
+	buf_adds(&text, is_about_others(r)
+				? " and other domains. It keeps mail for a "
+				  "domain while the domain's own mail server "
+				  "cannot be reached."
+				: ". It keeps mail for that domain while the "
+				  "domain's own mail server cannot be "
+				  "reached.");
 	paragraph(out, buf_cstr(&text));
 	buf_fini(&text);
 }

@@ -7,9 +7,10 @@
 
 #include "daemon/dsn/dsn.h"
 
-/* What of the original is quoted at most; more than that, and only its
- * header is (RFC 3461 section 4.3 leaves it to us). */
-enum { DSN_QUOTE_MAX = 64 * 1024 };
+/* What of the original is quoted at most: enough to know it again, too little
+ * to make a report worth forging a sender for.  One that is longer, and its
+ * header is quoted so far (RFC 3461 section 4.3 leaves it to us). */
+enum { DSN_QUOTE_MAX = 4 * 1024 };
 
 struct dsn_report {
 	struct span hostname;

@@ -1,6 +1,7 @@
 /* MAIL and RCPT: the envelope grows. */
 #include "daemon/intake/session.h"
 
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/policy/verdicts.h"
 
@@ -60,7 +61,14 @@ void mail_drop(struct session *s)
 
 /* ---- Recipients ---- */
 
-enum { RCPTS_FIRST = 2, SLOTS_FROM = 16 };
+enum {
+	RCPTS_FIRST = 2,
+	SLOTS_FROM = 16,
+	/* Each is delivered on its own, and may fail at another time and be
+	 * reported on its own.  Who writes to people at more than 100 of our
+	 * domains at once brings the others in another transaction. */
+	DOMAINS_MAX = 100,
+};
 
 /* The local part, as it was written: its case is the primary's business (RFC
  * 5321 section 2.4).  The domain behind it has one canonical form. */
@@ -135,24 +143,49 @@ static void grow(struct mail *m)
 		*slot_of(m, &m->rcpts[i]) = i + 1;
 }
 
+/* The transaction's own copy of a recipient's domain; NULL: none yet.
+ * Neighbours are mostly of one domain. */
+static const struct span *domain_of(const struct mail *m, struct span domain)
+{
+	for (unsigned i = m->domain_count; i > 0; i--)
+		if (span_eq(m->domains[i - 1], domain))
+			return &m->domains[i - 1];
+	return NULL;
+}
+
+static struct span need_domain(struct mail *m, struct span domain)
+{
+	const struct span *known = domain_of(m, domain);
+
+	if (known != NULL)
+		return *known;
+	if (m->domain_count < 2) { /* most have one, the others get room */
+		struct span *old = m->domains;
+
+		m->domains = arena_alloc_array(
+			&m->arena, m->domain_count == 0 ? 1 : DOMAINS_MAX,
+			sizeof(*m->domains));
+		if (old != NULL)
+			m->domains[0] = old[0];
+	}
+	MX_ASSERT(m->domain_count < DOMAINS_MAX);
+	return m->domains[m->domain_count++] = arena_span(&m->arena, domain);
+}
+
 /* Add a recipient unless it is there already.  Spans are copied. */
 static void add_rcpt(struct mail *m, const struct spool_rcpt *r)
 {
-	struct spool_rcpt *last, *to;
+	struct spool_rcpt *to;
 
 	if (has_rcpt(m, r))
 		return;
 	if (m->count == m->cap)
 		grow(m);
-	last = m->count > 0 ? &m->rcpts[m->count - 1] : NULL;
 	to = &m->rcpts[m->count++];
 	*to = *r;
 	to->path = arena_span(&m->arena, r->path);
 	to->orcpt = arena_span(&m->arena, r->orcpt);
-	/* neighbours are mostly of one domain */
-	to->domain = last != NULL && span_eq(last->domain, r->domain)
-			     ? last->domain
-			     : arena_span(&m->arena, r->domain);
+	to->domain = need_domain(m, r->domain);
 	if (m->slots != NULL)
 		*slot_of(m, to) = m->count;
 	holding_set_memory(&m->holding, m->arena.heap_bytes);
@@ -303,6 +336,9 @@ enum step run_rcpt(struct session *s, struct span arg)
 		return session_refuse_rcpt(s, &v, r.to.mailbox);
 	if (!has_room(s, buf_span(&to->domain)))
 		return session_refuse(s, SAY_DOMAIN_FULL, arg);
+	if (s->mail->domain_count == DOMAINS_MAX &&
+	    domain_of(s->mail, buf_span(&to->domain)) == NULL)
+		return too_many(s, SAY_MANY_DOMAINS, arg);
 	add_rcpt(s->mail, &(struct spool_rcpt){
 				  .path = buf_span(&to->path),
 				  .domain = buf_span(&to->domain),

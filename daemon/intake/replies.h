@@ -39,6 +39,7 @@
 	X(PIPELINING,    "503 5.5.0 Improper pipelining",                     "pipelining") \
 	X(EARLY,         "554 5.5.1 You spoke before the greeting",           "early_talker") \
 	X(TOO_MANY,      "452 4.5.3 Too many recipients",                     "recipients") \
+	X(MANY_DOMAINS,  "452 4.5.3 Too many recipient domains",              "recipient_domains") \
 	X(TOO_MANY_NOW,  "452 4.5.3 Too many recipients under way",          "network_memory") \
 	X(TOO_BIG,       "552 5.3.4 Message too big",                         "message_size") \
 	X(NO_SPACE,      "452 4.3.1 No space left, try again later",          "space") \

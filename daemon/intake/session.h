@@ -75,6 +75,8 @@ struct mail {
 	struct spool_rcpt *rcpts;
 	uint32_t count, cap;
 	uint32_t *slots;    /* hash table of 2 * cap: number + 1 */
+	struct span *domains; /* of the recipients, each once */
+	unsigned domain_count;
 	bool is_over_limit; /* said 452 4.5.3 already */
 	struct holding holding; /* what it takes of what all share */
 

@@ -119,7 +119,8 @@ class Soak:
             f"primary={self.primaries[i % PRIMARIES].route}\n"
             for i in range(DOMAINS))
         self.daemon = Mx20(domains=domains, conf={
-            "bounce": {"relay": f"127.0.0.1:{self.reports.port}"},
+            "bounce": {"relay": f"127.0.0.1:{self.reports.port}",
+                       "rate": 0},
             "drain": {"retry": ["1s", "2s"], "probe_max": "2s",
                       "probe_busy": "1s"},
             "spool": {"size": "16G"},

@@ -363,6 +363,126 @@ def test_operator_bounces_a_domain(world):
     assert p.messages == []
 
 
+# -- few and small: the sender may be forged ------------------------------------
+
+def domains_at(count, *primaries, options=""):
+    return "".join(
+        f"d{i}.test recipients=*"
+        f" primary={primaries[i % len(primaries)].route} {options}\n"
+        for i in range(count))
+
+
+def test_one_report_for_a_message_to_many_domains(mx20, primary):
+    refusing = [primary(on={"rcpt": "550 5.1.1 no"}).start()
+                for _ in range(3)]
+    home = primary(name="home.test").start()
+    d = mx20(domains=domains_at(60, *refusing), conf={
+        "bounce": {"relay": f"127.0.0.1:{home.port}"},
+        "limits": {"recipients": 1000}})
+    rcpts = [f"u{k}@d{i}.test" for i in range(60) for k in range(3)]
+    send(d.address, rcpts=rcpts, content=message(body="x" * 100 + "\r\n"))
+    report = one_report(home)
+    assert sorted(b["Final-Recipient"] for b in report.recipients) == \
+        sorted("rfc822; " + r for r in rcpts)
+    assert "and other domains" in " ".join(report.text.split())
+    d.wait_empty()
+    assert len(home.messages) == 1
+    # each is logged with the report that tells of it
+    ids = {re.search(r"report=(\S+)", line).group(1) for line in d.log
+           if line.startswith("bounced ")}
+    assert len(ids) == 1
+
+
+def test_one_success_report_for_a_message_to_many_domains(mx20, primary):
+    p = primary(offers=NO_DSN).start()
+    home = primary(name="home.test").start()
+    d = mx20(domains=domains_at(20, p), conf={
+        "bounce": {"relay": f"127.0.0.1:{home.port}"}})
+    send(d.address, rcpts=[f"u@d{i}.test" for i in range(20)],
+         rcpt_options=["NOTIFY=SUCCESS"])
+    report = one_report(home)
+    assert {b["Action"] for b in report.recipients} == {"relayed"}
+    assert len(report.recipients) == 20
+    d.wait_empty()
+    assert len(home.messages) == 1 and len(p.messages) == 20
+
+
+def test_one_warning_for_a_message_to_many_domains(mx20, primary):
+    away, home = primary(), primary(name="home.test").start()
+    d = mx20(domains=domains_at(20, away), conf={
+        "bounce": {"relay": f"127.0.0.1:{home.port}"},
+        "spool": {"warn_after": "1s"}})
+    send(d.address, rcpts=[f"u@d{i}.test" for i in range(20)])
+    report = one_report(home)
+    assert {b["Action"] for b in report.recipients} == {"delayed"}
+    assert len(report.recipients) == 20
+
+
+def test_what_fails_later_is_told_later(mx20, primary):
+    """Not a report for each: deferred, and told when its lifetime ends."""
+    first = primary(on={"rcpt": "550 5.1.1 no"}).start()
+    later = primary(on={"rcpt": "550 5.1.1 neither"})
+    home = primary(name="home.test").start()
+    d = mx20(domains=domains_at(2, first, later, options="lifetime=6s"),
+             conf={"bounce": {"relay": f"127.0.0.1:{home.port}"}})
+    qid = send(d.address, rcpts=["u@d0.test", "u@d1.test"])
+    home.wait_messages(1)
+    later.start()
+    d.wait_log(rf'^deferred mid={qid} .*d1\.test.* reason="reported lately"')
+    assert len(home.messages) == 1
+    [entry] = d.queue()
+    assert entry["recipients"][0]["last_reply"] == "550 5.1.1 neither"
+    second = Report(home.wait_messages(2)[1])
+    assert [b["Final-Recipient"] for b in second.recipients] == [
+        "rfc822; u@d1.test"]
+    assert "neither" in second.recipients[0]["Diagnostic-Code"]
+    d.wait_empty()
+
+
+def test_reports_to_one_domain_are_capped(world):
+    """Those above the cap wait; nothing is lost."""
+    d, p, home = world(on={"rcpt": "550 5.1.1 no"},
+                       conf={"bounce": {"rate": 3}})
+    p.start()
+    for i in range(8):
+        send(d.address, sender=f"s{i}@sender.test")
+    d.wait_log(r"^bounced ", count=8)
+    home.wait_messages(3)
+    d.wait_log(r"^deferred .*domain=sender\.test reason=bounce\.rate")
+    d.ctl("flush")  # no way round it
+
+    def waiting():
+        return [m["recipients"][0]["state"] for m in d.queue()]
+
+    end = time.monotonic() + 30
+    while waiting() != ["deferred"] * 5:
+        assert time.monotonic() < end, d.ctl("queue").stdout
+        time.sleep(0.05)
+    assert len(home.messages) == 3
+    # another sender's domain has its own
+    send(d.address, sender="t@other.test")
+    assert home.wait_messages(4)[3].rcpts == ["t@other.test"]
+    d.conf["bounce"]["rate"] = 0
+    assert d.reload().returncode == 0
+    d.ctl("flush")
+    home.wait_messages(9)
+    d.wait_empty()
+    assert sorted(m.rcpts[0] for m in home.messages) == sorted(
+        [f"s{i}@sender.test" for i in range(8)] + ["t@other.test"])
+
+
+def test_the_quote_is_small(world):
+    d, p, home = world(on={"rcpt": "550 5.1.1 no"})
+    p.start()
+    head = "".join(f"X-Long-{i}: {'y' * 500}\r\n" for i in range(100))
+    send(d.address, mail_options=["RET=FULL"],
+         content=head + "Subject: last\r\n\r\n" + "z" * 900 + "\r\n")
+    report = one_report(home)
+    quote = report.original.get_payload()
+    assert 3000 < len(str(quote)) <= 4096 and "X-Long-1" in str(quote)
+    assert len(report.got.content) < 8192
+
+
 @pytest.mark.parametrize("way_back", ["knows it", "refuses it", "without"])
 def test_a_report_on_a_requiretls_message_is_not_lost(world, pki, way_back):
     """RFC 8689 section 5: the way back may know nothing of REQUIRETLS."""

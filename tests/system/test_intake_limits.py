@@ -62,6 +62,21 @@ def test_recipients(mx20):
     assert len(line["recipients"]) == 100
 
 
+def test_recipient_domains(mx20):
+    daemon = mx20(domains="*.example.net recipients=*\n",
+                  conf={"limits": {"errors": 5}})
+    with Raw(daemon.address) as c:
+        c.envelope(rcpts=[f"u{k}@d{i}.example.net"
+                          for i in range(100) for k in range(2)])
+        for i in range(20):  # no errors: the client sends them later
+            assert c.cmd(f"RCPT TO:<u@e{i}.example.net>") == \
+                "452 4.5.3 Too many recipient domains"
+        assert c.cmd("RCPT TO:<v@d7.example.net>").startswith("250")
+        assert c.data(message() + ".\r\n").startswith("250")
+    assert sum(len(m["recipients"]) for m in daemon.queue()) == 201
+    daemon.wait_log(r"rejected .*reason=recipient_domains")
+
+
 @pytest.mark.parametrize("line", ["FOO", "RCPT TO:<x@example.com>",
                                   "MAIL FROM:<bad", "\u00fc\u00fc"])
 def test_errors(mx20, line):

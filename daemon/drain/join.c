@@ -1,0 +1,295 @@
+/*
+ * One report a message.
+ *
+ * A message has a unit for each of its domains, and each is settled by itself:
+ * a message for a hundred refused recipients at a hundred domains would become
+ * a hundred reports to a sender who is easily forged.  So the outcomes of one
+ * message that are to be reported wait for each other a moment, and one report
+ * names them all:
+ *
+ *   outcome --no report due, or no other unit--> recorded at once
+ *           \--> waiting --all units there, or JOIN_MS over--> joined
+ *
+ *   joined --> the first is recorded together with the report about all,
+ *              then the others; a crash in between repeats, and loses nothing
+ *
+ * What comes later, since its primary does, is held against a second bound: a
+ * message that was reported on is not again before its age is four times what
+ * it was, and a minute has gone by.  What is refused before that is deferred
+ * like a 4yz, tried then, and reported with whatever else there is by then.
+ * That makes eight reports in two weeks at most, whatever the number of
+ * recipients.  The end of a lifetime does not wait, nor does what is already
+ * delivered (relayed): these cannot be tried again.
+ *
+ * All of it is in memory only: after a restart a message may be reported on
+ * once more.
+ */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "daemon/drain/internal.h"
+
+enum {
+	JOIN_MS = 2000,
+	WAITING_MAX = 256,   /* hands that wait for others, of all messages */
+	REMEMBERED = 20000,  /* messages that were reported on */
+	AGE_FACTOR = 4,
+};
+
+/* Outcomes of one message that wait for each other. */
+struct group {
+	uint64_t id;
+	UT_hash_handle hh;
+	TAILQ_ENTRY(group) link; /* the oldest first */
+	struct drain *drain;
+	struct hand_queue hands;
+	size_t count;
+	ev_timer timer;
+};
+
+/* A message that was reported on and has not left yet, as far as we know. */
+struct reported {
+	uint64_t id;
+	UT_hash_handle hh;
+	TAILQ_ENTRY(reported) link; /* the one said first, first */
+	int64_t next_ms;            /* monotonic: not again before */
+};
+
+/* Ids count up: the golden ratio spreads them. */
+static unsigned hash_id(uint64_t id)
+{
+	return (unsigned)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
+
+/* ---- What was reported on ---- */
+
+static struct reported *reported_find(struct drain *d, uint64_t id)
+{
+	struct reported *r;
+
+	HASH_FIND_BYHASHVALUE(hh, d->reported, &id, sizeof(id), hash_id(id), r);
+	return r;
+}
+
+/* The one said first goes. */
+static void make_room(struct drain *d)
+{
+	struct reported *r = TAILQ_FIRST(&d->reported_order);
+
+	if (HASH_COUNT(d->reported) < REMEMBERED)
+		return;
+	HASH_DEL(d->reported, r);
+	TAILQ_REMOVE(&d->reported_order, r, link);
+	free(r);
+}
+
+static void remember(const struct hand *h)
+{
+	struct drain *d = h->drain;
+	struct reported *r = reported_find(d, h->key.id);
+	int64_t age_ms =
+		clock_wall_ms() - h->job->unit->envelope.arrived_ms;
+	int64_t wait_ms = (AGE_FACTOR - 1) * age_ms;
+
+	if (r == NULL) {
+		make_room(d);
+		r = mx_alloc(sizeof(*r));
+		r->id = h->key.id;
+		TAILQ_INSERT_TAIL(&d->reported_order, r, link);
+		HASH_ADD_BYHASHVALUE(hh, d->reported, id, sizeof(r->id),
+				     hash_id(r->id), r);
+	}
+	r->next_ms = clock_mono_ms() +
+		     (wait_ms > MINUTES(1) ? wait_ms : MINUTES(1));
+}
+
+/* How long until the message may be reported on again; 0: at once. */
+static int64_t early_ms(const struct hand *h)
+{
+	const struct reported *r = reported_find(h->drain, h->key.id);
+	int64_t wait_ms = r != NULL ? r->next_ms - clock_mono_ms() : 0;
+
+	return wait_ms > 0 ? wait_ms : 0;
+}
+
+/* ---- Joined ---- */
+
+/* Is anything of the message left that may be reported on later? */
+static bool is_all(const struct hand_queue *hands, size_t count)
+{
+	const struct hand *h;
+
+	TAILQ_FOREACH (h, hands, join)
+		if (h->job->unit->message_units > count || settle_is_partial(h))
+			return false;
+	return true;
+}
+
+/* The first of them takes the others along. */
+static void report(struct hand_queue *hands, size_t count)
+{
+	struct hand *lead = TAILQ_FIRST(hands), *h;
+
+	if (!is_all(hands, count))
+		remember(lead);
+	TAILQ_REMOVE(hands, lead, join);
+	TAILQ_CONCAT(&lead->followers, hands, join);
+	TAILQ_FOREACH (h, &lead->followers, join)
+		h->is_following = true;
+	settle_submit(lead);
+}
+
+/* Those whose failure is not to be reported yet are deferred; the rest may
+ * have nothing left to be reported. */
+static void dispatch(struct hand_queue *hands)
+{
+	struct hand_queue due = TAILQ_HEAD_INITIALIZER(due);
+	struct hand *h;
+	size_t count = 0;
+
+	while ((h = TAILQ_FIRST(hands)) != NULL) {
+		int64_t wait_ms = early_ms(h);
+
+		TAILQ_REMOVE(hands, h, join);
+		if (wait_ms > 0)
+			settle_defer_failed(h, wait_ms);
+		if (!settle_has_report(h)) {
+			settle_submit(h);
+			continue;
+		}
+		TAILQ_INSERT_TAIL(&due, h, join);
+		count++;
+	}
+	if (count > 0)
+		report(&due, count);
+}
+
+/* ---- Waiting for each other ---- */
+
+static struct group *group_find(struct drain *d, uint64_t id)
+{
+	struct group *g;
+
+	HASH_FIND_BYHASHVALUE(hh, d->groups, &id, sizeof(id), hash_id(id), g);
+	return g;
+}
+
+static void group_end(struct group *g)
+{
+	struct drain *d = g->drain;
+	struct hand_queue hands = TAILQ_HEAD_INITIALIZER(hands);
+
+	TAILQ_CONCAT(&hands, &g->hands, join);
+	d->joining -= g->count;
+	ev_timer_stop(d->loop, &g->timer);
+	HASH_DEL(d->groups, g);
+	TAILQ_REMOVE(&d->group_order, g, link);
+	free(g);
+	dispatch(&hands);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	group_end(w->data);
+}
+
+static struct group *group_need(struct drain *d, uint64_t id)
+{
+	struct group *g = group_find(d, id);
+
+	if (g != NULL)
+		return g;
+	g = mx_alloc(sizeof(*g));
+	g->id = id;
+	g->drain = d;
+	TAILQ_INIT(&g->hands);
+	ev_timer_init(&g->timer, on_timer, JOIN_MS / 1000., 0.);
+	g->timer.data = g;
+	ev_timer_start(d->loop, &g->timer);
+	TAILQ_INSERT_TAIL(&d->group_order, g, link);
+	HASH_ADD_BYHASHVALUE(hh, d->groups, id, sizeof(g->id), hash_id(id), g);
+	return g;
+}
+
+void join_settle(struct hand *h)
+{
+	struct drain *d = h->drain;
+	struct hand_queue alone = TAILQ_HEAD_INITIALIZER(alone);
+	struct group *g;
+
+	if (!settle_has_report(h)) {
+		settle_submit(h);
+		return;
+	}
+	if (h->job->unit->message_units <= 1 || d->is_stopping) {
+		TAILQ_INSERT_TAIL(&alone, h, join);
+		dispatch(&alone);
+		return;
+	}
+	risk_over(h); /* it waits for others, not for the disk */
+	g = group_need(d, h->key.id);
+	TAILQ_INSERT_TAIL(&g->hands, h, join);
+	g->count++;
+	d->joining++;
+	if (g->count >= h->job->unit->message_units)
+		group_end(g);
+	else if (d->joining > WAITING_MAX)
+		group_end(TAILQ_FIRST(&d->group_order));
+}
+
+void join_recorded(struct hand *lead, bool has_report)
+{
+	struct hand_queue rest = TAILQ_HEAD_INITIALIZER(rest);
+	struct hand *h;
+
+	TAILQ_CONCAT(&rest, &lead->followers, join);
+	h = TAILQ_FIRST(&rest);
+	if (h != NULL && !has_report) { /* it left without: the next one leads */
+		TAILQ_REMOVE(&rest, h, join);
+		TAILQ_CONCAT(&h->followers, &rest, join);
+		h->is_following = false;
+		settle_submit(h);
+		return;
+	}
+	while ((h = TAILQ_FIRST(&rest)) != NULL) {
+		TAILQ_REMOVE(&rest, h, join);
+		h->report_id = lead->report_id;
+		settle_submit(h);
+	}
+}
+
+void join_start(struct drain *d)
+{
+	TAILQ_INIT(&d->group_order);
+	TAILQ_INIT(&d->reported_order);
+}
+
+void join_hurry(struct drain *d)
+{
+	struct group *g;
+
+	while ((g = TAILQ_FIRST(&d->group_order)) != NULL)
+		group_end(g);
+}
+
+/* The hands are the drain's. */
+void join_forget(struct drain *d)
+{
+	struct reported *r;
+	struct group *g;
+
+	HASH_CLEAR(hh, d->groups);
+	while ((g = TAILQ_FIRST(&d->group_order)) != NULL) {
+		TAILQ_REMOVE(&d->group_order, g, link);
+		ev_timer_stop(d->loop, &g->timer);
+		free(g);
+	}
+	HASH_CLEAR(hh, d->reported);
+	while ((r = TAILQ_FIRST(&d->reported_order)) != NULL) {
+		TAILQ_REMOVE(&d->reported_order, r, link);
+		free(r);
+	}
+}
