@@ -143,8 +143,13 @@ static enum mx_err remove_unit(struct batch *b, struct operation *o,
 	struct recipient_row row;
 	int64_t expires_ms = 0, warn_ms = 0;
 	struct key k;
-	enum mx_err err;
+	enum unit_state state;
+	int64_t due_ms;
+	enum mx_err err =
+		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
 
+	if (err != MX_OK)
+		return err; /* an order or a delivery before this had it */
 	while ((err = unit_recipient(b->sp, b->txn, id, domain, 0, &row)) ==
 	       MX_OK) {
 		expires_ms = row.expires_ms;

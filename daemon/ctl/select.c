@@ -21,12 +21,13 @@ static bool is_id(struct span text)
 static void add_id(struct selection *s, struct span text)
 {
 	if (!is_id(text)) {
+		bool is_domain = span_find(text, '.') < text.n &&
+				 span_find(text, '@') == text.n;
+
 		ctl_complain("no such message: %.*s%s%.*s", SPAN_ARG(text),
-			     span_find(text, '.') < text.n
-				     ? "; all mail of a domain: --domain "
-				     : "",
-			     span_find(text, '.') < text.n ? (int)text.n : 0,
-			     text.p);
+			     is_domain ? "; all mail of a domain: --domain "
+				       : "",
+			     is_domain ? (int)text.n : 0, text.p);
 		s->bad++;
 		return;
 	}

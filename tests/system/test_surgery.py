@@ -145,6 +145,8 @@ def test_a_destination_is_held_and_released(down):
     d.restart()
     d.ctl("flush", check=False)
     assert "moving house" in d.ctl("status", "--destination", name).stdout
+    assert "no mail goes to mx.nowhere.test" in d.ctl(
+        "status", "--destination", "mx.nowhere.test").stdout
     assert p.sessions == []
     assert d.ctl("release", "--destination", f"127.0.0.1:{p.port}",
                  check=False).returncode == 1  # the hold has another name
@@ -218,14 +220,19 @@ def test_several_ids_and_standard_input(down):
     done = d.ctl("remove", sent[0], "0000000000001", check=False)
     assert (done.returncode, done.stdout) == (1, "1 message removed\n")
     assert "no such message: 0000000000001" in done.stderr
+    done = d.ctl("remove", "anybody@example.com", check=False)
+    assert "anybody@example.com\n" in done.stderr  # and no --domain
     fed = subprocess.run(
         [str(BUILD / "mx20ctl"), "-c", str(d.conf_path), "remove", "-"],
         input=f"{sent[1]}\n\n  {sent[2]}  3m  1.2K  a@b.test\n",
         capture_output=True, text=True, timeout=30)
     assert (fed.returncode, fed.stdout) == (0, "2 messages removed\n")
     assert ids(d) == sent[3:]
+    done = d.ctl("remove", sent[3], sent[3])  # as a list may have it twice
+    assert (done.stdout, done.stderr) == ("1 message removed\n", "")
+    sent.append(send(d.address))
     got = json.loads(d.ctl("remove", *sent, "--json", check=False).stdout)
-    assert got["count"] == 2 and sorted(got["missing"]) == sorted(sent[:3])
+    assert got["count"] == 2 and sorted(got["missing"]) == sorted(sent[:4])
 
 
 def test_more_ids_than_one_request_takes(down):
@@ -236,6 +243,16 @@ def test_more_ids_than_one_request_takes(down):
         input="0000000000001\n" * 1000 + qid + "\n",
         capture_output=True, text=True, timeout=30)
     assert (fed.returncode, fed.stdout) == (1, "1 message held\n")
+
+
+def test_advice_fits_a_terminal(down):
+    d, _ = down
+    send(d.address)
+    for order in ["hold", "release"]:
+        d.ctl(order, "--domain", "example.com")
+        for args in [], ["example.com"]:
+            _, advice = d.ctl("status", *args).stdout.rsplit("\n\n", 1)
+            assert advice and max(map(len, advice.splitlines())) <= 80, advice
 
 
 # ---- Two kinds of hold -----------------------------------------------------

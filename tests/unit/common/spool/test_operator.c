@@ -317,6 +317,20 @@ Test(spool_operator, what_is_not_there_is_said)
 	cr_assert_eq(wait_count(), 0);
 }
 
+/* Removed twice before the first commit, as when an id is given twice or the
+ * mail was delivered meanwhile: nothing is damaged. */
+Test(spool_operator, what_has_just_gone_is_said)
+{
+	struct spool_selection unit = { put_simple(&f, "a.example"),
+					SPAN_LIT("a.example") };
+
+	spool_remove(f.sp, unit, on_counted, &f);
+	spool_remove(f.sp, unit, on_counted, &f);
+	turn_until(&f, &f.counted, 2);
+	cr_assert_eq(f.err, MX_ENOENT);
+	check_domain(&f, "a.example", 0, 0, 0);
+}
+
 static bool collect(const struct unit *u, void *arg)
 {
 	struct buf *b = arg;
