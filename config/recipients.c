@@ -152,11 +152,15 @@ void recipients_read(struct recipients_reader *r, struct set *set,
 	if (!lines_open(r->lines, source->path.p)) {
 		int errnum = errno;
 
-		config_fail(r->errors, r->allowlist, source->line,
-			    "recipients: %.*s: %s: expected a file with one "
-			    "address or local part a line; recipients=FILE "
-			    "names another, recipients=* accepts all",
-			    SPAN_ARG(source->path), strerror(errnum));
+		config_fail(
+			r->errors, r->allowlist, source->line,
+			"recipients: %.*s: %s%s", SPAN_ARG(source->path),
+			strerror(errnum),
+			errnum == ENOENT
+				? ": expected a file with one address or "
+				  "local part a line; recipients=FILE names "
+				  "another, recipients=* accepts all"
+				: "");
 		/* a set that has none, so that look-ups stay safe */
 		set_init(r->d, set, 0);
 		return;

@@ -80,11 +80,12 @@ static bool check_folder(struct check *k, const char *key, struct span path)
 		if (!k->p.drops || errno != EACCES)
 			fail_path(k, key, path, errno);
 		else
-			config_doubt(&k->errors, k->c->path, 0,
-				     "%s: %.*s: not writable by %s: a start as "
-				     "root changes its owner, one by systemd "
-				     "fails",
-				     key, SPAN_ARG(path), k->p.name);
+			config_doubt(
+				&k->errors, k->c->path, 0,
+				"%s: %.*s: not writable by %s, and a start "
+				"does not change that: chown %s %.*s",
+				key, SPAN_ARG(path), k->p.name, k->p.name,
+				SPAN_ARG(path));
 	} else {
 		return true;
 	}

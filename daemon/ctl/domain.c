@@ -23,37 +23,42 @@ enum matter {
 /* clang-format off */
 static const char *const advice[] = {
 	[MATTER_STOPPED] =
-		"mx20d is not running: nothing is accepted or delivered. "
+		"mx20d is not running: nothing is accepted or delivered.\n"
 		"Start it: systemctl start mx20",
 	[MATTER_FOREIGN] =
 		"This domain is not in the allowlist: new mail for it is "
 		"refused.",
 	[MATTER_HELD] =
-		"All mail of this domain is held. To let it go: "
-		"mx20ctl release --domain %s",
+		"All mail of this domain is held.\n"
+		"To let it go: mx20ctl release --domain %s",
 	[MATTER_UNLISTED] =
 		"This domain is no longer in the allowlist, and mail waited: it "
-		"is held. List the domain again, or: mx20ctl release, bounce "
-		"or remove --domain %s",
+		"is held.\n"
+		"List the domain again, or:\n"
+		"mx20ctl release, bounce or remove --domain %s",
 	[MATTER_PATTERN_HELD] =
 		"All mail of this domain is held, as that of every domain "
-		"below. To let it go: mx20ctl release --domain '%s'",
+		"below.\n"
+		"To let it go: mx20ctl release --domain '%s'",
 	[MATTER_DESTINATION_HELD] =
-		"Nothing goes to this destination: it is held. Which hold: "
-		"mx20ctl status. To let the mail go: mx20ctl release "
-		"--destination NAME",
+		"Nothing goes to this destination: it is held.\n"
+		"Which hold: mx20ctl status\n"
+		"To let the mail go: mx20ctl release --destination NAME",
 	[MATTER_NOTHING] =
 		"Nothing is waiting: nothing to do.",
 	[MATTER_DOWN] =
-		"The mail waits until the primary answers; it is tried again "
-		"by itself. To see where it is looked for: mx20ctl route %s. "
+		"The mail waits until the primary takes it, which is asked "
+		"again by itself.\n"
+		"To see where it is looked for: mx20ctl route %s\n"
 		"To try now: mx20ctl flush %s",
 	[MATTER_DEFERRED] =
 		"The primary answers, but deferred some messages; each is "
-		"tried again by itself. To see them: mx20ctl queue %s",
+		"tried again by itself.\n"
+		"To see them: mx20ctl queue %s",
 	[MATTER_PARTLY_HELD] =
-		"Some messages are held by themselves. To see them: mx20ctl "
-		"queue %s. To let them go: mx20ctl release --all --domain %s",
+		"Some messages are held by themselves.\n"
+		"To see them: mx20ctl queue %s\n"
+		"To let them go: mx20ctl release --all --domain %s",
 	[MATTER_GOING] =
 		"The mail is on its way.",
 };

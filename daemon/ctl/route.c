@@ -42,8 +42,8 @@ static const struct {
 	{ "ok",        "" },
 	{ "transient", "The look-up failed for now; mail waits and it is "
 		       "asked again." },
-	{ "permanent", "The domain has nowhere to send mail to: mail is "
-		       "reported to its senders." },
+	{ "permanent", "There is nowhere to send its mail to.  Mail of a "
+		       "listed domain waits; a report to it is given up." },
 	{ "null-mx",   "The domain says it takes no mail (RFC 7505): remove it "
 		       "from the allowlist." },
 	{ "self",      "This host is the best MX of the domain: mail waits "

@@ -199,7 +199,7 @@ static void add_space(const json_t *spool, struct buf *out)
 	static const struct {
 		const char *state, *words;
 	} rows[] = {
-		{ "tight", "SPOOL TIGHT: more than 80 % of the room is used" },
+		{ "tight", "SPOOL TIGHT: over 80 % used" },
 		{ "full", "SPOOL FULL: new mail is refused with 452" },
 		{ "failed", "DISK FAILED: new mail is refused with 451" },
 	};
@@ -257,9 +257,11 @@ static void add_advice(const struct seen *seen, bool is_live, struct buf *out)
 		buf_adds(out, "Nothing is accepted or delivered until mx20d"
 			      " runs; states are as last known.\n");
 	if (seen->down)
-		buf_adds(out, "down: the primary does not answer; it is tried"
-			      " again by itself.  Why: mx20ctl route DOMAIN;"
-			      " now: mx20ctl flush DOMAIN\n");
+		buf_adds(
+			out,
+			"down: the primary takes no mail now; it is asked again"
+			" by itself.\n  Why: mx20ctl route DOMAIN;"
+			"  now: mx20ctl flush DOMAIN\n");
 	if (seen->unknown && is_live)
 		buf_adds(out, "unknown: not tried yet.  Where it goes:"
 			      " mx20ctl route DOMAIN\n");
@@ -267,9 +269,10 @@ static void add_advice(const struct seen *seen, bool is_live, struct buf *out)
 		buf_adds(out, "some messages are deferred, each until its own"
 			      " retry: mx20ctl queue DOMAIN\n");
 	if (seen->unlisted)
-		buf_adds(out, "no longer in the allowlist: list the domain"
-			      " again, or mx20ctl release, bounce or remove"
-			      " --domain DOMAIN\n");
+		buf_adds(out,
+			 "no longer in the allowlist: list the domain again,"
+			 " or\n  mx20ctl release, bounce or remove"
+			 " --domain DOMAIN\n");
 	if (seen->held)
 		buf_adds(out, "held: nothing goes before: mx20ctl release"
 			      " --domain DOMAIN\n");
@@ -315,7 +318,7 @@ static void note_hold(struct seen *seen, const json_t *hold)
 	print_text(&seen->holds, name);
 	buf_adds(&seen->holds, ": ");
 	print_text(&seen->holds, control_get_text(hold, "reason"));
-	buf_adds(&seen->holds, ".  Nothing goes there before: mx20ctl"
+	buf_adds(&seen->holds, ".\n  Nothing goes there before: mx20ctl"
 			       " release --destination ");
 	print_text(&seen->holds, name);
 	buf_addc(&seen->holds, '\n');
@@ -357,6 +360,11 @@ static enum mx_err all_text(struct source *s, const json_t *overview)
 		err = source_domains(s, &page);
 		text_page(ctl, &t, &seen, page.items, &out);
 	} while (flush_text(&out) && err == MX_OK && page.next.n > 0);
+	if (ctl->destination != NULL && !seen.any)
+		buf_addf(&out,
+			 "\nno mail goes to %s, as far as is known;"
+			 " names to use: mx20ctl route DOMAIN\n",
+			 ctl->destination);
 	add_advice(&seen, source_is_live(s), &out);
 	flush_text(&out);
 	buf_fini(&out);

@@ -676,7 +676,8 @@ def test_check_finds_a_spool_that_the_user_cannot_open(mx20):
     spool.mkdir(0o700)
     done = run("-c", str(d.conf_path), "--check")
     assert done.returncode == 0
-    assert f"spool.path: {spool}: not writable by nobody" in done.stderr
+    assert f"spool.path: {spool}: not writable by nobody, and a start does " \
+        f"not change that: chown nobody {spool}" in done.stderr
     shutil.chown(spool, "nobody")
     (spool / "data.mdb").touch(0o600)
     done = run("-c", str(d.conf_path), "--check")
