@@ -314,6 +314,19 @@ static bool is_held_back(struct delivery *d)
 	return !tx->may_finish;
 }
 
+/*
+ * Where nothing behind RCPT is sent ahead, a word too many behind the answer
+ * to MAIL would be taken for that to RCPT, and nothing would follow to show
+ * it: MAIL goes alone then, so that what stands behind its answer is nobody's.
+ */
+static bool is_mail_alone(const struct delivery *d)
+{
+	const struct tx *tx = d->sending;
+
+	return tx->at == TX_RCPT && tx->ask_next == 0 &&
+	       d->expects.count > 0 && is_pipelining(d) && d->errors > 0;
+}
+
 /* False: nothing to do until a reply comes or output drains. */
 static bool has_next(struct delivery *d)
 {
@@ -321,7 +334,8 @@ static bool has_next(struct delivery *d)
 		return false;
 	if (d->sending == NULL)
 		return d->jobs > d->open && may_begin(d);
-	return d->sending->at != TX_WAIT && !is_held_back(d);
+	return d->sending->at != TX_WAIT && !is_mail_alone(d) &&
+	       !is_held_back(d);
 }
 
 static enum step send_next(struct delivery *d)

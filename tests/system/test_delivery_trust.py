@@ -2,6 +2,7 @@
 cannot do what they offer: nothing is lost, nothing is returned, nothing counts
 as delivered that is not there, and the next connection does it another way."""
 
+import re
 import socket
 import ssl
 import time
@@ -80,6 +81,31 @@ def test_a_reply_for_each_recipient(mx20, primary, offers, late):
         f"u{n}@example.com" for n in (1, 2, 3)}
     assert not [s for s, _ in got if s.startswith("bad")]
     assert not [line for line in d.log if line.startswith("bounced")]
+
+
+def test_a_second_word_behind_mail(mx20, primary):
+    """After a refusal DATA is not sent ahead: nothing but the order of the
+    replies tells that a 550 behind MAIL's 250 is not RCPT's."""
+    def mail(session, line):
+        if sum(x.startswith("MAIL") for x in session.transcript) == 3:
+            return Bytes(b"250 2.1.0 ok\r\n550 5.7.1 surplus\r\n")
+        return None
+
+    def rcpt(session, address):
+        return "550 5.1.1 no" if address.startswith("gone") else None
+
+    p = primary(offers=["PIPELINING"], on={"mail": mail, "rcpt": rcpt})
+    d = daemon(mx20, p, connections=1)
+    send(d.address, ["u@example.com"], sender="")
+    for who in ("gone", "good", "good2"):
+        send(d.address, [f"{who}@example.com"], sender="")
+    p.start()
+    p.wait_messages(3)
+    assert sorted(m.rcpts[0] for m in p.messages) == [
+        "good2@example.com", "good@example.com", "u@example.com"]
+    assert [line for line in d.log if re.match("bounced|held", line)
+            and "gone@" not in line] == []
+
 
 
 @pytest.mark.parametrize("size", [100, 200_000])
