@@ -77,8 +77,14 @@ static bool is_c1(struct span s)
 	return (unsigned char)s.p[0] == 0xc2 && (unsigned char)s.p[1] < 0xa0;
 }
 
+static void add_bytes(struct buf *b, struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		buf_addf(b, "\\x%02x", (unsigned char)s.p[i]);
+}
+
 /* Control bytes never reach a terminal or a log parser as they came, nor
- * does what is not UTF-8. */
+ * what turns the direction of reading, nor what is not UTF-8. */
 static void add_escaped(struct buf *b, struct span s)
 {
 	while (s.n > 0) {
@@ -91,8 +97,8 @@ static void add_escaped(struct buf *b, struct span s)
 			buf_adds(b, "\\n");
 		else if (c < ' ' || c == 0x7f || n == 0)
 			buf_addf(b, "\\x%02x", c);
-		else if (n == 2 && is_c1(s))
-			buf_addf(b, "\\xc2\\x%02x", (unsigned char)s.p[1]);
+		else if ((n == 2 && is_c1(s)) || utf8_bidi(s, n) != 0)
+			add_bytes(b, span_of(s.p, n));
 		else
 			buf_add(b, (struct span){ s.p, n });
 		s = span_skip(s, n > 0 ? n : 1);

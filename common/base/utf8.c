@@ -49,6 +49,27 @@ size_t utf8_char(struct span s)
 	return 0;
 }
 
+unsigned utf8_bidi(struct span s, size_t n)
+{
+	static const struct {
+		unsigned from, to;
+	} rows[] = {
+		{ 0x061c, 0x061c }, { 0x200e, 0x200f }, { 0x2028, 0x202e },
+		{ 0x2066, 0x2069 },
+	};
+	unsigned c = 0;
+
+	if (n == 2)
+		c = (s.p[0] & 0x1fU) << 6 | (s.p[1] & 0x3fU);
+	else if (n == 3)
+		c = (s.p[0] & 0x0fU) << 12 | (s.p[1] & 0x3fU) << 6 |
+		    (s.p[2] & 0x3fU);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (c >= rows[i].from && c <= rows[i].to)
+			return c;
+	return 0;
+}
+
 bool utf8_valid(struct span s)
 {
 	while (s.n > 0) {

@@ -11,6 +11,13 @@
  */
 size_t utf8_char(struct span s);
 
+/*
+ * What turns the direction in which text is read (Unicode's Bidi_Control, and
+ * the separators of lines and paragraphs): 4 digits of its number, or 0 for
+ * all others.  n: the length of the character s begins with.
+ */
+unsigned utf8_bidi(struct span s, size_t n);
+
 /* Is all of s well-formed?  The empty span is. */
 bool utf8_valid(struct span s);
 

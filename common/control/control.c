@@ -10,8 +10,8 @@ enum mx_err control_decode(struct span *in, json_t **out)
 	*out = NULL;
 	if (end > CONTROL_LINE_MAX)
 		return MX_EINVAL;
-	if (end == in->n)
-		return MX_EBUSY;
+	if (end == in->n) /* no more than that is read ahead */
+		return end < CONTROL_LINE_MAX ? MX_EBUSY : MX_EINVAL;
 	*in = span_skip(*in, end + 1);
 	*out = json_loadb(line.p != NULL ? line.p : "", line.n,
 			  JSON_REJECT_DUPLICATES, NULL);

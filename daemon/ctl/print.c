@@ -51,7 +51,9 @@ void print_text(struct buf *out, struct span s)
 	while (s.n > 0) {
 		size_t n = utf8_char(s);
 
-		if (n > 0 && is_printable(s, n))
+		if (utf8_bidi(s, n) != 0)
+			buf_addf(out, "\\u%04x", utf8_bidi(s, n));
+		else if (n > 0 && is_printable(s, n))
 			buf_add(out, (struct span){ s.p, n });
 		else
 			buf_addc(out, '?');

@@ -173,13 +173,22 @@ static bool needs_utf8(const struct envelope *env, const struct recipient *rcpt)
 	       span_has_8bit(local_of(rcpt->path));
 }
 
+/* RFC 1870 section 6.1: what it announces it will not take.  A size that no
+ * mail server can live with is a slip, or kilobytes: it will say so itself. */
+static bool is_too_large(const struct envelope *env,
+			 const struct smtp_ehlo *ehlo)
+{
+	enum { SIZE_LEAST = 64 * 1024 }; /* RFC 5321 section 4.5.3.1.7 */
+
+	return offers(ehlo, SMTP_EXT_SIZE) && ehlo->size >= SIZE_LEAST &&
+	       env->bytes > ehlo->size;
+}
+
 const char *command_obstacle(const struct envelope *env,
 			     const struct recipient *rcpt,
 			     const struct smtp_ehlo *ehlo, bool is_verified)
 {
-	/* RFC 1870 section 6.1: what it announces it will not take. */
-	if (offers(ehlo, SMTP_EXT_SIZE) && ehlo->size > 0 &&
-	    env->bytes > ehlo->size)
+	if (is_too_large(env, ehlo))
 		return "(size) 5.3.4 Message is larger than the server takes";
 	/* RFC 6531 section 3.5: no downgrade here. */
 	if (!offers(ehlo, SMTP_EXT_SMTPUTF8) && needs_utf8(env, rcpt))

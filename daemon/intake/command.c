@@ -4,6 +4,7 @@
 #include "daemon/intake/session.h"
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "daemon/intake/line.h"
 
 static enum step run_rset(struct session *s, struct span arg)
@@ -119,6 +120,15 @@ static const struct command *command_find(struct span verb)
 	return NULL;
 }
 
+/* A transaction goes by the configuration it began with, all of which it
+ * keeps: 10,000,000 recipients may stand there.  So long is enough for any
+ * that is not only kept alive. */
+static bool is_outdated(const struct session *s)
+{
+	return s->mail != NULL && s->mail->config != s->in->config &&
+	       clock_mono_ms() - s->mail->began_ms > MINUTES(10);
+}
+
 /* One line without its CRLF.  Known?  In its place?  Then run it. */
 static enum step session_command(struct session *s, struct span line)
 {
@@ -128,6 +138,8 @@ static enum step session_command(struct session *s, struct span line)
 	s->stage = "command";
 	if (s->in->is_stopping)
 		return session_bye(s, SAY_STOPPING);
+	if (is_outdated(s))
+		return session_bye(s, SAY_OUTDATED);
 	if (c == NULL)
 		return session_refuse(s, SAY_UNKNOWN, line);
 	s->stage = c->stage;

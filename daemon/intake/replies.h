@@ -51,6 +51,7 @@
 	X(CHATTER,       "421 4.7.0 Too many commands without a message",     "chatter") \
 	X(CROWDED,       "421 4.3.2 Too many connections, come back later",   "crowded") \
 	X(TIMEOUT,       "421 4.4.2 You were silent for too long",            "timeout") \
+	X(OUTDATED,      "421 4.3.2 The configuration has changed, come back", "reload") \
 	X(STOPPING,      "421 4.3.2 Shutting down",                           "shutdown") \
 	X(ETRN_458,      "458 4.5.0 Unable to queue messages for this node",  "etrn") \
 	X(ETRN_459,      "459 4.7.1 Node not allowed",                        "etrn_not_allowed") \

@@ -800,6 +800,15 @@ def connect(d):
     return s
 
 
+def test_a_request_without_an_end_is_refused_at_once(down):
+    """What is read ahead of a line is its greatest length."""
+    d, _ = down
+    with connect(d) as s:
+        s.settimeout(15)  # it would be idle for a minute
+        s.sendall(b"x" * (64 << 10))
+        assert not json.loads(s.recv(4096))["ok"]
+
+
 def lines(s, count):
     data = b""
     while data.count(b"\n") < count:

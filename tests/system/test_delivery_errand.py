@@ -6,7 +6,7 @@ from faults import FAST, allow, subjects
 from net import free_port
 from primary import Drop, Hang
 
-BIG = message("big", ("x" * 76 + "\r\n") * 200)
+BIG = message("big", ("x" * 76 + "\r\n") * 1000)
 
 
 def daemon(mx20, *primaries, **drain):
@@ -24,7 +24,7 @@ def send_utf8(d, *rcpts):
 
 
 def test_a_larger_host(mx20, primary):
-    small = primary(offers=["SIZE 2000", "PIPELINING"]).start()
+    small = primary(offers=["SIZE 70000", "PIPELINING"]).start()
     large = primary(offers=["SIZE 100000"]).start()
     d = daemon(mx20, small, large)
     for n in range(3):
@@ -38,7 +38,7 @@ def test_a_larger_host(mx20, primary):
 
 def test_a_third_host(mx20, primary):
     hosts = [primary(offers=[f"SIZE {n}"]).start()
-             for n in (2000, 3000, 100000)]
+             for n in (70000, 71000, 100000)]
     d = daemon(mx20, *hosts)
     send(d.address, content=BIG)
     d.wait_empty()
@@ -46,7 +46,7 @@ def test_a_third_host(mx20, primary):
 
 
 def test_nobody_is_large_enough(mx20, primary):
-    hosts = [primary(offers=[f"SIZE {n}"]).start() for n in (2000, 3000)]
+    hosts = [primary(offers=[f"SIZE {n}"]).start() for n in (70000, 71000)]
     d = daemon(mx20, *hosts)
     send(d.address, content=BIG)
     d.wait_log("^held .*size. 5.3.4")
@@ -54,7 +54,7 @@ def test_nobody_is_large_enough(mx20, primary):
 
 
 def test_who_cannot_be_asked_is_waited_for(mx20, primary):
-    small = primary(offers=["SIZE 2000"]).start()
+    small = primary(offers=["SIZE 70000"]).start()
     large = primary(offers=[])
     d = daemon(mx20, small, large)
     send(d.address, content=BIG)
@@ -69,7 +69,7 @@ def test_who_cannot_be_asked_is_waited_for(mx20, primary):
 
 
 def test_one_that_drops_it_is_not_asked_at_once(mx20, primary):
-    small = primary(offers=["SIZE 2000"]).start()
+    small = primary(offers=["SIZE 70000"]).start()
     large = primary(offers=[], on={"mail": Drop()}).start()
     d = daemon(mx20, small, large, retry=["1h"])
     send(d.address, content=BIG)
@@ -94,7 +94,7 @@ def test_recipients_part(mx20, primary):
 
 def test_a_stop_in_the_middle(mx20, primary):
     """The unit on an errand is not lost with the connection made for it."""
-    small = primary(offers=["SIZE 2000"]).start()
+    small = primary(offers=["SIZE 70000"]).start()
     large = primary(offers=[], on={"greeting": [Hang(), None]}).start()
     d = daemon(mx20, small, large, reply_timeout="1h")
     send(d.address, content=BIG)
@@ -113,10 +113,19 @@ def test_one_address_answers_for_its_host(mx20, dns, primary):
     dns.start()
     for n in (2, 3):
         primary(address=f"127.0.0.{n}", port=port,
-                offers=[f"SIZE {n}000"]).start()
+                offers=[f"SIZE 7{n}000"]).start()
     d = mx20(domains="a.test recipients=*\n", conf={
         "dns": dns.conf, "drain": dict(FAST, port=port),
         "bounce": {"mode": "hold"}})
     send(d.address, rcpts=["u@a.test"], content=BIG)
     d.wait_log("^held .*size. 5.3.4")
     assert "\ndeferred" not in d.text()
+
+
+def test_an_absurd_size_is_not_believed(mx20, primary):
+    """Nobody runs a server for mail of 2 kB: it is asked."""
+    p = primary(offers=["SIZE 2000"]).start()
+    d = daemon(mx20, p)
+    send(d.address, content=BIG)
+    d.wait_empty()
+    assert subjects(p) == ["big"]

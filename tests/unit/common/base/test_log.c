@@ -79,6 +79,8 @@ Test(log, control_bytes_are_escaped)
 	EXPECT_LINE("accepted r=\"\xc3\xa4\"\n", LOG_STR("r", "\xc3\xa4"));
 	EXPECT_LINE("accepted r=\"\\xe4\\xc2\\x9b\"\n",
 		    LOG_STR("r", "\xe4\xc2\x9b"));
+	EXPECT_LINE("accepted r=\"a\\xe2\\x80\\xaeb\xe2\x82\xac\"\n",
+		    LOG_STR("r", "a\u202eb\u20ac"));
 }
 
 Test(log, levels)

@@ -70,6 +70,8 @@ Test(ctl_print, control_characters_do_not_reach_the_terminal)
 		    5 },
 		  "?31m" }, /* CSI in Latin 1 */
 		{ { "\xff\x7f", 2 }, "??" },
+		{ { "a\u202eb\u061c\u2066\u20ac", 13 },
+		  "a\\u202eb\\u061c\\u2066\u20ac" },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {

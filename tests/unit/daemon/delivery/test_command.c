@@ -133,6 +133,7 @@ Test(command, obstacles)
 		.path = { "u@c.example", 11 },
 		.domain = { "c.example", 9 },
 	};
+	static const struct envelope large = { .bytes = 65537 };
 	static const struct recipient utf8 = {
 		.path = { "\xc3\xbc@c.example", 12 },
 		.domain = { "c.example", 9 },
@@ -146,8 +147,10 @@ Test(command, obstacles)
 		const char *expected; /* the code; NULL: none */
 	} cases[] = {
 		{ &plain, &rcpt, ALL, 0, false, NULL },
-		{ &plain, &rcpt, ALL, 1234, false, NULL },
-		{ &plain, &rcpt, ALL, 1233, false, "5.3.4" },
+		{ &plain, &rcpt, ALL, 1233, false, NULL }, /* absurd */
+		{ &large, &rcpt, ALL, 65536, false, "5.3.4" },
+		{ &large, &rcpt, ALL, 65537, false, NULL },
+		{ &large, &rcpt, ALL, 65535, false, NULL }, /* absurd */
 		{ &plain, &utf8, ALL, 0, false, NULL },
 		{ &plain, &utf8, 0, 0, false, "5.6.7" },
 		{ &rich, &rcpt, ALL, 0, true, NULL },

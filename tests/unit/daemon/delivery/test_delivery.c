@@ -76,7 +76,8 @@ static struct unit *make_unit(struct world *w)
 
 	u->envelope = w->envelope;
 	u->envelope.id = 7;
-	u->envelope.bytes = content.n;
+	if (u->envelope.bytes == 0)
+		u->envelope.bytes = content.n;
 	if (u->envelope.from.p == NULL)
 		u->envelope.from = SPAN_LIT("from@example.net");
 	u->domain = SPAN_LIT("example.org");
@@ -803,11 +804,22 @@ Test(delivery, a_message_over_the_announced_size_is_not_sent)
 {
 	struct world w;
 
-	begin(&w, "SIZE 10", NULL);
+	begin(&w, "SIZE 65536", NULL);
+	w.envelope.bytes = 65537;
 	run(&w, 1);
 	cr_assert_eq(w.outcomes[0][0], OUTCOME_PERMANENT);
 	cr_assert(strstr(w.replies[0], "5.3.4") != NULL);
 	cr_assert_eq(peer_saw(w.peer, "MAIL"), 0);
+	finish(&w);
+}
+
+Test(delivery, a_size_that_nobody_can_mean_is_not_believed)
+{
+	struct world w;
+
+	begin(&w, "SIZE 10", NULL);
+	run(&w, 1);
+	cr_assert_eq(w.outcomes[0][0], OUTCOME_DELIVERED);
 	finish(&w);
 }
 

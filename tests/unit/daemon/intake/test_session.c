@@ -504,6 +504,29 @@ Test(session, reload_shows_in_the_next_transaction)
 	close(fd);
 }
 
+/* It is kept alive, and with it a configuration that may be large. */
+Test(session, an_old_transaction_ends_some_minutes_after_a_reload)
+{
+	struct config *fresh;
+	struct mail *m;
+	int fd;
+
+	world_open("");
+	fd = client_open();
+	say(fd, HELLO FROM);
+	m = TAILQ_FIRST(&world.intake->sessions)->mail;
+	m->began_ms -= MINUTES(11);
+	cr_expect_str_eq(say(fd, "NOOP\r\n"), "250");
+	fresh = world_config("", "example.com recipients=*\n");
+	intake_reload(world.intake, fresh);
+	config_unref(&fresh);
+	m->began_ms += MINUTES(2);
+	cr_expect_str_eq(say(fd, "NOOP\r\n"), "250");
+	m->began_ms -= MINUTES(2);
+	cr_expect_str_eq(say(fd, "NOOP\r\n"), "421 .");
+	close(fd);
+}
+
 static unsigned heard;
 
 static void note_heard(const struct net_addr *peer, void *arg)
