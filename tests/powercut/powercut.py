@@ -187,7 +187,7 @@ class Judge:
         self.primary.messages.clear()
         self.d.log.clear()
         self.d.start()
-        self.d.ctl("release", "--domain", "moody.example", "--yes",
+        self.d.ctl("release", "--domain", "moody.example", "--all", "--yes",
                    check=False)
         self.d.ctl("flush")
         self.d.wait_empty()
