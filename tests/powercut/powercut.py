@@ -173,7 +173,8 @@ class Judge:
         self.primary = Primary().start()
         self.d = Mx20(domains="".join(
             f"{name} recipients=* primary={self.primary.route}\n"
-            for name in DOMAINS), conf={"drain": {"connections": 4}})
+            for name in DOMAINS), conf={
+                "drain": {"connections": 4, "retry": ["1s"]}})
         self.spool = self.d.dir / "spool"
 
     def close(self):
