@@ -153,8 +153,8 @@ static enum mx_err check_data(int fd, const char *path, bool is_moving,
 			      struct buf *why)
 {
 	struct buf what = { 0 };
-	enum mx_err err = (is_moving ? check_moving_file : check_file)(
-		fd, CHECK_BUDGET_MS, &what);
+	enum mx_err err = (is_moving ? check_moving_file
+				     : check_file)(fd, CHECK_BUDGET_MS, &what);
 
 	if (err != MX_OK)
 		disk_say(why, path,
@@ -271,7 +271,8 @@ static enum mx_err look_at_data(struct spool *sp, struct buf *why)
 				MX_ECORRUPT);
 	if (st.st_size == 0)
 		return disk_say(why, path, "empty", MX_ENOENT);
-	is_still = sp->lock_fd >= 0 && flock(sp->lock_fd, LOCK_SH | LOCK_NB) == 0;
+	is_still =
+		sp->lock_fd >= 0 && flock(sp->lock_fd, LOCK_SH | LOCK_NB) == 0;
 	err = check_data(sp->fd, path, !is_still, why);
 	if (is_still)
 		flock(sp->lock_fd, LOCK_UN);

@@ -30,8 +30,7 @@ struct shift {
 
 static bool is_moved(const struct shift_row *s, int64_t expires_ms)
 {
-	return s->by_ms > SURELY_MOVED &&
-	       expires_ms >= s->until_ms + s->by_ms;
+	return s->by_ms > SURELY_MOVED && expires_ms >= s->until_ms + s->by_ms;
 }
 
 /* When a unit ends, and when its senders are warned (0: never). */
@@ -162,8 +161,8 @@ static enum mx_err remember(struct batch *b, struct shift *s)
 
 	s->row.pos = s->req.pos;
 	shift_row_put(value, &s->row);
-	return table_put_name(batch_table(b, T_META), b->txn,
-			      SPAN_LIT("shift"), span_of(value, sizeof(value)));
+	return table_put_name(batch_table(b, T_META), b->txn, SPAN_LIT("shift"),
+			      span_of(value, sizeof(value)));
 }
 
 static enum mx_err forget(struct batch *b)
@@ -202,7 +201,8 @@ static enum mx_err apply_shift(struct batch *b, struct request *r)
 static void log_clock(const struct spool *sp, int64_t wall_ms, int64_t now_ms)
 {
 	if (sp->life.is_doubting)
-		log_warn(EV_SPOOL, LOG_INT("ahead_s", (wall_ms - now_ms) / 1000),
+		log_warn(EV_SPOOL,
+			 LOG_INT("ahead_s", (wall_ms - now_ms) / 1000),
 			 LOG_STR("error",
 				 "the clock is ahead by more than a day: no "
 				 "lifetime ends by it until it has run for a "

@@ -10,8 +10,14 @@
 #define PRIVATE WHY("a private address")
 #define RESERVED WHY("a reserved address")
 
-#define V4(...) { .family = AF_INET, .ip = { __VA_ARGS__ } }
-#define V6(...) { .family = AF_INET6, .ip = { __VA_ARGS__ } }
+#define V4(...)                                                                \
+	{                                                                      \
+		.family = AF_INET, .ip = { __VA_ARGS__ }                       \
+	}
+#define V6(...)                                                                \
+	{                                                                      \
+		.family = AF_INET6, .ip = { __VA_ARGS__ }                      \
+	}
 
 /* clang-format off */
 static const struct row {
