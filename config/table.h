@@ -17,7 +17,7 @@
 #include "common/base/buf.h"
 #include "config/domains.h"
 #include "config/pool.h"
-#include "config/siphash.h"
+#include "common/base/siphash.h"
 
 enum { ROWS_MAX = 1 << 28 };
 #define NO_SET UINT32_MAX

@@ -2,10 +2,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
-#include <uthash.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/hash.h"
 #include "common/net/tls_context.h"
 
 /* One session is some KiB with the peer's chain. */

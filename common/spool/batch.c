@@ -1,9 +1,9 @@
 #include <errno.h>
 #include <stdlib.h>
-#include <uthash.h>
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/base/log.h"
 #include "common/spool/internal.h"
 

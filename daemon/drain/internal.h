@@ -3,10 +3,10 @@
 #define MX_DRAIN_INTERNAL_H
 
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/spool/scope.h"
 #include "daemon/delivery/delivery.h"
 #include "daemon/drain/drain.h"

@@ -2,35 +2,11 @@
 
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <sys/random.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-
-/*
- * Who connects chooses the key, so the hash is seeded: a botnet cannot pick
- * addresses that fall into one bucket.
- */
-static uint64_t hash_seed;
-
-static unsigned hash_key(const void *key, size_t n)
-{
-	uint64_t h = hash_seed, v = 0;
-
-	for (size_t i = 0; i < n; i += 8) {
-		size_t part = n - i < 8 ? n - i : 8;
-
-		v = 0;
-		memcpy(&v, (const char *)key + i, part);
-		h = (h ^ v) * 0x9e3779b97f4a7c15u;
-		h ^= h >> 29;
-	}
-	return (unsigned)(h ^ h >> 32);
-}
-
-#define HASH_FUNCTION(key, n, hash) ((hash) = hash_key((key), (n)))
-#include <uthash.h>
+#include "common/base/hash.h"
 
 enum {
 	FULL_MS = 60 * 1000, /* an empty bucket is full again after this */
@@ -81,8 +57,6 @@ struct clients *clients_new(void)
 {
 	struct clients *c = mx_alloc(sizeof(*c));
 
-	if (hash_seed == 0 && getrandom(&hash_seed, sizeof(hash_seed), 0) < 0)
-		hash_seed = (uint64_t)clock_wall_ms();
 	TAILQ_INIT(&c->idle);
 	return c;
 }

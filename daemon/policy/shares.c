@@ -4,18 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "config/siphash.h"
-
-/* Who connects chooses the key: seeded, as in clients.c. */
-static struct siphash_key hash_seed;
-
-static unsigned hash_key(const void *key, size_t n)
-{
-	return (unsigned)siphash(hash_seed, (struct span){ key, n });
-}
-
-#define HASH_FUNCTION(key, n, hash) ((hash) = hash_key((key), (n)))
-#include <uthash.h>
+#include "common/base/hash.h"
 
 enum { IPV4_BYTES = 4, IPV6_BYTES = 6 };
 
@@ -42,8 +31,6 @@ struct shares {
 
 struct shares *shares_new(void)
 {
-	if (hash_seed.k0 == 0)
-		hash_seed = siphash_key_random();
 	return mx_alloc(sizeof(struct shares));
 }
 

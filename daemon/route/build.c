@@ -1,6 +1,7 @@
 #include "daemon/route/build.h"
 
 #include "common/base/alloc.h"
+#include "common/base/hash.h"
 
 enum { KEY_MAX = 255 }; /* a longer key ends in a hash */
 
@@ -11,15 +12,6 @@ static const char *const level_names[] = {
 };
 
 /* ---- The key ---- */
-
-static uint64_t fnv1a(struct span s)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < s.n; i++)
-		h = (h ^ (unsigned char)s.p[i]) * UINT64_C(0x100000001b3);
-	return h;
-}
 
 /* Hosts of the route, or that would be if DNS answered: one that cannot be
  * looked up just now must not make another destination of it. */
@@ -69,7 +61,9 @@ static void make_key(const struct choice *c, const struct build_facts *f,
 		buf_addf(key, "%s:%.*s", route_result_name(f->result),
 			 SPAN_ARG(f->domain));
 	if (key->n > KEY_MAX) {
-		uint64_t hash = fnv1a(buf_span(key));
+		/* keyed: nobody can make his long list of hosts end as that
+		 * of another domain, and have its mail */
+		uint64_t hash = hash_keyed(buf_span(key));
 
 		key->n = KEY_MAX - 20;
 		buf_addf(key, "...#%016llx", (unsigned long long)hash);

@@ -1,10 +1,10 @@
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "config/domains.h"
 #include "daemon/route/build.h"
 #include "daemon/route/last.h"

@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/base/log.h"
 #include "daemon/route/shun.h"
 

@@ -1,4 +1,4 @@
-#include "config/siphash.h"
+#include "common/base/siphash.h"
 
 #include <endian.h>
 #include <sys/random.h>

@@ -1,7 +1,7 @@
 #include <criterion/criterion.h>
 
 #include "common/base/assert.h"
-#include "config/siphash.h"
+#include "common/base/siphash.h"
 
 /* The paper's key is 00 01 .. 0f, its message 00 01 .. as long as is said. */
 Test(siphash, agrees_with_the_published_vectors)

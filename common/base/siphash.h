@@ -1,7 +1,7 @@
 /* SipHash-2-4: a hash nobody can aim at without its key (Aumasson and
  * Bernstein, 2012). */
-#ifndef MX_CONFIG_SIPHASH_H
-#define MX_CONFIG_SIPHASH_H
+#ifndef MX_BASE_SIPHASH_H
+#define MX_BASE_SIPHASH_H
 
 #include "common/base/span.h"
 

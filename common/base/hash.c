@@ -1,0 +1,20 @@
+#include "common/base/hash.h"
+
+#include <pthread.h>
+
+#include "common/base/siphash.h"
+
+static struct siphash_key the_key;
+
+static void draw_key(void)
+{
+	the_key = siphash_key_random();
+}
+
+uint64_t hash_keyed(struct span s)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, draw_key);
+	return siphash(the_key, s);
+}

@@ -1,0 +1,20 @@
+/*
+ * uthash for tables whose keys strangers choose: names of domains and hosts,
+ * addresses.  Include this instead of <uthash.h>.  The hash is keyed with what
+ * nobody outside knows, so that nobody can choose names that fall into one
+ * bucket and make each look-up a walk through all of them.
+ */
+#ifndef MX_BASE_HASH_H
+#define MX_BASE_HASH_H
+
+#include "common/base/span.h"
+
+/* Another key in each process: not for what is stored.  Thread-safe. */
+uint64_t hash_keyed(struct span s);
+
+#define HASH_FUNCTION(key, n, hash)                                            \
+	((hash) = (unsigned)hash_keyed((struct span){                          \
+		 (const char *)(key), (n) }))
+#include <uthash.h>
+
+#endif
