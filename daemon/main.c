@@ -111,6 +111,12 @@ static size_t most_sessions(uint64_t files)
 	return (size_t)(files - other);
 }
 
+/* Of what clients do not have; the rest is the resolver's and the spool's. */
+static unsigned most_links(uint64_t files)
+{
+	return (unsigned)((files - most_sessions(files)) / 4 * 3);
+}
+
 /* What only root may do, and then root no more. */
 static int prepare(struct daemon *d, struct buf *why)
 {
@@ -221,6 +227,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 		.spool = d->spool,
 		.router = d->router,
 		.config = d->config,
+		.most_links = most_links(d->files),
 	});
 	open_intake(d);
 	d->control = control_new(

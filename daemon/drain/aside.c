@@ -202,7 +202,8 @@ void aside_look(struct dest *dst)
 	bool is_alone;
 	struct strike *s, *tmp;
 
-	if (d->strikes == NULL || dst->aside != NULL || !drain_is_at_work(d))
+	if (d->strikes == NULL || dst->aside != NULL ||
+	    !drain_is_at_work(d) || !slots_have_room(dst))
 		return;
 	is_alone = dest_is_idle(dst);
 	if (!is_well && !is_alone)

@@ -23,20 +23,22 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	dest_kick(dst);
 }
 
-static struct machine_params params_of(const struct config *c)
+static struct machine_params params_of(const struct dest *dst)
 {
+	const struct config *c = dst->drain->config;
+
 	return (struct machine_params){
 		.probe_max_ms = c->drain.probe_max_ms,
 		.probe_busy_ms = c->drain.probe_busy_ms,
 		.connect_timeout_ms = c->drain.connect_timeout_ms,
-		.connections = c->drain.connections,
+		.connections = slots_each(dst),
 	};
 }
 
 static struct dest *dest_new(struct drain *d, struct route *route)
 {
 	struct dest *dst = mx_alloc(sizeof(*dst));
-	struct machine_params params = params_of(d->config);
+	const struct machine_params none = { 0 };
 
 	dst->magic = DEST_MAGIC;
 	dst->drain = d;
@@ -46,10 +48,11 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 	TAILQ_INIT(&dst->put_off);
 	ev_timer_init(&dst->timer, on_timer, 0., 0.);
 	dst->timer.data = dst;
-	machine_init(&dst->machine, &params,
+	machine_init(&dst->machine, &none,
 		     (uint64_t)clock_wall_ms() * 2654435761u ^
 			     (uint64_t)(uintptr_t)dst);
 	targets_build(dst, route);
+	dst->machine.params = params_of(dst);
 	HASH_ADD_KEYPTR(hh, d->dests, dst->route->key.p, dst->route->key.n,
 			dst);
 	return dst;
@@ -97,6 +100,7 @@ void dest_free(struct dest *dst)
 	while ((l = LIST_FIRST(&dst->links)) != NULL)
 		link_free(l);
 	ev_timer_stop(dst->drain->loop, &dst->timer);
+	slots_forget(dst);
 	HASH_DEL(dst->drain->dests, dst);
 	targets_clear(dst);
 	dst->magic = 0;
@@ -113,10 +117,32 @@ void dest_stop(struct dest *dst)
 	}
 }
 
+static void set_params(struct dest *dst)
+{
+	dst->machine.params = params_of(dst);
+	if (dst->machine.limit > dst->machine.params.connections)
+		dst->machine.limit = dst->machine.params.connections;
+}
+
+static void count(struct domain *dom, bool is_listed)
+{
+	if (dom->is_counted == is_listed)
+		return;
+	dom->is_counted = is_listed;
+	dom->dest->listed += is_listed ? 1 : -1U;
+	set_params(dom->dest);
+}
+
+void dest_weigh(struct domain *dom)
+{
+	count(dom, !dom->is_stranger);
+}
+
 void dest_join(struct dest *dst, struct domain *dom)
 {
 	dom->dest = dst;
 	LIST_INSERT_HEAD(&dst->domains, dom, member);
+	dest_weigh(dom);
 }
 
 void dest_quit(struct domain *dom)
@@ -126,15 +152,14 @@ void dest_quit(struct domain *dom)
 	putoff_leave(dom);
 	domain_leave_ring(dom);
 	LIST_REMOVE(dom, member);
+	count(dom, false);
 	dom->dest = NULL; /* the sweep frees what nobody belongs to */
 }
 
-void dest_set_config(struct dest *dst, const struct config *c)
+void dest_set_config(struct dest *dst)
 {
 	dst->is_doubted = true; /* routes are asked again */
-	dst->machine.params = params_of(c);
-	if (dst->machine.limit > c->drain.connections)
-		dst->machine.limit = c->drain.connections;
+	set_params(dst);
 }
 
 /* ---- What it has to do ---- */
@@ -226,6 +251,10 @@ static void connect_more(struct dest *dst)
 		bool has_mail =
 			waiting(dst, dst->trying + 1, is_probe) > dst->trying;
 
+		if (has_mail && !slots_have_room(dst)) {
+			slots_wait(dst);
+			return;
+		}
 		count_links(dst);
 		target = machine_next(m, has_mail, dst->live, dst->trying, now);
 		if (target == MACHINE_NONE)
@@ -239,7 +268,7 @@ static void send_scout(struct dest *dst)
 {
 	int target;
 
-	if (dst->scout != NULL)
+	if (dst->scout != NULL || !slots_have_room(dst))
 		return;
 	target = machine_better(&dst->machine, clock_mono_ms());
 	if (target != MACHINE_NONE)
@@ -252,7 +281,8 @@ bool dest_seek_relief(struct dest *dst, int target)
 {
 	int other;
 
-	if (dst->scout != NULL || TAILQ_EMPTY(&dst->ring))
+	if (dst->scout != NULL || TAILQ_EMPTY(&dst->ring) ||
+	    !slots_have_room(dst))
 		return false;
 	count_links(dst);
 	other = machine_relief(&dst->machine, target);
@@ -415,6 +445,8 @@ void dest_store_target(struct dest *dst, int target)
 	struct spool_target st = { .is_up = mt->is_up };
 	int64_t good = mt->good_ms, now = clock_mono_ms();
 
+	if (slots_is_strangers(dst)) /* reports can do without */
+		return;
 	dst->targets[target].stored_ms = now;
 	st.since_ms = clock_wall_ms() - (now - mt->since_ms);
 	st.checked_ms = clock_wall_ms() - (now - mt->heard_ms);

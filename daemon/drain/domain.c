@@ -65,6 +65,10 @@ static void on_pace(struct ev_loop *loop, ev_timer *w, int revents)
 
 void domain_pace_start(struct drain *d)
 {
+	TAILQ_INIT(&d->asking[0].waiting);
+	TAILQ_INIT(&d->asking[1].waiting);
+	d->asking[0].most = ASKING_MAX;
+	d->asking[1].most = ASKING_STRANGERS;
 	TAILQ_INIT(&d->to_refresh);
 	ev_timer_init(&d->pace, on_pace, 0., 0.);
 	d->pace.data = d;
@@ -118,9 +122,9 @@ static void ask_no_more(struct domain *dom)
 
 	leave_refresh(dom);
 	if (dom->wants_ask)
-		TAILQ_REMOVE(&d->to_ask, dom, asking);
+		TAILQ_REMOVE(&dom->asks_in->waiting, dom, asking);
 	if (dom->is_asking)
-		d->asking--;
+		dom->asks_in->count--;
 	dom->wants_ask = dom->is_asking = false;
 	if (dom->query != NULL)
 		route_cancel(&dom->query);
@@ -166,11 +170,12 @@ void domain_ask(struct domain *dom)
 	if (dom->is_asking || dom->wants_ask)
 		return;
 	dom->wants_ask = true;
+	dom->asks_in = &d->asking[dom->is_stranger];
 	dom->is_known = router_knows(d->router, domain_name(dom));
 	if (dom->is_known)
-		TAILQ_INSERT_HEAD(&d->to_ask, dom, asking);
+		TAILQ_INSERT_HEAD(&dom->asks_in->waiting, dom, asking);
 	else
-		TAILQ_INSERT_TAIL(&d->to_ask, dom, asking);
+		TAILQ_INSERT_TAIL(&dom->asks_in->waiting, dom, asking);
 	domain_ask_next(d);
 }
 
@@ -183,7 +188,9 @@ static void follow(struct domain *dom)
 
 	dom->standing = HAS_ROUTE;
 	dom->stuck_ms = 0;
-	if (was != now) {
+	if (was == now) {
+		dest_weigh(dom);
+	} else {
 		dest_quit(dom);
 		dest_join(now, dom);
 		spool_domain_destination(d->spool, domain_name(dom),
@@ -237,7 +244,7 @@ static void on_route(struct route *route, void *arg)
 	MX_ASSERT(dom->magic == DOMAIN_MAGIC);
 	dom->query = NULL;
 	dom->is_asking = false;
-	dom->drain->asking--;
+	dom->asks_in->count--;
 	dom->route = route;
 	dom->ask_ms = route->expires_ms;
 	route_unref(&old);
@@ -251,19 +258,26 @@ static void on_route(struct route *route, void *arg)
 
 /* A start with many domains must not flood the resolver; and when it does not
  * answer, those it is not needed for pass by. */
-void domain_ask_next(struct drain *d)
+static void ask_next(struct drain *d, struct asking *a)
 {
 	struct domain *dom;
 
-	while ((dom = TAILQ_FIRST(&d->to_ask)) != NULL &&
-	       d->asking < (dom->is_known ? 2 * ASKING_MAX : ASKING_MAX)) {
-		TAILQ_REMOVE(&d->to_ask, dom, asking);
+	while ((dom = TAILQ_FIRST(&a->waiting)) != NULL &&
+	       a->count < (dom->is_known ? 2 * a->most : a->most)) {
+		TAILQ_REMOVE(&a->waiting, dom, asking);
 		dom->wants_ask = false;
 		dom->is_asking = true;
-		d->asking++;
+		a->count++;
 		dom->query =
 			router_ask(d->router, domain_name(dom), on_route, dom);
 	}
+}
+
+/* Strangers have places of their own: nobody waits for their name servers. */
+void domain_ask_next(struct drain *d)
+{
+	for (size_t i = 0; i < COUNT(d->asking); i++)
+		ask_next(d, &d->asking[i]);
 }
 
 /* ---- Life ---- */

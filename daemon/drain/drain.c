@@ -218,7 +218,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->config = config_ref(opt->config);
 	d->generation = 1;
 	d->reminded_ms = clock_mono_ms();
-	TAILQ_INIT(&d->to_ask);
+	slots_start(d, opt->most_links);
 	domain_pace_start(d);
 	TAILQ_INIT(&d->to_review);
 	ev_init(&d->turn, on_turn);
@@ -296,6 +296,7 @@ void drain_free(struct drain **dp)
 		dest_quit(dom);
 	HASH_ITER (hh, d->dests, dst, dtmp)
 		dest_free(dst);
+	slots_stop(d); /* the last connections are gone */
 	join_forget(d);
 	drop_hands(d);
 	HASH_ITER (hh, d->domains, dom, tmp)
@@ -318,7 +319,7 @@ void drain_reload(struct drain *d, struct config *config)
 	d->config = config_ref(config);
 	d->generation++;
 	HASH_ITER (hh, d->dests, dst, dtmp)
-		dest_set_config(dst, config);
+		dest_set_config(dst);
 	HASH_ITER (hh, d->domains, dom, tmp) {
 		if (!dom->wants_review)
 			TAILQ_INSERT_TAIL(&d->to_review, dom, review);

@@ -24,6 +24,8 @@ struct drain_options {
 	struct spool *spool;
 	struct router *router;
 	struct config *config; /* a reference is taken */
+	/* Descriptors for connections out; 0: enough. */
+	unsigned most_links;
 };
 
 /* Subscribes to the spool and starts on whatever waits in it. */

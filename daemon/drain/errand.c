@@ -84,7 +84,7 @@ static bool go_on(struct hand *h, struct dest *dst, int answered)
 		return false;
 	}
 	if (dst->errands >= dst->machine.params.connections ||
-	    !drain_is_at_work(h->drain)) {
+	    !slots_have_room(dst) || !drain_is_at_work(h->drain)) {
 		set_all(h->job, OUTCOME_TRANSIENT);
 		return false;
 	}

@@ -21,6 +21,7 @@ enum {
 
 	PAGE_IDS = 32,       /* ids fetched from the spool at a time */
 	ASKING_MAX = 256,    /* route look-ups under way */
+	ASKING_STRANGERS = 64, /* the same, of domains that are not listed */
 	REFRESH_MAX = 50,    /* old routes asked for again each 100 ms */
 	UNSETTLED_MAX = 4096 /* outcomes the spool has not committed */
 };
@@ -51,6 +52,7 @@ struct domain {
 	TAILQ_ENTRY(domain) refresh; /* waits for its turn to ask again */
 	TAILQ_ENTRY(domain) review;  /* waits to be seen by a new list */
 	bool is_known, wants_ask, is_asking, wants_refresh, wants_review;
+	struct asking *asks_in;      /* while it waits or asks */
 	bool is_stranger;            /* only our reports may go there; see
 					unlisted.c */
 	bool is_left;                /* its mail is held: that was said */
@@ -66,6 +68,7 @@ struct domain {
 
 	struct dest *dest;           /* NULL unless HAS_ROUTE */
 	LIST_ENTRY(domain) member;
+	bool is_counted;             /* there, as a listed one */
 	TAILQ_ENTRY(domain) ring;
 	bool in_ring;
 	bool has_mail;               /* may have ready units */
@@ -146,6 +149,20 @@ struct pilot {
 	struct domain *domain;
 };
 
+/* Connections out, of our domains' destinations or of strangers': slots.c. */
+TAILQ_HEAD(dest_queue, dest);
+struct slots {
+	unsigned links, most;
+	struct dest_queue waiting;   /* for one to end */
+	int64_t said_ms;             /* monotonic: that there is none */
+};
+
+/* Routes asked for, the same way apart. */
+struct asking {
+	TAILQ_HEAD(, domain) waiting;
+	unsigned count, most;
+};
+
 /* All domains that share one route. */
 struct dest {
 	unsigned magic;
@@ -158,6 +175,9 @@ struct dest {
 	size_t target_count;
 	unsigned builds;             /* how often they were made anew */
 	struct domain_list domains;
+	unsigned listed;             /* of them, not strangers */
+	struct slots *waits_in;      /* for a connection, or NULL */
+	TAILQ_ENTRY(dest) slot;
 	struct domain_ring ring;
 	struct link_list links;
 	unsigned live, trying;       /* links that work; probes included */
@@ -196,6 +216,7 @@ enum link_kind { LINK_USUAL, LINK_SCOUT, LINK_ERRAND };
 struct link {
 	unsigned magic;
 	struct dest *dest;
+	struct slots *slots;         /* whose it takes */
 	LIST_ENTRY(link) entry;
 	struct delivery *delivery;
 	int target;                  /* MACHINE_NONE: not in the route now */
@@ -295,12 +316,13 @@ struct drain {
 	unsigned hold_changes;       /* of that list */
 	struct claim *claims;        /* hash by the same */
 	struct strike *strikes;
-	TAILQ_HEAD(, domain) to_ask;
+	struct asking asking[2];     /* [1]: of strangers */
+	struct slots slots[2];       /* the same */
+	ev_timer slots_timer;
 	TAILQ_HEAD(, domain) to_refresh;
 	ev_timer pace;               /* of refreshing */
 	TAILQ_HEAD(, domain) to_review;
 	ev_timer turn;               /* of reviewing */
-	unsigned asking;
 	unsigned unsettled;
 	struct group *groups;        /* hash by message; see join.c */
 	TAILQ_HEAD(, group) group_order;
@@ -388,6 +410,7 @@ void dest_free(struct dest *dst);
 void dest_stop(struct dest *dst);
 void dest_join(struct dest *dst, struct domain *dom);
 void dest_quit(struct domain *dom); /* leave its destination */
+void dest_weigh(struct domain *dom); /* is it a stranger now, or no more? */
 /* Something changed: give out mail, connect, set the timer. */
 void dest_kick(struct dest *dst);
 struct hand *dest_take(struct dest *dst, bool newest);
@@ -408,7 +431,7 @@ void dest_count_links(const struct dest *dst, int target, unsigned *here,
 		      unsigned *live);
 void dest_doubt_policy(struct dest *dst);
 void dest_heard_from(struct dest *dst, int target);
-void dest_set_config(struct dest *dst, const struct config *c);
+void dest_set_config(struct dest *dst); /* of the drain, which is new */
 
 /* ---- putoff.c: what is refused for now ---- */
 /* What the reply to this job says of the host it went to. */
@@ -492,6 +515,23 @@ int64_t retry_step_ms(const struct config *c, uint32_t attempts);
 /* When a recipient that failed before may be tried again (wall). */
 int64_t retry_due_ms(const struct config *c, const struct recipient *r);
 unsigned hand_hash(const struct hand_key *k);
+
+/* ---- slots.c: connections out ---- */
+/* most: what the system has room for; 0: as many as we want. */
+void slots_start(struct drain *d, unsigned most);
+void slots_stop(struct drain *d);
+/* Do only reports go there, by what strangers' DNS says? */
+bool slots_is_strangers(const struct dest *dst);
+bool slots_have_room(const struct dest *dst);
+/* It wants a connection: it is kicked when there may be one. */
+void slots_wait(struct dest *dst);
+void slots_forget(struct dest *dst);
+void slots_take(struct link *l);
+void slots_give_back(struct link *l);
+/* Strangers' hosts have less time. */
+void slots_limit(const struct dest *dst, struct delivery_options *opt);
+/* How many connections one destination may have. */
+unsigned slots_each(const struct dest *dst);
 
 /* ---- cap.c: reports a minute ---- */
 /* May a report leave for it now?  It is counted if so. */

@@ -640,8 +640,10 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 		.is_proven = clock_mono_ms() < t->proven_until_ms,
 	};
 
+	slots_limit(dst, &opt);
 	l->magic = LINK_MAGIC;
 	l->dest = dst;
+	slots_take(l);
 	l->target = target;
 	l->without = opt.without;
 	l->kind = kind;
@@ -666,6 +668,7 @@ void link_free(struct link *l)
 	risk_forget(l);
 	LIST_REMOVE(l, entry);
 	delivery_free(&l->delivery);
+	slots_give_back(l);
 	config_unref(&l->config);
 	l->magic = 0;
 	free(l);

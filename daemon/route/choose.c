@@ -152,12 +152,15 @@ static void drop_unnamed(struct choice *c)
 
 static void drop_many(struct choice *c)
 {
+	size_t most = c->is_brief ? BRIEF_HOSTS_MAX : CHOOSE_HOSTS_MAX;
 	size_t used = 0;
 
+	if (c->is_brief && c->count > BRIEF_RECORDS_MAX)
+		c->count = BRIEF_RECORDS_MAX; /* the best: they are sorted */
 	for (size_t i = 0; i < c->count; i++) {
 		struct candidate *h = &c->hosts[i];
 
-		if (h->fate == ROUTE_USED && ++used > CHOOSE_HOSTS_MAX)
+		if (h->fate == ROUTE_USED && ++used > most)
 			choice_drop(c, h, ROUTE_BEYOND_LIMIT,
 				    "skipped: too many MX records");
 	}
@@ -400,8 +403,13 @@ void choice_settle(struct choice *c, uint64_t seed)
 	}
 	cut_self(c, is_self_by_addr, "dropped: this host, by address");
 	for (size_t i = 0; i < c->count; i++) {
-		if (c->hosts[i].fate == ROUTE_USED)
-			drop_shunned(c, &c->hosts[i]);
+		struct candidate *h = &c->hosts[i];
+
+		if (h->fate != ROUTE_USED)
+			continue;
+		drop_shunned(c, h);
+		if (c->is_brief && h->addr_count > BRIEF_ADDRS_MAX)
+			h->addr_count = BRIEF_ADDRS_MAX;
 	}
 	shuffle_equals(c, seed);
 }

@@ -14,6 +14,10 @@ enum {
 	CHOOSE_HOSTS_MAX = 32, /* MX hosts looked up for one domain */
 	CHOOSE_ADDRS_MAX = 16, /* addresses kept of one host */
 	CHOOSE_NOTES_MAX = 64,
+	/* of a stranger */
+	BRIEF_HOSTS_MAX = 5,
+	BRIEF_ADDRS_MAX = 2,
+	BRIEF_RECORDS_MAX = 16, /* MX shown, TLSA kept of one host */
 };
 
 /* What the look-up of one address family came to. */
@@ -52,6 +56,8 @@ struct choice {
 	struct arena *arena;      /* owns what it points at */
 	const struct self *self;
 	enum route_source source;
+	bool is_brief;            /* a stranger's: a few hosts, addresses and
+				     records will do */
 	struct candidate *hosts;  /* by preference, then name */
 	struct candidate **order; /* the same as they are to be tried */
 	size_t count;

@@ -10,9 +10,6 @@
 enum {
 	FETCH_MAGIC = 0x0fe7c400,
 	BODY_MAX = 65536,
-	TOTAL_MS = 60000,
-	CONNECT_MS = 20000,
-	AT_ONCE_MOST = 128, /* connections; the rest queue up inside curl */
 };
 
 /*
@@ -24,6 +21,7 @@ struct fetcher {
 	struct ev_loop *loop;
 	CURLM *multi;
 	ev_timer timer;
+	struct fetch_limits limits;
 	char *ca_file; /* NULL: the system's roots */
 	LIST_HEAD(, fetch) fetches;
 	LIST_HEAD(, watch) watches;
@@ -199,12 +197,14 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 
 /* ---- The module ---- */
 
-struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file)
+struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file,
+			    struct fetch_limits limits)
 {
 	struct fetcher *f = mx_alloc(sizeof(*f));
 
 	MX_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 	f->loop = loop;
+	f->limits = limits;
 	f->multi = curl_multi_init();
 	MX_ASSERT(f->multi != NULL);
 	if (ca_file.n > 0) {
@@ -220,7 +220,7 @@ struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file)
 	curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f);
 	curl_multi_setopt(f->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-			  (long)AT_ONCE_MOST);
+			  (long)limits.at_once);
 	return f;
 }
 
@@ -288,8 +288,8 @@ static void set_options(struct fetch *f)
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(e, CURLOPT_PROXY, ""); /* nor from the environment */
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)TOTAL_MS);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)f->fetcher->limits.total_ms);
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)f->fetcher->limits.connect_ms);
 	curl_easy_setopt(e, CURLOPT_MAXFILESIZE, (long)BODY_MAX);
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);

@@ -1,7 +1,7 @@
 /*
  * One file over HTTPS, by libcurl's multi interface on the loop.  Made for
  * MTA-STS policies (RFC 8461 section 3.3): no redirects, no cache, no proxy,
- * a small body, a minute in all.  Names are resolved by the caller, so curl
+ * a small body, a minute in all at most.  Names are resolved by the caller, so curl
  * starts no thread and asks no other resolver.
  */
 #ifndef MX_ROUTE_FETCH_H
@@ -15,7 +15,14 @@
 struct fetcher;
 struct fetch; /* one under way */
 
-struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file);
+/* How much at a time, and how long each. */
+struct fetch_limits {
+	unsigned at_once; /* connections; the others queue up */
+	unsigned connect_ms, total_ms;
+};
+
+struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file,
+			    struct fetch_limits limits);
 void fetcher_free(struct fetcher **f); /* fetches under way end silently */
 
 struct fetch_request {

@@ -25,6 +25,7 @@ struct lookup_options {
 	struct span domain;      /* canonical; copied */
 	enum route_source source; /* PRIMARY, RELAY or MX */
 	bool is_ours;            /* what DNS denies is never final */
+	bool is_brief;           /* a stranger's, see choose.h */
 	const struct config_hop *hops; /* copied; not for MX */
 	size_t hop_count;
 	struct span hops_text;   /* normalised; for the cache only */

@@ -124,7 +124,8 @@ void lookup_start_mx(struct lookup *l)
 {
 	l->choice = (struct choice){ .arena = &l->arena,
 				     .self = l->opt.self,
-				     .source = l->opt.source };
+				     .source = l->opt.source,
+				     .is_brief = l->opt.is_brief };
 	if (l->opt.source != ROUTE_FROM_MX)
 		choice_read_hops(&l->choice, l->opt.hops, l->opt.hop_count);
 	else

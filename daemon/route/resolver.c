@@ -17,6 +17,7 @@ enum {
 	RESOLVER_MAGIC = 0x7e501fe2,
 	QUERY_MAGIC = 0x0d15c0ff,
 	RDATA_MAX = 256, /* records looked at in one answer */
+	STRANGERS_ACTIVE_MAX = 64, /* instead of CONTEXT_ACTIVE_MAX */
 	/* While the system's anchor has not proved itself: how long an answer
 	 * may take, how long one without it counts, when to try again. */
 	PATIENCE_MS = 5000,
@@ -59,7 +60,8 @@ struct resolver {
 	bool anchor_is_implicit, is_proven, has_warned;
 	int64_t retest_ms; /* monotonic: when to try validation again */
 	struct query_list waiting, active;
-	size_t active_count;
+	size_t active_count, active_most;
+	int timeout_ms;
 };
 
 /* ---- The module ------------------------------------------------------ */
@@ -71,7 +73,8 @@ static void ignore(const struct dns_answer *a, void *arg)
 }
 
 enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
-			 const struct config *config, struct buf *why)
+			 const struct config *config, bool for_strangers,
+			 struct buf *why)
 {
 	struct resolver *r = mx_alloc(sizeof(*r));
 	enum mx_err err;
@@ -80,6 +83,9 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 	r->loop = loop;
 	/* A counted reference; the count is not part of the snapshot. */
 	r->config = config_ref((struct config *)(uintptr_t)config);
+	r->active_most =
+		for_strangers ? STRANGERS_ACTIVE_MAX : CONTEXT_ACTIVE_MAX;
+	r->timeout_ms = for_strangers ? DNS_STRANGERS_MS : DNS_TIMEOUT_MS;
 	TAILQ_INIT(&r->waiting);
 	TAILQ_INIT(&r->active);
 	if (config->dns.trust_anchor.n > 0) {
@@ -87,7 +93,7 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 	} else if (access(SYSTEM_ANCHOR, R_OK) == 0) {
 		r->anchor = mx_strdup(SYSTEM_ANCHOR);
 		r->anchor_is_implicit = true;
-	} else {
+	} else if (!for_strangers) { /* said once */
 		log_warn(EV_ROUTE,
 			 LOG_STR("error",
 				 "no DNSSEC trust anchor: "
@@ -98,7 +104,8 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 	err = context_open(&r->main, loop, config, r->anchor, why);
 	if (err != MX_OK)
 		resolver_free(&r);
-	else if (r->anchor_is_implicit) /* prove it before it matters */
+	else if (r->anchor_is_implicit && !for_strangers)
+		/* prove it before it matters */
 		(void)resolver_ask(r, SPAN_LIT("."), DNS_NS, ignore, NULL);
 	*out = r;
 	return err;
@@ -314,6 +321,7 @@ static void on_timer(EV_P_ ev_timer *w, int revents)
 {
 	struct dns_query *q = w->data;
 	struct dns_answer a = { .status = DNS_TIMEOUT };
+	struct resolver *r = q->resolver;
 
 	(void)loop;
 	(void)revents;
@@ -323,7 +331,7 @@ static void on_timer(EV_P_ ev_timer *w, int revents)
 	if (q->state == QUERY_ACTIVE)
 		(void)ub_cancel(q->ctx->ub, q->id);
 	if (q->state == QUERY_ACTIVE && retry_plainly(q))
-		set_timer(q, DNS_TIMEOUT_MS - PATIENCE_MS);
+		set_timer(q, r->timeout_ms - PATIENCE_MS);
 	else
 		query_finish(q, &a);
 }
@@ -353,7 +361,7 @@ static void fill(struct resolver *r)
 	struct dns_query *q, *next;
 
 	for (q = TAILQ_FIRST(&r->waiting);
-	     q != NULL && r->active_count < CONTEXT_ACTIVE_MAX; q = next) {
+	     q != NULL && r->active_count < r->active_most; q = next) {
 		next = TAILQ_NEXT(q, link);
 		if (q->state == QUERY_BROKEN)
 			continue;
@@ -370,7 +378,7 @@ static void fill(struct resolver *r)
 		r->active_count++;
 		set_timer(q, r->anchor_is_implicit && !r->is_proven
 				     ? PATIENCE_MS
-				     : DNS_TIMEOUT_MS);
+				     : r->timeout_ms);
 	}
 }
 
@@ -389,7 +397,7 @@ struct dns_query *resolver_ask(struct resolver *r, struct span name,
 	ev_timer_init(&q->timer, on_timer, 0., 0.);
 	q->timer.data = q;
 	set_timer(q, r->anchor_is_implicit && !r->is_proven ? PATIENCE_MS
-							    : DNS_TIMEOUT_MS);
+							    : r->timeout_ms);
 	TAILQ_INSERT_TAIL(&r->waiting, q, link);
 	fill(r);
 	return q;

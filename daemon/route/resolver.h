@@ -15,10 +15,16 @@ struct dns_query; /* a question under way */
 
 typedef void dns_cb(const struct dns_answer *answer, void *arg);
 
-/* Make the context; its thread starts with the first question, so not before
- * the last fork.  why says which server or file is at fault. */
+/*
+ * Make the context; its thread starts with the first question, so not before
+ * the last fork.  why says which server or file is at fault.  One for strangers
+ * asks fewer questions at a time, and waits less for each: what their servers
+ * do to it (a name server that seems to be away, since it waits for them) is
+ * nothing to the other.
+ */
 enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
-			 const struct config *config, struct buf *why);
+			 const struct config *config, bool for_strangers,
+			 struct buf *why);
 /* Would it work?  Nothing is asked.  As resolver_new, and MX_OK. */
 enum mx_err resolver_check(struct ev_loop *loop, const struct config *config,
 			   struct buf *why);
@@ -34,10 +40,10 @@ void resolver_refresh(struct resolver *r);
 
 /*
  * Ask.  name is a domain name with or without its last dot; cb runs exactly
- * once, never before return, unless cancelled: within DNS_TIMEOUT_MS of its
- * turn, and DNS_QUEUE_MS at most until then.
+ * once, never before return, unless cancelled: within DNS_TIMEOUT_MS, or
+ * DNS_STRANGERS_MS of a resolver for strangers.
  */
-enum { DNS_TIMEOUT_MS = 20000, DNS_QUEUE_MS = 60000 };
+enum { DNS_TIMEOUT_MS = 20000, DNS_STRANGERS_MS = 10000 };
 struct dns_query *resolver_ask(struct resolver *r, struct span name,
 			       enum dns_type type, dns_cb *cb, void *arg);
 void resolver_cancel(struct dns_query **q); /* *q may be NULL */

@@ -17,6 +17,7 @@ enum {
 	ROUTER_MAGIC = 0x7007e700,
 	QUERY_MAGIC = 0x70ad0911,
 	ENTRIES_MAX = 10000,
+	STRANGERS_MAX = 200, /* entries; nobody needs them for long */
 	/* Without a new answer for so long, the expired one goes on for so
 	 * long, then it is tried again (the idea of RFC 8767). */
 	PATIENCE_MS = 1800,
@@ -33,6 +34,7 @@ struct entry {
 	UT_hash_handle hh;
 	TAILQ_ENTRY(entry) lru; /* head: used last */
 	struct router *router;
+	struct side *side;
 	struct route *route;   /* the last answer worth keeping, or NULL */
 	bool is_doubted;       /* look again; keep it for want of better */
 	int64_t said_ms;       /* see report.h */
@@ -57,20 +59,30 @@ struct route_query {
 	char domain[];
 };
 
+/*
+ * Strangers are the domains that are not listed, where our reports go.  What
+ * their servers do must not delay the others, so they have a resolver, policies
+ * and a cache of their own.  What the operator named (bounce.relay) is ours.
+ */
+enum { OURS, STRANGERS, SIDES };
+struct side {
+	struct resolver *resolver;
+	struct sts *sts;
+	struct entry_list lru;
+	size_t count, most; /* entries */
+};
+
 struct router {
 	unsigned magic;
 	struct ev_loop *loop;
 	struct config *config;
-	struct resolver *resolver;
-	struct sts *sts;
+	struct side sides[SIDES];
 	struct router_options opt;
 	struct net_addr *local;
 	struct self self;
 	struct hosts hosts;
 	ev_timer files;
 	struct entry *entries;
-	size_t entry_count;
-	struct entry_list lru;
 	struct query_list queries;
 	struct report_budget budget;
 	struct arena scratch; /* of the last choose_source */
@@ -126,18 +138,18 @@ static void entry_free(struct entry *e)
 	lookup_free(&e->lookup);
 	route_unref(&e->route);
 	HASH_DEL(r->entries, e);
-	TAILQ_REMOVE(&r->lru, e, lru);
-	r->entry_count--;
+	TAILQ_REMOVE(&e->side->lru, e, lru);
+	e->side->count--;
 	free(e);
 }
 
 /* A few at a time; those in use are passed over. */
-static void evict(struct router *r)
+static void evict(struct side *side)
 {
-	struct entry *e = TAILQ_LAST(&r->lru, entry_list), *before;
+	struct entry *e = TAILQ_LAST(&side->lru, entry_list), *before;
 
 	for (unsigned tries = 0;
-	     e != NULL && r->entry_count > ENTRIES_MAX && tries < 16;
+	     e != NULL && side->count > side->most && tries < 16;
 	     e = before, tries++) {
 		before = TAILQ_PREV(e, entry_list, lru);
 		if (e->lookup == NULL && TAILQ_EMPTY(&e->waiting))
@@ -189,7 +201,7 @@ static void on_looked_up(struct route *route, void *arg)
 		e->is_doubted = false;
 	}
 	answer_all(e, e->route);
-	evict(e->router);
+	evict(e->side);
 }
 
 /* The look-up goes on; those who wait need not. */
@@ -233,21 +245,26 @@ static void choose_last(struct router *r, struct lookup_options *opt)
 	buf_fini(&text);
 }
 
+static struct side *side_of(struct router *r, const struct lookup_options *opt)
+{
+	return &r->sides[opt->is_brief ? STRANGERS : OURS];
+}
+
 /* What opt borrows lives until the next call. */
 static void choose_source(struct router *r, struct span domain,
 			  struct lookup_options *opt)
 {
 	*opt = (struct lookup_options){ .loop = r->loop,
-					.resolver = r->resolver,
-					.sts = r->sts,
 					.self = &r->self,
 					.hosts = &r->hosts,
 					.config = r->config };
 	source_choose(opt, domain);
-	if (opt->is_ours || r->opt.is_left == NULL ||
-	    !r->opt.is_left(domain, r->opt.arg))
-		return;
-	choose_last(r, opt);
+	if (!opt->is_ours && r->opt.is_left != NULL &&
+	    r->opt.is_left(domain, r->opt.arg))
+		choose_last(r, opt);
+	opt->is_brief = !opt->is_ours && opt->source == ROUTE_FROM_MX;
+	opt->resolver = side_of(r, opt)->resolver;
+	opt->sts = side_of(r, opt)->sts;
 }
 
 static struct entry *entry_find(struct router *r, struct span key)
@@ -258,25 +275,28 @@ static struct entry *entry_find(struct router *r, struct span key)
 	return e;
 }
 
-static struct entry *entry_get(struct router *r, struct span key)
+/* The key says which side it is on: see source_key. */
+static struct entry *entry_get(struct router *r, struct span key,
+			       struct side *side)
 {
 	struct entry *e = entry_find(r, key);
 
 	if (e != NULL) {
-		TAILQ_REMOVE(&r->lru, e, lru);
-		TAILQ_INSERT_HEAD(&r->lru, e, lru);
+		TAILQ_REMOVE(&side->lru, e, lru);
+		TAILQ_INSERT_HEAD(&side->lru, e, lru);
 		return e;
 	}
 	e = mx_alloc(sizeof(*e) + key.n);
 	e->router = r;
+	e->side = side;
 	e->key_len = key.n;
 	memcpy(e->key, key.p, key.n);
 	TAILQ_INIT(&e->waiting);
 	ev_timer_init(&e->patience, on_patience, 0., 0.);
 	e->patience.data = e;
 	HASH_ADD(hh, r->entries, key, e->key_len, e);
-	TAILQ_INSERT_HEAD(&r->lru, e, lru);
-	r->entry_count++;
+	TAILQ_INSERT_HEAD(&side->lru, e, lru);
+	side->count++;
 	return e;
 }
 
@@ -289,7 +309,7 @@ static void attach(struct route_query *q)
 
 	choose_source(r, span_of(q->domain, q->domain_len), &opt);
 	source_key(&key, &opt);
-	e = entry_get(r, buf_span(&key));
+	e = entry_get(r, buf_span(&key), side_of(r, &opt));
 	buf_fini(&key);
 	if (is_fresh(e)) {
 		answer(q, e->route);
@@ -390,7 +410,7 @@ void router_forget(struct router *r, struct span domain)
 	if (e == NULL || e->lookup != NULL)
 		return;
 	if (e->route != NULL && e->route->sts.domain.n > 0)
-		sts_forget(r->sts, e->route->sts.domain);
+		sts_forget(e->side->sts, e->route->sts.domain);
 	e->is_doubted = true;
 }
 
@@ -420,17 +440,26 @@ static void learn_self(struct router *r)
 	free(host);
 }
 
-/* Policies come from the spool again: nothing is lost by a new cache. */
-static struct sts *policies_new(struct router *r)
+/* Ours come from the spool again: nothing is lost by a new cache.  Those of
+ * strangers have no place there. */
+static void renew_policies(struct router *r)
 {
-	return sts_new(&(struct sts_options){
-		.loop = r->loop,
-		.resolver = r->resolver,
-		.self = &r->self,
-		.port = r->config->tls.sts_port,
-		.ca_file = r->config->tls.ca_file,
-		.facts = { r->opt.fact_put, r->opt.fact_get, r->opt.arg },
-	});
+	for (int i = 0; i < SIDES; i++) {
+		struct sts_options opt = {
+			.loop = r->loop,
+			.resolver = r->sides[i].resolver,
+			.self = &r->self,
+			.port = r->config->tls.sts_port,
+			.ca_file = r->config->tls.ca_file,
+			.for_strangers = i == STRANGERS,
+		};
+
+		if (i == OURS)
+			opt.facts = (struct sts_facts){ r->opt.fact_put,
+							r->opt.fact_get,
+							r->opt.arg };
+		r->sides[i].sts = sts_new(&opt);
+	}
 }
 
 /* Nobody tells us when name servers, hosts or our own addresses change: a
@@ -443,7 +472,8 @@ static void on_files(EV_P_ ev_timer *w, int revents)
 	(void)revents;
 	MX_ASSERT(r->magic == ROUTER_MAGIC);
 	hosts_refresh(&r->hosts, HOSTS_FILE);
-	resolver_refresh(r->resolver);
+	for (int i = 0; i < SIDES; i++)
+		resolver_refresh(r->sides[i].resolver);
 	learn_self(r);
 }
 
@@ -473,16 +503,22 @@ enum mx_err router_new(struct router **out, const struct router_options *opt,
 	r->opt = *opt;
 	r->config = config_ref(opt->config);
 	router_listens(r, opt->local, opt->local_count);
-	TAILQ_INIT(&r->lru);
+	for (int i = 0; i < SIDES; i++)
+		TAILQ_INIT(&r->sides[i].lru);
+	r->sides[OURS].most = ENTRIES_MAX;
+	r->sides[STRANGERS].most = STRANGERS_MAX;
 	TAILQ_INIT(&r->queries);
 	learn_self(r);
 	files_start(r);
-	err = resolver_new(&r->resolver, r->loop, r->config, why);
-	if (err != MX_OK) {
-		router_free(&r);
-		return err;
+	for (int i = 0; i < SIDES; i++) {
+		err = resolver_new(&r->sides[i].resolver, r->loop, r->config,
+				   i == STRANGERS, why);
+		if (err != MX_OK) {
+			router_free(&r);
+			return err;
+		}
 	}
-	r->sts = policies_new(r);
+	renew_policies(r);
 	*out = r;
 	return MX_OK;
 }
@@ -499,8 +535,9 @@ static void drop_entries(struct router *r)
 			TAILQ_REMOVE(&q->entry->waiting, q, waiting);
 		q->entry = NULL;
 	}
-	while ((e = TAILQ_FIRST(&r->lru)) != NULL)
-		entry_free(e);
+	for (int i = 0; i < SIDES; i++)
+		while ((e = TAILQ_FIRST(&r->sides[i].lru)) != NULL)
+			entry_free(e);
 }
 
 void router_free(struct router **rp)
@@ -514,8 +551,10 @@ void router_free(struct router **rp)
 	drop_entries(r);
 	while ((q = TAILQ_FIRST(&r->queries)) != NULL)
 		query_free(q);
-	sts_free(&r->sts);
-	resolver_free(&r->resolver);
+	for (int i = 0; i < SIDES; i++) {
+		sts_free(&r->sides[i].sts);
+		resolver_free(&r->sides[i].resolver);
+	}
 	self_fini(&r->self);
 	ev_timer_stop(r->loop, &r->files);
 	hosts_fini(&r->hosts);
@@ -538,14 +577,15 @@ void router_listens(struct router *r, const struct net_addr *local,
 
 /* A new context: libunbound's cache is dropped as well, and a changed
  * /etc/resolv.conf is read. */
-static void renew_resolver(struct router *r)
+static void renew_resolver(struct router *r, int side)
 {
 	struct resolver *resolver;
 	struct buf why = { 0 };
 
-	if (resolver_new(&resolver, r->loop, r->config, &why) == MX_OK) {
-		resolver_retire(&r->resolver);
-		r->resolver = resolver;
+	if (resolver_new(&resolver, r->loop, r->config, side == STRANGERS,
+			 &why) == MX_OK) {
+		resolver_retire(&r->sides[side].resolver);
+		r->sides[side].resolver = resolver;
 	} else {
 		log_error(EV_ROUTE, LOG_SPAN("error", buf_span(&why)),
 			  LOG_STR("note", "the old name servers stay"));
@@ -556,17 +596,21 @@ static void renew_resolver(struct router *r)
 void router_reload(struct router *r, struct config *config)
 {
 	struct config *old = r->config;
-	struct sts *old_sts = r->sts;
+	struct sts *old_sts[SIDES];
 	struct route_query *q;
 
 	drop_entries(r);
 	r->config = config_ref(config);
 	learn_self(r);
 	hosts_refresh(&r->hosts, HOSTS_FILE);
-	sts_stop(old_sts); /* it asks the old resolver */
-	renew_resolver(r);
-	r->sts = policies_new(r); /* before the last user of libcurl goes */
-	sts_free(&old_sts);
+	for (int i = 0; i < SIDES; i++) {
+		old_sts[i] = r->sides[i].sts;
+		sts_stop(old_sts[i]); /* it asks the old resolver */
+		renew_resolver(r, i);
+	}
+	renew_policies(r); /* before the last user of libcurl goes */
+	for (int i = 0; i < SIDES; i++)
+		sts_free(&old_sts[i]);
 	config_unref(&old);
 	TAILQ_FOREACH (q, &r->queries, link)
 		attach(q);

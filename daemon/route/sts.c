@@ -14,6 +14,7 @@ enum {
 	ENTRY_MAGIC = 0x057a7e00,
 	QUERY_MAGIC = 0x057a0a5c,
 	ENTRIES_MAX = 10000,
+	STRANGERS_MAX = 200,
 	ADDRS_MOST = 8,
 	/* RFC 8461 section 3.3: no new attempt within five minutes. */
 	RETRY_MS = 300000,
@@ -22,6 +23,9 @@ enum {
 	REFRESH_MS = 24 * 3600 * 1000,
 };
 #define POLICY_PATH "/.well-known/mta-sts.txt"
+
+static const struct fetch_limits limits = { 128, 20000, 60000 };
+static const struct fetch_limits of_strangers = { 8, 5000, 10000 };
 
 TAILQ_HEAD(sts_query_list, sts_query);
 TAILQ_HEAD(sts_entry_list, entry);
@@ -117,10 +121,11 @@ static void entry_free(struct entry *e)
 
 static void evict(struct sts *s)
 {
+	size_t most = s->opt.for_strangers ? STRANGERS_MAX : ENTRIES_MAX;
 	struct entry *e = TAILQ_LAST(&s->lru, sts_entry_list), *before;
 
 	for (unsigned tries = 0;
-	     e != NULL && s->entry_count > ENTRIES_MAX && tries < 16;
+	     e != NULL && s->entry_count >= most && tries < 16;
 	     e = before, tries++) {
 		before = TAILQ_PREV(e, sts_entry_list, lru);
 		if (e->step == STEP_IDLE && TAILQ_EMPTY(&e->waiting))
@@ -374,7 +379,8 @@ struct sts *sts_new(const struct sts_options *opt)
 	struct sts *s = mx_alloc(sizeof(*s));
 
 	s->opt = *opt;
-	s->fetcher = fetcher_new(opt->loop, opt->ca_file);
+	s->fetcher = fetcher_new(opt->loop, opt->ca_file,
+				 opt->for_strangers ? of_strangers : limits);
 	TAILQ_INIT(&s->lru);
 	return s;
 }

@@ -19,6 +19,9 @@ struct sts_options {
 	const struct self *self;     /* its addresses are not asked */
 	in_port_t port;              /* of policy hosts: 443 */
 	struct span ca_file;         /* empty: the system's roots */
+	/* Of strangers, whom reports go to: a few at a time, nobody waited for
+	 * long, and no more kept than a few hundred, in memory only. */
+	bool for_strangers;
 	struct sts_facts facts;
 };
 

@@ -1,6 +1,6 @@
 #include "daemon/route/tlsa.h"
 
-enum { TLSA_MOST = 64 };
+enum { TLSA_MOST = 64, TLSA_BYTES_MOST = 4096 /* a whole certificate */ };
 
 /* RFC 6698 sections 2.1.1 to 2.1.3 */
 enum {
@@ -38,14 +38,17 @@ void tlsa_name(struct buf *out, in_port_t port, struct span base)
 static void take_records(struct choice *c, struct candidate *h,
 			 const struct dns_answer *answer)
 {
-	size_t most = answer->count < TLSA_MOST ? answer->count : TLSA_MOST;
+	size_t most = c->is_brief ? BRIEF_RECORDS_MAX : TLSA_MOST;
 
+	if (answer->count < most)
+		most = answer->count;
 	h->tlsa = arena_alloc_array(c->arena, most, sizeof(*h->tlsa));
 	h->tlsa_published = answer->count;
 	for (size_t i = 0; i < most; i++) {
 		struct tls_tlsa *t = &h->tlsa[h->tlsa_count];
 
-		if (dns_read_tlsa(c->arena, answer->rdata[i], t) &&
+		if (answer->rdata[i].n <= TLSA_BYTES_MOST &&
+		    dns_read_tlsa(c->arena, answer->rdata[i], t) &&
 		    tlsa_is_usable(t))
 			h->tlsa_count++;
 	}

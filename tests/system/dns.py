@@ -221,7 +221,8 @@ class Relay:
     """A name server in front of another: counts questions, swallows some.
 
     silent: no answer to anything while true.  drop: a set of (name, type)
-    that get no answer; type None stands for all.  deny: a set that gets
+    that get no answer; type None stands for all.  drop_below: nor does any
+    name that ends so.  deny: a set that gets
     NXDOMAIN, without proof.
     """
 
@@ -229,6 +230,7 @@ class Relay:
         self.behind = behind
         self.silent = False
         self.drop, self.deny = set(), set()
+        self.drop_below = None
         self.asked = []
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(address)
@@ -255,6 +257,8 @@ class Relay:
             name, kind = self._question(query)
             self.asked.append((name, kind))
             if self.silent or {(name, kind), (name, None)} & self.drop:
+                continue
+            if self.drop_below and name.endswith(self.drop_below):
                 continue
             if (name, kind) in self.deny:
                 end = query.index(b"\0", 12) + 5  # header and question only

@@ -9,7 +9,9 @@ import pytest
 
 from client import Raw, send
 from dns import Relay
+from daemon import PATIENCE
 from net import free_port
+from primary import Hang
 
 DEAD = "127.0.0.99"
 
@@ -70,6 +72,61 @@ def test_a_silent_resolver_delays_no_session(mx20, dns, relay, primary):
     send(daemon.address, "u@known.test")
     good.wait_messages(1)
     assert time.monotonic() - begun < 2
+
+
+def forged(daemon, count, below, to="u@refused.test"):
+    """So many messages to be refused, each from a domain of its own."""
+    with Raw(daemon.address) as c:
+        c.cmd("EHLO client.test")
+        for i in range(count):
+            c.send(f"MAIL FROM:<x@s{i}.{below}>\r\nRCPT TO:<{to}>\r\n"
+                   "BDAT 6 LAST\r\nX: y\r\n")
+        assert {c.reply()[:3] for _ in range(3 * count)} == {"250"}
+    daemon.wait_log(r"^bounced ", count=count)
+
+
+def test_silent_dns_of_senders_delays_no_domain_of_ours(mx20, dns, relay,
+                                                        primary):
+    port = free_port()
+    dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2").start()
+    relay = relay()
+    relay.drop_below = ".silent.test"
+    refusing = primary(on={"rcpt": "550 5.1.1 no"}).start()
+    host = primary(address="127.0.0.2", port=port).start()
+    daemon = mx20(domains="a.test recipients=*\nrefused.test recipients=* "
+                  f"primary={refusing.route}\n",
+                  conf=conf_of(dns, relay, port))
+    forged(daemon, 600, "silent.test")
+    begun = time.monotonic()
+    send(daemon.address, "u@a.test")
+    host.wait_messages(1)
+    took = time.monotonic() - begun
+    print(f"600 silent domains of senders: a listed one's mail in {took:.1f} s")
+    assert took < PATIENCE / 3  # the bar is 5 s; a busy machine adds
+
+
+def test_silent_hosts_of_senders_take_few_connections(mx20, dns, primary):
+    """They accept and say nothing; a report waits for each."""
+    port = free_port()
+    dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2")
+    dns.zone("mute.test", "".join(f"s{i} MX 10 mx.s{i}\nmx.s{i} A 127.0.0.3\n"
+                                  for i in range(120)), signed=False)
+    dns.start()
+    mute = primary(address="127.0.0.3", port=port,
+                   on={"greeting": Hang()}).start()
+    refusing = primary(on={"rcpt": "550 5.1.1 no"}).start()
+    host = primary(address="127.0.0.2", port=port).start()
+    daemon = mx20(domains="a.test recipients=*\nrefused.test recipients=* "
+                  f"primary={refusing.route}\n",
+                  conf={"dns": dns.conf, "drain": {"port": port}})
+    forged(daemon, 120, "mute.test")
+    mute.wait_sessions(32)
+    daemon.wait_log(r"^probe .*not tried.*reason=\"all that reports may use")
+    begun = time.monotonic()
+    send(daemon.address, "u@a.test")
+    host.wait_messages(1)
+    assert time.monotonic() - begun < PATIENCE / 3
+    assert len(mute.sessions) == 32
 
 
 def test_known_routes_go_on_when_dns_dies(mx20, dns, relay, primary):

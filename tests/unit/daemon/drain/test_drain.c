@@ -49,7 +49,10 @@ static void load_config(struct world *w, const char *more)
 
 static void start_drain(struct world *w)
 {
-	struct drain_options opt = { w->loop, w->spool, w->router, w->config };
+	struct drain_options opt = { .loop = w->loop,
+				     .spool = w->spool,
+				     .router = w->router,
+				     .config = w->config };
 
 	w->drain = drain_new(&opt);
 }
