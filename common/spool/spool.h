@@ -337,6 +337,15 @@ void spool_domain_destination(struct spool *sp, struct span domain,
  * An empty value deletes. */
 void spool_fact_put(struct spool *sp, struct span key, struct span value);
 
+/*
+ * Forget targets that were not heard of since then (wall), and facts that are
+ * of no use: is_old is asked on the writer's thread, and must be pure.  In
+ * bounded steps, behind whatever else there is to write.
+ */
+typedef bool spool_is_old(struct span key, struct span value);
+void spool_forget(struct spool *sp, int64_t before_ms, spool_is_old *is_old,
+		  spool_count_cb *cb, void *arg); /* of rows; may be NULL */
+
 /* ---- Reading (also for mx20ctl) ----------------------------------------- */
 
 /*

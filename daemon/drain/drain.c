@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
+#include "daemon/route/sts_known.h"
 
 enum {
 	SWEEP_S = 60,
@@ -13,6 +14,8 @@ enum {
 	REAP_MAX = 16,
 	REVIEWED_A_TURN = 500
 };
+
+#define FACTS_KEPT_MS DAYS(30)
 
 /* ---- From the spool ---- */
 
@@ -159,6 +162,16 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 	       row.units == 0;
 }
 
+/* Of hosts that are in no route any more. */
+static void forget_facts(struct drain *d, int64_t now)
+{
+	if (now < d->forget_ms)
+		return;
+	d->forget_ms = now + DAYS(1);
+	spool_forget(d->spool, clock_wall_ms() - FACTS_KEPT_MS,
+		     sts_known_is_over, NULL, NULL);
+}
+
 static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct drain *d = w->data;
@@ -169,6 +182,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	unlisted_remind(d);
+	forget_facts(d, now);
 	HASH_ITER (hh, d->domains, dom, dtmp)
 		if (is_forgettable(dom, now))
 			domain_free(dom);

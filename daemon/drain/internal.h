@@ -346,6 +346,7 @@ struct drain {
 	ev_timer ends;               /* lifetimes and warnings */
 	struct spool_expiry ends_seen; /* look behind it; id 0: from the first */
 	ev_timer reaper;             /* reports to domains with a verdict */
+	int64_t forget_ms;           /* monotonic: facts, the next time */
 	ev_timer sweep;              /* what has nothing to do is forgotten */
 	int64_t due_at_ms;           /* wall: what `due` is armed for; 0: no */
 

@@ -71,24 +71,42 @@ void sts_known_put(const struct sts_facts *f, const struct sts_known *k,
 	buf_fini(&value);
 }
 
+/* NULL: it is not what was put. */
+static struct sts_known *from_fact(struct span domain, struct span value)
+{
+	struct span line = span_cut(&value, '\n');
+	struct span id = span_cut(&line, ' ');
+	uint64_t fetched_ms;
+
+	if (!span_u64(line, &fetched_ms) || fetched_ms >= INT64_MAX)
+		return NULL;
+	return sts_known_new(domain, id, (int64_t)fetched_ms, value);
+}
+
+bool sts_known_is_over(struct span key, struct span value)
+{
+	const struct span head = SPAN_LIT("sts:");
+	struct sts_known *k;
+	bool over;
+
+	if (!span_starts(key, head))
+		return false;
+	k = from_fact(span_skip(key, head.n), value);
+	over = !sts_known_in_force(k);
+	sts_known_unref(&k);
+	return over;
+}
+
 struct sts_known *sts_known_get(const struct sts_facts *f, struct span domain)
 {
 	struct buf key = { 0 }, value = { 0 };
 	struct sts_known *k = NULL;
-	struct span text, line, id;
-	uint64_t fetched_ms;
 
 	if (f->get == NULL)
 		return NULL;
 	fact_key(&key, domain);
-	if (f->get(buf_span(&key), &value, f->arg) == MX_OK) {
-		text = buf_span(&value);
-		line = span_cut(&text, '\n');
-		id = span_cut(&line, ' ');
-		if (span_u64(line, &fetched_ms) && fetched_ms < INT64_MAX)
-			k = sts_known_new(domain, id, (int64_t)fetched_ms,
-					  text);
-	}
+	if (f->get(buf_span(&key), &value, f->arg) == MX_OK)
+		k = from_fact(domain, buf_span(&value));
 	buf_fini(&key);
 	buf_fini(&value);
 	return k;

@@ -37,6 +37,8 @@ struct sts_facts {
 void sts_known_put(const struct sts_facts *f, const struct sts_known *k,
 		   struct span text);
 struct sts_known *sts_known_get(const struct sts_facts *f, struct span domain);
+/* Is it such a fact, and has its max_age gone by?  Pure but for the clock. */
+bool sts_known_is_over(struct span key, struct span value);
 void sts_known_delete(const struct sts_facts *f, struct span domain);
 
 #endif

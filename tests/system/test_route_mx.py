@@ -317,6 +317,21 @@ def test_dns_does_not_lead_to_private_addresses(world):
         ["u@a.test"]
 
 
+def test_strangers_leave_no_facts_in_the_spool(world):
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.3")
+    world.dns.zone("b.test", "@ MX 10 mx\nmx A 127.0.0.4")
+    world.primary("127.0.0.3", on={"rcpt": "550 5.1.1 no"})
+    theirs = world.primary("127.0.0.4")
+    daemon = world.start("a.test")
+    send(daemon.address, "u@a.test", sender="x@b.test")
+    theirs.wait_messages(1)
+    daemon.wait_empty()
+    daemon.stop()
+    stored = (daemon.dir / "spool" / "data.mdb").read_bytes()
+    assert b"mx.a.test[127.0.0.3]:" in stored
+    assert b"mx.b.test[127.0.0.4]:" not in stored
+
+
 # -- ourselves -------------------------------------------------------------------
 
 SELF = {

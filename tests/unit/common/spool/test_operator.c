@@ -551,6 +551,66 @@ Test(spool_operator, facts_survive_a_restart)
 	buf_fini(&b);
 }
 
+/* ---- Forgetting ---- */
+
+static bool count_target(const struct spool_target *t, void *arg)
+{
+	cr_expect_geq(t->checked_ms != 0 ? t->checked_ms : t->since_ms, NOW,
+		      "%s", t->name);
+	++*(unsigned *)arg;
+	return true;
+}
+
+static bool says_old(struct span key, struct span value)
+{
+	return span_starts(key, SPAN_LIT("sts:")) &&
+	       span_eq(value, SPAN_LIT("old"));
+}
+
+/* Every third was heard of lately; one row of an earlier version has no such
+ * time. */
+static void put_targets(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct spool_target t = { .since_ms = NOW - 1000 };
+
+		snprintf(t.name, sizeof(t.name), "mx%u.test[192.0.2.1]:25", i);
+		if (i > 0)
+			t.checked_ms = i % 3 == 0 ? NOW + i : NOW - i;
+		spool_target_put(f.sp, &t);
+	}
+}
+
+/* More rows than one step has, in both tables. */
+Test(spool_operator, what_nobody_needs_is_forgotten)
+{
+	struct buf b = { 0 };
+	unsigned left = 0;
+
+	put_targets(1500);
+	for (unsigned i = 0; i < 700; i++) {
+		buf_reset(&b);
+		buf_addf(&b, "sts:d%u.test", i);
+		spool_fact_put(f.sp, buf_span(&b),
+			       i == 600 ? SPAN_LIT("new") : SPAN_LIT("old"));
+	}
+	spool_fact_put(f.sp, SPAN_LIT("last:a.test"), SPAN_LIT("old"));
+	spool_forget(f.sp, NOW, says_old, on_counted, &f);
+	turn_until(&f, &f.counted, 1);
+	cr_expect_eq(f.err, MX_OK);
+	cr_assert_eq(spool_targets(f.sp, count_target, &left), MX_OK);
+	cr_expect_eq(left, 499);
+	buf_reset(&b);
+	cr_expect_eq(spool_fact_get(f.sp, SPAN_LIT("sts:d0.test"), &b),
+		     MX_ENOENT);
+	cr_expect_eq(spool_fact_get(f.sp, SPAN_LIT("sts:d699.test"), &b),
+		     MX_ENOENT);
+	cr_expect_eq(spool_fact_get(f.sp, SPAN_LIT("sts:d600.test"), &b),
+		     MX_OK);
+	cr_expect_eq(spool_fact_get(f.sp, SPAN_LIT("last:a.test"), &b), MX_OK);
+	buf_fini(&b);
+}
+
 static bool in_order(const struct spool_domain *row, void *arg)
 {
 	struct spool_domain *last = arg;

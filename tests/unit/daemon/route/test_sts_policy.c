@@ -3,6 +3,8 @@
 
 #include "common/base/assert.h"
 #include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "daemon/route/sts_known.h"
 #include "daemon/route/sts_policy.h"
 
 Test(sts, record)
@@ -138,4 +140,31 @@ Test(sts, size_is_bounded)
 	cr_expect_not(sts_policy_parse(buf_span(&text), &a, &p));
 	arena_reset(&a);
 	buf_fini(&text);
+}
+
+/* ---- What is kept of it ---- */
+
+static bool is_over(const char *key, int64_t fetched_ms, const char *text)
+{
+	struct buf value = { 0 };
+	bool over;
+
+	buf_addf(&value, "id1 %lld\n%s", (long long)fetched_ms, text);
+	over = sts_known_is_over(span_str(key), buf_span(&value));
+	buf_fini(&value);
+	return over;
+}
+
+/* A policy is dropped when its own max_age has gone by, not before. */
+Test(sts_known, a_fact_is_over_with_its_max_age)
+{
+	const char *text = "version: STSv1\nmode: enforce\nmx: mx.a.test\n"
+			   "max_age: 86400\n";
+	int64_t now = clock_wall_ms();
+
+	cr_expect_not(is_over("sts:a.test", now - HOURS(23), text));
+	cr_expect(is_over("sts:a.test", now - HOURS(25), text));
+	cr_expect(is_over("sts:a.test", now, "not a policy"));
+	cr_expect(sts_known_is_over(SPAN_LIT("sts:a.test"), SPAN_LIT("junk")));
+	cr_expect_not(is_over("last:a.test", 0, text));
 }
