@@ -99,7 +99,7 @@ static json_t *sts_object(const struct route_sts *sts)
 	if (sts->domain.n == 0)
 		return json_null();
 	return json_pack("{s:s, s:o, s:o, s:I, s:o}", "mode",
-			 route_sts_mode_name(sts->mode), "domain",
+			 sts_mode_name(sts->mode), "domain",
 			 control_text(sts->domain), "id",
 			 control_text_or_null(sts->id), "max_age",
 			 (json_int_t)sts->max_age_s, "fetched",

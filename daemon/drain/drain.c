@@ -5,7 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
-#include "daemon/route/sts_known.h"
+#include "daemon/sts/known.h"
 
 enum {
 	SWEEP_S = 60,

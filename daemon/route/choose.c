@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/assert.h"
-#include "daemon/route/shun.h"
+#include "daemon/dns/shun.h"
 
 void choice_note(struct choice *c, struct span host, const char *fmt, ...)
 {

@@ -5,10 +5,10 @@
 #ifndef MX_ROUTE_CHOOSE_H
 #define MX_ROUTE_CHOOSE_H
 
-#include "daemon/route/dns.h"
+#include "daemon/dns/answer.h"
+#include "daemon/dns/self.h"
 #include "daemon/route/route.h"
-#include "daemon/route/self.h"
-#include "daemon/route/sts_policy.h"
+#include "daemon/sts/policy.h"
 
 enum {
 	CHOOSE_HOSTS_MAX = 32, /* MX hosts looked up for one domain */

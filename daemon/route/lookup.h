@@ -7,11 +7,11 @@
 
 #include <ev.h>
 
-#include "daemon/route/hosts.h"
-#include "daemon/route/resolver.h"
+#include "daemon/dns/hosts.h"
+#include "daemon/dns/resolver.h"
+#include "daemon/dns/self.h"
 #include "daemon/route/route.h"
-#include "daemon/route/self.h"
-#include "daemon/route/sts.h"
+#include "daemon/sts/sts.h"
 
 struct lookup;
 

@@ -73,7 +73,7 @@ static void plan_host(struct choice *c, struct candidate *h,
 				   "records can be used"
 				 : "not used: tls=dane, and it has no TLSA "
 				   "records secured by DNSSEC");
-	} else if (h->sts != NULL && h->sts->mode == ROUTE_STS_ENFORCE) {
+	} else if (h->sts != NULL && h->sts->mode == STS_ENFORCE) {
 		t->level = TLS_LEVEL_VERIFY;
 		t->is_sts = true;
 		t->reason = "MTA-STS";
@@ -89,9 +89,9 @@ static void filter_by_sts(struct choice *c, struct candidate *h,
 			  const struct plan *p)
 {
 	if (p->level == TLS_LEVEL_NONE || h->tlsa_count > 0 || h->sts == NULL ||
-	    h->sts->mode == ROUTE_STS_NONE || sts_policy_has(h->sts, h->name))
+	    h->sts->mode == STS_NONE || sts_policy_has(h->sts, h->name))
 		return;
-	if (h->sts->mode == ROUTE_STS_ENFORCE)
+	if (h->sts->mode == STS_ENFORCE)
 		choice_drop(c, h, ROUTE_NOT_IN_STS,
 			    "not used: the domain's MTA-STS policy does not "
 			    "name it");

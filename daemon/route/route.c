@@ -79,14 +79,3 @@ const char *route_fate_name(enum route_fate f)
 
 	return names[f];
 }
-
-const char *route_sts_mode_name(enum route_sts_mode m)
-{
-	static const char *const names[] = {
-		[ROUTE_STS_NONE] = "none",
-		[ROUTE_STS_TESTING] = "testing",
-		[ROUTE_STS_ENFORCE] = "enforce",
-	};
-
-	return names[m];
-}

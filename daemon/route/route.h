@@ -7,10 +7,11 @@
 
 #include <ev.h>
 
-#include "config/config.h"
 #include "common/base/arena.h"
 #include "common/net/addr.h"
 #include "common/net/tls.h"
+#include "config/config.h"
+#include "daemon/sts/policy.h"
 
 enum route_result {
 	ROUTE_OK,
@@ -74,7 +75,7 @@ enum route_fate {
 	ROUTE_IS_NULL,      /* the null MX of RFC 7505 */
 	ROUTE_NOT_A_NAME,   /* the text of an IP address, or "." among others */
 	ROUTE_NO_ADDRESS,   /* neither A nor AAAA, or NXDOMAIN */
-	ROUTE_NOT_PUBLIC,   /* only addresses that are shunned: see shun.h */
+	ROUTE_NOT_PUBLIC,   /* only addresses that are shunned: see dns/shun.h */
 	ROUTE_UNKNOWN_NOW,  /* its look-ups failed for now */
 	ROUTE_NOT_IN_STS,   /* not in the domain's MTA-STS policy */
 	ROUTE_NO_DANE,      /* tls=dane, and it has no usable TLSA */
@@ -91,14 +92,12 @@ struct route_mx {
 
 /* The MTA-STS policy in force (RFC 8461). */
 struct route_sts {
-	enum route_sts_mode { ROUTE_STS_NONE, ROUTE_STS_TESTING,
-			      ROUTE_STS_ENFORCE } mode;
+	enum sts_mode mode;
 	struct span domain;           /* whose policy; empty: none published */
 	struct span id;
 	int64_t max_age_s;
 	int64_t fetched_ms;           /* wall */
 };
-const char *route_sts_mode_name(enum route_sts_mode m);
 
 /* Something dropped or remarkable on the way, for `mx20ctl route` and log. */
 struct route_note {

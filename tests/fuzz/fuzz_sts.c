@@ -5,7 +5,7 @@
  * - A policy that parses is not changed by an unknown key behind it.
  * - A host that matches has a pattern that ends as it does.
  */
-#include "daemon/route/sts_policy.h"
+#include "daemon/sts/policy.h"
 
 #include "tests/fuzz/fuzz.h"
 
@@ -28,7 +28,7 @@ static void check_policy(struct span in, struct span host)
 	if (sts_policy_parse(in, &a, &p)) {
 		FUZZ_CHECK(p.max_age_s >= 0 && p.max_age_s <= STS_MAX_AGE_S);
 		FUZZ_CHECK(p.mx_count <= STS_MX_MAX);
-		FUZZ_CHECK(p.mx_count > 0 || p.mode == ROUTE_STS_NONE);
+		FUZZ_CHECK(p.mx_count > 0 || p.mode == STS_NONE);
 		for (size_t i = 0; i < p.mx_count; i++)
 			FUZZ_CHECK(p.mx[i].n > 0 &&
 				   memchr(p.mx[i].p, '\n', p.mx[i].n) == NULL);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
-#include "daemon/route/dns.h"
+#include "daemon/dns/answer.h"
 
 /* Nobody caches what lives no time. */
 enum { HEADER = 12, TTL = 0, RCODE_NXDOMAIN = 3 };

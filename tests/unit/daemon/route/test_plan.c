@@ -60,7 +60,7 @@ static void setup(struct fixture *f)
 				     .count = 1,
 				     .source = ROUTE_FROM_MX };
 	f->patterns[0] = SPAN_LIT("mx.d.test");
-	f->policy = (struct sts_policy){ .mode = ROUTE_STS_ENFORCE,
+	f->policy = (struct sts_policy){ .mode = STS_ENFORCE,
 					 .mx = f->patterns,
 					 .mx_count = 1 };
 }
@@ -212,7 +212,7 @@ Test(plan, policy_names_the_hosts)
 
 	setup(&f);
 	f.patterns[0] = SPAN_LIT("else.test");
-	f.policy.mode = ROUTE_STS_TESTING;
+	f.policy.mode = STS_TESTING;
 	f.host.sts = &f.policy;
 	plan(&f, TLS_LEVEL_MAY);
 	cr_expect_eq(f.host.fate, ROUTE_USED);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
-#include "daemon/route/dns.h"
+#include "daemon/dns/answer.h"
 #include "daemon/route/route.h"
 #include "tests/support/folder.h"
 #include "tests/support/nameserver.h"

@@ -2,13 +2,13 @@
  * MTA-STS policies of domains (RFC 8461): found by a TXT record, fetched over
  * HTTPS, kept for max_age beyond restarts.
  */
-#ifndef MX_ROUTE_STS_H
-#define MX_ROUTE_STS_H
+#ifndef MX_STS_H
+#define MX_STS_H
 
-#include "daemon/route/fetch.h"
-#include "daemon/route/resolver.h"
-#include "daemon/route/self.h"
-#include "daemon/route/sts_known.h"
+#include "daemon/dns/resolver.h"
+#include "daemon/dns/self.h"
+#include "daemon/sts/fetch.h"
+#include "daemon/sts/known.h"
 
 struct sts;       /* the cache */
 struct sts_query; /* a question under way */

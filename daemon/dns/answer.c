@@ -1,4 +1,4 @@
-#include "daemon/route/dns.h"
+#include "daemon/dns/answer.h"
 
 enum { LABEL_MAX = 63, NAME_MAX_WIRE = 255 };
 

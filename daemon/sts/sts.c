@@ -1,4 +1,4 @@
-#include "daemon/route/sts.h"
+#include "daemon/sts/sts.h"
 
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -8,7 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/base/log.h"
-#include "daemon/route/shun.h"
+#include "daemon/dns/shun.h"
 
 enum {
 	ENTRY_MAGIC = 0x057a7e00,
@@ -225,7 +225,7 @@ static void on_fetched(struct span body, const char *why, void *arg)
 	sts_known_put(&e->sts->opt.facts, k, body);
 	log_info(EV_ROUTE, LOG_SPAN("domain", entry_domain(e)),
 		 LOG_STR("note", "MTA-STS policy"),
-		 LOG_STR("mode", route_sts_mode_name(k->policy.mode)),
+		 LOG_STR("mode", sts_mode_name(k->policy.mode)),
 		 LOG_SPAN("id", k->id),
 		 LOG_INT("max_age_s", k->policy.max_age_s));
 	finish(e, SPAN_LIT(""));

@@ -1,8 +1,10 @@
 /* An MTA-STS policy as it was fetched, and as it is kept. */
-#ifndef MX_ROUTE_STS_KNOWN_H
-#define MX_ROUTE_STS_KNOWN_H
+#ifndef MX_STS_KNOWN_H
+#define MX_STS_KNOWN_H
 
-#include "daemon/route/sts_policy.h"
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "daemon/sts/policy.h"
 
 /* Immutable, shared by counting. */
 struct sts_known {

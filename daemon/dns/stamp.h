@@ -1,7 +1,7 @@
 /* Has a file changed since the last look?  Cheap enough for every few
  * seconds. */
-#ifndef MX_ROUTE_STAMP_H
-#define MX_ROUTE_STAMP_H
+#ifndef MX_DNS_STAMP_H
+#define MX_DNS_STAMP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "daemon/route/resolver.h"
+#include "daemon/dns/resolver.h"
 
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -7,8 +7,8 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/route/context.h"
-#include "daemon/route/stamp.h"
+#include "daemon/dns/context.h"
+#include "daemon/dns/stamp.h"
 
 /* Of Debian's dns-root-data; used when dns.trust_anchor is empty. */
 #define SYSTEM_ANCHOR "/usr/share/dns/root.key"

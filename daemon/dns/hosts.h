@@ -3,12 +3,12 @@
  * (primary=, bounce.relay): as for every program on this machine, the file
  * comes before DNS.  MX hosts are DNS's alone (RFC 5321 section 5.1).
  */
-#ifndef MX_ROUTE_HOSTS_H
-#define MX_ROUTE_HOSTS_H
+#ifndef MX_DNS_HOSTS_H
+#define MX_DNS_HOSTS_H
 
 #include "common/base/arena.h"
 #include "common/net/addr.h"
-#include "daemon/route/stamp.h"
+#include "daemon/dns/stamp.h"
 
 #define HOSTS_FILE "/etc/hosts"
 

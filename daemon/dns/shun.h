@@ -4,10 +4,10 @@
  * reports and the look at its MTA-STS policy go there: he would choose which
  * doors of this machine and of its network are knocked at.
  */
-#ifndef MX_ROUTE_SHUN_H
-#define MX_ROUTE_SHUN_H
+#ifndef MX_DNS_SHUN_H
+#define MX_DNS_SHUN_H
 
-#include "daemon/route/self.h"
+#include "daemon/dns/self.h"
 
 /*
  * Why this address is not connected to: a constant phrase for people, "not

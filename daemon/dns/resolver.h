@@ -2,13 +2,13 @@
  * DNS by libunbound, in its own thread; answers come back on the loop.
  * Nothing outside resolver.c knows libunbound.
  */
-#ifndef MX_ROUTE_RESOLVER_H
-#define MX_ROUTE_RESOLVER_H
+#ifndef MX_DNS_RESOLVER_H
+#define MX_DNS_RESOLVER_H
 
 #include <ev.h>
 
 #include "config/config.h"
-#include "daemon/route/dns.h"
+#include "daemon/dns/answer.h"
 
 struct resolver;
 struct dns_query; /* a question under way */

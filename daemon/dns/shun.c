@@ -1,4 +1,4 @@
-#include "daemon/route/shun.h"
+#include "daemon/dns/shun.h"
 
 #include "common/base/assert.h"
 

@@ -1,7 +1,7 @@
 /* /etc/hosts as people and programs write it. */
 #include <criterion/criterion.h>
 
-#include "daemon/route/hosts.h"
+#include "daemon/dns/hosts.h"
 #include "tests/support/folder.h"
 
 static struct folder folder;

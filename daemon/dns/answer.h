@@ -1,6 +1,6 @@
 /* What DNS answers, as values; and its wire formats.  Pure. */
-#ifndef MX_ROUTE_DNS_H
-#define MX_ROUTE_DNS_H
+#ifndef MX_DNS_ANSWER_H
+#define MX_DNS_ANSWER_H
 
 #include "common/base/arena.h"
 #include "common/net/addr.h"

@@ -1,9 +1,8 @@
 /* MTA-STS texts (RFC 8461 section 3): the TXT record and the policy.  Pure. */
-#ifndef MX_ROUTE_STS_POLICY_H
-#define MX_ROUTE_STS_POLICY_H
+#ifndef MX_STS_POLICY_H
+#define MX_STS_POLICY_H
 
 #include "common/base/arena.h"
-#include "daemon/route/route.h"
 
 enum {
 	STS_ID_MAX = 32,
@@ -12,8 +11,11 @@ enum {
 };
 #define STS_MAX_AGE_S 31557600 /* RFC 8461 section 3.2 */
 
+enum sts_mode { STS_NONE, STS_TESTING, STS_ENFORCE };
+const char *sts_mode_name(enum sts_mode m); /* "none" ... */
+
 struct sts_policy {
-	enum route_sts_mode mode;
+	enum sts_mode mode;
 	int64_t max_age_s;
 	struct span *mx;         /* patterns, lower case: "mx.example.org" or
 				    "*.example.org" */

@@ -1,6 +1,6 @@
 /* What in an MX set is this host (RFC 5321 section 5.1). */
-#ifndef MX_ROUTE_SELF_H
-#define MX_ROUTE_SELF_H
+#ifndef MX_DNS_SELF_H
+#define MX_DNS_SELF_H
 
 #include "config/config.h"
 

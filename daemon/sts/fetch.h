@@ -4,8 +4,8 @@
  * a small body, a minute in all at most.  Names are resolved by the caller, so curl
  * starts no thread and asks no other resolver.
  */
-#ifndef MX_ROUTE_FETCH_H
-#define MX_ROUTE_FETCH_H
+#ifndef MX_STS_FETCH_H
+#define MX_STS_FETCH_H
 
 #include <ev.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/route/sts_policy.h"
+#include "daemon/sts/policy.h"
 
 #include "common/base/assert.h"
 #include "common/smtp/address.h"
@@ -7,6 +7,17 @@ static bool is_alnum(char c)
 {
 	c = ascii_lower(c);
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+const char *sts_mode_name(enum sts_mode m)
+{
+	static const char *const names[] = {
+		[STS_NONE] = "none",
+		[STS_TESTING] = "testing",
+		[STS_ENFORCE] = "enforce",
+	};
+
+	return names[m];
 }
 
 /* ---- The TXT record ---- */
@@ -89,18 +100,12 @@ static bool take_version(struct parse *p, struct span value)
 
 static bool take_mode(struct parse *p, struct span value)
 {
-	static const enum route_sts_mode modes[] = {
-		ROUTE_STS_NONE,
-		ROUTE_STS_TESTING,
-		ROUTE_STS_ENFORCE,
-	};
-
 	if (p->has_mode)
 		return true;
 	p->has_mode = true;
-	for (size_t i = 0; i < COUNT(modes); i++) {
-		p->out->mode = modes[i];
-		if (span_eq(value, span_str(route_sts_mode_name(modes[i]))))
+	for (enum sts_mode m = STS_NONE; m <= STS_ENFORCE; m++) {
+		p->out->mode = m;
+		if (span_eq(value, span_str(sts_mode_name(m))))
 			return true;
 	}
 	return false;
@@ -190,7 +195,7 @@ bool sts_policy_parse(struct span text, struct arena *a, struct sts_policy *out)
 			return false;
 	}
 	return p.has_version && p.has_mode && p.has_max_age &&
-	       (out->mode == ROUTE_STS_NONE || out->mx_count > 0);
+	       (out->mode == STS_NONE || out->mx_count > 0);
 }
 
 bool sts_policy_has(const struct sts_policy *p, struct span host)

@@ -1,4 +1,4 @@
-#include "daemon/route/stamp.h"
+#include "daemon/dns/stamp.h"
 
 #include <sys/stat.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/route/hosts.h"
+#include "daemon/dns/hosts.h"
 
 #include <stdio.h>
 

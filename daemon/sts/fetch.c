@@ -1,4 +1,4 @@
-#include "daemon/route/fetch.h"
+#include "daemon/sts/fetch.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>

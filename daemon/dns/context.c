@@ -1,4 +1,4 @@
-#include "daemon/route/context.h"
+#include "daemon/dns/context.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "daemon/route/sts_known.h"
+#include "daemon/sts/known.h"
 
 #include <stdlib.h>
 

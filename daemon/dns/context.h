@@ -1,6 +1,6 @@
 /* libunbound's context as we want it, and its descriptor on the loop. */
-#ifndef MX_ROUTE_CONTEXT_H
-#define MX_ROUTE_CONTEXT_H
+#ifndef MX_DNS_CONTEXT_H
+#define MX_DNS_CONTEXT_H
 
 #include <ev.h>
 #include <unbound.h>

@@ -4,8 +4,8 @@
 #include "common/base/assert.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
-#include "daemon/route/sts_known.h"
-#include "daemon/route/sts_policy.h"
+#include "daemon/sts/known.h"
+#include "daemon/sts/policy.h"
 
 Test(sts, record)
 {
@@ -81,7 +81,7 @@ Test(sts, a_policy)
 			 "mx: Mail.Example.com\r\nmx: *.example.net\r\n"
 			 "x-more: things\r\nmode: none\r\nmax_age: 604800"),
 		&a, &p));
-	cr_expect_eq(p.mode, ROUTE_STS_ENFORCE); /* the first one counts */
+	cr_expect_eq(p.mode, STS_ENFORCE); /* the first one counts */
 	cr_expect_eq(p.max_age_s, 604800);
 	cr_assert_eq(p.mx_count, 2);
 	cr_expect(span_eq(p.mx[0], SPAN_LIT("mail.example.com")));
@@ -90,7 +90,7 @@ Test(sts, a_policy)
 	cr_assert(sts_policy_parse(SPAN_LIT("version: STSv1\nmode: none\n"
 					    "max_age: 9999999999\n"),
 				   &a, &p));
-	cr_expect_eq(p.mode, ROUTE_STS_NONE);
+	cr_expect_eq(p.mode, STS_NONE);
 	cr_expect_eq(p.max_age_s, STS_MAX_AGE_S); /* a year at most */
 	arena_reset(&a);
 }

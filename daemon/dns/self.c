@@ -1,4 +1,4 @@
-#include "daemon/route/self.h"
+#include "daemon/dns/self.h"
 
 #include <stdlib.h>
 
