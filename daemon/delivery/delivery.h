@@ -18,7 +18,6 @@ struct delivery;
 
 struct delivery_options {
 	struct ev_loop *loop;
-	struct spool *spool;
 	struct span helo;                 /* our hostname */
 	const struct route_host *host;    /* borrowed as long as route */
 	struct route *route;              /* a reference is taken */
@@ -51,9 +50,47 @@ enum refused_at {
 	REFUSED_AT_CONTENT
 };
 
-/* A unit handed to a connection, and what came of it. */
+struct delivery_job;
+
+/*
+ * Where the content of a job comes from.  It may be read again from the start:
+ * a transaction that an extension was refused to is tried again without it.
+ */
+struct delivery_source {
+	/* Append at least one and at most `most` bytes from offset on; so many
+	 * are there (job->bytes).  An error ends the connection, since the
+	 * server must not have the end. */
+	enum mx_err (*read)(void *arg, const struct delivery_job *job,
+			    uint64_t offset, size_t most, struct buf *out);
+	void *arg;
+};
+
+/* Sealed content: that of job->unit in the spool. */
+struct delivery_source delivery_from_spool(struct spool *sp);
+
+/* Who waits for a job.  arg is that of the connection; job->arg is his own. */
+struct delivery_listener {
+	/* The job is done; the callee owns it.  When the connection dies, every
+	 * job in flight comes back here before on_end, undecided recipients
+	 * UNTRIED; when the final dot (or last BDAT) was out, in_doubt is set
+	 * and job->set[].reply says so (a duplicate is possible).  Recipients
+	 * over the limit of one transaction come back UNTRIED, too. */
+	void (*on_done)(struct delivery *d, struct delivery_job *job,
+			void *arg);
+	/* The end of its content is about to be sent: from then on the server
+	 * may have it.  False: not yet; delivery_resume has it asked again.
+	 * NULL: always. */
+	bool (*may_finish)(struct delivery *d, struct delivery_job *job,
+			   void *arg);
+};
+
+/* A mail handed to a connection, and what came of it. */
 struct delivery_job {
-	struct unit *unit;                /* owned by the job */
+	struct unit *unit;                /* owned by the job: envelope and
+					     recipients */
+	struct delivery_source source;
+	const struct delivery_listener *listener;
+	uint64_t bytes;                   /* of content that can be read */
 	struct settlement *set;           /* one per unit->rcpts, in order;
 					     spans live in unit->arena */
 	size_t count;                     /* only the first so many of rcpts
@@ -92,23 +129,11 @@ struct delivery_events {
 	/* Greeting, EHLO and TLS are done: units may be given. Once. */
 	void (*on_ready)(struct delivery *d, const struct smtp_ehlo *ehlo,
 			 int64_t latency_ms, void *arg);
-	/* A job is done; the callee owns it.  When the connection dies, every
-	 * job in hand comes back here first, undecided recipients UNTRIED;
-	 * when the final dot (or last BDAT) was out, in_doubt is set and
-	 * job->set[].reply says so (a duplicate is possible).  Recipients over
-	 * the limit of one transaction come back UNTRIED, too. */
-	void (*on_job)(struct delivery *d, struct delivery_job *job,
-		       void *arg);
 	/* More jobs can be given again. */
 	void (*on_room)(struct delivery *d, void *arg);
 	/* Over; d is freed after return. */
 	void (*on_end)(struct delivery *d, const struct delivery_end *end,
 		       void *arg);
-	/* The end of its content is about to be sent: from then on the server
-	 * may have it.  False: not yet; delivery_resume has it asked again.
-	 * NULL: always. */
-	bool (*may_finish)(struct delivery *d, struct delivery_job *job,
-			   void *arg);
 };
 
 /* Connect.  Events follow, never before return. */
@@ -120,7 +145,7 @@ const struct tls_facts *delivery_tls(const struct delivery *d);
 
 /* SMTP_EXT_ and DELIVERY_ bits that the server offers and refuses when they
  * are used: those of the options, and what was seen since.  Known before
- * on_job. */
+ * on_done. */
 unsigned delivery_without(const struct delivery *d);
 
 /* Has a whole transaction gone as SMTP has it over this connection, each reply
@@ -131,10 +156,13 @@ bool delivery_is_proven(const struct delivery *d);
 size_t delivery_room(const struct delivery *d);
 size_t delivery_jobs(const struct delivery *d);
 
-/* Hand over a job (job->unit set, job->set allocated and zeroed). */
 void delivery_give(struct delivery *d, struct delivery_job *job);
 
-struct delivery_job *delivery_job_new(struct unit **unit, void *arg);
+/* Takes the unit.  listener is borrowed as long as the job. */
+struct delivery_job *delivery_job_new(struct unit **unit,
+				      struct delivery_source source,
+				      const struct delivery_listener *listener,
+				      void *arg);
 void delivery_job_free(struct delivery_job **job);
 /* As new, for another connection; set keeps its replies. */
 void delivery_job_renew(struct delivery_job *job);
@@ -144,7 +172,7 @@ void delivery_job_renew(struct delivery_job *job);
 void delivery_resume(struct delivery *d);
 
 /* Nothing more to do: finish the transactions under way, hand back what has
- * not begun (on_job, all UNTRIED), QUIT and close.  on_end follows; nothing
+ * not begun (on_done, all UNTRIED), QUIT and close.  on_end follows; nothing
  * before return. */
 void delivery_quit(struct delivery *d);
 /* Close at once without events, also inside one; jobs in hand are freed. */

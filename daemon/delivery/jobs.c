@@ -11,13 +11,30 @@ struct tx *job_tx(struct delivery_job *job)
 	return CONTAINER_OF(job, struct tx, job);
 }
 
-struct delivery_job *delivery_job_new(struct unit **unit, void *arg)
+static enum mx_err read_spool(void *arg, const struct delivery_job *job,
+			      uint64_t offset, size_t most, struct buf *out)
+{
+	return spool_content(arg, job->unit->envelope.id, offset, most, out);
+}
+
+struct delivery_source delivery_from_spool(struct spool *sp)
+{
+	return (struct delivery_source){ read_spool, sp };
+}
+
+struct delivery_job *delivery_job_new(struct unit **unit,
+				      struct delivery_source source,
+				      const struct delivery_listener *listener,
+				      void *arg)
 {
 	struct tx *tx = mx_alloc(sizeof(*tx));
 	struct unit *u = *unit;
 
 	*unit = NULL;
 	tx->job.unit = u;
+	tx->job.source = source;
+	tx->job.listener = listener;
+	tx->job.bytes = u->envelope.bytes;
 	tx->job.count = u->rcpt_count;
 	tx->job.arg = arg;
 	tx->job.set = arena_alloc_array(&u->arena, u->rcpt_count,
@@ -85,7 +102,7 @@ enum step jobs_give_back(struct delivery *d)
 		take_out(d, tx);
 		if (tx->job.started_ms > 0) /* jobs_again: it was tried once */
 			tx->job.ended_ms = clock_mono_ms();
-		d->events->on_job(d, &tx->job, d->arg);
+		tx->job.listener->on_done(d, &tx->job, d->arg);
 	}
 	return d->is_freed ? STEP_END : STEP_ON;
 }
@@ -94,7 +111,7 @@ void jobs_done(struct delivery *d, struct tx *tx)
 {
 	take_out(d, tx);
 	tx->job.ended_ms = clock_mono_ms();
-	d->events->on_job(d, &tx->job, d->arg);
+	tx->job.listener->on_done(d, &tx->job, d->arg);
 	if (!d->is_freed && delivery_room(d) > 0)
 		d->events->on_room(d, d->arg);
 }
@@ -182,7 +199,7 @@ enum step jobs_lose(struct delivery *d)
 			note_doubt(d, tx);
 		take_out(d, tx);
 		tx->job.ended_ms = clock_mono_ms();
-		d->events->on_job(d, &tx->job, d->arg);
+		tx->job.listener->on_done(d, &tx->job, d->arg);
 		if (d->is_freed)
 			return STEP_END;
 	}

@@ -254,16 +254,16 @@ static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 
 static enum step send_content(struct delivery *d, struct tx *tx)
 {
-	const struct envelope *env = &tx->job.unit->envelope;
+	const struct delivery_source *src = &tx->job.source;
 	struct buf *to = is_chunking(d) ? &d->out : &d->raw;
 	size_t before = to->n;
 	enum mx_err err;
 
-	if (tx->offset == env->bytes) {
+	if (tx->offset == tx->job.bytes) {
 		content_ended(d, tx);
 		return STEP_ON;
 	}
-	err = spool_content(d->opt.spool, env->id, tx->offset, PIECE, to);
+	err = src->read(src->arg, &tx->job, tx->offset, PIECE, to);
 	if (err == MX_OK && to->n == before)
 		err = MX_ECORRUPT; /* shorter than its envelope says */
 	if (err != MX_OK)
@@ -273,7 +273,7 @@ static enum step send_content(struct delivery *d, struct tx *tx)
 		smtp_encode_data(&tx->encoder, buf_span(&d->raw), &d->out);
 		buf_reset(&d->raw);
 	}
-	if (tx->offset == env->bytes)
+	if (tx->offset == tx->job.bytes)
 		content_ended(d, tx);
 	return STEP_ON;
 }
@@ -305,12 +305,12 @@ static bool may_begin(const struct delivery *d)
 static bool is_held_back(struct delivery *d)
 {
 	struct tx *tx = d->sending;
+	const struct delivery_listener *who = tx->job.listener;
 
-	if (tx->at != TX_CONTENT || tx->may_finish ||
-	    d->events->may_finish == NULL ||
-	    tx->job.unit->envelope.bytes - tx->offset > PIECE)
+	if (tx->at != TX_CONTENT || tx->may_finish || who->may_finish == NULL ||
+	    tx->job.bytes - tx->offset > PIECE)
 		return false;
-	tx->may_finish = d->events->may_finish(d, &tx->job, d->arg);
+	tx->may_finish = who->may_finish(d, &tx->job, d->arg);
 	return !tx->may_finish;
 }
 

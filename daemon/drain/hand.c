@@ -138,7 +138,8 @@ struct hand *hand_new(struct domain *dom, struct unit **unit)
 	h->drain = d;
 	h->key = (struct hand_key){ (*unit)->envelope.id, dom };
 	h->domain = dom;
-	h->job = delivery_job_new(unit, h);
+	h->job = delivery_job_new(unit, delivery_from_spool(d->spool),
+				  &link_listener, h);
 	h->job->count = count;
 	h->tls = "";
 	TAILQ_INIT(&h->followers);

@@ -468,6 +468,7 @@ void target_forget_failure(struct target *t);
 struct place *place_find(struct drain *d, const struct net_addr *addr);
 
 /* ---- link.c ---- */
+extern const struct delivery_listener link_listener; /* jobs of hands */
 struct link *link_new(struct dest *dst, int target, enum link_kind kind);
 void link_fill(struct link *l);
 void link_free(struct link *l);

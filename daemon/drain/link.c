@@ -434,7 +434,7 @@ static void hand_back(struct link *l, struct hand *h)
 		settle(h);
 }
 
-static void on_job(struct delivery *dl, struct delivery_job *job, void *arg)
+static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 {
 	struct link *l = link_of(arg);
 	struct hand *h = job->arg;
@@ -591,10 +591,13 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	dest_kick(dst);
 }
 
+const struct delivery_listener link_listener = {
+	.on_done = on_done,
+	.may_finish = may_finish,
+};
+
 static const struct delivery_events events = {
 	.on_ready = on_ready,
-	.on_job = on_job,
-	.may_finish = may_finish,
 	.on_room = on_room,
 	.on_end = on_end,
 };
@@ -623,7 +626,6 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 	struct link *l = mx_alloc(sizeof(*l));
 	struct delivery_options opt = {
 		.loop = d->loop,
-		.spool = d->spool,
 		.helo = d->config->hostname,
 		.local_name = d->config->hostname,
 		.host = t->host,

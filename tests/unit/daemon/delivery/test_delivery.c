@@ -13,33 +13,24 @@
 #include "daemon/delivery/delivery.h"
 #include "tests/support/peer.h"
 
-/* ---- A spool of one content for everyone ---- */
+/* ---- One content for everyone ---- */
 
 static struct buf content;
 static size_t content_most; /* memory watch: the most asked for at once */
 
-enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
-			  size_t max, struct buf *out)
+static enum mx_err read_content(void *arg, const struct delivery_job *job,
+				uint64_t offset, size_t most, struct buf *out)
 {
 	struct span s = span_skip(buf_span(&content), (size_t)offset);
 
-	(void)sp;
-	(void)id;
-	if (s.n > max)
-		s.n = max;
+	(void)arg;
+	(void)job;
+	if (s.n > most)
+		s.n = most;
 	if (out->n + s.n > content_most)
 		content_most = out->n + s.n;
 	buf_add(out, s);
 	return MX_OK;
-}
-
-void unit_free(struct unit **u)
-{
-	if (*u == NULL)
-		return;
-	arena_reset(&(*u)->arena);
-	free(*u);
-	*u = NULL;
 }
 
 /* ---- The world ---- */
@@ -93,14 +84,20 @@ static struct unit *make_unit(struct world *w)
 	return u;
 }
 
+static void on_done(struct delivery *d, struct delivery_job *job, void *arg);
+
+static const struct delivery_listener listener = { .on_done = on_done };
+
 static void give_more(struct world *w, struct delivery *d)
 {
+	const struct delivery_source source = { read_content, NULL };
+
 	while (w->given < w->to_give && delivery_room(d) > 0) {
 		struct unit *u = make_unit(w);
 
 		w->given++;
-		delivery_give(d,
-			      delivery_job_new(&u, (void *)(intptr_t)w->given));
+		delivery_give(d, delivery_job_new(&u, source, &listener,
+						  (void *)(intptr_t)w->given));
 	}
 }
 
@@ -119,7 +116,7 @@ static void on_ready(struct delivery *d, const struct smtp_ehlo *ehlo,
 		delivery_quit(d);
 }
 
-static void on_job(struct delivery *d, struct delivery_job *job, void *arg)
+static void on_done(struct delivery *d, struct delivery_job *job, void *arg)
 {
 	struct world *w = arg;
 	int at;
@@ -163,7 +160,6 @@ static void on_end(struct delivery *d, const struct delivery_end *end,
 
 static const struct delivery_events events = {
 	.on_ready = on_ready,
-	.on_job = on_job,
 	.on_room = on_room,
 	.on_end = on_end,
 };

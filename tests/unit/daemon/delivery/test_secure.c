@@ -11,23 +11,6 @@
 #include "tests/support/certs.h"
 #include "tests/support/peer.h"
 
-/* Nothing is sent here: probes only. */
-enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
-			  size_t max, struct buf *out)
-{
-	(void)sp;
-	(void)id;
-	(void)offset;
-	(void)max;
-	(void)out;
-	return MX_EIO;
-}
-
-void unit_free(struct unit **u)
-{
-	*u = NULL;
-}
-
 /* ---- Servers ---- */
 
 enum kind {
@@ -158,13 +141,6 @@ static void on_ready(struct delivery *d, const struct smtp_ehlo *ehlo,
 	delivery_quit(d);
 }
 
-static void on_job(struct delivery *d, struct delivery_job *job, void *arg)
-{
-	(void)d;
-	(void)job;
-	(void)arg;
-}
-
 static void on_room(struct delivery *d, void *arg)
 {
 	(void)d;
@@ -188,8 +164,7 @@ static void on_end(struct delivery *d, const struct delivery_end *end,
 	p->is_done = true;
 }
 
-static const struct delivery_events events = { on_ready, on_job, on_room,
-					       on_end, NULL };
+static const struct delivery_events events = { on_ready, on_room, on_end };
 
 static enum result probe(enum kind k, const struct route_tls *tls,
 			 struct probe *p)
