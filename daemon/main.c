@@ -14,6 +14,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/metrics.h"
 #include "config/error.h"
 #include "config/reload.h"
 #include "daemon/control/control.h"
@@ -376,6 +377,8 @@ static void conclude(struct daemon *d, const struct reload_result *result)
 	}
 	if (ended.config == NULL && result->is_real)
 		log_errors(ended.errors);
+	if (result->is_real)
+		metrics_set(METRIC_RELOAD, ended.is_taken);
 	if (ended.is_taken)
 		log_notes(buf_span(&notes));
 	control_reloaded(d->control, &ended);
@@ -504,6 +507,7 @@ static void run(struct daemon *d, int64_t begin_ms)
 			       &(struct reload_hooks){ current_config,
 						       look_at_mail,
 						       on_reloaded, d });
+	metrics_set(METRIC_RELOAD, 1);
 	config_warn(d->config);
 	log_info(EV_START, LOG_STR("version", MX_VERSION),
 		 LOG_SPAN("hostname", d->config->hostname),

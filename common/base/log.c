@@ -142,9 +142,7 @@ static void add_hex(struct buf *b, uint64_t v)
 
 static void add_field(struct buf *b, const struct log_field *f)
 {
-	if (f->kind == LOG_KIND_SPAN && f->text.n == 0)
-		return;
-	if (f->kind == LOG_KIND_ID && f->number == 0)
+	if (!log_field_is_said(f))
 		return;
 	buf_addc(b, ' ');
 	buf_adds(b, f->key);
@@ -228,6 +226,7 @@ void log_fields(enum log_level level, enum log_event event,
 {
 	bool wake = false;
 
+	metrics_event(event, fields);
 	if (!log_enabled(level))
 		return;
 	pthread_mutex_lock(&logger.lock);

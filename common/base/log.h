@@ -15,36 +15,17 @@
 
 #include "common/base/buf.h"
 #include "common/base/events.h"
+#include "common/base/log_field.h"
+#include "common/base/metrics_events.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
 		 LOG_LEVEL_DEBUG };
 
-enum log_kind { LOG_KIND_END, LOG_KIND_SPAN, LOG_KIND_INT, LOG_KIND_PATH,
-		LOG_KIND_HEX, LOG_KIND_ID };
-
-struct log_field {
-	enum log_kind kind;
-	const char *key;
-	struct span text;
-	int64_t number;
-};
-
-/* Values.  A path is written as <...>; hex is for sid, id for mid. */
-#define LOG_SPAN(k, s) ((struct log_field){ LOG_KIND_SPAN, (k), (s), 0 })
-#define LOG_STR(k, s) LOG_SPAN(k, span_str(s))
-#define LOG_PATH(k, s) ((struct log_field){ LOG_KIND_PATH, (k), (s), 0 })
-#define LOG_INT(k, n) \
-	((struct log_field){ LOG_KIND_INT, (k), { NULL, 0 }, (int64_t)(n) })
-#define LOG_HEX(k, n) \
-	((struct log_field){ LOG_KIND_HEX, (k), { NULL, 0 }, (int64_t)(n) })
-#define LOG_ID(k, n) \
-	((struct log_field){ LOG_KIND_ID, (k), { NULL, 0 }, (int64_t)(n) })
-
 /*
  * log_info(EV_ACCEPTED, LOG_ID("mid", id), LOG_PATH("from", from));
  *
- * An empty LOG_SPAN and a LOG_ID of 0 are left out of the line; quoting is done here and nowhere
- * else.  Safe from any thread.
+ * Quoting is done here and nowhere else.  A line counts (metrics_events.h) at
+ * any level, also one that is not written.  Safe from any thread.
  */
 #define log_at(level, event, ...) \
 	log_fields((level), (event), (const struct log_field[]){ \
@@ -53,6 +34,11 @@ struct log_field {
 #define log_warn(event, ...) log_at(LOG_LEVEL_WARN, event, __VA_ARGS__)
 #define log_info(event, ...) log_at(LOG_LEVEL_INFO, event, __VA_ARGS__)
 #define log_debug(event, ...) log_at(LOG_LEVEL_DEBUG, event, __VA_ARGS__)
+
+/* It happened, and is not said: the client has had its share of lines. */
+#define log_unsaid(event, ...) \
+	metrics_event((event), (const struct log_field[]){ \
+		__VA_ARGS__, { LOG_KIND_END, NULL, { NULL, 0 }, 0 } })
 
 void log_fields(enum log_level level, enum log_event event,
 		const struct log_field *fields);

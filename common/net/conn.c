@@ -218,6 +218,7 @@ static void start_tls(struct conn *c, struct tls_engine *tls)
 
 void conn_starttls_server(struct conn *c, struct tls_server *tls)
 {
+	c->is_server = true;
 	start_tls(c, tls_engine_server(tls));
 }
 

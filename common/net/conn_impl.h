@@ -48,6 +48,7 @@ struct conn {
 	bool is_borrowed;  /* unread points into the shared buffer */
 	bool is_talking;   /* lingering: the peer was still sending */
 	bool is_shut;	   /* lingering: our side is closed */
+	bool is_server;	   /* of TLS */
 	int mask;	   /* what io waits for; 0: stopped */
 
 	struct ev_loop *loop;

@@ -5,6 +5,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/metrics.h"
 #include "common/net/conn_impl.h"
 
 /*
@@ -160,10 +161,22 @@ static const char *end_text(enum conn_end why)
 	return "connection failed";
 }
 
+/* A handshake ended; one that the owner gave up counts for nothing. */
+static void count_handshake(const struct conn *c, bool ok)
+{
+	metrics_add(METRIC_HANDSHAKES,
+		    c->is_server ? (ok ? HANDSHAKE_IN_OK : HANDSHAKE_IN_FAILED)
+				 : (ok ? HANDSHAKE_OUT_OK
+				       : HANDSHAKE_OUT_FAILED),
+		    1);
+}
+
 static void end(struct conn *c, enum conn_end why)
 {
 	if (is_gone(c))
 		return;
+	if (c->state == CONN_ST_HANDSHAKE)
+		count_handshake(c, false);
 	conn_push(c); /* an alert that says why */
 	if (why == CONN_ERROR || why == CONN_TLS)
 		c->is_broken = true;
@@ -231,6 +244,7 @@ static bool shaken(struct conn *c, enum engine_step step)
 	switch (step) {
 	case ENGINE_OK:
 		c->state = CONN_ST_OPEN;
+		count_handshake(c, true);
 		c->ev->on_ready(c, c->arg);
 		return !is_gone(c);
 	case ENGINE_MORE:

@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/metrics.h"
 #include "common/spool/internal.h"
 
 /*
@@ -350,6 +351,7 @@ static void *writer_main(void *arg)
 		batch_run(sp, &batch, &ready);
 		room_look(sp);
 		w->commit_us = mono_us() - start;
+		metrics_observe(METRIC_COMMIT, w->commit_us);
 		pthread_mutex_lock(&w->lock);
 		waiting = w->eager - w->bounded;
 		give_back(sp, &batch, &ready);

@@ -15,6 +15,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/log.h"
+#include "common/base/metrics.h"
 #include "daemon/drain/internal.h"
 #include "daemon/dsn/dsn.h"
 
@@ -103,6 +104,8 @@ static void say_rcpt(const struct hand *h, size_t i)
 
 	switch (s->outcome) {
 	case OUTCOME_DELIVERED:
+		if (env->is_dsn)
+			metrics_count(METRIC_REPORTS_SENT);
 		log_info(EV_DELIVERED, LOG_ID("mid", env->id),
 			 LOG_PATH("to", to), LOG_STR("host", h->host),
 			 LOG_INT("wait_s",

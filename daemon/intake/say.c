@@ -22,8 +22,11 @@ static void log_refusal(struct session *s, struct span reply,
 	const bool has_from = s->mail != NULL;
 
 	if (!log_enabled(LOG_LEVEL_INFO) ||
-	    !policy_may_log(s->in->policy, &s->client, clock_mono_ms()))
+	    !policy_may_log(s->in->policy, &s->client, clock_mono_ms())) {
+		log_unsaid(EV_REJECTED, LOG_STR("stage", s->stage),
+			   LOG_STR("reason", reason));
 		return;
+	}
 	log_info(EV_REJECTED, LOG_HEX("sid", s->sid),
 		 LOG_STR("stage", s->stage),
 		 LOG_SPAN("client", session_client(s)),

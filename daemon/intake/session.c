@@ -5,6 +5,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/metrics.h"
 #include "common/net/proxy.h"
 
 enum {
@@ -142,7 +143,7 @@ static void session_free(struct session *s, const char *why)
 	TAILQ_REMOVE(&in->sessions, s, link);
 	if (s->is_queued)
 		TAILQ_REMOVE(&in->turns, s, turn);
-	in->session_count--;
+	metrics_set(METRIC_SESSIONS, --in->session_count);
 	free(s->helo);
 	s->magic = 0;
 	free(s);
@@ -522,7 +523,7 @@ void session_new(struct intake *in, int fd, const struct net_addr *peer,
 	s->stage = "connect";
 	TAILQ_INSERT_TAIL(&in->sessions, s, link);
 	s->active_ms = clock_mono_ms();
-	in->session_count++;
+	metrics_set(METRIC_SESSIONS, ++in->session_count);
 	s->conn = conn_new(in->loop, fd, &events, s);
 	if (is_early)
 		step = session_bye(s, SAY_EARLY);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/assert.h"
+#include "common/base/metrics.h"
 #include "tests/support/certs.h"
 #include "tests/support/sides.h"
 
@@ -117,6 +118,14 @@ static void echo(size_t n)
 	free(p);
 }
 
+static uint64_t handshakes(enum metric_handshake which)
+{
+	struct metrics m;
+
+	metrics_read(&m);
+	return m.numbers[METRIC_HANDSHAKES][which];
+}
+
 Test(tls, bytes_go_both_ways)
 {
 	cr_assert(shake(&any), "%s / %s", a.error, b.error);
@@ -131,6 +140,9 @@ Test(tls, bytes_go_both_ways)
 	echo(1);
 	a.got.n = b.got.n = 0;
 	echo(3 * 1024 * 1024);
+	cr_expect_eq(handshakes(HANDSHAKE_OUT_OK), 1);
+	cr_expect_eq(handshakes(HANDSHAKE_IN_OK), 1);
+	cr_expect_eq(handshakes(HANDSHAKE_IN_FAILED), 0);
 }
 
 Test(tls, clear_output_goes_first)
@@ -359,6 +371,8 @@ Test(tls, peer_leaves_in_the_handshake)
 	run_until(loop, &a.ends, 1);
 	cr_expect_eq(a.why, CONN_TLS);
 	cr_expect_str_eq(a.error, "connection closed during the TLS handshake");
+	cr_expect_eq(handshakes(HANDSHAKE_OUT_FAILED), 1);
+	cr_expect_eq(handshakes(HANDSHAKE_OUT_OK), 0);
 }
 
 static bool leave(struct side *s, enum side_event e)

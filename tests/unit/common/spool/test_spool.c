@@ -1,3 +1,4 @@
+#include "common/base/metrics.h"
 #include "tests/unit/common/spool/fixture.h"
 
 static struct fixture f;
@@ -44,6 +45,22 @@ Test(spool, message_comes_back_as_it_was)
 	cr_expect_eq(u->rcpts[0].notify, SMTP_NOTIFY_FAILURE);
 	unit_free(&u);
 	check_content(&f, id, 3, 5000, 1000);
+}
+
+/* Not each request: what shares a batch waits for one. */
+Test(spool, commits_are_timed)
+{
+	struct spool_rcpt r = a_rcpt("b@example.com", "example.com");
+	const size_t all = metric_get(METRIC_COMMIT)->count;
+	struct metrics before, after;
+
+	metrics_read(&before);
+	put_message(&f, 1, 100, &r, 1);
+	metrics_read(&after);
+	cr_expect_gt(metrics_up_to(&after, METRIC_COMMIT, all),
+		     metrics_up_to(&before, METRIC_COMMIT, all));
+	cr_expect_gt(metrics_sum(&after, METRIC_COMMIT),
+		     metrics_sum(&before, METRIC_COMMIT));
 }
 
 /* Contents of many pieces, read from any place. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base/assert.h"
+#include "common/base/metrics.h"
 #include "common/base/clock.h"
 #include "daemon/drain/internal.h"
 #include "tests/support/folder.h"
@@ -232,6 +233,14 @@ static const char *busy_once(struct peer *p, const char *line, void *arg)
 	return NULL;
 }
 
+static uint64_t counted(enum metric_id id)
+{
+	struct metrics m;
+
+	metrics_read(&m);
+	return m.numbers[id][0];
+}
+
 Test(drain, a_transient_failure_waits_its_retry)
 {
 	struct world w;
@@ -243,6 +252,9 @@ Test(drain, a_transient_failure_waits_its_retry)
 	WAIT_FOR(&w, queued(&w) == 0);
 	cr_assert_geq(clock_mono_ms() - began, 1000);
 	cr_assert_eq(peer_saw(w.peer, "MAIL"), 2);
+	cr_assert_eq(counted(METRIC_DEFERRED), 1);
+	cr_assert_eq(counted(METRIC_DELIVERED), 1);
+	cr_assert_eq(counted(METRIC_REFUSED), 0);
 	finish(&w);
 }
 
@@ -273,6 +285,9 @@ Test(drain, one_recipient_fails_the_other_goes)
 	WAIT_FOR(&w, is_held(&w, "d0.example"));
 	WAIT_FOR(&w, w.peer->message_count == 2);
 	cr_assert_eq(queued(&w), 1);
+	WAIT_FOR(&w, counted(METRIC_DELIVERED) == 2);
+	cr_assert_eq(counted(METRIC_REFUSED), 1);
+	cr_assert_eq(counted(METRIC_REPORTS_SENT), 0);
 	finish(&w);
 }
 

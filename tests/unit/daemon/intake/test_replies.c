@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 
 #include "common/base/assert.h"
+#include "common/base/metrics.h"
 #include "daemon/intake/replies.h"
+#include "daemon/policy/verdicts.h"
 
 /* RFC 5321 section 4.5.3.1.5: 512 octets; section 4.2: printable ASCII. */
 Test(replies, every_line_is_short_and_plain)
@@ -43,4 +45,57 @@ Test(replies, refusals_have_a_reason)
 		cr_expect_eq(reply_is_error((enum reply_id)id),
 			     r->line.p[0] == '5');
 	}
+}
+
+/* Reasons that are about neither a recipient nor a message, but about a
+ * command, a session or a node. */
+static bool is_uncounted(const char *reason)
+{
+	static const char *const words[] = {
+		"",
+		"unknown_command",
+		"not_smtp",
+		"line_length",
+		"line_ending",
+		"not_implemented",
+		"no_recipients",
+		"pipelining",
+		"early_talker",
+		"errors",
+		"chatter",
+		"crowded",
+		"timeout",
+		"reload",
+		"shutdown",
+		"etrn",
+		"etrn_not_allowed",
+		"connections",
+		"connection_rate",
+		"connections_per_client",
+	};
+
+	for (size_t i = 0; i < COUNT(words); i++)
+		if (strcmp(reason, words[i]) == 0)
+			return true;
+	return false;
+}
+
+static void expect_counted(const char *reason)
+{
+	size_t label;
+	bool is_counted = metric_label(METRIC_RECIPIENTS_REJECTED, "reason",
+				       span_str(reason), &label) ||
+			  metric_label(METRIC_MESSAGES_REJECTED, "reason",
+				       span_str(reason), &label);
+
+	cr_expect_neq(is_counted, is_uncounted(reason), "%s", reason);
+}
+
+/* A new reason is added to common/base/metrics.c, or above. */
+Test(replies, every_reason_is_counted_or_known_not_to_be)
+{
+	for (int id = SAY_NONE; id < SAY_COUNT; id++)
+		expect_counted(reply_get((enum reply_id)id)->reason);
+	for (int id = V_GO; id <= V_NULL_MX; id++)
+		expect_counted(verdict((enum verdict_id)id).reason);
 }

@@ -1,4 +1,5 @@
 /* The order of commands, lines, limits and the end of sessions. */
+#include "common/base/metrics.h"
 #include "tests/unit/daemon/intake/world.h"
 
 #define HELLO "EHLO client.test\r\n"
@@ -458,6 +459,28 @@ Test(session, guesses_are_counted_across_transactions)
 		      '.') == NULL)
 		rounds++;
 	cr_expect_lt(rounds, 12);
+	close(fd);
+}
+
+/* Also those that have no line in the log any more. */
+Test(session, refused_recipients_are_counted)
+{
+	enum { GUESSES = 300 };
+	struct metrics m;
+	size_t label = 0;
+	int fd;
+
+	world_open("limits = { errors = 1000; };");
+	fd = client_open();
+	cr_expect_str_eq(say(fd, HELLO FROM), "250 250");
+	for (int i = 0; i < GUESSES; i++)
+		cr_assert_str_eq(say(fd, "RCPT TO:<guess@example.com>\r\n"),
+				 "550");
+	cr_assert(metric_label(METRIC_RECIPIENTS_REJECTED, "reason",
+			       SPAN_LIT("unknown_recipient"), &label));
+	metrics_read(&m);
+	cr_expect_eq(m.numbers[METRIC_RECIPIENTS_REJECTED][label], GUESSES);
+	cr_expect_eq(m.numbers[METRIC_SESSIONS][0], 1);
 	close(fd);
 }
 
