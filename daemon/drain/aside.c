@@ -3,6 +3,10 @@
  * connection of its own, one at a time for a destination.  What is decided
  * here is carried out; the decisions are in suspect.c.
  *
+ * Where nothing was answered between two losses it may be the primary: that is
+ * an outage, as far as anybody can tell.  Then they are due together with what
+ * hears 4yz from everybody (putoff.c), and a few are the probe meanwhile.
+ *
  * They are known in memory only, a thousand at most: what is forgotten is an
  * ordinary unit again.
  */
@@ -104,15 +108,47 @@ static bool is_untried(const struct delivery_job *job)
 	return true;
 }
 
-static void put_off(struct hand *h, const struct suspect *s, int64_t now)
+/* At the pace of a host that answers, but does not want us. */
+static void pace(struct hand *h, struct strike *s, int64_t now)
+{
+	int64_t busy_ms = h->drain->config->drain.probe_busy_ms;
+
+	h->is_paced = true;
+	h->is_trial = h->is_aside; /* it is in the log as a probe */
+	if (s->suspect.due_ms < now + busy_ms)
+		s->suspect.due_ms = now + busy_ms;
+}
+
+static void put_off(struct hand *h, struct strike *s, int64_t now)
 {
 	struct delivery_job *job = h->job;
 
-	h->wait_ms = s->due_ms - now;
+	if (s->is_excusable && putoff_lost(h))
+		pace(h, s, now);
+	h->wait_ms = s->suspect.due_ms - now;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_UNTRIED &&
 		    job->set[i].reply.n > 0)
 			job->set[i].outcome = OUTCOME_TRANSIENT;
+}
+
+static void shake(struct dest *dst, int64_t cost, int64_t now)
+{
+	if (!dst->is_shaken)
+		dst->shaken_ms = now;
+	dst->is_shaken = true;
+	dst->wary_until_ms = now + cost;
+}
+
+void aside_mended(struct dest *dst)
+{
+	struct strike *s, *tmp;
+
+	HASH_ITER (hh, dst->drain->strikes, s, tmp)
+		if (s->is_excusable && s->domain->dest == dst) {
+			s->is_excusable = false;
+			s->suspect.due_ms = 0;
+		}
 }
 
 void aside_judge(struct hand *h)
@@ -134,13 +170,12 @@ void aside_judge(struct hand *h)
 	}
 	s = need(h);
 	s->is_usual = false;
+	s->is_excusable = dst != NULL && dst->is_shaken;
 	h->domain->is_passing_over = true;
-	if (dst != NULL && !h->is_aside) {
-		dst->is_shaken = true;
-		dst->wary_until_ms = now + cost;
-	}
+	if (dst != NULL && !h->is_aside)
+		shake(dst, cost, now);
 	if (suspect_lost(&s->suspect, cost, now))
-		put_off(h, &s->suspect, now);
+		put_off(h, s, now);
 }
 
 /* ---- Their turn ---- */

@@ -193,7 +193,8 @@ struct dest {
 	unsigned hold_builds, hold_changes;
 	bool is_kicking;
 	bool is_shaken;              /* a connection was lost, and nothing was
-					answered since */
+					answered since: */
+	int64_t shaken_ms;           /* monotonic */
 	bool is_owing;               /* put_off is due at the next success */
 	bool is_doubted;             /* the next answer replaces its facts */
 	int64_t doubted_ms;          /* when its policies were asked for anew */
@@ -282,6 +283,8 @@ struct hand {
 	bool is_following;           /* its report is that of another */
 	bool is_early;               /* deferred, lest it be reported */
 	bool is_capped;              /* a report above bounce.rate */
+	bool is_paced;               /* tried again after wait_ms, whatever its
+					own retry */
 };
 
 /* The operator has it: it must not be taken into a hand. */
@@ -297,6 +300,7 @@ struct strike {
 	struct domain *domain;
 	struct suspect suspect;
 	bool is_usual;               /* goes as others do: none waits */
+	bool is_excusable;           /* when anything is answered there */
 };
 
 struct drain {
@@ -446,6 +450,12 @@ enum temper_news putoff_weigh(struct link *l, struct hand *h);
 struct hand *putoff_trial(struct dest *dst);
 /* Nothing is ready, and a probe is due: make a pilot ready. */
 void putoff_call(struct dest *dst);
+/* A connection was lost with it, and nothing was answered there since one was
+ * before: it is due when anything is.  True: until then it is one of the few
+ * that are tried at the pace of probes. */
+bool putoff_lost(struct hand *h);
+/* Something was answered. */
+void putoff_mended(struct dest *dst);
 /* Time has come: excuse some more. */
 void putoff_look(struct dest *dst);
 /* When putoff_call or putoff_look have something to do (monotonic); 0: not
@@ -564,6 +574,8 @@ void aside_judge(struct hand *h);
 void aside_look(struct dest *dst);
 /* When it may (monotonic); 0: not before something happens. */
 int64_t aside_timer(const struct dest *dst);
+/* Something was answered: what was lost while nothing was may go. */
+void aside_mended(struct dest *dst);
 /* An operator wants all to be tried now. */
 void aside_hurry(struct dest *dst);
 void aside_failed(struct hand *h);

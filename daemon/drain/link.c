@@ -434,6 +434,20 @@ static void hand_back(struct link *l, struct hand *h)
 		settle(h);
 }
 
+/* It answers; the next connection need not wait for its time. */
+static void mend(struct link *l)
+{
+	struct dest *dst = l->dest;
+
+	if (!dst->is_shaken)
+		return;
+	dst->is_shaken = false;
+	aside_mended(dst);
+	putoff_mended(dst);
+	if (l->target != MACHINE_NONE && dst->mtargets[l->target].is_down)
+		dst->mtargets[l->target].next_ms = clock_mono_ms();
+}
+
 static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 {
 	struct link *l = link_of(arg);
@@ -447,8 +461,8 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 		test_without(l, true);
 	if (is_decided(job))
 		l->jobs_done++;
-	if (is_decided(job) && l->kind != LINK_ERRAND)
-		l->dest->is_shaken = false;
+	if (is_decided(job) && (l->kind != LINK_ERRAND || h->is_aside))
+		mend(l);
 	take_latency(l, job);
 	news = learn_temper(l, h);
 	if (l->is_trial)

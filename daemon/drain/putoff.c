@@ -2,6 +2,9 @@
  * Mail that heard 4yz: what that says of the host (refusals.c), and how what
  * was put off comes back when the host is well again.
  *
+ * A connection that is lost with each is the same outage in other words
+ * (aside.c), and ends with the first answer.
+ *
  * Each refused unit is deferred to its own retry.  When the host turns out to
  * refuse everybody it is down; a few of its units, the pilots, are tried again
  * and again at the pace of its probes, in turn with others.  With the first
@@ -33,13 +36,16 @@ static void pilot_drop(struct dest *dst, size_t i)
 	dst->pilots[i] = dst->pilots[--dst->pilot_count];
 }
 
-static void pilot_add(struct dest *dst, uint64_t id, struct domain *dom)
+/* False: there are enough. */
+static bool pilot_add(struct dest *dst, uint64_t id, struct domain *dom)
 {
 	for (size_t i = 0; i < dst->pilot_count; i++)
 		if (dst->pilots[i].id == id && dst->pilots[i].domain == dom)
-			return;
-	if (dst->pilot_count < PILOTS_MAX)
-		dst->pilots[dst->pilot_count++] = (struct pilot){ id, dom };
+			return true;
+	if (dst->pilot_count == PILOTS_MAX)
+		return false;
+	dst->pilots[dst->pilot_count++] = (struct pilot){ id, dom };
+	return true;
 }
 
 static struct pilot *pilot_at(struct dest *dst, unsigned turn)
@@ -207,13 +213,34 @@ static void excuse_some(struct dest *dst)
 
 static bool is_excusing(const struct dest *dst)
 {
-	return dst->is_owing && dst->machine.state == DRAIN_UP;
+	return dst->is_owing && !dst->is_shaken &&
+	       dst->machine.state == DRAIN_UP;
 }
 
 void putoff_look(struct dest *dst)
 {
 	if (is_excusing(dst) && clock_mono_ms() >= dst->excuse_ms)
 		excuse_some(dst);
+}
+
+/* One that may have arrived is not sent again more often than it has to be. */
+bool putoff_lost(struct hand *h)
+{
+	struct dest *dst = h->domain->dest;
+
+	put_off(h->domain, dst->is_owing ? 0 : dst->shaken_ms);
+	dst->is_owing = true;
+	record(h->domain);
+	return !h->job->in_doubt && pilot_add(dst, h->key.id, h->domain);
+}
+
+/* Also over a connection of its own, which the machine knows nothing of. */
+void putoff_mended(struct dest *dst)
+{
+	if (!dst->is_owing || is_refused_everybody(dst))
+		return;
+	dst->pilot_count = 0;
+	excuse_some(dst);
 }
 
 int64_t putoff_timer(const struct dest *dst)
@@ -297,7 +324,7 @@ static bool refused(struct dest *dst, struct refusals *r, struct hand *h,
 	if (h->domain->dest != dst)
 		return is_all;
 	put_off(h->domain, r->began_ms);
-	pilot_add(dst, h->key.id, h->domain);
+	(void)pilot_add(dst, h->key.id, h->domain);
 	if (r->temper == HOST_REFUSES)
 		record(h->domain);
 	return is_all;

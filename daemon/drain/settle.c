@@ -54,8 +54,11 @@ static int64_t next_due(const struct hand *h, int64_t now)
 		if (i >= job->count)
 			at = retry_due_ms(c, r);
 		else if (job->set[i].outcome == OUTCOME_TRANSIENT)
-			at = now + longer(retry_step_ms(c, r->attempts),
-					  h->wait_ms);
+			at = now + (h->is_paced
+					    ? h->wait_ms
+					    : longer(retry_step_ms(c,
+								   r->attempts),
+						     h->wait_ms));
 		else if (job->set[i].outcome == OUTCOME_WAITING)
 			at = now + h->wait_ms;
 		else if (job->set[i].outcome != OUTCOME_UNTRIED)

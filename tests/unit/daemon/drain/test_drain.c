@@ -110,10 +110,29 @@ static void on_commit(enum mx_err err, uint64_t id, void *arg)
 	w->committed = true;
 }
 
+/* A list without d0.example. */
+static struct config *shorter_list(struct world *w)
+{
+	struct config *other;
+	struct config_errors errors = { 0 };
+
+	folder_write(&w->folder, "other", "d1.example recipients=*\n");
+	folder_write(&w->folder, "other.conf",
+		     "hostname = \"mx2.example.net\"; domains = \"other\";"
+		     "spool = { path = \"spool\"; size = \"256M\";"
+		     " reserve = \"1M\"; };");
+	other = config_load(folder_path(&w->folder, "other.conf"), &errors);
+	cr_assert_not_null(other, "%s", buf_cstr(&errors.text));
+	config_errors_fini(&errors);
+	return other;
+}
+
+static const char *sender = "a@sender.example";
+
 static void send_to(struct world *w, const char *const *paths, size_t count)
 {
 	struct spool_draft *d;
-	struct envelope env = { .from = SPAN_LIT("a@sender.example"),
+	struct envelope env = { .from = span_str(sender),
 				.arrived_ms = clock_wall_ms() };
 	struct spool_rcpt rcpts[8] = { 0 };
 
@@ -331,5 +350,147 @@ Test(drain, each_message_once)
 	WAIT_FOR(&w, queued(&w) == 0);
 	cr_assert_eq(w.peer->message_count, 120);
 	WAIT_FOR(&w, drain_busy(w.drain) == 0);
+	finish(&w);
+}
+
+/* ---- An outage of a primary that greets ---- */
+
+static const char own_retry[] =
+	"drain = { retry = [ \"1h\" ]; probe_busy = \"1s\"; };";
+static bool is_away;
+
+static const char *leave_at_mail(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return is_away && strncmp(line, "MAIL", 4) == 0
+		       ? "421 4.3.2 not taking mail"
+		       : NULL;
+}
+
+static const char *close_at_dot(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return is_away && strcmp(line, ".") == 0 ? PEER_CLOSE : NULL;
+}
+
+static bool is_deferred(struct world *w, const char *domain)
+{
+	struct spool_domain row;
+
+	return spool_domain_get(w->spool, span_str(domain), &row) == MX_OK &&
+	       row.deferred == 1;
+}
+
+/* What was tried in an outage goes when others go, whatever its own retry. */
+Test(drain, an_outage_spoken_as_421_ends_for_all)
+{
+	struct world w;
+
+	is_away = true;
+	begin(&w, own_retry, leave_at_mail);
+	send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, is_deferred(&w, "d0.example"));
+	is_away = false;
+	send_one(&w, "u@d1.example");
+	WAIT_FOR(&w, queued(&w) == 0);
+	finish(&w);
+}
+
+Test(drain, an_outage_spoken_by_closing_ends_for_all)
+{
+	struct world w;
+
+	is_away = true;
+	begin(&w, own_retry, close_at_dot);
+	send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, is_deferred(&w, "d0.example"));
+	is_away = false;
+	send_one(&w, "u@d1.example");
+	WAIT_FOR(&w, queued(&w) == 0);
+	finish(&w);
+}
+
+/* Where there is no other it is the probe, at the pace of probes. */
+Test(drain, the_only_message_finds_out_that_an_outage_is_over)
+{
+	struct world w;
+	int64_t before;
+	size_t seen;
+
+	is_away = true;
+	begin(&w, own_retry, leave_at_mail);
+	send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, is_deferred(&w, "d0.example"));
+	before = clock_mono_ms();
+	seen = peer_saw(w.peer, "MAIL");
+	WAIT_FOR(&w, peer_saw(w.peer, "MAIL") >= seen + 2);
+	cr_expect_geq(clock_mono_ms() - before, 1000, "one each second");
+	is_away = false;
+	WAIT_FOR(&w, queued(&w) == 0);
+	finish(&w);
+}
+
+/* A message that ends connections waits alone, whatever else goes. */
+static const char *close_for_bad(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return strstr(line, "MAIL FROM:<bad@") != NULL ? PEER_CLOSE : NULL;
+}
+
+Test(drain, a_message_that_ends_connections_waits_its_own_retry)
+{
+	struct world w;
+
+	begin(&w, own_retry, close_for_bad);
+	sender = "bad@sender.example";
+	send_one(&w, "u@d0.example");
+	sender = "a@sender.example";
+	for (int i = 0; i < 5; i++) {
+		send_one(&w, "u@d1.example");
+		WAIT_FOR(&w, w.peer->message_count == (size_t)i + 1);
+	}
+	WAIT_FOR(&w, is_deferred(&w, "d0.example"));
+	cr_expect_leq(peer_saw(w.peer, "MAIL FROM:<bad@"), 4);
+	send_one(&w, "u@d1.example");
+	WAIT_FOR(&w, queued(&w) == 1);
+	cr_expect_leq(peer_saw(w.peer, "MAIL FROM:<bad@"), 4);
+	finish(&w);
+}
+
+/* ---- A line that goes, and comes back before the disk knows ---- */
+
+static bool is_row_held(struct world *w, const char *domain)
+{
+	struct spool_domain row;
+
+	return spool_domain_get(w->spool, span_str(domain), &row) == MX_OK &&
+	       row.is_held;
+}
+
+Test(drain, a_line_that_comes_back_frees_its_mail_however_slow_the_disk)
+{
+	struct world w;
+	struct config *other;
+	struct domain *dom;
+
+	begin(&w, "", NULL);
+	peer_stop(w.peer);
+	send_one(&w, "u@d0.example");
+	other = shorter_list(&w);
+	dom = domain_need(w.drain, SPAN_LIT("d0.example"));
+	w.drain->config = other;
+	cr_assert_not(unlisted_may_go(dom), "it is asked to be held");
+	dom->marked_ms -= MINUTES(1); /* and the disk takes its time */
+	w.drain->config = w.config;
+	cr_assert(unlisted_may_go(dom));
+	cr_expect_eq(dom->mark, MARK_LISTED);
+	WAIT_FOR(&w, !is_row_held(&w, "d0.example"));
+	peer_start(w.peer);
+	drain_flush(w.drain, SPAN_LIT("d0.example"));
+	WAIT_FOR(&w, queued(&w) == 0);
+	config_unref(&other);
 	finish(&w);
 }
