@@ -20,7 +20,7 @@
 #include "config/domains.h"
 #include "daemon/drain/internal.h"
 
-/* A request of ours is on its way to the disk: what the row says is old. */
+/* Not asked for again sooner, if the row does not say so. */
 enum { MARKING_MS = 10000, LINES_AN_HOUR = 100 };
 
 static bool is_listed(const struct domain *dom)
@@ -29,18 +29,16 @@ static bool is_listed(const struct domain *dom)
 	       NULL;
 }
 
-static bool was_marked(const struct domain *dom, enum mark mark)
-{
-	return dom->mark == mark &&
-	       clock_mono_ms() - dom->marked_ms < MARKING_MS;
-}
-
+/* The row may not be that far yet, however long the disk takes: what was asked
+ * of it last is what counts. */
 static bool may_mark(struct domain *dom, enum mark mark)
 {
-	if (was_marked(dom, mark))
+	int64_t now = clock_mono_ms();
+
+	if (dom->mark == mark && now - dom->marked_ms < MARKING_MS)
 		return false;
 	dom->mark = mark;
-	dom->marked_ms = clock_mono_ms();
+	dom->marked_ms = now;
 	return true;
 }
 
@@ -83,7 +81,8 @@ static int64_t until_ms(const struct domain *dom)
 
 static void welcome(struct domain *dom, const struct spool_domain *row)
 {
-	bool is_left = row->is_unlisted || was_marked(dom, MARK_UNLISTED);
+	bool is_left = row->is_unlisted ||
+		       (dom->mark == MARK_UNLISTED && row->units > 0);
 
 	dom->is_stranger = dom->is_left = false;
 	if (dom->remembered != dom->drain->generation) {
@@ -139,7 +138,7 @@ bool unlisted_may_go(struct domain *dom)
 		welcome(dom, &row);
 		return true;
 	}
-	if (was_marked(dom, MARK_LISTED)) /* the row is not that far yet */
+	if (dom->mark == MARK_LISTED)
 		row.is_unlisted = false;
 	dom->is_stranger = !row.is_unlisted;
 	if (row.is_unlisted && row.is_held)
