@@ -29,7 +29,7 @@ CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -lunistring -l:libev.a -Wl,--ex
 
 # Folders in the order a mail travels; files by wildcard.
 SHARED  := common/base common/smtp common/mail common/control common/net \
-           config common/spool common/status
+           config/value config/allow config common/spool common/status
 ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
            daemon/sts daemon/dns daemon/delivery daemon/dsn daemon/control
 SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
@@ -258,5 +258,5 @@ lint: ## layers, cppcheck and clang-tidy
 	@.ci/lint $(LINTSRC)
 
 format: ## clang-format over every source file
-	@clang-format -i $(LINTSRC) $(wildcard common/*/*.h config/*.h daemon/*/*.h)
+	@clang-format -i $(LINTSRC) $(wildcard common/*/*.h config/*.h config/*/*.h daemon/*/*.h)
 .PHONY: objects

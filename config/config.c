@@ -7,9 +7,9 @@
 #include "common/base/alloc.h"
 #include "common/base/arena.h"
 #include "common/base/assert.h"
-#include "config/allowlist.h"
-#include "config/error.h"
+#include "config/allow/allowlist.h"
 #include "config/settings.h"
+#include "config/value/error.h"
 #include "config/warnings.h"
 
 /* From here on releasing is worth a thread. */
@@ -118,14 +118,28 @@ static void ask_for_certificates(struct config *c)
 		tls_server_ask_nobody(c->tls_server);
 }
 
+static void load_domains(struct config *c, struct settings *st,
+			 struct config_errors *errors)
+{
+	const struct allowlist_defaults defaults = {
+		.tls = c->tls.outbound,
+		.lifetime_ms = c->spool.lifetime_ms,
+		.port = c->drain.port,
+	};
+
+	if (settings_can_read(st, "domains", c->domains_path))
+		c->domains = allowlist_read(c->domains_path, &defaults, errors);
+	c->domain_count = domains_count(c->domains);
+	c->recipient_count = domains_recipients(c->domains);
+}
+
 /* Whatever the settings name. */
 static void load_files(struct snapshot *s, struct settings *st,
 		       struct config_errors *errors)
 {
 	struct config *c = &s->config;
 
-	if (settings_can_read(st, "domains", c->domains_path))
-		allowlist_read(c, errors);
+	load_domains(c, st, errors);
 	settings_can_read(st, "dns.trust_anchor", c->dns.trust_anchor);
 	make_server(s, st);
 	ask_for_certificates(c);

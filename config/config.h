@@ -8,9 +8,10 @@
 #include "common/base/log.h"
 #include "common/net/addr.h"
 #include "common/net/tls.h"
+#include "config/allow/domains.h"
+#include "config/value/error.h"
+#include "config/value/value.h"
 
-enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVEL_NONE, TLS_LEVEL_MAY,
-		 TLS_LEVEL_MUST, TLS_LEVEL_VERIFY, TLS_LEVEL_DANE };
 enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD };
 
 struct config_listen {
@@ -20,35 +21,6 @@ struct config_listen {
 	struct net_cidr *proxy_from;
 	size_t proxy_from_count;
 	bool implicit_tls;
-};
-
-/* One next hop as the configuration names it. */
-struct config_hop {
-	struct span host;        /* name, or empty when addr is a literal */
-	struct net_addr addr;    /* AF_UNSPEC when host is a name */
-	in_port_t port;
-};
-
-/* Options of one allowlist line; the defaults of mx20.conf filled in. */
-struct config_domain {
-	struct span name;        /* canonical; "*." kept for subdomain rows */
-	bool any_recipient;
-	char delimiter;          /* 0: none */
-	const struct config_hop *primary; /* count 0: by MX */
-	size_t primary_count;
-	struct span primary_text; /* normalised: equal text, equal route */
-	enum tls_level tls;
-	int64_t lifetime_ms;
-	const struct net_cidr *etrn;
-	size_t etrn_count;
-};
-
-/* Every fault found, one per line: "mx20.conf:12: limits.hops: ...". */
-struct config_errors {
-	struct buf text;
-	size_t count;
-	struct buf doubts; /* no faults: warnings, in the same form */
-	size_t doubt_count;
 };
 
 struct config {
@@ -85,7 +57,7 @@ struct config {
 	/* made from the above */
 	struct tls_server *tls_server;   /* NULL: no certificate */
 	struct tls_client_ctx *tls_client;
-	struct domains *domains;         /* see domains.h */
+	struct domains *domains;         /* see allow/domains.h */
 	size_t domain_count, recipient_count;
 	struct span doubts; /* what is legal but risky, one a line, as errors */
 };
@@ -103,7 +75,6 @@ struct config *config_load(const char *path, struct config_errors *errors);
  */
 struct config *config_load_settings(const char *path,
 				    struct config_errors *errors);
-void config_errors_fini(struct config_errors *e);
 
 /* Snapshots are shared by counting: sessions and the drain keep theirs across
  * a reload.  The last release of a large one happens on a thread of its own,

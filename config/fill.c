@@ -3,15 +3,9 @@
 #include <stdio.h>
 
 #include "common/base/assert.h"
-#include "config/error.h"
-#include "config/text.h"
-
-struct span fill_dir(struct span path)
-{
-	while (path.n > 0 && path.p[path.n - 1] != '/')
-		path.n--;
-	return path;
-}
+#include "config/value/error.h"
+#include "config/value/text.h"
+#include "config/value/value.h"
 
 static struct span join(struct fill *f, struct span dir, struct span name)
 {
@@ -31,7 +25,7 @@ struct span fill_file(struct fill *f, const char *file)
 {
 	if (file == NULL || span_eq(span_str(file), f->path))
 		return f->path;
-	return join(f, fill_dir(f->path), span_str(file));
+	return join(f, value_dir(f->path), span_str(file));
 }
 
 struct span fill_path(struct fill *f, const config_setting_t *st,
@@ -39,7 +33,7 @@ struct span fill_path(struct fill *f, const config_setting_t *st,
 {
 	if (text.n == 0)
 		return arena_span(f->arena, text);
-	return join(f, fill_dir(fill_file(f, config_setting_source_file(st))),
+	return join(f, value_dir(fill_file(f, config_setting_source_file(st))),
 		    text);
 }
 

@@ -39,9 +39,6 @@ void fill_fail(struct fill *f, const config_setting_t *st, const char *fmt, ...)
 /* file (as libconfig names it) as the user would; NULL: the main file. */
 struct span fill_file(struct fill *f, const char *file);
 
-/* The directory of a file with its slash; empty: the current one. */
-struct span fill_dir(struct span path);
-
 /* Text relative to the file that st stands in. */
 struct span fill_path(struct fill *f, const config_setting_t *st,
 		      struct span text);

@@ -6,7 +6,7 @@
 #include "common/base/assert.h"
 #include "common/smtp/address.h"
 #include "config/fill.h"
-#include "config/value.h"
+#include "config/value/value.h"
 
 /* A size without a unit that is less is a mistake. */
 enum { BARE_BYTES_MIN = 64 << 10 };

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 
 #include "common/base/alloc.h"
-#include "config/error.h"
+#include "config/value/error.h"
 
 /* How much later than the loop the loading thread gets a busy processor. */
 enum { NICE = 10 };
@@ -38,7 +38,7 @@ static void compare(struct reload *r)
 {
 	struct change *ch = &r->change;
 
-	change_find(ch, r->before->domains, r->config);
+	change_find(ch, r->before->domains, r->config->domains);
 	if (ch->gone.count > 0 && r->hooks.mail != NULL)
 		r->hooks.mail(ch, r->hooks.arg);
 	change_end(ch);

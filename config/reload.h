@@ -4,7 +4,8 @@
 
 #include <ev.h>
 
-#include "config/compare.h"
+#include "config/allow/compare.h"
+#include "config/config.h"
 
 struct reload;
 

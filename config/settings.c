@@ -6,11 +6,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "config/error.h"
+#include "config/allow/lines.h"
 #include "config/fill.h"
-#include "config/lines.h"
 #include "config/options.h"
-#include "config/text.h"
+#include "config/value/error.h"
+#include "config/value/text.h"
+#include "config/value/value.h"
 
 struct settings {
 	struct fill fill;
@@ -181,7 +182,7 @@ struct settings *settings_read(struct config *c, struct arena *arena,
 	struct settings *s = arena_alloc(arena, sizeof(*s));
 	const struct option_table t = { config_options, config_option_count,
 					c };
-	struct span dir = fill_dir(c->path);
+	struct span dir = value_dir(c->path);
 	size_t before = errors->count;
 
 	s->fill = (struct fill){ arena, c->path, errors, false };

@@ -22,7 +22,8 @@ void settings_fail(struct settings *s, const char *key, struct span why);
 
 /* Something worth knowing, likewise, into the doubts of e. */
 void settings_doubt(struct settings *s, struct config_errors *e,
-		    const char *key, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+		    const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* Is path, the value of key, a file to be read?  A fault if it is not; false
  * without one when it is empty. */

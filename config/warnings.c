@@ -1,51 +1,16 @@
 #include "config/warnings.h"
 
-#include <stdio.h>
 #include <sys/statvfs.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "config/error.h"
-#include "config/table.h"
-#include "config/value.h"
+#include "config/allow/allowlist.h"
+#include "config/value/error.h"
+#include "config/value/value.h"
 
 /* Renewal begins 30 days before the end where it is automatic: one that is
  * so near has failed for two weeks. */
 enum { RENEW_DAYS = 14 };
-
-/* ---- The allowlist ---- */
-
-static void warn_of_rows(const struct config *c, struct config_errors *e,
-			 const struct row_kind *kind, const char *what,
-			 const char *why)
-{
-	char more[64] = "";
-
-	if (kind->count == 0)
-		return;
-	if (kind->count > 1)
-		snprintf(more, sizeof(more), " and %zu more", kind->count - 1);
-	config_doubt(e, c->domains_path, kind->first->line, "%.*s%s: %s: %s",
-		     SPAN_ARG(kind->first->pub.name), more, what, why);
-}
-
-static void warn_of_domains(const struct config *c, struct config_errors *e)
-{
-	const struct domains *d = c->domains;
-
-	if (c->domain_count == 0)
-		config_doubt(e, c->domains_path, 0,
-			     "the allowlist is empty: no mail is taken");
-	if (d == NULL)
-		return;
-	warn_of_rows(c, e, &d->any, "recipients=*",
-		     "takes mail that the primary will refuse, and returns it "
-		     "to senders that are mostly forged");
-	warn_of_rows(c, e, &d->brief, "lifetime",
-		     "less than a day: an outage of one night returns all "
-		     "mail; RFC 5321 section 4.5.4.1 asks for 4 to 5 days at "
-		     "least");
-}
 
 /* ---- The certificate ---- */
 
@@ -164,7 +129,7 @@ static void warn_of_disk(const struct config *c, struct settings *s,
 void warnings_find(const struct config *c, struct settings *s,
 		   struct config_errors *e)
 {
-	warn_of_domains(c, e);
+	allowlist_doubts(c->domains, e);
 	if (c->listen_count == 0)
 		settings_doubt(s, e, "listen", "nowhere: only drains");
 	warn_of_certificates(c, s, e);

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "common/base/assert.h"
-#include "config/error.h"
+#include "config/allow/compare.h"
+#include "config/value/error.h"
 #include "daemon/guard.h"
 #include "daemon/privileges.h"
-#include "config/compare.h"
 
 struct check {
 	const struct config *c;

@@ -6,8 +6,8 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
-#include "config/domains.h"
-#include "config/listed.h"
+#include "config/allow/domains.h"
+#include "config/allow/listed.h"
 
 struct guard {
 	struct spool *loading; /* views: for the thread that loads, */
@@ -136,14 +136,14 @@ static void shout_losses(struct guard *g, const struct config *c)
 
 	if (old == NULL)
 		return;
-	change_find(&ch, old, c);
+	change_find(&ch, old, c->domains);
 	if (ch.gone.count > 0)
 		ask_spool(g->own, &ch);
 	change_end(&ch);
 	for (struct span rest = buf_span(&ch.refusals.text); rest.n > 0;)
 		shout(span_cut(&rest, '\n'));
 	change_fini(&ch);
-	listed_free(&old);
+	domains_free(&old);
 }
 
 static void shout_orphans(struct guard *g, const struct config *c)
@@ -180,7 +180,7 @@ static void work(struct guard *g, const struct config *c)
 		shout_orphans(g, c);
 	}
 	g->has_compared = true;
-	if (!listed_write(g->path, c, &why))
+	if (!listed_write(g->path, c->domains, &why))
 		log_warn(EV_CONFIG, LOG_SPAN("error", buf_span(&why)),
 			 LOG_STR("warning",
 				 "what is listed cannot be remembered: --check "
@@ -308,7 +308,7 @@ static void print_change(struct spool *sp, const char *path,
 
 	if (old == NULL)
 		return;
-	change_find(&ch, old, c);
+	change_find(&ch, old, c->domains);
 	if (ch.gone.count > 0)
 		ask_spool(sp, &ch);
 	change_end(&ch);
@@ -318,7 +318,7 @@ static void print_change(struct spool *sp, const char *path,
 		    buf_span(&ch.refusals.text));
 	buf_fini(&text);
 	change_fini(&ch);
-	listed_free(&old);
+	domains_free(&old);
 }
 
 void guard_check(const struct config *config)

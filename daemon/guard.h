@@ -1,12 +1,14 @@
 /*
  * What a new configuration does to the mail at hand: the spool's part in
- * config/compare.h, and the memory of what was listed last (config/listed.h).
+ * config/allow/compare.h, and the memory of what was listed last
+ * (config/allow/listed.h).
  */
 #ifndef MX_DAEMON_GUARD_H
 #define MX_DAEMON_GUARD_H
 
 #include "common/spool/spool.h"
-#include "config/compare.h"
+#include "config/allow/compare.h"
+#include "config/config.h"
 
 struct guard;
 

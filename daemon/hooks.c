@@ -7,7 +7,7 @@
  */
 #include "daemon/hooks.h"
 
-#include "config/domains.h"
+#include "config/allow/domains.h"
 
 enum { STARTED = 253, NONE = 251, UNABLE = 458, NOT_ALLOWED = 459 };
 

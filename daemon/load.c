@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#include "config/error.h"
+#include "config/value/error.h"
 #include "daemon/check.h"
 #include "daemon/route/route.h"
 

@@ -4,7 +4,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-#include "config/compare.h"
+#include "config/allow/compare.h"
 
 static ev_timer watchdog;
 static char status[400];  /* what we are; empty until we are ready */

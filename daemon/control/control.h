@@ -4,8 +4,9 @@
 
 #include <ev.h>
 
-#include "config/compare.h"
 #include "common/spool/spool.h"
+#include "config/allow/compare.h"
+#include "config/config.h"
 #include "daemon/drain/drain.h"
 #include "daemon/route/route.h"
 

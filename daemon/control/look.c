@@ -8,7 +8,7 @@
 #include "common/base/assert.h"
 #include "common/base/msgid.h"
 #include "common/status/status.h"
-#include "config/domains.h"
+#include "config/allow/domains.h"
 
 enum {
 	PIECE = 45 * 1024, /* of content: in base 64 it fits a line */

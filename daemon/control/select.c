@@ -7,7 +7,7 @@
 #include "common/base/assert.h"
 #include "common/base/msgid.h"
 #include "common/spool/scope.h"
-#include "config/domains.h"
+#include "config/allow/domains.h"
 
 static bool message_exists(struct spool *sp, uint64_t id)
 {

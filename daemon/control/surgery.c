@@ -13,8 +13,8 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "config/domains.h"
 #include "common/spool/scope.h"
+#include "config/allow/domains.h"
 
 enum { UNITS_PER_STEP = 256 };
 

@@ -17,7 +17,7 @@
  * left alone.
  */
 #include "common/base/log.h"
-#include "config/domains.h"
+#include "config/allow/domains.h"
 #include "daemon/drain/internal.h"
 
 /* Not asked for again sooner, if the row does not say so. */

@@ -2,9 +2,9 @@
 #ifndef MX_POLICY_POLICY_H
 #define MX_POLICY_POLICY_H
 
-#include "config/config.h"
-#include "config/domains.h"
 #include "common/smtp/command.h"
+#include "config/allow/domains.h"
+#include "config/config.h"
 
 struct policy; /* counters per client; one per process */
 

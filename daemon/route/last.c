@@ -1,7 +1,7 @@
 #include "daemon/route/last.h"
 
 #include "common/base/assert.h"
-#include "config/value.h"
+#include "config/value/value.h"
 
 void last_key(struct buf *key, struct span domain)
 {

@@ -5,7 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/hash.h"
-#include "config/domains.h"
+#include "config/allow/domains.h"
 #include "daemon/route/build.h"
 #include "daemon/route/last.h"
 #include "daemon/route/lookup.h"

@@ -1,6 +1,6 @@
 #include "daemon/route/source.h"
 
-#include "config/domains.h"
+#include "config/allow/domains.h"
 
 void source_choose(struct lookup_options *opt, struct span domain)
 {

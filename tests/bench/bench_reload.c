@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "common/base/assert.h"
-#include "config/domains.h"
+#include "config/config.h"
 #include "config/reload.h"
 
 enum { LOOKUPS = 2000000, PER_TICK = 50, IDLE_S = 3, AFTER_S = 2 };

@@ -4,8 +4,8 @@
  * - Every row is found under its own name, and accepts postmaster.
  * - Look-ups with anything at all stay inside.
  */
-#include "config/allowlist.h"
-#include "config/domains.h"
+#include "config/allow/allowlist.h"
+#include "config/allow/domains.h"
 
 #include "common/smtp/address.h"
 #include "tests/fuzz/files.h"
@@ -42,28 +42,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span in = span_of(data, size), list = fuzz_text(&in);
 	struct config_errors errors = { 0 };
-	struct buf path = { 0 }, domains = { 0 };
-	struct config c = { .tls.outbound = TLS_LEVEL_MAY,
-			    .drain.port = 25,
-			    .spool.lifetime_ms = 1000 };
+	struct buf path = { 0 };
+	const struct allowlist_defaults defaults = { TLS_LEVEL_MAY, 1000, 25 };
+	struct domains *d;
 
 	if (list.n > 0 && memmem(list.p, list.n, "/", 1) != NULL)
 		return 0; /* other files are not this target's */
 	fuzz_file("domains", list);
 	fuzz_file("file", in);
-	buf_addf(&path, "%s/mx20.conf", fuzz_directory());
-	buf_addf(&domains, "%s/domains", fuzz_directory());
-	buf_cstr(&domains);
-	c.path = span_str(buf_cstr(&path));
-	c.domains_path = buf_span(&domains);
-	allowlist_read(&c, &errors);
+	buf_addf(&path, "%s/domains", fuzz_directory());
+	d = allowlist_read(span_str(buf_cstr(&path)), &defaults, &errors);
 	FUZZ_CHECK((errors.count > 0) == (errors.text.n > 0));
-	FUZZ_CHECK(c.domains != NULL);
+	FUZZ_CHECK(d != NULL);
 	if (errors.count == 0)
-		domains_each(c.domains, check_row, c.domains);
-	domains_free(&c.domains);
+		domains_each(d, check_row, d);
+	domains_free(&d);
 	config_errors_fini(&errors);
 	buf_fini(&path);
-	buf_fini(&domains);
 	return 0;
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "config/error.h"
+#include "config/config.h"
 #include "tests/support/certs.h"
 #include "tests/support/folder.h"
 

@@ -1,4 +1,4 @@
-#include "config/pool.h"
+#include "config/allow/pool.h"
 
 #include <stdalign.h>
 #include <sys/mman.h>

@@ -3,10 +3,11 @@
  * like an accident: a truncated export empties allowlists and recipient files
  * far more often than an operator does.
  */
-#ifndef MX_CONFIG_COMPARE_H
-#define MX_CONFIG_COMPARE_H
+#ifndef MX_ALLOW_COMPARE_H
+#define MX_ALLOW_COMPARE_H
 
-#include "config/config.h"
+#include "config/allow/domains.h"
+#include "config/value/error.h"
 
 /* So many names are shown of each kind. */
 enum { CHANGE_NAMES = 5 };
@@ -24,8 +25,7 @@ struct change {
 	size_t domains_before, domains, recipients_before, recipients;
 	struct config_errors refusals; /* taken only when that is forced */
 	/* to whom it belongs: see change_find */
-	const struct domains *old;
-	const struct config *config;
+	const struct domains *old, *now;
 };
 
 /*
@@ -34,7 +34,7 @@ struct change {
  * another row covers (a new "*." above it) is not gone.
  */
 void change_find(struct change *ch, const struct domains *old,
-		 const struct config *config);
+		 const struct domains *now);
 
 /* So many messages wait for this domain.  To be called for every domain with
  * mail, if any row is gone. */

@@ -2,7 +2,8 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "config/compare.h"
+#include "config/allow/compare.h"
+#include "config/config.h"
 #include "tests/support/folder.h"
 
 static struct folder folder;
@@ -76,7 +77,7 @@ static struct step step_to(struct config *old, const char *allowlist)
 {
 	struct step s = { .old = old, .now = load(allowlist) };
 
-	change_find(&s.ch, old->domains, s.now);
+	change_find(&s.ch, old->domains, s.now->domains);
 	return s;
 }
 

@@ -1,4 +1,4 @@
-#include "config/error.h"
+#include "config/value/error.h"
 
 #include <stdio.h>
 

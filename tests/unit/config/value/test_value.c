@@ -2,7 +2,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "config/value.h"
+#include "config/value/value.h"
 
 Test(value, times)
 {

@@ -1,4 +1,4 @@
-#include "config/value.h"
+#include "config/value/value.h"
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -146,6 +146,13 @@ bool value_hop(struct span text, struct buf *name, struct config_hop *out)
 		return false;
 	out->host = buf_span(name);
 	return true;
+}
+
+struct span value_dir(struct span path)
+{
+	while (path.n > 0 && path.p[path.n - 1] != '/')
+		path.n--;
+	return path;
 }
 
 void value_hop_add(struct buf *out, const struct config_hop *hop)

@@ -2,8 +2,8 @@
  * What an editor does not show: bytes and characters that turn a name into
  * another one while it looks the same; pure.
  */
-#ifndef MX_CONFIG_TEXT_H
-#define MX_CONFIG_TEXT_H
+#ifndef MX_VALUE_TEXT_H
+#define MX_VALUE_TEXT_H
 
 #include "common/base/buf.h"
 

@@ -3,7 +3,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "config/domains.h"
+#include "config/config.h"
 #include "tests/support/folder.h"
 
 static struct folder folder;

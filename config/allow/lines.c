@@ -1,4 +1,4 @@
-#include "config/lines.h"
+#include "config/allow/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
-#include "config/text.h"
+#include "config/value/text.h"
 
 enum { BUFFER_BYTES = 128 << 10 };
 

@@ -1,12 +1,12 @@
-#include "config/listed.h"
+#include "config/allow/listed.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "config/lines.h"
-#include "config/table.h"
+#include "config/allow/domains_priv.h"
+#include "config/allow/lines.h"
 
 static const char head[] = "mx20-listed 1";
 static const char end[] = "end";
@@ -42,13 +42,13 @@ static bool write_file(const char *path, const struct domains *d)
 	return fclose(f) == 0 && ok;
 }
 
-bool listed_write(const char *path, const struct config *c, struct buf *why)
+bool listed_write(const char *path, const struct domains *d, struct buf *why)
 {
 	struct buf new_path = { 0 };
 	bool ok;
 
 	buf_addf(&new_path, "%s.new", path);
-	ok = write_file(buf_cstr(&new_path), c->domains) &&
+	ok = write_file(buf_cstr(&new_path), d) &&
 	     rename(buf_cstr(&new_path), path) == 0;
 	if (!ok) {
 		buf_addf(why, "%s: %s", path, strerror(errno));
@@ -102,7 +102,8 @@ static struct domains *read_lines(struct lines *l)
 	if (!lines_count(l, &most) || !lines_next(l, &line) ||
 	    !take_head(line, &rows, &recipients) || rows >= most)
 		return NULL;
-	d = domains_new(rows + 1); /* and the set that all of them have */
+	/* one more: the set that all of them have */
+	d = domains_new(span_str(""), rows + 1);
 	d->set_count = 1;
 	d->recipient_count = recipients;
 	while (d->row_count < rows && lines_next(l, &line) && take_row(d, line))
@@ -126,9 +127,4 @@ struct domains *listed_read(const char *path)
 	}
 	lines_fini(&l);
 	return d;
-}
-
-void listed_free(struct domains **d)
-{
-	domains_free(d);
 }

@@ -2,10 +2,32 @@
  * The allowlist and the recipient table: compact, immutable, made for
  * 1,000,000 domains and 10,000,000 recipients.
  */
-#ifndef MX_CONFIG_DOMAINS_H
-#define MX_CONFIG_DOMAINS_H
+#ifndef MX_ALLOW_DOMAINS_H
+#define MX_ALLOW_DOMAINS_H
 
-#include "config/config.h"
+#include "config/value/value.h"
+
+struct domains;
+
+/* Options of one allowlist line; the defaults of mx20.conf filled in. */
+struct config_domain {
+	struct span name;        /* canonical; "*." kept for subdomain rows */
+	bool any_recipient;
+	char delimiter;          /* 0: none */
+	const struct config_hop *primary; /* count 0: by MX */
+	size_t primary_count;
+	struct span primary_text; /* normalised: equal text, equal route */
+	enum tls_level tls;
+	int64_t lifetime_ms;
+	const struct net_cidr *etrn;
+	size_t etrn_count;
+};
+
+void domains_free(struct domains **d); /* *d may be NULL */
+
+/* How many rows, and recipients in all; 0 of NULL. */
+size_t domains_count(const struct domains *d);
+size_t domains_recipients(const struct domains *d);
 
 /* The row that covers a canonical domain: its own, else the nearest "*."
  * above it.  NULL: not ours.  Lives as long as the snapshot. */

@@ -1,6 +1,6 @@
 /* A text file line by line through one buffer, whatever its size. */
-#ifndef MX_CONFIG_LINES_H
-#define MX_CONFIG_LINES_H
+#ifndef MX_ALLOW_LINES_H
+#define MX_ALLOW_LINES_H
 
 #include "common/base/buf.h"
 
@@ -27,8 +27,9 @@ void lines_close(struct lines *l);
 bool lines_count(struct lines *l, size_t *count);
 
 /* The next line without its LF or CR LF, and without a byte order mark in
- * front (files are joined, so it may be any line); valid until the next call.  False
- * at the end and on failure: see error (EMSGSIZE: no line is that long). */
+ * front (files are joined, so it may be any line); valid until the next call.
+ * False at the end and on failure: see error (EMSGSIZE: no line is that long).
+ */
 bool lines_next(struct lines *l, struct span *line);
 
 #endif

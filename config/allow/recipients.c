@@ -1,11 +1,10 @@
+#include "config/allow/recipients.h"
+
 #include <errno.h>
 
 #include "common/base/utf8.h"
 #include "common/smtp/address.h"
-#include "config/allowlist.h"
-#include "config/error.h"
-#include "config/lines.h"
-#include "config/text.h"
+#include "config/value/text.h"
 
 struct file {
 	struct recipients_reader *r;

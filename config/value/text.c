@@ -1,4 +1,4 @@
-#include "config/text.h"
+#include "config/value/text.h"
 
 #include <ctype.h>
 #include <unictype.h>

@@ -1,6 +1,6 @@
 /*
  * What was listed last: a file beside the spool, so that --check and a start
- * have something to compare a configuration with (config/compare.h).
+ * have something to compare a configuration with (config/allow/compare.h).
  *
  *   mx20-listed 1 3 42        version, rows, recipients in all
  *   example.com 12            how many recipients hold for it
@@ -8,19 +8,17 @@
  *   *.example.net 30
  *   end                       else it is no whole one, and not believed
  */
-#ifndef MX_CONFIG_LISTED_H
-#define MX_CONFIG_LISTED_H
+#ifndef MX_ALLOW_LISTED_H
+#define MX_ALLOW_LISTED_H
 
-#include "common/base/buf.h"
-#include "config/config.h"
+#include "config/allow/domains.h"
 
 /* Put a new one in the place of the old.  Blocks; a second at a million
  * domains.  It is no loss if a power cut takes it.  False: why says what. */
-bool listed_write(const char *path, const struct config *c, struct buf *why);
+bool listed_write(const char *path, const struct domains *d, struct buf *why);
 
 /* As far as change_find needs it: names and counts.  NULL: there is none, or
  * none to be believed. */
 struct domains *listed_read(const char *path);
-void listed_free(struct domains **d); /* NULL is fine */
 
 #endif

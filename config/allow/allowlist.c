@@ -1,21 +1,22 @@
-#include "config/allowlist.h"
+#include "config/allow/allowlist.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/smtp/address.h"
-#include "config/error.h"
-#include "config/fill.h"
-#include "config/lines.h"
-#include "config/text.h"
-#include "config/value.h"
+#include "config/allow/recipients.h"
+#include "config/value/error.h"
+#include "config/value/text.h"
+#include "config/value/value.h"
 
 /* What reading the allowlist needs and the result does not keep. */
 struct reader {
-	const struct config *c;
+	struct span path; /* NUL behind it */
+	const struct allowlist_defaults *defaults;
 	struct config_errors *errors;
 	struct domains *d;
 	struct lines lines;
@@ -34,8 +35,7 @@ struct reader {
 enum { EMPTY_LISTED = 9 };
 
 #define FAIL(r, ...)                                                           \
-	config_fail((r)->errors, (r)->c->domains_path, (r)->lines.number,      \
-		    __VA_ARGS__)
+	config_fail((r)->errors, (r)->path, (r)->lines.number, __VA_ARGS__)
 
 /* ---- Which file, and is it one that is known already? ---- */
 
@@ -63,7 +63,7 @@ static const char *beside(struct reader *r, const char *dir, struct span name)
 {
 	buf_reset(&r->text);
 	if (name.p[0] != '/' || *dir != '\0')
-		buf_add(&r->text, fill_dir(r->c->domains_path));
+		buf_add(&r->text, value_dir(r->path));
 	buf_adds(&r->text, dir);
 	buf_add(&r->text, name);
 	return buf_cstr(&r->text);
@@ -108,7 +108,7 @@ static bool add_hop(struct reader *r, struct config_hop *hop, struct span text)
 	bool ok = value_hop(text, &name, hop);
 
 	if (hop->port == 0)
-		hop->port = r->c->drain.port;
+		hop->port = r->defaults->port;
 	hop->addr.port = hop->port;
 	hop->host = pool_span(&r->d->pool, buf_span(&name));
 	buf_fini(&name);
@@ -287,8 +287,8 @@ static void take_row(struct reader *r, struct span word, struct span line)
 	const struct row *earlier;
 
 	*row = (struct row){ .set = NO_SET, .line = r->lines.number };
-	row->pub.tls = r->c->tls.outbound;
-	row->pub.lifetime_ms = r->c->spool.lifetime_ms;
+	row->pub.tls = r->defaults->tls;
+	row->pub.lifetime_ms = r->defaults->lifetime_ms;
 	if (!is_text(r, word) || !take_name(r, row, word))
 		return;
 	while ((word = next_word(&line)).n > 0) {
@@ -323,7 +323,7 @@ static bool take_line(struct reader *r, struct span line)
 	}
 	r->has_begun = true;
 	if (r->lines.is_cut)
-		config_doubt(r->errors, r->c->domains_path, r->lines.number,
+		config_doubt(r->errors, r->path, r->lines.number,
 			     TEXT_CUT, SPAN_ARG(line));
 	return true;
 }
@@ -333,7 +333,7 @@ static void read_sets(struct reader *r)
 	struct recipients_reader rr = {
 		.d = r->d,
 		.errors = r->errors,
-		.allowlist = r->c->domains_path,
+		.allowlist = r->path,
 		.lines = &r->lines,
 	};
 
@@ -344,12 +344,11 @@ static void read_sets(struct reader *r)
 }
 
 /* Real users of such a domain would hear 550. */
-static void doubt_row(struct reader *r, const struct config *c,
-		      const struct row *row)
+static void doubt_row(struct reader *r, const struct row *row)
 {
 	struct buf file = { 0 };
 
-	row_file(&file, c, row);
+	row_file(&file, r->d, row);
 	config_doubt(r->errors, buf_span(&file), 0,
 		     "no recipient for %.*s: all its mail is refused, but that "
 		     "to postmaster",
@@ -357,17 +356,17 @@ static void doubt_row(struct reader *r, const struct config *c,
 	buf_fini(&file);
 }
 
-static void doubt_empty(struct reader *r, const struct config *c)
+static void doubt_empty(struct reader *r)
 {
-	const struct domains *d = c->domains;
+	const struct domains *d = r->d;
 	size_t count = 0;
 
 	for (size_t i = 0; i < d->row_count; i++)
 		if (row_recipients(d, &d->rows[i]) == 0 &&
 		    ++count <= EMPTY_LISTED)
-			doubt_row(r, c, &d->rows[i]);
+			doubt_row(r, &d->rows[i]);
 	if (count > EMPTY_LISTED)
-		config_doubt(r->errors, c->domains_path, 0,
+		config_doubt(r->errors, r->path, 0,
 			     "%zu more domains have no recipient",
 			     count - EMPTY_LISTED);
 }
@@ -379,7 +378,7 @@ static void make_room(struct reader *r, size_t lines)
 	while (slots < lines * 2)
 		slots *= 2;
 	r->room = lines;
-	r->d = domains_new(lines);
+	r->d = domains_new(r->path, lines);
 	r->sources = pool_alloc_array(&r->scratch, lines, sizeof(*r->sources));
 	r->by_path = pool_alloc_array(&r->scratch, slots, sizeof(*r->by_path));
 	r->by_path_mask = slots - 1;
@@ -420,12 +419,18 @@ static void read_rows(struct reader *r)
 		read_failed(r, r->lines.error);
 }
 
-void allowlist_read(struct config *c, struct config_errors *errors)
+struct domains *allowlist_read(struct span path,
+			       const struct allowlist_defaults *defaults,
+			       struct config_errors *errors)
 {
-	struct reader r = { .c = c, .errors = errors };
+	struct reader r = {
+		.path = path,
+		.defaults = defaults,
+		.errors = errors,
+	};
 
 	lines_init(&r.lines);
-	if (!lines_open(&r.lines, c->domains_path.p)) {
+	if (!lines_open(&r.lines, path.p)) {
 		read_failed(&r, errno);
 	} else {
 		read_rows(&r);
@@ -433,12 +438,40 @@ void allowlist_read(struct config *c, struct config_errors *errors)
 	}
 	if (r.d != NULL) {
 		read_sets(&r);
-		c->domains = r.d;
-		c->domain_count = r.d->row_count;
-		c->recipient_count = r.d->recipient_count;
-		doubt_empty(&r, c);
+		doubt_empty(&r);
 	}
 	pool_free(&r.scratch);
 	buf_fini(&r.text);
 	lines_fini(&r.lines);
+	return r.d;
+}
+
+/* ---- Warnings ---- */
+
+static void warn_of_rows(const struct domains *d, struct config_errors *e,
+			 const struct row_kind *kind, const char *what,
+			 const char *why)
+{
+	char more[64] = "";
+
+	if (kind->count == 0)
+		return;
+	if (kind->count > 1)
+		snprintf(more, sizeof(more), " and %zu more", kind->count - 1);
+	config_doubt(e, d->path, kind->first->line, "%.*s%s: %s: %s",
+		     SPAN_ARG(kind->first->pub.name), more, what, why);
+}
+
+void allowlist_doubts(const struct domains *d, struct config_errors *errors)
+{
+	if (d->row_count == 0)
+		config_doubt(errors, d->path, 0,
+			     "the allowlist is empty: no mail is taken");
+	warn_of_rows(d, errors, &d->any, "recipients=*",
+		     "takes mail that the primary will refuse, and returns it "
+		     "to senders that are mostly forged");
+	warn_of_rows(d, errors, &d->brief, "lifetime",
+		     "less than a day: an outage of one night returns all "
+		     "mail; RFC 5321 section 4.5.4.1 asks for 4 to 5 days at "
+		     "least");
 }

@@ -2,8 +2,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "config/compare.h"
-#include "config/listed.h"
+#include "config/allow/compare.h"
+#include "config/allow/listed.h"
+#include "config/config.h"
 #include "tests/support/folder.h"
 
 static struct folder folder;
@@ -47,7 +48,7 @@ Test(listed, what_is_written_is_read)
 
 	cr_assert_null(listed_read(path), "there is none yet");
 	for (int i = 0; i < 2; i++)
-		cr_assert(listed_write(path, config, &why), "%s",
+		cr_assert(listed_write(path, config->domains, &why), "%s",
 			  buf_cstr(&why));
 	f = fopen(path, "r");
 	cr_assert_not_null(f);
@@ -56,14 +57,14 @@ Test(listed, what_is_written_is_read)
 	cr_expect_str_eq(text, whole);
 	d = listed_read(path);
 	cr_assert_not_null(d);
-	change_find(&ch, d, config);
+	change_find(&ch, d, config->domains);
 	change_end(&ch);
 	cr_expect_eq(ch.domains_before, 3);
 	cr_expect_eq(ch.recipients_before, 4);
 	cr_expect_eq(ch.gone.count + ch.come.count, 0);
 	cr_expect_eq(ch.refusals.count, 0);
 	change_fini(&ch);
-	listed_free(&d);
+	domains_free(&d);
 }
 
 Test(listed, a_loss_against_it)
@@ -75,7 +76,7 @@ Test(listed, a_loss_against_it)
 	struct change ch;
 
 	cr_assert_not_null(d);
-	change_find(&ch, d, config);
+	change_find(&ch, d, config->domains);
 	change_mail(&ch, span_str("d.example"), 2);
 	change_end(&ch);
 	cr_expect_eq(ch.gone.count, 1);
@@ -86,7 +87,7 @@ Test(listed, a_loss_against_it)
 		buf_cstr(&ch.refusals.text),
 		"a.example and 1 more domain had 40 recipients and would"));
 	change_fini(&ch);
-	listed_free(&d);
+	domains_free(&d);
 }
 
 /* Cut off at any place, or not ours: as if there were none. */
@@ -127,7 +128,7 @@ Test(listed, a_folder_that_is_not_there)
 {
 	struct buf why = { 0 };
 
-	cr_expect_not(listed_write("/nonexistent/listed", config, &why));
+	cr_expect_not(listed_write("/nonexistent/listed", config->domains, &why));
 	cr_expect_str_eq(buf_cstr(&why),
 			 "/nonexistent/listed: No such file or directory");
 	buf_fini(&why);

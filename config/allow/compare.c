@@ -1,11 +1,10 @@
-#include "config/compare.h"
+#include "config/allow/compare.h"
 
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "config/error.h"
-#include "config/fill.h"
-#include "config/table.h"
+#include "config/allow/domains_priv.h"
+#include "config/value/error.h"
 
 /* Fewer recipients come and go for good reasons. */
 enum { RECIPIENTS_LEAST = 20 };
@@ -144,7 +143,7 @@ static bool is_loss(uint64_t before, uint64_t now)
 static void compare_recipients(const struct change *ch, const struct row *old,
 			       const struct row *row, struct losses *l)
 {
-	const struct domains *d = ch->config->domains;
+	const struct domains *d = ch->now;
 	uint64_t before = row_recipients(ch->old, old);
 	uint64_t now = row_recipients(d, row);
 	uint32_t *number = row->set == NO_SET ? NULL : &l->of_set[row->set];
@@ -169,10 +168,9 @@ static void compare_recipients(const struct change *ch, const struct row *old,
 
 static void refuse_loss(struct change *ch, const struct loss *loss)
 {
-	const struct config *c = ch->config;
 	struct buf file = { 0 }, text = { 0 };
 
-	row_file(&file, c, loss->row);
+	row_file(&file, ch->now, loss->row);
 	buf_add(&text, loss->domain);
 	if (loss->more > 0) {
 		buf_adds(&text, " and ");
@@ -206,28 +204,27 @@ static const struct row *heir_of(const struct domains *d, const struct row *row)
 }
 
 void change_find(struct change *ch, const struct domains *old,
-		 const struct config *config)
+		 const struct domains *now)
 {
-	const struct domains *d = config->domains;
 	struct losses losses = { 0 };
 
-	*ch = (struct change){ .old = old, .config = config };
+	*ch = (struct change){ .old = old, .now = now };
 	ch->domains_before = old->row_count;
 	ch->recipients_before = old->recipient_count;
-	ch->domains = d->row_count;
-	ch->recipients = d->recipient_count;
-	losses.of_set = mx_alloc_array(d->set_count + 1, sizeof(uint32_t));
+	ch->domains = now->row_count;
+	ch->recipients = now->recipient_count;
+	losses.of_set = mx_alloc_array(now->set_count + 1, sizeof(uint32_t));
 	for (size_t i = 0; i < old->row_count; i++) {
-		const struct row *heir = heir_of(d, &old->rows[i]);
+		const struct row *heir = heir_of(now, &old->rows[i]);
 
 		if (heir == NULL)
 			change_names_add(&ch->gone, old->rows[i].pub.name);
 		else
 			compare_recipients(ch, &old->rows[i], heir, &losses);
 	}
-	for (size_t i = 0; i < d->row_count; i++)
-		if (heir_of(old, &d->rows[i]) == NULL)
-			change_names_add(&ch->come, d->rows[i].pub.name);
+	for (size_t i = 0; i < now->row_count; i++)
+		if (heir_of(old, &now->rows[i]) == NULL)
+			change_names_add(&ch->come, now->rows[i].pub.name);
 	for (size_t i = 0; i < losses.count; i++)
 		refuse_loss(ch, &losses.rows[i]);
 	free(losses.rows);
@@ -237,7 +234,7 @@ void change_find(struct change *ch, const struct domains *old,
 void change_mail(struct change *ch, struct span domain, uint64_t messages)
 {
 	if (messages == 0 || domains_find(ch->old, domain) == NULL ||
-	    domains_find(ch->config->domains, domain) != NULL)
+	    domains_find(ch->now, domain) != NULL)
 		return;
 	change_names_add(&ch->waiting, domain);
 	ch->messages += messages;
@@ -247,7 +244,7 @@ void change_mail(struct change *ch, struct span domain, uint64_t messages)
 
 static void refuse(struct change *ch, struct buf *text)
 {
-	config_fail(&ch->refusals, ch->config->domains_path, 0, "%s",
+	config_fail(&ch->refusals, ch->now->path, 0, "%s",
 		    buf_cstr(text));
 	buf_fini(text);
 }

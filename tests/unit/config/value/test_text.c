@@ -1,7 +1,7 @@
 #include <criterion/criterion.h>
 
 #include "common/base/assert.h"
-#include "config/text.h"
+#include "config/value/text.h"
 
 /* What is seen is what is meant; everything else is shown by its name. */
 Test(text, hidden_characters)

@@ -1,8 +1,19 @@
 /* Values as a person writes them in mx20.conf and the allowlist; pure. */
-#ifndef MX_CONFIG_VALUE_H
-#define MX_CONFIG_VALUE_H
+#ifndef MX_VALUE_H
+#define MX_VALUE_H
 
-#include "config/config.h"
+#include "common/base/buf.h"
+#include "common/net/addr.h"
+
+enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVEL_NONE, TLS_LEVEL_MAY,
+		 TLS_LEVEL_MUST, TLS_LEVEL_VERIFY, TLS_LEVEL_DANE };
+
+/* One next hop as the configuration names it. */
+struct config_hop {
+	struct span host;        /* name, or empty when addr is a literal */
+	struct net_addr addr;    /* AF_UNSPEC when host is a name */
+	in_port_t port;
+};
 
 /* "500ms" "5s" "10m" "4h" "14d" "2w"; without a unit 0 alone. */
 bool value_time(struct span text, int64_t *ms);
@@ -34,5 +45,8 @@ extern const char *const value_tls_levels[];
 bool value_hop(struct span text, struct buf *name, struct config_hop *out);
 /* Append "mx.example.org:25" or "[192.0.2.1]:25". */
 void value_hop_add(struct buf *out, const struct config_hop *hop);
+
+/* The directory of a file with its slash; empty: the current one. */
+struct span value_dir(struct span path);
 
 #endif

@@ -9,15 +9,15 @@
  * names of one set share a hash happens once in 2^64 / its size, and without
  * the key nobody can look for such a pair.
  */
-#ifndef MX_CONFIG_TABLE_H
-#define MX_CONFIG_TABLE_H
+#ifndef MX_ALLOW_DOMAINS_PRIV_H
+#define MX_ALLOW_DOMAINS_PRIV_H
 
 #include <stddef.h>
 
 #include "common/base/buf.h"
-#include "config/domains.h"
-#include "config/pool.h"
 #include "common/base/siphash.h"
+#include "config/allow/domains.h"
+#include "config/allow/pool.h"
 
 enum { ROWS_MAX = 1 << 28 };
 #define NO_SET UINT32_MAX
@@ -52,6 +52,7 @@ struct row_kind {
 
 struct domains {
 	struct pool pool;
+	struct span path; /* of the allowlist; empty: of none */
 	struct row *rows;
 	size_t row_count;
 	struct slot *index;
@@ -64,9 +65,8 @@ struct domains {
 	struct row_kind brief;	/* with a lifetime of less than a day */
 };
 
-/* Room for that many rows and sets. */
-struct domains *domains_new(size_t rows);
-void domains_free(struct domains **d);
+/* Room for that many rows and sets, of the allowlist at path. */
+struct domains *domains_new(struct span path, size_t rows);
 
 /* Enter rows[row_count] under its name, once that is set: NULL, or the row
  * that has the name already. */
@@ -96,6 +96,6 @@ bool set_add(struct domains *d, struct set *set, struct span local,
 #define NO_LIMIT UINT64_MAX
 uint64_t row_recipients(const struct domains *d, const struct row *row);
 /* Append the path of its recipient file; it has one. */
-void row_file(struct buf *out, const struct config *c, const struct row *row);
+void row_file(struct buf *out, const struct domains *d, const struct row *row);
 
 #endif

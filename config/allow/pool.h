@@ -2,8 +2,8 @@
  * Memory for a snapshot of any size: a few big mappings, never malloc, so
  * that neither filling nor freeing one disturbs the loop's heap.
  */
-#ifndef MX_CONFIG_POOL_H
-#define MX_CONFIG_POOL_H
+#ifndef MX_ALLOW_POOL_H
+#define MX_ALLOW_POOL_H
 
 #include "common/base/span.h"
 

@@ -1,8 +1,17 @@
 /* Faults of the configuration, gathered: all of them, not the first. */
-#ifndef MX_CONFIG_ERROR_H
-#define MX_CONFIG_ERROR_H
+#ifndef MX_VALUE_ERROR_H
+#define MX_VALUE_ERROR_H
 
-#include "config/config.h"
+#include "common/base/buf.h"
+
+/* Every fault found, one per line: "mx20.conf:12: limits.hops: ...". */
+struct config_errors {
+	struct buf text;
+	size_t count;
+	struct buf doubts; /* no faults: warnings, in the same form */
+	size_t doubt_count;
+};
+void config_errors_fini(struct config_errors *e);
 
 /* What is listed; the rest is only counted. */
 enum { CONFIG_ERRORS_LISTED = 1000 };

@@ -1,20 +1,20 @@
-#include "config/domains.h"
+#include "config/allow/domains.h"
 
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/smtp/address.h"
-#include "config/fill.h"
-#include "config/table.h"
+#include "config/allow/domains_priv.h"
 
-struct domains *domains_new(size_t rows)
+struct domains *domains_new(struct span path, size_t rows)
 {
 	struct domains *d = mx_alloc(sizeof(*d));
 	size_t slots = 16;
 
 	while (slots < rows * 2) /* at most half full: short chains */
 		slots *= 2;
+	d->path = pool_span(&d->pool, path);
 	d->rows = pool_alloc_array(&d->pool, rows, sizeof(*d->rows));
 	d->sets = pool_alloc_array(&d->pool, rows, sizeof(*d->sets));
 	d->index = pool_alloc_array(&d->pool, slots, sizeof(*d->index));
@@ -30,6 +30,16 @@ void domains_free(struct domains **d)
 	pool_free(&(*d)->pool);
 	free(*d);
 	*d = NULL;
+}
+
+size_t domains_count(const struct domains *d)
+{
+	return d != NULL ? d->row_count : 0;
+}
+
+size_t domains_recipients(const struct domains *d)
+{
+	return d != NULL ? d->recipient_count : 0;
 }
 
 /* ---- The index of domains ---- */
@@ -171,13 +181,12 @@ uint64_t row_recipients(const struct domains *d, const struct row *row)
 	return (uint64_t)d->sets[row->set].locals + row->own;
 }
 
-void row_file(struct buf *out, const struct config *c, const struct row *row)
+void row_file(struct buf *out, const struct domains *d, const struct row *row)
 {
-	const struct domains *d = c->domains;
 	const struct set *set = &d->sets[row->set];
 
 	if (set->file == NULL || set->file[0] != '/')
-		buf_add(out, fill_dir(c->domains_path));
+		buf_add(out, value_dir(d->path));
 	if (set->file != NULL) {
 		buf_adds(out, set->file);
 		return;
