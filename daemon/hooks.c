@@ -185,25 +185,6 @@ static void on_heard_from(const struct net_addr *peer, void *arg)
 	drain_heard_from(h->drain, peer);
 }
 
-static bool is_null_mx(struct span domain, void *arg)
-{
-	struct hooks *h = arg;
-	struct route *route = router_known(h->router, domain);
-	bool is = route != NULL && route->result == ROUTE_NULL_MX;
-
-	route_unref(&route);
-	return is;
-}
-
-static bool has_left(struct span domain, void *arg)
-{
-	struct hooks *h = arg;
-	struct spool_domain row;
-
-	return spool_domain_get(h->spool, domain, &row) == MX_OK &&
-	       row.is_unlisted;
-}
-
 static bool flows(struct span domain, void *arg)
 {
 	struct hooks *h = arg;
@@ -211,23 +192,12 @@ static bool flows(struct span domain, void *arg)
 	return drain_flows(h->drain, domain);
 }
 
-/* Delivery hands such mail only to a verified host that offers it, too. */
-static bool can_requiretls(void *arg)
-{
-	struct hooks *h = arg;
-
-	return h->config->tls_client != NULL;
-}
-
 void hooks_fill(struct intake_hooks *out, struct hooks *h)
 {
 	*out = (struct intake_hooks){
 		.heard_from = on_heard_from,
 		.etrn = on_etrn,
-		.is_null_mx = is_null_mx,
-		.has_left = has_left,
 		.flows = flows,
-		.can_requiretls = can_requiretls,
 		.arg = h,
 	};
 }

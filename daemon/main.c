@@ -193,7 +193,11 @@ static void open_intake(struct daemon *d)
 
 	d->hooks = (struct hooks){ d->config, d->spool, d->drain, d->router };
 	hooks_fill(&hooks, &d->hooks);
-	d->policy = policy_new();
+	d->policy = policy_new(&(struct policy_options){
+		.spool = d->spool,
+		.router = d->router,
+		.config = d->config,
+	});
 	d->intake = intake_new(&(struct intake_options){
 		.loop = d->loop,
 		.spool = d->spool,
@@ -296,6 +300,7 @@ static void swap_config(struct daemon *d, struct config *c)
 	d->hooks.config = c;
 	log_set_level(c->log_level);
 	spool_set_limits(d->spool, c->spool.size_bytes, c->spool.reserve_bytes);
+	policy_reload(d->policy, c);
 	intake_reload(d->intake, c);
 	local = sockets_addrs(d->sockets, &local_count);
 	router_listens(d->router, local, local_count);
@@ -460,10 +465,10 @@ static void close_rooms(struct daemon *d)
 	if (d->reload != NULL)
 		reload_free(&d->reload);
 	guard_free(&d->guard);
-	if (d->drain != NULL)
-		drain_free(&d->drain);
 	if (d->intake != NULL)
 		intake_free(&d->intake);
+	if (d->drain != NULL)
+		drain_free(&d->drain);
 	if (d->router != NULL)
 		router_free(&d->router);
 	if (d->spool != NULL)

@@ -10,7 +10,7 @@
 #ifndef MX_CONTROL_WALK_H
 #define MX_CONTROL_WALK_H
 
-#include "daemon/control/control_priv.h"
+#include "daemon/control/server.h"
 
 struct walk;
 

@@ -5,7 +5,6 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/intake/line.h"
 
 static enum step run_rset(struct session *s, struct span arg)
 {
@@ -161,7 +160,7 @@ enum step step_command(struct session *s)
 {
 	struct span in = conn_input(s->conn), line = { NULL, 0 };
 	bool skipping = s->is_skipping;
-	char copy[LINE_MAX_BYTES];
+	char *copy = asked_ready(s->in)->line;
 	enum line_kind kind;
 	enum step step;
 	size_t used;

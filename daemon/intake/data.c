@@ -53,17 +53,50 @@ static enum mx_err draft_begin(struct session *s)
 
 enum step run_data(struct session *s, struct span arg)
 {
-	enum mx_err err;
-
 	(void)arg;
 	if (s->mail->count == 0)
 		return session_refuse(s, SAY_NO_RCPTS, SPAN_LIT(""));
+	return session_ask(s, GATE_CONTENT);
+}
+
+static enum step data_judged(struct session *s, const struct verdict *v)
+{
+	enum mx_err err;
+
+	if (v->code != 0)
+		return session_refuse_mail(s, v, SPAN_LIT(""));
 	err = draft_begin(s);
 	if (err != MX_OK)
 		return session_refuse(s, storage_reply(err), SPAN_LIT(""));
 	s->phase = PH_DATA;
 	pace(s);
 	return session_say(s, SAY_GO_AHEAD);
+}
+
+/* Its chunk is on the way whatever is said of it, and read to its end. */
+static enum step chunk_judged(struct session *s, const struct verdict *v)
+{
+	struct mail *m = s->mail;
+	enum mx_err err;
+
+	pace(s); /* the wait was not the client's fault */
+	if (v->code != 0) {
+		m->verdict = arena_alloc(&m->arena, sizeof(*v));
+		*m->verdict = *v;
+		s->chunk_reply = SAY_VERDICT;
+		return STEP_ON;
+	}
+	err = draft_begin(s);
+	if (err != MX_OK)
+		s->chunk_reply = storage_reply(err);
+	return STEP_ON;
+}
+
+enum step content_judged(struct session *s, struct asked *a,
+			 const struct verdict *v)
+{
+	(void)a;
+	return s->phase == PH_CHUNK ? chunk_judged(s, v) : data_judged(s, v);
 }
 
 /* ---- Streaming ---- */
@@ -153,7 +186,11 @@ static void consumed(struct session *s, size_t n)
 /* Refuse the content; the transaction is over. */
 static enum step refuse_content(struct session *s, enum reply_id id)
 {
-	enum step step = session_refuse(s, id, SPAN_LIT(""));
+	const struct span nothing = { NULL, 0 };
+	enum step step =
+		id == SAY_VERDICT
+			? session_refuse_mail(s, s->mail->verdict, nothing)
+			: session_refuse(s, id, nothing);
 
 	mail_drop(s);
 	session_arm(s);
@@ -217,9 +254,21 @@ static enum step content_end(struct session *s)
 
 	if (m->fault != SAY_NONE)
 		return refuse_content(s, m->fault);
-	if (m->scan.received >= m->config->limits.hops)
-		return refuse_content(s, SAY_LOOP);
-	return commit(s);
+	return session_ask(s, GATE_END);
+}
+
+enum step end_judged(struct session *s, struct asked *a,
+		     const struct verdict *v)
+{
+	enum step step;
+
+	(void)a;
+	if (v->code == 0)
+		return commit(s);
+	step = session_refuse_mail(s, v, SPAN_LIT(""));
+	mail_drop(s);
+	session_arm(s);
+	return step;
 }
 
 /* ---- DATA ---- */
@@ -261,8 +310,7 @@ static bool is_absurd(const struct session *s, uint64_t size)
 /* What is wrong with this chunk before an octet of it has come? */
 static enum reply_id chunk_fault(struct session *s, uint64_t size)
 {
-	struct mail *m = s->mail;
-	enum mx_err err;
+	const struct mail *m = s->mail;
 
 	s->stage = "bdat";
 	if (s->phase == PH_HELLO)
@@ -274,10 +322,7 @@ static enum reply_id chunk_fault(struct session *s, uint64_t size)
 	if (size > m->config->limits.message_bytes ||
 	    m->bytes > m->config->limits.message_bytes - size)
 		return SAY_TOO_BIG;
-	if (s->phase == PH_BDAT)
-		return SAY_NONE;
-	err = draft_begin(s);
-	return err == MX_OK ? SAY_NONE : storage_reply(err);
+	return SAY_NONE;
 }
 
 /*
@@ -293,6 +338,7 @@ static enum step bad_bdat(struct session *s, struct span arg)
 
 enum step run_bdat(struct session *s, struct span arg)
 {
+	const bool is_first = s->phase != PH_BDAT;
 	uint64_t size;
 	bool last;
 
@@ -305,7 +351,9 @@ enum step run_bdat(struct session *s, struct span arg)
 	s->is_last = last;
 	s->phase = PH_CHUNK;
 	pace(s);
-	return STEP_ON;
+	return is_first && s->chunk_reply == SAY_NONE
+		       ? session_ask(s, GATE_CONTENT)
+		       : STEP_ON;
 }
 
 /* Decode what is at hand of the chunk. */

@@ -91,12 +91,11 @@ static bool hello(struct session *s, struct span name)
 
 static unsigned hello_variant(const struct session *s)
 {
-	const struct intake_hooks *h = &s->in->hooks;
-
 	if (conn_tls(s->conn) == NULL)
 		return 0;
-	/* RFC 8689 section 4.1: not before TLS */
-	if (h->can_requiretls != NULL && h->can_requiretls(h->arg))
+	/* RFC 8689 section 4.1: not before TLS.  Delivery gives such mail to
+	 * none but a verified host that offers it, too. */
+	if (s->in->config->tls_client != NULL)
 		return HELLO_TLS | HELLO_REQUIRETLS;
 	return HELLO_TLS;
 }

@@ -1,14 +1,11 @@
 /* The door: who is let in, and how the house is closed. */
 #include "daemon/intake/session.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
-#include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/policy/verdicts.h"
 
 /* A listening socket; its settings outlive the configuration they came from. */
 struct listening {
@@ -51,16 +48,17 @@ static void log_refused(struct intake *in, const struct net_addr *peer,
 /* Refused at the door: a line and no session.  What is speaking TLS already
  * could not read it. */
 static void turn_away(struct listening *l, int fd, const struct net_addr *peer,
-		      const struct verdict *v)
+		      enum verdict_id why)
 {
-	char line[256];
-	int n = snprintf(line, sizeof(line), "%d %s %s\r\n", v->code,
-			 v->enhanced, v->text);
+	char line[VERDICT_LINE_MAX];
+	struct verdict v;
+	struct span reply;
 
-	MX_ASSERT(n > 2 && (size_t)n < sizeof(line));
-	log_refused(l->in, peer, span_of(line, (size_t)n - 2), v->reason);
+	verdict_set(&v, why);
+	reply = verdict_line(&v, line);
+	log_refused(l->in, peer, span_of(line, reply.n - 2), v.reason);
 	if (!l->is_implicit && !l->is_proxy)
-		(void)!send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)!send(fd, line, reply.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 }
 
@@ -92,35 +90,32 @@ static bool make_room(struct intake *in, const struct net_addr *peer)
 	return !policy_has_many(in->policy, peer) && session_make_room(in);
 }
 
-static struct verdict let_in(struct intake *in, const struct net_addr *peer)
+static enum verdict_id let_in(struct intake *in, const struct net_addr *peer)
 {
-	struct verdict v = policy_connect(in->policy, in->config, peer,
-					  clock_mono_ms());
+	const int64_t now_ms = clock_mono_ms();
+	enum verdict_id id =
+		policy_connect(in->policy, in->config, peer, now_ms);
 
-	if (v.code != 0 && v.reason == verdict(V_BUSY).reason &&
-	    make_room(in, peer))
-		v = policy_connect(in->policy, in->config, peer,
-				   clock_mono_ms());
-	return v;
+	if (id == V_BUSY && make_room(in, peer))
+		id = policy_connect(in->policy, in->config, peer, now_ms);
+	return id;
 }
 
 static void on_accept(int fd, const struct net_addr *peer, void *arg)
 {
-	static const struct verdict not_a_proxy = { 421, "4.7.0", "",
-						    "not_a_proxy" };
 	struct listening *l = arg;
 	struct intake *in = l->in;
-	struct verdict v = verdict(V_GO);
+	enum verdict_id why = V_GO;
 	bool is_early = false;
 
 	if (is_full(l) && !make_room(in, peer))
-		v = verdict(V_BUSY);
+		why = V_BUSY;
 	else if (!l->is_proxy) /* counts whom it lets in */
-		v = let_in(in, peer);
+		why = let_in(in, peer);
 	else if (!may_proxy(l, peer))
-		v = not_a_proxy;
-	if (v.code != 0) {
-		turn_away(l, fd, peer, &v);
+		why = V_NOT_A_PROXY;
+	if (why != V_GO) {
+		turn_away(l, fd, peer, why);
 		return;
 	}
 	if (!l->is_proxy && !l->is_implicit)
@@ -196,8 +191,8 @@ struct intake *intake_new(const struct intake_options *opt)
 	in->loop = opt->loop;
 	in->spool = opt->spool;
 	in->policy = opt->policy;
-	in->most_sessions = opt->most_sessions > 0 ? opt->most_sessions
-						   : SIZE_MAX;
+	in->most_sessions =
+		opt->most_sessions > 0 ? opt->most_sessions : SIZE_MAX;
 	in->config = config_ref(opt->config);
 	if (opt->hooks != NULL)
 		in->hooks = *opt->hooks;
@@ -264,6 +259,6 @@ void intake_free(struct intake **in)
 	config_unref(&i->config);
 	hello_fini(i);
 	buf_fini(&i->scratch);
-	policy_rcpt_fini(&i->rcpt);
+	asked_free(&i->asked);
 	free(i);
 }

@@ -10,7 +10,7 @@
 
 struct intake;
 
-/* What intake asks of others, wired by main.c; drain is not known here. */
+/* What intake asks of the drain, which is not known here; wired by main.c. */
 struct intake_hooks {
 	/* A client connected from this address. May be NULL. */
 	void (*heard_from)(const struct net_addr *peer, void *arg);
@@ -19,16 +19,8 @@ struct intake_hooks {
 	int (*etrn)(struct span domain, bool subdomains,
 		    const struct net_addr *peer, const struct tls_facts *tls,
 		    uint64_t *count, void *arg);
-	/* Is it known that this domain publishes a null MX?  556 5.1.10.
-	 * May be NULL. */
-	bool (*is_null_mx)(struct span domain, void *arg);
-	/* Is mail held here since this domain left the allowlist?  Then who
-	 * made the list shorter may not have meant it: 451.  May be NULL. */
-	bool (*has_left)(struct span domain, void *arg);
 	/* Does what comes for this domain leave at once?  May be NULL: no. */
 	bool (*flows)(struct span domain, void *arg);
-	/* Can REQUIRETLS be kept? */
-	bool (*can_requiretls)(void *arg);
 	void *arg;
 };
 

@@ -3,7 +3,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/policy/verdicts.h"
+#include "common/base/hash.h"
 
 /* ---- The transaction ---- */
 
@@ -95,21 +95,11 @@ static bool is_same(const struct spool_rcpt *a, const struct spool_rcpt *b)
 	return span_eq(name_of(a), name_of(b)) && span_eq(a->domain, b->domain);
 }
 
-static uint32_t hash_rcpt(const struct spool_rcpt *r)
-{
-	struct span local = name_of(r);
-	uint32_t h = 2166136261u; /* FNV-1a; the table is one transaction's */
-
-	for (size_t i = 0; i < local.n; i++)
-		h = (h ^ (unsigned char)local.p[i]) * 16777619u;
-	return h ^ h >> 15;
-}
-
 /* The slot that holds it, or the empty one where it belongs. */
 static uint32_t *slot_of(const struct mail *m, const struct spool_rcpt *r)
 {
 	const uint32_t mask = 2 * m->cap - 1;
-	uint32_t at = hash_rcpt(r) & mask;
+	uint32_t at = (uint32_t)hash_keyed(name_of(r)) & mask;
 
 	while (m->slots[at] != 0 && !is_same(&m->rcpts[m->slots[at] - 1], r))
 		at = (at + 1) & mask;
@@ -211,21 +201,34 @@ static enum reply_id syntax_reply(enum smtp_syntax syntax, enum reply_id path)
 
 enum step run_mail(struct session *s, struct span arg)
 {
-	const struct config *c = s->in->config;
 	struct smtp_mail m;
 	enum smtp_syntax syntax = smtp_mail_parse(arg, s->offered, &m);
-	enum mx_err err;
 
 	if (syntax != SMTP_SYNTAX_OK)
 		return session_refuse(
 			s, syntax_reply(syntax, SAY_SENDER_SYNTAX), arg);
-	if (m.has_size && m.size > c->limits.message_bytes)
+	if (m.has_size && m.size > s->in->config->limits.message_bytes)
 		return session_refuse(s, SAY_TOO_BIG, arg);
-	err = spool_room(s->in->spool, m.has_size ? m.size : 0);
-	if (err != MX_OK)
-		return session_refuse(
-			s, err == MX_ESPACE ? SAY_NO_SPACE : SAY_DISK, arg);
 	s->mail = mail_new(s, &m);
+	asked_ready(s->in)->arg = arg;
+	return session_ask(s, GATE_MAIL);
+}
+
+enum step mail_judged(struct session *s, struct asked *a,
+		      const struct verdict *v)
+{
+	enum mx_err err;
+
+	if (v->code != 0) {
+		mail_drop(s);
+		return session_refuse_mail(s, v, a->arg);
+	}
+	err = spool_room(s->in->spool, s->mail->size);
+	if (err != MX_OK) {
+		mail_drop(s);
+		return session_refuse(
+			s, err == MX_ESPACE ? SAY_NO_SPACE : SAY_DISK, a->arg);
+	}
 	s->phase = PH_MAIL;
 	s->is_failed = false;
 	return session_say(s, SAY_SENDER_OK);
@@ -270,10 +273,10 @@ void mail_claim(struct intake *in, struct mail *m)
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct spool_rcpt *r = &m->rcpts[i];
 
-		r->claim = i > 0 && span_eq(r->domain, r[-1].domain)
-				   ? r[-1].claim
-				   : claim_of(in, m->config, r->domain,
-					      is_tight);
+		r->claim =
+			i > 0 && span_eq(r->domain, r[-1].domain)
+				? r[-1].claim
+				: claim_of(in, m->config, r->domain, is_tight);
 	}
 }
 
@@ -289,64 +292,43 @@ static bool has_room(struct session *s, struct span domain)
 		       MX_OK;
 }
 
-static bool is_null_mx(struct session *s, const struct policy_rcpt *to)
-{
-	const struct intake_hooks *h = &s->in->hooks;
-
-	if (h->is_null_mx == NULL ||
-	    (to->row != NULL && to->row->primary_count > 0))
-		return false;
-	return h->is_null_mx(buf_span(&to->domain), h->arg);
-}
-
-/* A verdict, where policy's is not all that is to be said. */
-static struct verdict judge(struct session *s, const struct smtp_path *path)
-{
-	const struct intake_hooks *h = &s->in->hooks;
-	struct policy_rcpt *to = &s->in->rcpt;
-	struct verdict v =
-		policy_rcpt(s->in->policy, session_config(s), path, to);
-
-	if (v.code == 0 && is_null_mx(s, to))
-		return verdict(V_NULL_MX);
-	if (v.reason == verdict(V_RCPT_FOREIGN).reason && h->has_left != NULL &&
-	    h->has_left(buf_span(&to->domain), h->arg))
-		return verdict(V_RCPT_LEFT);
-	return v;
-}
-
 enum step run_rcpt(struct session *s, struct span arg)
 {
-	const struct config *c = session_config(s);
-	struct policy_rcpt *to = &s->in->rcpt;
-	struct smtp_rcpt r;
-	enum smtp_syntax syntax =
-		smtp_rcpt_parse(arg, s->offered, s->mail->env.smtputf8, &r);
-	struct verdict v;
+	struct asked *a = asked_ready(s->in);
+	enum smtp_syntax syntax = smtp_rcpt_parse(
+		arg, s->offered, s->mail->env.smtputf8, &a->rcpt);
 
 	if (syntax != SMTP_SYNTAX_OK)
 		return session_refuse(s, syntax_reply(syntax, SAY_RCPT_SYNTAX),
 				      arg);
-	if (s->mail->count >= c->limits.recipients)
+	if (s->mail->count >= s->mail->config->limits.recipients)
 		return too_many(s, SAY_TOO_MANY, arg);
 	if (!holding_may_grow(&s->mail->holding))
 		return too_many(s, SAY_TOO_MANY_NOW, arg);
-	v = judge(s, &r.to);
-	if (v.code != 0)
-		return session_refuse_rcpt(s, &v, r.to.mailbox);
-	if (!has_room(s, buf_span(&to->domain)))
-		return session_refuse(s, SAY_DOMAIN_FULL, arg);
-	if (s->mail->domain_count == DOMAINS_MAX &&
-	    domain_of(s->mail, buf_span(&to->domain)) == NULL)
-		return too_many(s, SAY_MANY_DOMAINS, arg);
-	add_rcpt(s->mail, &(struct spool_rcpt){
-				  .path = buf_span(&to->path),
-				  .domain = buf_span(&to->domain),
-				  .orcpt = r.orcpt,
-				  .notify = r.notify,
-				  /* from the start of the content on */
-				  .expires_ms = lifetime_ms(c, to->row),
-			  });
+	a->arg = arg;
+	return session_ask(s, GATE_RCPT);
+}
+
+enum step rcpt_judged(struct session *s, struct asked *a,
+		      const struct verdict *v)
+{
+	struct mail *m = s->mail;
+	const struct span domain = buf_span(&a->to.domain);
+
+	if (v->code != 0)
+		return session_refuse_rcpt(s, v, a->rcpt.to.mailbox);
+	if (!has_room(s, domain))
+		return session_refuse(s, SAY_DOMAIN_FULL, a->arg);
+	if (m->domain_count == DOMAINS_MAX && domain_of(m, domain) == NULL)
+		return too_many(s, SAY_MANY_DOMAINS, a->arg);
+	add_rcpt(m, &(struct spool_rcpt){
+			    .path = buf_span(&a->to.path),
+			    .domain = domain,
+			    .orcpt = a->rcpt.orcpt,
+			    .notify = a->rcpt.notify,
+			    /* from the start of the content on */
+			    .expires_ms = lifetime_ms(m->config, a->to.row),
+		    });
 	s->phase = PH_RCPT;
 	return session_say(s, SAY_RCPT_OK);
 }

@@ -46,13 +46,13 @@
 	X(DOMAIN_FULL,   "452 4.3.1 No space left for this domain, try again later", "domain_room") \
 	X(NETWORK_FULL,  "452 4.3.1 Too much under way from your network",   "network_room") \
 	X(DISK,          "451 4.3.0 Local storage error, try again later",    "storage") \
-	X(LOOP,          "554 5.4.6 Too many hops, this mail loops",          "hops") \
 	X(ERRORS,        "421 4.7.0 Too many errors",                         "errors") \
 	X(CHATTER,       "421 4.7.0 Too many commands without a message",     "chatter") \
 	X(CROWDED,       "421 4.3.2 Too many connections, come back later",   "crowded") \
 	X(TIMEOUT,       "421 4.4.2 You were silent for too long",            "timeout") \
 	X(OUTDATED,      "421 4.3.2 The configuration has changed, come back", "reload") \
 	X(STOPPING,      "421 4.3.2 Shutting down",                           "shutdown") \
+	X(UNDECIDED,     "421 4.3.0 No decision in time, try again later",    "undecided") \
 	X(ETRN_458,      "458 4.5.0 Unable to queue messages for this node",  "etrn") \
 	X(ETRN_459,      "459 4.7.1 Node not allowed",                        "etrn_not_allowed") \
 	X(ETRN_250,      "250 2.0.0 Queuing for the node started",            "") \
@@ -61,7 +61,10 @@
 /* clang-format on */
 
 #define REPLY_ENUM(id, line, reason) SAY_##id,
-enum reply_id { INTAKE_REPLIES(REPLY_ENUM) SAY_COUNT };
+enum reply_id {
+	INTAKE_REPLIES(REPLY_ENUM) SAY_COUNT,
+	SAY_VERDICT = SAY_COUNT, /* no row: the gate's words, in mail.verdict */
+};
 #undef REPLY_ENUM
 
 struct reply {

@@ -1,9 +1,6 @@
 /* Replies, and the log line of each refusal. */
 #include "daemon/intake/session.h"
 
-#include <stdio.h>
-
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 
 struct span session_client(struct session *s)
@@ -51,14 +48,17 @@ enum step session_say(struct session *s, enum reply_id id)
 	return STEP_ON;
 }
 
+/* Enough to see what it was. */
+static struct log_field line_field(struct span line)
+{
+	const size_t most = 200;
+
+	return LOG_SPAN("line", span_of(line.p, line.n < most ? line.n : most));
+}
+
 enum step session_refuse(struct session *s, enum reply_id id, struct span line)
 {
-	const size_t most = 200; /* enough to see what it was */
-
-	if (line.n > most)
-		line.n = most;
-	log_refusal(s, reply_text(id), reply_get(id)->reason,
-		    LOG_SPAN("line", line));
+	log_refusal(s, reply_text(id), reply_get(id)->reason, line_field(line));
 	session_say(s, id);
 	return reply_is_error(id) ? count_error(s) : STEP_ON;
 }
@@ -66,13 +66,11 @@ enum step session_refuse(struct session *s, enum reply_id id, struct span line)
 static void say_verdict(struct session *s, const struct verdict *v,
 			struct log_field what)
 {
-	char line[256];
-	int n = snprintf(line, sizeof(line), "%d %s %s\r\n", v->code,
-			 v->enhanced, v->text);
+	char line[VERDICT_LINE_MAX];
+	const struct span reply = verdict_line(v, line);
 
-	MX_ASSERT(n > 2 && (size_t)n < sizeof(line));
-	log_refusal(s, span_of(line, (size_t)n - 2), v->reason, what);
-	conn_write(s->conn, span_of(line, (size_t)n));
+	log_refusal(s, span_of(line, reply.n - 2), v->reason, what);
+	conn_write(s->conn, reply);
 }
 
 enum step session_refuse_client(struct session *s, const struct verdict *v)
@@ -83,6 +81,15 @@ enum step session_refuse_client(struct session *s, const struct verdict *v)
 	return STEP_END;
 }
 
+enum step session_refuse_mail(struct session *s, const struct verdict *v,
+			      struct span line)
+{
+	say_verdict(s, v, line_field(line));
+	if (v->code == 421) /* RFC 5321 section 3.8 */
+		return STEP_END;
+	return v->code >= 500 ? count_error(s) : STEP_ON;
+}
+
 /*
  * Who tries names runs into limits.errors, also with RSET between them; a
  * mailing list with a few stale addresses among many good ones does not.
@@ -91,6 +98,8 @@ enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 			      struct span path)
 {
 	say_verdict(s, v, LOG_PATH("to", path));
+	if (v->code == 421)
+		return STEP_END;
 	if (v->code < 500 || ++s->refused <= s->mail->count)
 		return STEP_ON;
 	return count_error(s);

@@ -12,16 +12,16 @@ enum {
 	SESSION_MAGIC = 0x5e551011,
 	/* Replies the client does not read: past this we stop listening. */
 	OUTPUT_MAX = 64 * 1024,
-	/* Input that comes while the disk decides: past this it waits in the
-	 * kernel. */
+	/* Input that comes while the gate or the disk decides: past this it
+	 * waits in the kernel. */
 	INPUT_MAX = 16 * 1024,
 	/* How long the last words may take. */
 	GRACE_MS = 10 * 1000,
 	/*
 	 * One turn of a session: so many steps (a command each, or a piece of
 	 * content), and no further one behind so many milliseconds.  Then the
-	 * others'.  All that wait for another turn have so many between them, so that
-	 * a session of some round trips waits for some of them.
+	 * others'.  All that wait for another turn have so many between them,
+	 * so that a session of some round trips waits for some of them.
 	 */
 	TURN_STEPS = 32,
 	TURN_MS = 1,
@@ -36,11 +36,15 @@ enum pace {
 	PACE_TLS,     /* a handshake is a few round trips */
 	PACE_COMMAND, /* one whole line; a trickle does not extend it */
 	PACE_DATA,    /* each piece of content, with a floor: see data_ms */
+	PACE_ASK,     /* links have deadlines; this is the last resort */
 };
 
 enum {
 	PROXY_MS = 5 * 1000,
 	TLS_MS = 60 * 1000, /* or less, see tls_ms */
+	/* A client waits five minutes for the greeting and for the replies to
+	 * MAIL and RCPT (RFC 5321 section 4.5.3.2). */
+	ASK_MS = 4 * 60 * 1000,
 	/* Slower than this for five times data_timeout is no honest client:
 	 * it would hold its place for days by one byte now and then. */
 	FLOOR_BYTES_PER_S = 64,
@@ -65,6 +69,7 @@ static const struct {
 	[PH_BDAT]   = { "bdat",    PACE_COMMAND, step_command },
 	[PH_CHUNK]  = { "bdat",    PACE_DATA,    step_chunk },
 	[PH_DATA]   = { "data",    PACE_DATA,    step_data },
+	[PH_ASK]    = { "ask",     PACE_ASK,     step_hold },
 	[PH_COMMIT] = { "commit",  PACE_NONE,    step_hold },
 };
 /* clang-format on */
@@ -115,6 +120,9 @@ void session_arm(struct session *s)
 	case PACE_DATA:
 		ms = data_ms(s, c->limits.data_timeout_ms);
 		break;
+	case PACE_ASK:
+		ms = ASK_MS;
+		break;
 	}
 	conn_deadline(s->conn, ms);
 }
@@ -136,6 +144,7 @@ static void session_free(struct session *s, const char *why)
 	struct intake *in = s->in;
 
 	log_connection(s, EV_DISCONNECT, why);
+	session_unask(s);
 	conn_free(&s->conn); /* why may be its text */
 	mail_drop(s);
 	if (s->is_entered)
@@ -165,6 +174,7 @@ void session_stop(struct session *s)
 		break;
 	case PH_HELLO:
 	case PH_READY:
+	case PH_ASK:
 		session_bye(s, SAY_STOPPING);
 		session_end(s, "shutdown");
 		break;
@@ -176,14 +186,21 @@ void session_stop(struct session *s)
 /* ---- When places are short ---- */
 
 enum {
-	LOOK_AT = 64,	  /* sessions a newcomer looks at: a bounded piece */
+	LOOK_AT = 64,	    /* sessions a newcomer looks at: a bounded piece */
 	IDLE_MS = 2 * 1000, /* a command is on its way for less than that */
 };
+
+/* It is us that it waits for, and its client may have closed its side. */
+static bool is_in_our_hands(const struct session *s)
+{
+	return s->phase == PH_ASK || s->phase == PH_COMMIT ||
+	       (s->mail != NULL && s->mail->waiter.is_waiting);
+}
 
 /* How little it would be missed; 0: it stays. */
 static int64_t expendable(const struct session *s, int64_t now_ms)
 {
-	const bool is_busy = s->mail != NULL || s->phase == PH_COMMIT;
+	const bool is_busy = s->mail != NULL || is_in_our_hands(s);
 	const int64_t idle_ms = now_ms - s->active_ms;
 
 	if (!is_busy && idle_ms >= IDLE_MS)
@@ -301,8 +318,7 @@ static void session_drive(struct session *s)
 	    (s->phase == PH_HELLO || s->phase == PH_READY))
 		step = session_bye(s, SAY_STOPPING);
 	/* After a half-close only what is in our own hands goes on. */
-	if (step == STEP_WAIT && s->is_eof && s->phase != PH_COMMIT &&
-	    (s->mail == NULL || !s->mail->waiter.is_waiting))
+	if (step == STEP_WAIT && s->is_eof && !is_in_our_hands(s))
 		step = STEP_END;
 	if (step == STEP_END)
 		session_end(s, "end"); /* frees s: nothing may follow */
@@ -360,18 +376,37 @@ void session_go_on(struct session *s)
 	conn_resume(s->conn); /* offers the input again */
 }
 
+void session_answered(struct session *s, enum step step)
+{
+	if (step == STEP_END) {
+		session_end(s, "end");
+		return;
+	}
+	session_arm(s);
+	if (s->is_paused) {
+		s->is_paused = false;
+		conn_resume(s->conn);
+	}
+	if (!s->is_queued)
+		queue_up(s);
+}
+
 /* The peer may send on, but what we do not read it keeps. */
 static enum step step_hold(struct session *s)
 {
-	if (s->phase == PH_COMMIT && conn_input(s->conn).n > INPUT_MAX)
+	if (is_in_our_hands(s) && conn_input(s->conn).n > INPUT_MAX)
 		session_pause(s);
 	return STEP_WAIT;
 }
 
 /* ---- The beginning ---- */
 
-static enum step greet(struct session *s)
+enum step session_judged(struct session *s, struct asked *a,
+			 const struct verdict *v)
 {
+	(void)a;
+	if (v->code != 0)
+		return session_refuse_client(s, v);
 	s->phase = PH_HELLO;
 	conn_write(s->conn, buf_span(&s->in->greeting));
 	session_arm(s);
@@ -387,7 +422,7 @@ static enum step begin(struct session *s)
 	if (in->hooks.heard_from != NULL)
 		in->hooks.heard_from(&s->client, in->hooks.arg);
 	if (!s->is_implicit)
-		return greet(s);
+		return session_ask(s, GATE_CONNECTION);
 	if (in->config->tls_server == NULL)
 		return STEP_END; /* a reload took the certificate away */
 	s->phase = PH_TLS;
@@ -404,6 +439,7 @@ static enum step step_proxy(struct session *s)
 	size_t before = in.n;
 	struct net_addr client;
 	enum proxy_state state = proxy_parse(&in, &client);
+	enum verdict_id id;
 	struct verdict v;
 
 	if (state == PROXY_MORE)
@@ -418,10 +454,12 @@ static enum step step_proxy(struct session *s)
 	if (state == PROXY_DONE) /* else it is the proxy's own health check */
 		s->client = client;
 	conn_consume(s->conn, before - in.n);
-	v = policy_connect(s->in->policy, s->in->config, &s->client,
-			   clock_mono_ms());
-	if (v.code != 0)
+	id = policy_connect(s->in->policy, s->in->config, &s->client,
+			    clock_mono_ms());
+	if (id != V_GO) {
+		verdict_set(&v, id);
 		return s->is_implicit ? STEP_END : session_refuse_client(s, &v);
+	}
 	s->is_entered = true;
 	return begin(s);
 }
@@ -448,10 +486,12 @@ static void on_ready(struct conn *c, void *arg)
 	log_debug(EV_TLS, LOG_HEX("sid", s->sid), LOG_STR("tls", tls->version),
 		  LOG_STR("cipher", tls->cipher),
 		  LOG_STR("certificate", tls->peer_name));
-	if (s->is_implicit)
-		greet(s);
-	else
+	if (!s->is_implicit)
 		hello_forget(s);
+	else if (session_ask(s, GATE_CONNECTION) == STEP_END) {
+		session_end(s, "refused");
+		return;
+	}
 	session_arm(s);
 	session_drive(s);
 }
@@ -461,9 +501,7 @@ static void on_drained(struct conn *c, void *arg)
 	struct session *s = of(arg);
 
 	(void)c;
-	/* in DATA it is the spool that is waited for */
-	if (s->is_paused && s->phase != PH_COMMIT &&
-	    (s->mail == NULL || !s->mail->waiter.is_waiting))
+	if (s->is_paused && !is_in_our_hands(s))
 		session_go_on(s);
 }
 
@@ -473,6 +511,10 @@ static void on_deadline(struct session *s)
 	if (phases[s->phase].pace == PACE_COMMAND ||
 	    phases[s->phase].pace == PACE_DATA)
 		session_bye(s, SAY_TIMEOUT);
+	if (s->phase == PH_ASK)
+		(void)session_refuse(
+			s, SAY_UNDECIDED,
+			span_str(gate_waits_for(&s->asked->question)));
 	session_end(s, "timeout");
 }
 

@@ -9,7 +9,9 @@
 #include "common/net/conn.h"
 #include "common/net/listen.h"
 #include "common/smtp/content.h"
+#include "common/smtp/command.h"
 #include "daemon/intake/intake.h"
+#include "daemon/intake/line.h"
 #include "daemon/intake/replies.h"
 #include "daemon/policy/shares.h"
 
@@ -27,8 +29,10 @@
  *                                           │            ▼   │ BDAT
  *                                           └─ RSET ──── BDAT
  *
- * CHUNK also swallows the octets of a BDAT that was out of place; what comes
- * then stands in session.after_chunk.
+ * CHUNK also swallows the octets of a BDAT that was out of place; what is said
+ * then stands in session.chunk_reply.
+ *
+ * ASK may lie on every way from HELLO to COMMIT, and before HELLO: ask.c.
  */
 enum phase {
 	PH_PROXY,  /* waiting for the PROXY header */
@@ -40,6 +44,7 @@ enum phase {
 	PH_BDAT,   /* between two chunks */
 	PH_CHUNK,  /* in a chunk */
 	PH_DATA,   /* in the content after DATA */
+	PH_ASK,	   /* the gate has yet to answer */
 	PH_COMMIT, /* all content is here; the disk decides */
 	PH_COUNT,
 };
@@ -82,10 +87,23 @@ struct mail {
 
 	struct spool_draft *draft; /* content comes and no fault yet */
 	enum reply_id fault;	   /* what the content will be answered with */
+	struct verdict *verdict;   /* with SAY_VERDICT: the words */
 	struct smtp_decoder decoder;
 	struct mail_scan scan;
 	uint64_t bytes; /* content so far, our own field not counted */
 	struct spool_waiter waiter;
+};
+
+/* A question to the gate, and what it is about: see ask.c. */
+struct asked {
+	struct gate_question question;
+	struct session *session;
+	enum phase phase; /* to go on in */
+	struct smtp_rcpt rcpt;
+	struct gate_rcpt to;
+	struct span arg; /* of MAIL */
+	/* The command: the spans above borrow from it. */
+	char line[LINE_MAX_BYTES];
 };
 
 struct session {
@@ -111,6 +129,7 @@ struct session {
 	struct intake *in;
 	struct conn *conn;
 	struct mail *mail; /* NULL: no transaction */
+	struct asked *asked; /* in PH_ASK; else NULL */
 	char *helo;	   /* NUL-terminated; NULL: not said */
 	const char *stage; /* the command in hand, for the log */
 	uint64_t sid;
@@ -149,7 +168,7 @@ struct intake {
 	struct buf hello[HELLO_VARIANTS], helo, greeting;
 	/* The loop is one thread: these are whoever's turn it is. */
 	struct buf scratch;
-	struct policy_rcpt rcpt;
+	struct asked *asked; /* NULL: who had it keeps it */
 };
 
 /* ---- session.c: life ---- */
@@ -161,6 +180,12 @@ void session_new(struct intake *in, int fd, const struct net_addr *peer,
 
 /* What it waited for, other than its client, is there. */
 void session_go_on(struct session *s);
+/* As session_go_on, with what the answer to its question led to; but what is
+ * next is done in a turn of its own, since the answer may come from anywhere. */
+void session_answered(struct session *s, enum step step);
+/* The greeting, or none. */
+enum step session_judged(struct session *s, struct asked *a,
+			 const struct verdict *v);
 /* Stop reading until session_go_on. */
 void session_pause(struct session *s);
 
@@ -197,15 +222,31 @@ static inline const struct config *session_config(const struct session *s)
  * client is at fault.  STEP_ON, or STEP_END when that was one too many. */
 enum step session_say(struct session *s, enum reply_id id);
 enum step session_refuse(struct session *s, enum reply_id id, struct span line);
-/* A verdict in its own words. */
+/* A verdict in its own words.  Code 421 ends the session. */
 enum step session_refuse_client(struct session *s, const struct verdict *v);
 enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 			      struct span path);
+enum step session_refuse_mail(struct session *s, const struct verdict *v,
+			      struct span line);
 /* The last words. */
 enum step session_bye(struct session *s, enum reply_id id);
 
 /* The client's address, in the scratch buffer. */
 struct span session_client(struct session *s);
+
+/* ---- ask.c: the gate ---- */
+
+/* What a question is about goes here before session_ask, and the spans in it
+ * must live as long: those of the command do.  Valid until the next return to
+ * the loop. */
+struct asked *asked_ready(struct intake *in);
+void asked_free(struct asked **a);
+
+/* May it come in?  Goes on with *_judged, now or later, and then the phase is
+ * the same as now. */
+enum step session_ask(struct session *s, enum gate_moment moment);
+/* It no longer wants to know. */
+void session_unask(struct session *s);
 
 /* ---- command.c ---- */
 
@@ -230,6 +271,10 @@ enum step run_etrn(struct session *s, struct span arg);
 
 enum step run_mail(struct session *s, struct span arg);
 enum step run_rcpt(struct session *s, struct span arg);
+enum step mail_judged(struct session *s, struct asked *a,
+		      const struct verdict *v);
+enum step rcpt_judged(struct session *s, struct asked *a,
+		      const struct verdict *v);
 /* End the transaction, if there is one; phase READY if there was. */
 void mail_drop(struct session *s);
 void mail_free(struct mail **m);
@@ -241,6 +286,10 @@ void mail_claim(struct intake *in, struct mail *m);
 
 enum step run_data(struct session *s, struct span arg);
 enum step run_bdat(struct session *s, struct span arg);
+enum step content_judged(struct session *s, struct asked *a,
+			 const struct verdict *v);
+enum step end_judged(struct session *s, struct asked *a,
+		     const struct verdict *v);
 enum step step_data(struct session *s);
 enum step step_chunk(struct session *s);
 

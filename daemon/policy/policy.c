@@ -5,21 +5,46 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "daemon/policy/clients.h"
+#include "daemon/policy/links.h"
 #include "daemon/policy/shares.h"
-#include "daemon/policy/verdicts.h"
 
 struct policy {
 	struct clients *clients;
 	struct shares *shares;
+	struct gate *gate;
 };
 
-struct policy *policy_new(void)
+/* The order in which they are asked. */
+static void add_links(struct gate *g, const struct policy_options *opt)
+{
+	gate_add(g, &link_rcpt, NULL);
+	gate_add(g, &link_listed, opt->spool);
+	gate_add(g, &link_recipients, NULL);
+	if (opt->router != NULL)
+		gate_add(g, &link_null_mx, opt->router);
+	gate_add(g, &link_hops, NULL);
+}
+
+struct policy *policy_new(const struct policy_options *opt)
 {
 	struct policy *p = mx_alloc(sizeof(*p));
 
 	p->clients = clients_new();
 	p->shares = shares_new();
+	p->gate = gate_new();
+	add_links(p->gate, opt);
+	gate_configure(p->gate, opt->config);
 	return p;
+}
+
+void policy_reload(struct policy *p, const struct config *c)
+{
+	gate_configure(p->gate, c);
+}
+
+struct gate *policy_gate(struct policy *p)
+{
+	return p->gate;
 }
 
 struct shares *policy_shares(struct policy *p)
@@ -33,6 +58,7 @@ void policy_free(struct policy **p)
 		return;
 	clients_free(&(*p)->clients);
 	shares_free(&(*p)->shares);
+	gate_free(&(*p)->gate);
 	free(*p);
 	*p = NULL;
 }
@@ -49,22 +75,22 @@ static bool is_crowded(const struct policy *p, const struct config *c)
 	       c->limits.connections - c->limits.connections / 10;
 }
 
-struct verdict policy_connect(struct policy *p, const struct config *c,
-			      const struct net_addr *client,
-			      int64_t now_mono_ms)
+enum verdict_id policy_connect(struct policy *p, const struct config *c,
+			       const struct net_addr *client,
+			       int64_t now_mono_ms)
 {
 	const unsigned rate = c->limits.connection_rate;
 
 	if (clients_are_many(p->clients, client,
 			     c->limits.connections_per_client) ||
 	    (is_crowded(p, c) && policy_has_many(p, client)))
-		return verdict(V_CLIENT_BUSY);
+		return V_CLIENT_BUSY;
 	if (!clients_may_connect(p->clients, client, rate, now_mono_ms))
-		return verdict(V_CLIENT_FAST);
+		return V_CLIENT_FAST;
 	if (clients_connected(p->clients) >= c->limits.connections)
-		return verdict(V_BUSY);
+		return V_BUSY;
 	clients_enter(p->clients, client, rate, now_mono_ms);
-	return verdict(V_GO);
+	return V_GO;
 }
 
 static void say_lines(const struct clients_line *line,

@@ -1,34 +1,40 @@
-/* Verdicts per stage: may it come in? */
+/*
+ * Who is let in: connections are counted here, all else is asked of the gate.
+ */
 #ifndef MX_POLICY_POLICY_H
 #define MX_POLICY_POLICY_H
 
-#include "common/smtp/command.h"
-#include "config/allow/domains.h"
-#include "config/config.h"
+#include "daemon/policy/gate.h"
 
-struct policy; /* counters per client; one per process */
+struct policy; /* counters per client, and the gate; one per process */
 
+struct router;
 struct shares;
 
-struct policy *policy_new(void);
-/* What transactions hold is counted here; all of it ends before the policy. */
-struct shares *policy_shares(struct policy *p);
-void policy_free(struct policy **p);
-
-struct verdict {
-	int code; /* 0: go on */
-	const char *enhanced;
-	const char *text;   /* static */
-	const char *reason; /* for the log: "unknown_recipient", ... */
+/* Whom the links ask.  NULL: what needs it is not asked. */
+struct policy_options {
+	struct spool *spool;
+	struct router *router;
+	const struct config *config;
 };
 
+struct policy *policy_new(const struct policy_options *opt);
+void policy_reload(struct policy *p, const struct config *c);
+/* What transactions hold is counted here; all of it ends before the policy. */
+struct shares *policy_shares(struct policy *p);
+/* The chain of all links; whoever is built later may add one of its own. */
+struct gate *policy_gate(struct policy *p);
+void policy_free(struct policy **p);
+
 /*
- * A client connected.  On "go on" it is counted until policy_leave.  Too many
- * at once from it, too fast, or too many in all: 421 4.7.0 / 4.3.2.
+ * A client connected.  On V_GO it is counted until policy_leave.  Too many at
+ * once from it, too fast, or too many in all: V_CLIENT_BUSY, V_CLIENT_FAST,
+ * V_BUSY.  No link of the chain: it is asked where there is no session yet, and
+ * what it counts has to be given back.
  */
-struct verdict policy_connect(struct policy *p, const struct config *c,
-			      const struct net_addr *client,
-			      int64_t now_mono_ms);
+enum verdict_id policy_connect(struct policy *p, const struct config *c,
+			       const struct net_addr *client,
+			       int64_t now_mono_ms);
 void policy_leave(struct policy *p, const struct net_addr *client);
 
 /* So many of one client's stay when others have no place. */
@@ -40,22 +46,5 @@ bool policy_has_many(const struct policy *p, const struct net_addr *client);
  * that was the last one for this minute, and later how many were left out. */
 bool policy_may_log(struct policy *p, const struct net_addr *client,
 		    int64_t now_mono_ms);
-
-/* What RCPT resolved to when accepted.  All zero is a valid start; meant to
- * be used again and again, so that a recipient costs no allocation. */
-struct policy_rcpt {
-	struct buf path;   /* forward-path to store; <postmaster> expanded */
-	struct buf domain; /* canonical */
-	/* NULL when postmaster goes to a mailbox outside the allowlist. */
-	const struct config_domain *row;
-};
-void policy_rcpt_fini(struct policy_rcpt *r);
-
-/*
- * Is this forward-path ours?  550 5.7.1, 550 5.1.1, 501 ...  out is reset
- * first and meaningful only when the verdict is "go on".
- */
-struct verdict policy_rcpt(struct policy *p, const struct config *c,
-			   const struct smtp_path *to, struct policy_rcpt *out);
 
 #endif

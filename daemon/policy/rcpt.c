@@ -1,13 +1,7 @@
-#include "daemon/policy/policy.h"
+/* What a forward-path stands for. */
+#include "daemon/policy/links.h"
 
-#include "daemon/policy/verdicts.h"
-
-void policy_rcpt_fini(struct policy_rcpt *r)
-{
-	buf_fini(&r->path);
-	buf_fini(&r->domain);
-	r->row = NULL;
-}
+#include "config/allow/domains.h"
 
 static bool is_postmaster(struct span local)
 {
@@ -48,54 +42,59 @@ static const struct config_domain *home_domain(const struct config *c)
  * <postmaster> without a domain, and postmaster of our own name, must be
  * taken by anyone who relays (RFC 5321 section 4.5.1).
  */
-static struct verdict rcpt_postmaster(const struct config *c,
-				      struct policy_rcpt *out)
+static enum gate_reply find_postmaster(const struct config *c,
+				       struct gate_rcpt *out, struct verdict *v)
 {
 	struct smtp_path to;
 
+	out->is_postmaster = true;
 	buf_reset(&out->domain);
 	if (c->postmaster.n > 0 &&
 	    smtp_mailbox_parse(c->postmaster, true, &to) == MX_OK &&
 	    smtp_domain_canon(&out->domain, to.domain) == MX_OK) {
 		buf_add(&out->path, to.mailbox);
 		out->row = domains_find(c->domains, buf_span(&out->domain));
-		return verdict(V_GO);
+		return GATE_GO;
 	}
 	out->row = home_domain(c);
 	if (out->row == NULL)
-		return verdict(V_RCPT_UNKNOWN);
+		return gate_refuse(v, V_RCPT_UNKNOWN);
 	buf_reset(&out->domain);
 	buf_add(&out->domain, out->row->name);
 	buf_adds(&out->path, "postmaster@");
 	buf_add(&out->path, out->row->name);
-	return verdict(V_GO);
+	return GATE_GO;
 }
 
-struct verdict policy_rcpt(struct policy *p, const struct config *c,
-			   const struct smtp_path *to, struct policy_rcpt *out)
+static enum gate_reply ask_rcpt(struct gate_question *q, struct verdict *v)
 {
-	(void)p; /* the same for every client */
-	buf_reset(&out->path);
-	buf_reset(&out->domain);
-	out->row = NULL;
+	const struct config *c = q->config;
+	const struct smtp_path *to = q->to;
+	struct gate_rcpt *r = q->rcpt;
+
+	buf_reset(&r->path);
+	buf_reset(&r->domain);
+	r->row = NULL;
+	r->is_postmaster = false;
 	if (to->mailbox.n == 0)
-		return verdict(V_RCPT_EMPTY);
+		return gate_refuse(v, V_RCPT_EMPTY);
 	if (to->is_literal)
-		return verdict(V_RCPT_LITERAL);
+		return gate_refuse(v, V_RCPT_LITERAL);
 	if (to->domain.n == 0)
-		return is_postmaster(to->local) ? rcpt_postmaster(c, out)
-						: verdict(V_RCPT_NO_DOMAIN);
-	if (smtp_domain_canon(&out->domain, to->domain) != MX_OK)
-		return verdict(V_RCPT_BAD_DOMAIN);
-	out->row = domains_find(c->domains, buf_span(&out->domain));
-	if (out->row == NULL && is_postmaster(to->local) &&
-	    span_eq(buf_span(&out->domain), c->hostname))
-		return rcpt_postmaster(c, out);
-	if (out->row == NULL)
-		return verdict(V_RCPT_FOREIGN);
-	if (!domains_has_recipient(c->domains, out->row, buf_span(&out->domain),
-				   to->local))
-		return verdict(V_RCPT_UNKNOWN);
-	buf_add(&out->path, to->mailbox);
-	return verdict(V_GO);
+		return is_postmaster(to->local)
+			       ? find_postmaster(c, r, v)
+			       : gate_refuse(v, V_RCPT_NO_DOMAIN);
+	if (smtp_domain_canon(&r->domain, to->domain) != MX_OK)
+		return gate_refuse(v, V_RCPT_BAD_DOMAIN);
+	r->row = domains_find(c->domains, buf_span(&r->domain));
+	if (r->row == NULL && is_postmaster(to->local) &&
+	    span_eq(buf_span(&r->domain), c->hostname))
+		return find_postmaster(c, r, v);
+	buf_add(&r->path, to->mailbox);
+	return GATE_GO;
 }
+
+const struct gate_link link_rcpt = {
+	.name = "rcpt",
+	.ask = { [GATE_RCPT] = ask_rcpt },
+};

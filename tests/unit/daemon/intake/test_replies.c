@@ -5,7 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/metrics.h"
 #include "daemon/intake/replies.h"
-#include "daemon/policy/verdicts.h"
+#include "daemon/policy/verdict.h"
 
 /* RFC 5321 section 4.5.3.1.5: 512 octets; section 4.2: printable ASCII. */
 Test(replies, every_line_is_short_and_plain)
@@ -67,8 +67,10 @@ static bool is_uncounted(const char *reason)
 		"timeout",
 		"reload",
 		"shutdown",
+		"undecided",
 		"etrn",
 		"etrn_not_allowed",
+		"not_a_proxy",
 		"connections",
 		"connection_rate",
 		"connections_per_client",
@@ -96,6 +98,10 @@ Test(replies, every_reason_is_counted_or_known_not_to_be)
 {
 	for (int id = SAY_NONE; id < SAY_COUNT; id++)
 		expect_counted(reply_get((enum reply_id)id)->reason);
-	for (int id = V_GO; id <= V_NULL_MX; id++)
-		expect_counted(verdict((enum verdict_id)id).reason);
+	for (int id = V_GO; id < V_COUNT; id++) {
+		struct verdict v;
+
+		verdict_set(&v, (enum verdict_id)id);
+		expect_counted(v.reason);
+	}
 }

@@ -11,12 +11,6 @@ static struct cert cert;
 static struct tls_client_ctx *ctx;
 static struct side side;
 
-static bool yes(void *arg)
-{
-	(void)arg;
-	return true;
-}
-
 static void open_tls(void)
 {
 	struct buf why = { 0 };
@@ -101,7 +95,6 @@ Test(tls, requiretls)
 {
 	int fd = client_open();
 
-	world.intake->hooks.can_requiretls = yes;
 	cr_expect_null(strstr(ask(fd, HELLO), "REQUIRETLS"));
 	cr_expect_str_eq(say(fd, "MAIL FROM:<a@b.test> REQUIRETLS\r\n"), "555");
 	cr_expect_str_eq(say(fd, "STARTTLS\r\n"), "220");

@@ -53,16 +53,21 @@ static void tidy(void)
 TestSuite(policy_rcpt, .fini = tidy);
 
 /* "550 5.1.1 unknown_recipient", or "path domain" when it may come in. */
-static const char *ask(const struct config *c, const char *path)
+static const char *ask(struct config *c, const char *path)
 {
 	static char out[700];
-	struct policy_rcpt r = { 0 };
+	struct policy *p = policy_new(&(struct policy_options){ .config = c });
+	struct gate_rcpt r = { 0 };
 	struct span in = span_str(path);
 	struct smtp_path to;
+	struct gate_question q = { .moment = GATE_RCPT,
+				   .config = c,
+				   .to = &to,
+				   .rcpt = &r };
 	struct verdict v;
 
 	cr_assert_eq(smtp_path_parse(&in, true, &to), MX_OK, "%s", path);
-	v = policy_rcpt(NULL, c, &to, &r);
+	cr_assert(gate_ask(policy_gate(p), &q, &v));
 	if (v.code != 0)
 		snprintf(out, sizeof(out), "%d %s %s", v.code, v.enhanced,
 			 v.reason);
@@ -70,7 +75,8 @@ static const char *ask(const struct config *c, const char *path)
 		snprintf(out, sizeof(out), "%.*s %.*s",
 			 SPAN_ARG(buf_span(&r.path)),
 			 SPAN_ARG(buf_span(&r.domain)));
-	policy_rcpt_fini(&r);
+	gate_rcpt_fini(&r);
+	policy_free(&p);
 	return out;
 }
 

@@ -1,4 +1,4 @@
-#include "daemon/report/internal.h"
+#include "daemon/dsn/report.h"
 
 enum {
 	COLUMNS = 76,
@@ -26,7 +26,7 @@ static struct span cut(struct span s, size_t max)
 	return s;
 }
 
-void report_clean(struct buf *out, struct span value, bool utf8)
+void dsn_clean(struct buf *out, struct span value, bool utf8)
 {
 	value = cut(value, VALUE_MAX);
 	char *at = buf_reserve(out, value.n);
@@ -36,11 +36,10 @@ void report_clean(struct buf *out, struct span value, bool utf8)
 	out->n += value.n;
 }
 
-void report_field(struct buf *out, const char *name, struct span value,
-		  bool utf8)
+void dsn_field(struct buf *out, const char *name, struct span value, bool utf8)
 {
 	buf_addf(out, "%s: ", name);
-	report_clean(out, value, utf8);
+	dsn_clean(out, value, utf8);
 	buf_adds(out, "\r\n");
 }
 
@@ -63,8 +62,7 @@ static struct span next_word(struct span *s)
 	return word;
 }
 
-void report_wrap(struct buf *out, size_t at, const char *prefix,
-		 struct span value)
+void dsn_wrap(struct buf *out, size_t at, const char *prefix, struct span value)
 {
 	bool is_first = true;
 
@@ -80,15 +78,15 @@ void report_wrap(struct buf *out, size_t at, const char *prefix,
 			buf_addc(out, ' ');
 			at++;
 		}
-		report_clean(out, word, false);
+		dsn_clean(out, word, false);
 		at += word.n;
 		is_first = false;
 	}
 }
 
-void report_field_text(struct buf *out, const char *name, struct span value)
+void dsn_field_text(struct buf *out, const char *name, struct span value)
 {
 	buf_addf(out, "%s: ", name);
-	report_wrap(out, strlen(name) + 2, "    ", value);
+	dsn_wrap(out, strlen(name) + 2, "    ", value);
 	buf_adds(out, "\r\n");
 }

@@ -1,0 +1,126 @@
+#include "daemon/policy/verdict.h"
+
+#include <stdio.h>
+
+#include "common/base/assert.h"
+
+/*
+ * A stranger reads the texts: they say what was wrong with the request and
+ * nothing of how this host is set up.
+ */
+struct words {
+	int code;
+	const char *enhanced, *text;
+	const char *reason, *setting; /* for the log */
+};
+/* clang-format off */
+static const struct words words[V_COUNT] = {
+	[V_GO] = { 0, "", "", "", "" },
+	[V_BUSY] = { 421, "4.3.2", "Too many connections, try again later",
+		"connections", "limits.connections" },
+	[V_CLIENT_BUSY] = { 421, "4.7.0",
+		"Too many connections from your address",
+		"connections_per_client", "limits.connections_per_client" },
+	[V_CLIENT_FAST] = { 421, "4.7.0",
+		"Your address connects too often, slow down",
+		"connection_rate", "limits.connection_rate" },
+	[V_NOT_A_PROXY] = { 421, "4.7.0", "", "not_a_proxy", "listen" },
+	[V_RCPT_EMPTY] = { 501, "5.1.3", "The empty path is no recipient",
+		"empty_recipient", "" },
+	[V_RCPT_NO_DOMAIN] = { 501, "5.1.3", "A recipient needs a domain",
+		"no_domain", "" },
+	[V_RCPT_BAD_DOMAIN] = { 501, "5.1.3", "This is no domain name",
+		"bad_domain", "" },
+	[V_RCPT_LITERAL] = { 550, "5.7.1", "Relaying denied",
+		"address_literal", "" },
+	[V_RCPT_FOREIGN] = { 550, "5.7.1", "Relaying denied",
+		"foreign_domain", "domains" },
+	[V_RCPT_LEFT] = { 451, "4.3.5",
+		"This domain is not listed here just now, try again later",
+		"unlisted_domain", "domains" },
+	[V_RCPT_UNKNOWN] = { 550, "5.1.1", "No such recipient here",
+		"unknown_recipient", "recipients" },
+	[V_NULL_MX] = { 556, "5.1.10", "This domain takes no mail",
+		"null_mx", "" },
+	[V_LOOP] = { 554, "5.4.6", "Too many hops, this mail loops",
+		"hops", "limits.hops" },
+};
+/* clang-format on */
+
+static void set(struct verdict *v, const struct words *w)
+{
+	v->code = w->code;
+	snprintf(v->enhanced, sizeof(v->enhanced), "%s", w->enhanced);
+	snprintf(v->text, sizeof(v->text), "%s", w->text);
+	v->reason = w->reason;
+	v->setting = w->setting;
+}
+
+void verdict_set(struct verdict *v, enum verdict_id id)
+{
+	MX_ASSERT(id < V_COUNT);
+	set(v, &words[id]);
+}
+
+/* ---- What others say ---- */
+
+static char clean(char c)
+{
+	if (c == '\r' || c == '\n' || c == '\t')
+		return ' ';
+	return c >= ' ' && c <= '~' ? c : '?';
+}
+
+static void copy_text(struct verdict *v, struct span text)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n && n < VERDICT_TEXT_MAX; i++) {
+		const char c = clean(text.p[i]);
+
+		if (c != ' ' || (n > 0 && v->text[n - 1] != ' '))
+			v->text[n++] = c;
+	}
+	if (n > 0 && v->text[n - 1] == ' ')
+		n--;
+	v->text[n] = '\0';
+}
+
+/* "5.1.1" of this class: RFC 3463 section 2 has up to three digits in the
+ * second and third place. */
+static bool is_enhanced(struct span s, int class)
+{
+	struct span rest = s, first = span_cut(&rest, '.');
+	struct span second = span_cut(&rest, '.');
+	uint64_t number;
+
+	return first.n == 1 && first.p[0] == '0' + class && second.n <= 3 &&
+	       rest.n <= 3 && span_u64(second, &number) &&
+	       span_u64(rest, &number);
+}
+
+void verdict_say(struct verdict *v, int code, struct span enhanced,
+		 struct span text, const char *reason, const char *setting)
+{
+	const int refusal = code >= 400 && code <= 599 ? code : 451;
+	const int class = refusal / 100;
+
+	v->code = refusal;
+	if (is_enhanced(enhanced, class))
+		snprintf(v->enhanced, sizeof(v->enhanced), "%.*s",
+			 SPAN_ARG(enhanced));
+	else
+		snprintf(v->enhanced, sizeof(v->enhanced), "%d.0.0", class);
+	copy_text(v, text);
+	v->reason = reason;
+	v->setting = setting;
+}
+
+struct span verdict_line(const struct verdict *v,
+			 char line[static VERDICT_LINE_MAX])
+{
+	const int n = snprintf(line, VERDICT_LINE_MAX, "%d %s %s\r\n", v->code,
+			       v->enhanced, v->text);
+
+	return span_of(line, (size_t)n);
+}
