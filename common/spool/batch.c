@@ -1,11 +1,15 @@
+#include "common/spool/batch.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
-#include "common/base/hash.h"
 #include "common/base/log.h"
+#include "common/spool/content.h"
+#include "common/spool/counters.h"
 #include "common/spool/internal.h"
+#include "common/spool/room.h"
 
 /*
  * One transaction for everything that waits.
@@ -21,165 +25,16 @@
  * row) fails alone.
  */
 
-struct domain_entry {
-	UT_hash_handle hh;
-	struct domain_row row;
-	bool is_stored, announce, oldest_left;
-	size_t n;
-	char name[];
-};
-
-struct table *batch_table(struct batch *b, enum table_id t)
-{
-	return &b->sp->tables[t];
-}
-
-static struct domain_entry *entry_find(struct batch *b, struct span domain)
-{
-	struct domain_entry *e = NULL;
-
-	HASH_FIND(hh, b->domains, domain.p, domain.n, e);
-	return e;
-}
-
-static enum mx_err entry_load(struct batch *b, struct span domain,
-			      struct domain_entry **out)
-{
-	struct domain_entry *e;
-	struct span value;
-	struct key k;
-	enum mx_err err;
-
-	*out = entry_find(b, domain);
-	if (*out != NULL)
-		return MX_OK;
-	key_domain(&k, domain);
-	err = table_get(batch_table(b, T_DOMAIN), b->txn, &k, &value);
-	if (err != MX_OK && err != MX_ENOENT)
-		return err;
-	e = mx_alloc(sizeof(*e) + domain.n + 1);
-	e->n = domain.n;
-	if (domain.n > 0)
-		memcpy(e->name, domain.p, domain.n);
-	e->is_stored = err == MX_OK;
-	if (e->is_stored && !domain_row_get(value, &e->row)) {
-		free(e);
-		return MX_ECORRUPT;
-	}
-	HASH_ADD_KEYPTR(hh, b->domains, e->name, e->n, e);
-	*out = e;
-	return MX_OK;
-}
-
-enum mx_err batch_domain(struct batch *b, struct span domain,
-			 struct domain_row **row)
-{
-	struct domain_entry *e;
-	enum mx_err err = entry_load(b, domain, &e);
-
-	*row = err == MX_OK ? &e->row : NULL;
-	return err;
-}
-
-void batch_announce(struct batch *b, struct span domain)
-{
-	struct domain_entry *e = entry_find(b, domain);
-
-	MX_ASSERT(e != NULL);
-	e->announce = true;
-}
-
-void batch_oldest_left(struct batch *b, struct span domain)
-{
-	struct domain_entry *e = entry_find(b, domain);
-
-	MX_ASSERT(e != NULL);
-	e->oldest_left = true;
-}
-
-static enum mx_err find_oldest(struct batch *b, struct domain_entry *e)
-{
-	struct span domain = { e->name, e->n }, value;
-	struct envelope env;
-	uint32_t units;
-	struct key k;
-	enum mx_err err = unit_first(b->sp, b->txn, IN_BOTH, domain, 0,
-				     &e->row.oldest_id);
-
-	if (err != MX_OK)
-		return err;
-	key_message(&k, e->row.oldest_id);
-	err = table_get(batch_table(b, T_MESSAGE), b->txn, &k, &value);
-	if (err != MX_OK)
-		return err == MX_ENOENT ? MX_ECORRUPT : err;
-	if (!envelope_get(value, &env, &units))
-		return MX_ECORRUPT;
-	e->row.d.oldest_ms = env.arrived_ms;
-	return MX_OK;
-}
-
-static enum mx_err entry_store(struct batch *b, struct domain_entry *e)
-{
-	char value[DOMAIN_ROW_MAX];
-	struct key k;
-	enum mx_err err = MX_OK;
-
-	key_domain(&k, (struct span){ e->name, e->n });
-	if (!domain_is_kept(&e->row.d))
-		return e->is_stored
-			       ? table_del(batch_table(b, T_DOMAIN), b->txn, &k)
-			       : MX_OK;
-	if (e->row.d.units == 0)
-		e->row.d.oldest_ms = 0;
-	else if (e->oldest_left)
-		err = find_oldest(b, e);
-	if (err != MX_OK)
-		return err;
-	char *end = domain_row_put(value, &e->row);
-
-	return table_put(batch_table(b, T_DOMAIN), b->txn, &k,
-			 span_of(value, (size_t)(end - value)));
-}
-
-static enum mx_err store_domains(struct batch *b)
-{
-	struct domain_entry *e, *next;
-	enum mx_err err = MX_OK;
-
-	HASH_ITER (hh, b->domains, e, next) {
-		err = entry_store(b, e);
-		if (err != MX_OK)
-			break;
-	}
-	return err;
-}
-
 static enum mx_err store_state(struct batch *b)
 {
 	struct spool *sp = b->sp;
 	char value[STATE_ROW_SIZE];
 
 	b->state.last_id = atomic_load(&sp->last_id);
-	b->state.wall_ms = atomic_load(&sp->believed_ms);
+	b->state.wall_ms = atomic_load(&sp->trusted_ms);
 	state_row_put(value, &b->state);
 	return table_put_name(batch_table(b, T_META), b->txn, SPAN_LIT("state"),
 			      span_of(value, sizeof(value)));
-}
-
-static void free_domains(struct batch *b, struct buf *ready)
-{
-	struct domain_entry *e = b->domains, *next;
-
-	HASH_CLEAR(hh, b->domains); /* forgets them; their links stay */
-	for (; e != NULL; e = next) {
-		next = e->hh.next;
-		/* ready is NULL when the transaction did not happen */
-		if (ready != NULL && e->announce && !e->row.d.is_held) {
-			buf_add(ready, (struct span){ e->name, e->n });
-			buf_addc(ready, '\0');
-		}
-		free(e);
-	}
 }
 
 /* Arrivals by id, the rest as they came; a barrier begins a new phase. */
@@ -207,12 +62,12 @@ static enum mx_err apply_all(struct batch *b, struct request **all, size_t n)
 		all[i]->again = false;
 		err = all[i]->ops->apply(b, all[i]);
 	}
-	if (err == MX_OK && (b->sp->writer.has_dead || b->made_dead)) {
-		err = sweep_step(b, &more);
+	if (err == MX_OK && (b->sp->has_dead || b->made_dead)) {
+		err = content_sweep(b, &more);
 		b->made_dead = more;
 	}
 	if (err == MX_OK)
-		err = store_domains(b);
+		err = counters_store(b);
 	return err == MX_OK ? store_state(b) : err;
 }
 
@@ -238,7 +93,7 @@ static enum mx_err commit(struct batch *b)
 static enum mx_err attempt(struct spool *sp, struct request **all, size_t n,
 			   struct buf *ready)
 {
-	struct batch b = { .sp = sp, .state = sp->writer.state };
+	struct batch b = { .sp = sp, .state = sp->state };
 	enum mx_err err = from_mdb(mdb_txn_begin(sp->env, NULL, 0, &b.txn));
 
 	for (size_t i = 0; i < n; i++) {
@@ -253,12 +108,11 @@ static enum mx_err attempt(struct spool *sp, struct request **all, size_t n,
 	}
 	if (b.txn != NULL)
 		mdb_txn_abort(b.txn);
-	free_domains(&b, err == MX_OK ? ready : NULL);
+	counters_free(&b, err == MX_OK ? ready : NULL);
 	if (err == MX_OK) {
-		sp->writer.state = b.state;
-		sp->writer.stored_ms = clock_mono_ms();
-		sp->writer.has_dead = b.made_dead;
-		sp->writer.commits++;
+		sp->state = b.state;
+		sp->stored_ms = clock_mono_ms();
+		sp->has_dead = b.made_dead;
 		return MX_OK;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -279,7 +133,7 @@ static void fail(struct request **all, size_t n, enum mx_err err)
 	}
 }
 
-/* From now on only reading: see DESIGN section 8, "disk write error". */
+/* From now on only reading. */
 static void give_up(struct spool *sp)
 {
 	if (atomic_exchange(&sp->has_failed, true))
@@ -342,7 +196,7 @@ static void run(struct spool *sp, struct request **all, size_t n,
 		err = is_secured(sp, all, n) ? attempt(sp, all, n, ready)
 					     : MX_ESPACE;
 	if (err != MX_OK && n == 0)
-		sp->writer.has_dead = false; /* with the next request */
+		sp->has_dead = false; /* with the next request */
 	if (err == MX_ESPACE && n > 0) {
 		size_t drains = draining_first(all, n);
 

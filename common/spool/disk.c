@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/spool/check.h"
+#include "common/spool/env.h"
 
 /*
  * The daemon's lock is a flock on the directory: it vanishes with the
@@ -126,7 +127,7 @@ static enum mx_err make_data(struct spool *sp, const char *dir,
 		err = say_errno(why, path, "cannot be looked at");
 	else if (mkdir(in, 0700) != 0 && errno != EEXIST)
 		err = say_errno(why, in, "cannot create");
-	else if ((err = env_make(sp, in)) != MX_OK)
+	else if ((err = env_make(in)) != MX_OK)
 		disk_say(why, from, mx_strerror(err), err);
 	else if (rename(from, path) != 0 || fsync(sp->lock_fd) != 0)
 		err = say_errno(why, path, "cannot create");

@@ -16,11 +16,4 @@ enum mx_err disk_look(struct spool *sp, const char *dir, struct buf *why);
 enum mx_err disk_say(struct buf *why, const char *path, const char *what,
 		     enum mx_err err);
 
-/* ---- env.c ---- */
-
-/* What LMDB returns; *out is set last, and NULL on failure. */
-int env_open(MDB_env **out, const char *path, unsigned flags, uint64_t map);
-/* Make a data file with empty tables in dir, durably. */
-enum mx_err env_make(struct spool *sp, const char *dir);
-
 #endif

@@ -1,29 +1,11 @@
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "common/spool/env.h"
 
-#include "common/base/alloc.h"
 #include "common/base/log.h"
-#include "common/spool/disk.h"
+#include "common/spool/table.h"
 
-enum { SCHEMA_VERSION = 1, MAX_READERS = 126 };
+enum { MAX_READERS = 126 };
 
-/* Address space only.  Smaller where the system does not give so much. */
-static const uint64_t map_sizes[] = { 1ULL << 40, 1ULL << 38, 1ULL << 36,
-				      1ULL << 34, 1ULL << 32 };
-
-static enum mx_err say_mdb(struct buf *why, const char *path, int rc)
-{
-	enum mx_err err = from_mdb(rc);
-
-	if (why != NULL)
-		buf_addf(why, "%s: %s: %s", path,
-			 err == MX_ECORRUPT ? "not a spool, or damaged"
-					    : "cannot be opened",
-			 mdb_strerror(rc));
-	return err;
-}
+#define SCHEMA SPAN_LIT("1")
 
 /* LMDB found what cannot be; it stops the process when this returns. */
 static void on_assert(MDB_env *env, const char *msg)
@@ -57,54 +39,23 @@ int env_open(MDB_env **out, const char *dir, unsigned flags, uint64_t map)
 	return rc;
 }
 
-static enum mx_err open_env(struct spool *sp, const char *dir, struct buf *why)
+bool env_knows_schema(struct span value)
 {
-	int rc = ENOMEM;
-
-	/* EINVAL: what valgrind says of a map that is too large for it */
-	for (size_t i = 0;
-	     (rc == ENOMEM || rc == EINVAL) && i < COUNT(map_sizes); i++) {
-		sp->map_bytes = map_sizes[i];
-		rc = env_open(&sp->env, dir, MDB_NOTLS, sp->map_bytes);
-	}
-	return rc == MDB_SUCCESS ? MX_OK
-				 : say_mdb(why, buf_cstr(&sp->path), rc);
-}
-
-static void schema_text(char *text, size_t n)
-{
-	snprintf(text, n, "%d", SCHEMA_VERSION);
-}
-
-static enum mx_err check_schema(struct spool *sp, MDB_txn *txn, struct buf *why)
-{
-	char text[16];
-	struct span value;
-	enum mx_err err = table_get_name(&sp->tables[T_META], txn,
-					 SPAN_LIT("schema"), &value);
-
-	schema_text(text, sizeof(text));
-	if (err == MX_OK && span_eq(value, span_str(text)))
-		return MX_OK;
-	return disk_say(why, buf_cstr(&sp->path),
-			err == MX_OK ? "made by another version of mx20"
-				     : "not a spool",
-			MX_ECORRUPT);
+	return span_eq(value, SCHEMA);
 }
 
 /* All tables, empty, and what kind of spool it is. */
-static enum mx_err fill_new(struct spool *sp)
+static enum mx_err fill_new(MDB_env *env)
 {
-	char text[16];
+	struct table tables[T_COUNT];
 	MDB_txn *txn = NULL;
-	enum mx_err err = from_mdb(mdb_txn_begin(sp->env, NULL, 0, &txn));
+	enum mx_err err = from_mdb(mdb_txn_begin(env, NULL, 0, &txn));
 
-	schema_text(text, sizeof(text));
 	if (err == MX_OK)
-		err = tables_open(sp->tables, txn, true);
+		err = tables_open(tables, txn, true);
 	if (err == MX_OK)
-		err = table_put_name(&sp->tables[T_META], txn,
-				     SPAN_LIT("schema"), span_str(text));
+		err = table_put_name(&tables[T_META], txn, SPAN_LIT("schema"),
+				     SCHEMA);
 	if (err == MX_OK)
 		return from_mdb(mdb_txn_commit(txn));
 	if (txn != NULL)
@@ -112,228 +63,13 @@ static enum mx_err fill_new(struct spool *sp)
 	return err;
 }
 
-enum mx_err env_make(struct spool *sp, const char *dir)
+enum mx_err env_make(const char *dir)
 {
-	int rc = env_open(&sp->env, dir, MDB_NOLOCK, 0);
-	enum mx_err err = rc == MDB_SUCCESS ? fill_new(sp) : from_mdb(rc);
+	MDB_env *env;
+	int rc = env_open(&env, dir, MDB_NOLOCK, 0);
+	enum mx_err err = rc == MDB_SUCCESS ? fill_new(env) : from_mdb(rc);
 
-	if (sp->env != NULL)
-		mdb_env_close(sp->env);
-	sp->env = NULL;
+	if (env != NULL)
+		mdb_env_close(env);
 	return err;
-}
-
-static uint64_t id_of_key(struct span key, size_t at)
-{
-	uint64_t id = 0;
-
-	for (size_t i = at; i < at + 8 && i < key.n; i++)
-		id = id << 8 | (unsigned char)key.p[i];
-	return id;
-}
-
-/* The highest id in use: ids are never given out twice. */
-static enum mx_err learn_ids(struct spool *sp, MDB_txn *txn)
-{
-	static const struct {
-		enum table_id table;
-		size_t at; /* where the id stands in the key */
-	} where[] = { { T_MESSAGE, 0 }, { T_CONTENT, 0 }, { T_GARBAGE, 1 } };
-	uint64_t last = sp->writer.state.last_id;
-
-	for (size_t i = 0; i < COUNT(where); i++) {
-		struct place p;
-		enum mx_err err =
-			place_open(&p, &sp->tables[where[i].table], txn);
-
-		if (err != MX_OK)
-			return err;
-		err = place_seek_before(&p, NULL);
-		if (err == MX_OK && id_of_key(p.key, where[i].at) > last)
-			last = id_of_key(p.key, where[i].at);
-		place_close(&p);
-		if (err != MX_OK && err != MX_ENOENT)
-			return err;
-	}
-	atomic_store(&sp->last_id, last);
-	sp->writer.former_id = last;
-	return MX_OK;
-}
-
-static enum mx_err learn_state(struct spool *sp, MDB_txn *txn)
-{
-	struct span value;
-	enum mx_err err = table_get_name(&sp->tables[T_META], txn,
-					 SPAN_LIT("state"), &value);
-
-	if (err == MX_OK && !state_row_get(value, &sp->writer.state))
-		err = MX_ECORRUPT;
-	if (err == MX_ENOENT)
-		err = MX_OK;
-	if (err == MX_OK)
-		err = learn_ids(sp, txn);
-	if (err == MX_OK)
-		room_count(sp, txn);
-	if (err == MX_OK)
-		patterns_look(sp, txn);
-	if (err == MX_OK)
-		err = clock_learn(sp, txn);
-	return err;
-}
-
-static enum mx_err open_tables(struct spool *sp, struct buf *why)
-{
-	MDB_txn *txn = NULL;
-	MDB_stat st;
-	enum mx_err err =
-		from_mdb(sp->is_reader ? read_txn_new(sp->env, &txn)
-				       : mdb_txn_begin(sp->env, NULL, 0, &txn));
-
-	if (err == MX_OK)
-		err = from_mdb(mdb_env_stat(sp->env, &st));
-	if (err == MX_OK) {
-		sp->page_bytes = st.ms_psize;
-		sp->chunk_bytes =
-			CHUNK_PAGES_BYTES / sp->page_bytes * sp->page_bytes -
-			PAGE_HEADER_BYTES;
-		err = tables_open(sp->tables, txn, false);
-	}
-	if (err == MX_OK) {
-		err = check_schema(sp, txn, why);
-		if (err != MX_OK)
-			goto done;
-		err = learn_state(sp, txn);
-	}
-	if (err == MX_OK) {
-		err = from_mdb(mdb_txn_commit(txn));
-		txn = NULL;
-	}
-	if (err == MX_ENOENT) /* not our tables */
-		err = MX_ECORRUPT;
-	if (err != MX_OK)
-		disk_say(why, buf_cstr(&sp->path), mx_strerror(err), err);
-done:
-	if (txn != NULL)
-		mdb_txn_abort(txn);
-	return err;
-}
-
-static void free_spool(struct spool *sp)
-{
-	if (sp->read_txn != NULL)
-		mdb_txn_abort(sp->read_txn);
-	if (sp->read_env != NULL)
-		mdb_env_close(sp->read_env);
-	if (sp->env != NULL)
-		mdb_env_close(sp->env);
-	if (sp->fd >= 0)
-		close(sp->fd);
-	if (sp->lock_fd >= 0)
-		close(sp->lock_fd);
-	if (sp->statm_fd >= 0)
-		close(sp->statm_fd);
-	buf_fini(&sp->path);
-	buf_fini(&sp->writer.ready);
-	free(sp);
-}
-
-static struct spool *spool_alloc(const char *dir)
-{
-	struct spool *sp = mx_alloc(sizeof(*sp));
-
-	sp->fd = sp->lock_fd = sp->statm_fd = -1;
-	buf_addf(&sp->path, "%s/data.mdb", dir);
-	return sp;
-}
-
-enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
-		       const struct spool_options *opt, struct buf *why)
-{
-	struct spool *sp = spool_alloc(opt->path);
-	int dead = 0;
-	enum mx_err err = disk_take(sp, opt->path, why);
-
-	*out = NULL;
-	sp->loop = loop;
-	if (err == MX_OK)
-		err = open_env(sp, opt->path, why);
-	if (err == MX_OK)
-		err = open_tables(sp, why);
-	if (err != MX_OK) {
-		free_spool(sp);
-		return err;
-	}
-	mdb_reader_check(sp->env, &dead);
-	mapping_find(sp);
-	room_init(sp, opt);
-	clock_start(sp);
-	err = writer_start(sp);
-	if (err != MX_OK) {
-		disk_say(why, opt->path, "cannot start the writer", err);
-		free_spool(sp);
-		return err;
-	}
-	*out = sp;
-	return MX_OK;
-}
-
-/*
- * With a slot among the readers where there is one to be had.  Not so in a
- * directory that we may not write, nor beside a process of our number in
- * another container (LMDB knows readers by it).  Without a slot pages may be
- * reused under us: a row may then read as damaged, and the next look is right
- * again.
- */
-static int open_to_read(struct spool *sp, const char *path)
-{
-	enum { FLAGS = MDB_RDONLY | MDB_NOTLS };
-	MDB_txn *txn = NULL;
-	int rc = env_open(&sp->env, path, FLAGS, 0);
-
-	if (rc == MDB_SUCCESS)
-		rc = read_txn_new(sp->env, &txn);
-	if (txn != NULL)
-		mdb_txn_abort(txn);
-	if (rc != EACCES && rc != EROFS && rc != EPERM && rc != EAGAIN)
-		return rc;
-	if (sp->env != NULL)
-		mdb_env_close(sp->env);
-	return env_open(&sp->env, path, FLAGS | MDB_NOLOCK, 0);
-}
-
-enum mx_err spool_open_reader(struct spool **out, const char *path,
-			      struct buf *why)
-{
-	struct spool *sp = spool_alloc(path);
-	enum mx_err err;
-	int rc;
-
-	*out = NULL;
-	sp->is_reader = true;
-	err = disk_look(sp, path, why);
-	if (err != MX_OK) {
-		free_spool(sp);
-		return err;
-	}
-	rc = open_to_read(sp, path);
-	err = rc == MDB_SUCCESS ? open_tables(sp, why)
-				: say_mdb(why, buf_cstr(&sp->path), rc);
-	if (err != MX_OK) {
-		free_spool(sp);
-		return err;
-	}
-	*out = sp;
-	return MX_OK;
-}
-
-void spool_close(struct spool **spool)
-{
-	struct spool *sp = *spool;
-
-	if (sp == NULL)
-		return;
-	*spool = NULL;
-	if (!sp->is_reader)
-		writer_stop(sp);
-	free_spool(sp);
 }

@@ -2,7 +2,13 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "common/spool/find.h"
 #include "common/spool/internal.h"
+#include "common/spool/look.h"
+#include "common/spool/now.h"
+#include "common/spool/queue.h"
+#include "common/spool/shift.h"
+#include "common/spool/unit.h"
 
 /*
  * What time brings: units that are due again, lifetimes that end.
@@ -99,7 +105,7 @@ void spool_requeue_due(struct spool *sp, int64_t now_ms)
 	q->req.ops = &requeue_ops;
 	q->req.bytes = sizeof(*q);
 	q->now_ms = now_ms;
-	writer_push(sp, &q->req);
+	queue_push(sp, &q->req);
 }
 
 /* ---- lifetimes ---- */
@@ -180,8 +186,8 @@ static enum mx_err seek_behind(struct place *p,
 
 static enum mx_err scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
 				const struct spool_expiry *after,
-				struct spool_expiry *out, size_t max,
-				size_t *n, struct strike *strike)
+				struct spool_expiry *out, size_t max, size_t *n,
+				struct strike *strike)
 {
 	struct place p;
 	enum mx_err err = place_open(&p, &sp->tables[T_EXPIRY], txn);
@@ -220,7 +226,7 @@ enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
 	*n = 0;
 	if (err != MX_OK)
 		return err;
-	now_ms = clock_look(sp, now_ms);
+	now_ms = shift_look(sp, now_ms);
 	strike = mx_alloc(sizeof(*strike));
 	err = scan_expired(sp, txn, now_ms, after, out, max, n, strike);
 	read_end(sp);
@@ -231,7 +237,7 @@ enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
 	sp->is_striking = true;
 	strike->req.ops = &strike_ops;
 	strike->req.bytes = sizeof(*strike);
-	writer_push(sp, &strike->req);
+	queue_push(sp, &strike->req);
 	return err;
 }
 
@@ -256,7 +262,7 @@ enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms)
 	place_close(&p);
 	read_end(sp);
 	/* by the clock the caller has; while that is not believed, later */
-	if (err == MX_OK && sp->life.is_doubting)
-		*at_ms += wall_ms - clock_believed(sp, wall_ms);
+	if (err == MX_OK && sp->clock.is_doubting)
+		*at_ms += wall_ms - now_trusted(sp, wall_ms);
 	return err;
 }

@@ -2,7 +2,9 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "common/spool/counters.h"
 #include "common/spool/internal.h"
+#include "common/spool/queue.h"
 
 /* Small facts, written behind: nobody waits for them. */
 
@@ -30,7 +32,7 @@ static enum mx_err apply_destination(struct batch *b, struct request *r)
 	struct fact *f = CONTAINER_OF(r, struct fact, req);
 	struct domain_row *row;
 	size_t n = f->value.n;
-	enum mx_err err = batch_domain(b, f->name, &row);
+	enum mx_err err = counters_get(b, f->name, &row);
 
 	if (err != MX_OK)
 		return err;
@@ -86,11 +88,11 @@ static void put(struct spool *sp, const struct request_ops *ops,
 	f->name = (struct span){ p, name.n };
 	f->value = (struct span){ p + name.n, value.n };
 	if (name.n > 0 && name.n <= KEY_NAME_MAX) {
-		writer_push(sp, &f->req);
+		queue_push(sp, &f->req);
 		return;
 	}
 	f->req.err = MX_EINVAL;
-	writer_answer(sp, &f->req);
+	queue_answer(sp, &f->req);
 }
 
 void spool_fact_put(struct spool *sp, struct span key, struct span value)
@@ -113,10 +115,4 @@ void spool_domain_destination(struct spool *sp, struct span domain,
 {
 	if (key_domain_is_valid(domain))
 		put(sp, &destination_ops, T_DOMAIN, domain, route_key);
-}
-
-void spool_subscribe(struct spool *sp, spool_ready_cb *cb, void *arg)
-{
-	sp->ready_cb = cb;
-	sp->ready_arg = arg;
 }

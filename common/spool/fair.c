@@ -1,4 +1,7 @@
+#include "common/spool/fair.h"
+
 #include "common/spool/internal.h"
+#include "common/spool/room.h"
 
 /*
  * Whose mail fits, when not all does?  A domain whose primary is away for days
@@ -17,28 +20,18 @@
  * Two look-ups and a few numbers at hand: the queue's length is no matter.
  */
 enum {
-	TIGHT_PART = 5,
 	FLOW_PART = 10,
 	UNIT_BYTES = 2 << 10, /* of a message beside its content, page ends and
 				 rows, roughly */
 };
-
-bool room_is_tight(const struct spool *sp, uint64_t coming)
-{
-	uint64_t left = room_left(sp, false);
-
-	return left < coming ||
-	       left - coming <
-		       (atomic_load(&sp->room.used_bytes) + left) / TIGHT_PART;
-}
 
 static uint64_t held_by(const struct spool_domain *d)
 {
 	return d->bytes + d->units * UNIT_BYTES;
 }
 
-bool room_is_fair(const struct spool *sp, const struct spool_domain *d,
-		  uint64_t bytes, uint64_t coming, enum spool_claim claim)
+bool fair_allows(const struct spool *sp, const struct spool_domain *d,
+		 uint64_t bytes, uint64_t coming, enum spool_claim claim)
 {
 	uint64_t left = room_left(sp, false), kept = 0;
 
@@ -68,7 +61,7 @@ enum mx_err spool_domain_room(struct spool *sp, struct span domain,
 	err = spool_domain_get(sp, domain, &row);
 	if (err != MX_OK && err != MX_ENOENT)
 		return MX_OK; /* the writer will see */
-	if (room_is_fair(sp, &row, bytes, coming, claim))
+	if (fair_allows(sp, &row, bytes, coming, claim))
 		return MX_OK;
 	room_is_wanted(sp);
 	return MX_ESHARE;

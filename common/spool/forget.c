@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/spool/internal.h"
+#include "common/spool/queue.h"
 
 /*
  * Small facts that nobody needs any more.  Targets come and go with DNS
@@ -113,5 +114,5 @@ void spool_forget(struct spool *sp, int64_t before_ms, spool_is_old *is_old,
 	f->is_old = is_old;
 	f->cb = cb;
 	f->arg = arg;
-	writer_push(sp, &f->req);
+	queue_push(sp, &f->req);
 }

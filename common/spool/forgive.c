@@ -1,7 +1,10 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/spool/find.h"
 #include "common/spool/internal.h"
+#include "common/spool/queue.h"
+#include "common/spool/unit.h"
 
 /*
  * After an outage in which a primary answered and refused everybody: what was
@@ -112,5 +115,5 @@ void spool_forgive(struct spool *sp, struct span domain, int64_t since_ms)
 	f->domain = span_of(p, domain.n);
 	f->since_ms = since_ms;
 	f->until_id = atomic_load(&sp->last_id);
-	writer_push(sp, &f->req);
+	queue_push(sp, &f->req);
 }

@@ -2,7 +2,12 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "common/spool/counters.h"
+#include "common/spool/domain.h"
+#include "common/spool/find.h"
 #include "common/spool/internal.h"
+#include "common/spool/queue.h"
+#include "common/spool/unit.h"
 
 /*
  * Domains that the allowlist lists no longer while mail waits for them.
@@ -27,22 +32,11 @@ struct listing {
 	void *arg;
 };
 
-static bool is_held_by_us(const struct spool_domain *d)
-{
-	return d->is_held && d->is_unlisted &&
-	       strcmp(d->hold_reason, SPOOL_UNLISTED) == 0;
-}
-
-bool domain_is_kept(const struct spool_domain *d)
-{
-	return d->units > 0 || (d->is_held && !is_held_by_us(d));
-}
-
 static enum mx_err apply_unlisted(struct batch *b, struct request *r)
 {
 	struct listing *l = CONTAINER_OF(r, struct listing, req);
 	struct domain_row *row;
-	enum mx_err err = batch_domain(b, l->domain, &row);
+	enum mx_err err = counters_get(b, l->domain, &row);
 
 	if (err != MX_OK)
 		return err;
@@ -102,19 +96,19 @@ static enum mx_err renew(struct batch *b, const struct listing *l, uint64_t id)
 static void lift_hold(struct batch *b, struct span domain,
 		      struct domain_row *row)
 {
-	if (!is_held_by_us(&row->d))
+	if (!domain_is_held_by_us(&row->d))
 		return;
 	row->d.is_held = false;
 	row->d.hold_reason[0] = '\0';
 	if (row->d.ready > 0)
-		batch_announce(b, domain);
+		counters_announce(b, domain);
 }
 
 static enum mx_err apply_listed(struct batch *b, struct request *r)
 {
 	struct listing *l = CONTAINER_OF(r, struct listing, req);
 	struct domain_row *row;
-	enum mx_err err = batch_domain(b, l->domain, &row);
+	enum mx_err err = counters_get(b, l->domain, &row);
 
 	if (err != MX_OK || !row->d.is_unlisted)
 		return err;
@@ -127,7 +121,7 @@ static enum mx_err apply_listed(struct batch *b, struct request *r)
 				 &id);
 		if (err == MX_OK && id == UINT64_MAX) {
 			/* unless its line went again meanwhile */
-			row->d.is_unlisted = is_held_by_us(&row->d);
+			row->d.is_unlisted = domain_is_held_by_us(&row->d);
 			return MX_OK;
 		}
 		if (err == MX_OK)
@@ -182,7 +176,7 @@ static void push(struct spool *sp, const struct request_ops *ops,
 	l->until_ms = until_ms;
 	l->cb = cb;
 	l->arg = arg;
-	writer_push(sp, &l->req);
+	queue_push(sp, &l->req);
 }
 
 void spool_unlisted(struct spool *sp, struct span domain, spool_count_cb *cb,

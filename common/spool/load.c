@@ -1,7 +1,9 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/spool/find.h"
 #include "common/spool/internal.h"
+#include "common/spool/look.h"
 
 /* Whole units, copied out of the pages they stand on. */
 
@@ -18,21 +20,6 @@ void unit_free(struct unit **unit)
 	*unit = NULL;
 	arena_reset(&u->arena);
 	free(u);
-}
-
-static enum mx_err message_row(struct spool *sp, MDB_txn *txn, uint64_t id,
-			       struct envelope *env, uint32_t *units)
-{
-	struct span value;
-	struct key k;
-	enum mx_err err;
-
-	key_message(&k, id);
-	err = table_get(&sp->tables[T_MESSAGE], txn, &k, &value);
-	if (err == MX_OK && !envelope_get(value, env, units))
-		err = MX_ECORRUPT;
-	env->id = id;
-	return err;
 }
 
 static void own_envelope(struct arena *a, struct envelope *e)
@@ -136,8 +123,8 @@ static enum mx_err load(struct spool *sp, MDB_txn *txn, uint64_t id,
 			struct span domain, bool all, struct unit **out)
 {
 	struct unit *u = mx_alloc(sizeof(*u));
-	enum mx_err err = message_row(sp, txn, id, &u->envelope,
-				      &u->message_units);
+	enum mx_err err =
+		find_message(sp, txn, id, &u->envelope, &u->message_units);
 
 	*out = NULL;
 	if (err == MX_OK) {
@@ -167,62 +154,6 @@ enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
 	if (err != MX_OK)
 		return err;
 	err = load(sp, txn, id, domain, false, out);
-	read_end(sp);
-	return err;
-}
-
-/* ---- content ---- */
-
-/* Append from the pieces that hold offset and what follows it. */
-static enum mx_err copy_pieces(struct place *p, uint64_t id, uint64_t offset,
-			       uint64_t end, struct buf *out)
-{
-	struct key k;
-	enum mx_err err;
-
-	key_content(&k, id, offset + 1);
-	err = place_seek_before(p, &k);
-	while (err == MX_OK && offset < end) {
-		uint64_t at, from, n;
-
-		if (!key_content_parse(p->key, &at, &from) || at != id ||
-		    from > offset || offset - from >= p->value.n)
-			return MX_ECORRUPT;
-		n = p->value.n - (offset - from);
-		if (n > end - offset)
-			n = end - offset;
-		buf_add(out, span_of(p->value.p + (offset - from), n));
-		offset += n;
-		if (offset < end)
-			err = place_next(p);
-	}
-	return err == MX_ENOENT ? MX_ECORRUPT : err;
-}
-
-enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
-			  size_t max, struct buf *out)
-{
-	struct envelope env;
-	struct place p;
-	MDB_txn *txn;
-	uint64_t end;
-	uint32_t units;
-	enum mx_err err = read_begin(sp, &txn);
-
-	if (err != MX_OK)
-		return err;
-	/* A message that was removed meanwhile must not look like one that
-	 * ends here: its row says how long it is. */
-	err = message_row(sp, txn, id, &env, &units);
-	if (err != MX_OK || offset >= env.bytes || max == 0)
-		goto done;
-	end = env.bytes - offset < max ? env.bytes : offset + max;
-	err = place_open(&p, &sp->tables[T_CONTENT], txn);
-	if (err == MX_OK) {
-		err = copy_pieces(&p, id, offset, end, out);
-		place_close(&p);
-	}
-done:
 	read_end(sp);
 	return err;
 }

@@ -1,6 +1,7 @@
-#include "common/spool/disk.h"
+#include "common/spool/look.h"
 
-/* Short looks at the spool through one cached read transaction. */
+#include "common/spool/env.h"
+#include "common/spool/internal.h"
 
 /*
  * After a write of the meta page failed LMDB refuses even to read.  Nothing

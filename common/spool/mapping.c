@@ -1,3 +1,5 @@
+#include "common/spool/mapping.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -5,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/spool/internal.h"
+#include "common/spool/look.h"
 
 /*
  * The pages of the file that were looked at stay mapped, 64 KiB around each

@@ -1,8 +1,12 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/spool/counters.h"
+#include "common/spool/find.h"
 #include "common/spool/internal.h"
+#include "common/spool/queue.h"
 #include "common/spool/scope.h"
+#include "common/spool/unit.h"
 
 /*
  * Queue surgery.  A domain may have a million units: all but holding it works
@@ -173,7 +177,7 @@ static enum mx_err hold_domain(struct batch *b, struct operation *o)
 {
 	struct domain_row *row;
 	size_t n = o->reason.n;
-	enum mx_err err = batch_domain(b, o->domain, &row);
+	enum mx_err err = counters_get(b, o->domain, &row);
 
 	if (err != MX_OK)
 		return err;
@@ -189,12 +193,12 @@ static enum mx_err hold_domain(struct batch *b, struct operation *o)
 static enum mx_err release_domain(struct batch *b, struct operation *o)
 {
 	struct domain_row *row;
-	enum mx_err err = batch_domain(b, o->domain, &row);
+	enum mx_err err = counters_get(b, o->domain, &row);
 
 	if (err != MX_OK)
 		return err;
 	if (row->d.ready > 0) /* they may have been held by a pattern */
-		batch_announce(b, o->domain);
+		counters_announce(b, o->domain);
 	if (!row->d.is_held)
 		return MX_OK;
 	row->d.is_held = false;
@@ -345,11 +349,11 @@ static void operate(struct spool *sp, const struct verb *verb,
 	o->cb = cb;
 	o->arg = arg;
 	if (key_domain_is_valid(sel.domain)) {
-		writer_push(sp, &o->req);
+		queue_push(sp, &o->req);
 		return;
 	}
 	o->req.err = MX_EINVAL;
-	writer_answer(sp, &o->req);
+	queue_answer(sp, &o->req);
 }
 
 void spool_hold(struct spool *sp, struct spool_selection sel,

@@ -75,7 +75,7 @@ struct spool_domain {
 	uint64_t bytes;          /* sum of their envelope.bytes */
 	int64_t oldest_ms;       /* arrival of the oldest; 0: none */
 	uint64_t ready, deferred, held; /* sum is units */
-	bool is_held;            /* the whole domain, by the operator or by us */
+	bool is_held;            /* the whole domain, by whomever */
 	bool is_unlisted;        /* its line went while mail waited */
 	char hold_reason[256];
 	char hold_pattern[256];  /* the pattern whose hold it is; "": its own */

@@ -1,4 +1,4 @@
-/* What the loop asks of the writer, and how it comes back. */
+/* What the loop asks of the writer. */
 #ifndef MX_SPOOL_REQUEST_H
 #define MX_SPOOL_REQUEST_H
 
@@ -18,9 +18,9 @@ enum request_order { ORDER_ARRIVAL, ORDER_ANY, ORDER_BARRIER };
 struct request_ops {
 	const char *name;
 	enum request_order order;
-	bool fills; /* needs room: refused first when there is none */
-	bool lazy;  /* nobody waits for it: goes with the next commit, within
-		       a second, or when a few MiB have gathered */
+	bool fills;   /* needs room: refused first when there is none */
+	bool lazy;    /* nobody waits for it: goes with the next commit, within
+			 a second, or when a few MiB have gathered */
 	bool bounded; /* only so many wait at a time: those that do keep others
 			 from coming */
 	/*
@@ -51,10 +51,5 @@ struct request {
 };
 
 STAILQ_HEAD(request_list, request);
-
-/* Hand over to the writer. */
-void writer_push(struct spool *sp, struct request *r);
-/* Nothing to write: finish it, with the r->err it has, from the loop. */
-void writer_answer(struct spool *sp, struct request *r);
 
 #endif

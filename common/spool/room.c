@@ -1,8 +1,11 @@
+#include "common/spool/room.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
 #include "common/spool/internal.h"
+#include "common/spool/queue.h"
 
 /*
  * How full is it?  Pages in use are the sum over the tables of what LMDB
@@ -19,6 +22,7 @@ enum {
 	CUSHION_BYTES = 1 << 20, /* some dozen recorded outcomes */
 	AHEAD_BYTES = 1 << 20, /* more than asked for, while there is plenty */
 
+	TIGHT_PART = 5,
 	MARGIN_PART = 16, /* of the quota kept for deletions */
 	MARGIN_MAX = 64 << 20,
 	ROWS_BYTES = 8 << 10, /* rows of a message, and page ends */
@@ -27,8 +31,8 @@ enum {
 
 #define MAP_PART(map) ((map) / 8 * 7)
 
-/* More than 80 % used is tight (fair.c).  A spool that is nearly empty on a disk
- * that is nearly full is, too: less room than a 64th of its quota is left.
+/* More than 80 % used is tight (fair.c).  A spool that is nearly empty on a
+ * disk that is nearly full is, too: less room than a 64th of its quota is left.
  * Without room for a full piece of content it is full. */
 enum { TIGHT_LEFT_PART = 64 };
 
@@ -153,11 +157,20 @@ static uint64_t left(const struct room *r, bool may_use_margin, bool *is_disk)
 	quota = minus(size, atomic_load(&r->used_bytes) + margin);
 	/* Pages free inside the file need none of the disk's, but they may
 	 * be too scattered for a run: count half of them. */
-	disk = disk < reserve ? 0
-			      : disk - reserve +
-					atomic_load(&r->spare_bytes) / 2;
+	disk = disk < reserve
+		       ? 0
+		       : disk - reserve + atomic_load(&r->spare_bytes) / 2;
 	*is_disk = disk < quota;
 	return *is_disk ? disk : quota;
+}
+
+bool room_is_tight(const struct spool *sp, uint64_t coming)
+{
+	uint64_t left = room_left(sp, false);
+
+	return left < coming ||
+	       left - coming <
+		       (atomic_load(&sp->room.used_bytes) + left) / TIGHT_PART;
 }
 
 static enum spool_pressure pressure_of(struct spool *sp, uint64_t room)
@@ -209,7 +222,7 @@ uint64_t room_left(const struct spool *sp, bool may_use_margin)
 void room_is_wanted(struct spool *sp)
 {
 	if (!atomic_exchange(&sp->room.is_short, true))
-		writer_wake(sp); /* somebody may make room */
+		queue_wake(sp); /* somebody may make room */
 }
 
 enum mx_err room_check(struct spool *sp, uint64_t bytes, bool may_use_margin)

@@ -1,7 +1,11 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/spool/arrive.h"
+#include "common/spool/arrival.h"
+#include "common/spool/counters.h"
+#include "common/spool/find.h"
+#include "common/spool/queue.h"
+#include "common/spool/unit.h"
 
 /* What became of a unit's recipients, and the report of it, in one commit. */
 
@@ -139,7 +143,7 @@ static enum mx_err place_unit(struct batch *b, const struct settle *s,
 	if (t->pending > 0) {
 		err = unit_move(b, id, s->domain, UNIT_READY, 0);
 		if (err == MX_OK && t->has_news)
-			batch_announce(b, s->domain);
+			counters_announce(b, s->domain);
 		return err;
 	}
 	if (t->held == 0)
@@ -273,9 +277,9 @@ static void push(struct spool *sp, struct settle *s,
 	s->cb = cb;
 	s->arg = arg;
 	if (report != NULL && !take_report(s, report))
-		writer_answer(sp, &s->req);
+		queue_answer(sp, &s->req);
 	else
-		writer_push(sp, &s->req);
+		queue_push(sp, &s->req);
 }
 
 void spool_settle(struct spool *sp, uint64_t id, struct span domain,

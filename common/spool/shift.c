@@ -1,16 +1,22 @@
+#include "common/spool/shift.h"
+
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/spool/find.h"
 #include "common/spool/internal.h"
+#include "common/spool/now.h"
+#include "common/spool/queue.h"
+#include "common/spool/unit.h"
 
 /*
  * Mail that came while the clock was a year behind has a lifetime that ended a
  * year ago when the clock is set.  When the new time has proved itself
- * (lifetime.h), all that came before ends later by what the clock was ahead of
- * the believed time; only then is it believed.  What came behind the jump has
- * its time from the new clock.
+ * (trusted_clock.h), all that came before ends later by what the clock was
+ * ahead of the believed time; only then is it believed.  What came behind the
+ * jump has its time from the new clock.
  *
  * A walk by id, some hundred units a transaction; how far it is stands in the
  * row "shift" of meta, so that no unit is moved twice.
@@ -198,25 +204,13 @@ static enum mx_err apply_shift(struct batch *b, struct request *r)
 
 /* ---- The loop's side ---- */
 
-static void log_clock(const struct spool *sp, int64_t wall_ms, int64_t now_ms)
-{
-	if (sp->life.is_doubting)
-		log_warn(EV_SPOOL,
-			 LOG_INT("ahead_s", (wall_ms - now_ms) / 1000),
-			 LOG_STR("error",
-				 "the clock is ahead by more than a day: no "
-				 "lifetime ends by it until it has run for a "
-				 "day"));
-	else
-		log_warn(EV_SPOOL, LOG_STR("clock", "believed again"));
-}
-
 /* A walk that a restart interrupted was for this jump, or for another. */
 static void finish_shift(struct spool *sp, struct request *r)
 {
 	struct shift *s = CONTAINER_OF(r, struct shift, req);
 	int64_t wall_ms = clock_wall_ms(), mono_ms = clock_mono_ms();
-	int64_t ahead_ms = wall_ms - lifetime_now(&sp->life, wall_ms, mono_ms);
+	int64_t ahead_ms =
+		wall_ms - trusted_clock_now(&sp->clock, wall_ms, mono_ms);
 
 	sp->is_shifting = false;
 	sp->shift = s->row;
@@ -224,7 +218,7 @@ static void finish_shift(struct spool *sp, struct request *r)
 	if (r->err == MX_OK) {
 		sp->shift = (struct shift_row){ 0 };
 		if (ahead_ms <= s->row.by_ms + DAYS(1))
-			lifetime_believe(&sp->life, wall_ms, mono_ms);
+			trusted_clock_believe(&sp->clock, wall_ms, mono_ms);
 		log_warn(EV_SPOOL, LOG_STR("clock", "believed"),
 			 LOG_INT("ahead_s", s->row.by_ms / 1000),
 			 LOG_INT("moved", r->count));
@@ -251,38 +245,28 @@ static void shift_start(struct spool *sp, int64_t ahead_ms)
 	if (s->row.by_ms == 0)
 		s->row = (struct shift_row){
 			.by_ms = ahead_ms,
-			.until_ms = sp->life.since_ms,
+			.until_ms = sp->clock.since_ms,
 			.last_id = atomic_load(&sp->last_id),
 		};
 	s->req.ops = &shift_ops;
 	s->req.bytes = sizeof(*s);
 	s->req.pos = s->row.pos;
 	sp->is_shifting = true;
-	writer_push(sp, &s->req);
+	queue_push(sp, &s->req);
 }
 
-int64_t clock_believed(struct spool *sp, int64_t wall_ms)
+int64_t shift_look(struct spool *sp, int64_t wall_ms)
 {
-	bool was_doubting = sp->life.is_doubting;
-	int64_t now_ms = lifetime_now(&sp->life, wall_ms, clock_mono_ms());
-
-	if (sp->life.is_doubting != was_doubting)
-		log_clock(sp, wall_ms, now_ms);
-	return now_ms;
-}
-
-int64_t clock_look(struct spool *sp, int64_t wall_ms)
-{
-	int64_t now_ms = clock_believed(sp, wall_ms);
+	int64_t now_ms = now_trusted(sp, wall_ms);
 
 	if (!sp->is_shifting &&
 	    (sp->shift.by_ms != 0 ||
-	     lifetime_is_steady(&sp->life, clock_mono_ms())))
+	     trusted_clock_is_steady(&sp->clock, clock_mono_ms())))
 		shift_start(sp, wall_ms - now_ms);
 	return now_ms;
 }
 
-enum mx_err clock_learn(struct spool *sp, MDB_txn *txn)
+enum mx_err shift_learn(struct spool *sp, MDB_txn *txn)
 {
 	struct span value;
 	enum mx_err err = table_get_name(&sp->tables[T_META], txn,
@@ -291,13 +275,4 @@ enum mx_err clock_learn(struct spool *sp, MDB_txn *txn)
 	if (err == MX_OK && !shift_row_get(value, &sp->shift))
 		err = MX_ECORRUPT;
 	return err == MX_ENOENT ? MX_OK : err;
-}
-
-void clock_start(struct spool *sp)
-{
-	int64_t wall_ms = clock_wall_ms();
-
-	lifetime_init(&sp->life, sp->writer.state.wall_ms, wall_ms,
-		      clock_mono_ms());
-	atomic_store(&sp->believed_ms, clock_believed(sp, wall_ms));
 }

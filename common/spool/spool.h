@@ -198,9 +198,9 @@ typedef void spool_done_cb(enum mx_err err, void *arg);
 
 /*
  * Record what became of a unit's recipients in one commit.  If a recipient is
- * transient or waiting the unit is deferred to due_ms (wall); if all that is left is
- * untried it stays ready; if any is held and none pending the unit is held;
- * if nothing is left the unit goes, and with its last unit the message.
+ * transient or waiting the unit is deferred to due_ms (wall); if all that is
+ * left is untried it stays ready; if any is held and none pending the unit is
+ * held; if nothing is left the unit goes, and with its last unit the message.
  * MX_ENOENT: the unit was removed meanwhile (the report is dropped, too).
  * report, if not NULL, is a DSN draft that becomes a message in the same
  * transaction: neither a crash nor a full disk can lose or double it.  When
@@ -308,7 +308,7 @@ void spool_flush(struct spool *sp, struct spool_selection sel,
 void spool_remove(struct spool *sp, struct spool_selection sel,
 		  spool_count_cb *cb, void *arg);
 
-/* ---- Domains that are listed no longer ------------------------------------ */
+/* ---- Domains that are listed no longer ---------------------------------- */
 
 /*
  * The allowlist has no line for this domain any more, and mail waits: mark it,

@@ -1,78 +1,11 @@
+#include "common/spool/unit.h"
+
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/spool/internal.h"
-
-/*
- * Where a unit stands is said by the rows that name it:
- *
- *   ready      a row in ready
- *   deferred   a row in parked with the due time, one in deferred
- *   held       a row in parked that says so; no rows in expiry
- *
- * so that the ordinary unit, which is ready all its life, costs one row.
- */
-
-enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
-			   struct span domain, enum unit_state *state,
-			   int64_t *due_ms)
-{
-	struct span value, reason;
-	struct key k;
-	enum mx_err err;
-
-	*due_ms = 0;
-	*state = UNIT_READY;
-	key_ready(&k, domain, id);
-	err = table_get(&sp->tables[T_READY], txn, &k, &value);
-	if (err != MX_ENOENT)
-		return err;
-	err = table_get(&sp->tables[T_PARKED], txn, &k, &value);
-	if (err != MX_OK)
-		return err;
-	if (!parked_get(value, due_ms, &reason))
-		return MX_ECORRUPT;
-	*state = *due_ms == PARKED_HELD ? UNIT_HELD : UNIT_DEFERRED;
-	if (*state == UNIT_HELD)
-		*due_ms = 0;
-	return MX_OK;
-}
-
-/* Both tables have the keys of ready. */
-static enum mx_err first_in(struct spool *sp, MDB_txn *txn, enum table_id t,
-			    const struct key *from, struct span domain,
-			    uint64_t *id)
-{
-	struct place p;
-	struct span name;
-	enum mx_err err = place_open(&p, &sp->tables[t], txn);
-
-	*id = UINT64_MAX;
-	if (err == MX_OK)
-		err = place_seek(&p, from);
-	if (err == MX_OK && !key_ready_parse(p.key, &name, id))
-		err = MX_ECORRUPT;
-	else if (err == MX_OK && !span_eq(name, domain))
-		*id = UINT64_MAX;
-	place_close(&p);
-	return err == MX_ENOENT ? MX_OK : err;
-}
-
-enum mx_err unit_first(struct spool *sp, MDB_txn *txn, unsigned where,
-		       struct span domain, uint64_t from, uint64_t *id)
-{
-	uint64_t ready = UINT64_MAX, parked = UINT64_MAX;
-	struct key k;
-	enum mx_err err = MX_OK;
-
-	key_ready(&k, domain, from);
-	if (where & IN_READY)
-		err = first_in(sp, txn, T_READY, &k, domain, &ready);
-	if (err == MX_OK && where & IN_PARKED)
-		err = first_in(sp, txn, T_PARKED, &k, domain, &parked);
-	*id = ready < parked ? ready : parked;
-	return err;
-}
+#include "common/spool/content.h"
+#include "common/spool/counters.h"
+#include "common/spool/find.h"
 
 static uint64_t *counter_of(struct domain_row *row, enum unit_state state)
 {
@@ -135,7 +68,7 @@ enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
 		unit_state_get(b->sp, b->txn, id, domain, &from, &was_due);
 
 	if (err == MX_OK)
-		err = batch_domain(b, domain, &row);
+		err = counters_get(b, domain, &row);
 	if (err != MX_OK || (from == to && was_due == due_ms))
 		return err;
 	if (*counter_of(row, from) == 0)
@@ -148,7 +81,7 @@ enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
 	(*counter_of(row, from))--;
 	(*counter_of(row, to))++;
 	if (to == UNIT_READY)
-		batch_announce(b, domain);
+		counters_announce(b, domain);
 	return MX_OK;
 }
 
@@ -162,21 +95,6 @@ enum mx_err unit_hold_reason(struct batch *b, uint64_t id, struct span domain,
 	key_ready(&k, domain, id);
 	return table_put(batch_table(b, T_PARKED), b->txn, &k,
 			 span_of(value, (size_t)(end - value)));
-}
-
-enum mx_err unit_hold_reason_get(struct spool *sp, MDB_txn *txn, uint64_t id,
-				 struct span domain, struct span *reason)
-{
-	struct span value;
-	int64_t due_ms;
-	struct key k;
-	enum mx_err err;
-
-	key_ready(&k, domain, id);
-	err = table_get(&sp->tables[T_PARKED], txn, &k, &value);
-	if (err == MX_OK && !parked_get(value, &due_ms, reason))
-		err = MX_ECORRUPT;
-	return err;
 }
 
 enum mx_err unit_expiry_put(struct batch *b, uint64_t id, struct span domain,
@@ -211,36 +129,7 @@ enum mx_err unit_expiry_del(struct batch *b, uint64_t id, struct span domain,
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
-enum mx_err unit_recipient(struct spool *sp, MDB_txn *txn, uint64_t id,
-			   struct span domain, uint32_t number,
-			   struct recipient_row *row)
-{
-	struct key from, unit;
-	struct place p;
-	struct span name;
-	uint64_t at;
-	enum mx_err err = place_open(&p, &sp->tables[T_RECIPIENT], txn);
-
-	if (err != MX_OK)
-		return err;
-	key_unit(&unit, id, domain);
-	key_recipient(&from, id, domain, number);
-	err = place_seek(&p, &from);
-	if (err == MX_OK && !key_starts(p.key, &unit))
-		err = MX_ENOENT;
-	if (err == MX_OK && !recipient_get(p.value, row))
-		err = MX_ECORRUPT;
-	if (err == MX_OK &&
-	    !key_recipient_parse(p.key, &at, &name, &row->r.number))
-		err = MX_ECORRUPT;
-	if (err == MX_OK)
-		row->r.domain = domain;
-	place_close(&p);
-	return err;
-}
-
-enum mx_err unit_recipient_put(struct batch *b, uint64_t id,
-			       struct span domain,
+enum mx_err unit_recipient_put(struct batch *b, uint64_t id, struct span domain,
 			       const struct recipient_row *row)
 {
 	size_t n = recipient_size(row);
@@ -301,7 +190,7 @@ enum mx_err unit_drop(struct batch *b, uint64_t id, struct span domain,
 		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
 
 	if (err == MX_OK)
-		err = batch_domain(b, domain, &row);
+		err = counters_get(b, domain, &row);
 	if (err == MX_OK)
 		err = lift(b, id, domain, state, due_ms);
 	if (err == MX_OK)
@@ -317,6 +206,6 @@ enum mx_err unit_drop(struct batch *b, uint64_t id, struct span domain,
 	(*counter_of(row, state))--;
 	row->d.bytes -= bytes;
 	if (id == row->oldest_id)
-		batch_oldest_left(b, domain);
+		counters_oldest_left(b, domain);
 	return MX_OK;
 }

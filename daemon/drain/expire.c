@@ -1,7 +1,7 @@
 /*
  * Time: deferred units that are due, delay warnings, and the end of the
  * lifetime.  Whether the clock that says so is to be believed is the spool's
- * business (common/spool/lifetime.h).
+ * business (common/spool/trusted_clock.h).
  */
 #include "common/base/assert.h"
 #include "common/base/log.h"

@@ -28,6 +28,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/spool/internal.h"
+#include "common/spool/look.h"
 #include "tests/preload/powershim.h"
 #include "tests/support/spool_audit.h"
 

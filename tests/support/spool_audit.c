@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "common/spool/find.h"
 #include "common/spool/internal.h"
+#include "common/spool/look.h"
 
 struct audit {
 	struct spool *sp;

@@ -1,4 +1,5 @@
 #include "common/spool/internal.h"
+#include "common/spool/mapping.h"
 #include "tests/unit/common/spool/fixture.h"
 
 enum { CONTENT = 16 << 20 };

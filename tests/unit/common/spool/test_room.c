@@ -6,7 +6,9 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
-#include "common/spool/arrive.h"
+#include "common/spool/internal.h"
+#include "common/spool/pieces.h"
+#include "common/spool/room.h"
 #include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
@@ -92,7 +94,7 @@ Test(spool_room, quota_is_kept_and_drains)
 	fixture_close(&f);
 }
 
-/* DESIGN section 8: disk below reserve. */
+/* Disk below reserve. */
 Test(spool_room, reserve_is_left_on_the_disk)
 {
 	struct spool_draft *d;

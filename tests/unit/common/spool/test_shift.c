@@ -50,7 +50,7 @@ static void doubt(int64_t ahead_ms)
 {
 	int64_t mono_ms = clock_mono_ms();
 
-	f.sp->life = (struct lifetime){
+	f.sp->clock = (struct trusted_clock){
 		.wall_ms = now_ms - ahead_ms,
 		.mono_ms = mono_ms,
 		.is_doubting = true,
@@ -65,7 +65,7 @@ static size_t ends_by(int64_t at_ms)
 {
 	static struct spool_expiry e[64];
 
-	lifetime_believe(&f.sp->life, at_ms, clock_mono_ms());
+	trusted_clock_believe(&f.sp->clock, at_ms, clock_mono_ms());
 	return expired_by(f.sp, at_ms, NULL, e, COUNT(e));
 }
 
@@ -99,7 +99,7 @@ Test(spool_shift, what_came_before_has_what_was_left_to_it)
 
 	doubt(YEAR);
 	look();
-	cr_expect_not(f.sp->life.is_doubting);
+	cr_expect_not(f.sp->clock.is_doubting);
 	cr_expect_eq(end_of(behind, "a.example"), then + YEAR + LIFETIME);
 	cr_expect_eq(end_of(right, "a.example"), now_ms - HOURS(3) + LIFETIME);
 	cr_expect_eq(ends_by(now_ms + DAYS(2) - 1), 0);
@@ -163,9 +163,9 @@ Test(spool_shift, goes_on_after_a_restart)
 	cr_expect_eq(was.by_ms / DAYS(1), 365);
 	cr_expect(was.pos >= ids[0] && was.pos < ids[MANY - 1]);
 	doubt(YEAR);
-	f.sp->life.odd_mono_ms += HOURS(1); /* it need not be steady again */
+	f.sp->clock.odd_mono_ms += HOURS(1); /* it need not be steady again */
 	look();
-	cr_expect_not(f.sp->life.is_doubting);
+	cr_expect_not(f.sp->clock.is_doubting);
 	for (size_t i = 0; i < MANY; i++)
 		cr_assert_eq(end_of(ids[i], "a.example"),
 			     now_ms - DAYS(2) + LIFETIME);

@@ -83,7 +83,7 @@ Test(spool, large_content_is_whole)
 	}
 }
 
-/* DESIGN section 4: with its last unit a message goes, with all it has. */
+/* With its last unit a message goes, with all it has. */
 Test(spool, message_goes_with_its_last_unit)
 {
 	struct spool_rcpt r[] = { a_rcpt("x@b.example", "b.example"),

@@ -13,14 +13,14 @@
  *    |    +----------back in place-----------+  +<-----jumps again-----+
  *    +--------------------------lifetimes are moved--------------------+
  */
-#ifndef MX_SPOOL_LIFETIME_H
-#define MX_SPOOL_LIFETIME_H
+#ifndef MX_SPOOL_TRUSTED_CLOCK_H
+#define MX_SPOOL_TRUSTED_CLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /* All times in milliseconds. */
-struct lifetime {
+struct trusted_clock {
 	int64_t wall_ms, mono_ms; /* the believed time: a pair of then */
 	bool is_doubting;
 	int64_t since_ms; /* doubting: what was believed when that began */
@@ -28,16 +28,18 @@ struct lifetime {
 };
 
 /* last_wall_ms: the time of the last commit before this start; 0: none. */
-void lifetime_init(struct lifetime *l, int64_t last_wall_ms, int64_t wall_ms,
-		   int64_t mono_ms);
+void trusted_clock_init(struct trusted_clock *l, int64_t last_wall_ms,
+			int64_t wall_ms, int64_t mono_ms);
 
 /* The believed time; never above wall_ms. */
-int64_t lifetime_now(struct lifetime *l, int64_t wall_ms, int64_t mono_ms);
+int64_t trusted_clock_now(struct trusted_clock *l, int64_t wall_ms,
+			  int64_t mono_ms);
 
-/* As of the last lifetime_now: is there a doubt that should end? */
-bool lifetime_is_steady(const struct lifetime *l, int64_t mono_ms);
+/* As of the last trusted_clock_now: is there a doubt that should end? */
+bool trusted_clock_is_steady(const struct trusted_clock *l, int64_t mono_ms);
 
 /* No doubt any more: lifetimes were moved. */
-void lifetime_believe(struct lifetime *l, int64_t wall_ms, int64_t mono_ms);
+void trusted_clock_believe(struct trusted_clock *l, int64_t wall_ms,
+			   int64_t mono_ms);
 
 #endif

@@ -1,0 +1,279 @@
+#include "common/spool/arrival.h"
+
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/spool/bytes.h"
+#include "common/spool/content.h"
+#include "common/spool/counters.h"
+#include "common/spool/fair.h"
+#include "common/spool/room.h"
+#include "common/spool/unit.h"
+
+/* ---- The loop's half: encode everything into one allocation ---- */
+
+static struct recipient_row row_of(const struct spool_rcpt *r)
+{
+	return (struct recipient_row){
+		.r = { .path = r->path,
+		       .orcpt = r->orcpt,
+		       .notify = r->notify },
+		.expires_ms = r->expires_ms,
+		.warn_ms = r->warn_ms,
+	};
+}
+
+static int by_domain(const void *pa, const void *pb)
+{
+	const struct spool_rcpt *a = *(const struct spool_rcpt *const *)pa;
+	const struct spool_rcpt *b = *(const struct spool_rcpt *const *)pb;
+	size_t n = a->domain.n < b->domain.n ? a->domain.n : b->domain.n;
+	int c = n > 0 ? memcmp(a->domain.p, b->domain.p, n) : 0;
+
+	if (c != 0)
+		return c;
+	if (a->domain.n != b->domain.n)
+		return a->domain.n < b->domain.n ? -1 : 1;
+	return a < b ? -1 : 1; /* one array: by number */
+}
+
+/* The recipients in the order of their keys; counts units and bytes. */
+static const struct spool_rcpt **sort_recipients(const struct spool_rcpt *rcpts,
+						 size_t count, uint32_t *units,
+						 size_t *bytes)
+{
+	enum { UNIT_FIXED = 2 + 8 + 8 + 1 + 4, RCPT_FIXED = 4 + 2 };
+	const struct spool_rcpt **sorted =
+		mx_realloc(NULL, (count + 1) * sizeof(struct spool_rcpt *));
+
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = &rcpts[i];
+	if (count > 1)
+		qsort(sorted, count, sizeof(struct spool_rcpt *), by_domain);
+	*units = 0;
+	*bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct recipient_row row = row_of(sorted[i]);
+
+		if (i == 0 ||
+		    !span_eq(sorted[i]->domain, sorted[i - 1]->domain)) {
+			(*units)++;
+			*bytes += UNIT_FIXED + sorted[i]->domain.n;
+		}
+		*bytes += RCPT_FIXED + recipient_size(&row);
+	}
+	return sorted;
+}
+
+static char *put_unit_head(char *p, const struct spool_rcpt **sorted,
+			   size_t left)
+{
+	const struct spool_rcpt *first = sorted[0];
+	size_t n = 1;
+
+	while (n < left && span_eq(sorted[n]->domain, first->domain))
+		n++;
+	p = bytes_put_span(p, first->domain);
+	p = bytes_put(p, (uint64_t)first->expires_ms, 8);
+	p = bytes_put(p, (uint64_t)first->warn_ms, 8);
+	p = bytes_put(p, first->claim, 1);
+	return bytes_put(p, n, 4);
+}
+
+static char *put_units(char *p, const struct spool_rcpt *rcpts,
+		       const struct spool_rcpt **sorted, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct recipient_row row = row_of(sorted[i]);
+
+		if (i == 0 ||
+		    !span_eq(sorted[i]->domain, sorted[i - 1]->domain))
+			p = put_unit_head(p, sorted + i, count - i);
+		p = bytes_put(p, (uint64_t)(sorted[i] - rcpts), 4);
+		p = bytes_put(p, recipient_size(&row), 2);
+		p = recipient_put(p, &row);
+	}
+	return p;
+}
+
+static bool can_be_stored(const struct envelope *env,
+			  const struct spool_rcpt *rcpts, size_t count)
+{
+	enum { ROW_REST = 1024 };
+
+	for (size_t i = 0; i < count; i++)
+		if (!key_domain_is_valid(rcpts[i].domain) ||
+		    rcpts[i].path.n + rcpts[i].orcpt.n >
+			    RECORD_SPAN_MAX - ROW_REST)
+			return false;
+	return count > 0 && count <= UINT32_MAX && envelope_fits(env);
+}
+
+struct arrival *arrival_new(size_t extra, struct spool_draft *d,
+			    const struct envelope *env,
+			    const struct spool_rcpt *rcpts, size_t count,
+			    void **at)
+{
+	struct envelope own = *env;
+	const struct spool_rcpt **sorted;
+	struct arrival *a;
+	size_t units_n, message_n = envelope_size(env);
+	uint32_t units;
+	char *p;
+
+	*at = NULL;
+	if (!can_be_stored(env, rcpts, count))
+		return NULL;
+	own.id = d->id;
+	own.bytes = d->bytes;
+	sorted = sort_recipients(rcpts, count, &units, &units_n);
+	*at = mx_realloc(NULL, extra + sizeof(*a) + message_n + units_n);
+	memset(*at, 0, extra);
+	a = (void *)((char *)*at + extra);
+	p = (char *)(a + 1);
+	*a = (struct arrival){ .draft = d,
+			       .id = d->id,
+			       .bytes = d->bytes,
+			       .arrived_ms = env->arrived_ms,
+			       .units = units,
+			       .message_n = message_n,
+			       .n = message_n + units_n,
+			       .blob = p };
+	p = envelope_put(p, &own, units);
+	p = put_units(p, rcpts, sorted, count);
+	MX_ASSERT(p == a->blob + a->n);
+	free(sorted);
+	a->tail = draft_tail(d);
+	return a;
+}
+
+void arrival_finish(struct arrival *a, enum mx_err err)
+{
+	piece_free(a->tail);
+	a->tail = NULL;
+	draft_end(a->draft, err == MX_OK);
+	a->draft = NULL;
+}
+
+/* ---- The writer's half ---- */
+
+static void skip_recipients(struct bytes_in *in)
+{
+	uint32_t count = (uint32_t)bytes_get(in, 4);
+
+	for (uint32_t i = 0; i < count; i++) {
+		bytes_get(in, 4);
+		bytes_get_span(in);
+	}
+}
+
+static enum mx_err put_recipients(struct batch *b, struct bytes_in *in,
+				  uint64_t id, struct span domain)
+{
+	uint32_t count = (uint32_t)bytes_get(in, 4);
+	enum mx_err err = MX_OK;
+
+	for (uint32_t i = 0; i < count && err == MX_OK; i++) {
+		uint32_t number = (uint32_t)bytes_get(in, 4);
+		struct span row = bytes_get_span(in);
+		struct key k;
+
+		key_recipient(&k, id, domain, number);
+		err = table_put(batch_table(b, T_RECIPIENT), b->txn, &k, row);
+	}
+	return err;
+}
+
+static enum mx_err count_unit(struct batch *b, const struct arrival *a,
+			      struct span domain)
+{
+	struct domain_row *row;
+	enum mx_err err = counters_get(b, domain, &row);
+
+	if (err != MX_OK)
+		return err;
+	if (row->d.units == 0 || a->id < row->oldest_id) {
+		row->oldest_id = a->id;
+		row->d.oldest_ms = a->arrived_ms;
+	}
+	row->d.units++;
+	row->d.ready++;
+	row->d.bytes += a->bytes;
+	counters_announce(b, domain);
+	return MX_OK;
+}
+
+static enum mx_err put_unit(struct batch *b, const struct arrival *a,
+			    struct bytes_in *in)
+{
+	struct span domain = bytes_get_span(in);
+	int64_t expires_ms = (int64_t)bytes_get(in, 8);
+	int64_t warn_ms = (int64_t)bytes_get(in, 8);
+	struct key k;
+	enum mx_err err;
+
+	bytes_get(in, 1); /* the claim: judged before */
+	err = put_recipients(b, in, a->id, domain);
+	key_ready(&k, domain, a->id);
+	if (err == MX_OK)
+		err = table_put(batch_table(b, T_READY), b->txn, &k,
+				SPAN_LIT(""));
+	if (err == MX_OK)
+		err = unit_expiry_put(b, a->id, domain, expires_ms, warn_ms);
+	return err == MX_OK ? count_unit(b, a, domain) : err;
+}
+
+/* Has one of its domains had its share already?  Exact: the rows are those of
+ * this transaction.  Nothing is changed. */
+static enum mx_err judge(struct batch *b, const struct arrival *a,
+			 struct bytes_in in, enum mx_err *fault)
+{
+	const uint64_t coming = b->coming + (a->tail != NULL ? a->tail->n : 0);
+
+	if (a->draft->may_use_margin || !room_is_tight(b->sp, coming))
+		return MX_OK;
+	for (uint32_t i = 0; i < a->units; i++) {
+		struct span domain = bytes_get_span(&in);
+		struct domain_row *row;
+		enum spool_claim claim;
+		enum mx_err err = counters_get(b, domain, &row);
+
+		if (err != MX_OK)
+			return err;
+		bytes_get(&in, 8 + 8);
+		claim = (enum spool_claim)bytes_get(&in, 1);
+		if (!fair_allows(b->sp, &row->d, a->bytes, coming, claim))
+			*fault = MX_ESHARE;
+		skip_recipients(&in);
+	}
+	return MX_OK;
+}
+
+enum mx_err arrival_apply(struct batch *b, struct arrival *a,
+			  enum mx_err *fault)
+{
+	struct bytes_in in = { { a->blob, a->n }, false };
+	struct span row = bytes_get_n(&in, a->message_n);
+	struct key k;
+	enum mx_err err = MX_OK;
+
+	*fault = a->draft->writer_err;
+	if (*fault == MX_OK)
+		err = judge(b, a, in, fault);
+	if (err != MX_OK || *fault != MX_OK)
+		return err;
+	b->coming += a->tail != NULL ? a->tail->n : 0;
+	if (a->tail != NULL)
+		err = content_put(b, a->id, a->tail->offset,
+				  span_of(a->tail->data, a->tail->n));
+	if (err == MX_OK && a->draft->handed_bytes > 0)
+		err = content_unname(b, GARBAGE_OPEN, a->id);
+	key_message(&k, a->id);
+	if (err == MX_OK)
+		err = table_put(batch_table(b, T_MESSAGE), b->txn, &k, row);
+	for (uint32_t i = 0; i < a->units && err == MX_OK; i++)
+		err = put_unit(b, a, &in);
+	b->state.bytes += a->bytes;
+	MX_ASSERT(err != MX_OK || bytes_end(&in));
+	return err;
+}

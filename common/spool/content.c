@@ -1,0 +1,183 @@
+#include "common/spool/content.h"
+
+#include "common/spool/find.h"
+#include "common/spool/look.h"
+
+/*
+ * What a crash leaves of a message:
+ *
+ *   pieces stored, no seal    content rows and a garbage row "open": deleted
+ *                             in the background after the next start
+ *   seal committed            everything; the garbage row went with the seal
+ *
+ * A message of one piece is stored whole by its seal and never has a garbage
+ * row.
+ */
+enum {
+	SWEEP_PIECES = 64, /* in one transaction */
+	DROP_AT_ONCE_BYTES = 512 << 10,
+};
+
+enum mx_err content_put(struct batch *b, uint64_t id, uint64_t offset,
+			struct span piece)
+{
+	struct key k;
+
+	key_content(&k, id, offset);
+	return table_put(batch_table(b, T_CONTENT), b->txn, &k, piece);
+}
+
+enum mx_err content_name(struct batch *b, enum garbage_kind kind, uint64_t id)
+{
+	struct key k;
+
+	key_garbage(&k, kind, id);
+	if (kind == GARBAGE_DEAD)
+		b->made_dead = true;
+	return table_put(batch_table(b, T_GARBAGE), b->txn, &k, SPAN_LIT(""));
+}
+
+enum mx_err content_unname(struct batch *b, enum garbage_kind kind, uint64_t id)
+{
+	struct key k;
+
+	key_garbage(&k, kind, id);
+	return table_del(batch_table(b, T_GARBAGE), b->txn, &k);
+}
+
+/* Delete up to *left pieces of a content. */
+static enum mx_err delete_pieces(struct batch *b, uint64_t id, size_t *left)
+{
+	struct place p;
+	struct key k;
+	enum mx_err err = place_open(&p, batch_table(b, T_CONTENT), b->txn);
+
+	if (err != MX_OK)
+		return err;
+	key_message(&k, id); /* what all of its pieces begin with */
+	err = place_seek(&p, &k);
+	while (err == MX_OK && *left > 0 && key_starts(p.key, &k)) {
+		(*left)--;
+		err = place_del(&p);
+		if (err == MX_OK)
+			err = place_next(&p);
+	}
+	place_close(&p);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+enum mx_err content_drop(struct batch *b, uint64_t id, uint64_t bytes)
+{
+	size_t no_limit = SIZE_MAX;
+
+	if (bytes > DROP_AT_ONCE_BYTES)
+		return content_name(b, GARBAGE_DEAD, id);
+	return delete_pieces(b, id, &no_limit);
+}
+
+/*
+ * The next content to delete: what is dead, then what a former process left
+ * open (its drafts have ids up to former_id).  MX_ENOENT: nothing.
+ */
+static enum mx_err next_garbage(struct batch *b, enum garbage_kind *kind,
+				uint64_t *id)
+{
+	struct spool *sp = b->sp;
+	struct place p;
+	enum mx_err err = place_open(&p, batch_table(b, T_GARBAGE), b->txn);
+
+	if (err != MX_OK)
+		return err;
+	err = place_seek(&p, NULL);
+	if (err == MX_OK && !key_garbage_parse(p.key, kind, id))
+		err = MX_ECORRUPT;
+	if (err == MX_OK && *kind == GARBAGE_OPEN &&
+	    (sp->opened_clean || *id > sp->former_id)) {
+		sp->opened_clean = true;
+		err = MX_ENOENT;
+	}
+	place_close(&p);
+	return err;
+}
+
+enum mx_err content_sweep(struct batch *b, bool *more)
+{
+	size_t left = SWEEP_PIECES;
+	enum mx_err err = MX_OK;
+
+	*more = true;
+	while (left > 0) {
+		enum garbage_kind kind;
+		uint64_t id;
+
+		err = next_garbage(b, &kind, &id);
+		if (err == MX_OK)
+			err = delete_pieces(b, id, &left);
+		if (err != MX_OK)
+			break;
+		if (left > 0) { /* all of it went */
+			left--;
+			err = content_unname(b, kind, id);
+			if (err != MX_OK)
+				break;
+		}
+	}
+	*more = err == MX_OK;
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+/* ---- Reading ---- */
+
+/* Append from the pieces that hold offset and what follows it. */
+static enum mx_err copy_pieces(struct place *p, uint64_t id, uint64_t offset,
+			       uint64_t end, struct buf *out)
+{
+	struct key k;
+	enum mx_err err;
+
+	key_content(&k, id, offset + 1);
+	err = place_seek_before(p, &k);
+	while (err == MX_OK && offset < end) {
+		uint64_t at, from, n;
+
+		if (!key_content_parse(p->key, &at, &from) || at != id ||
+		    from > offset || offset - from >= p->value.n)
+			return MX_ECORRUPT;
+		n = p->value.n - (offset - from);
+		if (n > end - offset)
+			n = end - offset;
+		buf_add(out, span_of(p->value.p + (offset - from), n));
+		offset += n;
+		if (offset < end)
+			err = place_next(p);
+	}
+	return err == MX_ENOENT ? MX_ECORRUPT : err;
+}
+
+enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
+			  size_t max, struct buf *out)
+{
+	struct envelope env;
+	struct place p;
+	MDB_txn *txn;
+	uint64_t end;
+	uint32_t units;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	/* A message that was removed meanwhile must not look like one that
+	 * ends here: its row says how long it is. */
+	err = find_message(sp, txn, id, &env, &units);
+	if (err != MX_OK || offset >= env.bytes || max == 0)
+		goto done;
+	end = env.bytes - offset < max ? env.bytes : offset + max;
+	err = place_open(&p, &sp->tables[T_CONTENT], txn);
+	if (err == MX_OK) {
+		err = copy_pieces(&p, id, offset, end, out);
+		place_close(&p);
+	}
+done:
+	read_end(sp);
+	return err;
+}

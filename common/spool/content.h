@@ -1,0 +1,20 @@
+/* Content: how it is stored, read, and deleted when nobody needs it. */
+#ifndef MX_SPOOL_CONTENT_H
+#define MX_SPOOL_CONTENT_H
+
+#include "common/spool/internal.h"
+
+/* Writer: store what stands at this offset of a content. */
+enum mx_err content_put(struct batch *b, uint64_t id, uint64_t offset,
+			struct span piece);
+/* Name a content that has no message, or has one from now on (MX_ENOENT: it was
+ * not named). */
+enum mx_err content_name(struct batch *b, enum garbage_kind kind, uint64_t id);
+enum mx_err content_unname(struct batch *b, enum garbage_kind kind,
+			   uint64_t id);
+/* Content of a message that goes: at once if it is small, else later. */
+enum mx_err content_drop(struct batch *b, uint64_t id, uint64_t bytes);
+/* Delete some of what is named; true in *more when there is more. */
+enum mx_err content_sweep(struct batch *b, bool *more);
+
+#endif

@@ -1,0 +1,121 @@
+#include "common/spool/domain.h"
+
+#include <stdio.h>
+
+#include "common/spool/look.h"
+#include "common/spool/scope.h"
+
+bool domain_is_held_by_us(const struct spool_domain *d)
+{
+	return d->is_held && d->is_unlisted &&
+	       strcmp(d->hold_reason, SPOOL_UNLISTED) == 0;
+}
+
+bool domain_is_kept(const struct spool_domain *d)
+{
+	return d->units > 0 || (d->is_held && !domain_is_held_by_us(d));
+}
+
+/* Is any pattern of domains held?  Nearly always none is. */
+static bool has_patterns(struct spool *sp, MDB_txn *txn)
+{
+	struct place p;
+	bool found = false;
+
+	if (!sp->is_reader)
+		return atomic_load(&sp->has_patterns);
+	if (place_open(&p, &sp->tables[T_DOMAIN], txn) == MX_OK) {
+		found = place_seek_name(&p, SPAN_LIT("*.")) == MX_OK &&
+			scope_is_pattern(p.key);
+		place_close(&p);
+	}
+	return found;
+}
+
+void domain_look_for_patterns(struct spool *sp, MDB_txn *txn)
+{
+	struct place p;
+
+	if (place_open(&p, &sp->tables[T_DOMAIN], txn) != MX_OK)
+		return;
+	if (place_seek_name(&p, SPAN_LIT("*.")) == MX_OK)
+		atomic_store(&sp->has_patterns, scope_is_pattern(p.key));
+	place_close(&p);
+}
+
+/* The hold of a pattern above the domain, if there is one. */
+static enum mx_err pattern_hold(struct spool *sp, MDB_txn *txn,
+				struct span domain, struct spool_domain *d)
+{
+	struct span name = domain, value;
+	struct domain_row row;
+	struct buf pattern = { 0 };
+	struct key k;
+	enum mx_err err = MX_OK;
+
+	while (err == MX_OK && scope_next_pattern(&name, &pattern)) {
+		key_domain(&k, buf_span(&pattern));
+		err = table_get(&sp->tables[T_DOMAIN], txn, &k, &value);
+		if (err == MX_OK && !domain_row_get(value, &row))
+			err = MX_ECORRUPT;
+		if (err == MX_OK && row.d.is_held) {
+			d->is_held = true;
+			memcpy(d->hold_reason, row.d.hold_reason,
+			       sizeof(d->hold_reason));
+			snprintf(d->hold_pattern, sizeof(d->hold_pattern), "%s",
+				 buf_cstr(&pattern));
+			break;
+		}
+		err = err == MX_ENOENT ? MX_OK : err;
+	}
+	buf_fini(&pattern);
+	return err;
+}
+
+enum mx_err domain_read(struct spool *sp, MDB_txn *txn, struct span domain,
+			struct domain_row *row)
+{
+	struct span value;
+	struct key k;
+	enum mx_err err;
+
+	*row = (struct domain_row){ 0 };
+	if (!key_domain_is_valid(domain))
+		return MX_ENOENT;
+	key_domain(&k, domain);
+	err = table_get(&sp->tables[T_DOMAIN], txn, &k, &value);
+	if (err == MX_OK && !domain_row_get(value, row))
+		err = MX_ECORRUPT;
+	memcpy(row->d.name, domain.p, domain.n);
+	row->d.name[domain.n] = '\0';
+	if (!row->d.is_held && (err == MX_OK || err == MX_ENOENT) &&
+	    has_patterns(sp, txn)) {
+		enum mx_err above = pattern_hold(sp, txn, domain, &row->d);
+
+		if (above != MX_OK)
+			err = above;
+		else if (row->d.is_held)
+			err = MX_OK;
+	}
+	/* A hold of the domain is one flag, whatever its rows say. */
+	if (row->d.is_held) {
+		row->d.held = row->d.units;
+		row->d.ready = row->d.deferred = 0;
+	}
+	return err;
+}
+
+enum mx_err spool_domain_get(struct spool *sp, struct span domain,
+			     struct spool_domain *out)
+{
+	struct domain_row row;
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	if (err != MX_OK)
+		return err;
+	err = domain_read(sp, txn, domain, &row);
+	*out = row.d;
+	read_end(sp);
+	return err;
+}

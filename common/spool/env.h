@@ -1,0 +1,18 @@
+/* LMDB's environment: opened one way, and made. */
+#ifndef MX_SPOOL_ENV_H
+#define MX_SPOOL_ENV_H
+
+#include <lmdb.h>
+
+#include "common/base/err.h"
+#include "common/base/span.h"
+
+/* What LMDB returns; *out is set last, and NULL on failure.  map: bytes of
+ * address space; 0: as the file says. */
+int env_open(MDB_env **out, const char *dir, unsigned flags, uint64_t map);
+/* Make a data file with empty tables in dir, durably. */
+enum mx_err env_make(const char *dir);
+/* Does the row "schema" of meta name the one we know? */
+bool env_knows_schema(struct span value);
+
+#endif

@@ -1,0 +1,215 @@
+#include "common/spool/pieces.h"
+
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/spool/content.h"
+#include "common/spool/queue.h"
+#include "common/spool/room.h"
+
+/* ---- Storing them ---- */
+
+static enum mx_err apply_piece(struct batch *b, struct request *r)
+{
+	struct piece *p = CONTAINER_OF(r, struct piece, req);
+	enum mx_err err = MX_OK;
+
+	/* without its bytes: the transaction before this one failed */
+	if (p->data == NULL && p->draft->writer_err == MX_OK)
+		p->draft->writer_err = MX_EIO;
+	r->err = p->draft->writer_err;
+	if (r->err != MX_OK)
+		return MX_OK;
+	if (p->is_first)
+		err = content_name(b, GARBAGE_OPEN, r->id);
+	if (err == MX_OK)
+		err = content_put(b, r->id, p->offset, span_of(p->data, p->n));
+	b->coming += p->n;
+	free(p->data);
+	p->data = NULL;
+	return err;
+}
+
+/* The seal may be on its way already: it must not go through. */
+static void failed_piece(struct request *r)
+{
+	CONTAINER_OF(r, struct piece, req)->draft->writer_err = r->err;
+}
+
+/*
+ * Room is taken as content comes.  What was announced takes none: a client
+ * that names a size and sends nothing would else fill the spool for a line.
+ * Nor does our own field, for one that stops behind its first command.
+ */
+uint64_t draft_need(const struct spool_draft *d)
+{
+	return d->bytes <= ADDED_BYTES ? 0
+				       : room_need(d->bytes - d->stored_bytes);
+}
+
+static void draft_stored(struct spool_draft *d, size_t n)
+{
+	uint64_t need;
+
+	d->stored_bytes += n;
+	need = draft_need(d);
+	if (need >= d->reserved)
+		return;
+	room_give(d->sp, d->reserved - need);
+	d->reserved = need;
+}
+
+static void draft_free(struct spool_draft *d)
+{
+	room_give(d->sp, d->reserved);
+	free(d);
+}
+
+static void draft_unref(struct spool_draft *d)
+{
+	d->in_flight--;
+	if (d->in_flight == 0 && d->has_left)
+		draft_free(d);
+}
+
+static void finish_piece(struct spool *sp, struct request *r)
+{
+	struct piece *p = CONTAINER_OF(r, struct piece, req);
+	struct spool_draft *d = p->draft;
+
+	(void)sp;
+	if (r->err != MX_OK && d->err == MX_OK)
+		d->err = r->err;
+	if (r->err == MX_OK)
+		draft_stored(d, p->n);
+	piece_free(p);
+	draft_unref(d);
+}
+
+static const struct request_ops piece_ops = {
+	.name = "piece",
+	.order = ORDER_ARRIVAL,
+	.fills = true,
+	.lazy = true,
+	.apply = apply_piece,
+	.failed = failed_piece,
+	.finish = finish_piece,
+};
+
+static enum mx_err apply_discard(struct batch *b, struct request *r)
+{
+	enum mx_err err = content_unname(b, GARBAGE_OPEN, r->id);
+
+	if (err == MX_ENOENT) /* no piece of it was ever committed */
+		return MX_OK;
+	return err == MX_OK ? content_name(b, GARBAGE_DEAD, r->id) : err;
+}
+
+static void finish_discard(struct spool *sp, struct request *r)
+{
+	(void)sp;
+	free(r);
+}
+
+static const struct request_ops discard_ops = {
+	.name = "discard",
+	.order = ORDER_ARRIVAL,
+	.lazy = true,
+	.apply = apply_discard,
+	.finish = finish_discard,
+};
+
+/* ---- The loop's side ---- */
+
+/* A piece of cap bytes; p, if not NULL, is the one it replaces. */
+struct piece *piece_resize(struct spool_draft *d, struct piece *p, size_t cap)
+{
+	size_t n = p != NULL ? p->n : 0;
+
+	d->sp->draft_bytes += cap - (p != NULL ? p->cap : 0);
+	if (p == NULL)
+		p = mx_alloc(sizeof(*p));
+	p->data = mx_realloc(p->data, cap);
+	p->n = n;
+	p->cap = cap;
+	return p;
+}
+
+void piece_free(struct piece *p)
+{
+	if (p != NULL)
+		free(p->data);
+	free(p);
+}
+
+/* The piece leaves the draft; it is no longer the draft's memory. */
+static struct piece *piece_take(struct spool_draft *d)
+{
+	struct piece *p = d->piece;
+
+	if (p == NULL)
+		return NULL;
+	d->piece = NULL;
+	d->sp->draft_bytes -= p->cap;
+	if (p->n == 0) {
+		piece_free(p);
+		return NULL;
+	}
+	p->req = (struct request){ .ops = &piece_ops,
+				   .id = d->id,
+				   .bytes = p->cap };
+	p->draft = d;
+	p->offset = d->handed_bytes;
+	p->is_first = d->handed_bytes == 0;
+	return p;
+}
+
+void piece_hand_over(struct spool_draft *d)
+{
+	struct piece *p = piece_take(d);
+
+	if (p == NULL)
+		return;
+	d->handed_bytes += p->n;
+	d->in_flight++;
+	queue_push(d->sp, &p->req);
+}
+
+/* What the writer has of it is to go. */
+static void discard_pieces(struct spool_draft *d)
+{
+	struct request *r;
+
+	if (d->handed_bytes == 0)
+		return;
+	r = mx_alloc(sizeof(*r));
+	r->ops = &discard_ops;
+	r->id = d->id;
+	r->bytes = sizeof(*r);
+	queue_push(d->sp, r);
+}
+
+void draft_leave(struct spool_draft *d)
+{
+	piece_free(piece_take(d));
+	discard_pieces(d);
+	d->has_left = true;
+	if (d->in_flight == 0)
+		draft_free(d);
+}
+
+struct piece *draft_tail(struct spool_draft *d)
+{
+	struct piece *p = piece_take(d);
+
+	d->has_left = true;
+	d->in_flight++;
+	return p;
+}
+
+void draft_end(struct spool_draft *d, bool is_sealed)
+{
+	if (!is_sealed)
+		discard_pieces(d);
+	draft_unref(d);
+}
