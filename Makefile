@@ -31,7 +31,7 @@ CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -lunistring -l:libev.a -Wl,--ex
 SHARED  := common/base common/smtp common/mail common/control common/net \
            config/value config/allow config common/spool common/status
 ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
-           daemon/sts daemon/dns daemon/delivery daemon/dsn daemon/control
+           daemon/sts daemon/dns daemon/delivery daemon/report daemon/control
 SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
 SHSRC   := $(wildcard $(addsuffix /*.c,$(SHARED)))
 CTLSRC  := $(wildcard daemon/ctl/*.c)

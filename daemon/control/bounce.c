@@ -14,7 +14,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/msgid.h"
-#include "daemon/dsn/dsn.h"
+#include "daemon/report/report.h"
 
 enum { UNITS_PER_STEP = 16, PATIENCE_MS = 2000 };
 
@@ -51,7 +51,7 @@ static void log_departure(const struct departure *d)
 	for (size_t i = 0; i < u->rcpt_count; i++) {
 		buf_reset(&report);
 		if (d->report_id != 0 &&
-		    dsn_is_due(&u->envelope, &u->rcpts[i], DSN_FAILED))
+		    report_is_due(&u->envelope, &u->rcpts[i], REPORT_FAILED))
 			msg_id_add(&report, d->report_id);
 		else
 			buf_adds(&report, "none");
@@ -131,24 +131,24 @@ static enum mx_err make_report(struct departure *d, int64_t now_ms)
 {
 	const struct config *config = d->walk->request->control->opt.config;
 	struct unit *u = d->unit;
-	struct dsn_rcpt *rcpts = mx_alloc_array(u->rcpt_count, sizeof(*rcpts));
+	struct report_rcpt *rcpts = mx_alloc_array(u->rcpt_count, sizeof(*rcpts));
 	size_t count = 0;
 	enum mx_err err = MX_OK;
 
 	for (size_t i = 0; i < u->rcpt_count; i++) {
-		if (!dsn_is_due(&u->envelope, &u->rcpts[i], DSN_FAILED))
+		if (!report_is_due(&u->envelope, &u->rcpts[i], REPORT_FAILED))
 			continue;
-		rcpts[count++] = (struct dsn_rcpt){
+		rcpts[count++] = (struct report_rcpt){
 			.rcpt = &u->rcpts[i],
-			.action = DSN_FAILED,
-			.cause = DSN_OPERATOR,
+			.action = REPORT_FAILED,
+			.cause = REPORT_OPERATOR,
 			.status = status_code,
 			.reply = buf_span(&d->replies[i]),
 			.attempt_ms = u->rcpts[i].attempt_ms,
 		};
 	}
 	if (count > 0)
-		err = dsn_make(d->walk->spool, config, u, rcpts, count, now_ms,
+		err = report_make(d->walk->spool, config, u, rcpts, count, now_ms,
 			       &d->report);
 	free(rcpts);
 	return err;

@@ -6,7 +6,7 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
-#include "daemon/dsn/dsn.h"
+#include "daemon/report/report.h"
 
 enum { BATCH = 32 };
 
@@ -141,7 +141,7 @@ struct warning {
 };
 
 static size_t list_delayed(struct drain *d, struct unit *u,
-			   struct dsn_rcpt *out)
+			   struct report_rcpt *out)
 {
 	struct span reply = why_waiting(d, u);
 	size_t n = 0;
@@ -149,11 +149,11 @@ static size_t list_delayed(struct drain *d, struct unit *u,
 	for (size_t i = 0; i < u->rcpt_count; i++) {
 		const struct recipient *r = &u->rcpts[i];
 
-		if (!dsn_is_due(&u->envelope, r, DSN_DELAYED))
+		if (!report_is_due(&u->envelope, r, REPORT_DELAYED))
 			continue;
-		out[n++] = (struct dsn_rcpt){
+		out[n++] = (struct report_rcpt){
 			.rcpt = r,
-			.action = DSN_DELAYED,
+			.action = REPORT_DELAYED,
 			.status = SPAN_LIT("4.4.7"),
 			.reply = r->last_reply.n > 0 ? r->last_reply : reply,
 			.host = r->last_host,
@@ -168,7 +168,7 @@ static size_t list_delayed(struct drain *d, struct unit *u,
 static void warn(struct drain *d, const struct warning *w)
 {
 	struct unit *first = w->units[0];
-	struct dsn_rcpt *rcpts = arena_alloc_array(
+	struct report_rcpt *rcpts = arena_alloc_array(
 		&first->arena, w->rcpt_count, sizeof(*rcpts));
 	struct spool_report report = { 0 };
 	int64_t now = clock_wall_ms();
@@ -176,7 +176,7 @@ static void warn(struct drain *d, const struct warning *w)
 
 	for (size_t i = 0; i < w->count; i++)
 		n += list_delayed(d, w->units[i], rcpts + n);
-	if (n > 0 && dsn_make(d->spool, d->config, first, rcpts, n, now,
+	if (n > 0 && report_make(d->spool, d->config, first, rcpts, n, now,
 			      &report) != MX_OK)
 		return; /* asked again at the next turn */
 	for (size_t i = 0; i < n; i++)

@@ -17,7 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "daemon/drain/internal.h"
-#include "daemon/dsn/dsn.h"
+#include "daemon/report/report.h"
 
 enum { RETRY_MS = 1000 };
 
@@ -164,25 +164,25 @@ static struct span status_of(struct hand *h, struct span reply)
 
 /* RFC 3461 section 5.2.2: a success is ours to report when the next hop
  * cannot. */
-static bool is_reported(const struct hand *h, size_t i, enum dsn_action *action)
+static bool is_reported(const struct hand *h, size_t i, enum report_action *action)
 {
 	const struct delivery_job *job = h->job;
 	enum outcome o = job->set[i].outcome;
 
 	if (o == OUTCOME_PERMANENT)
-		*action = DSN_FAILED;
+		*action = REPORT_FAILED;
 	else if (o == OUTCOME_DELIVERED && (h->offered & SMTP_EXT_DSN) == 0)
-		*action = DSN_RELAYED;
+		*action = REPORT_RELAYED;
 	else
 		return false;
-	return dsn_is_due(&job->unit->envelope, &job->unit->rcpts[i], *action);
+	return report_is_due(&job->unit->envelope, &job->unit->rcpts[i], *action);
 }
 
-static enum dsn_cause cause_of(const struct hand *h)
+static enum report_cause cause_of(const struct hand *h)
 {
 	if (h->status != NULL)
-		return DSN_EXPIRED;
-	return h->job->is_obstructed ? DSN_UNFIT : DSN_REFUSED;
+		return REPORT_EXPIRED;
+	return h->job->is_obstructed ? REPORT_UNFIT : REPORT_REFUSED;
 }
 
 /* Whose words the reply is: of an expired one, those of its last attempt. */
@@ -195,14 +195,14 @@ static struct span host_of(const struct hand *h, size_t i)
 /* The queue id of the report that is about this recipient; 0: none is. */
 static uint64_t report_of(const struct hand *h, size_t i)
 {
-	enum dsn_action action;
+	enum report_action action;
 
 	return is_reported(h, i, &action) ? h->report_id : 0;
 }
 
 bool settle_has_report(const struct hand *h)
 {
-	enum dsn_action action;
+	enum report_action action;
 
 	for (size_t i = 0; i < h->job->count; i++)
 		if (is_reported(h, i, &action))
@@ -211,16 +211,16 @@ bool settle_has_report(const struct hand *h)
 }
 
 /* What the report says of this unit. */
-static size_t list_reported(struct hand *h, struct dsn_rcpt *out)
+static size_t list_reported(struct hand *h, struct report_rcpt *out)
 {
 	struct delivery_job *job = h->job;
-	enum dsn_action action;
+	enum report_action action;
 	size_t n = 0;
 
 	for (size_t i = 0; i < job->count; i++) {
 		if (!is_reported(h, i, &action))
 			continue;
-		out[n++] = (struct dsn_rcpt){
+		out[n++] = (struct report_rcpt){
 			.rcpt = &job->unit->rcpts[i],
 			.action = action,
 			.cause = cause_of(h),
@@ -236,7 +236,7 @@ static size_t list_reported(struct hand *h, struct dsn_rcpt *out)
 }
 
 /* Of it and its followers; 0: none is due. */
-static size_t list_all(struct hand *h, struct dsn_rcpt **out)
+static size_t list_all(struct hand *h, struct report_rcpt **out)
 {
 	size_t most = h->job->count, n;
 	struct hand *f;
@@ -338,8 +338,8 @@ void settle_defer_failed(struct hand *h, int64_t wait_ms)
 		return;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_PERMANENT &&
-		    dsn_is_due(&job->unit->envelope, &job->unit->rcpts[i],
-			       DSN_FAILED)) {
+		    report_is_due(&job->unit->envelope, &job->unit->rcpts[i],
+			       REPORT_FAILED)) {
 			job->set[i].outcome = OUTCOME_TRANSIENT;
 			h->is_early = true;
 			h->wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
@@ -396,12 +396,12 @@ void settle_submit(struct hand *h)
 	struct drain *d = h->drain;
 	int64_t now = clock_wall_ms();
 	struct spool_report report = { 0 };
-	struct dsn_rcpt *rcpts;
+	struct report_rcpt *rcpts;
 	size_t count = list_all(h, &rcpts);
 
 	h->has_report = count > 0;
 	if (count > 0) {
-		enum mx_err err = dsn_make(d->spool, d->config, job->unit,
+		enum mx_err err = report_make(d->spool, d->config, job->unit,
 					   rcpts, count, now, &report);
 
 		if (err != MX_OK) {

@@ -4,7 +4,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/dsn/report.h"
+#include "daemon/report/internal.h"
 
 static const char original[] = "Received: from client by mx2.test; today\r\n"
 			       "Message-ID: <m1@sender.test>\r\n"
@@ -17,9 +17,9 @@ static struct recipient rcpt = {
 	.domain = { "example.com", 11 },
 };
 
-static struct dsn_rcpt failed = {
+static struct report_rcpt failed = {
 	.rcpt = &rcpt,
-	.action = DSN_FAILED,
+	.action = REPORT_FAILED,
 	.status = { "5.1.1", 5 },
 	.reply = { "550 5.1.1 no such user", 22 },
 	.host = { "mx.example.com[192.0.2.1]:25", 28 },
@@ -32,9 +32,9 @@ static struct envelope env = {
 	.from = { "alice@sender.test", 17 },
 };
 
-static struct dsn_report report(void)
+static struct report report(void)
 {
-	return (struct dsn_report){
+	return (struct report){
 		.hostname = SPAN_LIT("mx2.test"),
 		.id = 78,
 		.nonce = 0x1234,
@@ -48,13 +48,13 @@ static struct dsn_report report(void)
 	};
 }
 
-static struct dsn_needs needs;
+static struct report_needs needs;
 static struct buf text;
 
-static const char *built(const struct dsn_report *r)
+static const char *built(const struct report *r)
 {
 	buf_reset(&text);
-	dsn_build(r, &text, &needs);
+	report_build(r, &text, &needs);
 	return buf_cstr(&text);
 }
 
@@ -101,9 +101,9 @@ static size_t occurrences(const char *what)
 }
 
 /* RFC 6522 section 3, RFC 3464 section 2: the parts and their fields. */
-Test(dsn_report, failure_has_three_parts)
+Test(report, failure_has_three_parts)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 
 	built(&r);
 	check_lines();
@@ -133,9 +133,9 @@ Test(dsn_report, failure_has_three_parts)
 	cr_expect_not(needs.is_smtputf8);
 }
 
-Test(dsn_report, says_to_people_what_happened_and_what_to_do)
+Test(report, says_to_people_what_happened_and_what_to_do)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 
 	built(&r);
 	HAS("backup MX");
@@ -146,12 +146,12 @@ Test(dsn_report, says_to_people_what_happened_and_what_to_do)
 }
 
 /* RFC 3461 section 6.3: ENVID and ORCPT come back decoded. */
-Test(dsn_report, decodes_what_the_client_encoded)
+Test(report, decodes_what_the_client_encoded)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 	struct envelope e = env;
 	struct recipient to = rcpt;
-	struct dsn_rcpt d = failed;
+	struct report_rcpt d = failed;
 
 	e.envid = SPAN_LIT("a+2Bb+3Dc");
 	to.orcpt = SPAN_LIT("rfc822;Bob+2Bx@example.com");
@@ -164,9 +164,9 @@ Test(dsn_report, decodes_what_the_client_encoded)
 }
 
 /* xtext can encode CR LF: it must not become a field of its own. */
-Test(dsn_report, encoded_line_ends_break_nothing)
+Test(report, encoded_line_ends_break_nothing)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 	struct envelope e = env;
 
 	e.envid = SPAN_LIT("x+0D+0AAction:+20relayed");
@@ -177,13 +177,13 @@ Test(dsn_report, encoded_line_ends_break_nothing)
 	cr_expect_eq(occurrences("\r\nAction: "), 1);
 }
 
-Test(dsn_report, a_hostile_reply_stays_inside_its_field)
+Test(report, a_hostile_reply_stays_inside_its_field)
 {
 	static const char evil[] = "550 a\r\n\r\n--=_mx20\r\nStatus: 2.0.0\r\n"
 				   "\n\n\001\177\377 ";
 	char huge[8192];
-	struct dsn_report r = report();
-	struct dsn_rcpt d[2] = { failed, failed };
+	struct report r = report();
+	struct report_rcpt d[2] = { failed, failed };
 
 	memset(huge, 'x', sizeof(huge));
 	d[0].reply = (struct span){ evil, sizeof(evil) };
@@ -197,9 +197,9 @@ Test(dsn_report, a_hostile_reply_stays_inside_its_field)
 	cr_expect_not(needs.is_8bit);
 }
 
-Test(dsn_report, the_boundary_is_in_no_part)
+Test(report, the_boundary_is_in_no_part)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 	char body[256];
 	const char *mark;
 
@@ -214,9 +214,9 @@ Test(dsn_report, the_boundary_is_in_no_part)
 }
 
 /* RFC 3461 section 4.3. */
-Test(dsn_report, ret_full_returns_the_content)
+Test(report, ret_full_returns_the_content)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 	struct envelope e = env;
 
 	e.ret = SMTP_RET_FULL;
@@ -226,11 +226,11 @@ Test(dsn_report, ret_full_returns_the_content)
 	HAS("the body\r\n\r\n--=_mx20");
 }
 
-Test(dsn_report, ret_full_gives_way)
+Test(report, ret_full_gives_way)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 	struct envelope e = env;
-	struct dsn_rcpt d = failed;
+	struct report_rcpt d = failed;
 	char line[1200];
 
 	e.ret = SMTP_RET_FULL;
@@ -243,20 +243,20 @@ Test(dsn_report, ret_full_gives_way)
 	built(&r);
 	HAS_NOT("the body");
 	e.requiretls = false;
-	d.action = DSN_DELAYED; /* no failure in it */
+	d.action = REPORT_DELAYED; /* no failure in it */
 	r.rcpts = &d;
 	built(&r);
 	HAS_NOT("the body");
-	d.action = DSN_FAILED;
+	d.action = REPORT_FAILED;
 	snprintf(line, sizeof(line), "S: x\r\n\r\n%01100d the body\r\n", 0);
 	r.original = span_str(line);
 	built(&r);
 	HAS_NOT("the body");
 }
 
-Test(dsn_report, header_only_is_all_of_the_header)
+Test(report, header_only_is_all_of_the_header)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 	char lines[3000];
 
 	snprintf(lines, sizeof(lines), "A: %02000d\r\nB: 2\r\n\r\nbody", 0);
@@ -277,9 +277,9 @@ Test(dsn_report, header_only_is_all_of_the_header)
 	HAS("Content-Type: text/rfc822-headers\r\n\r\n\r\n--");
 }
 
-Test(dsn_report, eight_bit_headers_are_labelled)
+Test(report, eight_bit_headers_are_labelled)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 
 	r.original = SPAN_LIT("Subject: h\xe9llo\r\n\r\n");
 	built(&r);
@@ -290,12 +290,12 @@ Test(dsn_report, eight_bit_headers_are_labelled)
 }
 
 /* RFC 6533 sections 3 to 5. */
-Test(dsn_report, utf8_addresses_take_the_global_types)
+Test(report, utf8_addresses_take_the_global_types)
 {
-	struct dsn_report r = report();
+	struct report r = report();
 	struct envelope e = env;
 	struct recipient to = rcpt;
-	struct dsn_rcpt d = failed;
+	struct report_rcpt d = failed;
 
 	e.smtputf8 = true;
 	to.path = SPAN_LIT("b\xc3\xbc@example.com");
@@ -318,15 +318,15 @@ Test(dsn_report, utf8_addresses_take_the_global_types)
 	cr_expect(needs.is_smtputf8);
 }
 
-Test(dsn_report, delayed_and_relayed_say_so)
+Test(report, delayed_and_relayed_say_so)
 {
-	struct dsn_report r = report();
-	struct dsn_rcpt d[2] = { failed, failed };
+	struct report r = report();
+	struct report_rcpt d[2] = { failed, failed };
 
-	d[0].action = DSN_DELAYED;
+	d[0].action = REPORT_DELAYED;
 	d[0].status = (struct span){ NULL, 0 };
 	d[0].retry_until_ms = 1700000500000;
-	d[1].action = DSN_RELAYED;
+	d[1].action = REPORT_RELAYED;
 	d[1].status = SPAN_LIT("nonsense");
 	r.rcpts = d;
 	r.count = 2;
@@ -340,13 +340,13 @@ Test(dsn_report, delayed_and_relayed_say_so)
 }
 
 /* RFC 3464 section 2.3.6: what no server said is not called smtp. */
-Test(dsn_report, our_own_verdict_names_no_server)
+Test(report, our_own_verdict_names_no_server)
 {
-	struct dsn_report r = report();
-	struct dsn_rcpt d = failed;
+	struct report r = report();
+	struct report_rcpt d = failed;
 
 	d.host = (struct span){ NULL, 0 };
-	d.cause = DSN_EXPIRED;
+	d.cause = REPORT_EXPIRED;
 	d.status = SPAN_LIT("5.4.7");
 	d.reply = SPAN_LIT("given up after 14 days");
 	r.rcpts = &d;
@@ -358,67 +358,67 @@ Test(dsn_report, our_own_verdict_names_no_server)
 
 /* What people are told goes by what happened: the same code from a server
  * that refuses is not the code that was last heard when time ran out. */
-Test(dsn_report, the_advice_is_true)
+Test(report, the_advice_is_true)
 {
 	static const struct {
-		enum dsn_cause cause;
+		enum report_cause cause;
 		const char *status, *reply, *says, *says_not;
 	} cases[] = {
-		{ DSN_REFUSED, "5.1.1", "550 5.1.1 no", "check the address",
+		{ REPORT_REFUSED, "5.1.1", "550 5.1.1 no", "check the address",
 		  "as long as" },
-		{ DSN_REFUSED, "5.1.10", "556 5.1.10 null MX", "takes no mail",
+		{ REPORT_REFUSED, "5.1.10", "556 5.1.10 null MX", "takes no mail",
 		  "still exists" },
-		{ DSN_REFUSED, "5.1.8", "553 5.1.8 bad sender",
+		{ REPORT_REFUSED, "5.1.8", "553 5.1.8 bad sender",
 		  "your address as that of a sender", "still exists" },
-		{ DSN_REFUSED, "5.2.2", "552 5.2.2 full", "mailbox is full",
+		{ REPORT_REFUSED, "5.2.2", "552 5.2.2 full", "mailbox is full",
 		  "too large" },
-		{ DSN_REFUSED, "5.3.4", "552 5.3.4 big", "too large",
+		{ REPORT_REFUSED, "5.3.4", "552 5.3.4 big", "too large",
 		  "is full" },
 		/* refused at once: nobody kept it for long */
-		{ DSN_REFUSED, "5.4.1", "550 5.4.1 access denied",
+		{ REPORT_REFUSED, "5.4.1", "550 5.4.1 access denied",
 		  "cannot pass the message on", "could not be reached" },
-		{ DSN_REFUSED, "5.4.6", "554 5.4.6 too many hops",
+		{ REPORT_REFUSED, "5.4.6", "554 5.4.6 too many hops",
 		  "cannot pass the message on", "as long as" },
-		{ DSN_REFUSED, "5.7.1", "550 5.7.1 spam", "its own rules",
+		{ REPORT_REFUSED, "5.7.1", "550 5.7.1 spam", "its own rules",
 		  "check the address" },
 		/* no code that says more: the words do */
-		{ DSN_REFUSED, "5.0.0", "550 go away", "answer quoted above",
+		{ REPORT_REFUSED, "5.0.0", "550 go away", "answer quoted above",
 		  "own rules" },
-		{ DSN_REFUSED, "5.0.0", "552 quota", "may say which",
+		{ REPORT_REFUSED, "5.0.0", "552 quota", "may say which",
 		  "own rules" },
-		{ DSN_REFUSED, "5.0.0", "554-a\n554 b", "answer quoted above",
+		{ REPORT_REFUSED, "5.0.0", "554-a\n554 b", "answer quoted above",
 		  "own rules" },
-		{ DSN_EXPIRED, "5.4.7", "452 4.2.2 full",
+		{ REPORT_EXPIRED, "5.4.7", "452 4.2.2 full",
 		  "full when we last tried", "could not be reached" },
-		{ DSN_EXPIRED, "5.4.7", "(connect) Connection refused",
+		{ REPORT_EXPIRED, "5.4.7", "(connect) Connection refused",
 		  "could not be reached", "put the message off" },
-		{ DSN_EXPIRED, "5.4.7", "450 4.7.1 greylisted",
+		{ REPORT_EXPIRED, "5.4.7", "450 4.7.1 greylisted",
 		  "put the message off", "could not be reached" },
-		{ DSN_EXPIRED, "5.4.7", "451 later", "put the message off",
+		{ REPORT_EXPIRED, "5.4.7", "451 later", "put the message off",
 		  "could not be reached" },
-		{ DSN_EXPIRED, "5.7.5", "(tls) 4.7.5 certificate",
+		{ REPORT_EXPIRED, "5.7.5", "(tls) 4.7.5 certificate",
 		  "proves its name", "put the message off" },
-		{ DSN_EXPIRED, "5.7.4", "(ehlo) 4.7.4 no STARTTLS",
+		{ REPORT_EXPIRED, "5.7.4", "(ehlo) 4.7.4 no STARTTLS",
 		  "only be handed over encrypted", "put the message off" },
-		{ DSN_EXPIRED, "5.4.7", "(route) SERVFAIL",
+		{ REPORT_EXPIRED, "5.4.7", "(route) SERVFAIL",
 		  "which mail server", "could not be reached" },
-		{ DSN_EXPIRED, "5.4.6", "(route) 4.4.6 best MX is this host",
+		{ REPORT_EXPIRED, "5.4.6", "(route) 4.4.6 best MX is this host",
 		  "only its backup", "could not be reached" },
-		{ DSN_EXPIRED, "5.4.7", "", "again later",
+		{ REPORT_EXPIRED, "5.4.7", "", "again later",
 		  "could not be reached" },
-		{ DSN_UNFIT, "5.3.4", "552 5.3.4 larger", "too large",
+		{ REPORT_UNFIT, "5.3.4", "552 5.3.4 larger", "too large",
 		  "answered:" },
-		{ DSN_UNFIT, "5.6.7", "(smtputf8) 5.6.7 SMTPUTF8",
+		{ REPORT_UNFIT, "5.6.7", "(smtputf8) 5.6.7 SMTPUTF8",
 		  "letters beyond a to z", "answered:" },
-		{ DSN_UNFIT, "5.7.30", "550 5.7.30 REQUIRETLS", "(REQUIRETLS)",
+		{ REPORT_UNFIT, "5.7.30", "550 5.7.30 REQUIRETLS", "(REQUIRETLS)",
 		  "own rules" },
-		{ DSN_OPERATOR, "5.0.0", "returned by the operator",
+		{ REPORT_OPERATOR, "5.0.0", "returned by the operator",
 		  "out of its queue", "answered:" },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct dsn_report r = report();
-		struct dsn_rcpt d = failed;
+		struct report r = report();
+		struct report_rcpt d = failed;
 
 		d.cause = cases[i].cause;
 		d.status = span_str(cases[i].status);
@@ -432,7 +432,7 @@ Test(dsn_report, the_advice_is_true)
 }
 
 /* A report for age says so, and for how long the message was kept. */
-Test(dsn_report, the_end_of_the_lifetime_is_named)
+Test(report, the_end_of_the_lifetime_is_named)
 {
 	static const struct {
 		int64_t kept_ms;
@@ -446,10 +446,10 @@ Test(dsn_report, the_end_of_the_lifetime_is_named)
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct dsn_report r = report();
-		struct dsn_rcpt d = failed;
+		struct report r = report();
+		struct report_rcpt d = failed;
 
-		d.cause = DSN_EXPIRED;
+		d.cause = REPORT_EXPIRED;
 		d.reply = SPAN_LIT("450 4.2.0 later");
 		r.rcpts = &d;
 		r.now_ms = env.arrived_ms + cases[i].kept_ms;
@@ -461,12 +461,12 @@ Test(dsn_report, the_end_of_the_lifetime_is_named)
 }
 
 /* What was never sent is no server's answer. */
-Test(dsn_report, what_was_not_sent_is_no_answer)
+Test(report, what_was_not_sent_is_no_answer)
 {
-	struct dsn_report r = report();
-	struct dsn_rcpt d = failed;
+	struct report r = report();
+	struct report_rcpt d = failed;
 
-	d.cause = DSN_UNFIT;
+	d.cause = REPORT_UNFIT;
 	d.reply = SPAN_LIT("(size) 5.3.4 Message is larger than the server takes");
 	r.rcpts = &d;
 	built(&r);
@@ -476,7 +476,7 @@ Test(dsn_report, what_was_not_sent_is_no_answer)
 }
 
 /* RFC 6531 section 3.2: A-labels are ASCII, and ask nothing of a server. */
-Test(dsn_report, a_foreign_domain_is_written_in_a_labels)
+Test(report, a_foreign_domain_is_written_in_a_labels)
 {
 	static const struct {
 		const char *from, *to;
@@ -494,13 +494,13 @@ Test(dsn_report, a_foreign_domain_is_written_in_a_labels)
 		{ "A@Plain.Example", "A@Plain.Example" },
 		{ "a@[192.0.2.1]", "a@[192.0.2.1]" },
 	};
-	struct dsn_report r = report();
+	struct report r = report();
 	struct envelope e = env;
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct buf out = { 0 };
 
-		dsn_reply_path(&out, span_str(cases[i].from));
+		report_reply_path(&out, span_str(cases[i].from));
 		cr_expect_str_eq(buf_cstr(&out), cases[i].to);
 		buf_fini(&out);
 	}
@@ -514,7 +514,7 @@ Test(dsn_report, a_foreign_domain_is_written_in_a_labels)
 	cr_expect_not(needs.is_8bit);
 }
 
-Test(dsn_report, host_names_lose_their_address)
+Test(report, host_names_lose_their_address)
 {
 	static const struct {
 		const char *in, *out;
@@ -527,14 +527,14 @@ Test(dsn_report, host_names_lose_their_address)
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct span got = dsn_host_name(span_str(cases[i].in));
+		struct span got = report_host_name(span_str(cases[i].in));
 
 		cr_expect(span_eq(got, span_str(cases[i].out)), "%s",
 			  cases[i].in);
 	}
 }
 
-Test(dsn_report, only_a_plain_message_id_is_quoted)
+Test(report, only_a_plain_message_id_is_quoted)
 {
 	static const struct {
 		const char *header, *id;
@@ -548,13 +548,13 @@ Test(dsn_report, only_a_plain_message_id_is_quoted)
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++)
-		cr_expect(span_eq(dsn_message_id(span_str(cases[i].header)),
+		cr_expect(span_eq(report_message_id(span_str(cases[i].header)),
 				  span_str(cases[i].id)),
 			  "%s", cases[i].header);
 }
 
 /* RFC 3461 section 4.1, row by row. */
-Test(dsn_due, notify_decides)
+Test(report_due, notify_decides)
 {
 	static const struct {
 		unsigned notify;
@@ -575,23 +575,23 @@ Test(dsn_due, notify_decides)
 		struct recipient to = rcpt;
 
 		to.notify = cases[i].notify;
-		cr_expect_eq(dsn_is_due(&env, &to, DSN_FAILED), cases[i].failed,
+		cr_expect_eq(report_is_due(&env, &to, REPORT_FAILED), cases[i].failed,
 			     "row %zu", i);
-		cr_expect_eq(dsn_is_due(&env, &to, DSN_DELAYED),
+		cr_expect_eq(report_is_due(&env, &to, REPORT_DELAYED),
 			     cases[i].delayed, "row %zu", i);
-		cr_expect_eq(dsn_is_due(&env, &to, DSN_RELAYED),
+		cr_expect_eq(report_is_due(&env, &to, REPORT_RELAYED),
 			     cases[i].relayed, "row %zu", i);
 	}
 }
 
 /* RFC 5321 section 6.1: no report about a report. */
-Test(dsn_due, never_to_the_null_path_nor_for_our_own)
+Test(report_due, never_to_the_null_path_nor_for_our_own)
 {
 	struct envelope e = env;
 
 	e.is_dsn = true;
-	cr_expect_not(dsn_is_due(&e, &rcpt, DSN_FAILED));
+	cr_expect_not(report_is_due(&e, &rcpt, REPORT_FAILED));
 	e.is_dsn = false;
 	e.from = (struct span){ NULL, 0 };
-	cr_expect_not(dsn_is_due(&e, &rcpt, DSN_FAILED));
+	cr_expect_not(report_is_due(&e, &rcpt, REPORT_FAILED));
 }

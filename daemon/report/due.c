@@ -1,17 +1,17 @@
 /* Who wants to know. */
-#include "daemon/dsn/dsn.h"
+#include "daemon/report/report.h"
 
 /*
  * RFC 3461 section 4.1.  Without NOTIFY failures are reported, and delays if
  * the configuration asks for warnings at all (the caller's business).
  */
-bool dsn_is_due(const struct envelope *env, const struct recipient *rcpt,
-		enum dsn_action action)
+bool report_is_due(const struct envelope *env, const struct recipient *rcpt,
+		   enum report_action action)
 {
 	static const unsigned wanted[] = {
-		[DSN_FAILED] = SMTP_NOTIFY_FAILURE,
-		[DSN_DELAYED] = SMTP_NOTIFY_DELAY,
-		[DSN_RELAYED] = SMTP_NOTIFY_SUCCESS,
+		[REPORT_FAILED] = SMTP_NOTIFY_FAILURE,
+		[REPORT_DELAYED] = SMTP_NOTIFY_DELAY,
+		[REPORT_RELAYED] = SMTP_NOTIFY_SUCCESS,
 	};
 
 	/* RFC 5321 section 6.1: never to the null reverse-path.  One without
@@ -19,7 +19,7 @@ bool dsn_is_due(const struct envelope *env, const struct recipient *rcpt,
 	if (env->is_dsn || span_find(env->from, '@') == env->from.n)
 		return false;
 	if (rcpt->notify == 0)
-		return action != DSN_RELAYED;
+		return action != REPORT_RELAYED;
 	if (rcpt->notify & SMTP_NOTIFY_NEVER)
 		return false;
 	return (rcpt->notify & wanted[action]) != 0;

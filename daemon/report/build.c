@@ -7,7 +7,7 @@
  *   --boundary      text/rfc822-headers or message/rfc822: which message
  *   --boundary--
  */
-#include "daemon/dsn/report.h"
+#include "daemon/report/internal.h"
 
 #include "common/base/msgid.h"
 #include "common/base/utf8.h"
@@ -15,9 +15,10 @@
 
 /* The worst that is reported decides what the report is called. */
 static const char *const subjects[] = {
-	[DSN_FAILED] = "Mail delivery failed: your message was not delivered",
-	[DSN_DELAYED] = "Mail delivery delayed: your message still waits",
-	[DSN_RELAYED] = "Mail delivery report: your message was handed on",
+	[REPORT_FAILED] =
+		"Mail delivery failed: your message was not delivered",
+	[REPORT_DELAYED] = "Mail delivery delayed: your message still waits",
+	[REPORT_RELAYED] = "Mail delivery report: your message was handed on",
 };
 
 struct parts {
@@ -26,9 +27,9 @@ struct parts {
 	char boundary[64];
 };
 
-static const char *subject(const struct dsn_report *r)
+static const char *subject(const struct report *r)
 {
-	enum dsn_action worst = DSN_RELAYED;
+	enum report_action worst = REPORT_RELAYED;
 
 	for (size_t i = 0; i < r->count; i++)
 		if (r->rcpts[i].action < worst)
@@ -42,7 +43,7 @@ static bool occurs(const struct buf *in, const char *what)
 }
 
 /* The nonce is random and nobody can guess it; still, look. */
-static void choose_boundary(const struct dsn_report *r, struct parts *p)
+static void choose_boundary(const struct report *r, struct parts *p)
 {
 	struct buf name = { 0 };
 	uint64_t nonce = r->nonce;
@@ -59,27 +60,27 @@ static void choose_boundary(const struct dsn_report *r, struct parts *p)
 	buf_fini(&name);
 }
 
-static void add_threading(const struct dsn_report *r, struct buf *out)
+static void add_threading(const struct report *r, struct buf *out)
 {
-	struct span id = dsn_message_id(r->original);
+	struct span id = report_message_id(r->original);
 
 	if (id.n == 0)
 		return;
-	dsn_field(out, "In-Reply-To", id, false);
-	dsn_field(out, "References", id, false);
+	report_field(out, "In-Reply-To", id, false);
+	report_field(out, "References", id, false);
 }
 
-static void add_to(const struct dsn_report *r, const struct parts *p,
+static void add_to(const struct report *r, const struct parts *p,
 		   struct buf *out)
 {
 	struct buf path = { 0 };
 
-	dsn_reply_path(&path, r->env->from);
-	dsn_clean(out, buf_span(&path), p->is_global);
+	report_reply_path(&path, r->env->from);
+	report_clean(out, buf_span(&path), p->is_global);
 	buf_fini(&path);
 }
 
-static void add_header(const struct dsn_report *r, const struct parts *p,
+static void add_header(const struct report *r, const struct parts *p,
 		       struct buf *out)
 {
 	buf_adds(out, "Date: ");
@@ -114,16 +115,16 @@ static void add_part(struct buf *out, const struct parts *p, const char *head,
 	buf_add(out, buf_span(content));
 }
 
-void dsn_build(const struct dsn_report *r, struct buf *out,
-	       struct dsn_needs *needs)
+void report_build(const struct report *r, struct buf *out,
+		  struct report_needs *needs)
 {
-	struct parts p = { .is_global = dsn_is_global(r) };
+	struct parts p = { .is_global = report_is_global(r) };
 	bool human_8bit, status_8bit;
 	size_t start = out->n;
 
-	dsn_human_add(r, &p.human);
-	dsn_status_add(r, &p.status);
-	dsn_quote_add(r, &p.quote);
+	report_human_add(r, &p.human);
+	report_status_add(r, &p.status);
+	report_quote_add(r, &p.quote);
 	human_8bit = span_has_8bit(buf_span(&p.human));
 	status_8bit = span_has_8bit(buf_span(&p.status));
 	needs->is_8bit =

@@ -1,5 +1,5 @@
 /* The third part: the original, or as much of it as is wanted and fits. */
-#include "daemon/dsn/report.h"
+#include "daemon/report/internal.h"
 
 #include "common/base/utf8.h"
 
@@ -47,14 +47,14 @@ static bool is_presentable(struct span s)
  * RFC 3461 section 4.3: RET speaks of failures only.  RFC 8689 section 5: a
  * report of a REQUIRETLS message never holds its content.
  */
-static bool wants_full(const struct dsn_report *r)
+static bool wants_full(const struct report *r)
 {
 	if (r->env->ret != SMTP_RET_FULL || r->env->requiretls)
 		return false;
-	if (!r->original_is_whole || r->original.n > DSN_QUOTE_MAX)
+	if (!r->original_is_whole || r->original.n > REPORT_QUOTE_MAX)
 		return false;
 	for (size_t i = 0; i < r->count; i++)
-		if (r->rcpts[i].action == DSN_FAILED)
+		if (r->rcpts[i].action == REPORT_FAILED)
 			return is_presentable(r->original);
 	return false;
 }
@@ -95,7 +95,7 @@ static void replace_nul(char *p, size_t n)
 			p[i] = '?';
 }
 
-void dsn_quote_add(const struct dsn_report *r, struct buf *out)
+void report_quote_add(const struct report *r, struct buf *out)
 {
 	struct span header = header_of(r->original, r->original_is_whole);
 	bool global = r->env->smtputf8 && span_has_8bit(header);
@@ -116,7 +116,7 @@ void dsn_quote_add(const struct dsn_report *r, struct buf *out)
 		replace_nul(out->p + start, out->n - start);
 }
 
-struct span dsn_message_id(struct span original)
+struct span report_message_id(struct span original)
 {
 	const struct span name = SPAN_LIT("Message-ID:");
 	const struct span none = { NULL, 0 };

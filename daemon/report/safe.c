@@ -1,4 +1,4 @@
-#include "daemon/dsn/report.h"
+#include "daemon/report/internal.h"
 
 enum {
 	COLUMNS = 76,
@@ -26,7 +26,7 @@ static struct span cut(struct span s, size_t max)
 	return s;
 }
 
-void dsn_clean(struct buf *out, struct span value, bool utf8)
+void report_clean(struct buf *out, struct span value, bool utf8)
 {
 	value = cut(value, VALUE_MAX);
 	char *at = buf_reserve(out, value.n);
@@ -36,10 +36,11 @@ void dsn_clean(struct buf *out, struct span value, bool utf8)
 	out->n += value.n;
 }
 
-void dsn_field(struct buf *out, const char *name, struct span value, bool utf8)
+void report_field(struct buf *out, const char *name, struct span value,
+		  bool utf8)
 {
 	buf_addf(out, "%s: ", name);
-	dsn_clean(out, value, utf8);
+	report_clean(out, value, utf8);
 	buf_adds(out, "\r\n");
 }
 
@@ -62,7 +63,8 @@ static struct span next_word(struct span *s)
 	return word;
 }
 
-void dsn_wrap(struct buf *out, size_t at, const char *prefix, struct span value)
+void report_wrap(struct buf *out, size_t at, const char *prefix,
+		 struct span value)
 {
 	bool is_first = true;
 
@@ -78,15 +80,15 @@ void dsn_wrap(struct buf *out, size_t at, const char *prefix, struct span value)
 			buf_addc(out, ' ');
 			at++;
 		}
-		dsn_clean(out, word, false);
+		report_clean(out, word, false);
 		at += word.n;
 		is_first = false;
 	}
 }
 
-void dsn_field_text(struct buf *out, const char *name, struct span value)
+void report_field_text(struct buf *out, const char *name, struct span value)
 {
 	buf_addf(out, "%s: ", name);
-	dsn_wrap(out, strlen(name) + 2, "    ", value);
+	report_wrap(out, strlen(name) + 2, "    ", value);
 	buf_adds(out, "\r\n");
 }

@@ -1,20 +1,20 @@
 /* The machine's part of the report: RFC 3464 section 2. */
-#include "daemon/dsn/report.h"
+#include "daemon/report/internal.h"
 
 #include "common/base/msgid.h"
 #include "common/base/utf8.h"
 #include "common/mail/header.h"
 
 static const char *const action_names[] = {
-	[DSN_FAILED] = "failed",
-	[DSN_DELAYED] = "delayed",
-	[DSN_RELAYED] = "relayed",
+	[REPORT_FAILED] = "failed",
+	[REPORT_DELAYED] = "delayed",
+	[REPORT_RELAYED] = "relayed",
 };
 
 static const char *const plain_codes[] = {
-	[DSN_FAILED] = "5.0.0",
-	[DSN_DELAYED] = "4.0.0",
-	[DSN_RELAYED] = "2.0.0",
+	[REPORT_FAILED] = "5.0.0",
+	[REPORT_DELAYED] = "4.0.0",
+	[REPORT_RELAYED] = "2.0.0",
 };
 
 /* One to three digits, whole span. */
@@ -25,7 +25,7 @@ static bool is_number(struct span s)
 	return s.n <= 3 && span_u64(s, &n);
 }
 
-struct span dsn_status_code(const struct dsn_rcpt *rcpt)
+struct span report_status_code(const struct report_rcpt *rcpt)
 {
 	struct span rest = rcpt->status;
 	struct span class = span_cut(&rest, '.');
@@ -37,7 +37,7 @@ struct span dsn_status_code(const struct dsn_rcpt *rcpt)
 	return span_str(plain_codes[rcpt->action]);
 }
 
-struct span dsn_host_name(struct span host)
+struct span report_host_name(struct span host)
 {
 	size_t at = span_find(host, '[');
 
@@ -57,7 +57,7 @@ static size_t find_at(struct span path)
 	return at > 0 ? at - 1 : path.n;
 }
 
-void dsn_reply_path(struct buf *out, struct span from)
+void report_reply_path(struct buf *out, struct span from)
 {
 	size_t start = out->n, at = find_at(from);
 	struct span local = { from.p, at };
@@ -72,12 +72,12 @@ void dsn_reply_path(struct buf *out, struct span from)
 	buf_add(out, from);
 }
 
-bool dsn_is_global(const struct dsn_report *r)
+bool report_is_global(const struct report *r)
 {
 	if (!r->env->smtputf8)
 		return false;
-	if (span_has_8bit((struct span){ r->env->from.p,
-					 find_at(r->env->from) }))
+	if (span_has_8bit(
+		    (struct span){ r->env->from.p, find_at(r->env->from) }))
 		return true;
 	for (size_t i = 0; i < r->count; i++)
 		if (span_has_8bit(r->rcpts[i].rcpt->path))
@@ -85,10 +85,10 @@ bool dsn_is_global(const struct dsn_report *r)
 	return false;
 }
 
-bool dsn_is_answer(const struct dsn_rcpt *d)
+bool report_is_answer(const struct report_rcpt *d)
 {
-	return d->host.n > 0 && !smtp_reply_is_made(d->reply) && d->cause != DSN_UNFIT &&
-	       d->cause != DSN_OPERATOR;
+	return d->host.n > 0 && !smtp_reply_is_made(d->reply) &&
+	       d->cause != REPORT_UNFIT && d->cause != REPORT_OPERATOR;
 }
 
 static void add_date(struct buf *out, const char *name, int64_t wall_ms)
@@ -106,21 +106,22 @@ static void add_name(struct buf *out, const char *field, struct span host)
 
 	buf_adds(&value, "dns; ");
 	buf_add(&value, host);
-	dsn_field(out, field, buf_span(&value), false);
+	report_field(out, field, buf_span(&value), false);
 	buf_fini(&value);
 }
 
 /* RFC 3461 section 6.3: the envelope id travels encoded and is shown plain. */
-static void add_envelope_id(const struct dsn_report *r, struct buf *out)
+static void add_envelope_id(const struct report *r, struct buf *out)
 {
 	struct buf plain = { 0 };
 
 	if (r->env->envid.n > 0 && smtp_xtext_decode(&plain, r->env->envid))
-		dsn_field(out, "Original-Envelope-Id", buf_span(&plain), false);
+		report_field(out, "Original-Envelope-Id", buf_span(&plain),
+			     false);
 	buf_fini(&plain);
 }
 
-static void add_message_fields(const struct dsn_report *r, struct buf *out)
+static void add_message_fields(const struct report *r, struct buf *out)
 {
 	add_envelope_id(r, out);
 	add_name(out, "Reporting-MTA", r->hostname);
@@ -143,7 +144,8 @@ static void add_original(const struct recipient *rcpt, bool global,
 	buf_add(&value, type);
 	buf_adds(&value, ";");
 	if (type.n > 0 && address.n > 0 && smtp_xtext_decode(&value, address))
-		dsn_field(out, "Original-Recipient", buf_span(&value), global);
+		report_field(out, "Original-Recipient", buf_span(&value),
+			     global);
 	buf_fini(&value);
 }
 
@@ -156,22 +158,22 @@ static void add_final(const struct recipient *rcpt, bool global,
 	buf_adds(&value,
 		 global && span_has_8bit(rcpt->path) ? "utf-8; " : "rfc822; ");
 	buf_add(&value, rcpt->path);
-	dsn_field(out, "Final-Recipient", buf_span(&value), global);
+	report_field(out, "Final-Recipient", buf_span(&value), global);
 	buf_fini(&value);
 }
 
 /* RFC 3464 section 2.3.6: "smtp" only for what a server really said. */
-static void add_diagnostic(const struct dsn_rcpt *d, struct buf *out)
+static void add_diagnostic(const struct report_rcpt *d, struct buf *out)
 {
 	struct buf value = { 0 };
 
-	buf_adds(&value, dsn_is_answer(d) ? "smtp; " : "X-mx20; ");
+	buf_adds(&value, report_is_answer(d) ? "smtp; " : "X-mx20; ");
 	buf_add(&value, d->reply);
-	dsn_field_text(out, "Diagnostic-Code", buf_span(&value));
+	report_field_text(out, "Diagnostic-Code", buf_span(&value));
 	buf_fini(&value);
 }
 
-static void add_recipient(const struct dsn_rcpt *d, bool global,
+static void add_recipient(const struct report_rcpt *d, bool global,
 			  struct buf *out)
 {
 	buf_adds(out, "\r\n");
@@ -179,19 +181,19 @@ static void add_recipient(const struct dsn_rcpt *d, bool global,
 		add_original(d->rcpt, global, out);
 	add_final(d->rcpt, global, out);
 	buf_addf(out, "Action: %s\r\n", action_names[d->action]);
-	dsn_field(out, "Status", dsn_status_code(d), false);
+	report_field(out, "Status", report_status_code(d), false);
 	if (d->host.n > 0)
-		add_name(out, "Remote-MTA", dsn_host_name(d->host));
+		add_name(out, "Remote-MTA", report_host_name(d->host));
 	if (d->reply.n > 0)
 		add_diagnostic(d, out);
 	add_date(out, "Last-Attempt-Date", d->attempt_ms);
-	if (d->action == DSN_DELAYED)
+	if (d->action == REPORT_DELAYED)
 		add_date(out, "Will-Retry-Until", d->retry_until_ms);
 }
 
-void dsn_status_add(const struct dsn_report *r, struct buf *out)
+void report_status_add(const struct report *r, struct buf *out)
 {
-	bool global = dsn_is_global(r);
+	bool global = report_is_global(r);
 
 	add_message_fields(r, out);
 	for (size_t i = 0; i < r->count; i++)

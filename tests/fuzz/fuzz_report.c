@@ -6,7 +6,7 @@
  * - Fields hold no control bytes, and 8-bit octets only when that is said.
  * - The boundary stands where it should: four times.
  */
-#include "daemon/dsn/report.h"
+#include "daemon/report/internal.h"
 
 #include "common/base/utf8.h"
 #include "common/mail/header.h"
@@ -50,7 +50,7 @@ static size_t count_delimiters(struct span text, struct span boundary)
 	return n;
 }
 
-static void check_report(struct span text, struct dsn_needs needs)
+static void check_report(struct span text, struct report_needs needs)
 {
 	struct mail_scan s = { 0 };
 	const char *body = memmem(text.p, text.n, "\r\n\r\n", 4);
@@ -75,9 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				  .domain = SPAN_LIT("example.com"),
 				  .orcpt = fuzz_text(&in),
 				  .notify = how & 15 };
-	struct dsn_rcpt said = { .rcpt = &rcpt,
-				 .action = (enum dsn_action)(how % 3),
-				 .cause = (enum dsn_cause)(how / 3 % 4),
+	struct report_rcpt said = { .rcpt = &rcpt,
+				 .action = (enum report_action)(how % 3),
+				 .cause = (enum report_cause)(how / 3 % 4),
 				 .status = fuzz_text(&in),
 				 .reply = fuzz_text(&in),
 				 .host = fuzz_text(&in),
@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				.smtputf8 = how >> 5 & 1,
 				.body = SMTP_BODY_8BITMIME };
 	struct buf original = { 0 }, text = { 0 };
-	struct dsn_report r = { .hostname = SPAN_LIT("mx2.example.net"),
+	struct report r = { .hostname = SPAN_LIT("mx2.example.net"),
 				.id = 2,
 				.nonce = 3,
 				.now_ms = 4,
@@ -101,15 +101,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				.rcpts = &said,
 				.count = 1 + (how >> 7),
 				.original_is_whole = how >> 6 & 1 };
-	struct dsn_rcpt both[2] = { said, said };
-	struct dsn_needs needs;
+	struct report_rcpt both[2] = { said, said };
+	struct report_needs needs;
 	bool ended;
 
-	both[1].action = DSN_FAILED;
+	both[1].action = REPORT_FAILED;
 	r.rcpts = both;
 	naive_decode(in, false, &original, &ended); /* it is canonical */
 	r.original = buf_span(&original);
-	dsn_build(&r, &text, &needs);
+	report_build(&r, &text, &needs);
 	check_report(buf_span(&text), needs);
 	buf_fini(&original);
 	buf_fini(&text);

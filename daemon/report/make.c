@@ -1,11 +1,11 @@
 /* A report becomes a draft in the spool. */
-#include "daemon/dsn/dsn.h"
+#include "daemon/report/report.h"
 
 #include <sys/random.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/dsn/report.h"
+#include "daemon/report/internal.h"
 
 /* A report is worth less than the mail it is about: nobody waits for it for
  * weeks, and the sender of a forged one never does. */
@@ -17,7 +17,7 @@ static struct span reply_path(struct unit *unit)
 	struct buf path = { 0 };
 	struct span kept;
 
-	dsn_reply_path(&path, unit->envelope.from);
+	report_reply_path(&path, unit->envelope.from);
 	kept = arena_span(&unit->arena, buf_span(&path));
 	buf_fini(&path);
 	return kept;
@@ -49,20 +49,20 @@ static enum mx_err read_original(struct spool *sp, const struct unit *unit,
 	for (;;) {
 		size_t had = out->n;
 		enum mx_err err = spool_content(sp, unit->envelope.id, had,
-						DSN_QUOTE_MAX - had, out);
+						REPORT_QUOTE_MAX - had, out);
 
 		if (err == MX_ENOENT || err == MX_ECORRUPT)
 			return MX_OK;
 		if (err != MX_OK)
 			return err;
-		if (out->n == had || out->n >= DSN_QUOTE_MAX)
+		if (out->n == had || out->n >= REPORT_QUOTE_MAX)
 			return MX_OK;
 	}
 }
 
 static void fill_envelope(struct spool_report *out, const struct config *config,
 			  struct unit *unit, int64_t now_ms,
-			  const struct dsn_needs *needs)
+			  const struct report_needs *needs)
 {
 	int64_t lifetime_ms = config->spool.lifetime_ms;
 
@@ -97,11 +97,11 @@ static uint64_t random_nonce(void)
 	return nonce;
 }
 
-enum mx_err dsn_make(struct spool *sp, const struct config *config,
-		     struct unit *unit, const struct dsn_rcpt *rcpts,
-		     size_t count, int64_t now_ms, struct spool_report *out)
+enum mx_err report_make(struct spool *sp, const struct config *config,
+			struct unit *unit, const struct report_rcpt *rcpts,
+			size_t count, int64_t now_ms, struct spool_report *out)
 {
-	struct dsn_report report = {
+	struct report report = {
 		.hostname = config->hostname,
 		.nonce = random_nonce(),
 		.now_ms = now_ms,
@@ -111,7 +111,7 @@ enum mx_err dsn_make(struct spool *sp, const struct config *config,
 		.count = count,
 	};
 	struct buf original = { 0 }, text = { 0 };
-	struct dsn_needs needs;
+	struct report_needs needs;
 	enum mx_err err;
 
 	MX_ASSERT(count > 0);
@@ -125,7 +125,7 @@ enum mx_err dsn_make(struct spool *sp, const struct config *config,
 	report.id = spool_draft_id(out->draft);
 	report.original = buf_span(&original);
 	report.original_is_whole = original.n >= unit->envelope.bytes;
-	dsn_build(&report, &text, &needs);
+	report_build(&report, &text, &needs);
 	spool_draft_write(out->draft, buf_span(&text));
 	err = spool_draft_error(out->draft);
 	if (err != MX_OK) {

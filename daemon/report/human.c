@@ -1,5 +1,5 @@
 /* The part of the report that people read. */
-#include "daemon/dsn/report.h"
+#include "daemon/report/internal.h"
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -31,133 +31,133 @@
  */
 /* clang-format off */
 static const struct {
-	enum dsn_cause cause;
+	enum report_cause cause;
 	const char *code;
 	const char *text;
 } advice[] = {
 	/* in its own words: nothing here may promise more than they say */
-	{ DSN_REFUSED, ".1.2.",
+	{ REPORT_REFUSED, ".1.2.",
 	  "The recipient's domain is not known there. Please check the part "
 	  "behind the @ for typing mistakes." },
-	{ DSN_REFUSED, ".1.10.",
+	{ REPORT_REFUSED, ".1.10.",
 	  "The recipient's domain takes no mail. Please check the part behind "
 	  "the @ for typing mistakes, or " ELSEWHERE "." },
-	{ DSN_REFUSED, ".1.7.",
+	{ REPORT_REFUSED, ".1.7.",
 	  "The recipient's mail server does not accept your address as that of "
 	  "a sender. Please show this report to whoever runs your own mail "
 	  "system." },
-	{ DSN_REFUSED, ".1.8.",
+	{ REPORT_REFUSED, ".1.8.",
 	  "The recipient's mail server does not accept your address as that of "
 	  "a sender. Please show this report to whoever runs your own mail "
 	  "system." },
-	{ DSN_REFUSED, ".1.",
+	{ REPORT_REFUSED, ".1.",
 	  "Please check the address for typing mistakes. If it is right, ask "
 	  "the recipient in another way whether it still exists." },
-	{ DSN_REFUSED, ".2.1.",
+	{ REPORT_REFUSED, ".2.1.",
 	  "The recipient's mailbox takes no mail at present. Please "
 	  ELSEWHERE "." },
-	{ DSN_REFUSED, ".2.2.",
+	{ REPORT_REFUSED, ".2.2.",
 	  "The recipient's mailbox is full. Please try again in a few days, or "
 	  ELSEWHERE "." },
-	{ DSN_REFUSED, ".2.3.",
+	{ REPORT_REFUSED, ".2.3.",
 	  "The message is too large for the recipient. " SMALLER },
-	{ DSN_REFUSED, ".3.4.",
+	{ REPORT_REFUSED, ".3.4.",
 	  "The message is too large for the recipient's mail server. "
 	  SMALLER },
-	{ DSN_REFUSED, ".4.",
+	{ REPORT_REFUSED, ".4.",
 	  "The recipient's mail server says that it cannot pass the message "
 	  "on. Please check the address for typing mistakes. If it is right, "
 	  ELSEWHERE ", and " PASS_ON "." },
-	{ DSN_REFUSED, ".6.7.", NO_UTF8 },
-	{ DSN_REFUSED, ".7.",
+	{ REPORT_REFUSED, ".6.7.", NO_UTF8 },
+	{ REPORT_REFUSED, ".7.",
 	  "The recipient's mail server refuses this message by its own rules. "
 	  "Please " ELSEWHERE " and pass on the answer quoted above: only "
 	  "they, or whoever runs their mail server, can change it." },
-	{ DSN_REFUSED, "551",
+	{ REPORT_REFUSED, "551",
 	  "Please check the address for typing mistakes. If it is right, ask "
 	  "the recipient in another way whether it still exists." },
-	{ DSN_REFUSED, "552",
+	{ REPORT_REFUSED, "552",
 	  "The recipient's mailbox is full, or the message is too large for "
 	  "it; the answer quoted above may say which. Please send it again in "
 	  "a smaller form or in a few days, or " ELSEWHERE "." },
-	{ DSN_REFUSED, "553",
+	{ REPORT_REFUSED, "553",
 	  "Please check the address for typing mistakes. If it is right, ask "
 	  "the recipient in another way whether it still exists." },
-	{ DSN_REFUSED, "556",
+	{ REPORT_REFUSED, "556",
 	  "The recipient's domain takes no mail. Please check the part behind "
 	  "the @ for typing mistakes, or " ELSEWHERE "." },
-	{ DSN_REFUSED, "",
+	{ REPORT_REFUSED, "",
 	  "The answer quoted above says why. If it speaks of the address, "
 	  "please check that for typing mistakes; else " ELSEWHERE ", and "
 	  PASS_ON "." },
 
-	{ DSN_EXPIRED, ".2.2.",
+	{ REPORT_EXPIRED, ".2.2.",
 	  "The recipient's mailbox was full when we last tried. Please "
 	  ELSEWHERE "." },
-	{ DSN_EXPIRED, ".7.4.",
+	{ REPORT_EXPIRED, ".7.4.",
 	  "The message may only be handed over encrypted, and the recipient's "
 	  "mail server did not offer that. Please " ELSEWHERE ", and " PASS_ON
 	  "." },
-	{ DSN_EXPIRED, ".7.5.",
+	{ REPORT_EXPIRED, ".7.5.",
 	  "The message may only be handed over to a mail server that proves "
 	  "its name, and the recipient's did not. Please " ELSEWHERE ", and "
 	  PASS_ON "." },
-	{ DSN_EXPIRED, ".4.3.",
+	{ REPORT_EXPIRED, ".4.3.",
 	  "It could not be found out which mail server the recipient's domain "
 	  "has now. Please check the part behind the @ for typing mistakes, or "
 	  ELSEWHERE "." },
-	{ DSN_EXPIRED, ".4.6.",
+	{ REPORT_EXPIRED, ".4.6.",
 	  "The recipient's domain names no mail server before this one, which "
 	  "is only its backup. Please " ELSEWHERE ", and " PASS_ON "." },
-	{ DSN_EXPIRED, ".4.7.",
+	{ REPORT_EXPIRED, ".4.7.",
 	  "Please send the message again later, or " ELSEWHERE "." },
-	{ DSN_EXPIRED, ".4.",
+	{ REPORT_EXPIRED, ".4.",
 	  "The recipient's mail server could not be reached, or the connection "
 	  "to it did not hold. Please send the message again later, or "
 	  ELSEWHERE "." },
-	{ DSN_EXPIRED, ".3.4.",
+	{ REPORT_EXPIRED, ".3.4.",
 	  "The message is too large for those of the recipient's mail servers "
 	  "that could be asked. " SMALLER },
-	{ DSN_EXPIRED, ".6.7.", NO_UTF8 },
-	{ DSN_EXPIRED, ".7.10.", NO_REQUIRETLS },
-	{ DSN_EXPIRED, ".7.30.", NO_REQUIRETLS },
-	{ DSN_EXPIRED, "",
+	{ REPORT_EXPIRED, ".6.7.", NO_UTF8 },
+	{ REPORT_EXPIRED, ".7.10.", NO_REQUIRETLS },
+	{ REPORT_EXPIRED, ".7.30.", NO_REQUIRETLS },
+	{ REPORT_EXPIRED, "",
 	  "The recipient's mail server put the message off, in the words "
 	  "quoted above when it was last asked. Please send the message again "
 	  "later, or " ELSEWHERE ", and " PASS_ON "." },
 
-	{ DSN_UNFIT, ".3.4.",
+	{ REPORT_UNFIT, ".3.4.",
 	  "The message is too large for the recipient's mail server. "
 	  SMALLER },
-	{ DSN_UNFIT, ".6.7.", NO_UTF8 },
-	{ DSN_UNFIT, ".7.", NO_REQUIRETLS },
-	{ DSN_UNFIT, "",
+	{ REPORT_UNFIT, ".6.7.", NO_UTF8 },
+	{ REPORT_UNFIT, ".7.", NO_REQUIRETLS },
+	{ REPORT_UNFIT, "",
 	  "Please " ELSEWHERE ", and " PASS_ON "." },
 
-	{ DSN_OPERATOR, "",
+	{ REPORT_OPERATOR, "",
 	  "Whoever runs this backup mail server has taken the message out of "
 	  "its queue. Please send it again, or " ELSEWHERE "." },
 };
 /* clang-format on */
 
 static const char *const headings[] = {
-	[DSN_FAILED] = "Your message could not be delivered to:",
-	[DSN_DELAYED] = "Your message still waits for delivery to:",
-	[DSN_RELAYED] = "Your message was handed on for:",
+	[REPORT_FAILED] = "Your message could not be delivered to:",
+	[REPORT_DELAYED] = "Your message still waits for delivery to:",
+	[REPORT_RELAYED] = "Your message was handed on for:",
 };
 
 static void paragraph(struct buf *out, const char *text)
 {
-	dsn_wrap(out, 0, "", span_str(text));
+	report_wrap(out, 0, "", span_str(text));
 	buf_adds(out, "\r\n\r\n");
 }
 
 /* What advice[].code matches: ".1.1." of the reply or, where it has none,
  * "550"; of the status where there is no reply. */
-static void add_code(struct buf *out, const struct dsn_rcpt *d)
+static void add_code(struct buf *out, const struct report_rcpt *d)
 {
 	struct smtp_reply reply = { 0 };
-	struct span code = dsn_status_code(d);
+	struct span code = report_status_code(d);
 	bool is_reply = smtp_reply_parse(d->reply, &reply) == MX_OK;
 
 	if (smtp_reply_is_made(d->reply))
@@ -172,7 +172,7 @@ static void add_code(struct buf *out, const struct dsn_rcpt *d)
 	smtp_reply_fini(&reply);
 }
 
-static size_t advice_for(const struct dsn_rcpt *d)
+static size_t advice_for(const struct report_rcpt *d)
 {
 	struct buf code = { 0 };
 	size_t i = 0;
@@ -186,7 +186,7 @@ static size_t advice_for(const struct dsn_rcpt *d)
 }
 
 /* A report may be about a message to several. */
-static bool is_about_others(const struct dsn_report *r)
+static bool is_about_others(const struct report *r)
 {
 	for (size_t i = 0; i < r->count; i++) {
 		struct span domain = r->rcpts[i].rcpt->domain;
@@ -197,14 +197,14 @@ static bool is_about_others(const struct dsn_report *r)
 	return false;
 }
 
-static void add_introduction(const struct dsn_report *r, struct buf *out)
+static void add_introduction(const struct report *r, struct buf *out)
 {
 	struct buf text = { 0 };
 
 	buf_adds(&text, "This is the mail system at ");
-	dsn_clean(&text, r->hostname, false);
+	report_clean(&text, r->hostname, false);
 	buf_adds(&text, ", the backup mail server (backup MX) for ");
-	dsn_clean(&text, r->domain, false);
+	report_clean(&text, r->domain, false);
 	buf_adds(&text, is_about_others(r)
 				? " and other domains. It keeps mail for a "
 				  "domain while the domain's own mail server "
@@ -217,7 +217,7 @@ static void add_introduction(const struct dsn_report *r, struct buf *out)
 }
 
 /* Which message: the sender may have written many. */
-static void add_message(const struct dsn_report *r, struct buf *out)
+static void add_message(const struct report *r, struct buf *out)
 {
 	buf_adds(out, "Your message arrived here on ");
 	mail_date_add(out, r->env->arrived_ms);
@@ -227,39 +227,41 @@ static void add_message(const struct dsn_report *r, struct buf *out)
 }
 
 /* An answer is called one only if the server gave it just now. */
-static void add_whose(const struct dsn_rcpt *d, struct buf *out)
+static void add_whose(const struct report_rcpt *d, struct buf *out)
 {
-	bool is_last = d->action == DSN_DELAYED ||
-		       (d->action == DSN_FAILED && d->cause == DSN_EXPIRED);
+	bool is_last =
+		d->action == REPORT_DELAYED ||
+		(d->action == REPORT_FAILED && d->cause == REPORT_EXPIRED);
 
 	if (is_last)
 		buf_adds(out, "last heard of ");
-	else if (!dsn_is_answer(d))
+	else if (!report_is_answer(d))
 		buf_adds(out, "not sent to ");
-	dsn_clean(out, dsn_host_name(d->host), false);
-	buf_adds(out, is_last || !dsn_is_answer(d) ? ":\r\n    "
-						   : " answered:\r\n    ");
+	report_clean(out, report_host_name(d->host), false);
+	buf_adds(out, is_last || !report_is_answer(d) ? ":\r\n    "
+						      : " answered:\r\n    ");
 }
 
-static void add_recipient(const struct dsn_rcpt *d, bool utf8, struct buf *out)
+static void add_recipient(const struct report_rcpt *d, bool utf8,
+			  struct buf *out)
 {
 	buf_adds(out, "  <");
-	dsn_clean(out, d->rcpt->path, utf8);
+	report_clean(out, d->rcpt->path, utf8);
 	buf_adds(out, ">\r\n");
 	if (d->reply.n == 0)
 		return;
 	buf_adds(out, "    ");
 	if (d->host.n > 0)
 		add_whose(d, out);
-	dsn_wrap(out, 4, "    ", d->reply);
+	report_wrap(out, 4, "    ", d->reply);
 	buf_adds(out, "\r\n");
 }
 
-static bool has_expired(const struct dsn_report *r)
+static bool has_expired(const struct report *r)
 {
 	for (size_t i = 0; i < r->count; i++)
-		if (r->rcpts[i].action == DSN_FAILED &&
-		    r->rcpts[i].cause == DSN_EXPIRED)
+		if (r->rcpts[i].action == REPORT_FAILED &&
+		    r->rcpts[i].cause == REPORT_EXPIRED)
 			return true;
 	return false;
 }
@@ -283,7 +285,7 @@ static void add_span_of_time(struct buf *out, int64_t ms)
 	buf_addf(out, "%lld %s", (long long)(ms / units[i].ms), units[i].name);
 }
 
-static void add_expiry(const struct dsn_report *r, struct buf *out)
+static void add_expiry(const struct report *r, struct buf *out)
 {
 	struct buf text = { 0 };
 
@@ -294,7 +296,7 @@ static void add_expiry(const struct dsn_report *r, struct buf *out)
 	buf_fini(&text);
 }
 
-static void advise_failed(const struct dsn_report *r, struct buf *out)
+static void advise_failed(const struct report *r, struct buf *out)
 {
 	bool said[COUNT(advice)] = { false };
 
@@ -305,7 +307,7 @@ static void advise_failed(const struct dsn_report *r, struct buf *out)
 	for (size_t i = 0; i < r->count; i++) {
 		size_t row;
 
-		if (r->rcpts[i].action != DSN_FAILED)
+		if (r->rcpts[i].action != REPORT_FAILED)
 			continue;
 		row = advice_for(&r->rcpts[i]);
 		if (!said[row])
@@ -314,7 +316,7 @@ static void advise_failed(const struct dsn_report *r, struct buf *out)
 	}
 }
 
-static void advise_delayed(const struct dsn_report *r, struct buf *out)
+static void advise_delayed(const struct report *r, struct buf *out)
 {
 	int64_t until_ms = 0;
 
@@ -339,10 +341,10 @@ static void advise_relayed(struct buf *out)
 		       "you will hear of it unless delivery fails there.");
 }
 
-static void add_section(const struct dsn_report *r, enum dsn_action action,
+static void add_section(const struct report *r, enum report_action action,
 			struct buf *out)
 {
-	bool global = dsn_is_global(r), is_empty = true;
+	bool global = report_is_global(r), is_empty = true;
 
 	for (size_t i = 0; i < r->count; i++) {
 		if (r->rcpts[i].action != action)
@@ -355,19 +357,19 @@ static void add_section(const struct dsn_report *r, enum dsn_action action,
 	if (is_empty)
 		return;
 	buf_adds(out, "\r\n");
-	if (action == DSN_FAILED)
+	if (action == REPORT_FAILED)
 		advise_failed(r, out);
-	else if (action == DSN_DELAYED)
+	else if (action == REPORT_DELAYED)
 		advise_delayed(r, out);
 	else
 		advise_relayed(out);
 }
 
-void dsn_human_add(const struct dsn_report *r, struct buf *out)
+void report_human_add(const struct report *r, struct buf *out)
 {
 	add_introduction(r, out);
-	for (unsigned a = DSN_FAILED; a <= DSN_RELAYED; a++)
-		add_section(r, (enum dsn_action)a, out);
+	for (unsigned a = REPORT_FAILED; a <= REPORT_RELAYED; a++)
+		add_section(r, (enum report_action)a, out);
 	add_message(r, out);
 	paragraph(out, "The rest of this report holds the same facts for "
 		       "programs, and the beginning of your message.");

@@ -1,34 +1,34 @@
 /*
- * One report as bytes: what dsn_make hands to the builder, and the pieces the
- * builder is made of.  Pure: no clock, no spool, no randomness.
+ * One report as bytes: what report_make hands to the builder, and the pieces
+ * the builder is made of.  Pure: no clock, no spool, no randomness.
  */
-#ifndef MX_DSN_REPORT_H
-#define MX_DSN_REPORT_H
+#ifndef MX_REPORT_INTERNAL_H
+#define MX_REPORT_INTERNAL_H
 
-#include "daemon/dsn/dsn.h"
+#include "daemon/report/report.h"
 
 /* What of the original is quoted at most: enough to know it again, too little
  * to make a report worth forging a sender for.  One that is longer, and its
  * header is quoted so far (RFC 3461 section 4.3 leaves it to us). */
-enum { DSN_QUOTE_MAX = 4 * 1024 };
+enum { REPORT_QUOTE_MAX = 4 * 1024 };
 
-struct dsn_report {
+struct report {
 	struct span hostname;
 	uint64_t id;		    /* of the report itself */
 	uint64_t nonce;		    /* random: Message-ID and boundary */
 	int64_t now_ms;		    /* wall */
 	const struct envelope *env; /* of the original */
 	struct span domain;	    /* the unit's */
-	const struct dsn_rcpt *rcpts;
+	const struct report_rcpt *rcpts;
 	size_t count;
-	/* The original from its first byte on, at least up to DSN_QUOTE_MAX
+	/* The original from its first byte on, at least up to REPORT_QUOTE_MAX
 	 * bytes of it; canonical. */
 	struct span original;
 	bool original_is_whole;
 };
 
 /* What its own envelope must say. */
-struct dsn_needs {
+struct report_needs {
 	bool is_8bit; /* BODY=8BITMIME */
 	bool is_smtputf8;
 };
@@ -38,8 +38,8 @@ struct dsn_needs {
  * say: lines are at most 998 octets, there is no control byte in a field, and
  * the boundary occurs in no part.
  */
-void dsn_build(const struct dsn_report *r, struct buf *out,
-	       struct dsn_needs *needs);
+void report_build(const struct report *r, struct buf *out,
+		  struct report_needs *needs);
 
 /* ---- The parts, without their boundary lines (build.c joins them) ---- */
 
@@ -48,26 +48,26 @@ void dsn_build(const struct dsn_report *r, struct buf *out,
  * A-labels if that makes it ASCII.  So the report asks no more of the servers
  * on its way than it must (RFC 6531 section 3.2).
  */
-void dsn_reply_path(struct buf *out, struct span from);
+void report_reply_path(struct buf *out, struct span from);
 
 /* Some address of it needs UTF-8: the global types of RFC 6533 are used. */
-bool dsn_is_global(const struct dsn_report *r);
+bool report_is_global(const struct report *r);
 
 /* The explanation for people. */
-void dsn_human_add(const struct dsn_report *r, struct buf *out);
+void report_human_add(const struct report *r, struct buf *out);
 /* The fields of message/delivery-status, RFC 3464 section 2. */
-void dsn_status_add(const struct dsn_report *r, struct buf *out);
+void report_status_add(const struct report *r, struct buf *out);
 /* The original or its header, with the field that says which. */
-void dsn_quote_add(const struct dsn_report *r, struct buf *out);
+void report_quote_add(const struct report *r, struct buf *out);
 
 /* "2.0.0" when the caller gave none that is well formed. */
-struct span dsn_status_code(const struct dsn_rcpt *rcpt);
+struct span report_status_code(const struct report_rcpt *rcpt);
 /* "mx.example.org" out of "mx.example.org[192.0.2.1]:25". */
-struct span dsn_host_name(struct span host);
+struct span report_host_name(struct span host);
 /* Is the reply what the host said?  Else it is our finding about it. */
-bool dsn_is_answer(const struct dsn_rcpt *rcpt);
+bool report_is_answer(const struct report_rcpt *rcpt);
 /* The header's Message-ID with its brackets, if it is plain; else empty. */
-struct span dsn_message_id(struct span original);
+struct span report_message_id(struct span original);
 
 /* ---- Bytes that cannot break out (safe.c) ---- */
 
@@ -75,17 +75,18 @@ struct span dsn_message_id(struct span original);
  * "Name: value", as it is on one line: for addresses.  Control bytes become
  * '?', as do octets above 127 unless utf8; cut at 900.
  */
-void dsn_field(struct buf *out, const char *name, struct span value, bool utf8);
+void report_field(struct buf *out, const char *name, struct span value,
+		  bool utf8);
 
 /* The same for free text: blanks are collapsed and long values folded. */
-void dsn_field_text(struct buf *out, const char *name, struct span value);
+void report_field_text(struct buf *out, const char *name, struct span value);
 
 /* Words of value on lines that start with prefix and stay within 76 columns
  * where the words permit; the first line starts at column at. */
-void dsn_wrap(struct buf *out, size_t at, const char *prefix,
-	      struct span value);
+void report_wrap(struct buf *out, size_t at, const char *prefix,
+		 struct span value);
 
-/* The value alone, cleaned as in dsn_field. */
-void dsn_clean(struct buf *out, struct span value, bool utf8);
+/* The value alone, cleaned as in report_field. */
+void report_clean(struct buf *out, struct span value, bool utf8);
 
 #endif
