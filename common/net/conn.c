@@ -8,7 +8,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "common/net/conn_impl.h"
+#include "common/net/conn_priv.h"
 
 static struct conn *make(struct ev_loop *loop, int fd,
 			 const struct conn_events *ev, void *arg)

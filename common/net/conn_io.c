@@ -6,7 +6,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
-#include "common/net/conn_impl.h"
+#include "common/net/conn_priv.h"
 
 /*
  * One buffer for the input of all connections.  Bytes are read behind the

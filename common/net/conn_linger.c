@@ -1,7 +1,7 @@
 /* A connection without an owner: its last output, then its end. */
 #include <errno.h>
 
-#include "common/net/conn_impl.h"
+#include "common/net/conn_priv.h"
 
 enum {
 	LINGER_READS = 16,

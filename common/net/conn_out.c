@@ -4,7 +4,7 @@
 #include <sys/uio.h>
 
 #include "common/base/assert.h"
-#include "common/net/conn_impl.h"
+#include "common/net/conn_priv.h"
 
 /*
  * Most output is collected and sent within one callback, so one buffer serves

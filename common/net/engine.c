@@ -7,7 +7,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/net/addr.h"
-#include "common/net/tls_context.h"
+#include "common/net/tls_priv.h"
 
 enum {
 	/*

@@ -1,5 +1,5 @@
 /*
- * Private to common/net: TLS of one connection as a filter of bytes.
+ * TLS of one connection as a filter of bytes.
  *
  * It touches no socket: conn reads and writes as it does in clear, and passes
  * what it read or is about to write through here.  So OpenSSL never blocks on

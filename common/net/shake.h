@@ -1,5 +1,5 @@
 /*
- * Private to common/net: TLS handshakes on threads of their own.
+ * TLS handshakes on threads of their own.
  *
  * A handshake costs up to milliseconds of asymmetric cryptography, which is
  * too long for the loop.  One step of one is a job: the engine and what came

@@ -1,4 +1,4 @@
-#include "common/net/tls_context.h"
+#include "common/net/tls_priv.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

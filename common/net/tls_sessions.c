@@ -6,7 +6,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/hash.h"
-#include "common/net/tls_context.h"
+#include "common/net/tls_priv.h"
 
 /* One session is some KiB with the peer's chain. */
 enum { SESSIONS_MAX = 1000 };

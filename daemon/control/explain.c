@@ -2,7 +2,7 @@
  * Where a domain's mail goes, and how that destination does: the answers
  * behind `mx20ctl route` and the states of `mx20ctl status`.
  */
-#include "daemon/control/server.h"
+#include "daemon/control/control_priv.h"
 
 #include "common/base/assert.h"
 #include "common/status/status.h"

@@ -3,7 +3,7 @@
  * those who may not open the spool.  Each is answered at once and with so much
  * at most; who wants more asks again, for what is behind it.
  */
-#include "daemon/control/server.h"
+#include "daemon/control/control_priv.h"
 
 #include "common/base/assert.h"
 #include "common/base/msgid.h"

@@ -1,5 +1,5 @@
 /* verb reload: what it changed, what it would change, why it was refused. */
-#include "daemon/control/server.h"
+#include "daemon/control/control_priv.h"
 
 #include "config/reload.h"
 

@@ -1,5 +1,5 @@
 /* What a request is about: messages, a domain, a pattern, a destination. */
-#include "daemon/control/server.h"
+#include "daemon/control/control_priv.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* The verbs: what mx20ctl can ask. */
-#include "daemon/control/server.h"
+#include "daemon/control/control_priv.h"
 
 #include <stdio.h>
 #include <unistd.h>

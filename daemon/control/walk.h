@@ -10,7 +10,7 @@
 #ifndef MX_CONTROL_WALK_H
 #define MX_CONTROL_WALK_H
 
-#include "daemon/control/server.h"
+#include "daemon/control/control_priv.h"
 
 struct walk;
 

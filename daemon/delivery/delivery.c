@@ -4,7 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 int64_t delivery_now_us(void)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/assert.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 void drive_release(struct delivery *d)
 {

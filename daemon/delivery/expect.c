@@ -6,7 +6,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 struct stage_row {
 	const char *name;

@@ -16,7 +16,7 @@
  */
 #include "common/base/log.h"
 #include "daemon/delivery/command.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 static void add_name(struct buf *out, const char *name)
 {

@@ -4,7 +4,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/log.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 struct tx *job_tx(struct delivery_job *job)
 {

@@ -13,7 +13,7 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "daemon/delivery/command.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 enum {
 	PIECE = 64 * 1024,  /* content read and written at a time */

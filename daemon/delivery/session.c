@@ -1,6 +1,6 @@
 /* From connect to the first MAIL: greeting, EHLO, STARTTLS, EHLO again. */
 #include "common/base/log.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 static enum tls_level level_of(const struct delivery *d)
 {

@@ -1,7 +1,7 @@
 /* What the replies of a transaction settle. */
 #include "common/base/assert.h"
 #include "common/base/log.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 enum { IDLE_MS = 1000 }; /* what is said then answers nothing before */
 

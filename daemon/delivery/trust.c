@@ -25,7 +25,7 @@
 #include <stdio.h>
 
 #include "common/base/assert.h"
-#include "daemon/delivery/internal.h"
+#include "daemon/delivery/delivery_priv.h"
 
 /* EHLO counts against a session: Exim permits ten that are not mail. */
 enum { SYNCS_MAX = 8 };

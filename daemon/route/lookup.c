@@ -4,7 +4,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/route/build.h"
-#include "daemon/route/lookup_impl.h"
+#include "daemon/route/lookup_priv.h"
 #include "daemon/route/plan.h"
 
 enum {

@@ -3,7 +3,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/route/lookup_impl.h"
+#include "daemon/route/lookup_priv.h"
 #include "daemon/route/tlsa.h"
 
 /*

@@ -1,6 +1,6 @@
 /* The MTA-STS questions of a look-up. */
 #include "common/base/assert.h"
-#include "daemon/route/lookup_impl.h"
+#include "daemon/route/lookup_priv.h"
 
 static void on_policy(struct sts_known *known, struct span problem, void *arg)
 {

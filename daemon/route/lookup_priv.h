@@ -1,6 +1,6 @@
-/* What the parts of a look-up share: machine, rounds, policies. */
-#ifndef MX_ROUTE_LOOKUP_IMPL_H
-#define MX_ROUTE_LOOKUP_IMPL_H
+/* The inside of lookup.h: machine, rounds, policies. */
+#ifndef MX_ROUTE_LOOKUP_PRIV_H
+#define MX_ROUTE_LOOKUP_PRIV_H
 
 #include "daemon/route/choose.h"
 #include "daemon/route/lookup.h"

@@ -1,6 +1,6 @@
-/* What the verbs see of the control server; private to this folder. */
-#ifndef MX_CONTROL_REQUEST_H
-#define MX_CONTROL_REQUEST_H
+/* The inside of control.h: the server, as the verbs see it. */
+#ifndef MX_CONTROL_PRIV_H
+#define MX_CONTROL_PRIV_H
 
 #include <sys/queue.h>
 

@@ -1,6 +1,6 @@
-/* Private to common/net: a connection from inside. */
-#ifndef MX_NET_CONN_IMPL_H
-#define MX_NET_CONN_IMPL_H
+/* The inside of conn.h: a connection. */
+#ifndef MX_NET_CONN_PRIV_H
+#define MX_NET_CONN_PRIV_H
 
 #include "common/net/conn.h"
 #include "common/net/engine.h"

@@ -1,6 +1,6 @@
-/* The inside of a delivery connection; for this folder only. */
-#ifndef MX_DELIVERY_INTERNAL_H
-#define MX_DELIVERY_INTERNAL_H
+/* The inside of delivery.h: a connection. */
+#ifndef MX_DELIVERY_PRIV_H
+#define MX_DELIVERY_PRIV_H
 
 #include <sys/queue.h>
 

@@ -1,6 +1,6 @@
-/* Private to common/net: what the TLS contexts are made of. */
-#ifndef MX_NET_TLS_CONTEXT_H
-#define MX_NET_TLS_CONTEXT_H
+/* The inside of tls.h: what the contexts are made of. */
+#ifndef MX_NET_TLS_PRIV_H
+#define MX_NET_TLS_PRIV_H
 
 #include <openssl/ssl.h>
 #include <stdatomic.h>
