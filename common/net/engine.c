@@ -7,6 +7,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/net/addr.h"
+#include "common/net/hello.h"
 #include "common/net/tls_priv.h"
 
 enum {
@@ -16,10 +17,6 @@ enum {
 	 * send; an SMTP session needs a handful.
 	 */
 	LATE_MAX = 64,
-	/* OpenSSL makes room for a whole ClientHello when it has seen its
-	 * length; with keys against quantum computers they are 2 KiB. */
-	HELLO_MAX = 16 << 10,
-	HELLO_HEAD = 5 + 4, /* of the record, of the message */
 };
 
 struct tls_engine {
@@ -36,9 +33,11 @@ struct tls_engine {
 	bool must_verify;
 	bool resumes;
 	bool is_done;
-	unsigned late; /* messages after the handshake */
-	unsigned char head[HELLO_HEAD];
-	size_t head_n;
+	unsigned late;	   /* messages after the handshake */
+	bool awaits_hello; /* a server: the first, or another (RFC 8446
+			      section 4.1.4) */
+	bool is_large;	   /* a ClientHello was */
+	struct hello_watch hello;
 	struct buf names; /* demanded (client) or found (server) */
 	struct buf error;
 	struct tls_facts facts;
@@ -53,7 +52,7 @@ static int bio_read(BIO *b, char *to, int max)
 	size_t n = (size_t)max;
 
 	BIO_clear_retry_flags(b);
-	if (e->late > LATE_MAX)
+	if (e->late > LATE_MAX || e->is_large)
 		return -1; /* for good: it reads no further record */
 	if (e->in == NULL || e->in->n == 0) {
 		BIO_set_retry_read(b);
@@ -61,6 +60,10 @@ static int bio_read(BIO *b, char *to, int max)
 	}
 	if (n > e->in->n)
 		n = e->in->n;
+	if (e->awaits_hello)
+		e->is_large = !hello_watch(&e->hello, span_of(e->in->p, n));
+	if (e->is_large)
+		return -1;
 	memcpy(to, e->in->p, n);
 	*e->in = span_skip(*e->in, n);
 	return (int)n;
@@ -134,6 +137,7 @@ struct tls_engine *tls_engine_server(struct tls_server *tls)
 	struct tls_engine *e = engine_new(tls->ctx);
 
 	e->server = tls_server_ref(tls);
+	e->awaits_hello = true;
 	SSL_set_accept_state(e->ssl);
 	return e;
 }
@@ -264,12 +268,30 @@ int tls_engine_new_session(SSL *ssl, SSL_SESSION *session)
 	return 1; /* the reference is ours now */
 }
 
-void tls_engine_on_message(int is_written, int version, int type,
-			   const void *p, size_t n, SSL *ssl, void *arg)
+/* The answer to a ClientHello, and not that it shall be sent once more: that
+ * differs in the random value (RFC 8446 section 4.1.3). */
+static bool is_server_hello(const unsigned char *p, size_t n)
+{
+	static const unsigned char again[] = {
+		0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11,
+		0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+		0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e,
+		0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+	};
+	const size_t at = 4 + 2; /* behind its head and a version */
+
+	return n >= at + sizeof(again) && p[0] == SSL3_MT_SERVER_HELLO &&
+	       memcmp(p + at, again, sizeof(again)) != 0;
+}
+
+void tls_engine_on_message(int is_written, int version, int type, const void *p,
+			   size_t n, SSL *ssl, void *arg)
 {
 	struct tls_engine *e = SSL_get_app_data(ssl);
 
-	(void)is_written, (void)version, (void)p, (void)n, (void)arg;
+	(void)version, (void)arg;
+	if (is_written && type == SSL3_RT_HANDSHAKE && is_server_hello(p, n))
+		e->awaits_hello = false;
 	if (e->is_done && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
 		e->late++;
 }
@@ -300,6 +322,8 @@ static enum engine_step fail(struct tls_engine *e)
 	buf_reset(&e->error);
 	if (e->late > LATE_MAX)
 		buf_adds(&e->error, "too many messages of TLS itself");
+	else if (e->is_large)
+		buf_adds(&e->error, "ClientHello too large");
 	else if (e->must_verify && result != X509_V_OK)
 		explain_verify(e, result);
 	else if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
@@ -384,32 +408,11 @@ const struct tls_facts *tls_engine_facts(const struct tls_engine *e)
 
 /* ---- Bytes ---- */
 
-/* A server's first look at the ClientHello; true: so large that it is not
- * waited for (RFC 8446 section 4: one byte of type, three of length). */
-static bool is_hello_too_large(struct tls_engine *e, struct span in)
-{
-	size_t n = HELLO_HEAD - e->head_n;
-
-	if (e->server == NULL || n == 0)
-		return false;
-	if (n > in.n)
-		n = in.n;
-	memcpy(e->head + e->head_n, in.n > 0 ? in.p : "", n);
-	e->head_n += n;
-	return e->head_n == HELLO_HEAD && e->head[0] == SSL3_RT_HANDSHAKE &&
-	       (e->head[6] << 16 | e->head[7] << 8 | e->head[8]) > HELLO_MAX;
-}
-
 enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 				      struct buf *out)
 {
 	enum engine_step step = ENGINE_OK;
 
-	if (is_hello_too_large(e, *in)) {
-		buf_adds(&e->error, "ClientHello too large");
-		buf_cstr(&e->error);
-		return ENGINE_FAIL;
-	}
 	begin(e, in, out);
 	int rc = SSL_do_handshake(e->ssl);
 	if (rc == 1)

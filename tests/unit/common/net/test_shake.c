@@ -35,9 +35,9 @@ static void setup(void)
 					     .days = 30 });
 	certs[0] = leaf.cert_path, keys[0] = leaf.key_path;
 	certs[1] = rsa.cert_path, keys[1] = rsa.key_path;
-	cr_assert_eq(tls_server_new(&server, certs, keys, 2, root.cert_path,
-				    &why),
-		     MX_OK, "%s", buf_cstr(&why));
+	cr_assert_eq(
+		tls_server_new(&server, certs, keys, 2, root.cert_path, &why),
+		MX_OK, "%s", buf_cstr(&why));
 	cr_assert_eq(tls_client_ctx_new(&ctx, root.cert_path, &why), MX_OK);
 	buf_fini(&why);
 }
@@ -268,4 +268,90 @@ Test(shake, a_large_hello_is_not_waited_for)
 		side_close(&b);
 		close(fd);
 	}
+}
+
+/* The first ClientHello of a client with a group that we do not have and one
+ * that we have: it is asked for another by HelloRetryRequest. */
+static void send_first_hello(int fd)
+{
+	SSL_CTX *c = SSL_CTX_new(TLS_client_method());
+	SSL *s = SSL_new(c);
+	BIO *out = BIO_new(BIO_s_mem());
+	char *p;
+	long n;
+
+	SSL_set1_groups_list(s, "P-521:P-256");
+	SSL_set_bio(s, BIO_new(BIO_s_mem()), out);
+	cr_assert_eq(SSL_connect(s), -1);
+	n = BIO_get_mem_data(out, &p);
+	cr_assert_eq(write(fd, p, (size_t)n), n);
+	SSL_free(s);
+	SSL_CTX_free(c);
+}
+
+static void wait_for_answer(int fd)
+{
+	char answer[4096];
+	int rounds = 0;
+
+	while (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) <= 0) {
+		cr_assert_lt(rounds++, 5000);
+		run_for(loop, 1);
+	}
+	cr_assert_eq(answer[0], 22); /* no alert */
+}
+
+/* Nor is the second one, behind a HelloRetryRequest; however it comes. */
+Test(shake, a_large_second_hello_is_not_waited_for)
+{
+/* clang-format off */
+#define BYTES(s) { (s), sizeof(s) - 1 }
+	/* clang-format on */
+	static const struct span seconds[] = {
+		BYTES("\x16\x03\x03\x40\x00\x01\x02\x00\x00\x03\x03"),
+		/* behind what old middle boxes want to see */
+		BYTES("\x14\x03\x03\x00\x01\x01"
+		      "\x16\x03\x03\x40\x00\x01\x02\x00\x00\x03\x03"),
+		/* its length in two records */
+		BYTES("\x16\x03\x03\x00\x02\x01\x00"
+		      "\x16\x03\x03\x40\x00\xf0\x00\x03\x03"),
+	};
+
+	for (size_t i = 0; i < 2 * COUNT(seconds); i++) {
+		const struct span *second = &seconds[i / 2];
+		struct side b = { 0 };
+		int fd = sides_open_raw(loop, &b);
+
+		conn_starttls_server(b.c, server);
+		send_first_hello(fd);
+		if (i % 2 == 0) /* else both are there at once */
+			wait_for_answer(fd);
+		cr_assert_eq(write(fd, second->p, second->n),
+			     (ssize_t)second->n);
+		run_until(loop, &b.ends, 1);
+		cr_expect_eq(b.why, CONN_TLS);
+		cr_expect_str_eq(b.error, "ClientHello too large", "%zu", i);
+		side_close(&b);
+		close(fd);
+	}
+}
+
+static bool retry_13(SSL_CTX *c, int fd)
+{
+	SSL_CTX_set1_groups_list(c, "P-521:P-256");
+	return SSL_connect(ssl_on(c, fd)) == 1;
+}
+
+static bool plain_12(SSL_CTX *c, int fd)
+{
+	SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION);
+	return SSL_connect(ssl_on(c, fd)) == 1;
+}
+
+Test(shake, hellos_of_an_ordinary_size_are_fine)
+{
+	struct side b;
+
+	cr_expect_eq(run_client(&b, retry_13), 0);
+	cr_expect_eq(run_client(&b, plain_12), 0);
 }

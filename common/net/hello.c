@@ -1,0 +1,50 @@
+#include "common/net/hello.h"
+
+#include <openssl/ssl.h>
+
+/* Of the header of a record: type, version (2), length (2). */
+static void take_header(struct hello_watch *w, unsigned char byte)
+{
+	if (w->header == 0)
+		w->type = byte;
+	w->record = w->record << 8 | byte;
+	w->header++;
+	if (w->header == 3)
+		w->record = 0;
+	else if (w->header == SSL3_RT_HEADER_LENGTH && w->record == 0)
+		w->header = 0;
+}
+
+/* Of a message, which may begin and end anywhere in a record.  False: it is a
+ * ClientHello, and too large. */
+static bool take_message(struct hello_watch *w, unsigned char byte)
+{
+	if (w->message > 0) {
+		w->message--;
+		return true;
+	}
+	w->head[w->head_n] = byte;
+	if (++w->head_n < sizeof(w->head))
+		return true;
+	w->head_n = 0;
+	w->message =
+		(size_t)w->head[1] << 16 | (size_t)w->head[2] << 8 | w->head[3];
+	return w->head[0] != SSL3_MT_CLIENT_HELLO || w->message <= HELLO_MAX;
+}
+
+bool hello_watch(struct hello_watch *w, struct span in)
+{
+	for (size_t i = 0; i < in.n; i++) {
+		unsigned char byte = (unsigned char)in.p[i];
+
+		if (w->header < SSL3_RT_HEADER_LENGTH) {
+			take_header(w, byte);
+			continue;
+		}
+		if (--w->record == 0)
+			w->header = 0;
+		if (w->type == SSL3_RT_HANDSHAKE && !take_message(w, byte))
+			return false;
+	}
+	return true;
+}

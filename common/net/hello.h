@@ -1,0 +1,31 @@
+/* Private to common/net: how large the ClientHellos are that a client says it
+ * will send, seen as the records pass. */
+#ifndef MX_NET_HELLO_H
+#define MX_NET_HELLO_H
+
+#include "common/base/span.h"
+
+enum {
+	/* OpenSSL makes room for a whole ClientHello when it has seen its
+	 * length; with keys against quantum computers they are 2 KiB. */
+	HELLO_MAX = 16 << 10,
+};
+
+/* All zero before the first byte. */
+struct hello_watch {
+	unsigned char type;    /* of the record */
+	unsigned header;       /* bytes of its header that are here */
+	size_t record;	       /* bytes of it to come */
+	unsigned char head[4]; /* of the message: its type, its length */
+	unsigned head_n;
+	size_t message; /* bytes of it to come */
+};
+
+/*
+ * The next bytes of clear records (RFC 8446 sections 4 and 5.1).  False: a
+ * ClientHello is too large, and they are not to be passed on.  To be asked
+ * until we have sent a ServerHello: what follows that may be encrypted.
+ */
+bool hello_watch(struct hello_watch *w, struct span in);
+
+#endif
