@@ -169,12 +169,14 @@ static bool become_user(struct check *k)
 	return ok;
 }
 
-static void log_doubts(const struct config_errors *errors)
+/* In the words and the form of mx20ctl reload. */
+static void say_doubts(struct span lines)
 {
-	struct span rest = buf_span(&errors->doubts);
+	while (lines.n > 0) {
+		struct span line = span_cut(&lines, '\n');
 
-	while (rest.n > 0)
-		log_warn(EV_CONFIG, LOG_SPAN("warning", span_cut(&rest, '\n')));
+		fprintf(stderr, "warning: %.*s\n", SPAN_ARG(line));
+	}
 }
 
 void check_and_exit(struct config *c)
@@ -183,7 +185,7 @@ void check_and_exit(struct config *c)
 	int status = EX_OK;
 	bool is_user;
 
-	config_warn(c); /* what is legal, and still better known */
+	say_doubts(c->doubts); /* what is legal, and still better known */
 	for (size_t i = 0; i < c->listen_count; i++)
 		check_address(&k, &c->listen[i]);
 	check_socket(&k);
@@ -194,7 +196,7 @@ void check_and_exit(struct config *c)
 			load_as_user(&k);
 		check_rights(&k);
 	}
-	log_doubts(&k.errors);
+	say_doubts(buf_span(&k.errors.doubts));
 	if (k.errors.count > 0) {
 		fwrite(k.errors.text.p, 1, k.errors.text.n, stderr);
 		status = EX_CONFIG;

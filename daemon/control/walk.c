@@ -261,25 +261,49 @@ bool walk_stop(struct walk *w)
 }
 
 /* The first is said: there is seldom more than one. */
+/* One message is named; of more, what the order was about, or as many as there
+ * is room for. */
+static void keep_alone(struct walk *w, uint64_t id)
+{
+	const struct request *r = w->request;
+	struct buf text = { 0 };
+
+	if (w->kept_id != 0 && r->scope == SCOPE_DESTINATION) {
+		buf_addf(&text, "--all --destination '%.*s'",
+			 SPAN_ARG(r->destination));
+	} else if (w->kept_id != 0 && r->name[0] != '\0') {
+		buf_addf(&text, "--all --domain '%s'", r->name);
+	} else if (w->kept_id != id) { /* else of another domain */
+		buf_addf(&text, "%s%s", w->release, w->kept_id != 0 ? " " : "");
+		msg_id_add(&text, id);
+	}
+	w->kept_id = id;
+	if (text.n > 0 && text.n < sizeof(w->release))
+		memcpy(w->release, buf_cstr(&text), text.n + 1);
+	buf_fini(&text);
+}
+
 void walk_keep(struct walk *w, uint64_t units, uint64_t id,
 	       const struct spool_domain *row, struct span domain)
 {
+	bool is_held = row != NULL && row->is_held;
 	struct drain_status st;
 	struct buf text = { 0 };
 
 	w->kept += units;
-	if (units == 0 || w->release[0] != '\0')
+	if (units == 0 || (w->release[0] != '\0' && w->kept_id == 0))
 		return;
-	if (row != NULL && row->is_held)
+	if (id != 0 && !is_held)
+		keep_alone(w, id);
+	if (w->kept_id != 0)
+		return;
+	if (is_held)
 		buf_addf(&text, "--domain '%s'",
 			 row->hold_pattern[0] != '\0' ? row->hold_pattern
 						      : row->name);
-	else if (id == 0 &&
-		 drain_status(w->request->control->opt.drain, domain, &st) &&
+	else if (drain_status(w->request->control->opt.drain, domain, &st) &&
 		 st.hold_name != NULL)
 		buf_addf(&text, "--destination '%s'", st.hold_name);
-	else if (id != 0)
-		msg_id_add(&text, id);
 	else
 		buf_addf(&text, "--all --domain %.*s", SPAN_ARG(domain));
 	snprintf(w->release, sizeof(w->release), "%s", buf_cstr(&text));

@@ -47,6 +47,7 @@ struct walk {
 	/* what came of it */
 	uint64_t done, under_way, kept, missing;
 	char release[300];   /* what lets kept mail go: arguments of release */
+	uint64_t kept_id;    /* the last of it that is held by itself; 0: none */
 	int64_t patience_ms; /* monotonic: when to look no more again */
 	bool was_held;	     /* release: more than single messages */
 	enum mx_err err;     /* the first failure: no further step */

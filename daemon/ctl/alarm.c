@@ -12,11 +12,12 @@
 /* Whoever renews by hand needs some days. */
 static const int64_t RENEW_MS = DAYS(14);
 
-void alarms_init(struct alarms *a, int64_t now_ms, bool keeps_refused)
+void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c)
 {
 	*a = (struct alarms){
 		.now_ms = now_ms,
-		.keeps_refused = keeps_refused,
+		.keeps_refused = c->bounce.mode == BOUNCE_HOLD,
+		.has_relay = c->bounce.has_relay,
 		.list = json_array(),
 		.down = json_object(),
 		.held = json_object(),
@@ -155,6 +156,10 @@ void alarms_row(struct alarms *a, const json_t *row)
 		return;
 	if (held > 0 && a->keeps_refused)
 		join(a->held, "refused by the primary, or by hand", row, held);
+	/* Reports of ours to where no host answers are nobody's alarm, unless
+	 * they go to a relay. */
+	if (json_is_false(json_object_get(row, "listed")) && !a->has_relay)
+		return;
 	if (messages > held && control_get_bool(row, "down"))
 		join_down(a, row, messages - held);
 }
@@ -300,7 +305,7 @@ enum ctl_exit ctl_alarm(const struct ctl *ctl)
 	json_t *list;
 	enum ctl_exit rc = source_open_live(&s, ctl, &why);
 
-	alarms_init(&a, ctl->now_ms, ctl->config->bounce.mode == BOUNCE_HOLD);
+	alarms_init(&a, ctl->now_ms, ctl->config);
 	if (rc == CTL_DONE)
 		rc = look(&a, &s);
 	else if (rc == CTL_UNREACHABLE)

@@ -8,15 +8,17 @@
 #include <stdint.h>
 
 #include "common/base/span.h"
+#include "config/config.h"
 
 struct alarms {
 	int64_t now_ms;
 	bool keeps_refused; /* bounce.mode is hold */
+	bool has_relay;	    /* bounce.relay: reports go there */
 	json_t *list;
 	json_t *down, *held; /* groups, by what they have in common */
 };
 
-void alarms_init(struct alarms *a, int64_t now_ms, bool keeps_refused);
+void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c);
 void alarms_fini(struct alarms *a);
 
 /* The daemon does not answer; why in words. */

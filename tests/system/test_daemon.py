@@ -96,7 +96,9 @@ def test_check(mx20):
     done = run("-c", str(d.conf_path), "--check")
     assert done.returncode == 0, done.stderr
     assert "no errors, 1 domain," in done.stdout
-    assert "recipients=*" in done.stderr, "warnings, too"
+    assert re.search("^warning: .*domains:1: .*recipients=[*]", done.stderr,
+                     re.M), "warnings, too, and not as in the log"
+    assert "level=" not in done.stderr
     assert not (d.dir / "spool").exists()
     d.conf["limits"] = {"hops": "many"}
     d.domains = "exa mple\n"

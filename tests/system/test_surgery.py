@@ -283,6 +283,23 @@ def test_release_of_a_domain_leaves_what_was_held_by_id(down):
     p.wait_messages(2)
 
 
+def test_several_that_stay_held_are_named_together(down):
+    d, p = down
+    ids = [send(d.address) for _ in range(3)]
+    d.ctl("hold", *ids[:2])
+    done = d.ctl("release", "--domain", "example.com", check=False)
+    assert done.returncode == 1
+    assert "2 messages are held still; to let them go: mx20ctl release " \
+        "--all --domain 'example.com'\n" in done.stderr
+    done = d.ctl("flush", *ids, check=False)
+    assert f"to let them go: mx20ctl release {ids[0]} {ids[1]}\n" in \
+        done.stderr
+    p.start()
+    assert d.ctl("release", "--all", "--domain", "example.com").stdout == \
+        "2 messages released\n"
+    p.wait_messages(3)
+
+
 # ---- Words -----------------------------------------------------------------
 
 

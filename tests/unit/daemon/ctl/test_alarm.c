@@ -12,7 +12,9 @@ static json_t *list;
 
 static void setup(void)
 {
-	alarms_init(&a, now_ms, false);
+	const struct config c = { .bounce.mode = BOUNCE_DSN };
+
+	alarms_init(&a, now_ms, &c);
 }
 
 static void teardown(void)
@@ -42,7 +44,7 @@ struct row {
 	int64_t since_ms;
 };
 
-static void add(struct row r)
+static void add_listed(struct row r, bool is_listed)
 {
 	json_t *o = json_pack("{s:s, s:s?, s:s?, s:i, s:i, s:b, s:o, s:s}",
 			      "domain", r.domain, "destination", r.destination,
@@ -51,8 +53,14 @@ static void add(struct row r)
 			      "since", control_time(r.since_ms), "last_reply",
 			      "(connect) Connection refused");
 
+	json_object_set_new(o, "listed", json_boolean(is_listed));
 	alarms_row(&a, o);
 	json_decref(o);
+}
+
+static void add(struct row r)
+{
+	add_listed(r, true);
 }
 
 static size_t take(void)
@@ -161,4 +169,19 @@ Test(ctl_alarm, what_we_hold_by_ourselves)
 	cr_expect(is(1, "held",
 		     "2 messages of c.example held, refused by the primary, or"
 		     " by hand: mx20ctl status c.example"));
+}
+
+/* Senders that cannot be reported to, often since there are no such hosts. */
+Test(ctl_alarm, reports_to_strangers_are_nobodys_alarm)
+{
+	const struct row stranger = { "dead.example", "mx:25", NULL, 3, 0,
+				      true,	      0 };
+
+	add_listed(stranger, false);
+	cr_expect_eq(take(), 0);
+	json_decref(list);
+	a.list = json_array();
+	a.has_relay = true;
+	add_listed(stranger, false);
+	cr_expect_eq(take(), 1);
 }
