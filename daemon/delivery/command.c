@@ -68,7 +68,7 @@ void command_mail(struct buf *out, const struct envelope *env, unsigned offered)
 	buf_adds(out, "MAIL FROM:<");
 	add_sender(out, env->from, offered);
 	buf_addc(out, '>');
-	if (offered & SMTP_EXT_SIZE)
+	if ((offered & SMTP_EXT_SIZE) && env->bytes > 0)
 		buf_addf(out, " SIZE=%llu", (unsigned long long)env->bytes);
 	add_body(out, env, offered);
 	add_dsn(out, env, offered);
@@ -88,7 +88,7 @@ static bool must_have_tls(const struct envelope *env)
 
 unsigned command_mail_options(const struct envelope *env)
 {
-	unsigned used = SMTP_EXT_SIZE;
+	unsigned used = env->bytes > 0 ? SMTP_EXT_SIZE : 0;
 
 	if (env->body == SMTP_BODY_8BITMIME || env->body == SMTP_BODY_7BIT)
 		used |= SMTP_EXT_8BITMIME;

@@ -1,6 +1,18 @@
 /*
  * The SMTP client: one connection to one target.  A probe is a delivery
- * connection that has not been given a unit yet.
+ * connection that has not been given a job yet.
+ *
+ * A job is one transaction: an envelope, a source of content and a listener.
+ *
+ *  mail of the spool  all is there before it begins; on_done says what became
+ *                     of it, and the listener settles that
+ *  callout            no source: it ends with the replies to RCPT, and RSET.
+ *                     DELIVERED says of a recipient that he would be taken
+ *  relay              recipients and content come while it is under way (more),
+ *                     and somebody waits for each reply (on_rcpt).  Nothing of
+ *                     it is tried twice: whatever does not go as SMTP has it
+ *                     leaves its recipients UNTRIED, "not now", and whoever
+ *                     kept the content sends it by another way
  *
  * Commands are pipelined (RFC 2920); with CHUNKING whole transactions are.
  * The machine is a queue of expected replies: each reply settles its head.
@@ -12,6 +24,7 @@
 
 #include "common/smtp/ehlo.h"
 #include "common/spool/spool.h"
+#include "daemon/delivery/meaning.h"
 #include "daemon/route/route.h"
 
 struct delivery;
@@ -53,8 +66,9 @@ enum refused_at {
 struct delivery_job;
 
 /*
- * Where the content of a job comes from.  It may be read again from the start:
- * a transaction that an extension was refused to is tried again without it.
+ * Where the content of a job comes from.  It may be read again from the start
+ * until on_done: a transaction that an extension was refused to is tried again
+ * without it.
  */
 struct delivery_source {
 	/* Append at least one and at most `most` bytes from offset on; so many
@@ -77,6 +91,15 @@ struct delivery_listener {
 	 * over the limit of one transaction come back UNTRIED, too. */
 	void (*on_done)(struct delivery *d, struct delivery_job *job,
 			void *arg);
+	/* The ith of job->unit->rcpts was answered: job->set[i].reply has the
+	 * words.  Not before it is certain that they are the answer to his
+	 * RCPT; so such a job begins when nothing else is under way, and there
+	 * may be an EHLO before it.  MEANS_YES is of RCPT alone; MEANS_FULL,
+	 * MEANS_LATER: he will come back UNTRIED or TRANSIENT.  If MAIL is
+	 * refused or the connection lost there is no call, but on_done.
+	 * NULL: nobody waits for it. */
+	void (*on_rcpt)(struct delivery *d, struct delivery_job *job, size_t i,
+			enum meaning m, void *arg);
 	/* The end of its content is about to be sent: from then on the server
 	 * may have it.  False: not yet; delivery_resume has it asked again.
 	 * NULL: always. */
@@ -84,13 +107,19 @@ struct delivery_listener {
 			   void *arg);
 };
 
+/* What of a job is still to come. */
+enum delivery_more { MORE_NOTHING, MORE_CONTENT, MORE_RCPTS };
+
 /* A mail handed to a connection, and what came of it. */
 struct delivery_job {
 	struct unit *unit;                /* owned by the job: envelope and
 					     recipients */
-	struct delivery_source source;
+	struct delivery_source source;    /* read NULL: a callout */
 	const struct delivery_listener *listener;
-	uint64_t bytes;                   /* of content that can be read */
+	uint64_t bytes;                   /* of content that can be read; if
+					     more is to come, envelope.bytes is
+					     what was announced, 0: nothing */
+	enum delivery_more more;
 	struct settlement *set;           /* one per unit->rcpts, in order;
 					     spans live in unit->arena */
 	size_t count;                     /* only the first so many of rcpts
@@ -98,6 +127,7 @@ struct delivery_job {
 	int64_t started_ms, ended_ms;     /* monotonic; 0: MAIL never sent */
 	unsigned offered;                 /* SMTP_EXT_ bits its transaction
 					     could make use of */
+	bool is_mail_refused;             /* MAIL was, it is not about anybody */
 	bool is_obstructed;               /* it cannot go to this server, for
 					     what that offers or lacks: set
 					     says why, PERMANENT; another may
@@ -166,6 +196,26 @@ struct delivery_job *delivery_job_new(struct unit **unit,
 void delivery_job_free(struct delivery_job **job);
 /* As new, for another connection; set keeps its replies. */
 void delivery_job_renew(struct delivery_job *job);
+
+/*
+ * A job that is under way grows.  It is given with more = MORE_RCPTS, bytes = 0
+ * and one recipient at least; more come until the first call of
+ * delivery_more_content, which says how many bytes of content can be read now,
+ * and whether these are all.  Nothing may be said of it after on_done.
+ * Events may follow before return, but not on_end.
+ */
+void delivery_more_rcpt(struct delivery *d, struct delivery_job *job,
+			const struct recipient *r);
+void delivery_more_content(struct delivery *d, struct delivery_job *job,
+			   uint64_t bytes, bool is_all);
+
+/*
+ * Nobody waits for it any longer: no call of its listener follows.  Takes it.
+ * What the server was told is taken back, with RSET, or by closing the
+ * connection where it is in the middle of content (RFC 5321 section 4.1.1.4:
+ * it may not act on that then); once the end is out nothing can be.
+ */
+void delivery_job_cancel(struct delivery *d, struct delivery_job **job);
 
 /* may_finish may have another answer.  Events may follow before return, but
  * not on_end. */

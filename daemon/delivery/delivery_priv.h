@@ -9,7 +9,7 @@
 #include "common/net/conn.h"
 #include "common/smtp/content.h"
 #include "daemon/delivery/delivery.h"
-#include "daemon/delivery/verdict.h"
+#include "daemon/delivery/meaning.h"
 
 enum { DELIVERY_MAGIC = 0x44656c76 };
 
@@ -41,8 +41,9 @@ enum step { STEP_ON, STEP_END };
  * waits end with a reply.
  *
  *  START -> RCPT -> DATA -> WAIT --354, or RCPT replies all in--> CONTENT
- *                     |       \--354, but no recipient taken----> DOT
- *                     \--small, CHUNKING------------------------> CONTENT
+ *             |       |       \--354, but no recipient taken----> DOT
+ *             |       \--small, CHUNKING------------------------> CONTENT
+ *             \--callout----> WAIT --RCPT replies all in--------> SENT
  *  CONTENT, DOT, or any refusal -> SENT; with the last reply it is answered,
  *  and done as soon as it is certain that these replies were its own: at once,
  *  or, held, when the server has answered something that only it can answer
@@ -65,15 +66,19 @@ struct tx {
 	bool is_firm;       /* no reply before its own could be one too many */
 	bool is_synced;     /* it had 354, which nothing else is answered by */
 	bool is_final;      /* its content was answered */
+	bool is_cancelled;  /* nobody waits for it */
 	bool is_settled;    /* its outcomes stand whatever happens */
 	unsigned fit;       /* FIT_ bits: its replies are like those of the
 			       proof */
 	bool is_asking;     /* content must wait for the replies to RCPT */
+	bool is_bdat;       /* its content goes with BDAT */
 	unsigned refused;   /* SMTP_EXT_ bits that may be why something was
 			       refused: to be tried again without */
 	unsigned without;   /* those of the tries before */
 	uint32_t *ask;      /* indices into rcpts that go into RCPT */
 	bool *is_taken;     /* per index in ask: RCPT was accepted */
+	size_t chosen;      /* so many of job.count were looked at */
+	size_t cap;         /* of the arrays of recipients, once they grew */
 	size_t ask_count, ask_next, answered, taken;
 	size_t pending;     /* replies still expected */
 	uint64_t offset;    /* content bytes written */
@@ -153,6 +158,10 @@ struct delivery {
 	bool is_proven;          /* one was, and held */
 	bool is_proven_many;     /* with several recipients */
 	bool is_askew;           /* replies and commands do not match */
+	bool is_matched;         /* EHLO, said again, had its own answer */
+	bool has_cancelled;      /* a job, perhaps with nothing to wait for */
+	int64_t dry_ms;          /* since when a job that grows has nothing to
+				    send, though the server waits; 0: no */
 	bool is_loose;           /* content was answered since they surely
 				    did: there may be a reply too many */
 	/* of the proof */
@@ -184,6 +193,21 @@ int64_t delivery_now_us(void);
 static inline bool delivery_offers(const struct delivery *d, unsigned ext)
 {
 	return (d->ehlo.offered & ext) != 0;
+}
+
+/* Is the server kept waiting, by the one whose mail is on its way?  That it
+ * tires of it is not its fault. */
+bool delivery_keeps_waiting(const struct delivery *d);
+
+static inline bool tx_is_callout(const struct tx *tx)
+{
+	return tx->job.source.read == NULL;
+}
+
+/* Does somebody wait for each reply? */
+static inline bool tx_is_live(const struct tx *tx)
+{
+	return tx->job.listener->on_rcpt != NULL;
 }
 
 /* ---- jobs.c ---- */
@@ -244,10 +268,16 @@ enum step got_rcpt(struct delivery *d, struct expect *e);
 enum step got_data(struct delivery *d, struct expect *e);
 enum step got_content(struct delivery *d, struct expect *e);
 enum step got_quit(struct delivery *d, struct expect *e);
+/* Nothing more of it is sent. */
+void transaction_stop(struct delivery *d, struct tx *tx);
 /* A reply that no command asked for. */
 enum step got_unasked(struct delivery *d);
 
 /* ---- trust.c: whose are these replies? ---- */
+/* Must EHLO be answered before it may begin? */
+bool trust_is_needed(const struct delivery *d, const struct tx *tx);
+/* EHLO was said as often as may be. */
+bool trust_is_used_up(const struct delivery *d);
 /* The next transaction begins: is it a proof? */
 bool trust_wants_proof(const struct delivery *d, const struct tx *tx);
 /* Replies to its commands, 2yz: like those of the proof? */

@@ -158,7 +158,8 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 		step = delivery_end_made(d, DELIVERY_CLOSED, at, 451, "4.4.2",
 					 text);
 	else if (d->life == LIFE_QUIT ||
-		 (d->life == LIFE_READY && d->jobs == 0))
+		 (d->life == LIFE_READY &&
+		  (d->jobs == 0 || delivery_keeps_waiting(d))))
 		step = delivery_end_made(d, DELIVERY_CLOSED, at, 421, "4.4.2",
 					 text);
 	else

@@ -82,7 +82,7 @@ static bool may_be_for(struct delivery *d, struct tx *tx, const char *at,
 		       unsigned used)
 {
 	used &= tx->job.offered;
-	if (used == 0 || !verdict_is_about_options(&d->reply))
+	if (used == 0 || !meaning_is_about_options(&d->reply))
 		return false;
 	if ((tx->refused & used) != used)
 		say(d, tx, at, used, SPAN_LIT("it was offered"));
@@ -122,7 +122,7 @@ bool fallback_bdat(struct delivery *d, struct tx *tx)
 bool fallback_order(struct delivery *d, const struct tx *tx, const char *at)
 {
 	if (!delivery_offers(d, SMTP_EXT_PIPELINING) ||
-	    !verdict_is_about_order(&d->reply))
+	    !meaning_is_about_order(&d->reply))
 		return false;
 	fallback_to(d, tx, at, SMTP_EXT_PIPELINING | SMTP_EXT_CHUNKING,
 		    SPAN_LIT("it was sent ahead"));
@@ -177,7 +177,7 @@ bool fallback_lost(struct delivery *d, enum stage at, struct span why,
 /* Refused with, taken without: so will be the next one. */
 void fallback_learn(struct delivery *d, const struct tx *tx)
 {
-	if (tx->job.offered & SMTP_EXT_CHUNKING)
+	if (tx->is_bdat)
 		d->has_chunked = true;
 	/* a report that went without REQUIRETLS says nothing about mail */
 	d->without |= tx->without & ~(unsigned)SMTP_EXT_REQUIRETLS;

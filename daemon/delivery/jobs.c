@@ -132,7 +132,8 @@ void jobs_again(struct delivery *d, struct tx *tx)
 	tx->has_mail = tx->is_refused = tx->is_complete = false;
 	tx->is_asking = tx->may_finish = tx->is_unclear = false;
 	tx->is_proof = tx->is_firm = tx->is_synced = false;
-	tx->is_final = tx->is_held = false;
+	tx->is_final = tx->is_held = tx->is_bdat = false;
+	tx->job.is_mail_refused = false;
 	tx->ask_count = tx->ask_next = tx->answered = tx->taken = 0;
 	tx->offset = 0;
 	tx->encoder = (struct smtp_encoder){ 0 };
@@ -194,7 +195,7 @@ enum step jobs_lose(struct delivery *d)
 		else if (tx->without != 0) /* or what it refused before */
 			tx->job.was_head = true;
 		/* behind a 421 nothing was executed */
-		if (tx->is_complete &&
+		if (tx->is_complete && !tx->is_cancelled &&
 		    (tx->is_final || d->end.why != DELIVERY_BUSY))
 			note_doubt(d, tx);
 		take_out(d, tx);

@@ -9,6 +9,12 @@
  *    bounded by a window of jobs and bytes;
  *  - and in none of them more than one, as long as the replies are not proven
  *    to be those to our commands (trust.c).
+ *
+ * Content whose end is not there when it begins goes with DATA, in pieces as
+ * they come, whatever the server offers: chunks would each be answered, and
+ * each answer could be one too many, while 354 proves that the next one is that
+ * to all of it.  While the caller has nothing to send the server has no
+ * deadline: nothing is expected of it.
  */
 #include "common/base/assert.h"
 #include "common/base/log.h"
@@ -89,37 +95,84 @@ static void obstruct(struct tx *tx)
 		set[i].outcome = OUTCOME_PERMANENT;
 }
 
-/*
- * List those who can go to this server, as many as one transaction may have
- * (RFC 9422 section 4).  Who cannot stays untried, with the reason, until he
- * is alone with others like him.
- */
-static void choose(struct delivery *d, struct tx *tx)
+/* As many as one transaction may have (RFC 9422 section 4). */
+static size_t rcpts_max(const struct delivery *d)
+{
+	if (d->without & DELIVERY_TRUST)
+		return 1; /* one reply to the content, whatever it means by it */
+	return d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < RCPTS_MAX
+		       ? d->ehlo.rcpt_max
+		       : RCPTS_MAX;
+}
+
+static void leave_out(struct delivery *d, struct tx *tx, size_t i,
+		      enum meaning m, const char *why)
+{
+	tx->job.set[i].reply = span_str(why);
+	if (tx_is_live(tx))
+		tx->job.listener->on_rcpt(d, &tx->job, i, m, d->arg);
+}
+
+static void choose(struct delivery *d, struct tx *tx, size_t i)
 {
 	struct unit *u = tx->job.unit;
-	size_t most = RCPTS_MAX;
+	const char *no = command_obstacle(&u->envelope, &u->rcpts[i], &d->ehlo,
+					  is_verified(d));
 
-	if (d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < most)
-		most = d->ehlo.rcpt_max;
-	if (d->without & DELIVERY_TRUST)
-		most = 1; /* one reply to the content, whatever it means by it */
-	tx->ask = arena_alloc_array(&u->arena, tx->job.count, sizeof(*tx->ask));
-	tx->is_taken = arena_alloc_array(&u->arena, tx->job.count,
-					 sizeof(*tx->is_taken));
-	for (size_t i = 0; i < tx->job.count; i++) {
-		const char *no;
+	if (no != NULL)
+		leave_out(d, tx, i, MEANS_LATER, no);
+	else if (tx->ask_count < rcpts_max(d))
+		tx->ask[tx->ask_count++] = (uint32_t)i;
+	else if (tx_is_live(tx))
+		leave_out(d, tx, i, MEANS_FULL,
+			  "(rcpt) 4.5.3 Too many recipients");
+}
 
-		if (tx->job.set[i].outcome != OUTCOME_UNTRIED)
-			continue; /* in the try before */
-		no = command_obstacle(&u->envelope, &u->rcpts[i], &d->ehlo,
-				      is_verified(d));
-		if (no != NULL)
-			tx->job.set[i].reply = span_str(no);
-		else if (tx->ask_count < most)
-			tx->ask[tx->ask_count++] = (uint32_t)i;
+/*
+ * List those who can go to this server.  Who cannot stays untried, with the
+ * reason, until he is alone with others like him.
+ */
+static void choose_all(struct delivery *d, struct tx *tx)
+{
+	while (!d->is_freed && !tx->is_cancelled &&
+	       tx->chosen < tx->job.count) {
+		size_t i = tx->chosen++;
+
+		if (tx->job.set[i].outcome == OUTCOME_UNTRIED)
+			choose(d, tx, i); /* else: in the try before */
 	}
+}
+
+/* False: there is nothing to say to this server.  Where somebody waits for each
+ * reply, they are listed as they come, behind MAIL. */
+static bool choose_first(struct delivery *d, struct tx *tx)
+{
+	struct arena *a = &tx->job.unit->arena;
+	size_t most = tx->job.more == MORE_RCPTS ? RCPTS_MAX : tx->job.count;
+
+	tx->chosen = 0;
+	tx->ask = arena_alloc_array(a, most, sizeof(*tx->ask));
+	tx->is_taken = arena_alloc_array(a, most, sizeof(*tx->is_taken));
+	if (tx_is_live(tx))
+		return true;
+	choose_all(d, tx);
 	if (tx->ask_count == 0)
 		obstruct(tx);
+	return tx->ask_count > 0;
+}
+
+/* In lock-step no reply is certain before the last: whoever waits for each has
+ * to have his mail kept. */
+static bool is_hopeless(const struct delivery *d, struct tx *tx)
+{
+	static const char why[] = "(rcpt) 4.5.0 Replies of the server do not "
+				  "match our commands";
+
+	if (!tx_is_live(tx) || (d->without & DELIVERY_TRUST) == 0)
+		return false;
+	for (size_t i = 0; i < tx->job.count; i++)
+		tx->job.set[i].reply = span_str(why);
+	return true;
 }
 
 /*
@@ -150,8 +203,7 @@ static void begin(struct delivery *d, struct tx *tx)
 	tx->is_proof = trust_wants_proof(d, tx);
 	tx->job.started_ms = clock_mono_ms();
 	tx->job.offered = d->ehlo.offered & ~tx->without;
-	choose(d, tx);
-	if (tx->ask_count == 0) {
+	if (is_hopeless(d, tx) || !choose_first(d, tx)) {
 		tx->at = TX_SENT;
 		jobs_done(d, tx);
 		return;
@@ -184,36 +236,56 @@ static bool must_ask(const struct delivery *d, const struct tx *tx)
 	       (is_chunking(d) && tx->job.unit->envelope.bytes > LARGE);
 }
 
+/* All commands to RCPT are out, and no more will come. */
+static void rcpts_ended(struct delivery *d, struct tx *tx)
+{
+	tx->at = tx_is_callout(tx) ? TX_WAIT : TX_DATA;
+	if (tx_is_live(tx)) /* how many they are is known now */
+		tx->is_proof = d->is_proving = trust_wants_proof(d, tx);
+	tx->is_asking = !tx_is_callout(tx) && must_ask(d, tx);
+	if (tx->answered < tx->ask_count || tx->taken > 0)
+		return;
+	/* said one by one, and refused before this was known */
+	transaction_stop(d, tx);
+	if (tx->pending == 0)
+		trust_answered(d, tx);
+}
+
 static void send_rcpt(struct delivery *d, struct tx *tx)
 {
-	command_rcpt(&d->out, &tx->job.unit->rcpts[tx->ask[tx->ask_next]],
-		     tx->job.offered);
-	expect_push(d, ST_RCPT, tx, tx->ask_next++);
-	if (tx->ask_next < tx->ask_count)
+	choose_all(d, tx);
+	if (d->is_freed || tx->is_cancelled)
 		return;
-	tx->at = TX_DATA;
-	tx->is_asking = must_ask(d, tx);
+	if (tx->ask_next < tx->ask_count) {
+		command_rcpt(&d->out,
+			     &tx->job.unit->rcpts[tx->ask[tx->ask_next]],
+			     tx->job.offered);
+		expect_push(d, ST_RCPT, tx, tx->ask_next++);
+	}
+	if (tx->ask_next == tx->ask_count && tx->job.more != MORE_RCPTS)
+		rcpts_ended(d, tx);
 }
 
 static void send_data(struct delivery *d, struct tx *tx)
 {
 	if (tx->is_asking && tx->answered < tx->ask_count) {
 		tx->at = TX_WAIT; /* got_rcpt brings it back */
-	} else if (!is_chunking(d)) {
+	} else if (!is_chunking(d) || tx->job.more != MORE_NOTHING) {
 		buf_adds(&d->out, "DATA\r\n");
 		expect_push(d, ST_DATA, tx, 0);
 		tx->is_asking = false;
 		tx->at = TX_WAIT;
 	} else {
 		buf_addf(&d->out, "BDAT %llu LAST\r\n",
-			 (unsigned long long)tx->job.unit->envelope.bytes);
+			 (unsigned long long)tx->job.bytes);
+		tx->is_bdat = true;
 		tx->at = TX_CONTENT;
 	}
 }
 
 static void content_ended(struct delivery *d, struct tx *tx)
 {
-	if (is_chunking(d)) {
+	if (tx->is_bdat) {
 		expect_push(d, ST_BDAT, tx, 0);
 	} else {
 		smtp_encode_end(&tx->encoder, &d->out);
@@ -255,25 +327,27 @@ static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 static enum step send_content(struct delivery *d, struct tx *tx)
 {
 	const struct delivery_source *src = &tx->job.source;
-	struct buf *to = is_chunking(d) ? &d->out : &d->raw;
+	struct buf *to = tx->is_bdat ? &d->out : &d->raw;
+	uint64_t left = tx->job.bytes - tx->offset;
 	size_t before = to->n;
 	enum mx_err err;
 
-	if (tx->offset == tx->job.bytes) {
+	if (left == 0) {
 		content_ended(d, tx);
 		return STEP_ON;
 	}
-	err = src->read(src->arg, &tx->job, tx->offset, PIECE, to);
+	err = src->read(src->arg, &tx->job, tx->offset,
+			left < PIECE ? (size_t)left : PIECE, to);
 	if (err == MX_OK && to->n == before)
 		err = MX_ECORRUPT; /* shorter than its envelope says */
 	if (err != MX_OK)
 		return unreadable(d, tx, err);
 	tx->offset += to->n - before;
-	if (!is_chunking(d)) {
+	if (!tx->is_bdat) {
 		smtp_encode_data(&tx->encoder, buf_span(&d->raw), &d->out);
 		buf_reset(&d->raw);
 	}
-	if (tx->offset == tx->job.bytes)
+	if (tx->offset == tx->job.bytes && tx->job.more == MORE_NOTHING)
 		content_ended(d, tx);
 	return STEP_ON;
 }
@@ -292,11 +366,11 @@ static void send_dot(struct delivery *d, struct tx *tx)
 /* May another transaction be opened behind those that are? */
 static bool may_begin(const struct delivery *d)
 {
-	if (d->held > 0 || d->is_proving)
+	if (d->held > 0 || d->is_proving || trust_is_needed(d, d->queued))
 		return false;
 	if (d->open == 0)
 		return true;
-	if (!is_pipelining(d) || trust_wants_proof(d, d->queued))
+	if (!is_pipelining(d) || tx_is_live(d->queued) || trust_wants_proof(d, d->queued))
 		return false;
 	return d->open < pump_window(d) && d->open_bytes < WINDOW_BYTES;
 }
@@ -308,7 +382,7 @@ static bool is_held_back(struct delivery *d)
 	const struct delivery_listener *who = tx->job.listener;
 
 	if (tx->at != TX_CONTENT || tx->may_finish || who->may_finish == NULL ||
-	    tx->job.bytes - tx->offset > PIECE)
+	    tx->job.more != MORE_NOTHING || tx->job.bytes - tx->offset > PIECE)
 		return false;
 	tx->may_finish = who->may_finish(d, &tx->job, d->arg);
 	return !tx->may_finish;
@@ -327,6 +401,17 @@ static bool is_mail_alone(const struct delivery *d)
 	       d->expects.count > 0 && is_pipelining(d) && d->errors > 0;
 }
 
+/* Has the caller nothing for it now, though more is to come? */
+static bool is_dry(const struct tx *tx)
+{
+	if (tx->at == TX_RCPT)
+		return tx->job.more == MORE_RCPTS &&
+		       tx->ask_next == tx->ask_count &&
+		       tx->chosen == tx->job.count;
+	return tx->at == TX_CONTENT && tx->job.more != MORE_NOTHING &&
+	       tx->offset == tx->job.bytes;
+}
+
 /* False: nothing to do until a reply comes or output drains. */
 static bool has_next(struct delivery *d)
 {
@@ -334,8 +419,8 @@ static bool has_next(struct delivery *d)
 		return false;
 	if (d->sending == NULL)
 		return d->jobs > d->open && may_begin(d);
-	return d->sending->at != TX_WAIT && !is_mail_alone(d) &&
-	       !is_held_back(d);
+	return d->sending->at != TX_WAIT && !is_dry(d->sending) &&
+	       !is_mail_alone(d) && !is_held_back(d);
 }
 
 static enum step send_next(struct delivery *d)
@@ -353,7 +438,7 @@ static enum step send_next(struct delivery *d)
 	switch (tx->at) {
 	case TX_RCPT:
 		send_rcpt(d, tx);
-		return STEP_ON;
+		return d->is_freed ? STEP_END : STEP_ON;
 	case TX_DATA:
 		send_data(d, tx);
 		return STEP_ON;
@@ -382,7 +467,43 @@ static void say_quit(struct delivery *d)
 bool pump_is_used_up(const struct delivery *d)
 {
 	return (d->ehlo.mail_max > 0 && d->given >= d->ehlo.mail_max) ||
-	       d->errors >= ERRORS_MAX || d->is_spent;
+	       d->errors >= ERRORS_MAX || d->is_spent || trust_is_used_up(d);
+}
+
+/* What was cancelled while nothing was left to be answered. */
+static void reap(struct delivery *d)
+{
+	struct tx *tx = TAILQ_FIRST(&d->txs);
+
+	d->has_cancelled = false;
+	while (!d->is_freed && tx != NULL) {
+		struct tx *next = TAILQ_NEXT(tx, link);
+
+		if (tx->is_cancelled && tx->at == TX_START)
+			jobs_done(d, tx);
+		else if (tx->is_cancelled && tx->at == TX_SENT &&
+			 tx->pending == 0 && !tx->is_held)
+			trust_answered(d, tx);
+		tx = next;
+	}
+}
+
+/* Everything was answered: must EHLO show that it was? */
+static bool wants_sync(const struct delivery *d)
+{
+	if (d->expects.count > 0 || d->sending != NULL)
+		return false;
+	return d->held > 0 || (d->open == 0 && d->queued != NULL &&
+			       trust_is_needed(d, d->queued));
+}
+
+static void note_dry(struct delivery *d)
+{
+	if (d->sending == NULL || !is_dry(d->sending) || d->expects.count > 0 ||
+	    conn_output_pending(d->conn) > 0)
+		d->dry_ms = 0;
+	else if (d->dry_ms == 0)
+		d->dry_ms = clock_mono_ms();
 }
 
 enum step pump(struct delivery *d)
@@ -392,9 +513,13 @@ enum step pump(struct delivery *d)
 
 	if (d->life != LIFE_READY)
 		return STEP_ON;
+	if (d->has_cancelled)
+		reap(d);
+	if (d->is_freed)
+		return STEP_END;
 	if (d->wants_quit || d->errors >= ERRORS_MAX || d->is_spent)
 		step = jobs_give_back(d);
-	while (step == STEP_ON && has_next(d)) {
+	while (step == STEP_ON && d->life == LIFE_READY && has_next(d)) {
 		size_t before = d->out.n;
 
 		if (conn_output_pending(d->conn) > PIECE)
@@ -414,10 +539,11 @@ enum step pump(struct delivery *d)
 	if (step == STEP_END)
 		return step;
 	flush_out(d);
-	if (d->held > 0 && d->expects.count == 0 && d->sending == NULL)
+	if (wants_sync(d))
 		trust_ask(d);
 	if (d->jobs == 0 && (d->wants_quit || pump_is_used_up(d)))
 		say_quit(d);
 	flush_out(d);
+	note_dry(d);
 	return STEP_ON;
 }

@@ -188,7 +188,7 @@ static void handshake(struct delivery *d)
  */
 enum step got_starttls(struct delivery *d, struct expect *e)
 {
-	if (verdict_is_leaving(&d->reply))
+	if (meaning_is_leaving(&d->reply))
 		return refused(d, e->stage);
 	if (d->reply.code != 220) {
 		if (may_be_clear(d))

@@ -16,16 +16,16 @@ static struct span reply_span(struct delivery *d, struct tx *tx)
 	return s;
 }
 
-static enum outcome outcome_of(enum verdict v)
+static enum outcome outcome_of(enum meaning m)
 {
-	switch (v) {
-	case VERDICT_YES:
+	switch (m) {
+	case MEANS_YES:
 		return OUTCOME_DELIVERED;
-	case VERDICT_NEVER:
+	case MEANS_NEVER:
 		return OUTCOME_PERMANENT;
-	case VERDICT_FULL:
+	case MEANS_FULL:
 		return OUTCOME_UNTRIED;
-	case VERDICT_LATER:
+	case MEANS_LATER:
 		break;
 	}
 	return OUTCOME_TRANSIENT;
@@ -48,22 +48,22 @@ static void refusal(struct delivery *d)
 
 /* One reply for all: MAIL refused settles everyone asked for, later stages
  * only those whose RCPT was accepted. */
-static void settle_all(struct delivery *d, struct tx *tx, enum verdict v,
+static void settle_all(struct delivery *d, struct tx *tx, enum meaning m,
 		       enum refused_at at)
 {
 	struct span reply = reply_span(d, tx);
 	bool only_taken = at != REFUSED_AT_MAIL;
 
-	if (v != VERDICT_YES)
+	if (m != MEANS_YES)
 		refusal(d);
-	if (v == VERDICT_LATER)
+	if (m == MEANS_LATER)
 		tx->job.refused_at = at;
 	for (size_t i = 0; i < tx->ask_count; i++) {
 		struct settlement *s = &tx->job.set[tx->ask[i]];
 
 		if (!is_open(tx, i) || (only_taken && !tx->is_taken[i]))
 			continue;
-		s->outcome = outcome_of(v);
+		s->outcome = outcome_of(m);
 		s->reply = reply;
 	}
 }
@@ -78,9 +78,9 @@ static void note_refusal(struct delivery *d, struct tx *tx)
 			tx->job.set[tx->ask[i]].reply = reply;
 }
 
-/* Nothing more of it will be sent; RSET makes the server forget what it has
- * (RFC 5321 section 4.1.1.5), unless it never took MAIL. */
-static void stop(struct delivery *d, struct tx *tx)
+/* RSET makes the server forget what it has (RFC 5321 section 4.1.1.5), unless
+ * it never took MAIL. */
+void transaction_stop(struct delivery *d, struct tx *tx)
 {
 	tx->at = TX_SENT;
 	if (d->sending == tx)
@@ -102,7 +102,7 @@ static enum step leaving(struct delivery *d, struct expect *e)
 /* RFC 5321 section 4.1.1.5: there is no way to refuse RSET. */
 enum step got_rset(struct delivery *d, struct expect *e)
 {
-	if (verdict_is_leaving(&d->reply))
+	if (meaning_is_leaving(&d->reply))
 		return leaving(d, e);
 	if (d->reply.code / 100 != 2)
 		return trust_askew(d, e->stage, NULL);
@@ -121,94 +121,108 @@ static bool is_asking(const struct smtp_reply *r)
  * (RFC 9422): the next connection takes what it refuses.  It is not asked if
  * this one carried nothing.
  */
-static enum verdict in_session(struct delivery *d, const struct tx *tx,
-			       enum verdict v)
+static enum meaning in_session(struct delivery *d, const struct tx *tx,
+			       enum meaning m)
 {
-	if (v == VERDICT_YES || tx->taken > 0 || !d->has_accepted ||
-	    !verdict_is_spent(&d->reply))
-		return v;
+	if (m == MEANS_YES || tx->taken > 0 || !d->has_accepted ||
+	    !meaning_is_spent(&d->reply))
+		return m;
 	d->is_spent = true;
-	return VERDICT_FULL;
+	return MEANS_FULL;
 }
 
 enum step got_mail(struct delivery *d, struct expect *e)
 {
 	struct tx *tx = e->tx;
-	enum verdict v = in_session(d, tx, verdict_of(&d->reply));
+	enum meaning m = in_session(d, tx, meaning_of(&d->reply));
 
-	if (verdict_is_leaving(&d->reply))
+	if (meaning_is_leaving(&d->reply))
 		return leaving(d, e);
 	if (is_asking(&d->reply))
 		return trust_askew(d, e->stage, tx);
 	tx->is_firm = !d->is_loose;
 	tx->is_unclear = d->reply.is_odd;
-	if (v == VERDICT_YES) {
+	if (m == MEANS_YES) {
 		trust_note(d, tx, ST_MAIL);
 		return STEP_ON;
 	}
-	tx->is_refused = true;
-	if ((v == VERDICT_NEVER && fallback_mail(d, tx)) ||
+	tx->is_refused = tx->job.is_mail_refused = true;
+	if ((m == MEANS_NEVER && fallback_mail(d, tx)) ||
 	    fallback_order(d, tx, "mail"))
 		note_refusal(d, tx);
 	else
-		settle_all(d, tx, v, REFUSED_AT_MAIL);
+		settle_all(d, tx, m, REFUSED_AT_MAIL);
 	if (tx->at == TX_RCPT || tx->at == TX_DATA)
-		stop(d, tx);
+		transaction_stop(d, tx);
 	return STEP_ON;
 }
 
 /* The last answer to RCPT decides what follows. */
 static void all_answered(struct delivery *d, struct tx *tx)
 {
-	if (tx->at == TX_WAIT && tx->is_asking) {
-		if (tx->taken > 0) {
-			tx->is_asking = false;
-			tx->at = TX_DATA;
-		} else {
-			stop(d, tx);
-		}
-	} else if (tx->at == TX_DATA && tx->taken == 0) {
-		stop(d, tx);
+	bool is_waiting = tx->at == TX_WAIT &&
+			  (tx->is_asking || tx_is_callout(tx));
+
+	if (is_waiting && tx->is_asking && tx->taken > 0) {
+		tx->is_asking = false;
+		tx->at = TX_DATA;
+	} else if (is_waiting || (tx->at == TX_DATA && tx->taken == 0)) {
+		transaction_stop(d, tx);
 	}
 }
 
-static void refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
-			enum verdict v)
+static void take_rcpt(struct delivery *d, struct tx *tx, size_t i)
+{
+	struct settlement *s = &tx->job.set[tx->ask[i]];
+
+	trust_note(d, tx, ST_RCPT);
+	tx->is_taken[i] = true;
+	tx->taken++;
+	d->has_accepted = true;
+	if (tx_is_callout(tx))
+		s->outcome = OUTCOME_DELIVERED;
+	if (tx_is_callout(tx) || tx_is_live(tx))
+		s->reply = reply_span(d, tx);
+}
+
+/* What it comes to, for now. */
+static enum meaning refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
+				enum meaning m)
 {
 	struct settlement *s = &tx->job.set[tx->ask[i]];
 
 	s->reply = reply_span(d, tx);
-	if ((v == VERDICT_NEVER && fallback_rcpt(d, tx, i)) ||
+	if ((m == MEANS_NEVER && fallback_rcpt(d, tx, i)) ||
 	    fallback_order(d, tx, "rcpt"))
-		return;
-	s->outcome = outcome_of(v);
-	if (v == VERDICT_LATER)
+		return MEANS_LATER;
+	s->outcome = outcome_of(m);
+	if (m == MEANS_LATER)
 		tx->job.refused_at = REFUSED_AT_RCPT;
 	refusal(d);
+	return m;
 }
 
 /* A RCPT reply settles one recipient, never the message. */
 enum step got_rcpt(struct delivery *d, struct expect *e)
 {
 	struct tx *tx = e->tx;
-	enum verdict v =
-		in_session(d, tx, verdict_of_rcpt(&d->reply, tx->taken));
+	enum meaning m =
+		in_session(d, tx, meaning_of_rcpt(&d->reply, tx->taken));
 
-	if (verdict_is_leaving(&d->reply))
+	if (meaning_is_leaving(&d->reply))
 		return leaving(d, e);
 	if (is_asking(&d->reply) || (tx->is_refused && d->reply.code < 400))
 		return trust_askew(d, e->stage, tx);
 	tx->answered++;
 	tx->is_unclear |= d->reply.is_odd;
 	if (!tx->is_refused) {
-		if (v == VERDICT_YES) {
-			trust_note(d, tx, ST_RCPT);
-			tx->is_taken[e->index] = true;
-			tx->taken++;
-			d->has_accepted = true;
-		} else {
-			refuse_rcpt(d, tx, e->index, v);
-		}
+		if (m == MEANS_YES)
+			take_rcpt(d, tx, e->index);
+		else
+			m = refuse_rcpt(d, tx, e->index, m);
+		if (tx_is_live(tx))
+			tx->job.listener->on_rcpt(d, &tx->job,
+						  tx->ask[e->index], m, d->arg);
 	}
 	if (tx->answered == tx->ask_count)
 		all_answered(d, tx);
@@ -224,7 +238,7 @@ enum step got_data(struct delivery *d, struct expect *e)
 {
 	struct tx *tx = e->tx;
 
-	if (verdict_is_leaving(&d->reply))
+	if (meaning_is_leaving(&d->reply))
 		return leaving(d, e);
 	MX_ASSERT(tx->at == TX_WAIT);
 	if (d->reply.code == 354 && tx->taken == 0 && tx->is_unclear)
@@ -246,8 +260,8 @@ enum step got_data(struct delivery *d, struct expect *e)
 	if (tx->taken > 0 && fallback_order(d, tx, "data"))
 		note_refusal(d, tx);
 	else if (tx->taken > 0)
-		settle_all(d, tx, verdict_of(&d->reply), REFUSED_AT_DATA);
-	stop(d, tx);
+		settle_all(d, tx, meaning_of(&d->reply), REFUSED_AT_DATA);
+	transaction_stop(d, tx);
 	return STEP_ON;
 }
 
@@ -269,7 +283,7 @@ enum step got_content(struct delivery *d, struct expect *e)
 {
 	struct tx *tx = e->tx;
 
-	if (verdict_is_leaving(&d->reply)) {
+	if (meaning_is_leaving(&d->reply)) {
 		tx->is_complete = false; /* it said that it did not take it */
 		return leaving(d, e);
 	}
@@ -283,7 +297,7 @@ enum step got_content(struct delivery *d, struct expect *e)
 		return delivery_end_with(d, DELIVERY_CLOSED, e->stage,
 					 &d->reply);
 	if (tx->taken > 0)
-		settle_all(d, tx, verdict_of(&d->reply), REFUSED_AT_CONTENT);
+		settle_all(d, tx, meaning_of(&d->reply), REFUSED_AT_CONTENT);
 	if (d->reply.code >= 400) {
 		refusal(d);
 	} else if (tx->taken > 0) {
@@ -311,21 +325,27 @@ enum step got_quit(struct delivery *d, struct expect *e)
  */
 static enum step early(struct delivery *d, struct tx *tx)
 {
-	bool is_bdat = (tx->job.offered & SMTP_EXT_CHUNKING) != 0;
-
 	if (d->reply.code < 400 || tx->taken == 0 || tx->offset == 0 ||
 	    !(tx->is_synced || tx->is_firm))
 		return trust_askew(d, ST_CONTENT, tx);
-	if (!(is_bdat && fallback_bdat(d, tx)))
-		settle_all(d, tx, verdict_of(&d->reply), REFUSED_AT_CONTENT);
+	if (!(tx->is_bdat && fallback_bdat(d, tx)))
+		settle_all(d, tx, meaning_of(&d->reply), REFUSED_AT_CONTENT);
 	return delivery_end_with(d, DELIVERY_CLOSED, ST_CONTENT, &d->reply);
+}
+
+bool delivery_keeps_waiting(const struct delivery *d)
+{
+	return d->dry_ms > 0 && clock_mono_ms() - d->dry_ms >= IDLE_MS;
 }
 
 /* A server that tires of waiting, and does not say 421. */
 static bool is_farewell(const struct delivery *d)
 {
-	return d->jobs == 0 && d->reply.code >= 400 &&
-	       clock_mono_ms() - d->replied_ms >= IDLE_MS;
+	if (d->reply.code < 400)
+		return false;
+	if (d->sending != NULL)
+		return d->sending->offset == 0 && delivery_keeps_waiting(d);
+	return d->jobs == 0 && clock_mono_ms() - d->replied_ms >= IDLE_MS;
 }
 
 /*
@@ -335,14 +355,17 @@ static bool is_farewell(const struct delivery *d)
  */
 enum step got_unasked(struct delivery *d)
 {
-	if (verdict_is_leaving(&d->reply))
+	if (meaning_is_leaving(&d->reply))
 		return delivery_end_with(
-			d, d->jobs > 0 ? DELIVERY_BUSY : DELIVERY_CLOSED,
+			d,
+			d->jobs > 0 && !delivery_keeps_waiting(d)
+				? DELIVERY_BUSY
+				: DELIVERY_CLOSED,
 			d->sending != NULL ? ST_CONTENT : ST_QUIT, &d->reply);
-	if (d->sending != NULL && d->sending->at == TX_CONTENT)
-		return early(d, d->sending);
 	if (is_farewell(d))
 		return delivery_end_with(d, DELIVERY_CLOSED, ST_QUIT,
 					 &d->reply);
+	if (d->sending != NULL && d->sending->at == TX_CONTENT)
+		return early(d, d->sending);
 	return trust_askew(d, ST_SYNC, expect_tx(d));
 }

@@ -16,6 +16,15 @@
  * had 354 or the server's own words is believed at once; anything else is
  * held, nothing is begun behind it, and EHLO settles it.
  *
+ * Without content there is no end of it that could be answered, and a refusal,
+ * of MAIL or RCPT, is certain as far as no reply before it can be one too many.
+ * A callout asks for more than that, since its answer is all that comes of it
+ * and is remembered: the first over a connection is held until EHLO was
+ * answered.  Behind that proof a callout is certain as a refusal is; where
+ * content was answered since, or replies did not match once, EHLO settles it.
+ * Whoever waits at each reply cannot wait for that: EHLO then goes before MAIL,
+ * and a server that is spoken to in lock-step does not get such mail at all.
+ *
  * When replies contradict each other, or one is too many or too early, nothing
  * of what is under way is settled and the connection closes.  The next one
  * goes in lock-step, with DATA, one recipient and one transaction at a time:
@@ -44,6 +53,16 @@ static struct shape shape_of(const struct smtp_reply *r)
 static bool is_same(const struct shape *a, const struct shape *b)
 {
 	return strcmp(a->text, b->text) == 0;
+}
+
+bool trust_is_needed(const struct delivery *d, const struct tx *tx)
+{
+	return tx_is_live(tx) && d->is_loose;
+}
+
+bool trust_is_used_up(const struct delivery *d)
+{
+	return d->syncs >= SYNCS_MAX;
 }
 
 bool trust_wants_proof(const struct delivery *d, const struct tx *tx)
@@ -149,18 +168,27 @@ static bool is_fit(const struct tx *tx)
 	return (tx->fit & FIT_RCPT) != 0 || (tx->fit != 0 && has_taken(tx));
 }
 
-static bool is_believed(const struct tx *tx)
+/* No content was answered, and these replies are its own. */
+static bool is_certain(const struct delivery *d, const struct tx *tx)
 {
-	if (tx->is_firm && !tx->is_final)
+	if (!tx->is_firm || tx->is_final)
+		return false;
+	return !tx_is_callout(tx) ||
+	       (d->is_matched && (d->without & DELIVERY_TRUST) == 0);
+}
+
+static bool is_believed(const struct delivery *d, const struct tx *tx)
+{
+	if (is_certain(d, tx))
 		return true;
-	if (tx->is_proof)
+	if (tx->is_proof || tx_is_callout(tx))
 		return false;
 	return tx->is_firm || tx->is_synced || is_fit(tx);
 }
 
 static void believe(struct delivery *d, struct tx *tx)
 {
-	if (tx->refused != 0)
+	if (tx->refused != 0 && !tx_is_live(tx) && !tx->is_cancelled)
 		jobs_again(d, tx);
 	else
 		jobs_done(d, tx);
@@ -168,7 +196,7 @@ static void believe(struct delivery *d, struct tx *tx)
 
 void trust_answered(struct delivery *d, struct tx *tx)
 {
-	if (d->held == 0 && is_believed(tx)) {
+	if (d->held == 0 && is_believed(d, tx)) {
 		believe(d, tx);
 		return;
 	}
@@ -192,8 +220,9 @@ void trust_ask(struct delivery *d)
 		expect_push(d, ST_RSET, NULL, 0);
 	}
 	session_hello(d, ST_SYNC);
-	if (++d->syncs == SYNCS_MAX)
-		d->is_spent = true;
+	d->syncs++;
+	if (trust_is_used_up(d) && d->held > 0)
+		d->is_spent = true; /* else what it was said for still goes */
 }
 
 /* A server that permits EHLO once says so with these codes.  They could be an
@@ -226,7 +255,8 @@ static void learn_proof(struct delivery *d)
 	const struct tx *tx;
 
 	TAILQ_FOREACH (tx, &d->txs, link) {
-		if (!tx->is_held || !tx->is_proof || !has_taken(tx))
+		if (!tx->is_held || !tx->is_proof || !tx->is_final ||
+		    !has_taken(tx))
 			continue;
 		d->is_proven = true;
 		d->is_proven_many |= tx->taken > 1;
@@ -238,13 +268,14 @@ enum step got_sync(struct delivery *d, struct expect *e)
 {
 	struct tx *tx;
 
-	if (verdict_is_leaving(&d->reply))
+	if (meaning_is_leaving(&d->reply))
 		return delivery_end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
 	if (is_its_greeting(d))
 		d->needs_reset = false; /* RFC 5321 section 4.1.4 */
 	else if (!is_out_of_order(d))
 		return trust_askew(d, e->stage, TAILQ_FIRST(&d->txs));
 	d->is_loose = false;
+	d->is_matched = true;
 	learn_proof(d);
 	while ((tx = TAILQ_FIRST(&d->txs)) != NULL && tx->is_held) {
 		believe(d, tx);
@@ -284,7 +315,7 @@ static bool settle_simply(struct delivery *d)
 
 		if (s->outcome == OUTCOME_UNTRIED && s->reply.n == 0)
 			s->reply = span_of(text, sizeof(text) - 1);
-		if (s->outcome != OUTCOME_DELIVERED)
+		if (s->outcome != OUTCOME_DELIVERED || tx_is_callout(tx))
 			s->outcome = OUTCOME_TRANSIENT;
 	}
 	tx->is_settled = true;
@@ -311,7 +342,7 @@ static bool does_stand(const struct delivery *d, const struct tx *tx)
 {
 	if (d->is_askew)
 		return false;
-	return tx->is_synced || (tx->is_firm && !tx->is_final);
+	return tx->is_synced || is_certain(d, tx);
 }
 
 void trust_lose(struct delivery *d, struct tx *tx)

@@ -308,6 +308,22 @@ void peer_free(struct peer **pp)
 	free(p);
 }
 
+void peer_say(struct peer *p, const char *line)
+{
+	struct peer_session *s, *next;
+
+	for (s = p->sessions; s != NULL; s = next) {
+		next = s->next;
+		if (strcmp(line, PEER_CLOSE) == 0) {
+			session_free(s);
+			continue;
+		}
+		conn_write(s->conn, span_str(line));
+		conn_write(s->conn, SPAN_LIT("\r\n"));
+		conn_flush(s->conn);
+	}
+}
+
 /* ---- Looking ---- */
 
 const struct peer_command *peer_command(const struct peer *p,

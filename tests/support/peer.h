@@ -60,6 +60,9 @@ void peer_free(struct peer **p);
 void peer_stop(struct peer *p);
 void peer_start(struct peer *p);
 
+/* Say something unasked, on every connection; PEER_CLOSE: hang up. */
+void peer_say(struct peer *p, const char *line);
+
 /* How many commands began so. */
 size_t peer_saw(const struct peer *p, const char *prefix);
 /* The nth of them (from 0), or NULL. */

@@ -1,4 +1,4 @@
-#include "daemon/delivery/verdict.h"
+#include "daemon/delivery/meaning.h"
 
 /*
  * 503 says that we are out of step and 530 that this host wants something of
@@ -10,13 +10,13 @@ static bool is_about_us(int code)
 	return code == 503 || code == 530;
 }
 
-enum verdict verdict_of(const struct smtp_reply *r)
+enum meaning meaning_of(const struct smtp_reply *r)
 {
 	if (r->code >= 200 && r->code < 300)
-		return VERDICT_YES;
+		return MEANS_YES;
 	if (r->code >= 500 && !is_about_us(r->code))
-		return VERDICT_NEVER;
-	return VERDICT_LATER;
+		return MEANS_NEVER;
+	return MEANS_LATER;
 }
 
 /*
@@ -32,16 +32,16 @@ static bool is_too_many(const struct smtp_reply *r)
 }
 
 /* X.5.3 is about how many came before, not about this mail. */
-bool verdict_is_spent(const struct smtp_reply *r)
+bool meaning_is_spent(const struct smtp_reply *r)
 {
 	return is_too_many(r) && r->enhanced[0] != '\0';
 }
 
-enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted)
+enum meaning meaning_of_rcpt(const struct smtp_reply *r, size_t accepted)
 {
 	if (accepted > 0 && is_too_many(r))
-		return VERDICT_FULL;
-	return verdict_of(r);
+		return MEANS_FULL;
+	return meaning_of(r);
 }
 
 /* An enhanced code of an address or of policy (X.1.X, X.7.X) says that it is
@@ -54,7 +54,7 @@ static bool is_about_mail(const struct smtp_reply *r)
 
 /* RFC 5321 section 4.2.2: what we said was not understood or not implemented.
  */
-bool verdict_is_about_options(const struct smtp_reply *r)
+bool meaning_is_about_options(const struct smtp_reply *r)
 {
 	switch (r->code) {
 	case 500:
@@ -69,12 +69,12 @@ bool verdict_is_about_options(const struct smtp_reply *r)
 	return !is_about_mail(r);
 }
 
-bool verdict_is_about_order(const struct smtp_reply *r)
+bool meaning_is_about_order(const struct smtp_reply *r)
 {
 	return r->code >= 500 && r->code <= 504 && !is_about_mail(r);
 }
 
-bool verdict_is_leaving(const struct smtp_reply *r)
+bool meaning_is_leaving(const struct smtp_reply *r)
 {
 	return r->code == 421; /* RFC 5321 section 3.8 */
 }

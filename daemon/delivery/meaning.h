@@ -1,35 +1,35 @@
 /* What a reply means for mail; pure. */
-#ifndef MX_DELIVERY_VERDICT_H
-#define MX_DELIVERY_VERDICT_H
+#ifndef MX_DELIVERY_MEANS_H
+#define MX_DELIVERY_MEANS_H
 
 #include "common/smtp/reply.h"
 
-enum verdict {
-	VERDICT_YES,
-	VERDICT_LATER, /* transient: for these recipients, not for the host */
-	VERDICT_NEVER, /* permanent */
-	VERDICT_FULL,  /* too many recipients: the next transaction */
+enum meaning {
+	MEANS_YES,
+	MEANS_LATER, /* transient: for these recipients, not for the host */
+	MEANS_NEVER, /* permanent */
+	MEANS_FULL,  /* too many recipients: the next transaction */
 };
 
 /* A reply to MAIL, DATA, BDAT or the final dot. */
-enum verdict verdict_of(const struct smtp_reply *r);
+enum meaning meaning_of(const struct smtp_reply *r);
 
 /* A reply to RCPT when so many were accepted before it in the transaction. */
-enum verdict verdict_of_rcpt(const struct smtp_reply *r, size_t accepted);
+enum meaning meaning_of_rcpt(const struct smtp_reply *r, size_t accepted);
 
 /* Where nothing was accepted yet in the transaction, but something earlier in
  * the session: has the session carried all that it may? */
-bool verdict_is_spent(const struct smtp_reply *r);
+bool meaning_is_spent(const struct smtp_reply *r);
 
 /* May it be the parameters or the extension that were refused, and not the
  * mail? */
-bool verdict_is_about_options(const struct smtp_reply *r);
+bool meaning_is_about_options(const struct smtp_reply *r);
 
 /* May it be that the command, as such, came at a time the server did not want
  * it: ahead of a reply, perhaps? */
-bool verdict_is_about_order(const struct smtp_reply *r);
+bool meaning_is_about_order(const struct smtp_reply *r);
 
 /* Does it say something about the host: it leaves, or is too busy? */
-bool verdict_is_leaving(const struct smtp_reply *r);
+bool meaning_is_leaving(const struct smtp_reply *r);
 
 #endif

@@ -1,8 +1,8 @@
-/* Replies as verdicts: about the mail, about one recipient, about us. */
+/* What replies mean: about the mail, about one recipient, about us. */
 #include <criterion/criterion.h>
 
 #include "common/base/assert.h"
-#include "daemon/delivery/verdict.h"
+#include "daemon/delivery/meaning.h"
 
 static void parse(const char *line, struct smtp_reply *r)
 {
@@ -10,35 +10,35 @@ static void parse(const char *line, struct smtp_reply *r)
 	cr_assert_eq(smtp_reply_parse(span_str(line), r), MX_OK, "%s", line);
 }
 
-Test(verdict, classes_of_replies)
+Test(meaning, classes_of_replies)
 {
 	static const struct {
 		const char *line;
-		enum verdict expected;
+		enum meaning expected;
 	} cases[] = {
-		{ "250 2.0.0 ok", VERDICT_YES },
-		{ "251 will forward", VERDICT_YES },
-		{ "450 4.2.1 busy", VERDICT_LATER },
-		{ "452 4.3.1 full", VERDICT_LATER },
-		{ "550 5.1.1 unknown", VERDICT_NEVER },
-		{ "500 5.3.0 failed", VERDICT_NEVER },
-		{ "554 no", VERDICT_NEVER },
-		{ "503 5.5.1 out of sequence", VERDICT_LATER },
-		{ "530 5.7.0 STARTTLS first", VERDICT_LATER },
+		{ "250 2.0.0 ok", MEANS_YES },
+		{ "251 will forward", MEANS_YES },
+		{ "450 4.2.1 busy", MEANS_LATER },
+		{ "452 4.3.1 full", MEANS_LATER },
+		{ "550 5.1.1 unknown", MEANS_NEVER },
+		{ "500 5.3.0 failed", MEANS_NEVER },
+		{ "554 no", MEANS_NEVER },
+		{ "503 5.5.1 out of sequence", MEANS_LATER },
+		{ "530 5.7.0 STARTTLS first", MEANS_LATER },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct smtp_reply r;
 
 		parse(cases[i].line, &r);
-		cr_expect_eq(verdict_of(&r), cases[i].expected, "%s",
+		cr_expect_eq(meaning_of(&r), cases[i].expected, "%s",
 			     cases[i].line);
 		smtp_reply_fini(&r);
 	}
 }
 
 /* Only an enhanced code makes sure that it is not about this recipient. */
-Test(verdict, a_session_that_is_spent)
+Test(meaning, a_session_that_is_spent)
 {
 	static const struct {
 		const char *line;
@@ -56,7 +56,7 @@ Test(verdict, a_session_that_is_spent)
 		struct smtp_reply r;
 
 		parse(cases[i].line, &r);
-		cr_expect_eq(verdict_is_spent(&r), cases[i].expected, "%s",
+		cr_expect_eq(meaning_is_spent(&r), cases[i].expected, "%s",
 			     cases[i].line);
 		smtp_reply_fini(&r);
 	}
@@ -64,7 +64,7 @@ Test(verdict, a_session_that_is_spent)
 
 /* RFC 5321 section 4.2.2: not understood, as far as it is not about the
  * address or a policy. */
-Test(verdict, about_options)
+Test(meaning, about_options)
 {
 	static const struct {
 		const char *line;
@@ -88,7 +88,7 @@ Test(verdict, about_options)
 		struct smtp_reply r;
 
 		parse(cases[i].line, &r);
-		cr_expect_eq(verdict_is_about_options(&r), cases[i].expected,
+		cr_expect_eq(meaning_is_about_options(&r), cases[i].expected,
 			     "%s", cases[i].line);
 		smtp_reply_fini(&r);
 	}
@@ -96,29 +96,29 @@ Test(verdict, about_options)
 
 /* RFC 5321 section 4.5.3.1.10: 452, and 552 from old servers, is "too many"
  * only behind accepted ones, and only if no enhanced code says otherwise. */
-Test(verdict, too_many_recipients)
+Test(meaning, too_many_recipients)
 {
 	static const struct {
 		const char *line;
 		size_t accepted;
-		enum verdict expected;
+		enum meaning expected;
 	} cases[] = {
-		{ "452 4.5.3 too many", 5, VERDICT_FULL },
-		{ "452 too many", 5, VERDICT_FULL },
-		{ "552 5.5.3 too many", 5, VERDICT_FULL },
-		{ "552 too many", 5, VERDICT_FULL },
-		{ "452 4.5.3 too many", 0, VERDICT_LATER },
-		{ "552 5.5.3 too many", 0, VERDICT_NEVER },
-		{ "452 4.2.2 mailbox full", 5, VERDICT_LATER },
-		{ "552 5.2.2 mailbox full", 5, VERDICT_NEVER },
-		{ "450 4.5.3 too many", 5, VERDICT_LATER },
+		{ "452 4.5.3 too many", 5, MEANS_FULL },
+		{ "452 too many", 5, MEANS_FULL },
+		{ "552 5.5.3 too many", 5, MEANS_FULL },
+		{ "552 too many", 5, MEANS_FULL },
+		{ "452 4.5.3 too many", 0, MEANS_LATER },
+		{ "552 5.5.3 too many", 0, MEANS_NEVER },
+		{ "452 4.2.2 mailbox full", 5, MEANS_LATER },
+		{ "552 5.2.2 mailbox full", 5, MEANS_NEVER },
+		{ "450 4.5.3 too many", 5, MEANS_LATER },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct smtp_reply r;
 
 		parse(cases[i].line, &r);
-		cr_expect_eq(verdict_of_rcpt(&r, cases[i].accepted),
+		cr_expect_eq(meaning_of_rcpt(&r, cases[i].accepted),
 			     cases[i].expected, "%s", cases[i].line);
 		smtp_reply_fini(&r);
 	}
