@@ -106,6 +106,11 @@ const struct config_domain *domains_find(const struct domains *d,
 	return s->row != 0 ? &d->rows[s->row - 1].pub : NULL;
 }
 
+const struct config_domain *domains_at(const struct domains *d, size_t i)
+{
+	return i < d->row_count ? &d->rows[i].pub : NULL;
+}
+
 void domains_each(const struct domains *d, domains_cb *cb, void *arg)
 {
 	for (size_t i = 0; i < d->row_count; i++)

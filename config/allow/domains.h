@@ -43,6 +43,9 @@ bool domains_has_recipient(const struct domains *d,
 			   const struct config_domain *row,
 			   struct span domain, struct span local);
 
+/* Row i, in no order; NULL: there are no more. */
+const struct config_domain *domains_at(const struct domains *d, size_t i);
+
 /* Every row, in no order; stops when cb returns false. */
 typedef bool domains_cb(const struct config_domain *row, void *arg);
 void domains_each(const struct domains *d, domains_cb *cb, void *arg);

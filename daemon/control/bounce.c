@@ -227,12 +227,12 @@ static const struct walk_ops ops = {
 	.end = end,
 };
 
+static void bounce(struct request *r)
+{
+	walk_start(r, &ops, false);
+}
+
 void bounce_run(struct request *r)
 {
-	const char *wrong = select_is_known(r);
-
-	if (wrong != NULL)
-		request_fail(r, wrong);
-	else
-		walk_start(r, &ops, false);
+	select_check(r, bounce);
 }

@@ -11,6 +11,7 @@
 
 struct client; /* one connection */
 struct walk;   /* over the units an order is about: walk.h */
+struct search; /* for what it is about: select.c */
 
 /* What an order is about. */
 enum scope {
@@ -50,6 +51,7 @@ struct request {
 	struct buf after;	    /* look_*: what the page is behind */
 	uint64_t offset;	    /* look_content */
 	struct walk *walk;	    /* NULL: none is under way */
+	struct search *search;	    /* the same */
 	struct route_query *query;  /* route: the question under way */
 	unsigned awaits_reload;	    /* number of the load; 0: none */
 	bool is_forced, is_dry;	    /* reload */
@@ -85,9 +87,11 @@ void verb_run(struct request *r, const json_t *object);
 
 /* What the request is about, into r; an English reason when it cannot be. */
 const char *select_take(struct request *r, const json_t *object);
-/* NULL when what it names is in the allowlist, or has mail, or a hold; else
- * the reason.  Ids were looked at when they were taken. */
-const char *select_is_known(const struct request *r);
+/* Go on with it if what it names is in the allowlist, or has mail, or a hold;
+ * else it fails.  Ids were looked at when they were taken. */
+void select_check(struct request *r, void (*then)(struct request *r));
+/* The server leaves while it is looked for: true. */
+bool select_stop(struct request *r);
 
 /* A line for one unit: what was done to it, and who asked. */
 void surgery_log(const struct request *r, enum log_event event, uint64_t id,

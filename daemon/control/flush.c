@@ -117,17 +117,15 @@ static const struct walk_ops flush_ops = {
 	.end = end,
 };
 
+static void flush_known(struct request *r)
+{
+	if (r->scope == SCOPE_ALL)
+		flush_all(r);
+	else
+		walk_start(r, &flush_ops, false);
+}
+
 void flush_run(struct request *r)
 {
-	const char *wrong = select_is_known(r);
-
-	if (wrong != NULL) {
-		request_fail(r, wrong);
-		return;
-	}
-	if (r->scope == SCOPE_ALL) {
-		flush_all(r);
-		return;
-	}
-	walk_start(r, &flush_ops, false);
+	select_check(r, flush_known);
 }

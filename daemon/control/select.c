@@ -2,6 +2,7 @@
 #include "daemon/control/control_priv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
@@ -115,30 +116,153 @@ const char *select_take(struct request *r, const json_t *object)
 
 /* ---- Is there such a thing? ---- */
 
+enum { LOOKED_A_TURN = 1000 };
+
+/*
+ * The whole allowlist, all destinations and all mail may have to be looked at
+ * before it is certain that there is none: some in each turn of the loop.
+ */
 struct search {
-	const struct request *r;
+	struct request *r;
+	void (*then)(struct request *r);
+	ev_timer turn;
+	/* where it is */
+	enum { IN_LIST, IN_DESTINATIONS, IN_SPOOL, NOWHERE } at;
+	struct config *config; /* whose list that is */
+	size_t row;
+	struct buf after;
+	int left; /* of this turn */
 	bool found;
 };
 
-static bool note_row(const struct config_domain *row, void *arg)
+static void look_in_list(struct search *s)
 {
-	struct search *s = arg;
+	const struct config_domain *row;
 
-	s->found = scope_covers(s->r->sel.domain, row->name);
-	return !s->found;
+	while (s->left-- > 0) {
+		row = domains_at(s->config->domains, s->row++);
+		if (row == NULL) {
+			s->at = IN_SPOOL;
+			return;
+		}
+		s->found = scope_covers(s->r->sel.domain, row->name);
+		if (s->found)
+			return;
+	}
+}
+
+static void look_in_destinations(struct search *s)
+{
+	bool is_over;
+
+	s->left = 0;
+	s->found = drain_knows_destination(s->r->control->opt.drain,
+					   s->r->destination, &s->after,
+					   &is_over);
+	if (is_over)
+		s->at = IN_SPOOL;
+	if (is_over)
+		buf_reset(&s->after);
 }
 
 static bool note_mail(const struct spool_domain *row, void *arg)
 {
 	struct search *s = arg;
+	const struct request *r = s->r;
 	struct span name = span_str(row->name);
 
-	if (s->r->scope == SCOPE_DESTINATION)
-		s->found = drain_goes_to(s->r->control->opt.drain, row,
-					 s->r->destination);
+	s->found = r->scope == SCOPE_DESTINATION
+			   ? drain_goes_to(r->control->opt.drain, row,
+					   r->destination)
+			   : scope_covers(r->sel.domain, name);
+	buf_reset(&s->after);
+	buf_add(&s->after, name);
+	return !s->found && --s->left > 0;
+}
+
+static void look_in_spool(struct search *s)
+{
+	enum mx_err err = spool_domains(s->r->control->opt.spool,
+					buf_span(&s->after), note_mail, s);
+
+	if (err != MX_OK || s->left > 0)
+		s->at = NOWHERE;
+}
+
+static void look(struct search *s)
+{
+	static void (*const places[])(struct search *) = {
+		[IN_LIST] = look_in_list,
+		[IN_DESTINATIONS] = look_in_destinations,
+		[IN_SPOOL] = look_in_spool,
+	};
+
+	s->left = LOOKED_A_TURN;
+	while (s->left > 0 && !s->found && s->at != NOWHERE)
+		places[s->at](s);
+}
+
+static void search_end(struct search *s)
+{
+	s->r->search = NULL;
+	ev_timer_stop(s->r->control->opt.loop, &s->turn);
+	config_unref(&s->config);
+	buf_fini(&s->after);
+	free(s);
+}
+
+static void search_some(struct search *s)
+{
+	struct request *r = s->r;
+	void (*then)(struct request *r) = s->then;
+	bool found;
+
+	look(s);
+	if (!s->found && s->at != NOWHERE) {
+		ev_timer_set(&s->turn, 0., 0.);
+		ev_timer_start(r->control->opt.loop, &s->turn);
+		return;
+	}
+	found = s->found;
+	search_end(s);
+	if (found)
+		then(r);
 	else
-		s->found = scope_covers(s->r->sel.domain, name);
-	return !s->found;
+		request_fail(r, r->scope == SCOPE_PATTERN
+					? "no such domains: none is in the "
+					  "allowlist, and no mail is here for "
+					  "any"
+					: "no such destination: see mx20ctl "
+					  "status for those that are");
+}
+
+static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	search_some(w->data);
+}
+
+static void search(struct request *r, void (*then)(struct request *r))
+{
+	struct search *s = mx_alloc(sizeof(*s));
+
+	s->r = r;
+	s->then = then;
+	s->config = config_ref(r->control->opt.config);
+	s->at = r->scope == SCOPE_PATTERN ? IN_LIST : IN_DESTINATIONS;
+	ev_timer_init(&s->turn, on_turn, 0., 0.);
+	s->turn.data = s;
+	r->search = s;
+	search_some(s);
+}
+
+bool select_stop(struct request *r)
+{
+	if (r->search == NULL)
+		return false;
+	search_end(r->search);
+	return true;
 }
 
 /* A domain of the allowlist, or with mail, or held. */
@@ -151,36 +275,16 @@ static bool is_known_domain(const struct request *r)
 	       spool_domain_get(opt->spool, r->sel.domain, &row) == MX_OK;
 }
 
-const char *select_is_known(const struct request *r)
+void select_check(struct request *r, void (*then)(struct request *r))
 {
-	const struct control_options *opt = &r->control->opt;
-	struct search s = { .r = r };
+	bool is_domain = r->scope == SCOPE_DOMAIN || r->scope == SCOPE_PATTERN;
 
-	switch (r->scope) {
-	case SCOPE_ALL:
-	case SCOPE_ID:
-		return NULL;
-	case SCOPE_DOMAIN:
-		return is_known_domain(r) ? NULL
-					  : "no such domain: it is not in the "
-					    "allowlist, and no mail is here "
-					    "for it";
-	case SCOPE_PATTERN:
-		s.found = is_known_domain(r);
-		if (!s.found)
-			domains_each(opt->config->domains, note_row, &s);
-		break;
-	case SCOPE_DESTINATION:
-		s.found = drain_knows_destination(opt->drain, r->destination);
-		break;
-	}
-	if (!s.found)
-		(void)spool_domains(opt->spool, SPAN_LIT(""), note_mail, &s);
-	if (s.found)
-		return NULL;
-	return r->scope == SCOPE_PATTERN
-		       ? "no such domains: none is in the allowlist, and no "
-			 "mail is here for any"
-		       : "no such destination: see mx20ctl status for those "
-			 "that are";
+	if (r->scope == SCOPE_ALL || r->scope == SCOPE_ID ||
+	    (is_domain && is_known_domain(r)))
+		then(r);
+	else if (r->scope == SCOPE_DOMAIN)
+		request_fail(r, "no such domain: it is not in the allowlist, "
+				"and no mail is here for it");
+	else
+		search(r, then);
 }

@@ -316,9 +316,11 @@ void control_free(struct control **cp)
 		client_free(LIST_FIRST(&c->clients));
 	/* the spool answers them when it closes; others nobody answers */
 	while ((r = LIST_FIRST(&c->requests)) != NULL) {
+		bool is_nobodys = select_stop(r);
+
 		LIST_REMOVE(r, link);
 		r->control = NULL;
-		if (r->query != NULL || r->awaits_reload != 0 ||
+		if (is_nobodys || r->query != NULL || r->awaits_reload != 0 ||
 		    (r->walk != NULL && walk_stop(r->walk)))
 			request_drop(r);
 	}

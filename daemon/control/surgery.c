@@ -130,14 +130,14 @@ static const struct walk_ops remove_ops = {
 	.end = end,
 };
 
+static void remove_known(struct request *r)
+{
+	walk_start(r, &remove_ops, false);
+}
+
 void remove_run(struct request *r)
 {
-	const char *wrong = select_is_known(r);
-
-	if (wrong != NULL)
-		request_fail(r, wrong);
-	else
-		walk_start(r, &remove_ops, false);
+	select_check(r, remove_known);
 }
 
 /* ---- hold ---- */
@@ -198,15 +198,10 @@ static void on_held(enum mx_err err, uint64_t units, void *arg)
 	walk_start(r, &hold_ops, true);
 }
 
-void hold_run(struct request *r)
+static void hold_known(struct request *r)
 {
 	struct spool_selection row = { .domain = span_str(r->name) };
-	const char *wrong = select_is_known(r);
 
-	if (wrong != NULL) {
-		request_fail(r, wrong);
-		return;
-	}
 	if (r->scope == SCOPE_ID) {
 		walk_start(r, &hold_ops, false);
 		return;
@@ -215,6 +210,11 @@ void hold_run(struct request *r)
 		buf_adds(&r->reason, "held by the operator");
 	spool_hold(r->control->opt.spool, row, buf_span(&r->reason), on_held,
 		   r);
+}
+
+void hold_run(struct request *r)
+{
+	select_check(r, hold_known);
 }
 
 /* ---- release ---- */
@@ -327,6 +327,14 @@ static void on_released(enum mx_err err, uint64_t units, void *arg)
 		drain_destination_changed(drain, span_str(name));
 }
 
+static void release_known(struct request *r)
+{
+	if (r->scope == SCOPE_DESTINATION && !r->all)
+		request_fail(r, "no hold of a destination has this name");
+	else
+		walk_start(r, &release_ops, false);
+}
+
 static void refuse_under_pattern(struct request *r, const char *pattern)
 {
 	struct buf text = { 0 };
@@ -356,12 +364,5 @@ void release_run(struct request *r)
 		spool_release(sp, name, on_released, r);
 		return;
 	}
-	const char *wrong = select_is_known(r);
-
-	if (wrong == NULL && r->scope == SCOPE_DESTINATION && !r->all)
-		wrong = "no hold of a destination has this name";
-	if (wrong != NULL)
-		request_fail(r, wrong);
-	else
-		walk_start(r, &release_ops, false);
+	select_check(r, release_known);
 }

@@ -15,8 +15,9 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
+#include "daemon/drain/turns.h"
 
-enum { STRIKES_MAX = 1024, LOOK_AGAIN_MS = 1000 };
+enum { STRIKES_MAX = 1024, LOOK_AGAIN_MS = 1000, LOOKS_A_TURN = 16 };
 
 static struct strike *find(struct drain *d, const struct hand_key *key)
 {
@@ -198,15 +199,11 @@ static struct hand *take(struct drain *d, struct strike *s)
 	return NULL;
 }
 
-static bool send_aside(struct dest *dst, struct strike *s)
+static bool send_aside(struct dest *dst, struct strike *s, int target)
 {
 	struct link *l;
-	struct hand *h;
-	int target = machine_any(&dst->machine, clock_mono_ms());
+	struct hand *h = take(dst->drain, s);
 
-	if (target == MACHINE_NONE)
-		return false;
-	h = take(dst->drain, s);
 	if (h == NULL)
 		return false;
 	h->is_aside = true;
@@ -236,11 +233,13 @@ void aside_look(struct dest *dst)
 	bool is_well = dst->machine.state == DRAIN_UP && !dst->is_shaken;
 	bool is_alone;
 	struct strike *s, *tmp;
+	int looked = 0, target;
 
 	if (d->strikes == NULL || dst->aside != NULL ||
 	    !drain_is_at_work(d) || !slots_have_room(dst))
 		return;
 	is_alone = dest_is_idle(dst);
+	target = machine_any(&dst->machine, clock_mono_ms());
 	if (!is_well && !is_alone)
 		return;
 	HASH_ITER (hh, d->strikes, s, tmp) {
@@ -249,8 +248,14 @@ void aside_look(struct dest *dst)
 		if (is_of(dst, s))
 			way = suspect_way(&s->suspect, is_alone, is_well,
 					  clock_mono_ms());
-		if (way == WAY_SIDE && send_aside(dst, s))
+		if (way == WAY_SIDE && target == MACHINE_NONE)
+			continue;
+		if (way == WAY_SIDE && send_aside(dst, s, target))
 			return;
+		if (way == WAY_SIDE && ++looked == LOOKS_A_TURN) {
+			turns_touch(dst); /* it is not looked at so soon */
+			return;
+		}
 		if (way == WAY_USUAL) {
 			send_usual(s);
 			return;

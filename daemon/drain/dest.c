@@ -6,8 +6,9 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
+#include "daemon/drain/turns.h"
 
-enum { RECORDS_PER_FALL = 1000, OLD_AT_ONCE = 64 };
+enum { RECORDS_PER_FALL = 1000, OLD_AT_ONCE = 64, DRY_A_TURN = 64 };
 
 enum { STORE_MS = 300000 };
 
@@ -20,7 +21,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	MX_ASSERT(dst->magic == DEST_MAGIC);
 	(void)loop;
 	(void)revents;
-	dest_kick(dst);
+	dest_run(dst);
 }
 
 static struct machine_params params_of(const struct dest *dst)
@@ -42,6 +43,7 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 
 	dst->magic = DEST_MAGIC;
 	dst->drain = d;
+	dst->generation = d->generation;
 	LIST_INIT(&dst->domains);
 	LIST_INIT(&dst->links);
 	TAILQ_INIT(&dst->ring);
@@ -55,6 +57,7 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 	dst->machine.params = params_of(dst);
 	HASH_ADD_KEYPTR(hh, d->dests, dst->route->key.p, dst->route->key.n,
 			dst);
+	turns_enter_dest(dst);
 	return dst;
 }
 
@@ -63,7 +66,7 @@ static void adopt(struct dest *dst, struct route *route)
 {
 	HASH_DEL(dst->drain->dests, dst);
 	targets_build(dst, route);
-	dst->is_doubted = false;
+	dst->generation = dst->drain->generation;
 	HASH_ADD_KEYPTR(hh, dst->drain->dests, dst->route->key.p,
 			dst->route->key.n, dst);
 }
@@ -88,7 +91,8 @@ struct dest *dest_need(struct drain *d, struct route *route)
 	if (dst == NULL)
 		return dest_new(d, route);
 	if (dst->route != route &&
-	    (dst->is_doubted || dst->route->expires_ms <= clock_mono_ms()))
+	    (dst->generation != d->generation ||
+	     dst->route->expires_ms <= clock_mono_ms()))
 		adopt(dst, route);
 	return dst;
 }
@@ -101,6 +105,7 @@ void dest_free(struct dest *dst)
 		link_free(l);
 	ev_timer_stop(dst->drain->loop, &dst->timer);
 	slots_forget(dst);
+	turns_leave_dest(dst);
 	HASH_DEL(dst->drain->dests, dst);
 	targets_clear(dst);
 	dst->magic = 0;
@@ -156,21 +161,27 @@ void dest_quit(struct domain *dom)
 	dom->dest = NULL; /* the sweep frees what nobody belongs to */
 }
 
-void dest_set_config(struct dest *dst)
+void dest_set_config(struct dest *dst, struct span none)
 {
-	dst->is_doubted = true; /* routes are asked again */
+	(void)none;
 	set_params(dst);
 }
 
 /* ---- What it has to do ---- */
 
-/* How many units wait for a connection, at most `most`.  A host is not probed
- * for mail that has been removed: for_probe has it looked up again. */
-static unsigned waiting(struct dest *dst, unsigned most, bool for_probe)
+/*
+ * How many units wait for a connection, at most `most`.  A host is not probed
+ * for mail that has been removed: for_probe has it looked up again.  So many
+ * domains that have none any more leave the ring in one turn; is_known: none of
+ * those behind them would have changed the number.
+ */
+static unsigned waiting(struct dest *dst, unsigned most, bool for_probe,
+			bool *is_known)
 {
 	struct domain *dom, *next;
-	unsigned n = 0;
+	unsigned n = 0, dry = 0;
 
+	*is_known = true;
 	if (!drain_is_at_work(dst->drain))
 		return 0;
 	for (dom = TAILQ_FIRST(&dst->ring); dom != NULL && n < most;
@@ -179,8 +190,13 @@ static unsigned waiting(struct dest *dst, unsigned most, bool for_probe)
 		if (for_probe)
 			domain_reread(dom);
 		n += (unsigned)domain_waiting(dom, most - n);
-		if (!dom->has_mail)
-			domain_leave_ring(dom);
+		if (dom->has_mail)
+			continue;
+		domain_leave_ring(dom);
+		if (++dry == DRY_A_TURN && n < most) {
+			*is_known = TAILQ_EMPTY(&dst->ring);
+			return n;
+		}
 	}
 	return n;
 }
@@ -189,7 +205,7 @@ static unsigned waiting(struct dest *dst, unsigned most, bool for_probe)
  * back in the ring when it has its answer. */
 struct hand *dest_take(struct dest *dst, bool newest)
 {
-	int asked = 0;
+	int asked = 0, dry = 0;
 	struct drain *d = dst->drain;
 	struct domain *dom;
 
@@ -214,6 +230,10 @@ struct hand *dest_take(struct dest *dst, bool newest)
 			domain_enter_ring(dom);
 		if (h != NULL || d->is_blind)
 			return h;
+		if (++dry == DRY_A_TURN) {
+			turns_touch(dst);
+			return NULL;
+		}
 	}
 	return NULL;
 }
@@ -233,11 +253,16 @@ static void count_links(struct dest *dst)
 bool dest_is_idle(struct dest *dst)
 {
 	const struct link *l;
+	bool is_known;
+	unsigned n;
 
 	LIST_FOREACH (l, &dst->links, entry)
 		if (l->delivery != NULL && delivery_jobs(l->delivery) > 0)
 			return false;
-	return waiting(dst, 1, false) == 0;
+	n = waiting(dst, 1, false, &is_known);
+	if (!is_known)
+		turns_touch(dst);
+	return n == 0 && is_known;
 }
 
 static void connect_more(struct dest *dst)
@@ -248,9 +273,14 @@ static void connect_more(struct dest *dst)
 
 	for (;;) {
 		bool is_probe = dst->trying == 0 && machine_is_due(m, now);
-		bool has_mail =
-			waiting(dst, dst->trying + 1, is_probe) > dst->trying;
+		bool is_known;
+		bool has_mail = waiting(dst, dst->trying + 1, is_probe,
+					&is_known) > dst->trying;
 
+		if (!is_known) {
+			turns_touch(dst);
+			return;
+		}
 		if (has_mail && !slots_have_room(dst)) {
 			slots_wait(dst);
 			return;
@@ -379,18 +409,15 @@ static void arm(struct dest *dst)
 	ev_timer_start(dst->drain->loop, &dst->timer);
 }
 
-void dest_kick(struct dest *dst)
+void dest_run(struct dest *dst)
 {
 	bool had_mail = !TAILQ_EMPTY(&dst->ring);
 	struct link *l, *next;
 
-	if (dst->is_kicking)
-		return;
 	if (dest_held(dst) != NULL) {
 		ev_timer_stop(dst->drain->loop, &dst->timer);
 		return;
 	}
-	dst->is_kicking = true;
 	for (l = LIST_FIRST(&dst->links); l != NULL; l = next) {
 		next = LIST_NEXT(l, entry);
 		if (TAILQ_EMPTY(&dst->ring))
@@ -406,7 +433,6 @@ void dest_kick(struct dest *dst)
 		send_scout(dst);
 	note_state(dst);
 	arm(dst);
-	dst->is_kicking = false;
 }
 
 /* ---- What is remembered ---- */
@@ -495,7 +521,7 @@ void dest_trigger(struct dest *dst, const char *why)
 			 LOG_STR("why", why));
 	machine_trigger(&dst->machine, clock_mono_ms());
 	aside_hurry(dst);
-	dest_kick(dst);
+	turns_touch(dst);
 }
 
 void dest_heard_from(struct dest *dst, int target)
@@ -506,7 +532,7 @@ void dest_heard_from(struct dest *dst, int target)
 	log_info(EV_WAKE, LOG_SPAN("destination", dst->route->key),
 		 LOG_STR("host", dst->targets[target].name),
 		 LOG_STR("why", "it connected"));
-	dest_kick(dst);
+	turns_touch(dst);
 }
 
 void dest_count_links(const struct dest *dst, int target, unsigned *here,

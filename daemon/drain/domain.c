@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
+#include "daemon/drain/turns.h"
 
 struct span domain_name(const struct domain *dom)
 {
@@ -200,7 +201,7 @@ static void follow(struct domain *dom)
 	}
 	if (dom->has_mail)
 		domain_enter_ring(dom);
-	dest_kick(now);
+	turns_touch(now);
 }
 
 /*
@@ -233,7 +234,7 @@ static void stand_still(struct domain *dom, int standing)
 	if (standing == HAS_NO_ROUTE)
 		dom->ask_ms = next_ask_ms(dom, now);
 	if (standing == HAS_VERDICT && dom->has_mail)
-		ev_timer_start(dom->drain->loop, &dom->drain->reaper);
+		drain_reap(dom->drain);
 }
 
 static void on_route(struct route *route, void *arg)
@@ -297,6 +298,7 @@ struct domain *domain_need(struct drain *d, struct span name)
 	ev_timer_init(&dom->expiry, on_expiry, 0., 0.);
 	dom->expiry.data = dom;
 	HASH_ADD_KEYPTR(hh, d->domains, dom->name, dom->name_len, dom);
+	turns_enter_domain(dom);
 	return dom;
 }
 
@@ -307,8 +309,7 @@ void domain_free(struct domain *dom)
 	aside_forget_domain(dom);
 	dest_quit(dom);
 	ask_no_more(dom);
-	if (dom->wants_review)
-		TAILQ_REMOVE(&d->to_review, dom, review);
+	turns_leave_domain(dom);
 	HASH_DEL(d->domains, dom);
 	cursor_clear(&dom->oldest);
 	cursor_clear(&dom->newest);
@@ -354,13 +355,13 @@ static void wake(struct domain *dom)
 			break;
 		}
 		domain_enter_ring(dom);
-		dest_kick(dom->dest);
+		turns_touch(dom->dest);
 		break;
 	case HAS_VERDICT:
 		if (domain_is_old(dom))
 			domain_ask(dom);
 		else
-			ev_timer_start(dom->drain->loop, &dom->drain->reaper);
+			drain_reap(dom->drain);
 		break;
 	case HAS_NO_ROUTE:
 		if (domain_is_old(dom))

@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
+#include "daemon/drain/turns.h"
 #include "daemon/sts/known.h"
 
 enum {
@@ -12,7 +13,6 @@ enum {
 	SIGHT_S = 1,
 	FORGET_MS = 600000,
 	REAP_MAX = 16,
-	REVIEWED_A_TURN = 500
 };
 
 #define FACTS_KEPT_MS DAYS(30)
@@ -50,22 +50,39 @@ static void list_domains(struct drain *d)
 		drain_is_unreadable(d, span_of(NULL, 0), err);
 }
 
+static void ask_if_none(struct domain *dom)
+{
+	if (dom->has_mail && dom->route == NULL)
+		domain_ask(dom);
+}
+
+static void touch(struct dest *dst, struct span name)
+{
+	(void)name;
+	turns_touch(dst);
+}
+
 static void on_sight(struct ev_loop *loop, ev_timer *w, int revents)
 {
+	static const struct visit_ops look_again = { ask_if_none, touch };
 	struct drain *d = w->data;
-	struct dest *dst, *tmp;
-	struct domain *dom, *dtmp;
 
+	(void)loop;
 	(void)revents;
 	d->is_blind = false;
 	if (!d->is_listed)
 		list_domains(d);
-	HASH_ITER (hh, d->domains, dom, dtmp)
-		if (dom->has_mail && dom->route == NULL)
-			domain_ask(dom);
-	HASH_ITER (hh, d->dests, dst, tmp)
-		dest_kick(dst);
-	ev_timer_start(loop, &d->reaper);
+	turns_visit(d, &look_again, SPAN_LIT(""));
+	drain_reap(d);
+}
+
+void drain_go_on(struct drain *d)
+{
+	static const struct visit_ops everyone = { NULL, touch };
+
+	d->is_full = false;
+	turns_visit(d, &everyone, SPAN_LIT(""));
+	drain_reap(d);
 }
 
 void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err)
@@ -110,15 +127,17 @@ static bool is_final(const struct domain *dom)
 	       dom->route->is_final && !dom->is_asking && !dom->wants_ask;
 }
 
-static size_t reap_domain(struct domain *dom)
+static void reap_domain(struct domain *dom)
 {
+	struct drain *d = dom->drain;
 	size_t n = 0;
 	struct hand *h;
 
-	while (n < REAP_MAX && dom->has_mail && is_final(dom)) {
-		if (dom->drain->unsettled >= UNSETTLED_MAX) {
-			dom->drain->is_full = true; /* settled() starts us */
-			break;
+	while (n < REAP_MAX && dom->has_mail && is_final(dom) &&
+	       drain_is_at_work(d)) {
+		if (d->unsettled >= UNSETTLED_MAX) {
+			d->is_full = true; /* then drain_go_on */
+			return;
 		}
 		h = domain_take(dom, false);
 		if (h == NULL)
@@ -130,21 +149,15 @@ static size_t reap_domain(struct domain *dom)
 		else
 			hand_drop(h); /* not to be returned for this */
 	}
-	return n;
+	if (n == REAP_MAX)
+		drain_reap(d);
 }
 
-static void on_reap(struct ev_loop *loop, ev_timer *w, int revents)
+void drain_reap(struct drain *d)
 {
-	struct drain *d = w->data;
-	struct domain *dom, *tmp;
-	size_t n = 0;
+	static const struct visit_ops reap = { reap_domain, NULL };
 
-	(void)revents;
-	HASH_ITER (hh, d->domains, dom, tmp)
-		if (is_final(dom) && drain_is_at_work(d))
-			n += reap_domain(dom);
-	if (n > 0)
-		ev_timer_start(loop, w);
+	turns_visit(d, &reap, SPAN_LIT(""));
 }
 
 /* ---- Forgetting ---- */
@@ -172,52 +185,42 @@ static void forget_facts(struct drain *d, int64_t now)
 		     sts_known_is_over, NULL, NULL);
 }
 
+static void sweep_domain(struct domain *dom)
+{
+	if (is_forgettable(dom, clock_mono_ms()))
+		domain_free(dom);
+}
+
+static void sweep_dest(struct dest *dst, struct span name)
+{
+	(void)name;
+	dest_forget(dst);
+	if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links) &&
+	    dst->at_risk == 0)
+		dest_free(dst);
+}
+
 static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 {
+	static const struct visit_ops sweep = { sweep_domain, sweep_dest };
 	struct drain *d = w->data;
-	struct domain *dom, *dtmp;
-	struct dest *dst, *tmp;
-	int64_t now = clock_mono_ms();
 
 	(void)loop;
 	(void)revents;
 	unlisted_remind(d);
-	forget_facts(d, now);
-	HASH_ITER (hh, d->domains, dom, dtmp)
-		if (is_forgettable(dom, now))
-			domain_free(dom);
-	HASH_ITER (hh, d->dests, dst, tmp) {
-		dest_forget(dst);
-		if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links) &&
-		    dst->at_risk == 0)
-			dest_free(dst);
-	}
+	forget_facts(d, clock_mono_ms());
+	turns_visit(d, &sweep, SPAN_LIT(""));
 }
 
 /* ---- New settings ---- */
 
-/*
- * Domain by domain, some at a time: with a hundred thousand
- * of them sessions would wait.  Those that were not seen yet go on as before.
- */
-static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
+/* Those that were not seen yet go on as before. */
+static void review(struct domain *dom)
 {
-	struct drain *d = w->data;
-	struct domain *dom;
-
-	(void)revents;
-	for (int n = 0; n < REVIEWED_A_TURN; n++) {
-		dom = TAILQ_FIRST(&d->to_review);
-		if (dom == NULL)
-			return;
-		TAILQ_REMOVE(&d->to_review, dom, review);
-		dom->wants_review = false;
-		if (dom->has_mail || dom->route != NULL)
-			domain_ask(dom);
-		else
-			(void)unlisted_may_go(dom);
-	}
-	ev_timer_start(loop, w);
+	if (dom->has_mail || dom->route != NULL)
+		domain_ask(dom);
+	else
+		(void)unlisted_may_go(dom);
 }
 
 /* ---- Life ---- */
@@ -234,11 +237,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->reminded_ms = clock_mono_ms();
 	slots_start(d, opt->most_links);
 	domain_pace_start(d);
-	TAILQ_INIT(&d->to_review);
-	ev_init(&d->turn, on_turn);
-	d->turn.data = d;
-	ev_timer_init(&d->reaper, on_reap, 0., 0.);
-	d->reaper.data = d;
+	turns_start(d);
 	ev_timer_init(&d->sweep, on_sweep, SWEEP_S, SWEEP_S);
 	d->sweep.data = d;
 	ev_timer_start(d->loop, &d->sweep);
@@ -302,8 +301,6 @@ void drain_free(struct drain **dp)
 	expire_stop(d);
 	risk_stop(d);
 	domain_pace_stop(d);
-	ev_timer_stop(d->loop, &d->turn);
-	ev_timer_stop(d->loop, &d->reaper);
 	ev_timer_stop(d->loop, &d->sweep);
 	ev_timer_stop(d->loop, &d->sight);
 	HASH_ITER (hh, d->domains, dom, tmp)
@@ -315,6 +312,7 @@ void drain_free(struct drain **dp)
 	drop_hands(d);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		domain_free(dom);
+	turns_stop(d);
 	aside_forget(d);
 	claims_forget(d);
 	holds_forget(d);
@@ -326,20 +324,12 @@ void drain_free(struct drain **dp)
 
 void drain_reload(struct drain *d, struct config *config)
 {
+	static const struct visit_ops all = { review, dest_set_config };
 	struct config *old = d->config;
-	struct dest *dst, *dtmp;
-	struct domain *dom, *tmp;
 
 	d->config = config_ref(config);
 	d->generation++;
-	HASH_ITER (hh, d->dests, dst, dtmp)
-		dest_set_config(dst);
-	HASH_ITER (hh, d->domains, dom, tmp) {
-		if (!dom->wants_review)
-			TAILQ_INSERT_TAIL(&d->to_review, dom, review);
-		dom->wants_review = true;
-	}
-	ev_timer_start(d->loop, &d->turn);
+	turns_visit(d, &all, SPAN_LIT(""));
 	config_unref(&old);
 }
 
@@ -353,22 +343,25 @@ static void flush_domain(struct domain *dom)
 	domain_ask(dom);
 }
 
+static void flush_dest(struct dest *dst, struct span name)
+{
+	(void)name;
+	dest_trigger(dst, "flush");
+}
+
 void drain_flush(struct drain *d, struct span name)
 {
-	struct domain *dom, *tmp;
-	struct dest *dst, *dtmp;
+	static const struct visit_ops all = { flush_domain, flush_dest };
+	struct domain *dom;
 
-	if (name.n > 0) {
-		dom = domain_need(d, name);
-		flush_domain(dom);
-		if (dom->dest != NULL)
-			dest_trigger(dom->dest, "flush");
+	if (name.n == 0) {
+		turns_visit(d, &all, name);
 		return;
 	}
-	HASH_ITER (hh, d->domains, dom, tmp)
-		flush_domain(dom);
-	HASH_ITER (hh, d->dests, dst, dtmp)
-		dest_trigger(dst, "flush");
+	dom = domain_need(d, name);
+	flush_domain(dom);
+	if (dom->dest != NULL)
+		dest_trigger(dom->dest, "flush");
 }
 
 void drain_heard_from(struct drain *d, const struct net_addr *peer)

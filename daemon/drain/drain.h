@@ -75,8 +75,10 @@ size_t drain_in_hand(struct drain *d, struct span domain);
  * use, the row's last one counts. */
 bool drain_goes_to(struct drain *d, const struct spool_domain *row,
 		   struct span name);
-/* Is there a destination of this name? */
-bool drain_knows_destination(struct drain *d, struct span name);
+/* Is there a destination of this name?  Some are looked at; *is_over: no more
+ * need be, else ask again with the same buffer, which is empty at first. */
+bool drain_knows_destination(struct drain *d, struct span name,
+			     struct buf *after, bool *is_over);
 /* Probe every destination of this name now. */
 void drain_flush_destination(struct drain *d, struct span name);
 /* A hold of destinations of this name was stored in the spool, or taken out

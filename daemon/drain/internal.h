@@ -50,8 +50,8 @@ struct domain {
 	struct route_query *query;
 	TAILQ_ENTRY(domain) asking;  /* waits for its turn to ask */
 	TAILQ_ENTRY(domain) refresh; /* waits for its turn to ask again */
-	TAILQ_ENTRY(domain) review;  /* waits to be seen by a new list */
-	bool is_known, wants_ask, is_asking, wants_refresh, wants_review;
+	TAILQ_ENTRY(domain) all;
+	bool is_known, wants_ask, is_asking, wants_refresh;
 	struct asking *asks_in;      /* while it waits or asks */
 	bool is_stranger;            /* only our reports may go there; see
 					unlisted.c */
@@ -168,6 +168,9 @@ struct dest {
 	unsigned magic;
 	struct drain *drain;
 	UT_hash_handle hh;
+	TAILQ_ENTRY(dest) all;
+	TAILQ_ENTRY(dest) dirty;     /* has something to do: turns.h */
+	bool is_dirty;
 	struct route *route;         /* its key is ours */
 	struct machine machine;
 	struct machine_target *mtargets;
@@ -191,12 +194,12 @@ struct dest {
 	ev_timer timer;
 	const struct dest_hold *hold; /* as found with these: */
 	unsigned hold_builds, hold_changes;
-	bool is_kicking;
 	bool is_shaken;              /* a connection was lost, and nothing was
 					answered since: */
 	int64_t shaken_ms;           /* monotonic */
 	bool is_owing;               /* put_off is due at the next success */
-	bool is_doubted;             /* the next answer replaces its facts */
+	unsigned generation;         /* of the settings its facts are from: if
+					they are new, so are the next ones */
 	int64_t doubted_ms;          /* when its policies were asked for anew */
 	struct domain_ring put_off;  /* domains with mail that heard 4yz */
 	int64_t excuse_ms;           /* monotonic: when they may be; 0: no
@@ -303,6 +306,14 @@ struct strike {
 	bool is_excusable;           /* when anything is answered there */
 };
 
+struct turns {
+	ev_timer timer;
+	struct dest_queue dirty;     /* each once */
+	TAILQ_HEAD(, visit) visits;  /* one after the other */
+	TAILQ_HEAD(, domain) domains;
+	TAILQ_HEAD(, dest) dests;    /* all there are, for these */
+};
+
 struct drain {
 	struct ev_loop *loop;
 	struct spool *spool;
@@ -325,8 +336,7 @@ struct drain {
 	ev_timer slots_timer;
 	TAILQ_HEAD(, domain) to_refresh;
 	ev_timer pace;               /* of refreshing */
-	TAILQ_HEAD(, domain) to_review;
-	ev_timer turn;               /* of reviewing */
+	struct turns turns;
 	unsigned unsettled;
 	struct group *groups;        /* hash by message; see join.c */
 	TAILQ_HEAD(, group) group_order;
@@ -349,7 +359,6 @@ struct drain {
 	ev_timer due;                /* deferred units */
 	ev_timer ends;               /* lifetimes and warnings */
 	struct spool_expiry ends_seen; /* look behind it; id 0: from the first */
-	ev_timer reaper;             /* reports to domains with a verdict */
 	int64_t forget_ms;           /* monotonic: facts, the next time */
 	ev_timer sweep;              /* what has nothing to do is forgotten */
 	int64_t due_at_ms;           /* wall: what `due` is armed for; 0: no */
@@ -369,6 +378,10 @@ static inline bool drain_is_at_work(const struct drain *d)
 /* A look at the spool failed: nothing is known by it, least of all that
  * nothing waits.  Everything pauses for a second, then looks again. */
 void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err);
+/* Reports to domains with a verdict go nowhere: their end is recorded. */
+void drain_reap(struct drain *d);
+/* There is room for outcomes again: everyone goes on. */
+void drain_go_on(struct drain *d);
 
 /* ---- domain.c ---- */
 struct domain *domain_find(struct drain *d, struct span name);
@@ -416,8 +429,9 @@ void dest_stop(struct dest *dst);
 void dest_join(struct dest *dst, struct domain *dom);
 void dest_quit(struct domain *dom); /* leave its destination */
 void dest_weigh(struct domain *dom); /* is it a stranger now, or no more? */
-/* Something changed: give out mail, connect, set the timer. */
-void dest_kick(struct dest *dst);
+/* Give out mail, connect, set the timer.  From the loop only: whoever changes
+ * something calls turns_touch. */
+void dest_run(struct dest *dst);
 struct hand *dest_take(struct dest *dst, bool newest);
 void dest_note(struct dest *dst, int target, const struct smtp_reply *reply);
 void dest_note_text(struct dest *dst, int target, struct span reply);
@@ -436,7 +450,8 @@ void dest_count_links(const struct dest *dst, int target, unsigned *here,
 		      unsigned *live);
 void dest_doubt_policy(struct dest *dst);
 void dest_heard_from(struct dest *dst, int target);
-void dest_set_config(struct dest *dst); /* of the drain, which is new */
+/* The drain's settings are new. */
+void dest_set_config(struct dest *dst, struct span none);
 
 /* ---- putoff.c: what is refused for now ---- */
 /* What the reply to this job says of the host it went to. */

@@ -6,6 +6,7 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "daemon/drain/internal.h"
+#include "daemon/drain/turns.h"
 
 enum {
 	IDLE_MS = 5000,		/* kept that long without mail */
@@ -212,7 +213,7 @@ static void trial_failed(struct link *l)
 	dest_count_links(dst, l->target, &here, &live);
 	machine_failed(&dst->machine, l->target, FAULT_REFUSES, here, live,
 		       clock_mono_ms());
-	dest_kick(dst);
+	turns_touch(dst);
 }
 
 static void try_it(struct link *l)
@@ -257,7 +258,7 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 		come_up(l, "ehlo", buf_span(&reply));
 	buf_fini(&reply);
 	link_fill(l);
-	dest_kick(dst);
+	turns_touch(dst);
 }
 
 /* Was it answered for good?  A host that says "later" to everything is not
@@ -471,7 +472,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 	if (l->is_trial)
 		go_on_trial(l, is_refused);
 	else if (is_trial || was_shaken || news != TEMPER_SAME)
-		dest_kick(l->dest);
+		turns_touch(l->dest);
 }
 
 static bool may_finish(struct delivery *dl, struct delivery_job *job, void *arg)
@@ -489,7 +490,7 @@ static void on_room(struct delivery *dl, void *arg)
 		return;
 	link_fill(l);
 	if (l->dest->live + l->dest->trying < l->dest->machine.limit)
-		dest_kick(l->dest);
+		turns_touch(l->dest);
 }
 
 static enum machine_fault fault_of(const struct delivery_end *end)
@@ -602,7 +603,7 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 		dest_store_target(dst, target);
 	else if (target != MACHINE_NONE)
 		dest_store_now_and_then(dst, target);
-	dest_kick(dst);
+	turns_touch(dst);
 }
 
 const struct delivery_listener link_listener = {

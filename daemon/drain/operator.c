@@ -4,6 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "daemon/drain/internal.h"
+#include "daemon/drain/turns.h"
 
 /* ---- Units ---- */
 
@@ -66,23 +67,46 @@ bool drain_goes_to(struct drain *d, const struct spool_domain *row,
 	       scope_names_route(span_str(row->destination), name);
 }
 
-bool drain_knows_destination(struct drain *d, struct span name)
+/* Where a look ended; from the first on if that one has gone since. */
+static const struct dest *behind(struct drain *d, const struct buf *key)
 {
-	struct dest *dst, *tmp;
+	struct dest *dst = NULL;
 
-	HASH_ITER (hh, d->dests, dst, tmp)
-		if (is_named(dst, name))
+	if (key->n > 0)
+		HASH_FIND(hh, d->dests, key->p, key->n, dst);
+	return dst != NULL ? TAILQ_NEXT(dst, all) : TAILQ_FIRST(&d->turns.dests);
+}
+
+bool drain_knows_destination(struct drain *d, struct span name,
+			     struct buf *after, bool *is_over)
+{
+	const struct dest *dst = behind(d, after), *last = NULL;
+
+	for (int n = 0; dst != NULL && n < VISITED_A_TURN; n++) {
+		*is_over = is_named(dst, name);
+		if (*is_over)
 			return true;
+		last = dst;
+		dst = TAILQ_NEXT(dst, all);
+	}
+	*is_over = dst == NULL;
+	buf_reset(after);
+	if (last != NULL)
+		buf_add(after, last->route->key);
 	return false;
+}
+
+static void flush_named(struct dest *dst, struct span name)
+{
+	if (is_named(dst, name))
+		dest_trigger(dst, "flush");
 }
 
 void drain_flush_destination(struct drain *d, struct span name)
 {
-	struct dest *dst, *tmp;
+	static const struct visit_ops flush = { NULL, flush_named };
 
-	HASH_ITER (hh, d->dests, dst, tmp)
-		if (is_named(dst, name))
-			dest_trigger(dst, "flush");
+	turns_visit(d, &flush, name);
 }
 
 /* ---- Holds of destinations ---- */
@@ -135,12 +159,18 @@ static void hold_drop(struct dest_hold *h)
 	free(h);
 }
 
+static void touch_named(struct dest *dst, struct span name)
+{
+	if (is_named(dst, name))
+		turns_touch(dst);
+}
+
 void drain_destination_changed(struct drain *d, struct span name)
 {
+	static const struct visit_ops touch = { NULL, touch_named };
 	char row_name[SCOPE_DESTINATION_MAX + 2];
 	struct dest_hold *h = hold_find(d, name);
 	struct spool_domain row;
-	struct dest *dst, *tmp;
 
 	snprintf(row_name, sizeof(row_name), "@%.*s", SPAN_ARG(name));
 	if (spool_domain_get(d->spool, span_str(row_name), &row) == MX_OK &&
@@ -149,8 +179,7 @@ void drain_destination_changed(struct drain *d, struct span name)
 	else if (h != NULL)
 		hold_drop(h);
 	d->hold_changes++;
-	HASH_ITER (hh, d->dests, dst, tmp)
-		dest_kick(dst);
+	turns_visit(d, &touch, name);
 }
 
 static bool on_row(const struct spool_domain *row, void *arg)

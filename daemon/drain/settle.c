@@ -306,16 +306,6 @@ static void broken(struct drain *d, enum mx_err err)
 				  "is delivered until a restart"));
 }
 
-static void start_all(struct drain *d)
-{
-	struct dest *dst, *tmp;
-
-	d->is_full = false;
-	HASH_ITER (hh, d->dests, dst, tmp)
-		dest_kick(dst);
-	ev_timer_start(d->loop, &d->reaper);
-}
-
 static bool is_deferred(const struct delivery_job *job)
 {
 	return count_outcome(job, OUTCOME_TRANSIENT) > 0 ||
@@ -387,7 +377,7 @@ static void on_settled(enum mx_err err, void *arg)
 	if (again)
 		domain_rewind(dom);
 	if (d->is_full && d->unsettled < UNSETTLED_MAX / 2)
-		start_all(d);
+		drain_go_on(d);
 }
 
 void settle_submit(struct hand *h)

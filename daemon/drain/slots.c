@@ -113,7 +113,7 @@ static void serve(struct slots *s)
 	       (dst = TAILQ_FIRST(&s->waiting)) != NULL) {
 		is_last = dst == last;
 		leave(dst);
-		dest_kick(dst);
+		dest_run(dst);
 		if (is_last)
 			return;
 	}

@@ -12,6 +12,8 @@
 #include "tests/support/peer.h"
 #include "tests/support/spool_audit.h"
 
+enum { DOMAINS = 200 };
+
 struct world {
 	struct ev_loop *loop;
 	struct folder folder;
@@ -36,7 +38,7 @@ static void load_config(struct world *w, const char *more)
 	buf_adds(&text, more);
 	folder_write(&w->folder, "mx20.conf", buf_cstr(&text));
 	buf_reset(&text);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < DOMAINS; i++)
 		buf_addf(&text,
 			 "d%d.example recipients=* tls=none "
 			 "primary=[127.0.0.1]:%u\n",
@@ -134,7 +136,7 @@ static void send_to(struct world *w, const char *const *paths, size_t count)
 	struct spool_draft *d;
 	struct envelope env = { .from = span_str(sender),
 				.arrived_ms = clock_wall_ms() };
-	struct spool_rcpt rcpts[8] = { 0 };
+	struct spool_rcpt rcpts[DOMAINS] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		rcpts[i].path = span_str(paths[i]);
@@ -492,5 +494,97 @@ Test(drain, a_line_that_comes_back_frees_its_mail_however_slow_the_disk)
 	drain_flush(w.drain, SPAN_LIT("d0.example"));
 	WAIT_FOR(&w, queued(&w) == 0);
 	config_unref(&other);
+	finish(&w);
+}
+
+/* ---- Mail of many domains that was removed ---- */
+
+static size_t waiting_domains(struct dest *dst)
+{
+	struct domain *dom;
+	size_t n = 0;
+
+	TAILQ_FOREACH (dom, &dst->ring, ring)
+		n++;
+	return n;
+}
+
+static void on_removed(enum mx_err err, uint64_t units, void *arg)
+{
+	size_t *left = arg;
+
+	(void)units;
+	cr_assert_eq(err, MX_OK);
+	(*left)--;
+}
+
+/* A turn of the loop has an end, however many there were. */
+Test(drain, domains_without_mail_are_left_some_at_a_time)
+{
+	static char names[DOMAINS][32];
+	static const char *paths[DOMAINS];
+	struct world w;
+	struct dest *dst;
+	size_t left = DOMAINS, before;
+
+	begin(&w, "", NULL);
+	peer_stop(w.peer);
+	for (size_t i = 0; i < DOMAINS; i++) {
+		snprintf(names[i], sizeof(names[i]), "u@d%zu.example", i);
+		paths[i] = names[i];
+	}
+	send_to(&w, paths, DOMAINS);
+	WAIT_FOR(&w, state_of(&w, "d0.example") == DRAIN_DOWN);
+	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
+	WAIT_FOR(&w, waiting_domains(dst) == DOMAINS);
+	for (size_t i = 0; i < DOMAINS; i++)
+		spool_remove(w.spool,
+			     (struct spool_selection){
+				     .domain = span_str(names[i] + 2) },
+			     on_removed, &left);
+	WAIT_FOR(&w, left == 0);
+	WAIT_FOR(&w, queued(&w) == 0);
+	for (before = waiting_domains(dst); before > 0;
+	     before = waiting_domains(dst)) {
+		machine_trigger(&dst->machine, clock_mono_ms());
+		dest_run(dst);
+		cr_assert_geq(waiting_domains(dst) + 64, before);
+		cr_assert_lt(waiting_domains(dst), before);
+	}
+	cr_expect_eq(dst->trying, 0, "nobody is asked for what was removed");
+	finish(&w);
+}
+
+/* ---- Suspects that are there no longer ---- */
+
+Test(drain, suspects_are_looked_at_some_at_a_time)
+{
+	enum { STRIKES = 100 };
+	struct world w;
+	struct dest *dst;
+	unsigned turns = 0;
+
+	begin(&w, "", NULL);
+	send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, drain_busy(w.drain) == 0 && queued(&w) == 0);
+	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
+	for (uint64_t i = 0; i < STRIKES; i++) {
+		struct strike *s = calloc(1, sizeof(*s));
+
+		s->domain = LIST_FIRST(&dst->domains);
+		s->key = (struct hand_key){ 1000 + i, s->domain };
+		s->suspect.losses = 2;
+		HASH_ADD_BYHASHVALUE(hh, w.drain->strikes, key, sizeof(s->key),
+				     hand_hash(&s->key), s);
+	}
+	while (HASH_COUNT(w.drain->strikes) > 0 && turns++ < STRIKES) {
+		unsigned before = HASH_COUNT(w.drain->strikes);
+
+		aside_look(dst);
+		cr_assert_geq(HASH_COUNT(w.drain->strikes) + 16, before);
+		cr_assert(dst->is_dirty || HASH_COUNT(w.drain->strikes) == 0,
+			  "it goes on");
+	}
+	cr_expect_eq(turns, STRIKES / 16 + 1);
 	finish(&w);
 }
