@@ -156,9 +156,9 @@ static void look_in_destinations(struct search *s)
 	bool is_over;
 
 	s->left = 0;
-	s->found = drain_knows_destination(s->r->control->opt.drain,
-					   s->r->destination, &s->after,
-					   &is_over);
+	s->found =
+		drain_knows_destination(s->r->control->opt.drain,
+					s->r->destination, &s->after, &is_over);
 	if (is_over)
 		s->at = IN_SPOOL;
 	if (is_over)
@@ -214,7 +214,7 @@ static void search_end(struct search *s)
 static void search_some(struct search *s)
 {
 	struct request *r = s->r;
-	void (*then)(struct request *r) = s->then;
+	void (*then)(struct request * r) = s->then;
 	bool found;
 
 	look(s);

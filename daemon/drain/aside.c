@@ -235,8 +235,8 @@ void aside_look(struct dest *dst)
 	struct strike *s, *tmp;
 	int looked = 0, target;
 
-	if (d->strikes == NULL || dst->aside != NULL ||
-	    !drain_is_at_work(d) || !slots_have_room(dst))
+	if (d->strikes == NULL || dst->aside != NULL || !drain_is_at_work(d) ||
+	    !slots_have_room(dst))
 		return;
 	is_alone = dest_is_idle(dst);
 	target = machine_any(&dst->machine, clock_mono_ms());

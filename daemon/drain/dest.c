@@ -90,9 +90,8 @@ struct dest *dest_need(struct drain *d, struct route *route)
 
 	if (dst == NULL)
 		return dest_new(d, route);
-	if (dst->route != route &&
-	    (dst->generation != d->generation ||
-	     dst->route->expires_ms <= clock_mono_ms()))
+	if (dst->route != route && (dst->generation != d->generation ||
+				    dst->route->expires_ms <= clock_mono_ms()))
 		adopt(dst, route);
 	return dst;
 }

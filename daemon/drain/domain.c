@@ -445,8 +445,7 @@ static enum mx_err fetch_newest(struct domain *dom)
 /* The next id that is not in hand, left in place; 0: none is known. */
 static bool is_skipped(const struct domain *dom, uint64_t id)
 {
-	return hand_is_taken(dom->drain, id, dom) ||
-	       aside_has(dom->drain, id, dom);
+	return hand_has(dom->drain, id, dom) || aside_has(dom->drain, id, dom);
 }
 
 static uint64_t peek(struct domain *dom, bool newest)
@@ -457,8 +456,7 @@ static uint64_t peek(struct domain *dom, bool newest)
 	if (c->page == NULL)
 		c->page = mx_alloc_array(PAGE_IDS, sizeof(*c->page));
 	for (;;) {
-		while (c->at < c->count &&
-		       is_skipped(dom, c->page[c->at]))
+		while (c->at < c->count && is_skipped(dom, c->page[c->at]))
 			c->at++;
 		if (c->at < c->count)
 			return c->page[c->at];
@@ -522,7 +520,7 @@ static struct hand *load(struct domain *dom, uint64_t id)
 
 struct hand *domain_take_unit(struct domain *dom, uint64_t id)
 {
-	return hand_is_taken(dom->drain, id, dom) ? NULL : load(dom, id);
+	return hand_has(dom->drain, id, dom) ? NULL : load(dom, id);
 }
 
 struct hand *domain_take(struct domain *dom, bool newest)

@@ -167,8 +167,8 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 {
 	struct spool_domain row;
 
-	if (dom->has_mail || dom->in_hand > 0 || dom->claimed > 0 ||
-	    dom->is_asking || dom->wants_ask || now - dom->idle_ms < FORGET_MS)
+	if (dom->has_mail || dom->in_hand > 0 || dom->is_asking ||
+	    dom->wants_ask || now - dom->idle_ms < FORGET_MS)
 		return false;
 	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=
 		       MX_OK ||
@@ -314,7 +314,6 @@ void drain_free(struct drain **dp)
 		domain_free(dom);
 	turns_stop(d);
 	aside_forget(d);
-	claims_forget(d);
 	holds_forget(d);
 	config_unref(&d->config);
 	buf_fini(&d->text);

@@ -57,15 +57,23 @@ bool drain_flows(struct drain *d, struct span domain);
 /* ---- For the operator ---- */
 
 /*
- * Claim a unit, so that nobody takes it for delivery until it is let go.
- * False: it is in hand, that is being delivered, or what became of it is not
- * yet durable; its fate is decided there.
+ * Return a unit to its sender, whatever state it is in and whatever the mode;
+ * by whom goes into the log.  Nobody delivers it from now on.
+ *
+ * MX_OK: cb is called once, after this call and perhaps after drain_free, with
+ * what came of it (MX_ENOENT: it had left meanwhile).  MX_EBUSY: it is being
+ * delivered, or what became of it is not yet durable, and its fate is decided
+ * there; MX_ENOENT, MX_ESPACE, MX_EIO: as they say.  Then cb is not called.
  */
-bool drain_claim(struct drain *d, uint64_t id, struct span domain);
-/* The claim ends; is_left: the unit is still there and may go again. */
-void drain_let_go(struct drain *d, uint64_t id, struct span domain,
-		  bool is_left);
-/* Is this unit in hand? */
+struct drain_order {
+	int64_t uid;
+	char claimed_uid[24];
+};
+typedef void drain_given_up_cb(enum mx_err err, void *arg);
+enum mx_err drain_give_up(struct drain *d, uint64_t id, struct span domain,
+			  const struct drain_order *by, drain_given_up_cb *cb,
+			  void *arg);
+/* Is this unit being delivered, or what became of it not yet durable? */
 bool drain_has_in_hand(struct drain *d, uint64_t id, struct span domain);
 /* How many units of the domain are. */
 size_t drain_in_hand(struct drain *d, struct span domain);

@@ -5,7 +5,7 @@
  */
 #include "common/base/assert.h"
 #include "common/base/log.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/give_up.h"
 #include "daemon/report/report.h"
 
 enum { BATCH = 32 };
@@ -73,66 +73,6 @@ void expire_due_at(struct drain *d, int64_t due_ms)
 
 /* ---- The end ---- */
 
-/* RFC 3463: when we would get it ourselves that is 4.4.6. */
-static struct span why_no_route(const struct domain *dom, struct unit *u)
-{
-	const struct route *r = dom->route;
-	struct buf text = { 0 };
-	struct span reply;
-
-	buf_adds(&text, r->result == ROUTE_SELF ? "(route) 4.4.6 " : "(route) ");
-	buf_add(&text, r->reason);
-	reply = arena_span(&u->arena, buf_span(&text));
-	buf_fini(&text);
-	return reply;
-}
-
-/* What was last heard of its primary; for units that were never tried. */
-static struct span why_waiting(struct drain *d, struct unit *u)
-{
-	const struct domain *dom = domain_find(d, u->domain);
-
-	if (dom != NULL && dom->dest == NULL && dom->route != NULL)
-		return why_no_route(dom, u);
-	if (dom == NULL || dom->dest == NULL ||
-	    dom->dest->last_reply[0] == '\0')
-		return SPAN_LIT("(lifetime) Delivery time expired");
-	return arena_span(&u->arena, span_str(dom->dest->last_reply));
-}
-
-/* A lifetime that ended for want of TLS says so (4.7.X); else it is time
- * that is over. */
-static const char *final_status(struct span reply)
-{
-	static const struct {
-		const char *now, *then;
-	} table[] = {
-		{ "4.7.4", "5.7.4" },
-		{ "4.7.5", "5.7.5" },
-		{ "4.4.6", "5.4.6" },
-	};
-	struct span rest = reply;
-
-	span_cut(&rest, ' ');
-	for (size_t i = 0; i < COUNT(table); i++)
-		if (span_starts(rest, span_str(table[i].now)))
-			return table[i].then;
-	return "5.4.7";
-}
-
-static void give_up(struct drain *d, struct domain *dom, struct unit *u)
-{
-	struct span reply = why_waiting(d, u);
-	struct hand *h;
-
-	for (size_t i = 0; i < u->rcpt_count; i++)
-		if (u->rcpts[i].last_reply.n == 0)
-			u->rcpts[i].last_reply = reply;
-	h = hand_new(dom, &u);
-	h->status = final_status(reply);
-	settle_with(h, OUTCOME_PERMANENT, span_of(NULL, 0));
-}
-
 /* ---- Warnings: one report for the units of a message that are due ---- */
 
 struct warning {
@@ -143,7 +83,7 @@ struct warning {
 static size_t list_delayed(struct drain *d, struct unit *u,
 			   struct report_rcpt *out)
 {
-	struct span reply = why_waiting(d, u);
+	struct span reply = give_up_reason(d, u);
 	size_t n = 0;
 
 	for (size_t i = 0; i < u->rcpt_count; i++) {
@@ -168,8 +108,8 @@ static size_t list_delayed(struct drain *d, struct unit *u,
 static void warn(struct drain *d, const struct warning *w)
 {
 	struct unit *first = w->units[0];
-	struct report_rcpt *rcpts = arena_alloc_array(
-		&first->arena, w->rcpt_count, sizeof(*rcpts));
+	struct report_rcpt *rcpts =
+		arena_alloc_array(&first->arena, w->rcpt_count, sizeof(*rcpts));
 	struct spool_report report = { 0 };
 	int64_t now = clock_wall_ms();
 	size_t n = 0;
@@ -177,7 +117,7 @@ static void warn(struct drain *d, const struct warning *w)
 	for (size_t i = 0; i < w->count; i++)
 		n += list_delayed(d, w->units[i], rcpts + n);
 	if (n > 0 && report_make(d->spool, d->config, first, rcpts, n, now,
-			      &report) != MX_OK)
+				 &report) != MX_OK)
 		return; /* asked again at the next turn */
 	for (size_t i = 0; i < n; i++)
 		log_info(EV_DELAYED, LOG_ID("mid", first->envelope.id),
@@ -196,7 +136,7 @@ static struct unit *take_end(struct drain *d, const struct spool_expiry *e)
 	struct domain *dom = domain_need(d, name);
 	struct unit *u = NULL;
 
-	if (hand_is_taken(d, e->id, dom))
+	if (hand_has(d, e->id, dom))
 		return NULL; /* being tried, or bounced, right now */
 	if (dom->dest != NULL && dest_held(dom->dest) != NULL)
 		return NULL; /* what is held has no lifetime */
@@ -246,8 +186,8 @@ static size_t end_all(struct drain *d, const struct spool_expiry *found,
 		}
 		u = take_end(d, &found[i]);
 		if (u != NULL) {
-			give_up(d, domain_need(d, span_str(found[i].domain)),
-				u);
+			give_up_expired(
+				domain_need(d, span_str(found[i].domain)), &u);
 			done++;
 		}
 		i++;

@@ -19,62 +19,18 @@ unsigned hand_hash(const struct hand_key *k)
 	return (unsigned)((x * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
 
-bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
+struct hand *hand_find(struct drain *d, uint64_t id, const struct domain *dom)
 {
 	const struct hand_key k = { id, dom };
 	struct hand *h;
 
 	HASH_FIND_BYHASHVALUE(hh, d->hands, &k, sizeof(k), hand_hash(&k), h);
-	return h != NULL;
+	return h;
 }
 
-static struct claim *claim_find(struct drain *d, uint64_t id,
-				const struct domain *dom)
+bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
 {
-	const struct hand_key k = { id, dom };
-	struct claim *c;
-
-	HASH_FIND_BYHASHVALUE(hh, d->claims, &k, sizeof(k), hand_hash(&k), c);
-	return c;
-}
-
-bool hand_is_taken(struct drain *d, uint64_t id, const struct domain *dom)
-{
-	return hand_has(d, id, dom) ||
-	       (d->claims != NULL && claim_find(d, id, dom) != NULL);
-}
-
-bool hand_claim(struct drain *d, uint64_t id, const struct domain *dom)
-{
-	struct claim *c;
-
-	if (hand_is_taken(d, id, dom))
-		return false;
-	c = mx_alloc(sizeof(*c));
-	c->key = (struct hand_key){ id, dom };
-	HASH_ADD_BYHASHVALUE(hh, d->claims, key, sizeof(c->key),
-			     hand_hash(&c->key), c);
-	return true;
-}
-
-void hand_unclaim(struct drain *d, uint64_t id, const struct domain *dom)
-{
-	struct claim *c = claim_find(d, id, dom);
-
-	if (c == NULL)
-		return;
-	HASH_DEL(d->claims, c);
-	free(c);
-}
-
-void claims_forget(struct drain *d)
-{
-	struct claim *c, *tmp;
-
-	HASH_ITER (hh, d->claims, c, tmp) {
-		HASH_DEL(d->claims, c);
-		free(c);
-	}
+	return hand_find(d, id, dom) != NULL;
 }
 
 int64_t retry_step_ms(const struct config *c, uint32_t attempts)
@@ -128,24 +84,35 @@ static size_t put_due_first(const struct config *c, struct unit *u)
 	return n > 0 ? n : u->rcpt_count;
 }
 
-struct hand *hand_new(struct domain *dom, struct unit **unit)
+struct hand *hand_new_for(struct domain *dom, struct unit **unit,
+			  struct order *order)
 {
 	struct drain *d = dom->drain;
 	struct hand *h = mx_alloc(sizeof(*h));
-	size_t count = put_due_first(d->config, *unit);
 
+	MX_ASSERT(!hand_has(d, (*unit)->envelope.id, dom));
 	h->magic = HAND_MAGIC;
 	h->drain = d;
 	h->key = (struct hand_key){ (*unit)->envelope.id, dom };
 	h->domain = dom;
 	h->job = delivery_job_new(unit, delivery_from_spool(d->spool),
 				  &link_listener, h);
-	h->job->count = count;
 	h->tls = "";
+	h->order = order;
 	TAILQ_INIT(&h->followers);
 	dom->in_hand++;
+	dom->ordered += order != NULL;
 	HASH_ADD_BYHASHVALUE(hh, d->hands, key, sizeof(h->key),
 			     hand_hash(&h->key), h);
+	return h;
+}
+
+struct hand *hand_new(struct domain *dom, struct unit **unit)
+{
+	size_t due = put_due_first(dom->drain->config, *unit);
+	struct hand *h = hand_new_for(dom, unit, NULL);
+
+	h->job->count = due;
 	return h;
 }
 
@@ -156,7 +123,9 @@ void hand_drop(struct hand *h)
 	risk_over(h);
 	ev_timer_stop(d->loop, &h->retry);
 	HASH_DEL(d->hands, h);
+	MX_ASSERT(h->domain->in_hand > 0);
 	h->domain->in_hand--;
+	h->domain->ordered -= h->order != NULL;
 	delivery_job_free(&h->job);
 	h->magic = 0;
 	free(h);

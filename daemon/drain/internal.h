@@ -12,6 +12,7 @@
 #include "daemon/drain/drain.h"
 #include "daemon/drain/machine.h"
 #include "daemon/drain/suspect.h"
+#include "daemon/report/report.h"
 
 enum {
 	DOMAIN_MAGIC = 0x44646f6d,
@@ -79,7 +80,7 @@ struct domain {
 	bool is_put_off_known;       /* the spool knows of put_off_ms */
 	int64_t rewound_ms;
 	struct cursor oldest, newest;
-	size_t in_hand, claimed;
+	size_t in_hand, ordered;     /* of them, by the operator */
 	TAILQ_ENTRY(domain) late;    /* in its destination's put_off */
 	int64_t put_off_ms;          /* wall: 4yz to its mail since; 0: no */
 	int64_t put_off_run_ms;      /* the same, monotonic */
@@ -170,7 +171,6 @@ struct dest {
 	UT_hash_handle hh;
 	TAILQ_ENTRY(dest) all;
 	TAILQ_ENTRY(dest) dirty;     /* has something to do: turns.h */
-	bool is_dirty;
 	struct route *route;         /* its key is ours */
 	struct machine machine;
 	struct machine_target *mtargets;
@@ -194,6 +194,7 @@ struct dest {
 	ev_timer timer;
 	const struct dest_hold *hold; /* as found with these: */
 	unsigned hold_builds, hold_changes;
+	bool is_dirty;
 	bool is_shaken;              /* a connection was lost, and nothing was
 					answered since: */
 	int64_t shaken_ms;           /* monotonic */
@@ -257,8 +258,10 @@ struct hand {
 	struct delivery_job *job;
 	char host[300];              /* whose words the outcomes are */
 	const char *tls;             /* static; "": clear text */
+	enum report_cause cause;     /* why it is given up, if it is */
 	const char *status;          /* static, for the report; NULL: as the
 					reply says */
+	struct order *order;         /* the operator's; NULL: none */
 	unsigned offered;            /* SMTP_EXT_ bits */
 	int64_t conn_ms;
 	int errand_from;             /* the target that could not take it */
@@ -288,12 +291,6 @@ struct hand {
 	bool is_capped;              /* a report above bounce.rate */
 	bool is_paced;               /* tried again after wait_ms, whatever its
 					own retry */
-};
-
-/* The operator has it: it must not be taken into a hand. */
-struct claim {
-	struct hand_key key;
-	UT_hash_handle hh;
 };
 
 /* A unit that connections died with, see aside.c. */
@@ -329,8 +326,7 @@ struct drain {
 	struct hand *hands;          /* hash by id and domain */
 	struct dest_hold_list dest_holds;
 	unsigned hold_changes;       /* of that list */
-	struct claim *claims;        /* hash by the same */
-	struct strike *strikes;
+	struct strike *strikes;      /* hash by the same */
 	struct asking asking[2];     /* [1]: of strangers */
 	struct slots slots[2];       /* the same */
 	ev_timer slots_timer;
@@ -527,13 +523,11 @@ void errand_failed(struct hand *h, struct dest *dst);
 /* ---- hand.c ---- */
 /* Takes the unit; those of its recipients that are due stand first. */
 struct hand *hand_new(struct domain *dom, struct unit **unit);
+/* The same with all recipients, and not to be delivered. */
+struct hand *hand_new_for(struct domain *dom, struct unit **unit,
+			  struct order *order);
+struct hand *hand_find(struct drain *d, uint64_t id, const struct domain *dom);
 bool hand_has(struct drain *d, uint64_t id, const struct domain *dom);
-/* The same, or claimed: not to be taken. */
-bool hand_is_taken(struct drain *d, uint64_t id, const struct domain *dom);
-/* False: it is taken already. */
-bool hand_claim(struct drain *d, uint64_t id, const struct domain *dom);
-void hand_unclaim(struct drain *d, uint64_t id, const struct domain *dom);
-void claims_forget(struct drain *d);
 void hand_drop(struct hand *h);
 /* The longest wait there is. */
 int64_t retry_longest_ms(const struct config *c);
@@ -598,8 +592,6 @@ void aside_forget(struct drain *d);
 void aside_forget_domain(struct domain *dom);
 
 /* ---- settle.c ---- */
-/* For join.c: is anything of the outcome to be reported? */
-bool settle_has_report(const struct hand *h);
 /* Does anything of the unit stay? */
 bool settle_is_partial(const struct hand *h);
 /* What was refused, and would be reported, is tried again then; but not

@@ -28,12 +28,12 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/give_up.h"
 
 enum {
 	JOIN_MS = 2000,
-	WAITING_MAX = 256,   /* hands that wait for others, of all messages */
-	REMEMBERED = 20000,  /* messages that were reported on */
+	WAITING_MAX = 256,  /* hands that wait for others, of all messages */
+	REMEMBERED = 20000, /* messages that were reported on */
 	AGE_FACTOR = 4,
 };
 
@@ -53,7 +53,7 @@ struct reported {
 	uint64_t id;
 	UT_hash_handle hh;
 	TAILQ_ENTRY(reported) link; /* the one said first, first */
-	int64_t next_ms;            /* monotonic: not again before */
+	int64_t next_ms;	    /* monotonic: not again before */
 };
 
 /* Ids count up: the golden ratio spreads them. */
@@ -88,8 +88,7 @@ static void remember(const struct hand *h)
 {
 	struct drain *d = h->drain;
 	struct reported *r = reported_find(d, h->key.id);
-	int64_t age_ms =
-		clock_wall_ms() - h->job->unit->envelope.arrived_ms;
+	int64_t age_ms = clock_wall_ms() - h->job->unit->envelope.arrived_ms;
 	int64_t wait_ms = (AGE_FACTOR - 1) * age_ms;
 
 	if (r == NULL) {
@@ -100,8 +99,8 @@ static void remember(const struct hand *h)
 		HASH_ADD_BYHASHVALUE(hh, d->reported, id, sizeof(r->id),
 				     hash_id(r->id), r);
 	}
-	r->next_ms = clock_mono_ms() +
-		     (wait_ms > MINUTES(1) ? wait_ms : MINUTES(1));
+	r->next_ms =
+		clock_mono_ms() + (wait_ms > MINUTES(1) ? wait_ms : MINUTES(1));
 }
 
 /* How long until the message may be reported on again; 0: at once. */
@@ -154,7 +153,7 @@ static void dispatch(struct hand_queue *hands)
 		TAILQ_REMOVE(hands, h, join);
 		if (wait_ms > 0)
 			settle_defer_failed(h, wait_ms);
-		if (!settle_has_report(h)) {
+		if (!give_up_has_report(h)) {
 			settle_submit(h);
 			continue;
 		}
@@ -220,7 +219,7 @@ void join_settle(struct hand *h)
 	struct hand_queue alone = TAILQ_HEAD_INITIALIZER(alone);
 	struct group *g;
 
-	if (!settle_has_report(h)) {
+	if (!give_up_has_report(h)) {
 		settle_submit(h);
 		return;
 	}
@@ -247,7 +246,8 @@ void join_recorded(struct hand *lead, bool has_report)
 
 	TAILQ_CONCAT(&rest, &lead->followers, join);
 	h = TAILQ_FIRST(&rest);
-	if (h != NULL && !has_report) { /* it left without: the next one leads */
+	if (h != NULL &&
+	    !has_report) { /* it left without: the next one leads */
 		TAILQ_REMOVE(&rest, h, join);
 		TAILQ_CONCAT(&h->followers, &rest, join);
 		h->is_following = false;

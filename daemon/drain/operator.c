@@ -8,40 +8,19 @@
 
 /* ---- Units ---- */
 
-bool drain_claim(struct drain *d, uint64_t id, struct span name)
-{
-	struct domain *dom = domain_need(d, name);
-
-	if (!hand_claim(d, id, dom))
-		return false;
-	dom->claimed++;
-	return true;
-}
-
-void drain_let_go(struct drain *d, uint64_t id, struct span name, bool is_left)
-{
-	struct domain *dom = domain_find(d, name);
-
-	if (dom == NULL || dom->claimed == 0)
-		return;
-	hand_unclaim(d, id, dom);
-	dom->claimed--;
-	if (is_left)
-		domain_rewind(dom); /* it was passed over */
-}
-
 bool drain_has_in_hand(struct drain *d, uint64_t id, struct span name)
 {
 	const struct domain *dom = domain_find(d, name);
+	const struct hand *h = dom != NULL ? hand_find(d, id, dom) : NULL;
 
-	return dom != NULL && hand_has(d, id, dom);
+	return h != NULL && h->order == NULL;
 }
 
 size_t drain_in_hand(struct drain *d, struct span name)
 {
 	const struct domain *dom = domain_find(d, name);
 
-	return dom != NULL ? dom->in_hand : 0;
+	return dom != NULL ? dom->in_hand - dom->ordered : 0;
 }
 
 /* ---- Destinations ---- */
@@ -74,7 +53,8 @@ static const struct dest *behind(struct drain *d, const struct buf *key)
 
 	if (key->n > 0)
 		HASH_FIND(hh, d->dests, key->p, key->n, dst);
-	return dst != NULL ? TAILQ_NEXT(dst, all) : TAILQ_FIRST(&d->turns.dests);
+	return dst != NULL ? TAILQ_NEXT(dst, all)
+			   : TAILQ_FIRST(&d->turns.dests);
 }
 
 bool drain_knows_destination(struct drain *d, struct span name,

@@ -20,8 +20,8 @@
 #include "daemon/drain/internal.h"
 
 enum {
-	EXCUSE_MAX = 256,      /* domains in one go */
-	EXCUSE_NEXT_MS = 100,  /* and the next go */
+	EXCUSE_MAX = 256,	/* domains in one go */
+	EXCUSE_NEXT_MS = 100,	/* and the next go */
 	EXCUSE_PAUSE_MS = 5000, /* between two that find the same units again:
 				  the spool walks along all it has parked */
 	/* Two clocks, each cut to milliseconds, do not agree on when it was:

@@ -16,24 +16,12 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/give_up.h"
 #include "daemon/report/report.h"
 
 enum { RETRY_MS = 1000 };
 
 /* ---- Deciding ---- */
-
-/* Our own reports go nowhere when they fail; bounce.mode = hold keeps all. */
-static void hold_failed(struct hand *h)
-{
-	struct delivery_job *job = h->job;
-
-	if (h->drain->config->bounce.mode != BOUNCE_HOLD)
-		return;
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome == OUTCOME_PERMANENT)
-			job->set[i].outcome = OUTCOME_HELD;
-}
 
 static int64_t longer(int64_t a, int64_t b)
 {
@@ -54,11 +42,11 @@ static int64_t next_due(const struct hand *h, int64_t now)
 		if (i >= job->count)
 			at = retry_due_ms(c, r);
 		else if (job->set[i].outcome == OUTCOME_TRANSIENT)
-			at = now + (h->is_paced
-					    ? h->wait_ms
-					    : longer(retry_step_ms(c,
-								   r->attempts),
-						     h->wait_ms));
+			at = now +
+			     (h->is_paced
+				      ? h->wait_ms
+				      : longer(retry_step_ms(c, r->attempts),
+					       h->wait_ms));
 		else if (job->set[i].outcome == OUTCOME_WAITING)
 			at = now + h->wait_ms;
 		else if (job->set[i].outcome != OUTCOME_UNTRIED)
@@ -80,22 +68,21 @@ static size_t count_outcome(const struct delivery_job *job, enum outcome o)
 
 /* ---- The log: what it says is durable ---- */
 
-static uint64_t report_of(const struct hand *h, size_t i);
-
 static void say_bounced(const struct hand *h, size_t i)
 {
 	const struct unit *u = h->job->unit;
-	uint64_t report = report_of(h, i);
+	uint64_t report = give_up_report_of(h, i);
 
-	log_info(EV_BOUNCED, LOG_ID("mid", u->envelope.id),
-		 LOG_PATH("to", u->rcpts[i].path),
-		 LOG_PATH("from", u->envelope.from), LOG_STR("host", h->host),
-		 LOG_ID("report", report),
-		 LOG_STR("report", report == 0 ? "none" : ""),
-		 LOG_STR("reason", h->status != NULL ? "lifetime" : ""),
-		 LOG_INT("wait_s",
-			 (h->settled_ms - u->envelope.arrived_ms) / 1000),
-		 LOG_SPAN("reply", h->job->set[i].reply));
+	log_info(
+		EV_BOUNCED, LOG_ID("mid", u->envelope.id),
+		LOG_PATH("to", u->rcpts[i].path),
+		LOG_PATH("from", u->envelope.from), LOG_STR("host", h->host),
+		LOG_ID("report", report),
+		LOG_STR("report", report == 0 ? "none" : ""),
+		LOG_STR("reason", h->cause == REPORT_EXPIRED ? "lifetime" : ""),
+		LOG_INT("wait_s",
+			(h->settled_ms - u->envelope.arrived_ms) / 1000),
+		LOG_SPAN("reply", h->job->set[i].reply));
 }
 
 static void say_rcpt(const struct hand *h, size_t i)
@@ -116,13 +103,13 @@ static void say_rcpt(const struct hand *h, size_t i)
 			 LOG_INT("conn_ms", h->conn_ms),
 			 LOG_INT("xfer_ms", job->ended_ms - job->started_ms),
 			 LOG_STR("tls", h->tls),
-			 LOG_ID("report", report_of(h, i)),
+			 LOG_ID("report", give_up_report_of(h, i)),
 			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_TRANSIENT: /* a trial is in the log as a probe */
 		log_at(h->is_trial ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-		       EV_DEFERRED, LOG_ID("mid", env->id),
-		       LOG_PATH("to", to), LOG_STR("host", h->host),
+		       EV_DEFERRED, LOG_ID("mid", env->id), LOG_PATH("to", to),
+		       LOG_STR("host", h->host),
 		       LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
 		       LOG_INT("due_s", (h->due_ms - h->settled_ms) / 1000),
 		       LOG_STR("reason", h->is_early ? "reported lately" : ""),
@@ -134,123 +121,14 @@ static void say_rcpt(const struct hand *h, size_t i)
 	case OUTCOME_HELD:
 		log_warn(EV_HELD, LOG_ID("mid", env->id), LOG_PATH("to", to),
 			 LOG_STR("host", h->host),
-			 LOG_STR("reason", h->status != NULL ? "lifetime" : ""),
+			 LOG_STR("reason",
+				 h->cause == REPORT_EXPIRED ? "lifetime" : ""),
 			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_UNTRIED:
 	case OUTCOME_WAITING:
 		break;
 	}
-}
-
-/* ---- The report ---- */
-
-static struct span status_of(struct hand *h, struct span reply)
-{
-	struct smtp_reply r = { 0 };
-	struct span s = SPAN_LIT("5.0.0");
-
-	if (h->status != NULL)
-		return span_str(h->status);
-	if (smtp_reply_is_made(reply))
-		return smtp_reply_made_status(reply);
-	if (smtp_reply_parse(reply, &r) == MX_OK && r.enhanced[0] != '\0')
-		s = arena_span(&h->job->unit->arena, span_str(r.enhanced));
-	else if (r.code >= 200 && r.code < 300)
-		s = SPAN_LIT("2.0.0");
-	smtp_reply_fini(&r);
-	return s;
-}
-
-/* RFC 3461 section 5.2.2: a success is ours to report when the next hop
- * cannot. */
-static bool is_reported(const struct hand *h, size_t i, enum report_action *action)
-{
-	const struct delivery_job *job = h->job;
-	enum outcome o = job->set[i].outcome;
-
-	if (o == OUTCOME_PERMANENT)
-		*action = REPORT_FAILED;
-	else if (o == OUTCOME_DELIVERED && (h->offered & SMTP_EXT_DSN) == 0)
-		*action = REPORT_RELAYED;
-	else
-		return false;
-	return report_is_due(&job->unit->envelope, &job->unit->rcpts[i], *action);
-}
-
-static enum report_cause cause_of(const struct hand *h)
-{
-	if (h->status != NULL)
-		return REPORT_EXPIRED;
-	return h->job->is_obstructed ? REPORT_UNFIT : REPORT_REFUSED;
-}
-
-/* Whose words the reply is: of an expired one, those of its last attempt. */
-static struct span host_of(const struct hand *h, size_t i)
-{
-	return h->host[0] != '\0' ? span_str(h->host)
-				  : h->job->unit->rcpts[i].last_host;
-}
-
-/* The queue id of the report that is about this recipient; 0: none is. */
-static uint64_t report_of(const struct hand *h, size_t i)
-{
-	enum report_action action;
-
-	return is_reported(h, i, &action) ? h->report_id : 0;
-}
-
-bool settle_has_report(const struct hand *h)
-{
-	enum report_action action;
-
-	for (size_t i = 0; i < h->job->count; i++)
-		if (is_reported(h, i, &action))
-			return true;
-	return false;
-}
-
-/* What the report says of this unit. */
-static size_t list_reported(struct hand *h, struct report_rcpt *out)
-{
-	struct delivery_job *job = h->job;
-	enum report_action action;
-	size_t n = 0;
-
-	for (size_t i = 0; i < job->count; i++) {
-		if (!is_reported(h, i, &action))
-			continue;
-		out[n++] = (struct report_rcpt){
-			.rcpt = &job->unit->rcpts[i],
-			.action = action,
-			.cause = cause_of(h),
-			.status = status_of(h, job->set[i].reply),
-			.reply = job->set[i].reply,
-			.host = host_of(h, i),
-			.attempt_ms = job->started_ms > 0
-					      ? clock_wall_ms()
-					      : job->unit->rcpts[i].attempt_ms,
-		};
-	}
-	return n;
-}
-
-/* Of it and its followers; 0: none is due. */
-static size_t list_all(struct hand *h, struct report_rcpt **out)
-{
-	size_t most = h->job->count, n;
-	struct hand *f;
-
-	*out = NULL;
-	if (h->is_following || !settle_has_report(h))
-		return 0;
-	TAILQ_FOREACH (f, &h->followers, join)
-		most += f->job->count;
-	*out = arena_alloc_array(&h->job->unit->arena, most, sizeof(**out));
-	n = list_reported(h, *out);
-	TAILQ_FOREACH (f, &h->followers, join)
-		n += list_reported(f, *out + n);
-	return n;
 }
 
 /* ---- Making it durable ---- */
@@ -324,12 +202,12 @@ void settle_defer_failed(struct hand *h, int64_t wait_ms)
 	struct delivery_job *job = h->job;
 	int64_t most_ms = retry_longest_ms(h->drain->config);
 
-	if (h->status != NULL) /* its lifetime is over */
+	if (h->cause == REPORT_EXPIRED)
 		return;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_PERMANENT &&
 		    report_is_due(&job->unit->envelope, &job->unit->rcpts[i],
-			       REPORT_FAILED)) {
+				  REPORT_FAILED)) {
 			job->set[i].outcome = OUTCOME_TRANSIENT;
 			h->is_early = true;
 			h->wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
@@ -385,28 +263,19 @@ void settle_submit(struct hand *h)
 	struct delivery_job *job = h->job;
 	struct drain *d = h->drain;
 	int64_t now = clock_wall_ms();
-	struct spool_report report = { 0 };
-	struct report_rcpt *rcpts;
-	size_t count = list_all(h, &rcpts);
+	struct spool_report report;
+	enum mx_err err = give_up_report(h, now, &report);
 
-	h->has_report = count > 0;
-	if (count > 0) {
-		enum mx_err err = report_make(d->spool, d->config, job->unit,
-					   rcpts, count, now, &report);
-
-		if (err != MX_OK) {
-			later(h, err);
-			return;
-		}
+	if (err != MX_OK) {
+		later(h, err);
+		return;
 	}
-	if (!h->is_following)
-		h->report_id = count > 0 ? spool_draft_id(report.draft) : 0;
 	h->is_submitted = true;
 	h->settled_ms = now;
 	h->due_ms = next_due(h, now);
 	spool_settle(d->spool, h->key.id, job->unit->domain, job->set,
 		     job->unit->rcpt_count, now, h->due_ms,
-		     count > 0 ? &report : NULL, on_settled, h);
+		     report.draft != NULL ? &report : NULL, on_settled, h);
 }
 
 static void fill_in(struct hand *h)
@@ -437,7 +306,7 @@ void settle(struct hand *h)
 		domain_rewind(dom);
 		return;
 	}
-	hold_failed(h);
+	give_up_failed(h);
 	fill_in(h);
 	h->again = count_outcome(job, OUTCOME_UNTRIED) > 0;
 	h->drain->unsettled++;

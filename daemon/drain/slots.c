@@ -16,9 +16,9 @@
 #include "daemon/drain/internal.h"
 
 enum {
-	LINKS_MOST = 1024,	/* unless the system gives less */
-	STRANGERS_MOST = 32,	/* of these */
-	STRANGERS_SHARE = 8,	/* a part of so few at least */
+	LINKS_MOST = 1024,   /* unless the system gives less */
+	STRANGERS_MOST = 32, /* of these */
+	STRANGERS_SHARE = 8, /* a part of so few at least */
 	STRANGERS_EACH = 2,
 	CONNECT_MS = 10000,
 	GREETING_MS = 20000,
@@ -109,8 +109,7 @@ static void serve(struct slots *s)
 	struct dest *dst, *last = TAILQ_LAST(&s->waiting, dest_queue);
 	bool is_last;
 
-	while (s->links < s->most &&
-	       (dst = TAILQ_FIRST(&s->waiting)) != NULL) {
+	while (s->links < s->most && (dst = TAILQ_FIRST(&s->waiting)) != NULL) {
 		is_last = dst == last;
 		leave(dst);
 		dest_run(dst);
@@ -150,9 +149,8 @@ unsigned slots_each(const struct dest *dst)
 {
 	unsigned most = dst->drain->config->drain.connections;
 
-	return slots_is_strangers(dst) && most > STRANGERS_EACH
-		       ? STRANGERS_EACH
-		       : most;
+	return slots_is_strangers(dst) && most > STRANGERS_EACH ? STRANGERS_EACH
+								: most;
 }
 
 void slots_start(struct drain *d, unsigned most)

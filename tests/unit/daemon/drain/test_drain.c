@@ -8,179 +8,7 @@
 #include "common/base/metrics.h"
 #include "common/base/clock.h"
 #include "daemon/drain/internal.h"
-#include "tests/support/folder.h"
-#include "tests/support/peer.h"
-#include "tests/support/spool_audit.h"
-
-enum { DOMAINS = 200 };
-
-struct world {
-	struct ev_loop *loop;
-	struct folder folder;
-	struct config *config;
-	struct spool *spool;
-	struct router *router;
-	struct drain *drain;
-	struct peer_options popt;
-	struct peer *peer;
-	bool committed;
-};
-
-static void load_config(struct world *w, const char *more)
-{
-	struct config_errors errors = { 0 };
-	struct buf text = { 0 };
-
-	buf_adds(&text, "hostname = \"mx2.example.net\"; domains = \"domains\";"
-			"dns = { servers = [ \"127.0.0.1@1\" ]; };"
-			"spool = { path = \"spool\"; size = \"256M\";"
-			" reserve = \"1M\"; };");
-	buf_adds(&text, more);
-	folder_write(&w->folder, "mx20.conf", buf_cstr(&text));
-	buf_reset(&text);
-	for (int i = 0; i < DOMAINS; i++)
-		buf_addf(&text,
-			 "d%d.example recipients=* tls=none "
-			 "primary=[127.0.0.1]:%u\n",
-			 i, (unsigned)w->peer->addr.port);
-	folder_write(&w->folder, "domains", buf_cstr(&text));
-	buf_fini(&text);
-	w->config = config_load(folder_path(&w->folder, "mx20.conf"), &errors);
-	cr_assert_not_null(w->config, "%s", buf_cstr(&errors.text));
-	config_errors_fini(&errors);
-}
-
-static void start_drain(struct world *w)
-{
-	struct drain_options opt = { .loop = w->loop,
-				     .spool = w->spool,
-				     .router = w->router,
-				     .config = w->config };
-
-	w->drain = drain_new(&opt);
-}
-
-static void begin(struct world *w, const char *conf, peer_reply *reply)
-{
-	struct spool_options so;
-	struct router_options ro = { 0 };
-	struct buf why = { 0 };
-
-	memset(w, 0, sizeof(*w));
-	w->loop = ev_loop_new(0);
-	folder_make(&w->folder);
-	w->popt.ehlo = "PIPELINING\nSIZE 100000\nENHANCEDSTATUSCODES";
-	w->popt.reply = reply;
-	w->popt.arg = w;
-	w->peer = peer_new(w->loop, &w->popt);
-	load_config(w, conf);
-	so = (struct spool_options){ folder_path(&w->folder, "spool"), 1 << 28,
-				     1 << 20 };
-	cr_assert_eq(spool_open(&w->spool, w->loop, &so, &why), MX_OK, "%s",
-		     buf_cstr(&why));
-	ro.loop = w->loop;
-	ro.config = w->config;
-	cr_assert_eq(router_new(&w->router, &ro, &why), MX_OK, "%s",
-		     buf_cstr(&why));
-	buf_fini(&why);
-	start_drain(w);
-}
-
-static void finish(struct world *w)
-{
-	bool never = false;
-	struct buf why = { 0 };
-
-	drain_free(&w->drain);
-	peer_run(w->loop, &never, 50);
-	cr_expect(spool_audit(w->spool, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
-	router_free(&w->router);
-	spool_close(&w->spool);
-	peer_free(&w->peer);
-	config_unref(&w->config);
-	folder_remove(&w->folder);
-	ev_loop_destroy(w->loop);
-}
-
-static void on_commit(enum mx_err err, uint64_t id, void *arg)
-{
-	struct world *w = arg;
-
-	(void)id;
-	cr_assert_eq(err, MX_OK);
-	w->committed = true;
-}
-
-/* A list without d0.example. */
-static struct config *shorter_list(struct world *w)
-{
-	struct config *other;
-	struct config_errors errors = { 0 };
-
-	folder_write(&w->folder, "other", "d1.example recipients=*\n");
-	folder_write(&w->folder, "other.conf",
-		     "hostname = \"mx2.example.net\"; domains = \"other\";"
-		     "spool = { path = \"spool\"; size = \"256M\";"
-		     " reserve = \"1M\"; };");
-	other = config_load(folder_path(&w->folder, "other.conf"), &errors);
-	cr_assert_not_null(other, "%s", buf_cstr(&errors.text));
-	config_errors_fini(&errors);
-	return other;
-}
-
-static const char *sender = "a@sender.example";
-
-static void send_to(struct world *w, const char *const *paths, size_t count)
-{
-	struct spool_draft *d;
-	struct envelope env = { .from = span_str(sender),
-				.arrived_ms = clock_wall_ms() };
-	struct spool_rcpt rcpts[DOMAINS] = { 0 };
-
-	for (size_t i = 0; i < count; i++) {
-		rcpts[i].path = span_str(paths[i]);
-		rcpts[i].domain = span_str(strchr(paths[i], '@') + 1);
-		rcpts[i].expires_ms = clock_wall_ms() + DAYS(1);
-	}
-	cr_assert_eq(spool_draft_new(w->spool, clock_wall_ms(), 0, &d), MX_OK);
-	spool_draft_write(d, SPAN_LIT("Subject: x\r\n\r\nhello\r\n"));
-	w->committed = false;
-	spool_commit(&d, &env, rcpts, count, on_commit, w);
-	cr_assert(peer_run(w->loop, &w->committed, 5000));
-}
-
-static void send_one(struct world *w, const char *path)
-{
-	send_to(w, &path, 1);
-}
-
-static uint64_t queued(struct world *w)
-{
-	struct spool_totals t;
-
-	cr_assert_eq(spool_totals(w->spool, &t), MX_OK);
-	return t.messages;
-}
-
-static enum drain_state state_of(struct world *w, const char *domain)
-{
-	struct drain_status st;
-
-	drain_status(w->drain, span_str(domain), &st);
-	return st.state;
-}
-
-/* Turn the loop until the expression holds, or fail after 5 s. */
-#define WAIT_FOR(w, expr)                                                      \
-	do {                                                                   \
-		int64_t until = clock_mono_ms() + 5000;                        \
-		bool never = false;                                            \
-                                                                               \
-		while (!(expr) && clock_mono_ms() < until)                     \
-			peer_run((w)->loop, &never, 10);                       \
-		cr_assert(expr);                                               \
-	} while (0)
+#include "tests/support/drain_world.h"
 
 /* ---- */
 
@@ -188,19 +16,19 @@ Test(drain, mail_goes_when_it_comes)
 {
 	struct world w;
 
-	begin(&w, "", NULL);
+	world_begin(&w, "", NULL);
 	cr_expect(drain_flows(w.drain, SPAN_LIT("d0.example")), "who knows?");
-	send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, queued(&w) == 0);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
 	cr_assert_eq(w.peer->message_count, 1);
-	cr_assert_eq(state_of(&w, "d0.example"), DRAIN_UP);
+	cr_assert_eq(world_state(&w, "d0.example"), DRAIN_UP);
 	cr_expect(drain_flows(w.drain, SPAN_LIT("d0.example")));
 	/* three domains, one destination, one connection */
-	send_one(&w, "u@d1.example");
-	send_one(&w, "u@d2.example");
-	WAIT_FOR(&w, queued(&w) == 0);
+	world_send_one(&w, "u@d1.example");
+	world_send_one(&w, "u@d2.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
 	cr_assert_eq(w.peer->connections, 1);
-	finish(&w);
+	world_end(&w);
 }
 
 Test(drain, mail_waits_for_the_primary)
@@ -208,10 +36,10 @@ Test(drain, mail_waits_for_the_primary)
 	struct world w;
 	struct drain_status st;
 
-	begin(&w, "", NULL);
+	world_begin(&w, "", NULL);
 	peer_stop(w.peer);
-	send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, state_of(&w, "d0.example") == DRAIN_DOWN);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_state(&w, "d0.example") == DRAIN_DOWN);
 	cr_assert(drain_status(w.drain, SPAN_LIT("d0.example"), &st));
 	cr_assert_eq(st.target_count, 1);
 	cr_assert_gt(st.since_ms, 0);
@@ -221,8 +49,8 @@ Test(drain, mail_waits_for_the_primary)
 				  &w.peer->addr));
 	peer_start(w.peer);
 	drain_heard_from(w.drain, &w.peer->addr);
-	WAIT_FOR(&w, queued(&w) == 0);
-	finish(&w);
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	world_end(&w);
 }
 
 /* Nothing can be sent before a restart: the next probe is not waited for. */
@@ -232,15 +60,15 @@ Test(drain, rests_when_the_disk_has_failed)
 	unsigned before;
 	bool is_over = false;
 
-	begin(&w, "", NULL);
+	world_begin(&w, "", NULL);
 	peer_stop(w.peer);
-	send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, state_of(&w, "d0.example") == DRAIN_DOWN);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_state(&w, "d0.example") == DRAIN_DOWN);
 	w.drain->is_broken = true;
 	before = ev_iteration(w.loop);
 	peer_run(w.loop, &is_over, 1500); /* the probe was due after 1 s */
 	cr_expect_lt(ev_iteration(w.loop) - before, 1000);
-	finish(&w);
+	world_end(&w);
 }
 
 static int refusals;
@@ -268,15 +96,15 @@ Test(drain, a_transient_failure_waits_its_retry)
 	int64_t began = clock_mono_ms();
 
 	refusals = 1;
-	begin(&w, "drain = { retry = [ \"1s\" ]; };", busy_once);
-	send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, queued(&w) == 0);
+	world_begin(&w, "drain = { retry = [ \"1s\" ]; };", busy_once);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
 	cr_assert_geq(clock_mono_ms() - began, 1000);
 	cr_assert_eq(peer_saw(w.peer, "MAIL"), 2);
 	cr_assert_eq(counted(METRIC_DEFERRED), 1);
 	cr_assert_eq(counted(METRIC_DELIVERED), 1);
 	cr_assert_eq(counted(METRIC_REFUSED), 0);
-	finish(&w);
+	world_end(&w);
 }
 
 static const char *unknown_u1(struct peer *p, const char *line, void *arg)
@@ -289,10 +117,9 @@ static const char *unknown_u1(struct peer *p, const char *line, void *arg)
 
 static bool is_held(struct world *w, const char *domain)
 {
-	struct spool_domain row;
+	struct spool_domain row = world_row(w, domain);
 
-	return spool_domain_get(w->spool, span_str(domain), &row) == MX_OK &&
-	       row.held == 1 && row.ready + row.deferred == 0;
+	return row.held == 1 && row.ready + row.deferred == 0;
 }
 
 Test(drain, one_recipient_fails_the_other_goes)
@@ -301,15 +128,15 @@ Test(drain, one_recipient_fails_the_other_goes)
 					     "u3@d1.example" };
 	struct world w;
 
-	begin(&w, "bounce = { mode = \"hold\"; };", unknown_u1);
-	send_to(&w, paths, COUNT(paths));
+	world_begin(&w, "bounce = { mode = \"hold\"; };", unknown_u1);
+	world_send(&w, paths, COUNT(paths));
 	WAIT_FOR(&w, is_held(&w, "d0.example"));
 	WAIT_FOR(&w, w.peer->message_count == 2);
-	cr_assert_eq(queued(&w), 1);
+	cr_assert_eq(world_queued(&w), 1);
 	WAIT_FOR(&w, counted(METRIC_DELIVERED) == 2);
 	cr_assert_eq(counted(METRIC_REFUSED), 1);
 	cr_assert_eq(counted(METRIC_REPORTS_SENT), 0);
-	finish(&w);
+	world_end(&w);
 }
 
 static const char *hang_at_dot(struct peer *p, const char *line, void *arg)
@@ -325,17 +152,17 @@ Test(drain, stopped_in_the_middle_and_started_again)
 	struct world w;
 
 	refusals = 1;
-	begin(&w, "", hang_at_dot);
+	world_begin(&w, "", hang_at_dot);
 	for (int i = 0; i < 10; i++)
-		send_one(&w, "u@d0.example");
+		world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, w.peer->message_count == 1);
 	cr_assert_gt(drain_busy(w.drain), 0);
 	drain_stop(w.drain);
 	drain_free(&w.drain);
-	start_drain(&w);
-	WAIT_FOR(&w, queued(&w) == 0);
+	world_start_drain(&w);
+	WAIT_FOR(&w, world_queued(&w) == 0);
 	cr_assert_geq(w.peer->message_count, 10);
-	finish(&w);
+	world_end(&w);
 }
 
 /* Nobody is sent what is being sent: as many messages as there are. */
@@ -343,16 +170,16 @@ Test(drain, each_message_once)
 {
 	struct world w;
 
-	begin(&w, "", NULL);
+	world_begin(&w, "", NULL);
 	peer_stop(w.peer);
 	for (int i = 0; i < 120; i++)
-		send_one(&w, i % 2 ? "u@d0.example" : "u@d1.example");
+		world_send_one(&w, i % 2 ? "u@d0.example" : "u@d1.example");
 	peer_start(w.peer);
 	drain_flush(w.drain, SPAN_LIT("d0.example"));
-	WAIT_FOR(&w, queued(&w) == 0);
+	WAIT_FOR(&w, world_queued(&w) == 0);
 	cr_assert_eq(w.peer->message_count, 120);
 	WAIT_FOR(&w, drain_busy(w.drain) == 0);
-	finish(&w);
+	world_end(&w);
 }
 
 /* ---- An outage of a primary that greets ---- */
@@ -377,27 +204,19 @@ static const char *close_at_dot(struct peer *p, const char *line, void *arg)
 	return is_away && strcmp(line, ".") == 0 ? PEER_CLOSE : NULL;
 }
 
-static bool is_deferred(struct world *w, const char *domain)
-{
-	struct spool_domain row;
-
-	return spool_domain_get(w->spool, span_str(domain), &row) == MX_OK &&
-	       row.deferred == 1;
-}
-
 /* What was tried in an outage goes when others go, whatever its own retry. */
 Test(drain, an_outage_spoken_as_421_ends_for_all)
 {
 	struct world w;
 
 	is_away = true;
-	begin(&w, own_retry, leave_at_mail);
-	send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, is_deferred(&w, "d0.example"));
+	world_begin(&w, own_retry, leave_at_mail);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").deferred == 1);
 	is_away = false;
-	send_one(&w, "u@d1.example");
-	WAIT_FOR(&w, queued(&w) == 0);
-	finish(&w);
+	world_send_one(&w, "u@d1.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	world_end(&w);
 }
 
 Test(drain, an_outage_spoken_by_closing_ends_for_all)
@@ -405,13 +224,13 @@ Test(drain, an_outage_spoken_by_closing_ends_for_all)
 	struct world w;
 
 	is_away = true;
-	begin(&w, own_retry, close_at_dot);
-	send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, is_deferred(&w, "d0.example"));
+	world_begin(&w, own_retry, close_at_dot);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").deferred == 1);
 	is_away = false;
-	send_one(&w, "u@d1.example");
-	WAIT_FOR(&w, queued(&w) == 0);
-	finish(&w);
+	world_send_one(&w, "u@d1.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	world_end(&w);
 }
 
 /* Where there is no other it is the probe, at the pace of probes. */
@@ -422,16 +241,16 @@ Test(drain, the_only_message_finds_out_that_an_outage_is_over)
 	size_t seen;
 
 	is_away = true;
-	begin(&w, own_retry, leave_at_mail);
-	send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, is_deferred(&w, "d0.example"));
+	world_begin(&w, own_retry, leave_at_mail);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").deferred == 1);
 	before = clock_mono_ms();
 	seen = peer_saw(w.peer, "MAIL");
 	WAIT_FOR(&w, peer_saw(w.peer, "MAIL") >= seen + 2);
 	cr_expect_geq(clock_mono_ms() - before, 1000, "one each second");
 	is_away = false;
-	WAIT_FOR(&w, queued(&w) == 0);
-	finish(&w);
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	world_end(&w);
 }
 
 /* A message that ends connections waits alone, whatever else goes. */
@@ -446,31 +265,23 @@ Test(drain, a_message_that_ends_connections_waits_its_own_retry)
 {
 	struct world w;
 
-	begin(&w, own_retry, close_for_bad);
-	sender = "bad@sender.example";
-	send_one(&w, "u@d0.example");
-	sender = "a@sender.example";
+	world_begin(&w, own_retry, close_for_bad);
+	w.sender = "bad@sender.example";
+	world_send_one(&w, "u@d0.example");
+	w.sender = "a@sender.example";
 	for (int i = 0; i < 5; i++) {
-		send_one(&w, "u@d1.example");
+		world_send_one(&w, "u@d1.example");
 		WAIT_FOR(&w, w.peer->message_count == (size_t)i + 1);
 	}
-	WAIT_FOR(&w, is_deferred(&w, "d0.example"));
+	WAIT_FOR(&w, world_row(&w, "d0.example").deferred == 1);
 	cr_expect_leq(peer_saw(w.peer, "MAIL FROM:<bad@"), 4);
-	send_one(&w, "u@d1.example");
-	WAIT_FOR(&w, queued(&w) == 1);
+	world_send_one(&w, "u@d1.example");
+	WAIT_FOR(&w, world_queued(&w) == 1);
 	cr_expect_leq(peer_saw(w.peer, "MAIL FROM:<bad@"), 4);
-	finish(&w);
+	world_end(&w);
 }
 
 /* ---- A line that goes, and comes back before the disk knows ---- */
-
-static bool is_row_held(struct world *w, const char *domain)
-{
-	struct spool_domain row;
-
-	return spool_domain_get(w->spool, span_str(domain), &row) == MX_OK &&
-	       row.is_held;
-}
 
 Test(drain, a_line_that_comes_back_frees_its_mail_however_slow_the_disk)
 {
@@ -478,10 +289,10 @@ Test(drain, a_line_that_comes_back_frees_its_mail_however_slow_the_disk)
 	struct config *other;
 	struct domain *dom;
 
-	begin(&w, "", NULL);
+	world_begin(&w, "", NULL);
 	peer_stop(w.peer);
-	send_one(&w, "u@d0.example");
-	other = shorter_list(&w);
+	world_send_one(&w, "u@d0.example");
+	other = world_shorter_list(&w);
 	dom = domain_need(w.drain, SPAN_LIT("d0.example"));
 	w.drain->config = other;
 	cr_assert_not(unlisted_may_go(dom), "it is asked to be held");
@@ -489,12 +300,12 @@ Test(drain, a_line_that_comes_back_frees_its_mail_however_slow_the_disk)
 	w.drain->config = w.config;
 	cr_assert(unlisted_may_go(dom));
 	cr_expect_eq(dom->mark, MARK_LISTED);
-	WAIT_FOR(&w, !is_row_held(&w, "d0.example"));
+	WAIT_FOR(&w, !world_row(&w, "d0.example").is_held);
 	peer_start(w.peer);
 	drain_flush(w.drain, SPAN_LIT("d0.example"));
-	WAIT_FOR(&w, queued(&w) == 0);
+	WAIT_FOR(&w, world_queued(&w) == 0);
 	config_unref(&other);
-	finish(&w);
+	world_end(&w);
 }
 
 /* ---- Mail of many domains that was removed ---- */
@@ -527,14 +338,14 @@ Test(drain, domains_without_mail_are_left_some_at_a_time)
 	struct dest *dst;
 	size_t left = DOMAINS, before;
 
-	begin(&w, "", NULL);
+	world_begin(&w, "", NULL);
 	peer_stop(w.peer);
 	for (size_t i = 0; i < DOMAINS; i++) {
 		snprintf(names[i], sizeof(names[i]), "u@d%zu.example", i);
 		paths[i] = names[i];
 	}
-	send_to(&w, paths, DOMAINS);
-	WAIT_FOR(&w, state_of(&w, "d0.example") == DRAIN_DOWN);
+	world_send(&w, paths, DOMAINS);
+	WAIT_FOR(&w, world_state(&w, "d0.example") == DRAIN_DOWN);
 	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
 	WAIT_FOR(&w, waiting_domains(dst) == DOMAINS);
 	for (size_t i = 0; i < DOMAINS; i++)
@@ -543,7 +354,7 @@ Test(drain, domains_without_mail_are_left_some_at_a_time)
 				     .domain = span_str(names[i] + 2) },
 			     on_removed, &left);
 	WAIT_FOR(&w, left == 0);
-	WAIT_FOR(&w, queued(&w) == 0);
+	WAIT_FOR(&w, world_queued(&w) == 0);
 	for (before = waiting_domains(dst); before > 0;
 	     before = waiting_domains(dst)) {
 		machine_trigger(&dst->machine, clock_mono_ms());
@@ -552,7 +363,7 @@ Test(drain, domains_without_mail_are_left_some_at_a_time)
 		cr_assert_lt(waiting_domains(dst), before);
 	}
 	cr_expect_eq(dst->trying, 0, "nobody is asked for what was removed");
-	finish(&w);
+	world_end(&w);
 }
 
 /* ---- Suspects that are there no longer ---- */
@@ -564,9 +375,9 @@ Test(drain, suspects_are_looked_at_some_at_a_time)
 	struct dest *dst;
 	unsigned turns = 0;
 
-	begin(&w, "", NULL);
-	send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, drain_busy(w.drain) == 0 && queued(&w) == 0);
+	world_begin(&w, "", NULL);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, drain_busy(w.drain) == 0 && world_queued(&w) == 0);
 	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
 	for (uint64_t i = 0; i < STRIKES; i++) {
 		struct strike *s = calloc(1, sizeof(*s));
@@ -586,5 +397,5 @@ Test(drain, suspects_are_looked_at_some_at_a_time)
 			  "it goes on");
 	}
 	cr_expect_eq(turns, STRIKES / 16 + 1);
-	finish(&w);
+	world_end(&w);
 }

@@ -128,8 +128,8 @@ Test(turns, a_destination_is_looked_for_some_at_a_time)
 	cr_expect_eq(turns, DOMAINS / VISITED_A_TURN + 1);
 	buf_reset(&after);
 	for (is_over = false, turns = 0; !is_over && turns < 10; turns++)
-		(void)drain_knows_destination(
-			&drain, SPAN_LIT("mx300.example"), &after, &is_over);
+		(void)drain_knows_destination(&drain, SPAN_LIT("mx300.example"),
+					      &after, &is_over);
 	cr_expect_eq(turns, 2);
 	buf_fini(&after);
 }

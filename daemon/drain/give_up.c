@@ -1,0 +1,358 @@
+#include "daemon/drain/give_up.h"
+
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
+#include "common/base/assert.h"
+#include "common/base/log.h"
+#include "common/base/msgid.h"
+
+void give_up_failed(struct hand *h)
+{
+	struct delivery_job *job = h->job;
+
+	if (h->drain->config->bounce.mode != BOUNCE_HOLD)
+		return;
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == OUTCOME_PERMANENT)
+			job->set[i].outcome = OUTCOME_HELD;
+}
+
+/* ---- The report ---- */
+
+static struct span status_of(struct hand *h, struct span reply)
+{
+	struct smtp_reply r = { 0 };
+	struct span s = SPAN_LIT("5.0.0");
+
+	if (h->status != NULL)
+		return span_str(h->status);
+	if (smtp_reply_is_made(reply))
+		return smtp_reply_made_status(reply);
+	if (smtp_reply_parse(reply, &r) == MX_OK && r.enhanced[0] != '\0')
+		s = arena_span(&h->job->unit->arena, span_str(r.enhanced));
+	else if (r.code >= 200 && r.code < 300)
+		s = SPAN_LIT("2.0.0");
+	smtp_reply_fini(&r);
+	return s;
+}
+
+/* RFC 3461 section 5.2.2: a success is ours to report when the next hop
+ * cannot. */
+static bool is_reported(const struct hand *h, size_t i,
+			enum report_action *action)
+{
+	const struct delivery_job *job = h->job;
+	enum outcome o = job->set[i].outcome;
+
+	if (o == OUTCOME_PERMANENT)
+		*action = REPORT_FAILED;
+	else if (o == OUTCOME_DELIVERED && (h->offered & SMTP_EXT_DSN) == 0)
+		*action = REPORT_RELAYED;
+	else
+		return false;
+	return report_is_due(&job->unit->envelope, &job->unit->rcpts[i],
+			     *action);
+}
+
+static enum report_cause cause_of(const struct hand *h)
+{
+	return h->cause == REPORT_REFUSED && h->job->is_obstructed
+		       ? REPORT_UNFIT
+		       : h->cause;
+}
+
+/* Whose words the reply is: of an expired one, those of its last attempt. */
+static struct span host_of(const struct hand *h, size_t i)
+{
+	if (h->cause == REPORT_OPERATOR)
+		return SPAN_LIT("");
+	return h->host[0] != '\0' ? span_str(h->host)
+				  : h->job->unit->rcpts[i].last_host;
+}
+
+uint64_t give_up_report_of(const struct hand *h, size_t i)
+{
+	enum report_action action;
+
+	return is_reported(h, i, &action) ? h->report_id : 0;
+}
+
+bool give_up_has_report(const struct hand *h)
+{
+	enum report_action action;
+
+	for (size_t i = 0; i < h->job->count; i++)
+		if (is_reported(h, i, &action))
+			return true;
+	return false;
+}
+
+/* What the report says of this unit. */
+static size_t list_reported(struct hand *h, struct report_rcpt *out)
+{
+	struct delivery_job *job = h->job;
+	enum report_action action;
+	size_t n = 0;
+
+	for (size_t i = 0; i < job->count; i++) {
+		if (!is_reported(h, i, &action))
+			continue;
+		out[n++] = (struct report_rcpt){
+			.rcpt = &job->unit->rcpts[i],
+			.action = action,
+			.cause = cause_of(h),
+			.status = status_of(h, job->set[i].reply),
+			.reply = job->set[i].reply,
+			.host = host_of(h, i),
+			.attempt_ms = job->started_ms > 0
+					      ? clock_wall_ms()
+					      : job->unit->rcpts[i].attempt_ms,
+		};
+	}
+	return n;
+}
+
+/* Of it and its followers; 0: none is due. */
+static size_t list_all(struct hand *h, struct report_rcpt **out)
+{
+	size_t most = h->job->count, n;
+	struct hand *f;
+
+	*out = NULL;
+	if (h->is_following || !give_up_has_report(h))
+		return 0;
+	TAILQ_FOREACH (f, &h->followers, join)
+		most += f->job->count;
+	*out = arena_alloc_array(&h->job->unit->arena, most, sizeof(**out));
+	n = list_reported(h, *out);
+	TAILQ_FOREACH (f, &h->followers, join)
+		n += list_reported(f, *out + n);
+	return n;
+}
+
+enum mx_err give_up_report(struct hand *h, int64_t now_ms,
+			   struct spool_report *out)
+{
+	struct report_rcpt *rcpts;
+	size_t count = list_all(h, &rcpts);
+	enum mx_err err = MX_OK;
+
+	*out = (struct spool_report){ 0 };
+	h->has_report = count > 0;
+	if (count > 0)
+		err = report_make(h->drain->spool, h->drain->config,
+				  h->job->unit, rcpts, count, now_ms, out);
+	if (err == MX_OK && !h->is_following)
+		h->report_id = count > 0 ? spool_draft_id(out->draft) : 0;
+	return err;
+}
+
+/* ---- The end of a lifetime ---- */
+
+/* RFC 3463: when we would get it ourselves that is 4.4.6. */
+static struct span why_no_route(const struct domain *dom, struct unit *u)
+{
+	const struct route *r = dom->route;
+	struct buf text = { 0 };
+	struct span reply;
+
+	buf_adds(&text,
+		 r->result == ROUTE_SELF ? "(route) 4.4.6 " : "(route) ");
+	buf_add(&text, r->reason);
+	reply = arena_span(&u->arena, buf_span(&text));
+	buf_fini(&text);
+	return reply;
+}
+
+/* What was last heard of its primary. */
+struct span give_up_reason(struct drain *d, struct unit *u)
+{
+	const struct domain *dom = domain_find(d, u->domain);
+
+	if (dom != NULL && dom->dest == NULL && dom->route != NULL)
+		return why_no_route(dom, u);
+	if (dom == NULL || dom->dest == NULL ||
+	    dom->dest->last_reply[0] == '\0')
+		return SPAN_LIT("(lifetime) Delivery time expired");
+	return arena_span(&u->arena, span_str(dom->dest->last_reply));
+}
+
+/* A lifetime that ended for want of TLS says so (4.7.X); else it is time
+ * that is over. */
+static const char *final_status(struct span reply)
+{
+	static const struct {
+		const char *now, *then;
+	} table[] = {
+		{ "4.7.4", "5.7.4" },
+		{ "4.7.5", "5.7.5" },
+		{ "4.4.6", "5.4.6" },
+	};
+	struct span rest = reply;
+
+	span_cut(&rest, ' ');
+	for (size_t i = 0; i < COUNT(table); i++)
+		if (span_starts(rest, span_str(table[i].now)))
+			return table[i].then;
+	return "5.4.7";
+}
+
+void give_up_expired(struct domain *dom, struct unit **unit)
+{
+	struct unit *u = *unit;
+	struct span reply = give_up_reason(dom->drain, u);
+	struct hand *h;
+
+	for (size_t i = 0; i < u->rcpt_count; i++)
+		if (u->rcpts[i].last_reply.n == 0)
+			u->rcpts[i].last_reply = reply;
+	h = hand_new(dom, unit);
+	h->cause = REPORT_EXPIRED;
+	h->status = final_status(reply);
+	settle_with(h, OUTCOME_PERMANENT, span_of(NULL, 0));
+}
+
+/*
+ * ---- At the operator's word ----
+ *
+ * The unit is in hand meanwhile, so that nobody delivers it.  It waits for no
+ * other of its message, and if it cannot be recorded the order has failed.
+ */
+
+struct order {
+	struct drain_order by;
+	drain_given_up_cb *cb;
+	void *arg;
+};
+
+static void say_ordered(const struct hand *h)
+{
+	const struct unit *u = h->job->unit;
+	struct buf report = { 0 };
+
+	for (size_t i = 0; i < u->rcpt_count; i++) {
+		uint64_t id = give_up_report_of(h, i);
+
+		buf_reset(&report);
+		if (id != 0)
+			msg_id_add(&report, id);
+		else
+			buf_adds(&report, "none");
+		log_info(EV_BOUNCED, LOG_ID("mid", u->envelope.id),
+			 LOG_PATH("to", u->rcpts[i].path),
+			 LOG_PATH("from", u->envelope.from),
+			 LOG_STR("by", "operator"),
+			 LOG_INT("uid", h->order->by.uid),
+			 LOG_STR("claimed_uid", h->order->by.claimed_uid),
+			 LOG_SPAN("report", buf_span(&report)),
+			 LOG_SPAN("reply", h->job->set[i].reply));
+	}
+	buf_fini(&report);
+}
+
+/* What the sender is told: our word, and what the primary said last. */
+static struct span ordered_reply(struct unit *u, const struct recipient *rcpt)
+{
+	struct buf text = { 0 };
+	struct span reply;
+
+	buf_adds(&text, "returned by the operator of this mail server");
+	if (rcpt->last_reply.n > 0) {
+		buf_adds(&text, "; the last answer");
+		if (rcpt->last_host.n > 0)
+			buf_addf(&text, " of %.*s", SPAN_ARG(rcpt->last_host));
+		buf_addf(&text, " was: %.*s", SPAN_ARG(rcpt->last_reply));
+	}
+	reply = arena_span(&u->arena, buf_span(&text));
+	buf_fini(&text);
+	return reply;
+}
+
+static enum mx_err obey(struct domain *dom, uint64_t id, struct order *o);
+
+static void end_order(struct order *o, enum mx_err err)
+{
+	o->cb(err, o->arg);
+	free(o);
+}
+
+/* Recipients that were held apart from the others are a unit of their own
+ * once these are gone: it goes, too. */
+static void on_ordered(enum mx_err err, void *arg)
+{
+	struct hand *h = arg;
+	struct order *o = h->order;
+	struct domain *dom = h->domain;
+	uint64_t id = h->key.id;
+
+	MX_ASSERT(h->magic == HAND_MAGIC && o != NULL);
+	h->is_submitted = false;
+	if (err == MX_OK)
+		say_ordered(h);
+	if (h->drain == NULL) { /* drain_free was faster */
+		delivery_job_free(&h->job);
+		free(h);
+		end_order(o, err);
+		return;
+	}
+	hand_drop(h);
+	if (err == MX_OK) {
+		err = obey(dom, id, o);
+		if (err == MX_OK)
+			return;
+		if (err == MX_ENOENT)
+			err = MX_OK;
+	} else if (err != MX_ENOENT) {
+		domain_rewind(dom); /* it was passed over */
+	}
+	end_order(o, err);
+}
+
+static enum mx_err obey(struct domain *dom, uint64_t id, struct order *o)
+{
+	struct drain *d = dom->drain;
+	int64_t now = clock_wall_ms();
+	struct spool_report report;
+	struct unit *u;
+	struct hand *h;
+	enum mx_err err = spool_unit_load(d->spool, id, domain_name(dom), &u);
+
+	if (err != MX_OK)
+		return err;
+	h = hand_new_for(dom, &u, o);
+	h->cause = REPORT_OPERATOR;
+	h->status = "5.0.0";
+	u = h->job->unit;
+	for (size_t i = 0; i < u->rcpt_count; i++) {
+		h->job->set[i].outcome = OUTCOME_PERMANENT;
+		h->job->set[i].reply = ordered_reply(u, &u->rcpts[i]);
+	}
+	err = give_up_report(h, now, &report);
+	if (err != MX_OK) {
+		hand_drop(h);
+		return err;
+	}
+	h->is_settling = h->is_submitted = true;
+	spool_settle(d->spool, id, u->domain, h->job->set, u->rcpt_count, now,
+		     0, report.draft != NULL ? &report : NULL, on_ordered, h);
+	return MX_OK;
+}
+
+enum mx_err drain_give_up(struct drain *d, uint64_t id, struct span name,
+			  const struct drain_order *by, drain_given_up_cb *cb,
+			  void *arg)
+{
+	struct domain *dom = domain_need(d, name);
+	struct order *o;
+	enum mx_err err;
+
+	if (hand_has(d, id, dom))
+		return MX_EBUSY;
+	o = mx_alloc(sizeof(*o));
+	*o = (struct order){ *by, cb, arg };
+	err = obey(dom, id, o);
+	if (err != MX_OK)
+		free(o);
+	return err;
+}
