@@ -7,7 +7,7 @@
  *   --boundary      text/rfc822-headers or message/rfc822: which message
  *   --boundary--
  */
-#include "daemon/report/internal.h"
+#include "daemon/report/report_priv.h"
 
 #include "common/base/msgid.h"
 #include "common/base/utf8.h"

@@ -1,5 +1,5 @@
 /* The part of the report that people read. */
-#include "daemon/report/internal.h"
+#include "daemon/report/report_priv.h"
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"

@@ -5,7 +5,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/report/internal.h"
+#include "daemon/report/report_priv.h"
 
 /* A report is worth less than the mail it is about: nobody waits for it for
  * weeks, and the sender of a forged one never does. */

@@ -1,5 +1,5 @@
 /* The third part: the original, or as much of it as is wanted and fits. */
-#include "daemon/report/internal.h"
+#include "daemon/report/report_priv.h"
 
 #include "common/base/utf8.h"
 

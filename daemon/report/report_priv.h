@@ -2,8 +2,8 @@
  * One report as bytes: what report_make hands to the builder, and the pieces
  * the builder is made of.  Pure: no clock, no spool, no randomness.
  */
-#ifndef MX_REPORT_INTERNAL_H
-#define MX_REPORT_INTERNAL_H
+#ifndef MX_REPORT_PRIV_H
+#define MX_REPORT_PRIV_H
 
 #include "daemon/report/report.h"
 

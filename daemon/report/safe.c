@@ -1,4 +1,4 @@
-#include "daemon/report/internal.h"
+#include "daemon/report/report_priv.h"
 
 enum {
 	COLUMNS = 76,

@@ -1,5 +1,5 @@
 /* The machine's part of the report: RFC 3464 section 2. */
-#include "daemon/report/internal.h"
+#include "daemon/report/report_priv.h"
 
 #include "common/base/msgid.h"
 #include "common/base/utf8.h"

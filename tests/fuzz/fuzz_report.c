@@ -6,7 +6,7 @@
  * - Fields hold no control bytes, and 8-bit octets only when that is said.
  * - The boundary stands where it should: four times.
  */
-#include "daemon/report/internal.h"
+#include "daemon/report/report_priv.h"
 
 #include "common/base/utf8.h"
 #include "common/mail/header.h"

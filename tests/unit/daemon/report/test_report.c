@@ -4,7 +4,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "daemon/report/internal.h"
+#include "daemon/report/report_priv.h"
 
 static const char original[] = "Received: from client by mx2.test; today\r\n"
 			       "Message-ID: <m1@sender.test>\r\n"
