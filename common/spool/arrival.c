@@ -109,10 +109,8 @@ static bool can_be_stored(const struct envelope *env,
 	return count > 0 && count <= UINT32_MAX && envelope_fits(env);
 }
 
-struct arrival *arrival_new(size_t extra, struct spool_draft *d,
-			    const struct envelope *env,
-			    const struct spool_rcpt *rcpts, size_t count,
-			    void **at)
+static struct arrival *encode(struct spool_draft *d, const struct envelope *env,
+			      const struct spool_rcpt *rcpts, size_t count)
 {
 	struct envelope own = *env;
 	const struct spool_rcpt **sorted;
@@ -121,15 +119,10 @@ struct arrival *arrival_new(size_t extra, struct spool_draft *d,
 	uint32_t units;
 	char *p;
 
-	*at = NULL;
-	if (!can_be_stored(env, rcpts, count))
-		return NULL;
 	own.id = d->id;
 	own.bytes = d->bytes;
 	sorted = sort_recipients(rcpts, count, &units, &units_n);
-	*at = mx_realloc(NULL, extra + sizeof(*a) + message_n + units_n);
-	memset(*at, 0, extra);
-	a = (void *)((char *)*at + extra);
+	a = mx_realloc(NULL, sizeof(*a) + message_n + units_n);
 	p = (char *)(a + 1);
 	*a = (struct arrival){ .draft = d,
 			       .id = d->id,
@@ -143,16 +136,44 @@ struct arrival *arrival_new(size_t extra, struct spool_draft *d,
 	p = put_units(p, rcpts, sorted, count);
 	MX_ASSERT(p == a->blob + a->n);
 	free(sorted);
-	a->tail = draft_tail(d);
 	return a;
 }
 
-void arrival_finish(struct arrival *a, enum mx_err err)
+enum mx_err arrival_new(struct arrival **out, struct spool_draft **draft,
+			const struct envelope *env,
+			const struct spool_rcpt *rcpts, size_t count)
 {
+	struct spool_draft *d = *draft;
+	enum mx_err err = d->err;
+
+	*draft = NULL;
+	*out = NULL;
+	if (err == MX_OK && !can_be_stored(env, rcpts, count))
+		err = MX_EINVAL;
+	if (err != MX_OK) {
+		draft_leave(d);
+		return err;
+	}
+	*out = encode(d, env, rcpts, count);
+	(*out)->tail = draft_tail(d);
+	return MX_OK;
+}
+
+size_t arrival_bytes(const struct arrival *a)
+{
+	return sizeof(*a) + a->n + (a->tail != NULL ? a->tail->cap : 0);
+}
+
+void arrival_finish(struct arrival **arrival, enum mx_err err)
+{
+	struct arrival *a = *arrival;
+
+	*arrival = NULL;
+	if (a == NULL)
+		return;
 	piece_free(a->tail);
-	a->tail = NULL;
 	draft_end(a->draft, err == MX_OK);
-	a->draft = NULL;
+	free(a);
 }
 
 /* ---- The writer's half ---- */
@@ -184,43 +205,21 @@ static enum mx_err put_recipients(struct batch *b, struct bytes_in *in,
 	return err;
 }
 
-static enum mx_err count_unit(struct batch *b, const struct arrival *a,
-			      struct span domain)
-{
-	struct domain_row *row;
-	enum mx_err err = counters_get(b, domain, &row);
-
-	if (err != MX_OK)
-		return err;
-	if (row->d.units == 0 || a->id < row->oldest_id) {
-		row->oldest_id = a->id;
-		row->d.oldest_ms = a->arrived_ms;
-	}
-	row->d.units++;
-	row->d.ready++;
-	row->d.bytes += a->bytes;
-	counters_announce(b, domain);
-	return MX_OK;
-}
-
 static enum mx_err put_unit(struct batch *b, const struct arrival *a,
 			    struct bytes_in *in)
 {
-	struct span domain = bytes_get_span(in);
-	int64_t expires_ms = (int64_t)bytes_get(in, 8);
-	int64_t warn_ms = (int64_t)bytes_get(in, 8);
-	struct key k;
+	struct found u = { .id = a->id, .state = UNIT_READY };
+	struct ends ends;
 	enum mx_err err;
 
+	u.domain = bytes_get_span(in);
+	ends.expires_ms = (int64_t)bytes_get(in, 8);
+	ends.warn_ms = (int64_t)bytes_get(in, 8);
 	bytes_get(in, 1); /* the claim: judged before */
-	err = put_recipients(b, in, a->id, domain);
-	key_ready(&k, domain, a->id);
+	err = put_recipients(b, in, a->id, u.domain);
 	if (err == MX_OK)
-		err = table_put(batch_table(b, T_READY), b->txn, &k,
-				SPAN_LIT(""));
-	if (err == MX_OK)
-		err = unit_expiry_put(b, a->id, domain, expires_ms, warn_ms);
-	return err == MX_OK ? count_unit(b, a, domain) : err;
+		err = unit_put(b, &u, &ends, a->arrived_ms, a->bytes);
+	return err;
 }
 
 /* Has one of its domains had its share already?  Exact: the rows are those of

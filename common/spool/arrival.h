@@ -24,18 +24,19 @@ struct arrival {
 };
 
 /*
- * Memory for one arrival behind extra bytes of the caller's; *at is the whole
- * of it (free() it).  NULL: some string is longer than can be stored.
+ * Takes the draft.  Its error, or MX_EINVAL: some string is longer than can be
+ * stored, or a domain is none; then there is no arrival and the draft is gone.
  */
-struct arrival *arrival_new(size_t extra, struct spool_draft *d,
-			    const struct envelope *env,
-			    const struct spool_rcpt *rcpts, size_t count,
-			    void **at);
+enum mx_err arrival_new(struct arrival **out, struct spool_draft **d,
+			const struct envelope *env,
+			const struct spool_rcpt *rcpts, size_t count);
+/* Memory it holds. */
+size_t arrival_bytes(const struct arrival *a);
 
 /* Writer: put all rows.  A fault of the draft goes to *fault. */
 enum mx_err arrival_apply(struct batch *b, struct arrival *a,
 			  enum mx_err *fault);
-/* Loop: the draft's end, after success or failure. */
-void arrival_finish(struct arrival *a, enum mx_err err);
+/* Loop: its end and the draft's, after success or failure.  NULL is fine. */
+void arrival_finish(struct arrival **a, enum mx_err err);
 
 #endif

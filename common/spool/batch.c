@@ -8,7 +8,7 @@
 #include "common/base/log.h"
 #include "common/spool/content.h"
 #include "common/spool/counters.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/room.h"
 
 /*

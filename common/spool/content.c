@@ -48,21 +48,21 @@ enum mx_err content_unname(struct batch *b, enum garbage_kind kind, uint64_t id)
 /* Delete up to *left pieces of a content. */
 static enum mx_err delete_pieces(struct batch *b, uint64_t id, size_t *left)
 {
-	struct place p;
+	struct scan p;
 	struct key k;
-	enum mx_err err = place_open(&p, batch_table(b, T_CONTENT), b->txn);
+	enum mx_err err = scan_open(&p, batch_table(b, T_CONTENT), b->txn);
 
 	if (err != MX_OK)
 		return err;
 	key_message(&k, id); /* what all of its pieces begin with */
-	err = place_seek(&p, &k);
+	err = scan_seek(&p, &k);
 	while (err == MX_OK && *left > 0 && key_starts(p.key, &k)) {
 		(*left)--;
-		err = place_del(&p);
+		err = scan_del(&p);
 		if (err == MX_OK)
-			err = place_next(&p);
+			err = scan_next(&p);
 	}
-	place_close(&p);
+	scan_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
@@ -83,12 +83,12 @@ static enum mx_err next_garbage(struct batch *b, enum garbage_kind *kind,
 				uint64_t *id)
 {
 	struct spool *sp = b->sp;
-	struct place p;
-	enum mx_err err = place_open(&p, batch_table(b, T_GARBAGE), b->txn);
+	struct scan p;
+	enum mx_err err = scan_open(&p, batch_table(b, T_GARBAGE), b->txn);
 
 	if (err != MX_OK)
 		return err;
-	err = place_seek(&p, NULL);
+	err = scan_seek(&p, NULL);
 	if (err == MX_OK && !key_garbage_parse(p.key, kind, id))
 		err = MX_ECORRUPT;
 	if (err == MX_OK && *kind == GARBAGE_OPEN &&
@@ -96,7 +96,7 @@ static enum mx_err next_garbage(struct batch *b, enum garbage_kind *kind,
 		sp->opened_clean = true;
 		err = MX_ENOENT;
 	}
-	place_close(&p);
+	scan_close(&p);
 	return err;
 }
 
@@ -129,14 +129,14 @@ enum mx_err content_sweep(struct batch *b, bool *more)
 /* ---- Reading ---- */
 
 /* Append from the pieces that hold offset and what follows it. */
-static enum mx_err copy_pieces(struct place *p, uint64_t id, uint64_t offset,
+static enum mx_err copy_pieces(struct scan *p, uint64_t id, uint64_t offset,
 			       uint64_t end, struct buf *out)
 {
 	struct key k;
 	enum mx_err err;
 
 	key_content(&k, id, offset + 1);
-	err = place_seek_before(p, &k);
+	err = scan_seek_before(p, &k);
 	while (err == MX_OK && offset < end) {
 		uint64_t at, from, n;
 
@@ -149,7 +149,7 @@ static enum mx_err copy_pieces(struct place *p, uint64_t id, uint64_t offset,
 		buf_add(out, span_of(p->value.p + (offset - from), n));
 		offset += n;
 		if (offset < end)
-			err = place_next(p);
+			err = scan_next(p);
 	}
 	return err == MX_ENOENT ? MX_ECORRUPT : err;
 }
@@ -158,7 +158,7 @@ enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
 			  size_t max, struct buf *out)
 {
 	struct envelope env;
-	struct place p;
+	struct scan p;
 	MDB_txn *txn;
 	uint64_t end;
 	uint32_t units;
@@ -172,10 +172,10 @@ enum mx_err spool_content(struct spool *sp, uint64_t id, uint64_t offset,
 	if (err != MX_OK || offset >= env.bytes || max == 0)
 		goto done;
 	end = env.bytes - offset < max ? env.bytes : offset + max;
-	err = place_open(&p, &sp->tables[T_CONTENT], txn);
+	err = scan_open(&p, &sp->tables[T_CONTENT], txn);
 	if (err == MX_OK) {
 		err = copy_pieces(&p, id, offset, end, out);
-		place_close(&p);
+		scan_close(&p);
 	}
 done:
 	read_end(sp);

@@ -2,7 +2,7 @@
 #ifndef MX_SPOOL_CONTENT_H
 #define MX_SPOOL_CONTENT_H
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 /* Writer: store what stands at this offset of a content. */
 enum mx_err content_put(struct batch *b, uint64_t id, uint64_t offset,

@@ -83,7 +83,7 @@ static enum mx_err find_oldest(struct batch *b, struct domain_entry *e)
 	struct envelope env;
 	uint32_t units;
 	enum mx_err err =
-		unit_first(b->sp, b->txn, IN_BOTH, span_of(e->name, e->n), 0,
+		find_first(b->sp, b->txn, IN_BOTH, span_of(e->name, e->n), 0,
 			   &e->row.oldest_id);
 
 	if (err == MX_OK)

@@ -5,7 +5,7 @@
 #ifndef MX_SPOOL_COUNTERS_H
 #define MX_SPOOL_COUNTERS_H
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 /* The row of a domain, an empty one if there is none.  MX_ECORRUPT. */
 enum mx_err counters_get(struct batch *b, struct span domain,

@@ -2,7 +2,7 @@
 #ifndef MX_SPOOL_DISK_H
 #define MX_SPOOL_DISK_H
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 /* For the daemon: directory and file are there, ours alone, flushed, and fit
  * for LMDB.  Sets sp->lock_fd and sp->fd. */

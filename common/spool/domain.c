@@ -19,28 +19,28 @@ bool domain_is_kept(const struct spool_domain *d)
 /* Is any pattern of domains held?  Nearly always none is. */
 static bool has_patterns(struct spool *sp, MDB_txn *txn)
 {
-	struct place p;
+	struct scan p;
 	bool found = false;
 
 	if (!sp->is_reader)
 		return atomic_load(&sp->has_patterns);
-	if (place_open(&p, &sp->tables[T_DOMAIN], txn) == MX_OK) {
-		found = place_seek_name(&p, SPAN_LIT("*.")) == MX_OK &&
+	if (scan_open(&p, &sp->tables[T_DOMAIN], txn) == MX_OK) {
+		found = scan_seek_name(&p, SPAN_LIT("*.")) == MX_OK &&
 			scope_is_pattern(p.key);
-		place_close(&p);
+		scan_close(&p);
 	}
 	return found;
 }
 
 void domain_look_for_patterns(struct spool *sp, MDB_txn *txn)
 {
-	struct place p;
+	struct scan p;
 
-	if (place_open(&p, &sp->tables[T_DOMAIN], txn) != MX_OK)
+	if (scan_open(&p, &sp->tables[T_DOMAIN], txn) != MX_OK)
 		return;
-	if (place_seek_name(&p, SPAN_LIT("*.")) == MX_OK)
+	if (scan_seek_name(&p, SPAN_LIT("*.")) == MX_OK)
 		atomic_store(&sp->has_patterns, scope_is_pattern(p.key));
-	place_close(&p);
+	scan_close(&p);
 }
 
 /* The hold of a pattern above the domain, if there is one. */

@@ -2,7 +2,7 @@
 #ifndef MX_SPOOL_DOMAIN_H
 #define MX_SPOOL_DOMAIN_H
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 /* MX_ENOENT: there is none, and *row is that of a domain without mail. */
 enum mx_err domain_read(struct spool *sp, MDB_txn *txn, struct span domain,

@@ -1,14 +1,14 @@
 #include <stdlib.h>
 
-#include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/spool/find.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 #include "common/spool/now.h"
 #include "common/spool/queue.h"
 #include "common/spool/shift.h"
 #include "common/spool/unit.h"
+#include "common/spool/walk.h"
 
 /*
  * What time brings: units that are due again, lifetimes that end.
@@ -18,7 +18,7 @@
  * units are struck off when they are met, and a release puts them back.  The
  * same goes for a domain that is listed no longer, until it is again.
  */
-enum { STEP_UNITS = 500, STRIKES = 64 };
+enum { STRIKES = 64 };
 
 /* ---- due again ---- */
 
@@ -31,14 +31,14 @@ struct requeue {
 static enum mx_err first_due(struct batch *b, int64_t now_ms, char *domain,
 			     size_t *domain_n, uint64_t *id)
 {
-	struct place p;
+	struct scan p;
 	struct span name;
 	int64_t due_ms;
-	enum mx_err err = place_open(&p, batch_table(b, T_DEFERRED), b->txn);
+	enum mx_err err = scan_open(&p, batch_table(b, T_DEFERRED), b->txn);
 
 	if (err != MX_OK)
 		return err;
-	err = place_seek(&p, NULL);
+	err = scan_seek(&p, NULL);
 	if (err == MX_OK && !key_deferred_parse(p.key, &due_ms, &name, id))
 		err = MX_ECORRUPT;
 	else if (err == MX_OK && due_ms > now_ms)
@@ -47,7 +47,7 @@ static enum mx_err first_due(struct batch *b, int64_t now_ms, char *domain,
 		memcpy(domain, name.p, name.n);
 		*domain_n = name.n;
 	}
-	place_close(&p);
+	scan_close(&p);
 	return err;
 }
 
@@ -56,8 +56,9 @@ static enum mx_err apply_requeue(struct batch *b, struct request *r)
 	struct requeue *q = CONTAINER_OF(r, struct requeue, req);
 	enum mx_err err = MX_OK;
 
-	while (err == MX_OK && b->work < STEP_UNITS) {
+	while (err == MX_OK && b->work < WALK_STEP) {
 		char name[KEY_DOMAIN_MAX];
+		struct found u;
 		size_t n;
 		uint64_t id;
 
@@ -67,7 +68,9 @@ static enum mx_err apply_requeue(struct batch *b, struct request *r)
 		if (err != MX_OK)
 			return err;
 		b->work++;
-		err = unit_move(b, id, (struct span){ name, n }, UNIT_READY, 0);
+		err = find_unit(b->sp, b->txn, id, span_of(name, n), &u);
+		if (err == MX_OK)
+			err = unit_move(b, &u, UNIT_READY, 0);
 		if (err == MX_ENOENT) /* a due row without its unit */
 			err = MX_ECORRUPT;
 	}
@@ -101,9 +104,7 @@ void spool_requeue_due(struct spool *sp, int64_t now_ms)
 	if (sp->is_requeueing)
 		return;
 	sp->is_requeueing = true;
-	q = mx_alloc(sizeof(*q));
-	q->req.ops = &requeue_ops;
-	q->req.bytes = sizeof(*q);
+	q = request_new(&requeue_ops, sizeof(*q), NULL, 0);
 	q->now_ms = now_ms;
 	queue_push(sp, &q->req);
 }
@@ -133,7 +134,7 @@ static enum mx_err apply_strike(struct batch *b, struct request *r)
 static void finish_strike(struct spool *sp, struct request *r)
 {
 	sp->is_striking = false;
-	free(CONTAINER_OF(r, struct strike, req));
+	request_finish(sp, r);
 }
 
 static const struct request_ops strike_ops = {
@@ -147,12 +148,11 @@ static const struct request_ops strike_ops = {
 static bool is_live(struct spool *sp, MDB_txn *txn, uint64_t id,
 		    struct span domain)
 {
-	enum unit_state state;
 	struct spool_domain d;
-	int64_t due_ms;
+	struct found u;
 
-	return unit_state_get(sp, txn, id, domain, &state, &due_ms) == MX_OK &&
-	       state != UNIT_HELD &&
+	return find_unit(sp, txn, id, domain, &u) == MX_OK &&
+	       u.state != UNIT_HELD &&
 	       spool_domain_get(sp, domain, &d) == MX_OK && !d.is_held &&
 	       !d.is_unlisted;
 }
@@ -168,19 +168,18 @@ static void fill(struct spool_expiry *out, int64_t at_ms, uint64_t id,
 }
 
 /* The first row behind after. */
-static enum mx_err seek_behind(struct place *p,
-			       const struct spool_expiry *after)
+static enum mx_err seek_behind(struct scan *p, const struct spool_expiry *after)
 {
 	struct key k;
 	enum mx_err err;
 
 	if (after == NULL)
-		return place_seek(p, NULL);
+		return scan_seek(p, NULL);
 	key_expiry(&k, after->at_ms, after->id, span_str(after->domain),
 		   after->is_warning ? EXPIRY_WARNING : EXPIRY_END);
-	err = place_seek(p, &k);
+	err = scan_seek(p, &k);
 	if (err == MX_OK && key_starts(p->key, &k)) /* it is the key */
-		err = place_next(p);
+		err = scan_next(p);
 	return err;
 }
 
@@ -189,14 +188,14 @@ static enum mx_err scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
 				struct spool_expiry *out, size_t max, size_t *n,
 				struct strike *strike)
 {
-	struct place p;
-	enum mx_err err = place_open(&p, &sp->tables[T_EXPIRY], txn);
+	struct scan p;
+	enum mx_err err = scan_open(&p, &sp->tables[T_EXPIRY], txn);
 
 	if (err != MX_OK)
 		return err;
 	for (err = seek_behind(&p, after);
 	     err == MX_OK && *n < max && strike->n < STRIKES;
-	     err = place_next(&p)) {
+	     err = scan_next(&p)) {
 		enum expiry_kind kind;
 		struct span domain;
 		uint64_t id;
@@ -211,7 +210,7 @@ static enum mx_err scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
 			key_expiry(&strike->keys[strike->n++], at_ms, id,
 				   domain, kind);
 	}
-	place_close(&p);
+	scan_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
@@ -227,7 +226,7 @@ enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
 	if (err != MX_OK)
 		return err;
 	now_ms = shift_look(sp, now_ms);
-	strike = mx_alloc(sizeof(*strike));
+	strike = request_new(&strike_ops, sizeof(*strike), NULL, 0);
 	err = scan_expired(sp, txn, now_ms, after, out, max, n, strike);
 	read_end(sp);
 	if (strike->n == 0 || sp->is_striking) {
@@ -235,15 +234,13 @@ enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
 		return err;
 	}
 	sp->is_striking = true;
-	strike->req.ops = &strike_ops;
-	strike->req.bytes = sizeof(*strike);
 	queue_push(sp, &strike->req);
 	return err;
 }
 
 enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms)
 {
-	struct place p;
+	struct scan p;
 	struct span domain;
 	enum expiry_kind kind;
 	uint64_t id;
@@ -253,13 +250,13 @@ enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms)
 
 	if (err != MX_OK)
 		return err;
-	err = place_open(&p, &sp->tables[T_EXPIRY], txn);
+	err = scan_open(&p, &sp->tables[T_EXPIRY], txn);
 	if (err == MX_OK)
-		err = place_seek(&p, NULL);
+		err = scan_seek(&p, NULL);
 	if (err == MX_OK &&
 	    !key_expiry_parse(p.key, at_ms, &id, &domain, &kind))
 		err = MX_ECORRUPT;
-	place_close(&p);
+	scan_close(&p);
 	read_end(sp);
 	/* by the clock the caller has; while that is not believed, later */
 	if (err == MX_OK && sp->clock.is_doubting)

@@ -1,9 +1,6 @@
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "common/spool/counters.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/queue.h"
 
 /* Small facts, written behind: nobody waits for them. */
@@ -47,11 +44,10 @@ static void finish_fact(struct spool *sp, struct request *r)
 {
 	struct fact *f = CONTAINER_OF(r, struct fact, req);
 
-	(void)sp;
 	if (r->err != MX_OK)
 		log_warn(EV_SPOOL, LOG_SPAN("fact", f->name),
 			 LOG_STR("error", mx_strerror(r->err)));
-	free(f);
+	request_finish(sp, r);
 }
 
 static const struct request_ops fact_ops = {
@@ -75,18 +71,12 @@ static const struct request_ops destination_ops = {
 static void put(struct spool *sp, const struct request_ops *ops,
 		enum table_id table, struct span name, struct span value)
 {
-	struct fact *f = mx_alloc(sizeof(*f) + name.n + value.n + 1);
-	char *p = (char *)(f + 1);
+	struct span texts[] = { name, value };
+	struct fact *f = request_new(ops, sizeof(*f), texts, COUNT(texts));
 
-	if (name.n > 0)
-		memcpy(p, name.p, name.n);
-	if (value.n > 0)
-		memcpy(p + name.n, value.p, value.n);
-	f->req.ops = ops;
-	f->req.bytes = sizeof(*f) + name.n + value.n;
 	f->table = table;
-	f->name = (struct span){ p, name.n };
-	f->value = (struct span){ p + name.n, value.n };
+	f->name = texts[0];
+	f->value = texts[1];
 	if (name.n > 0 && name.n <= KEY_NAME_MAX) {
 		queue_push(sp, &f->req);
 		return;

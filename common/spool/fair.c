@@ -1,6 +1,6 @@
 #include "common/spool/fair.h"
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/room.h"
 
 /*

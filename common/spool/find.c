@@ -15,16 +15,47 @@ enum mx_err find_message(struct spool *sp, MDB_txn *txn, uint64_t id,
 	return err;
 }
 
-enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
-			   struct span domain, enum unit_state *state,
-			   int64_t *due_ms)
+enum mx_err find_next_domain(struct spool *sp, MDB_txn *txn, uint64_t id,
+			     char name[KEY_DOMAIN_MAX], size_t *n)
 {
-	struct span value, reason;
+	struct span domain = { name, *n != FIND_FIRST ? *n : 0 }, next;
+	struct scan p;
+	struct key k;
+	uint64_t at;
+	uint32_t number;
+	enum mx_err err = scan_open(&p, &sp->tables[T_RECIPIENT], txn);
+
+	if (err != MX_OK)
+		return err;
+	if (*n == FIND_FIRST)
+		key_message(&k, id);
+	else
+		key_recipient(&k, id, domain, UINT32_MAX);
+	err = scan_seek(&p, &k);
+	if (err == MX_OK && !key_recipient_parse(p.key, &at, &next, &number))
+		err = MX_ECORRUPT;
+	else if (err == MX_OK && at != id)
+		err = MX_ENOENT;
+	else if (err == MX_OK && *n != FIND_FIRST && span_eq(next, domain))
+		err = MX_ECORRUPT; /* a number nobody has */
+	if (err == MX_OK) {
+		memcpy(name, next.p, next.n);
+		*n = next.n;
+	}
+	scan_close(&p);
+	return err;
+}
+
+enum mx_err find_unit(struct spool *sp, MDB_txn *txn, uint64_t id,
+		      struct span domain, struct found *out)
+{
+	struct span value;
 	struct key k;
 	enum mx_err err;
 
-	*due_ms = 0;
-	*state = UNIT_READY;
+	*out = (struct found){ .id = id,
+			       .domain = domain,
+			       .state = UNIT_READY };
 	key_ready(&k, domain, id);
 	err = table_get(&sp->tables[T_READY], txn, &k, &value);
 	if (err != MX_ENOENT)
@@ -32,11 +63,11 @@ enum mx_err unit_state_get(struct spool *sp, MDB_txn *txn, uint64_t id,
 	err = table_get(&sp->tables[T_PARKED], txn, &k, &value);
 	if (err != MX_OK)
 		return err;
-	if (!parked_get(value, due_ms, &reason))
+	if (!parked_get(value, &out->due_ms, &out->reason))
 		return MX_ECORRUPT;
-	*state = *due_ms == PARKED_HELD ? UNIT_HELD : UNIT_DEFERRED;
-	if (*state == UNIT_HELD)
-		*due_ms = 0;
+	out->state = out->due_ms == PARKED_HELD ? UNIT_HELD : UNIT_DEFERRED;
+	if (out->state == UNIT_HELD)
+		out->due_ms = 0;
 	return MX_OK;
 }
 
@@ -45,22 +76,22 @@ static enum mx_err first_in(struct spool *sp, MDB_txn *txn, enum table_id t,
 			    const struct key *from, struct span domain,
 			    uint64_t *id)
 {
-	struct place p;
+	struct scan p;
 	struct span name;
-	enum mx_err err = place_open(&p, &sp->tables[t], txn);
+	enum mx_err err = scan_open(&p, &sp->tables[t], txn);
 
 	*id = UINT64_MAX;
 	if (err == MX_OK)
-		err = place_seek(&p, from);
+		err = scan_seek(&p, from);
 	if (err == MX_OK && !key_ready_parse(p.key, &name, id))
 		err = MX_ECORRUPT;
 	else if (err == MX_OK && !span_eq(name, domain))
 		*id = UINT64_MAX;
-	place_close(&p);
+	scan_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
-enum mx_err unit_first(struct spool *sp, MDB_txn *txn, unsigned where,
+enum mx_err find_first(struct spool *sp, MDB_txn *txn, unsigned where,
 		       struct span domain, uint64_t from, uint64_t *id)
 {
 	uint64_t ready = UINT64_MAX, parked = UINT64_MAX;
@@ -76,36 +107,21 @@ enum mx_err unit_first(struct spool *sp, MDB_txn *txn, unsigned where,
 	return err;
 }
 
-enum mx_err unit_hold_reason_get(struct spool *sp, MDB_txn *txn, uint64_t id,
-				 struct span domain, struct span *reason)
-{
-	struct span value;
-	int64_t due_ms;
-	struct key k;
-	enum mx_err err;
-
-	key_ready(&k, domain, id);
-	err = table_get(&sp->tables[T_PARKED], txn, &k, &value);
-	if (err == MX_OK && !parked_get(value, &due_ms, reason))
-		err = MX_ECORRUPT;
-	return err;
-}
-
-enum mx_err unit_recipient(struct spool *sp, MDB_txn *txn, uint64_t id,
+enum mx_err find_recipient(struct spool *sp, MDB_txn *txn, uint64_t id,
 			   struct span domain, uint32_t number,
 			   struct recipient_row *row)
 {
 	struct key from, unit;
-	struct place p;
+	struct scan p;
 	struct span name;
 	uint64_t at;
-	enum mx_err err = place_open(&p, &sp->tables[T_RECIPIENT], txn);
+	enum mx_err err = scan_open(&p, &sp->tables[T_RECIPIENT], txn);
 
 	if (err != MX_OK)
 		return err;
 	key_unit(&unit, id, domain);
 	key_recipient(&from, id, domain, number);
-	err = place_seek(&p, &from);
+	err = scan_seek(&p, &from);
 	if (err == MX_OK && !key_starts(p.key, &unit))
 		err = MX_ENOENT;
 	if (err == MX_OK && !recipient_get(p.value, row))
@@ -115,6 +131,6 @@ enum mx_err unit_recipient(struct spool *sp, MDB_txn *txn, uint64_t id,
 		err = MX_ECORRUPT;
 	if (err == MX_OK)
 		row->r.domain = domain;
-	place_close(&p);
+	scan_close(&p);
 	return err;
 }

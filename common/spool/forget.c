@@ -1,7 +1,4 @@
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/queue.h"
 
 /*
@@ -19,8 +16,6 @@ struct forget {
 	char name[KEY_NAME_MAX];
 	int64_t before_ms;
 	spool_is_old *is_old;
-	spool_count_cb *cb;
-	void *arg;
 };
 
 static bool is_over(const struct forget *f, enum table_id table,
@@ -37,14 +32,14 @@ static bool is_over(const struct forget *f, enum table_id table,
 	return seen_ms < f->before_ms;
 }
 
-static enum mx_err look(struct batch *b, struct forget *f, struct place *p,
+static enum mx_err look(struct batch *b, struct forget *f, struct scan *p,
 			enum table_id table, size_t *left)
 {
-	enum mx_err err = place_seek_name(p, f->at);
+	enum mx_err err = scan_seek_name(p, f->at);
 
 	if (err == MX_OK && f->at.n > 0 && span_eq(p->key, f->at))
-		err = place_next(p);
-	for (; err == MX_OK && *left > 0; err = place_next(p)) {
+		err = scan_next(p);
+	for (; err == MX_OK && *left > 0; err = scan_next(p)) {
 		(*left)--;
 		b->work++;
 		if (p->key.n > sizeof(f->name))
@@ -53,7 +48,7 @@ static enum mx_err look(struct batch *b, struct forget *f, struct place *p,
 		f->at = span_of(f->name, p->key.n);
 		if (!is_over(f, table, p->key, p->value))
 			continue;
-		err = place_del(p);
+		err = scan_del(p);
 		if (err != MX_OK)
 			break;
 		f->req.count++;
@@ -69,12 +64,12 @@ static enum mx_err apply_forget(struct batch *b, struct request *r)
 
 	while (err == MX_OK && left > 0 && r->pos < COUNT(walked)) {
 		enum table_id table = walked[r->pos];
-		struct place p;
+		struct scan p;
 
-		err = place_open(&p, batch_table(b, table), b->txn);
+		err = scan_open(&p, batch_table(b, table), b->txn);
 		if (err == MX_OK)
 			err = look(b, f, &p, table, &left);
-		place_close(&p);
+		scan_close(&p);
 		if (err != MX_ENOENT)
 			continue;
 		err = MX_OK; /* the table's end */
@@ -85,34 +80,22 @@ static enum mx_err apply_forget(struct batch *b, struct request *r)
 	return err;
 }
 
-static void finish_forget(struct spool *sp, struct request *r)
-{
-	struct forget *f = CONTAINER_OF(r, struct forget, req);
-
-	(void)sp;
-	if (f->cb != NULL)
-		f->cb(r->err, r->count, f->arg);
-	free(f);
-}
-
 static const struct request_ops forget_ops = {
 	.name = "forget",
 	.order = ORDER_ANY,
 	.lazy = true,
 	.apply = apply_forget,
-	.finish = finish_forget,
+	.finish = request_finish,
 };
 
 void spool_forget(struct spool *sp, int64_t before_ms, spool_is_old *is_old,
 		  spool_count_cb *cb, void *arg)
 {
-	struct forget *f = mx_alloc(sizeof(*f));
+	struct forget *f = request_new(&forget_ops, sizeof(*f), NULL, 0);
 
-	f->req.ops = &forget_ops;
-	f->req.bytes = sizeof(*f);
+	f->req.cb = cb;
+	f->req.arg = arg;
 	f->before_ms = before_ms;
 	f->is_old = is_old;
-	f->cb = cb;
-	f->arg = arg;
 	queue_push(sp, &f->req);
 }

@@ -1,100 +1,87 @@
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
-#include "common/spool/find.h"
-#include "common/spool/internal.h"
+#include "common/base/hash.h"
 #include "common/spool/queue.h"
 #include "common/spool/unit.h"
+#include "common/spool/walk.h"
 
 /*
  * After an outage in which a primary answered and refused everybody: what was
  * deferred by it is ready again, as if it had not been tried.  A domain may
- * have a million such units: some hundred rows a transaction.
+ * have a million such units, and each success may ask for it: so there is one
+ * walk a domain, and what is asked for meanwhile is one more behind it.
  */
-enum { STEP_ROWS = 500 };
-
 struct forgive {
 	struct request req; /* pos: the last id done */
 	struct span domain;
 	int64_t since_ms;
 	uint64_t until_id; /* ids above it came later */
+	/* loop thread */
+	UT_hash_handle hh;
+	int64_t next_since_ms; /* of the walk behind this; FOREVER: none */
 };
 
-static bool was_refused(const struct forgive *f, const struct recipient *r)
+#define FOREVER INT64_MAX
+
+struct forgiving {
+	struct batch *b;
+	int64_t since_ms;
+	size_t n;
+};
+
+static enum keep as_if_untried(struct recipient_row *row, void *arg)
 {
-	return r->attempts > 0 && !r->is_held && r->attempt_ms >= f->since_ms;
+	struct forgiving *f = arg;
+	struct recipient *r = &row->r;
+
+	if (r->attempts == 0 || r->is_held || r->attempt_ms < f->since_ms)
+		return KEEP_AS_IT_IS;
+	r->attempts = 0;
+	f->n++;
+	f->b->work++;
+	return KEEP_CHANGED;
 }
 
-static enum mx_err give_back(struct batch *b, const struct forgive *f,
-			     uint64_t id, struct recipient_row *row)
+static enum mx_err forgive_unit(struct batch *b, struct request *r,
+				struct found *u)
 {
-	size_t n = recipient_size(row);
-	char *value = mx_realloc(NULL, n);
-	struct key k;
+	struct forgive *f = CONTAINER_OF(r, struct forgive, req);
+	struct forgiving unit = { .b = b, .since_ms = f->since_ms };
+	struct ends ends;
 	enum mx_err err;
 
-	row->r.attempts = 0;
-	recipient_put(value, row);
-	key_recipient(&k, id, f->domain, row->r.number);
-	err = table_put(batch_table(b, T_RECIPIENT), b->txn, &k,
-			span_of(value, n));
-	free(value);
-	b->work++;
-	return err;
-}
-
-static enum mx_err forgive_unit(struct batch *b, const struct forgive *f,
-				uint64_t id)
-{
-	struct recipient_row row;
-	enum unit_state state;
-	int64_t due_ms;
-	uint32_t number = 0;
-	size_t n = 0;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, f->domain, &state, &due_ms);
-
-	b->work++;
-	if (err != MX_OK || state != UNIT_DEFERRED)
-		return err;
-	while ((err = unit_recipient(b->sp, b->txn, id, f->domain, number,
-				     &row)) == MX_OK) {
-		number = row.r.number + 1;
-		if (was_refused(f, &row.r)) {
-			err = give_back(b, f, id, &row);
-			n++;
-		}
-		if (err != MX_OK || number == 0)
-			break;
-	}
-	if (err != MX_OK && err != MX_ENOENT)
-		return err;
-	return n > 0 ? unit_move(b, id, f->domain, UNIT_READY, 0) : MX_OK;
+	if (u->state != UNIT_DEFERRED)
+		return MX_OK;
+	err = unit_recipients(b, u, as_if_untried, &unit, &ends);
+	return err == MX_OK && unit.n > 0 ? unit_move(b, u, UNIT_READY, 0)
+					  : err;
 }
 
 static enum mx_err apply_forgive(struct batch *b, struct request *r)
 {
 	struct forgive *f = CONTAINER_OF(r, struct forgive, req);
-	enum mx_err err = MX_OK;
 
-	while (err == MX_OK && b->work < STEP_ROWS) {
-		uint64_t id;
+	return walk_domain(b, r, IN_PARKED, f->domain, f->until_id,
+			   forgive_unit);
+}
 
-		err = unit_first(b->sp, b->txn, IN_PARKED, f->domain,
-				 r->pos + 1, &id);
-		if (err != MX_OK || id > f->until_id)
-			return err;
-		err = forgive_unit(b, f, id);
-		r->pos = id;
-	}
-	r->again = err == MX_OK;
-	return err;
+static void start(struct spool *sp, struct forgive *f, int64_t since_ms)
+{
+	f->since_ms = since_ms;
+	f->next_since_ms = FOREVER;
+	f->until_id = atomic_load(&sp->last_id);
+	f->req.pos = 0;
+	queue_push(sp, &f->req);
 }
 
 static void finish_forgive(struct spool *sp, struct request *r)
 {
-	(void)sp;
-	free(CONTAINER_OF(r, struct forgive, req));
+	struct forgive *f = CONTAINER_OF(r, struct forgive, req);
+
+	if (r->err == MX_OK && f->next_since_ms != FOREVER) {
+		start(sp, f, f->next_since_ms);
+		return;
+	}
+	HASH_DEL(sp->forgives, f);
+	request_finish(sp, r);
 }
 
 static const struct request_ops forgive_ops = {
@@ -106,14 +93,15 @@ static const struct request_ops forgive_ops = {
 
 void spool_forgive(struct spool *sp, struct span domain, int64_t since_ms)
 {
-	struct forgive *f = mx_alloc(sizeof(*f) + domain.n + 1);
-	char *p = (char *)(f + 1);
+	struct forgive *f;
 
-	memcpy(p, domain.p, domain.n);
-	f->req.ops = &forgive_ops;
-	f->req.bytes = sizeof(*f) + domain.n;
-	f->domain = span_of(p, domain.n);
-	f->since_ms = since_ms;
-	f->until_id = atomic_load(&sp->last_id);
-	queue_push(sp, &f->req);
+	HASH_FIND(hh, sp->forgives, domain.p, domain.n, f);
+	if (f == NULL) {
+		f = request_new(&forgive_ops, sizeof(*f), &domain, 1);
+		f->domain = domain;
+		HASH_ADD_KEYPTR(hh, sp->forgives, f->domain.p, f->domain.n, f);
+		start(sp, f, since_ms);
+	} else if (since_ms < f->next_since_ms) {
+		f->next_since_ms = since_ms;
+	}
 }

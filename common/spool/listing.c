@@ -1,13 +1,9 @@
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "common/spool/counters.h"
 #include "common/spool/domain.h"
-#include "common/spool/find.h"
-#include "common/spool/internal.h"
 #include "common/spool/queue.h"
 #include "common/spool/unit.h"
+#include "common/spool/walk.h"
 
 /*
  * Domains that the allowlist lists no longer while mail waits for them.
@@ -22,14 +18,10 @@
  * off as it meets them); to put them back takes a walk, in steps, and the mark
  * goes with the last of these.
  */
-enum { STEP_UNITS = 500 };
-
 struct listing {
 	struct request req; /* pos: the last id done; count: units */
 	struct span domain;
 	int64_t until_ms; /* listed again: no lifetime ends before */
-	spool_count_cb *cb;
-	void *arg;
 };
 
 static enum mx_err apply_unlisted(struct batch *b, struct request *r)
@@ -51,46 +43,29 @@ static enum mx_err apply_unlisted(struct batch *b, struct request *r)
 
 /* ---- listed again ---- */
 
-/* Its recipients share the time: it is the unit's. */
-static enum mx_err extend(struct batch *b, uint64_t id, struct span domain,
-			  int64_t until_ms)
+static enum keep extend(struct recipient_row *row, void *arg)
 {
-	struct recipient_row row;
-	int64_t ended_ms = until_ms, warn_ms = 0;
-	uint32_t number = 0;
-	enum mx_err err;
-
-	while ((err = unit_recipient(b->sp, b->txn, id, domain, number,
-				     &row)) == MX_OK) {
-		ended_ms = row.expires_ms;
-		warn_ms = row.warn_ms;
-		number = row.r.number + 1;
-		row.expires_ms = until_ms;
-		err = unit_recipient_put(b, id, domain, &row);
-		if (err != MX_OK || number == 0)
-			break;
-	}
-	if (err == MX_ENOENT)
-		err = unit_expiry_del(b, id, domain, ended_ms, warn_ms);
-	if (err != MX_OK)
-		return err;
-	return unit_expiry_put(b, id, domain, until_ms, 0);
+	row->expires_ms = *(const int64_t *)arg;
+	return KEEP_CHANGED;
 }
 
-static enum mx_err renew(struct batch *b, const struct listing *l, uint64_t id)
+static enum mx_err renew(struct batch *b, struct request *r, struct found *u)
 {
-	enum unit_state state;
-	struct recipient_row row;
-	int64_t due_ms;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, l->domain, &state, &due_ms);
+	struct listing *l = CONTAINER_OF(r, struct listing, req);
+	struct ends ends;
+	enum mx_err err;
 
-	if (err != MX_OK || state == UNIT_HELD) /* that is the operator's */
-		return err;
-	err = unit_recipient(b->sp, b->txn, id, l->domain, 0, &row);
-	if (err != MX_OK || row.expires_ms >= l->until_ms)
+	r->count++;
+	if (u->state == UNIT_HELD) /* that is the operator's */
+		return MX_OK;
+	err = unit_ends(b, u, &ends);
+	if (err != MX_OK || ends.expires_ms >= l->until_ms)
 		return err; /* a row that was not met yet is still there */
-	return extend(b, id, l->domain, l->until_ms);
+	err = unit_recipients(b, u, extend, &l->until_ms, &ends);
+	if (err == MX_OK)
+		err = unit_expiry_del(b, u, &ends);
+	ends = (struct ends){ l->until_ms, 0 };
+	return err == MX_OK ? unit_expiry_put(b, u, &ends) : err;
 }
 
 static void lift_hold(struct batch *b, struct span domain,
@@ -114,22 +89,9 @@ static enum mx_err apply_listed(struct batch *b, struct request *r)
 		return err;
 	if (r->pos == 0)
 		lift_hold(b, l->domain, row);
-	for (; err == MX_OK && b->work < STEP_UNITS; b->work++) {
-		uint64_t id;
-
-		err = unit_first(b->sp, b->txn, IN_BOTH, l->domain, r->pos + 1,
-				 &id);
-		if (err == MX_OK && id == UINT64_MAX) {
-			/* unless its line went again meanwhile */
-			row->d.is_unlisted = domain_is_held_by_us(&row->d);
-			return MX_OK;
-		}
-		if (err == MX_OK)
-			err = renew(b, l, id);
-		r->pos = id;
-		r->count++;
-	}
-	r->again = err == MX_OK;
+	err = walk_domain(b, r, IN_BOTH, l->domain, UINT64_MAX, renew);
+	if (err == MX_OK && !r->again) /* unless its line went meanwhile */
+		row->d.is_unlisted = domain_is_held_by_us(&row->d);
 	return err;
 }
 
@@ -137,14 +99,11 @@ static void finish(struct spool *sp, struct request *r)
 {
 	struct listing *l = CONTAINER_OF(r, struct listing, req);
 
-	(void)sp;
 	if (r->err != MX_OK)
 		log_warn(EV_SPOOL, LOG_SPAN("domain", l->domain),
 			 LOG_STR("what", r->ops->name),
 			 LOG_STR("error", mx_strerror(r->err)));
-	if (l->cb != NULL)
-		l->cb(r->err, r->count, l->arg);
-	free(l);
+	request_finish(sp, r);
 }
 
 static const struct request_ops unlisted_ops = {
@@ -165,17 +124,13 @@ static void push(struct spool *sp, const struct request_ops *ops,
 		 struct span domain, int64_t until_ms, spool_count_cb *cb,
 		 void *arg)
 {
-	struct listing *l = mx_alloc(sizeof(*l) + domain.n);
-	char *p = (char *)(l + 1);
+	struct listing *l = request_new(ops, sizeof(*l), &domain, 1);
 
 	MX_ASSERT(key_domain_is_valid(domain));
-	memcpy(p, domain.p, domain.n);
-	l->req.ops = ops;
-	l->req.bytes = sizeof(*l) + domain.n;
-	l->domain = (struct span){ p, domain.n };
+	l->req.cb = cb;
+	l->req.arg = arg;
+	l->domain = domain;
 	l->until_ms = until_ms;
-	l->cb = cb;
-	l->arg = arg;
 	queue_push(sp, &l->req);
 }
 

@@ -2,7 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/spool/find.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 
 /* Whole units, copied out of the pages they stand on. */
@@ -44,34 +44,31 @@ static void own_recipient(struct unit *u, struct recipient *r)
 static enum mx_err load_state(struct spool *sp, MDB_txn *txn, struct unit *u)
 {
 	struct spool_domain d;
-	struct span reason = SPAN_LIT("");
-	enum mx_err err = unit_state_get(sp, txn, u->envelope.id, u->domain,
-					 &u->state, &u->due_ms);
+	struct found at;
+	enum mx_err err = find_unit(sp, txn, u->envelope.id, u->domain, &at);
 
 	if (err != MX_OK)
 		return err;
-	u->is_held_alone = u->state == UNIT_HELD;
-	if (u->is_held_alone)
-		err = unit_hold_reason_get(sp, txn, u->envelope.id, u->domain,
-					   &reason);
-	if (err == MX_OK)
-		err = spool_domain_get(sp, u->domain, &d);
+	u->state = at.state;
+	u->due_ms = at.due_ms;
+	u->is_held_alone = at.state == UNIT_HELD;
+	err = spool_domain_get(sp, u->domain, &d);
 	if (err == MX_OK && d.is_held)
 		u->state = UNIT_HELD;
-	if (err == MX_OK && d.is_held && reason.n == 0)
-		reason = span_str(d.hold_reason);
-	u->hold_reason = arena_span(&u->arena, reason);
+	if (err == MX_OK && d.is_held && at.reason.n == 0)
+		at.reason = span_str(d.hold_reason);
+	u->hold_reason = arena_span(&u->arena, at.reason);
 	return err == MX_ENOENT ? MX_ECORRUPT : err;
 }
 
 /* Count first: the array is the arena's and cannot grow. */
-static enum mx_err count_recipients(struct place *p, const struct key *unit,
+static enum mx_err count_recipients(struct scan *p, const struct key *unit,
 				    size_t *n)
 {
-	enum mx_err err = place_seek(p, unit);
+	enum mx_err err = scan_seek(p, unit);
 
 	*n = 0;
-	for (; err == MX_OK && key_starts(p->key, unit); err = place_next(p))
+	for (; err == MX_OK && key_starts(p->key, unit); err = scan_next(p))
 		(*n)++;
 	if (err != MX_OK && err != MX_ENOENT)
 		return err;
@@ -82,9 +79,9 @@ static enum mx_err load_recipients(struct spool *sp, MDB_txn *txn,
 				   struct unit *u, bool all)
 {
 	struct key unit;
-	struct place p;
+	struct scan p;
 	size_t n;
-	enum mx_err err = place_open(&p, &sp->tables[T_RECIPIENT], txn);
+	enum mx_err err = scan_open(&p, &sp->tables[T_RECIPIENT], txn);
 
 	if (err != MX_OK)
 		return err;
@@ -93,7 +90,7 @@ static enum mx_err load_recipients(struct spool *sp, MDB_txn *txn,
 	if (err != MX_OK)
 		goto done;
 	u->rcpts = arena_alloc_array(&u->arena, n, sizeof(*u->rcpts));
-	err = place_seek(&p, &unit);
+	err = scan_seek(&p, &unit);
 	for (size_t i = 0; err == MX_OK && i < n; i++) {
 		struct recipient_row row;
 		struct span domain;
@@ -109,12 +106,12 @@ static enum mx_err load_recipients(struct spool *sp, MDB_txn *txn,
 			own_recipient(u, &row.r);
 			u->rcpts[u->rcpt_count++] = row.r;
 		}
-		err = place_next(&p);
+		err = scan_next(&p);
 	}
 	if (err == MX_ENOENT) /* the table's end */
 		err = MX_OK;
 done:
-	place_close(&p);
+	scan_close(&p);
 	return err;
 }
 
@@ -172,19 +169,19 @@ struct page {
 static enum mx_err ids_of_all(struct spool *sp, MDB_txn *txn, uint64_t after,
 			      struct page *page)
 {
-	struct place p;
+	struct scan p;
 	struct key k;
-	enum mx_err err = place_open(&p, &sp->tables[T_MESSAGE], txn);
+	enum mx_err err = scan_open(&p, &sp->tables[T_MESSAGE], txn);
 
 	if (err != MX_OK)
 		return err;
 	key_message(&k, after + 1);
-	err = place_seek(&p, &k);
+	err = scan_seek(&p, &k);
 	while (err == MX_OK && page->n < IDS_PER_LOOK)
 		err = key_message_parse(p.key, &page->ids[page->n++])
-			      ? place_next(&p)
+			      ? scan_next(&p)
 			      : MX_ECORRUPT;
-	place_close(&p);
+	scan_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
@@ -195,7 +192,7 @@ static enum mx_err ids_of_domain(struct spool *sp, MDB_txn *txn,
 	enum mx_err err = MX_OK;
 
 	while (page->n < IDS_PER_LOOK && after < UINT64_MAX) {
-		err = unit_first(sp, txn, IN_BOTH, domain, after + 1, &after);
+		err = find_first(sp, txn, IN_BOTH, domain, after + 1, &after);
 		if (err != MX_OK || after == UINT64_MAX)
 			break;
 		page->ids[page->n++] = after;
@@ -218,32 +215,18 @@ static void page_add(struct page *page, struct unit *u)
 static enum mx_err units_of(struct spool *sp, MDB_txn *txn, uint64_t id,
 			    struct page *page)
 {
-	struct key k;
-	struct place p;
-	enum mx_err err = place_open(&p, &sp->tables[T_RECIPIENT], txn);
+	char name[KEY_DOMAIN_MAX];
+	size_t n = FIND_FIRST;
+	enum mx_err err;
 
-	if (err != MX_OK)
-		return err;
-	key_message(&k, id);
-	for (err = place_seek(&p, &k); err == MX_OK;) {
+	while ((err = find_next_domain(sp, txn, id, name, &n)) == MX_OK) {
 		struct unit *u;
-		struct span domain;
-		uint64_t at;
-		uint32_t number;
 
-		if (!key_recipient_parse(p.key, &at, &domain, &number))
-			err = MX_ECORRUPT;
-		if (err != MX_OK || at != id)
-			break;
-		err = load(sp, txn, id, domain, true, &u);
+		err = load(sp, txn, id, span_of(name, n), true, &u);
 		if (err != MX_OK)
 			break;
 		page_add(page, u);
-		/* behind its last recipient */
-		key_recipient(&k, id, u->domain, UINT32_MAX);
-		err = place_seek(&p, &k);
 	}
-	place_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 

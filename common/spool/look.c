@@ -1,7 +1,7 @@
 #include "common/spool/look.h"
 
 #include "common/spool/env.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 /*
  * After a write of the meta page failed LMDB refuses even to read.  Nothing

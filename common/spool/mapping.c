@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 
 /*

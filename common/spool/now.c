@@ -2,7 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 static void log_clock(const struct spool *sp, int64_t wall_ms, int64_t now_ms)
 {

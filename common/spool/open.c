@@ -77,16 +77,16 @@ static enum mx_err learn_ids(struct spool *sp, MDB_txn *txn)
 	uint64_t last = sp->state.last_id;
 
 	for (size_t i = 0; i < COUNT(where); i++) {
-		struct place p;
+		struct scan p;
 		enum mx_err err =
-			place_open(&p, &sp->tables[where[i].table], txn);
+			scan_open(&p, &sp->tables[where[i].table], txn);
 
 		if (err != MX_OK)
 			return err;
-		err = place_seek_before(&p, NULL);
+		err = scan_seek_before(&p, NULL);
 		if (err == MX_OK && id_of_key(p.key, where[i].at) > last)
 			last = id_of_key(p.key, where[i].at);
-		place_close(&p);
+		scan_close(&p);
 		if (err != MX_OK && err != MX_ENOENT)
 			return err;
 	}

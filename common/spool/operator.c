@@ -1,19 +1,13 @@
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
 #include "common/spool/counters.h"
-#include "common/spool/find.h"
-#include "common/spool/internal.h"
 #include "common/spool/queue.h"
 #include "common/spool/scope.h"
 #include "common/spool/unit.h"
+#include "common/spool/walk.h"
 
 /*
  * Queue surgery.  A domain may have a million units: all but holding it works
- * in steps, a few hundred units a transaction, along the ids; mail that
- * arrives meanwhile is not touched.
+ * in steps (walk.h), and mail that arrives meanwhile is not touched.
  */
-enum { STEP_UNITS = 500 };
 
 struct operation;
 
@@ -21,12 +15,9 @@ struct verb {
 	unsigned where; /* which units of a domain: those in these tables */
 	/* before the first unit of a domain, NULL: nothing */
 	enum mx_err (*domain)(struct batch *b, struct operation *o);
-	/* one unit of a domain, and one asked for by its id; adds to *count
-	 * when it changed */
-	enum mx_err (*of_domain)(struct batch *b, struct operation *o,
-				 uint64_t id, struct span domain);
-	enum mx_err (*unit)(struct batch *b, struct operation *o, uint64_t id,
-			    struct span domain);
+	/* one unit of a domain, and one asked for by its id; each adds to
+	 * r->count when it changed something */
+	walk_fn *of_domain, *unit;
 };
 
 struct operation {
@@ -34,140 +25,100 @@ struct operation {
 	const struct verb *verb;
 	struct span domain, reason;
 	uint64_t until_id; /* ids above it came later */
-	spool_count_cb *cb;
-	void *arg;
 };
 
 /* ---- what is done to one unit ---- */
 
-/* Held already: it may be for another reason now. */
-static enum mx_err hold_unit(struct batch *b, struct operation *o, uint64_t id,
-			     struct span domain)
+static enum mx_err make_ready(struct batch *b, struct request *r,
+			      struct found *u)
 {
-	enum unit_state state;
-	struct recipient_row row;
-	int64_t due_ms;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+	enum mx_err err = unit_move(b, u, UNIT_READY, 0);
 
-	if (err == MX_OK && state != UNIT_HELD) {
-		err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
+	r->count += err == MX_OK;
+	return err;
+}
+
+/* Held already: it may be for another reason now. */
+static enum mx_err hold_unit(struct batch *b, struct request *r,
+			     struct found *u)
+{
+	const struct operation *o = CONTAINER_OF(r, struct operation, req);
+	struct ends ends;
+	enum mx_err err = MX_OK;
+
+	if (u->state != UNIT_HELD) {
+		err = unit_ends(b, u, &ends);
 		if (err == MX_OK)
-			err = unit_expiry_del(b, id, domain, row.expires_ms,
-					      row.warn_ms);
+			err = unit_expiry_del(b, u, &ends);
 		if (err == MX_OK)
-			err = unit_move(b, id, domain, UNIT_HELD, 0);
-		if (err == MX_OK)
-			o->req.count++;
+			err = unit_move(b, u, UNIT_HELD, 0);
+		r->count += err == MX_OK;
 	}
-	return err == MX_OK ? unit_hold_reason(b, id, domain, o->reason) : err;
+	return err == MX_OK ? unit_hold_reason(b, u, o->reason) : err;
+}
+
+static enum keep set_free(struct recipient_row *row, void *arg)
+{
+	(void)arg;
+	if (!row->r.is_held)
+		return KEEP_AS_IT_IS;
+	row->r.is_held = false;
+	return KEEP_CHANGED;
 }
 
 /* Recipients that were held are pending again; the lifetime counts again. */
-static enum mx_err free_recipients(struct batch *b, uint64_t id,
-				   struct span domain)
+static enum mx_err release_unit(struct batch *b, struct request *r,
+				struct found *u)
 {
-	struct recipient_row row;
-	int64_t expires_ms = 0;
-	uint32_t number = 0;
-	enum mx_err err;
+	struct ends ends;
+	enum mx_err err = unit_recipients(b, u, set_free, NULL, &ends);
 
-	while ((err = unit_recipient(b->sp, b->txn, id, domain, number,
-				     &row)) == MX_OK) {
-		expires_ms = row.expires_ms;
-		number = row.r.number + 1;
-		if (row.r.is_held) {
-			row.r.is_held = false;
-			err = unit_recipient_put(b, id, domain, &row);
-		}
-		if (err != MX_OK || number == 0)
-			break;
-	}
-	if (err != MX_OK && err != MX_ENOENT)
-		return err;
-	return unit_expiry_put(b, id, domain, expires_ms, 0);
+	ends.warn_ms = 0;
+	if (err == MX_OK)
+		err = unit_expiry_put(b, u, &ends);
+	return err != MX_OK || u->state == UNIT_READY ? err
+						      : make_ready(b, r, u);
 }
 
-static enum mx_err release_unit(struct batch *b, struct operation *o,
-				uint64_t id, struct span domain)
+static enum mx_err flush_unit(struct batch *b, struct request *r,
+			      struct found *u)
 {
-	enum unit_state state;
-	int64_t due_ms;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
-
-	if (err == MX_OK)
-		err = free_recipients(b, id, domain);
-	if (err != MX_OK || state == UNIT_READY)
-		return err;
-	err = unit_move(b, id, domain, UNIT_READY, 0);
-	if (err == MX_OK)
-		o->req.count++;
-	return err;
-}
-
-static enum mx_err flush_unit(struct batch *b, struct operation *o, uint64_t id,
-			      struct span domain)
-{
-	enum unit_state state;
-	int64_t due_ms;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
-
-	if (err != MX_OK || state != UNIT_DEFERRED)
-		return err;
-	err = unit_move(b, id, domain, UNIT_READY, 0);
-	if (err == MX_OK)
-		o->req.count++;
-	return err;
+	return u->state == UNIT_DEFERRED ? make_ready(b, r, u) : MX_OK;
 }
 
 /* The hold of its domain is over, not its own.  While that lasted, the end of
  * its lifetime may have been struck off. */
-static enum mx_err resume_unit(struct batch *b, struct operation *o,
-			       uint64_t id, struct span domain)
+static enum mx_err resume_unit(struct batch *b, struct request *r,
+			       struct found *u)
 {
-	enum unit_state state;
-	struct recipient_row row;
-	int64_t due_ms;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+	struct ends ends = { 0 };
+	enum mx_err err;
 
-	if (err != MX_OK || state == UNIT_HELD)
-		return err;
-	err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
+	if (u->state == UNIT_HELD)
+		return MX_OK;
+	err = unit_ends(b, u, &ends);
+	ends.warn_ms = 0;
 	if (err == MX_OK)
-		err = unit_expiry_put(b, id, domain, row.expires_ms, 0);
-	return err == MX_OK ? flush_unit(b, o, id, domain) : err;
+		err = unit_expiry_put(b, u, &ends);
+	return err == MX_OK ? flush_unit(b, r, u) : err;
 }
 
-static enum mx_err remove_unit(struct batch *b, struct operation *o,
-			       uint64_t id, struct span domain)
+static enum keep let_go(struct recipient_row *row, void *arg)
 {
-	struct recipient_row row;
-	int64_t expires_ms = 0, warn_ms = 0;
-	struct key k;
-	enum unit_state state;
-	int64_t due_ms;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+	(void)row;
+	(void)arg;
+	return KEEP_NOT;
+}
 
-	if (err != MX_OK)
-		return err; /* an order or a delivery before this had it */
-	while ((err = unit_recipient(b->sp, b->txn, id, domain, 0, &row)) ==
-	       MX_OK) {
-		expires_ms = row.expires_ms;
-		warn_ms = row.warn_ms;
-		key_recipient(&k, id, domain, row.r.number);
-		err = table_del(batch_table(b, T_RECIPIENT), b->txn, &k);
-		if (err != MX_OK)
-			return err;
-	}
-	if (err != MX_ENOENT)
-		return err;
-	err = unit_drop(b, id, domain, expires_ms, warn_ms);
+static enum mx_err remove_unit(struct batch *b, struct request *r,
+			       struct found *u)
+{
+	struct ends ends;
+	enum mx_err err = unit_recipients(b, u, let_go, NULL, &ends);
+
 	if (err == MX_OK)
-		o->req.count++;
+		err = unit_drop(b, u, &ends);
+	r->count += err == MX_OK;
 	return err;
 }
 
@@ -220,134 +171,70 @@ static const struct verb removal =
 
 /* ---- the walk ---- */
 
-static enum mx_err walk_domain(struct batch *b, struct operation *o)
+static enum mx_err run_domain(struct batch *b, struct operation *o)
 {
 	struct request *r = &o->req;
 	enum mx_err err = MX_OK;
 
 	if (r->pos == 0 && o->verb->domain != NULL)
 		err = o->verb->domain(b, o);
-	while (err == MX_OK && b->work < STEP_UNITS) {
-		uint64_t id;
-
-		err = unit_first(b->sp, b->txn, o->verb->where, o->domain,
-				 r->pos + 1, &id);
-		if (err != MX_OK || id > o->until_id)
-			return err;
-		b->work++;
-		err = o->verb->of_domain(b, o, id, o->domain);
-		r->pos = id;
-	}
-	r->again = err == MX_OK;
-	return err;
-}
-
-/* The domain of the message's first unit behind `after`.  Copied: the rows
- * are about to change. */
-static enum mx_err next_domain(struct batch *b, uint64_t id, struct span after,
-			       bool first, char *domain, size_t *n)
-{
-	struct place p;
-	struct span name;
-	struct key k;
-	uint64_t at;
-	uint32_t number;
-	enum mx_err err = place_open(&p, batch_table(b, T_RECIPIENT), b->txn);
-
-	if (err != MX_OK)
+	if (err != MX_OK || o->verb->where == 0)
 		return err;
-	if (first)
-		key_message(&k, id);
-	else
-		key_recipient(&k, id, after, UINT32_MAX);
-	err = place_seek(&p, &k);
-	if (err == MX_OK && !key_recipient_parse(p.key, &at, &name, &number))
-		err = MX_ECORRUPT;
-	else if (err == MX_OK && at != id)
-		err = MX_ENOENT;
-	if (err == MX_OK) {
-		memcpy(domain, name.p, name.n);
-		*n = name.n;
-	}
-	place_close(&p);
-	return err;
+	return walk_domain(b, r, o->verb->where, o->domain, o->until_id,
+			   o->verb->of_domain);
 }
 
-static enum mx_err walk_message(struct batch *b, struct operation *o)
+static enum mx_err run_message(struct batch *b, struct operation *o)
 {
-	char domain[KEY_DOMAIN_MAX];
-	size_t n = 0;
-	bool first = true;
-	uint64_t id = o->req.id;
-	enum mx_err err;
+	size_t n;
+	enum mx_err err =
+		walk_message(b, &o->req, o->req.id, o->verb->unit, &n);
 
-	while ((err = next_domain(b, id, (struct span){ domain, n }, first,
-				  domain, &n)) == MX_OK) {
-		first = false;
-		err = o->verb->unit(b, o, id, (struct span){ domain, n });
-		if (err != MX_OK)
-			return err;
-	}
-	if (err == MX_ENOENT && first)
+	if (err == MX_OK && n == 0)
 		o->req.err = MX_ENOENT;
-	return err == MX_ENOENT ? MX_OK : err;
+	return err;
 }
 
 static enum mx_err apply_operation(struct batch *b, struct request *r)
 {
 	struct operation *o = CONTAINER_OF(r, struct operation, req);
+	struct found u;
 	enum mx_err err;
 
 	if (r->id == 0)
-		return walk_domain(b, o);
+		return run_domain(b, o);
 	if (o->domain.n == 0)
-		return walk_message(b, o);
-	err = o->verb->unit(b, o, r->id, o->domain);
-	if (err == MX_ENOENT) { /* no such unit: nothing was changed */
+		return run_message(b, o);
+	err = find_unit(b->sp, b->txn, r->id, o->domain, &u);
+	if (err == MX_ENOENT) { /* an order or a delivery before had it */
 		r->err = err;
 		return MX_OK;
 	}
-	return err;
-}
-
-static void finish_operation(struct spool *sp, struct request *r)
-{
-	struct operation *o = CONTAINER_OF(r, struct operation, req);
-
-	(void)sp;
-	if (o->cb != NULL)
-		o->cb(r->err, r->count, o->arg);
-	free(o);
+	return err == MX_OK ? o->verb->unit(b, r, &u) : err;
 }
 
 static const struct request_ops operation_ops = {
 	.name = "operation",
 	.order = ORDER_BARRIER,
 	.apply = apply_operation,
-	.finish = finish_operation,
+	.finish = request_finish,
 };
 
 static void operate(struct spool *sp, const struct verb *verb,
 		    struct spool_selection sel, struct span reason,
 		    spool_count_cb *cb, void *arg)
 {
+	struct span texts[] = { sel.domain, reason };
 	struct operation *o =
-		mx_alloc(sizeof(*o) + sel.domain.n + reason.n + 1);
-	char *p = (char *)(o + 1);
+		request_new(&operation_ops, sizeof(*o), texts, COUNT(texts));
 
-	if (sel.domain.n > 0)
-		memcpy(p, sel.domain.p, sel.domain.n);
-	if (reason.n > 0)
-		memcpy(p + sel.domain.n, reason.p, reason.n);
-	o->req.ops = &operation_ops;
 	o->req.id = sel.id;
-	o->req.bytes = sizeof(*o);
+	o->req.cb = cb;
+	o->req.arg = arg;
 	o->verb = verb;
-	o->domain = (struct span){ p, sel.domain.n };
-	o->reason = (struct span){ p + sel.domain.n, reason.n };
+	o->domain = texts[0];
+	o->reason = texts[1];
 	o->until_id = atomic_load(&sp->last_id);
-	o->cb = cb;
-	o->arg = arg;
 	if (key_domain_is_valid(sel.domain)) {
 		queue_push(sp, &o->req);
 		return;

@@ -105,18 +105,12 @@ static enum mx_err apply_discard(struct batch *b, struct request *r)
 	return err == MX_OK ? content_name(b, GARBAGE_DEAD, r->id) : err;
 }
 
-static void finish_discard(struct spool *sp, struct request *r)
-{
-	(void)sp;
-	free(r);
-}
-
 static const struct request_ops discard_ops = {
 	.name = "discard",
 	.order = ORDER_ARRIVAL,
 	.lazy = true,
 	.apply = apply_discard,
-	.finish = finish_discard,
+	.finish = request_finish,
 };
 
 /* ---- The loop's side ---- */
@@ -182,10 +176,8 @@ static void discard_pieces(struct spool_draft *d)
 
 	if (d->handed_bytes == 0)
 		return;
-	r = mx_alloc(sizeof(*r));
-	r->ops = &discard_ops;
+	r = request_new(&discard_ops, sizeof(*r), NULL, 0);
 	r->id = d->id;
-	r->bytes = sizeof(*r);
 	queue_push(d->sp, r);
 }
 

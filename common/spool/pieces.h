@@ -2,7 +2,7 @@
 #ifndef MX_SPOOL_PIECES_H
 #define MX_SPOOL_PIECES_H
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 enum { ADDED_BYTES = 512 }; /* our own Received field */
 

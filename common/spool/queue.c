@@ -1,7 +1,7 @@
 #include "common/spool/queue.h"
 
 #include "common/base/clock.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/now.h"
 
 enum {

@@ -2,7 +2,7 @@
 #ifndef MX_SPOOL_QUEUE_H
 #define MX_SPOOL_QUEUE_H
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 enum {
 	QUEUE_BATCH_BYTES = 3

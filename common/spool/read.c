@@ -3,7 +3,7 @@
 
 #include "common/base/alloc.h"
 #include "common/spool/domain.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 #include "common/spool/room.h"
 #include "common/spool/scope.h"
@@ -19,22 +19,22 @@ static enum mx_err walk_ready(struct spool *sp, MDB_txn *txn,
 			      struct span domain, uint64_t edge, bool is_newest,
 			      uint64_t *ids, size_t max, size_t *n)
 {
-	struct place p;
+	struct scan p;
 	struct span name;
 	struct key k;
-	enum mx_err err = place_open(&p, &sp->tables[T_READY], txn);
+	enum mx_err err = scan_open(&p, &sp->tables[T_READY], txn);
 
 	key_ready(&k, domain, is_newest ? edge : edge + 1);
 	if (err == MX_OK)
-		err = is_newest ? place_seek_before(&p, &k)
-				: place_seek(&p, &k);
+		err = is_newest ? scan_seek_before(&p, &k)
+				: scan_seek(&p, &k);
 	while (err == MX_OK && *n < max &&
 	       key_ready_parse(p.key, &name, &ids[*n]) &&
 	       span_eq(name, domain)) {
 		(*n)++;
-		err = is_newest ? place_prev(&p) : place_next(&p);
+		err = is_newest ? scan_prev(&p) : scan_next(&p);
 	}
-	place_close(&p);
+	scan_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
@@ -75,11 +75,11 @@ enum mx_err spool_ready_newest(struct spool *sp, struct span domain,
 
 /* The time of the row found by seek; k is for it. */
 static enum mx_err find_due(struct spool *sp, const struct key *k,
-			    enum mx_err (*seek)(struct place *,
+			    enum mx_err (*seek)(struct scan *,
 						const struct key *),
 			    int64_t *due_ms)
 {
-	struct place p;
+	struct scan p;
 	struct span domain;
 	uint64_t id;
 	MDB_txn *txn;
@@ -87,12 +87,12 @@ static enum mx_err find_due(struct spool *sp, const struct key *k,
 
 	if (err != MX_OK)
 		return err;
-	err = place_open(&p, &sp->tables[T_DEFERRED], txn);
+	err = scan_open(&p, &sp->tables[T_DEFERRED], txn);
 	if (err == MX_OK)
 		err = seek(&p, k);
 	if (err == MX_OK && !key_deferred_parse(p.key, due_ms, &domain, &id))
 		err = MX_ECORRUPT;
-	place_close(&p);
+	scan_close(&p);
 	read_end(sp);
 	return err;
 }
@@ -104,12 +104,12 @@ enum mx_err spool_next_due(struct spool *sp, int64_t *due_ms)
 	/* the writer is at those that are due already */
 	key_deferred(&k, sp->is_requeueing ? sp->requeue_ms + 1 : 0,
 		     SPAN_LIT(""), 0);
-	return find_due(sp, &k, place_seek, due_ms);
+	return find_due(sp, &k, scan_seek, due_ms);
 }
 
 enum mx_err spool_last_due(struct spool *sp, int64_t *due_ms)
 {
-	return find_due(sp, NULL, place_seek_before, due_ms);
+	return find_due(sp, NULL, scan_seek_before, due_ms);
 }
 
 /* ---- totals and domains ---- */
@@ -121,7 +121,7 @@ static enum mx_err totals(struct spool *sp, MDB_txn *txn,
 	struct envelope env;
 	struct span value;
 	uint32_t units;
-	struct place p;
+	struct scan p;
 	MDB_stat st;
 	enum mx_err err =
 		from_mdb(mdb_stat(txn, sp->tables[T_MESSAGE].dbi, &st));
@@ -134,15 +134,15 @@ static enum mx_err totals(struct spool *sp, MDB_txn *txn,
 	if (err == MX_OK && !state_row_get(value, &state))
 		return MX_ECORRUPT;
 	out->bytes = state.bytes;
-	err = place_open(&p, &sp->tables[T_MESSAGE], txn);
+	err = scan_open(&p, &sp->tables[T_MESSAGE], txn);
 	if (err != MX_OK)
 		return err;
-	err = place_seek(&p, NULL);
+	err = scan_seek(&p, NULL);
 	if (err == MX_OK && !envelope_get(p.value, &env, &units))
 		err = MX_ECORRUPT;
 	if (err == MX_OK)
 		out->oldest_ms = env.arrived_ms;
-	place_close(&p);
+	scan_close(&p);
 	if (sp->is_reader) {
 		room_count(sp, txn);
 		room_look(sp);
@@ -175,20 +175,20 @@ struct page {
 };
 
 /* Go to the first row behind the name; empty: to the first of all. */
-static enum mx_err seek_behind(struct place *p, struct span name)
+static enum mx_err seek_behind(struct scan *p, struct span name)
 {
-	enum mx_err err = place_seek_name(p, name);
+	enum mx_err err = scan_seek_name(p, name);
 
 	if (err == MX_OK && name.n > 0 && span_eq(p->key, name))
-		err = place_next(p);
+		err = scan_next(p);
 	return err;
 }
 
 typedef enum mx_err row_fn(struct spool *sp, MDB_txn *txn, struct page *page,
-			   const struct place *p);
+			   const struct scan *p);
 
 static enum mx_err add_domain(struct spool *sp, MDB_txn *txn, struct page *page,
-			      const struct place *p)
+			      const struct scan *p)
 {
 	struct domain_row row;
 	struct span name;
@@ -206,22 +206,22 @@ static enum mx_err add_domain(struct spool *sp, MDB_txn *txn, struct page *page,
 static enum mx_err read_page(struct spool *sp, enum table_id table,
 			     struct span after, row_fn *add, struct page *page)
 {
-	struct place p;
+	struct scan p;
 	MDB_txn *txn;
 	enum mx_err err = read_begin(sp, &txn);
 
 	page->n = 0;
 	if (err != MX_OK)
 		return err;
-	err = place_open(&p, &sp->tables[table], txn);
+	err = scan_open(&p, &sp->tables[table], txn);
 	if (err == MX_OK)
 		err = seek_behind(&p, after);
 	while (err == MX_OK && page->n < ROWS_PER_LOOK) {
 		err = add(sp, txn, page, &p);
 		if (err == MX_OK)
-			err = place_next(&p);
+			err = scan_next(&p);
 	}
-	place_close(&p);
+	scan_close(&p);
 	read_end(sp);
 	return err == MX_ENOENT ? MX_OK : err;
 }
@@ -265,7 +265,7 @@ static enum mx_err decode_target(struct span name, struct span value,
 }
 
 static enum mx_err add_target(struct spool *sp, MDB_txn *txn, struct page *page,
-			      const struct place *p)
+			      const struct scan *p)
 {
 	(void)sp;
 	(void)txn;

@@ -37,6 +37,7 @@ struct request_ops {
 	void (*finish)(struct spool *sp, struct request *r);
 };
 
+/* The first member of whatever is asked, and freed with it. */
 struct request {
 	STAILQ_ENTRY(request) link;
 	const struct request_ops *ops;
@@ -48,8 +49,20 @@ struct request {
 	 * when the transaction fails */
 	uint64_t pos, count, saved_pos, saved_count;
 	unsigned phase, turn; /* its place in the batch */
+	/* whom request_finish tells; NULL: nobody */
+	spool_count_cb *cb;
+	void *arg;
 };
 
 STAILQ_HEAD(request_list, request);
+
+/*
+ * A request of so many bytes, struct request included.  texts are copied
+ * behind it, and say where their copies are from then on.
+ */
+void *request_new(const struct request_ops *ops, size_t size,
+		  struct span *texts, size_t count);
+/* The usual end: r->err and r->count for r->cb. */
+void request_finish(struct spool *sp, struct request *r);
 
 #endif

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/queue.h"
 
 /*

@@ -2,7 +2,7 @@
 #ifndef MX_SPOOL_ROOM_H
 #define MX_SPOOL_ROOM_H
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 void room_init(struct spool *sp, const struct spool_options *opt);
 /* Writer: count the pages inside txn, which is about to be committed. */

@@ -1,15 +1,13 @@
 #include "common/spool/shift.h"
 
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/spool/find.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/now.h"
 #include "common/spool/queue.h"
 #include "common/spool/unit.h"
+#include "common/spool/walk.h"
 
 /*
  * Mail that came while the clock was a year behind has a lifetime that ended a
@@ -21,8 +19,6 @@
  * A walk by id, some hundred units a transaction; how far it is stands in the
  * row "shift" of meta, so that no unit is moved twice.
  */
-enum { STEP_UNITS = 500 };
-
 /* A machine whose clock begins behind at each boot comes here each time.  Who
  * was moved by so much before ends behind the new time by itself. */
 #define SURELY_MOVED DAYS(30)
@@ -39,103 +35,34 @@ static bool is_moved(const struct shift_row *s, int64_t expires_ms)
 	return s->by_ms > SURELY_MOVED && expires_ms >= s->until_ms + s->by_ms;
 }
 
-/* When a unit ends, and when its senders are warned (0: never). */
-struct times {
-	int64_t ends_ms, warn_ms;
-};
-
-static enum mx_err move_recipients(struct batch *b, uint64_t id,
-				   struct span domain, const struct times *to)
+static enum keep set_ends(struct recipient_row *row, void *arg)
 {
-	struct recipient_row row;
-	uint32_t number = 0;
-	enum mx_err err;
+	const struct ends *to = arg;
 
-	while ((err = unit_recipient(b->sp, b->txn, id, domain, number,
-				     &row)) == MX_OK) {
-		number = row.r.number + 1;
-		row.expires_ms = to->ends_ms;
-		row.warn_ms = to->warn_ms;
-		err = unit_recipient_put(b, id, domain, &row);
-		if (err != MX_OK || number == 0)
-			break;
-	}
-	return err == MX_ENOENT ? MX_OK : err;
+	row->expires_ms = to->expires_ms;
+	row->warn_ms = to->warn_ms;
+	return KEEP_CHANGED;
 }
 
-/* Its recipients share the times: they are the unit's. */
-static enum mx_err move_unit(struct batch *b, const struct shift_row *s,
-			     uint64_t id, struct span domain)
+static enum mx_err move_unit(struct batch *b, struct request *r,
+			     struct found *u)
 {
-	struct recipient_row row;
-	enum unit_state state;
-	struct times from, to;
-	int64_t due_ms;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+	const struct shift_row *s = &CONTAINER_OF(r, struct shift, req)->row;
+	struct ends from, to;
+	enum mx_err err = unit_ends(b, u, &from);
 
-	if (err != MX_OK)
+	r->count++;
+	if (err != MX_OK || is_moved(s, from.expires_ms))
 		return err;
-	err = unit_recipient(b->sp, b->txn, id, domain, 0, &row);
-	if (err != MX_OK || is_moved(s, row.expires_ms))
-		return err;
-	from = (struct times){ row.expires_ms, row.warn_ms };
-	to = (struct times){ from.ends_ms + s->by_ms,
-			     from.warn_ms > 0 ? from.warn_ms + s->by_ms : 0 };
-	err = move_recipients(b, id, domain, &to);
+	to = (struct ends){ from.expires_ms + s->by_ms,
+			    from.warn_ms > 0 ? from.warn_ms + s->by_ms : 0 };
+	err = unit_recipients(b, u, set_ends, &to, &from);
 	if (err == MX_OK)
-		err = unit_expiry_del(b, id, domain, from.ends_ms,
-				      from.warn_ms);
+		err = unit_expiry_del(b, u, &from);
 	/* what is held has no rows in expiry */
-	if (err == MX_OK && state != UNIT_HELD)
-		err = unit_expiry_put(b, id, domain, to.ends_ms, to.warn_ms);
+	if (err == MX_OK && u->state != UNIT_HELD)
+		err = unit_expiry_put(b, u, &to);
 	return err;
-}
-
-/* The message's domain behind this one; MX_ENOENT: that was the last. */
-static enum mx_err next_domain(struct batch *b, uint64_t id, char *name,
-			       size_t *n)
-{
-	struct span domain = { name, *n };
-	struct place p;
-	struct key k;
-	uint64_t at = 0;
-	uint32_t number;
-	enum mx_err err = place_open(&p, batch_table(b, T_RECIPIENT), b->txn);
-
-	if (err != MX_OK)
-		return err;
-	if (*n > 0)
-		key_recipient(&k, id, domain, UINT32_MAX);
-	else
-		key_message(&k, id);
-	err = place_seek(&p, &k);
-	if (err == MX_OK && !key_recipient_parse(p.key, &at, &domain, &number))
-		err = MX_ECORRUPT;
-	else if (err == MX_OK && at != id)
-		err = MX_ENOENT;
-	if (err == MX_OK) {
-		memcpy(name, domain.p, domain.n);
-		*n = domain.n;
-	}
-	place_close(&p);
-	return err;
-}
-
-static enum mx_err move_message(struct batch *b, struct shift *s, uint64_t id)
-{
-	char name[KEY_DOMAIN_MAX];
-	size_t n = 0;
-	enum mx_err err;
-
-	while ((err = next_domain(b, id, name, &n)) == MX_OK) {
-		err = move_unit(b, &s->row, id, span_of(name, n));
-		if (err != MX_OK)
-			return err == MX_ENOENT ? MX_ECORRUPT : err;
-		s->req.count++;
-		b->work++;
-	}
-	return err == MX_ENOENT ? MX_OK : err;
 }
 
 /* The first message from this id on. */
@@ -143,21 +70,21 @@ static enum mx_err next_message(struct batch *b, uint64_t from, uint64_t *id,
 				int64_t *arrived_ms)
 {
 	struct envelope env;
-	struct place p;
+	struct scan p;
 	struct key k;
 	uint32_t units;
-	enum mx_err err = place_open(&p, batch_table(b, T_MESSAGE), b->txn);
+	enum mx_err err = scan_open(&p, batch_table(b, T_MESSAGE), b->txn);
 
 	if (err != MX_OK)
 		return err;
 	key_message(&k, from);
-	err = place_seek(&p, &k);
+	err = scan_seek(&p, &k);
 	if (err == MX_OK && (!key_message_parse(p.key, id) ||
 			     !envelope_get(p.value, &env, &units)))
 		err = MX_ECORRUPT;
 	if (err == MX_OK)
 		*arrived_ms = env.arrived_ms;
-	place_close(&p);
+	scan_close(&p);
 	return err;
 }
 
@@ -184,15 +111,16 @@ static enum mx_err apply_shift(struct batch *b, struct request *r)
 	struct shift *s = CONTAINER_OF(r, struct shift, req);
 	enum mx_err err;
 
-	for (; b->work < STEP_UNITS; b->work++) {
+	for (; b->work < WALK_STEP; b->work++) {
 		int64_t arrived_ms = 0;
 		uint64_t id = 0;
+		size_t n;
 
 		err = next_message(b, r->pos + 1, &id, &arrived_ms);
 		if (err == MX_ENOENT || (err == MX_OK && id > s->row.last_id))
 			return forget(b);
 		if (err == MX_OK && arrived_ms <= s->row.until_ms)
-			err = move_message(b, s, id);
+			err = walk_message(b, r, id, move_unit, &n);
 		if (err != MX_OK)
 			return err;
 		r->pos = id;
@@ -226,7 +154,7 @@ static void finish_shift(struct spool *sp, struct request *r)
 		log_error(EV_SPOOL, LOG_STR("what", r->ops->name),
 			  LOG_STR("error", mx_strerror(r->err)));
 	}
-	free(s);
+	request_finish(sp, r);
 }
 
 static const struct request_ops shift_ops = {
@@ -239,7 +167,7 @@ static const struct request_ops shift_ops = {
 /* Go on with what was begun, or begin. */
 static void shift_start(struct spool *sp, int64_t ahead_ms)
 {
-	struct shift *s = mx_alloc(sizeof(*s));
+	struct shift *s = request_new(&shift_ops, sizeof(*s), NULL, 0);
 
 	s->row = sp->shift;
 	if (s->row.by_ms == 0)
@@ -248,8 +176,6 @@ static void shift_start(struct spool *sp, int64_t ahead_ms)
 			.until_ms = sp->clock.since_ms,
 			.last_id = atomic_load(&sp->last_id),
 		};
-	s->req.ops = &shift_ops;
-	s->req.bytes = sizeof(*s);
 	s->req.pos = s->row.pos;
 	sp->is_shifting = true;
 	queue_push(sp, &s->req);

@@ -255,7 +255,8 @@ void spool_requeue_due(struct spool *sp, int64_t now_ms);
  * Ask the writer to make those deferred units of the domain ready that have
  * been tried since then (wall), and to forget how often their recipients were
  * (attempts = 0; attempt_ms stays).  In bounded steps; subscribers hear of it.
- * Held units stay held.
+ * Held units stay held.  Cheap to ask for again: there is one walk a domain,
+ * and one behind it for all that ask meanwhile.
  */
 void spool_forgive(struct spool *sp, struct span domain, int64_t since_ms);
 

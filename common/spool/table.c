@@ -56,20 +56,20 @@ static struct span span_of_key(const struct key *k)
 
 static enum mx_err learn_last(struct table *t, MDB_txn *txn)
 {
-	struct place p;
-	enum mx_err err = place_open(&p, t, txn);
+	struct scan p;
+	enum mx_err err = scan_open(&p, t, txn);
 
 	t->last_n = 0;
 	if (err != MX_OK)
 		return err;
-	err = place_seek_before(&p, NULL);
+	err = scan_seek_before(&p, NULL);
 	if (err == MX_OK && (p.key.n == 0 || p.key.n > sizeof(t->last))) {
 		err = MX_ECORRUPT; /* nothing we wrote */
 	} else if (err == MX_OK) {
 		memcpy(t->last, p.key.p, p.key.n);
 		t->last_n = p.key.n;
 	}
-	place_close(&p);
+	scan_close(&p);
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
@@ -143,20 +143,20 @@ enum mx_err table_get(const struct table *t, MDB_txn *txn, const struct key *k,
 	return table_get_name(t, txn, span_of_key(k), value);
 }
 
-enum mx_err place_open(struct place *p, const struct table *t, MDB_txn *txn)
+enum mx_err scan_open(struct scan *p, const struct table *t, MDB_txn *txn)
 {
-	*p = (struct place){ 0 };
+	*p = (struct scan){ 0 };
 	return from_mdb(mdb_cursor_open(txn, t->dbi, &p->cursor));
 }
 
-void place_close(struct place *p)
+void scan_close(struct scan *p)
 {
 	if (p->cursor != NULL)
 		mdb_cursor_close(p->cursor);
 	p->cursor = NULL;
 }
 
-static enum mx_err move(struct place *p, MDB_val *k, MDB_cursor_op op)
+static enum mx_err move(struct scan *p, MDB_val *k, MDB_cursor_op op)
 {
 	MDB_val v = { 0, NULL };
 	int rc = mdb_cursor_get(p->cursor, k, &v, op);
@@ -170,7 +170,7 @@ static enum mx_err move(struct place *p, MDB_val *k, MDB_cursor_op op)
 	return MX_OK;
 }
 
-enum mx_err place_seek(struct place *p, const struct key *k)
+enum mx_err scan_seek(struct scan *p, const struct key *k)
 {
 	MDB_val key = { 0, NULL };
 
@@ -179,41 +179,41 @@ enum mx_err place_seek(struct place *p, const struct key *k)
 	return move(p, &key, k != NULL ? MDB_SET_RANGE : MDB_FIRST);
 }
 
-enum mx_err place_seek_name(struct place *p, struct span name)
+enum mx_err scan_seek_name(struct scan *p, struct span name)
 {
 	MDB_val key = val_of(name);
 
 	return move(p, &key, name.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
 }
 
-enum mx_err place_seek_before(struct place *p, const struct key *k)
+enum mx_err scan_seek_before(struct scan *p, const struct key *k)
 {
 	MDB_val key = { 0, NULL };
 	enum mx_err err;
 
 	if (k == NULL)
 		return move(p, &key, MDB_LAST);
-	err = place_seek(p, k);
+	err = scan_seek(p, k);
 	if (err == MX_OK)
-		return place_prev(p);
+		return scan_prev(p);
 	return err == MX_ENOENT ? move(p, &key, MDB_LAST) : err;
 }
 
-enum mx_err place_next(struct place *p)
+enum mx_err scan_next(struct scan *p)
 {
 	MDB_val key = { 0, NULL };
 
 	return move(p, &key, MDB_NEXT);
 }
 
-enum mx_err place_prev(struct place *p)
+enum mx_err scan_prev(struct scan *p)
 {
 	MDB_val key = { 0, NULL };
 
 	return move(p, &key, MDB_PREV);
 }
 
-enum mx_err place_del(struct place *p)
+enum mx_err scan_del(struct scan *p)
 {
 	return from_mdb(mdb_cursor_del(p->cursor, 0));
 }

@@ -53,22 +53,23 @@ enum mx_err table_get(const struct table *t, MDB_txn *txn, const struct key *k,
 enum mx_err table_get_name(const struct table *t, MDB_txn *txn,
 			   struct span name, struct span *value);
 
-/* A place in a table.  MX_ENOENT: no row there; key and value are empty. */
-struct place {
+/* Rows of a table, one after the other.  MX_ENOENT: no row there; key and value
+ * are empty. */
+struct scan {
 	MDB_cursor *cursor;
 	struct span key, value;
 };
-enum mx_err place_open(struct place *p, const struct table *t, MDB_txn *txn);
-void place_close(struct place *p); /* before the end of a write txn */
+enum mx_err scan_open(struct scan *p, const struct table *t, MDB_txn *txn);
+void scan_close(struct scan *p); /* before the end of a write txn */
 /* The first row at or behind k; NULL: the first of all. */
-enum mx_err place_seek(struct place *p, const struct key *k);
-enum mx_err place_seek_name(struct place *p, struct span name);
+enum mx_err scan_seek(struct scan *p, const struct key *k);
+enum mx_err scan_seek_name(struct scan *p, struct span name);
 /* The last row before k; NULL: the last of all. */
-enum mx_err place_seek_before(struct place *p, const struct key *k);
-enum mx_err place_next(struct place *p);
-enum mx_err place_prev(struct place *p);
-/* Remove the row; then place_next goes to the one that followed it. */
-enum mx_err place_del(struct place *p);
+enum mx_err scan_seek_before(struct scan *p, const struct key *k);
+enum mx_err scan_next(struct scan *p);
+enum mx_err scan_prev(struct scan *p);
+/* Remove the row; then scan_next goes to the one that followed it. */
+enum mx_err scan_del(struct scan *p);
 
 /* Does the key begin with the bytes of k? */
 bool key_starts(struct span key, const struct key *k);

@@ -5,7 +5,8 @@
 #include "common/base/alloc.h"
 #include "common/spool/content.h"
 #include "common/spool/counters.h"
-#include "common/spool/find.h"
+
+/* ---- Where it stands ---- */
 
 static uint64_t *counter_of(struct domain_row *row, enum unit_state state)
 {
@@ -21,128 +22,205 @@ static uint64_t *counter_of(struct domain_row *row, enum unit_state state)
 }
 
 /* Take the unit out of the rows that say where it stands. */
-static enum mx_err lift(struct batch *b, uint64_t id, struct span domain,
-			enum unit_state from, int64_t due_ms)
+static enum mx_err lift(struct batch *b, const struct found *u)
 {
 	struct key k;
 	enum mx_err err;
 
-	key_ready(&k, domain, id);
-	if (from == UNIT_READY)
+	key_ready(&k, u->domain, u->id);
+	if (u->state == UNIT_READY)
 		return table_del(batch_table(b, T_READY), b->txn, &k);
 	err = table_del(batch_table(b, T_PARKED), b->txn, &k);
-	if (err != MX_OK || from == UNIT_HELD)
+	if (err != MX_OK || u->state == UNIT_HELD)
 		return err;
-	key_deferred(&k, due_ms, domain, id);
+	key_deferred(&k, u->due_ms, u->domain, u->id);
 	return table_del(batch_table(b, T_DEFERRED), b->txn, &k);
 }
 
-static enum mx_err settle_down(struct batch *b, uint64_t id, struct span domain,
-			       enum unit_state to, int64_t due_ms)
-{
-	char value[PARKED_ROW_MAX], *end;
-	struct key k;
-	enum mx_err err;
-
-	key_ready(&k, domain, id);
-	if (to == UNIT_READY)
-		return table_put(batch_table(b, T_READY), b->txn, &k,
-				 SPAN_LIT(""));
-	end = parked_put(value, to == UNIT_HELD ? PARKED_HELD : due_ms,
-			 SPAN_LIT(""));
-	err = table_put(batch_table(b, T_PARKED), b->txn, &k,
-			span_of(value, (size_t)(end - value)));
-	if (err != MX_OK || to == UNIT_HELD)
-		return err;
-	key_deferred(&k, due_ms, domain, id);
-	return table_put(batch_table(b, T_DEFERRED), b->txn, &k, SPAN_LIT(""));
-}
-
-enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
-		      enum unit_state to, int64_t due_ms)
-{
-	enum unit_state from;
-	struct domain_row *row;
-	int64_t was_due;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, domain, &from, &was_due);
-
-	if (err == MX_OK)
-		err = counters_get(b, domain, &row);
-	if (err != MX_OK || (from == to && was_due == due_ms))
-		return err;
-	if (*counter_of(row, from) == 0)
-		return MX_ECORRUPT;
-	err = lift(b, id, domain, from, was_due);
-	if (err == MX_OK)
-		err = settle_down(b, id, domain, to, due_ms);
-	if (err != MX_OK)
-		return err;
-	(*counter_of(row, from))--;
-	(*counter_of(row, to))++;
-	if (to == UNIT_READY)
-		counters_announce(b, domain);
-	return MX_OK;
-}
-
-enum mx_err unit_hold_reason(struct batch *b, uint64_t id, struct span domain,
-			     struct span reason)
+static enum mx_err park(struct batch *b, const struct found *u)
 {
 	char value[PARKED_ROW_MAX];
-	char *end = parked_put(value, PARKED_HELD, reason);
+	char *end = parked_put(value,
+			       u->state == UNIT_HELD ? PARKED_HELD : u->due_ms,
+			       u->reason);
 	struct key k;
 
-	key_ready(&k, domain, id);
+	key_ready(&k, u->domain, u->id);
 	return table_put(batch_table(b, T_PARKED), b->txn, &k,
 			 span_of(value, (size_t)(end - value)));
 }
 
-enum mx_err unit_expiry_put(struct batch *b, uint64_t id, struct span domain,
-			    int64_t expires_ms, int64_t warn_ms)
+static enum mx_err put_down(struct batch *b, const struct found *u)
+{
+	struct key k;
+	enum mx_err err;
+
+	MX_ASSERT(u->state == UNIT_HELD || u->reason.n == 0);
+	key_ready(&k, u->domain, u->id);
+	if (u->state == UNIT_READY)
+		return table_put(batch_table(b, T_READY), b->txn, &k,
+				 SPAN_LIT(""));
+	err = park(b, u);
+	if (err != MX_OK || u->state == UNIT_HELD)
+		return err;
+	MX_ASSERT(u->due_ms < PARKED_HELD);
+	key_deferred(&k, u->due_ms, u->domain, u->id);
+	return table_put(batch_table(b, T_DEFERRED), b->txn, &k, SPAN_LIT(""));
+}
+
+enum mx_err unit_move(struct batch *b, struct found *u, enum unit_state to,
+		      int64_t due_ms)
+{
+	const struct found from = *u;
+	struct domain_row *row;
+	enum mx_err err = counters_get(b, u->domain, &row);
+
+	if (err != MX_OK || (from.state == to && from.due_ms == due_ms))
+		return err;
+	if (*counter_of(row, from.state) == 0)
+		return MX_ECORRUPT;
+	u->state = to;
+	u->due_ms = due_ms;
+	u->reason = SPAN_LIT("");
+	err = lift(b, &from);
+	if (err == MX_OK)
+		err = put_down(b, u);
+	if (err != MX_OK)
+		return err;
+	(*counter_of(row, from.state))--;
+	(*counter_of(row, to))++;
+	if (to == UNIT_READY)
+		counters_announce(b, u->domain);
+	return MX_OK;
+}
+
+enum mx_err unit_hold_reason(struct batch *b, const struct found *u,
+			     struct span reason)
+{
+	struct found held = *u;
+
+	MX_ASSERT(u->state == UNIT_HELD);
+	held.reason = reason;
+	return park(b, &held);
+}
+
+/* ---- When it ends ---- */
+
+enum mx_err unit_ends(struct batch *b, const struct found *u, struct ends *ends)
+{
+	struct recipient_row row;
+	enum mx_err err =
+		find_recipient(b->sp, b->txn, u->id, u->domain, 0, &row);
+
+	if (err == MX_OK)
+		*ends = (struct ends){ row.expires_ms, row.warn_ms };
+	return err;
+}
+
+enum mx_err unit_expiry_put(struct batch *b, const struct found *u,
+			    const struct ends *ends)
 {
 	struct table *t = batch_table(b, T_EXPIRY);
 	struct key k;
 	enum mx_err err;
 
-	key_expiry(&k, expires_ms, id, domain, EXPIRY_END);
+	key_expiry(&k, ends->expires_ms, u->id, u->domain, EXPIRY_END);
 	err = table_put(t, b->txn, &k, SPAN_LIT(""));
-	if (err != MX_OK || warn_ms <= 0)
+	if (err != MX_OK || ends->warn_ms <= 0)
 		return err;
-	key_expiry(&k, warn_ms, id, domain, EXPIRY_WARNING);
+	key_expiry(&k, ends->warn_ms, u->id, u->domain, EXPIRY_WARNING);
 	return table_put(t, b->txn, &k, SPAN_LIT(""));
 }
 
-enum mx_err unit_expiry_del(struct batch *b, uint64_t id, struct span domain,
-			    int64_t expires_ms, int64_t warn_ms)
+enum mx_err unit_expiry_del(struct batch *b, const struct found *u,
+			    const struct ends *ends)
 {
 	struct table *t = batch_table(b, T_EXPIRY);
 	struct key k;
 	enum mx_err err;
 
 	/* either may be gone: struck off when it was dealt with */
-	key_expiry(&k, expires_ms, id, domain, EXPIRY_END);
+	key_expiry(&k, ends->expires_ms, u->id, u->domain, EXPIRY_END);
 	err = table_del(t, b->txn, &k);
-	if ((err != MX_OK && err != MX_ENOENT) || warn_ms <= 0)
-		return err == MX_ENOENT ? MX_OK : err;
-	key_expiry(&k, warn_ms, id, domain, EXPIRY_WARNING);
-	err = table_del(t, b->txn, &k);
+	if ((err == MX_OK || err == MX_ENOENT) && ends->warn_ms > 0) {
+		key_expiry(&k, ends->warn_ms, u->id, u->domain, EXPIRY_WARNING);
+		err = table_del(t, b->txn, &k);
+	}
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
-enum mx_err unit_recipient_put(struct batch *b, uint64_t id, struct span domain,
-			       const struct recipient_row *row)
+/* ---- Its recipients ---- */
+
+static enum mx_err recipient_write(struct batch *b, const struct key *k,
+				   const struct recipient_row *row)
 {
 	size_t n = recipient_size(row);
 	char *value = mx_realloc(NULL, n);
-	struct key k;
 	enum mx_err err;
 
 	recipient_put(value, row);
-	key_recipient(&k, id, domain, row->r.number);
-	err = table_put(batch_table(b, T_RECIPIENT), b->txn, &k,
+	err = table_put(batch_table(b, T_RECIPIENT), b->txn, k,
 			span_of(value, n));
 	free(value);
 	return err;
+}
+
+enum mx_err unit_recipients(struct batch *b, const struct found *u,
+			    unit_recipient_fn *fn, void *arg, struct ends *ends)
+{
+	struct recipient_row row;
+	uint32_t number = 0;
+	struct key k;
+	enum mx_err err;
+
+	*ends = (struct ends){ 0 };
+	while ((err = find_recipient(b->sp, b->txn, u->id, u->domain, number,
+				     &row)) == MX_OK) {
+		*ends = (struct ends){ row.expires_ms, row.warn_ms };
+		key_recipient(&k, u->id, u->domain, row.r.number);
+		number = row.r.number + 1;
+		switch (fn(&row, arg)) {
+		case KEEP_AS_IT_IS:
+			break;
+		case KEEP_CHANGED:
+			err = recipient_write(b, &k, &row);
+			break;
+		case KEEP_NOT:
+			err = table_del(batch_table(b, T_RECIPIENT), b->txn,
+					&k);
+			break;
+		}
+		if (err != MX_OK || number == 0)
+			break;
+	}
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+/* ---- It comes, it goes ---- */
+
+enum mx_err unit_put(struct batch *b, const struct found *u,
+		     const struct ends *ends, int64_t arrived_ms,
+		     uint64_t bytes)
+{
+	struct domain_row *row;
+	enum mx_err err = put_down(b, u);
+
+	if (err == MX_OK && u->state != UNIT_HELD)
+		err = unit_expiry_put(b, u, ends);
+	if (err == MX_OK)
+		err = counters_get(b, u->domain, &row);
+	if (err != MX_OK)
+		return err;
+	if (row->d.units == 0 || u->id < row->oldest_id) {
+		row->oldest_id = u->id;
+		row->d.oldest_ms = arrived_ms;
+	}
+	row->d.units++;
+	(*counter_of(row, u->state))++;
+	row->d.bytes += bytes;
+	if (u->state == UNIT_READY)
+		counters_announce(b, u->domain);
+	return MX_OK;
 }
 
 /* One unit less: the message's row, or the whole message. */
@@ -179,33 +257,28 @@ static enum mx_err leave_message(struct batch *b, uint64_t id, uint64_t *bytes)
 	return err;
 }
 
-enum mx_err unit_drop(struct batch *b, uint64_t id, struct span domain,
-		      int64_t expires_ms, int64_t warn_ms)
+enum mx_err unit_drop(struct batch *b, const struct found *u,
+		      const struct ends *ends)
 {
-	enum unit_state state;
 	struct domain_row *row;
-	int64_t due_ms;
 	uint64_t bytes = 0;
-	enum mx_err err =
-		unit_state_get(b->sp, b->txn, id, domain, &state, &due_ms);
+	enum mx_err err = counters_get(b, u->domain, &row);
 
 	if (err == MX_OK)
-		err = counters_get(b, domain, &row);
+		err = lift(b, u);
 	if (err == MX_OK)
-		err = lift(b, id, domain, state, due_ms);
+		err = unit_expiry_del(b, u, ends);
 	if (err == MX_OK)
-		err = unit_expiry_del(b, id, domain, expires_ms, warn_ms);
-	if (err == MX_OK)
-		err = leave_message(b, id, &bytes);
+		err = leave_message(b, u->id, &bytes);
 	if (err != MX_OK)
 		return err == MX_ENOENT ? MX_ECORRUPT : err;
-	if (row->d.units == 0 || *counter_of(row, state) == 0 ||
+	if (row->d.units == 0 || *counter_of(row, u->state) == 0 ||
 	    row->d.bytes < bytes)
 		return MX_ECORRUPT;
 	row->d.units--;
-	(*counter_of(row, state))--;
+	(*counter_of(row, u->state))--;
 	row->d.bytes -= bytes;
-	if (id == row->oldest_id)
-		counters_oldest_left(b, domain);
+	if (u->id == row->oldest_id)
+		counters_oldest_left(b, u->domain);
 	return MX_OK;
 }

@@ -11,26 +11,44 @@
 #ifndef MX_SPOOL_UNIT_H
 #define MX_SPOOL_UNIT_H
 
-#include "common/spool/internal.h"
+#include "common/spool/find.h"
 
-/* Move a unit from where it is to where it shall be. */
-enum mx_err unit_move(struct batch *b, uint64_t id, struct span domain,
-		      enum unit_state to, int64_t due_ms);
+/* When a unit ends, and when its senders are warned (0: never): the times of
+ * its rows in expiry.  All of its recipients have them. */
+struct ends {
+	int64_t expires_ms, warn_ms;
+};
+
+/* A unit that arrives: all its rows but the recipients. */
+enum mx_err unit_put(struct batch *b, const struct found *u,
+		     const struct ends *ends, int64_t arrived_ms,
+		     uint64_t bytes);
+/* Move a unit from where it is to where it shall be; *u says so from then on.
+ * due_ms: deferred only. */
+enum mx_err unit_move(struct batch *b, struct found *u, enum unit_state to,
+		      int64_t due_ms);
 /* Say why a unit that is held is held. */
-enum mx_err unit_hold_reason(struct batch *b, uint64_t id, struct span domain,
+enum mx_err unit_hold_reason(struct batch *b, const struct found *u,
 			     struct span reason);
-/*
- * A unit without recipients goes; with the last one the message.  The times
- * are those of its expiry rows.
- */
-enum mx_err unit_drop(struct batch *b, uint64_t id, struct span domain,
-		      int64_t expires_ms, int64_t warn_ms);
-/* Write a recipient, at its number. */
-enum mx_err unit_recipient_put(struct batch *b, uint64_t id, struct span domain,
-			       const struct recipient_row *row);
-enum mx_err unit_expiry_put(struct batch *b, uint64_t id, struct span domain,
-			    int64_t expires_ms, int64_t warn_ms);
-enum mx_err unit_expiry_del(struct batch *b, uint64_t id, struct span domain,
-			    int64_t expires_ms, int64_t warn_ms);
+/* A unit without recipients goes; with the last one the message. */
+enum mx_err unit_drop(struct batch *b, const struct found *u,
+		      const struct ends *ends);
+
+/* What is to become of a recipient's row: it may have been changed in place. */
+enum keep { KEEP_AS_IT_IS, KEEP_CHANGED, KEEP_NOT };
+typedef enum keep unit_recipient_fn(struct recipient_row *row, void *arg);
+/* Show all recipients of a unit to fn, in the order of their numbers.  *ends:
+ * as they were, 0 without any. */
+enum mx_err unit_recipients(struct batch *b, const struct found *u,
+			    unit_recipient_fn *fn, void *arg,
+			    struct ends *ends);
+
+/* The same from its first recipient.  MX_ENOENT: it has none. */
+enum mx_err unit_ends(struct batch *b, const struct found *u,
+		      struct ends *ends);
+enum mx_err unit_expiry_put(struct batch *b, const struct found *u,
+			    const struct ends *ends);
+enum mx_err unit_expiry_del(struct batch *b, const struct found *u,
+			    const struct ends *ends);
 
 #endif

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 
 /*
  * LMDB must not be opened twice in one process: a view has the environment of

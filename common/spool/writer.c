@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/spool/batch.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/mapping.h"
 #include "common/spool/queue.h"
 #include "common/spool/room.h"

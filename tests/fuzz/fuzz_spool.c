@@ -10,7 +10,7 @@
 enum { CHANGES_MAX = 24 };
 
 /* A row taken out of its table, changed, and perhaps put back. */
-static void change_row(struct table *t, MDB_txn *txn, struct place *p,
+static void change_row(struct table *t, MDB_txn *txn, struct scan *p,
 		       struct span *in)
 {
 	struct buf key = { 0 }, value = { 0 };
@@ -21,8 +21,8 @@ static void change_row(struct table *t, MDB_txn *txn, struct place *p,
 	buf_add(&key, p->key);
 	buf_add(&value, p->value);
 	if (action != 5) /* else the row stays, and a changed copy comes */
-		place_del(p);
-	place_close(p);
+		scan_del(p);
+	scan_close(p);
 	if (action == 1 && at < value.n)
 		value.p[at] = c;
 	else if (action == 2 && at < value.n)
@@ -52,17 +52,17 @@ static void damage(struct span in)
 	for (int i = 0; i < CHANGES_MAX && in.n > 0; i++) {
 		struct table *t = &tables[fuzz_byte(&in) % T_COUNT];
 		unsigned row = fuzz_byte(&in) % 8;
-		struct place p;
+		struct scan p;
 		enum mx_err err;
 
-		FUZZ_CHECK(place_open(&p, t, txn) == MX_OK);
-		err = place_seek(&p, NULL);
+		FUZZ_CHECK(scan_open(&p, t, txn) == MX_OK);
+		err = scan_seek(&p, NULL);
 		while (err == MX_OK && row-- > 0)
-			err = place_next(&p);
+			err = scan_next(&p);
 		if (err == MX_OK)
 			change_row(t, txn, &p, &in);
 		else
-			place_close(&p);
+			scan_close(&p);
 	}
 	FUZZ_CHECK(mdb_txn_commit(txn) == 0);
 	mdb_env_close(env);

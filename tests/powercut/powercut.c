@@ -27,7 +27,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 #include "tests/preload/powershim.h"
 #include "tests/support/spool_audit.h"
@@ -302,14 +302,14 @@ static enum mx_err digest(struct spool *sp, uint64_t *h)
 
 	*h = 1;
 	for (size_t t = 0; err == MX_OK && t < T_COUNT; t++) {
-		struct place p;
+		struct scan p;
 
-		err = place_open(&p, &sp->tables[t], txn);
+		err = scan_open(&p, &sp->tables[t], txn);
 		if (err == MX_OK)
-			err = place_seek(&p, NULL);
-		for (; err == MX_OK; err = place_next(&p))
+			err = scan_seek(&p, NULL);
+		for (; err == MX_OK; err = scan_next(&p))
 			*h = hash(hash(*h + t, p.key), p.value);
-		place_close(&p);
+		scan_close(&p);
 		if (err == MX_ENOENT)
 			err = MX_OK;
 	}

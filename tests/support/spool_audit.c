@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "common/spool/find.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 
 struct audit {
@@ -47,35 +47,34 @@ static bool envelope_of(struct audit *a, uint64_t id, struct envelope *e,
 static bool check_unit(struct audit *a, uint64_t id, struct span domain,
 		       struct tally *t)
 {
-	enum unit_state state;
 	struct recipient_row row;
 	struct envelope env;
+	struct found u;
 	uint32_t units;
-	int64_t due;
 	struct key k;
 
 	if (!envelope_of(a, id, &env, &units))
 		return wrong(a, id, "a unit without a message");
-	if (unit_recipient(a->sp, a->txn, id, domain, 0, &row) != MX_OK)
+	if (find_recipient(a->sp, a->txn, id, domain, 0, &row) != MX_OK)
 		return wrong(a, id, "a unit without recipients");
-	if (unit_state_get(a->sp, a->txn, id, domain, &state, &due) != MX_OK)
+	if (find_unit(a->sp, a->txn, id, domain, &u) != MX_OK)
 		return wrong(a, id, "a unit without a state");
 	key_ready(&k, domain, id);
 	if (has(a, T_READY, &k) && has(a, T_PARKED, &k))
 		return wrong(a, id, "ready and parked");
-	key_deferred(&k, due, domain, id);
-	if (state == UNIT_DEFERRED && !has(a, T_DEFERRED, &k))
+	key_deferred(&k, u.due_ms, domain, id);
+	if (u.state == UNIT_DEFERRED && !has(a, T_DEFERRED, &k))
 		return wrong(a, id, "deferred without a due row");
 	key_expiry(&k, row.expires_ms, id, domain, EXPIRY_END);
-	if (state != UNIT_HELD && !t->is_held && !has(a, T_EXPIRY, &k))
+	if (u.state != UNIT_HELD && !t->is_held && !has(a, T_EXPIRY, &k))
 		return wrong(a, id, "never expires");
-	if (state == UNIT_HELD && has(a, T_EXPIRY, &k))
+	if (u.state == UNIT_HELD && has(a, T_EXPIRY, &k))
 		return wrong(a, id, "held, and expires");
 	t->units++;
 	t->bytes += env.bytes;
-	t->ready += state == UNIT_READY;
-	t->deferred += state == UNIT_DEFERRED;
-	t->held += state == UNIT_HELD;
+	t->ready += u.state == UNIT_READY;
+	t->deferred += u.state == UNIT_DEFERRED;
+	t->held += u.state == UNIT_HELD;
 	if (t->oldest == 0 || id < t->oldest)
 		t->oldest = id;
 	return true;
@@ -84,21 +83,21 @@ static bool check_unit(struct audit *a, uint64_t id, struct span domain,
 static bool walk_units(struct audit *a, enum table_id table, struct span domain,
 		       struct tally *t)
 {
-	struct place p;
+	struct scan p;
 	struct span name;
 	struct key k;
 	uint64_t id;
-	bool ok = place_open(&p, &a->sp->tables[table], a->txn) == MX_OK;
+	bool ok = scan_open(&p, &a->sp->tables[table], a->txn) == MX_OK;
 
 	key_ready(&k, domain, 0);
-	for (enum mx_err e = place_seek(&p, &k); ok && e == MX_OK;
-	     e = place_next(&p)) {
+	for (enum mx_err e = scan_seek(&p, &k); ok && e == MX_OK;
+	     e = scan_next(&p)) {
 		ok = key_ready_parse(p.key, &name, &id);
 		if (ok && !span_eq(name, domain))
 			break;
 		ok = ok && check_unit(a, id, domain, t);
 	}
-	place_close(&p);
+	scan_close(&p);
 	return ok;
 }
 
@@ -122,53 +121,51 @@ static bool check_domain_row(struct audit *a, struct span domain,
 
 static bool check_content(struct audit *a, uint64_t id, uint64_t bytes)
 {
-	struct place p;
+	struct scan p;
 	struct key k;
 	uint64_t at = 0, from, of;
-	bool ok = place_open(&p, &a->sp->tables[T_CONTENT], a->txn) == MX_OK;
+	bool ok = scan_open(&p, &a->sp->tables[T_CONTENT], a->txn) == MX_OK;
 
 	key_message(&k, id);
-	for (enum mx_err e = place_seek(&p, &k); ok && e == MX_OK;
-	     e = place_next(&p)) {
+	for (enum mx_err e = scan_seek(&p, &k); ok && e == MX_OK;
+	     e = scan_next(&p)) {
 		ok = key_content_parse(p.key, &of, &from);
 		if (!ok || of != id)
 			break;
 		ok = from == at;
 		at += p.value.n;
 	}
-	place_close(&p);
+	scan_close(&p);
 	return (ok && at == bytes) || wrong(a, id, "its content has a hole");
 }
 
 /* Every recipient row belongs to a unit; counts the units of the message. */
 static bool count_units(struct audit *a, uint64_t id, uint32_t *units)
 {
-	struct place p;
+	struct scan p;
 	struct key k;
 	struct span domain;
 	uint64_t of;
 	uint32_t number;
-	enum mx_err e = place_open(&p, &a->sp->tables[T_RECIPIENT], a->txn);
+	enum mx_err e = scan_open(&p, &a->sp->tables[T_RECIPIENT], a->txn);
 
 	*units = 0;
 	key_message(&k, id);
 	if (e == MX_OK)
-		e = place_seek(&p, &k);
+		e = scan_seek(&p, &k);
 	while (e == MX_OK) {
-		enum unit_state state;
-		int64_t due;
+		struct found u;
 
 		if (!key_recipient_parse(p.key, &of, &domain, &number) ||
 		    of != id)
 			break;
 		(*units)++;
-		if (unit_state_get(a->sp, a->txn, id, domain, &state, &due) !=
-		    MX_OK)
+		if (find_unit(a->sp, a->txn, id, domain, &u) != MX_OK)
 			break;
 		key_recipient(&k, id, domain, UINT32_MAX);
-		e = place_seek(&p, &k);
+		e = scan_seek(&p, &k);
 	}
-	place_close(&p);
+	scan_close(&p);
 	return true;
 }
 
@@ -221,10 +218,9 @@ static bool check_recipient_row(struct audit *a, struct span key,
 {
 	struct recipient_row row;
 	struct span domain;
-	enum unit_state state;
+	struct found u;
 	struct key k;
 	uint64_t id;
-	int64_t due;
 	uint32_t number;
 
 	if (!key_recipient_parse(key, &id, &domain, &number) ||
@@ -233,24 +229,22 @@ static bool check_recipient_row(struct audit *a, struct span key,
 	key_message(&k, id);
 	if (!has(a, T_MESSAGE, &k))
 		return wrong(a, id, "a recipient without a message");
-	return unit_state_get(a->sp, a->txn, id, domain, &state, &due) ==
-		       MX_OK ||
+	return find_unit(a->sp, a->txn, id, domain, &u) == MX_OK ||
 	       wrong(a, id, "a recipient without a unit");
 }
 
 static bool check_deferred_row(struct audit *a, struct span key,
 			       struct span value)
 {
-	enum unit_state state;
 	struct span domain;
-	int64_t due, is_due;
+	struct found u;
+	int64_t due;
 	uint64_t id;
 
 	(void)value;
 	return (key_deferred_parse(key, &due, &domain, &id) &&
-		unit_state_get(a->sp, a->txn, id, domain, &state, &is_due) ==
-			MX_OK &&
-		state == UNIT_DEFERRED && due == is_due) ||
+		find_unit(a->sp, a->txn, id, domain, &u) == MX_OK &&
+		u.state == UNIT_DEFERRED && due == u.due_ms) ||
 	       wrong(a, 0, "a due row without its unit");
 }
 
@@ -258,15 +252,14 @@ static bool check_expiry_row(struct audit *a, struct span key,
 			     struct span value)
 {
 	enum expiry_kind kind;
-	enum unit_state state;
 	struct span domain;
-	int64_t at, due;
+	struct found u;
+	int64_t at;
 	uint64_t id;
 
 	(void)value;
 	return (key_expiry_parse(key, &at, &id, &domain, &kind) &&
-		unit_state_get(a->sp, a->txn, id, domain, &state, &due) ==
-			MX_OK) ||
+		find_unit(a->sp, a->txn, id, domain, &u) == MX_OK) ||
 	       wrong(a, 0, "an expiry row without its unit");
 }
 
@@ -294,13 +287,13 @@ typedef bool row_fn(struct audit *a, struct span key, struct span value);
 
 static bool walk_table(struct audit *a, enum table_id t, row_fn *fn)
 {
-	struct place p;
-	bool ok = place_open(&p, &a->sp->tables[t], a->txn) == MX_OK;
+	struct scan p;
+	bool ok = scan_open(&p, &a->sp->tables[t], a->txn) == MX_OK;
 
-	for (enum mx_err e = place_seek(&p, NULL); ok && e == MX_OK;
-	     e = place_next(&p))
+	for (enum mx_err e = scan_seek(&p, NULL); ok && e == MX_OK;
+	     e = scan_next(&p))
 		ok = fn(a, p.key, p.value);
-	place_close(&p);
+	scan_close(&p);
 	return ok;
 }
 

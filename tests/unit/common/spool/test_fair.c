@@ -1,6 +1,6 @@
 /* Near full: no domain holds more than is left for all others. */
 #include "common/spool/fair.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/room.h"
 #include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"

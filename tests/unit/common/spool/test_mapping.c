@@ -1,4 +1,4 @@
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/mapping.h"
 #include "tests/unit/common/spool/fixture.h"
 

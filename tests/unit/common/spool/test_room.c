@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/pieces.h"
 #include "common/spool/room.h"
 #include "tests/support/spool_audit.h"

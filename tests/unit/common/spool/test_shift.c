@@ -1,6 +1,6 @@
 /* Mail that came by a clock that was a year behind, when that is set. */
 #include "common/base/clock.h"
-#include "common/spool/internal.h"
+#include "common/spool/spool_priv.h"
 #include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 

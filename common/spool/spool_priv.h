@@ -1,6 +1,6 @@
 /* The spool, and a transaction of its writer: what the files here share. */
-#ifndef MX_SPOOL_INTERNAL_H
-#define MX_SPOOL_INTERNAL_H
+#ifndef MX_SPOOL_SPOOL_PRIV_H
+#define MX_SPOOL_SPOOL_PRIV_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -78,6 +78,7 @@ struct spool {
 	/* loop thread */
 	struct trusted_clock clock;
 	size_t draft_bytes; /* memory of all drafts together */
+	struct forgive *forgives; /* under way, by domain */
 	bool is_requeueing, is_striking, is_shifting;
 	struct shift_row shift; /* lifetimes that are still to be moved */
 	int64_t requeue_ms;	/* the latest time asked for meanwhile */
