@@ -9,7 +9,8 @@
 
 enum { BACKLOG = 512 };
 
-static enum mx_err fail(struct buf *why, const char *path, const char *what)
+static enum mx_err bind_fail(struct buf *why, const char *path,
+			     const char *what)
 {
 	int errnum = errno;
 
@@ -37,8 +38,9 @@ static enum mx_err remove_stale(const struct sockaddr_un *at, struct buf *why)
 	struct stat st;
 
 	if (lstat(at->sun_path, &st) != 0)
-		return errno == ENOENT ? MX_OK
-				       : fail(why, at->sun_path, "control");
+		return errno == ENOENT
+			       ? MX_OK
+			       : bind_fail(why, at->sun_path, "control");
 	if (!S_ISSOCK(st.st_mode)) {
 		buf_addf(why, "%s: exists and is no socket", at->sun_path);
 		return MX_EBUSY;
@@ -48,7 +50,8 @@ static enum mx_err remove_stale(const struct sockaddr_un *at, struct buf *why)
 		return MX_EBUSY;
 	}
 	if (unlink(at->sun_path) != 0 && errno != ENOENT)
-		return fail(why, at->sun_path, "cannot remove the old socket");
+		return bind_fail(why, at->sun_path,
+				 "cannot remove the old socket");
 	return MX_OK;
 }
 
@@ -88,12 +91,12 @@ enum mx_err control_bind(struct span path, int *fd, struct buf *why)
 	make_folder(at.sun_path);
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s < 0)
-		return fail(why, at.sun_path, "socket");
+		return bind_fail(why, at.sun_path, "socket");
 	mask = umask(0111); /* for everybody to connect: see rights.h */
 	rc = bind(s, (const struct sockaddr *)&at, sizeof(at));
 	umask(mask);
 	if (rc != 0 || listen(s, BACKLOG) != 0) {
-		err = fail(why, at.sun_path, "cannot listen");
+		err = bind_fail(why, at.sun_path, "cannot listen");
 		close(s);
 		return err;
 	}

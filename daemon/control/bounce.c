@@ -41,7 +41,7 @@ static void bounce_unit(struct walk *w, const struct unit *u)
 		w->err = err;
 }
 
-/* What was in hand may be back by now. */
+/* What was in flight may be back by now. */
 static bool again(struct walk *w)
 {
 	int64_t now = clock_mono_ms();

@@ -191,7 +191,7 @@ static void look_in_spool(struct search *s)
 
 static void look(struct search *s)
 {
-	static void (*const places[])(struct search *) = {
+	static void (*const looks[])(struct search *) = {
 		[IN_LIST] = look_in_list,
 		[IN_DESTINATIONS] = look_in_destinations,
 		[IN_SPOOL] = look_in_spool,
@@ -199,7 +199,7 @@ static void look(struct search *s)
 
 	s->left = LOOKED_A_TURN;
 	while (s->left > 0 && !s->found && s->at != NOWHERE)
-		places[s->at](s);
+		looks[s->at](s);
 }
 
 static void search_end(struct search *s)

@@ -86,7 +86,7 @@ static struct deed *deed_new(struct walk *w, enum log_event event,
 	memcpy(d->domain, u->domain.p, n);
 	unit_list_rcpts(u, &d->to);
 	d->is_under_way = event != EV_RELEASED &&
-			  drain_has_in_hand(w->request->control->opt.drain,
+			  drain_is_in_flight(w->request->control->opt.drain,
 					    d->id, u->domain);
 	walk_begin(w);
 	return d;
@@ -148,7 +148,7 @@ static void hold_unit(struct walk *w, const struct unit *u)
 
 	if (w->request->scope != SCOPE_ID) {
 		w->under_way +=
-			drain_has_in_hand(w->request->control->opt.drain,
+			drain_is_in_flight(w->request->control->opt.drain,
 					  u->envelope.id, u->domain);
 		tell(w, EV_HELD, u);
 		return;
@@ -168,7 +168,7 @@ static const struct walk_ops hold_ops = {
  * line. */
 static void answer_hold(struct request *r, uint64_t units)
 {
-	size_t under_way = drain_in_hand(r->control->opt.drain, r->sel.domain);
+	size_t under_way = drain_in_flight(r->control->opt.drain, r->sel.domain);
 	json_t *answer =
 		json_pack("{s:b, s:I}", "ok", 1, "count", (json_int_t)units);
 

@@ -5,7 +5,7 @@
  *
  * Where nothing was answered between two losses it may be the primary: that is
  * an outage, as far as anybody can tell.  Then they are due together with what
- * hears 4yz from everybody (putoff.c), and a few are the probe meanwhile.
+ * hears 4yz from everybody (deferral.c), and a few are the probe meanwhile.
  *
  * They are known in memory only, a thousand at most: what is forgotten is an
  * ordinary unit again.
@@ -17,29 +17,29 @@
 #include "daemon/drain/internal.h"
 #include "daemon/drain/turns.h"
 
-enum { STRIKES_MAX = 1024, LOOK_AGAIN_MS = 1000, LOOKS_A_TURN = 16 };
+enum { OUTCASTS_MAX = 1024, LOOK_AGAIN_MS = 1000, LOOKS_A_TURN = 16 };
 
-static struct strike *find(struct drain *d, const struct hand_key *key)
+static struct outcast *find(struct drain *d, const struct attempt_key *key)
 {
-	struct strike *s;
+	struct outcast *s;
 
-	HASH_FIND_BYHASHVALUE(hh, d->strikes, key, sizeof(*key), hand_hash(key),
-			      s);
+	HASH_FIND_BYHASHVALUE(hh, d->outcasts, key, sizeof(*key),
+			      attempt_hash(key), s);
 	return s;
 }
 
-static void drop(struct drain *d, struct strike *s)
+static void drop(struct drain *d, struct outcast *s)
 {
-	HASH_DEL(d->strikes, s);
+	HASH_DEL(d->outcasts, s);
 	free(s);
 }
 
 bool aside_has(struct drain *d, uint64_t id, const struct domain *dom)
 {
-	const struct hand_key k = { id, dom };
-	const struct strike *s;
+	const struct attempt_key k = { id, dom };
+	const struct outcast *s;
 
-	if (d->strikes == NULL)
+	if (d->outcasts == NULL)
 		return false;
 	s = find(d, &k);
 	return s != NULL && !s->is_usual;
@@ -47,9 +47,9 @@ bool aside_has(struct drain *d, uint64_t id, const struct domain *dom)
 
 static void forget_some(struct drain *d, const struct domain *dom)
 {
-	struct strike *s, *tmp;
+	struct outcast *s, *tmp;
 
-	HASH_ITER (hh, d->strikes, s, tmp)
+	HASH_ITER (hh, d->outcasts, s, tmp)
 		if (dom == NULL || s->key.domain == dom)
 			drop(d, s);
 }
@@ -84,20 +84,20 @@ static bool is_accident(const struct delivery_job *job)
 	return job->was_head || job->in_doubt;
 }
 
-static struct strike *need(struct hand *h)
+static struct outcast *need(struct attempt *a)
 {
-	struct drain *d = h->drain;
-	struct strike *s = find(d, &h->key);
+	struct drain *d = a->drain;
+	struct outcast *s = find(d, &a->key);
 
 	if (s != NULL)
 		return s;
-	if (HASH_COUNT(d->strikes) >= STRIKES_MAX)
+	if (HASH_COUNT(d->outcasts) >= OUTCASTS_MAX)
 		make_room(d);
 	s = mx_alloc(sizeof(*s));
-	s->key = h->key;
-	s->domain = h->domain;
-	HASH_ADD_BYHASHVALUE(hh, d->strikes, key, sizeof(s->key),
-			     hand_hash(&h->key), s);
+	s->key = a->key;
+	s->domain = a->domain;
+	HASH_ADD_BYHASHVALUE(hh, d->outcasts, key, sizeof(s->key),
+			     attempt_hash(&a->key), s);
 	return s;
 }
 
@@ -110,23 +110,23 @@ static bool is_untried(const struct delivery_job *job)
 }
 
 /* At the pace of a host that answers, but does not want us. */
-static void pace(struct hand *h, struct strike *s, int64_t now)
+static void pace(struct attempt *a, struct outcast *s, int64_t now)
 {
-	int64_t busy_ms = h->drain->config->drain.probe_busy_ms;
+	int64_t busy_ms = a->drain->config->drain.probe_busy_ms;
 
-	h->is_paced = true;
-	h->is_trial = h->is_aside; /* it is in the log as a probe */
+	a->is_paced = true;
+	a->is_trial = a->is_aside; /* it is in the log as a probe */
 	if (s->suspect.due_ms < now + busy_ms)
 		s->suspect.due_ms = now + busy_ms;
 }
 
-static void put_off(struct hand *h, struct strike *s, int64_t now)
+static void defer(struct attempt *a, struct outcast *s, int64_t now)
 {
-	struct delivery_job *job = h->job;
+	struct delivery_job *job = a->job;
 
-	if (s->is_excusable && putoff_lost(h))
-		pace(h, s, now);
-	h->wait_ms = s->suspect.due_ms - now;
+	if (s->is_excusable && deferral_lost(a))
+		pace(a, s, now);
+	a->wait_ms = s->suspect.due_ms - now;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_UNTRIED &&
 		    job->set[i].reply.n > 0)
@@ -143,54 +143,54 @@ static void shake(struct dest *dst, int64_t cost, int64_t now)
 
 void aside_mended(struct dest *dst)
 {
-	struct strike *s, *tmp;
+	struct outcast *s, *tmp;
 
-	HASH_ITER (hh, dst->drain->strikes, s, tmp)
+	HASH_ITER (hh, dst->drain->outcasts, s, tmp)
 		if (s->is_excusable && s->domain->dest == dst) {
 			s->is_excusable = false;
 			s->suspect.due_ms = 0;
 		}
 }
 
-void aside_judge(struct hand *h)
+void aside_judge(struct attempt *a)
 {
-	struct drain *d = h->drain;
-	struct dest *dst = h->domain->dest;
-	struct delivery_job *job = h->job;
+	struct drain *d = a->drain;
+	struct dest *dst = a->domain->dest;
+	struct delivery_job *job = a->job;
 	int64_t now = clock_mono_ms();
 	int64_t cost = job->ended_ms - job->started_ms;
-	struct strike *s;
+	struct outcast *s;
 
 	if (!is_accident(job)) {
-		s = find(d, &h->key);
+		s = find(d, &a->key);
 		if (s != NULL && !is_untried(job))
 			drop(d, s); /* it had an answer */
 		else if (s != NULL)
 			s->is_usual = false;
 		return;
 	}
-	s = need(h);
+	s = need(a);
 	s->is_usual = false;
 	s->is_excusable = dst != NULL && dst->is_shaken;
-	h->domain->is_passing_over = true;
-	if (dst != NULL && !h->is_aside)
+	a->domain->is_passing_over = true;
+	if (dst != NULL && !a->is_aside)
 		shake(dst, cost, now);
 	if (suspect_lost(&s->suspect, cost, now))
-		put_off(h, s, now);
+		defer(a, s, now);
 }
 
 /* ---- Their turn ---- */
 
-/* Its unit, marked and in hand; NULL: not ready, or no longer there. */
-static struct hand *take(struct drain *d, struct strike *s)
+/* Its unit, marked and in flight; NULL: not ready, or no longer there. */
+static struct attempt *take(struct drain *d, struct outcast *s)
 {
 	struct domain *dom = s->domain;
-	struct hand *h = domain_take_unit(dom, s->key.id);
+	struct attempt *a = domain_take_unit(dom, s->key.id);
 	struct unit *u = NULL;
 	enum mx_err err;
 
-	if (h != NULL)
-		return h;
+	if (a != NULL)
+		return a;
 	s->suspect.due_ms = clock_mono_ms() + LOOK_AGAIN_MS;
 	err = spool_unit_load(d->spool, s->key.id, domain_name(dom), &u);
 	if (err == MX_ENOENT || (err == MX_OK && u->state == UNIT_HELD))
@@ -199,32 +199,32 @@ static struct hand *take(struct drain *d, struct strike *s)
 	return NULL;
 }
 
-static bool send_aside(struct dest *dst, struct strike *s, int target)
+static bool send_aside(struct dest *dst, struct outcast *s, int target)
 {
 	struct link *l;
-	struct hand *h = take(dst->drain, s);
+	struct attempt *a = take(dst->drain, s);
 
-	if (h == NULL)
+	if (a == NULL)
 		return false;
-	h->is_aside = true;
-	h->is_settling = true; /* nobody's until it is given */
-	l = link_new(dst, target, LINK_ERRAND);
-	l->errand = h;
+	a->is_aside = true;
+	a->is_concluding = true; /* nobody's until it is given */
+	l = link_new(dst, target, LINK_SINGLE);
+	l->single = a;
 	dst->aside = l;
 	return true;
 }
 
-static void send_usual(struct strike *s)
+static void send_usual(struct outcast *s)
 {
 	s->is_usual = true;
 	domain_rewind(s->domain);
 }
 
-/* In hand it has had its turn already. */
-static bool is_of(const struct dest *dst, const struct strike *s)
+/* In flight it has had its turn already. */
+static bool is_of(const struct dest *dst, const struct outcast *s)
 {
 	return s->domain->dest == dst && !s->is_usual &&
-	       !hand_has(dst->drain, s->key.id, s->domain);
+	       !attempt_has(dst->drain, s->key.id, s->domain);
 }
 
 void aside_look(struct dest *dst)
@@ -232,17 +232,17 @@ void aside_look(struct dest *dst)
 	struct drain *d = dst->drain;
 	bool is_well = dst->machine.state == DRAIN_UP && !dst->is_shaken;
 	bool is_alone;
-	struct strike *s, *tmp;
+	struct outcast *s, *tmp;
 	int looked = 0, target;
 
-	if (d->strikes == NULL || dst->aside != NULL || !drain_is_at_work(d) ||
+	if (d->outcasts == NULL || dst->aside != NULL || !drain_is_at_work(d) ||
 	    !slots_have_room(dst))
 		return;
 	is_alone = dest_is_idle(dst);
 	target = machine_any(&dst->machine, clock_mono_ms());
 	if (!is_well && !is_alone)
 		return;
-	HASH_ITER (hh, d->strikes, s, tmp) {
+	HASH_ITER (hh, d->outcasts, s, tmp) {
 		enum suspect_way way = WAY_NONE;
 
 		if (is_of(dst, s))
@@ -266,11 +266,11 @@ void aside_look(struct dest *dst)
 int64_t aside_timer(const struct dest *dst)
 {
 	int64_t at = 0, now = clock_mono_ms();
-	const struct strike *s, *tmp;
+	const struct outcast *s, *tmp;
 
 	if (dst->aside != NULL)
 		return 0;
-	HASH_ITER (hh, dst->drain->strikes, s, tmp)
+	HASH_ITER (hh, dst->drain->outcasts, s, tmp)
 		if (is_of(dst, s) && s->suspect.due_ms > now &&
 		    (at == 0 || s->suspect.due_ms < at))
 			at = s->suspect.due_ms;
@@ -279,20 +279,20 @@ int64_t aside_timer(const struct dest *dst)
 
 void aside_hurry(struct dest *dst)
 {
-	struct strike *s, *tmp;
+	struct outcast *s, *tmp;
 
-	HASH_ITER (hh, dst->drain->strikes, s, tmp)
+	HASH_ITER (hh, dst->drain->outcasts, s, tmp)
 		if (s->domain->dest == dst)
 			s->suspect.due_ms = 0;
 }
 
 /* Its connection could not be made: that is nobody's fault. */
-void aside_failed(struct hand *h)
+void aside_failed(struct attempt *a)
 {
-	struct strike *s = find(h->drain, &h->key);
+	struct outcast *s = find(a->drain, &a->key);
 
 	if (s != NULL)
 		s->suspect.due_ms =
-			clock_mono_ms() + h->drain->config->drain.probe_busy_ms;
-	settle(h);
+			clock_mono_ms() + a->drain->config->drain.probe_busy_ms;
+	conclude(a);
 }

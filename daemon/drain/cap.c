@@ -7,7 +7,7 @@
  * relayed).  The others lose nothing: they are deferred, to the minutes that
  * follow, each with as many as may leave in it.
  *
- *   ready --room in this minute--> in hand
+ *   ready --room in this minute--> in flight
  *     ^  \--none--> deferred to the first minute that has room
  *     +--------------------/
  *
@@ -28,7 +28,7 @@ bool cap_allows(struct domain *dom)
 	unsigned rate = dom->drain->config->bounce.rate;
 	int64_t now = clock_mono_ms();
 
-	if (rate == 0 || dom->standing == HAS_VERDICT) /* none leaves */
+	if (rate == 0 || dom->standing == HAS_DENIAL) /* none leaves */
 		return true;
 	if (c->taken == 0 || now - c->began_ms >= MINUTES(1)) {
 		c->began_ms = now;
@@ -65,9 +65,9 @@ static int64_t next_slot_ms(struct domain *dom)
 	return wait > 0 ? wait : 0;
 }
 
-void cap_put_off(struct hand *h)
+void cap_defer(struct attempt *a)
 {
-	struct domain *dom = h->domain;
+	struct domain *dom = a->domain;
 
 	if (!dom->cap.is_said)
 		log_warn(EV_DEFERRED, LOG_SPAN("domain", domain_name(dom)),
@@ -75,15 +75,15 @@ void cap_put_off(struct hand *h)
 			 LOG_STR("what", "more reports than may leave for it "
 					 "in a minute: they wait"));
 	dom->cap.is_said = true;
-	dom->cap.putting_off++;
-	h->is_capped = true;
-	h->wait_ms = next_slot_ms(dom);
-	settle_with(h, OUTCOME_WAITING, span_of(NULL, 0));
+	dom->cap.deferring++;
+	a->is_capped = true;
+	a->wait_ms = next_slot_ms(dom);
+	conclude_with(a, OUTCOME_WAITING, span_of(NULL, 0));
 }
 
 bool cap_is_full(struct domain *dom)
 {
-	dom->cap.is_full = dom->cap.putting_off >= AT_ONCE;
+	dom->cap.is_full = dom->cap.deferring >= AT_ONCE;
 	return dom->cap.is_full;
 }
 
@@ -91,8 +91,8 @@ bool cap_is_recorded(struct domain *dom)
 {
 	bool was_full = dom->cap.is_full;
 
-	MX_ASSERT(dom->cap.putting_off > 0);
-	dom->cap.putting_off--;
+	MX_ASSERT(dom->cap.deferring > 0);
+	dom->cap.deferring--;
 	dom->cap.is_full = false;
 	return was_full;
 }

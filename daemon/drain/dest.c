@@ -47,7 +47,7 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 	LIST_INIT(&dst->domains);
 	LIST_INIT(&dst->links);
 	TAILQ_INIT(&dst->ring);
-	TAILQ_INIT(&dst->put_off);
+	TAILQ_INIT(&dst->deferred);
 	ev_timer_init(&dst->timer, on_timer, 0., 0.);
 	dst->timer.data = dst;
 	machine_init(&dst->machine, &none,
@@ -153,7 +153,7 @@ void dest_quit(struct domain *dom)
 {
 	if (dom->dest == NULL)
 		return;
-	putoff_leave(dom);
+	deferral_leave(dom);
 	domain_leave_ring(dom);
 	LIST_REMOVE(dom, member);
 	count(dom, false);
@@ -202,7 +202,7 @@ static unsigned waiting(struct dest *dst, unsigned most, bool for_probe,
 
 /* Round-robin across domains.  One whose route grew old asks first, and is
  * back in the ring when it has its answer. */
-struct hand *dest_take(struct dest *dst, bool newest)
+struct attempt *dest_take(struct dest *dst, bool newest)
 {
 	int asked = 0, dry = 0;
 	struct drain *d = dst->drain;
@@ -215,7 +215,7 @@ struct hand *dest_take(struct dest *dst, bool newest)
 		return NULL;
 	}
 	while ((dom = TAILQ_FIRST(&dst->ring)) != NULL) {
-		struct hand *h;
+		struct attempt *a;
 
 		if (domain_is_old(dom)) {
 			domain_ask(dom);
@@ -223,12 +223,12 @@ struct hand *dest_take(struct dest *dst, bool newest)
 				return NULL;
 			continue;
 		}
-		h = domain_take(dom, newest);
+		a = domain_take(dom, newest);
 		domain_leave_ring(dom);
 		if (dom->has_mail)
 			domain_enter_ring(dom);
-		if (h != NULL || d->is_blind)
-			return h;
+		if (a != NULL || d->is_blind)
+			return a;
 		if (++dry == DRY_A_TURN) {
 			turns_touch(dst);
 			return NULL;
@@ -244,7 +244,7 @@ static void count_links(struct dest *dst)
 	for (size_t i = 0; i < dst->target_count; i++)
 		dst->mtargets[i].links = 0;
 	LIST_FOREACH (l, &dst->links, entry)
-		if (l->kind != LINK_ERRAND && !l->is_leaving &&
+		if (l->kind != LINK_SINGLE && !l->is_leaving &&
 		    l->target != MACHINE_NONE)
 			dst->mtargets[l->target].links++;
 }
@@ -340,7 +340,7 @@ void dest_relieve(struct dest *dst, const struct link *by)
 	count_links(dst);
 	LIST_FOREACH (l, &dst->links, entry)
 		if (l != by && l->is_ready && !l->is_leaving &&
-		    l->kind != LINK_ERRAND && l->target != MACHINE_NONE &&
+		    l->kind != LINK_SINGLE && l->target != MACHINE_NONE &&
 		    dst->mtargets[l->target].rank == rank &&
 		    (most == NULL || is_rather(dst, l, most)))
 			most = l;
@@ -348,7 +348,7 @@ void dest_relieve(struct dest *dst, const struct link *by)
 		link_leave(most);
 }
 
-static bool is_settled_state(enum drain_state s)
+static bool is_up_or_down(enum drain_state s)
 {
 	return s == DRAIN_UP || s == DRAIN_DOWN;
 }
@@ -372,7 +372,7 @@ static void note_state(struct dest *dst)
 	enum drain_state now = dst->machine.state;
 	int64_t wall = clock_wall_ms();
 
-	if (!is_settled_state(now) || now == dst->logged)
+	if (!is_up_or_down(now) || now == dst->logged)
 		return;
 	log_at(now == DRAIN_UP ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, EV_STATE,
 	       LOG_SPAN("destination", dst->route->key),
@@ -397,7 +397,7 @@ static void arm(struct dest *dst)
 	int64_t at = TAILQ_EMPTY(&dst->ring) ? 0 : machine_timer(&dst->machine);
 	int64_t wait;
 
-	at = earlier(at, earlier(putoff_timer(dst), aside_timer(dst)));
+	at = earlier(at, earlier(deferral_timer(dst), aside_timer(dst)));
 	wait = at - clock_mono_ms();
 	ev_timer_stop(dst->drain->loop, &dst->timer);
 	if (at == 0 || !drain_is_at_work(dst->drain))
@@ -424,8 +424,8 @@ void dest_run(struct dest *dst)
 		if (l->is_ready && !l->is_leaving)
 			link_fill(l);
 	}
-	putoff_look(dst);
-	putoff_call(dst);
+	deferral_look(dst);
+	deferral_call(dst);
 	aside_look(dst);
 	connect_more(dst);
 	if (had_mail && drain_is_at_work(dst->drain))

@@ -101,10 +101,10 @@ static void leave_refresh(struct domain *dom)
 	dom->wants_refresh = false;
 }
 
-static void cursor_clear(struct cursor *c)
+static void ready_ids_clear(struct ready_ids *c)
 {
 	free(c->page);
-	*c = (struct cursor){ 0 };
+	*c = (struct ready_ids){ 0 };
 }
 
 static void run_dry(struct domain *dom)
@@ -113,8 +113,8 @@ static void run_dry(struct domain *dom)
 		return;
 	dom->has_mail = false;
 	dom->idle_ms = clock_mono_ms();
-	cursor_clear(&dom->oldest);
-	cursor_clear(&dom->newest);
+	ready_ids_clear(&dom->oldest);
+	ready_ids_clear(&dom->newest);
 }
 
 static void ask_no_more(struct domain *dom)
@@ -233,7 +233,7 @@ static void stand_still(struct domain *dom, int standing)
 	}
 	if (standing == HAS_NO_ROUTE)
 		dom->ask_ms = next_ask_ms(dom, now);
-	if (standing == HAS_VERDICT && dom->has_mail)
+	if (standing == HAS_DENIAL && dom->has_mail)
 		drain_reap(dom->drain);
 }
 
@@ -252,7 +252,7 @@ static void on_route(struct route *route, void *arg)
 	if (route->result == ROUTE_OK)
 		follow(dom);
 	else
-		stand_still(dom, route->is_final ? HAS_VERDICT : HAS_NO_ROUTE);
+		stand_still(dom, route->is_final ? HAS_DENIAL : HAS_NO_ROUTE);
 	arm_expiry(dom);
 	domain_ask_next(dom->drain);
 }
@@ -311,8 +311,8 @@ void domain_free(struct domain *dom)
 	ask_no_more(dom);
 	turns_leave_domain(dom);
 	HASH_DEL(d->domains, dom);
-	cursor_clear(&dom->oldest);
-	cursor_clear(&dom->newest);
+	ready_ids_clear(&dom->oldest);
+	ready_ids_clear(&dom->newest);
 	route_unref(&dom->route);
 	dom->magic = 0;
 	free(dom->name);
@@ -340,8 +340,8 @@ void domain_leave_ring(struct domain *dom)
 
 static void start_over(struct domain *dom)
 {
-	cursor_clear(&dom->oldest);
-	cursor_clear(&dom->newest);
+	ready_ids_clear(&dom->oldest);
+	ready_ids_clear(&dom->newest);
 	dom->is_rewound = false;
 	dom->rewound_ms = clock_mono_ms();
 }
@@ -357,7 +357,7 @@ static void wake(struct domain *dom)
 		domain_enter_ring(dom);
 		turns_touch(dom->dest);
 		break;
-	case HAS_VERDICT:
+	case HAS_DENIAL:
 		if (domain_is_old(dom))
 			domain_ask(dom);
 		else
@@ -411,7 +411,7 @@ void domain_rewind(struct domain *dom)
 
 static enum mx_err fetch_oldest(struct domain *dom)
 {
-	struct cursor *c = &dom->oldest;
+	struct ready_ids *c = &dom->oldest;
 	struct drain *d = dom->drain;
 	int64_t now = clock_mono_ms();
 	enum mx_err err;
@@ -435,22 +435,23 @@ static enum mx_err fetch_oldest(struct domain *dom)
 
 static enum mx_err fetch_newest(struct domain *dom)
 {
-	struct cursor *c = &dom->newest;
+	struct ready_ids *c = &dom->newest;
 
 	c->at = 0;
 	return spool_ready_newest(dom->drain->spool, domain_name(dom), c->edge,
 				  c->page, PAGE_IDS, &c->count);
 }
 
-/* The next id that is not in hand, left in place; 0: none is known. */
+/* The next id that is not in flight, left in place; 0: none is known. */
 static bool is_skipped(const struct domain *dom, uint64_t id)
 {
-	return hand_has(dom->drain, id, dom) || aside_has(dom->drain, id, dom);
+	return attempt_has(dom->drain, id, dom) ||
+	       aside_has(dom->drain, id, dom);
 }
 
 static uint64_t peek(struct domain *dom, bool newest)
 {
-	struct cursor *c = newest ? &dom->newest : &dom->oldest;
+	struct ready_ids *c = newest ? &dom->newest : &dom->oldest;
 	enum mx_err err;
 
 	if (c->page == NULL)
@@ -472,7 +473,7 @@ static uint64_t peek(struct domain *dom, bool newest)
 /* Nothing was found.  No domain runs dry on a failed look. */
 size_t domain_waiting(struct domain *dom, size_t most)
 {
-	struct cursor *c = &dom->oldest;
+	struct ready_ids *c = &dom->oldest;
 	size_t n = 0;
 
 	if (peek(dom, false) == 0) {
@@ -488,10 +489,10 @@ size_t domain_waiting(struct domain *dom, size_t most)
 
 void domain_reread(struct domain *dom)
 {
-	cursor_clear(&dom->oldest);
+	ready_ids_clear(&dom->oldest);
 }
 
-static struct hand *load(struct domain *dom, uint64_t id)
+static struct attempt *load(struct domain *dom, uint64_t id)
 {
 	struct unit *u = NULL;
 	enum mx_err err =
@@ -512,25 +513,25 @@ static struct hand *load(struct domain *dom, uint64_t id)
 		return NULL;
 	}
 	if (u->envelope.is_dsn && !cap_allows(dom)) {
-		cap_put_off(hand_new(dom, &u));
+		cap_defer(attempt_new(dom, &u));
 		return NULL;
 	}
-	return hand_new(dom, &u);
+	return attempt_new(dom, &u);
 }
 
-struct hand *domain_take_unit(struct domain *dom, uint64_t id)
+struct attempt *domain_take_unit(struct domain *dom, uint64_t id)
 {
-	return hand_has(dom->drain, id, dom) ? NULL : load(dom, id);
+	return attempt_has(dom->drain, id, dom) ? NULL : load(dom, id);
 }
 
-struct hand *domain_take(struct domain *dom, bool newest)
+struct attempt *domain_take(struct domain *dom, bool newest)
 {
-	struct hand *h;
+	struct attempt *a;
 	uint64_t id;
 
 	dom->is_barred = false;
 	while (!cap_is_full(dom) && (id = peek(dom, newest)) != 0) {
-		h = load(dom, id);
+		a = load(dom, id);
 		if (dom->drain->is_blind)
 			return NULL; /* it is where it was */
 		if (dom->is_barred)
@@ -539,8 +540,8 @@ struct hand *domain_take(struct domain *dom, bool newest)
 			dom->newest.at++;
 		else
 			dom->oldest.at++;
-		if (h != NULL)
-			return h;
+		if (a != NULL)
+			return a;
 	}
 	if (newest && !dom->drain->is_blind && !dom->is_barred)
 		return domain_take(dom, false);

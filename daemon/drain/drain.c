@@ -34,7 +34,7 @@ static bool on_domain(const struct spool_domain *row, void *arg)
 	else if (row->units > 0)
 		(void)unlisted_may_go(domain_need(d, span_str(row->name)));
 	if (row->deferred > 0)
-		putoff_recall(d, span_str(row->name));
+		deferral_recall(d, span_str(row->name));
 	return true;
 }
 
@@ -106,7 +106,7 @@ void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err)
 /* ---- Reports to domains that take no mail at all ---- */
 
 /* "(route) 5.1.2 NXDOMAIN for example.org"; lives as long as the unit. */
-static struct span verdict_reply(struct hand *h, const struct route *r)
+static struct span denial_reply(struct attempt *a, const struct route *r)
 {
 	struct buf text = { 0 };
 	struct span reply;
@@ -115,7 +115,7 @@ static struct span verdict_reply(struct hand *h, const struct route *r)
 		return SPAN_LIT("(route) 5.1.10 Recipient domain takes no "
 				"mail (null MX)");
 	buf_addf(&text, "(route) 5.1.2 %.*s", SPAN_ARG(r->reason));
-	reply = arena_span(&h->job->unit->arena, buf_span(&text));
+	reply = arena_span(&a->job->unit->arena, buf_span(&text));
 	buf_fini(&text);
 	return reply;
 }
@@ -123,7 +123,7 @@ static struct span verdict_reply(struct hand *h, const struct route *r)
 /* That of a look-up that is still to be believed. */
 static bool is_final(const struct domain *dom)
 {
-	return dom->standing == HAS_VERDICT && dom->route != NULL &&
+	return dom->standing == HAS_DENIAL && dom->route != NULL &&
 	       dom->route->is_final && !dom->is_asking && !dom->wants_ask;
 }
 
@@ -131,7 +131,7 @@ static void reap_domain(struct domain *dom)
 {
 	struct drain *d = dom->drain;
 	size_t n = 0;
-	struct hand *h;
+	struct attempt *a;
 
 	while (n < REAP_MAX && dom->has_mail && is_final(dom) &&
 	       drain_is_at_work(d)) {
@@ -139,15 +139,15 @@ static void reap_domain(struct domain *dom)
 			d->is_full = true; /* then drain_go_on */
 			return;
 		}
-		h = domain_take(dom, false);
-		if (h == NULL)
+		a = domain_take(dom, false);
+		if (a == NULL)
 			break;
 		n++;
-		if (h->job->unit->envelope.is_dsn)
-			settle_with(h, OUTCOME_PERMANENT,
-				    verdict_reply(h, dom->route));
+		if (a->job->unit->envelope.is_dsn)
+			conclude_with(a, OUTCOME_PERMANENT,
+				      denial_reply(a, dom->route));
 		else
-			hand_drop(h); /* not to be returned for this */
+			attempt_drop(a); /* not to be returned for this */
 	}
 	if (n == REAP_MAX)
 		drain_reap(d);
@@ -167,7 +167,7 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 {
 	struct spool_domain row;
 
-	if (dom->has_mail || dom->in_hand > 0 || dom->is_asking ||
+	if (dom->has_mail || dom->in_flight > 0 || dom->is_asking ||
 	    dom->wants_ask || now - dom->idle_ms < FORGET_MS)
 		return false;
 	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=
@@ -265,25 +265,25 @@ void drain_stop(struct drain *d)
 size_t drain_busy(const struct drain *d)
 {
 	/* nothing more becomes of outcomes that cannot be recorded */
-	return d->is_broken ? 0 : HASH_COUNT(d->hands);
+	return d->is_broken ? 0 : HASH_COUNT(d->attempts);
 }
 
 /* Deliveries own the jobs they have; what the spool still works on comes back
  * to a drain that is gone. */
 static void drop_hands(struct drain *d)
 {
-	struct hand *h, *tmp;
+	struct attempt *a, *tmp;
 
-	HASH_ITER (hh, d->hands, h, tmp) {
-		HASH_DEL(d->hands, h);
-		if (ev_is_active(&h->retry))
-			ev_timer_stop(d->loop, &h->retry);
-		h->drain = NULL;
-		if (h->is_submitted)
+	HASH_ITER (hh, d->attempts, a, tmp) {
+		HASH_DEL(d->attempts, a);
+		if (ev_is_active(&a->retry))
+			ev_timer_stop(d->loop, &a->retry);
+		a->drain = NULL;
+		if (a->is_submitted)
 			continue;
-		if (h->is_settling)
-			delivery_job_free(&h->job);
-		free(h);
+		if (a->is_concluding)
+			delivery_job_free(&a->job);
+		free(a);
 	}
 }
 
@@ -365,7 +365,7 @@ void drain_flush(struct drain *d, struct span name)
 
 void drain_heard_from(struct drain *d, const struct net_addr *peer)
 {
-	struct place *p = place_find(d, peer);
+	struct at_address *p = targets_at(d, peer);
 	struct target *t, *next;
 
 	if (p == NULL)

@@ -32,7 +32,7 @@ struct drain_options {
 struct drain *drain_new(const struct drain_options *opt);
 /* Take no more mail on; connections end with what they have. */
 void drain_stop(struct drain *d);
-/* Units in hand: being delivered, or delivered and not yet recorded.  At 0
+/* Units in flight: being delivered, or delivered and not yet recorded.  At 0
  * after drain_stop nothing will be sent twice. */
 size_t drain_busy(const struct drain *d);
 /* Closes connections politely but at once; nothing is lost. */
@@ -50,8 +50,8 @@ void drain_heard_from(struct drain *d, const struct net_addr *peer);
 bool drain_is_target(struct drain *d, struct span domain,
 		     const struct net_addr *peer);
 
-/* Would the domain's mail leave at once?  Also when nothing is known of where it
- * goes: its first message finds out.  O(1). */
+/* Would the domain's mail leave at once?  Also when nothing is known of where
+ * it goes: its first message finds out.  O(1). */
 bool drain_flows(struct drain *d, struct span domain);
 
 /* ---- For the operator ---- */
@@ -74,9 +74,9 @@ enum mx_err drain_give_up(struct drain *d, uint64_t id, struct span domain,
 			  const struct drain_order *by, drain_given_up_cb *cb,
 			  void *arg);
 /* Is this unit being delivered, or what became of it not yet durable? */
-bool drain_has_in_hand(struct drain *d, uint64_t id, struct span domain);
+bool drain_is_in_flight(struct drain *d, uint64_t id, struct span domain);
 /* How many units of the domain are. */
-size_t drain_in_hand(struct drain *d, struct span domain);
+size_t drain_in_flight(struct drain *d, struct span domain);
 
 /* Does the domain's mail go to a destination of this name: one of its targets
  * or hosts, or its whole route (common/spool/scope.h)?  Without a route in
@@ -96,22 +96,22 @@ void drain_destination_changed(struct drain *d, struct span name);
 /* ---- For status ---- */
 
 struct drain_target_status {
-	struct span name;            /* "mx.example.org[192.0.2.1]:25" */
+	struct span name; /* "mx.example.org[192.0.2.1]:25" */
 	enum drain_state state;
-	int64_t since_ms;            /* wall; 0: unknown */
-	int64_t checked_ms;          /* wall: last heard of; 0: never */
+	int64_t since_ms;   /* wall; 0: unknown */
+	int64_t checked_ms; /* wall: last heard of; 0: never */
 	struct span last_reply;
 };
 struct drain_status {
 	enum drain_state state;
-	bool is_down;                /* also while it is probed again */
-	int64_t since_ms;            /* wall; 0: unknown */
-	int64_t next_probe_ms;       /* wall; 0: none planned */
-	int64_t checked_ms;          /* wall: of the last news; 0: none yet */
+	bool is_down;	       /* also while it is probed again */
+	int64_t since_ms;      /* wall; 0: unknown */
+	int64_t next_probe_ms; /* wall; 0: none planned */
+	int64_t checked_ms;    /* wall: of the last news; 0: none yet */
 	struct span last_reply;
-	struct span destination;     /* the route's key; empty: none */
-	const char *hold_name;       /* of the hold of the destination; NULL:
-					it is not held */
+	struct span destination; /* the route's key; empty: none */
+	const char *hold_name;	 /* of the hold of the destination; NULL:
+				    it is not held */
 	const char *hold_reason;
 	unsigned connections;
 	const struct drain_target_status *targets;

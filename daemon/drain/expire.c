@@ -136,7 +136,7 @@ static struct unit *take_end(struct drain *d, const struct spool_expiry *e)
 	struct domain *dom = domain_need(d, name);
 	struct unit *u = NULL;
 
-	if (hand_has(d, e->id, dom))
+	if (attempt_has(d, e->id, dom))
 		return NULL; /* being tried, or bounced, right now */
 	if (dom->dest != NULL && dest_held(dom->dest) != NULL)
 		return NULL; /* what is held has no lifetime */
@@ -197,7 +197,7 @@ static size_t end_all(struct drain *d, const struct spool_expiry *found,
 
 /*
  * Batch by batch to the last end that is due, then again from the first: what
- * cannot end now, since it is in hand or damaged, hides nothing behind it.
+ * cannot end now, since it is in flight or damaged, hides nothing behind it.
  */
 static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 {

@@ -7,11 +7,11 @@
 #include "common/base/log.h"
 #include "common/base/msgid.h"
 
-void give_up_failed(struct hand *h)
+void give_up_failed(struct attempt *a)
 {
-	struct delivery_job *job = h->job;
+	struct delivery_job *job = a->job;
 
-	if (h->drain->config->bounce.mode != BOUNCE_HOLD)
+	if (a->drain->config->bounce.mode != BOUNCE_HOLD)
 		return;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_PERMANENT)
@@ -20,17 +20,17 @@ void give_up_failed(struct hand *h)
 
 /* ---- The report ---- */
 
-static struct span status_of(struct hand *h, struct span reply)
+static struct span status_of(struct attempt *a, struct span reply)
 {
 	struct smtp_reply r = { 0 };
 	struct span s = SPAN_LIT("5.0.0");
 
-	if (h->status != NULL)
-		return span_str(h->status);
+	if (a->status != NULL)
+		return span_str(a->status);
 	if (smtp_reply_is_made(reply))
 		return smtp_reply_made_status(reply);
 	if (smtp_reply_parse(reply, &r) == MX_OK && r.enhanced[0] != '\0')
-		s = arena_span(&h->job->unit->arena, span_str(r.enhanced));
+		s = arena_span(&a->job->unit->arena, span_str(r.enhanced));
 	else if (r.code >= 200 && r.code < 300)
 		s = SPAN_LIT("2.0.0");
 	smtp_reply_fini(&r);
@@ -39,15 +39,15 @@ static struct span status_of(struct hand *h, struct span reply)
 
 /* RFC 3461 section 5.2.2: a success is ours to report when the next hop
  * cannot. */
-static bool is_reported(const struct hand *h, size_t i,
+static bool is_reported(const struct attempt *a, size_t i,
 			enum report_action *action)
 {
-	const struct delivery_job *job = h->job;
+	const struct delivery_job *job = a->job;
 	enum outcome o = job->set[i].outcome;
 
 	if (o == OUTCOME_PERMANENT)
 		*action = REPORT_FAILED;
-	else if (o == OUTCOME_DELIVERED && (h->offered & SMTP_EXT_DSN) == 0)
+	else if (o == OUTCOME_DELIVERED && (a->offered & SMTP_EXT_DSN) == 0)
 		*action = REPORT_RELAYED;
 	else
 		return false;
@@ -55,56 +55,56 @@ static bool is_reported(const struct hand *h, size_t i,
 			     *action);
 }
 
-static enum report_cause cause_of(const struct hand *h)
+static enum report_cause cause_of(const struct attempt *a)
 {
-	return h->cause == REPORT_REFUSED && h->job->is_obstructed
+	return a->cause == REPORT_REFUSED && a->job->is_obstructed
 		       ? REPORT_UNFIT
-		       : h->cause;
+		       : a->cause;
 }
 
 /* Whose words the reply is: of an expired one, those of its last attempt. */
-static struct span host_of(const struct hand *h, size_t i)
+static struct span host_of(const struct attempt *a, size_t i)
 {
-	if (h->cause == REPORT_OPERATOR)
+	if (a->cause == REPORT_OPERATOR)
 		return SPAN_LIT("");
-	return h->host[0] != '\0' ? span_str(h->host)
-				  : h->job->unit->rcpts[i].last_host;
+	return a->host[0] != '\0' ? span_str(a->host)
+				  : a->job->unit->rcpts[i].last_host;
 }
 
-uint64_t give_up_report_of(const struct hand *h, size_t i)
+uint64_t give_up_report_of(const struct attempt *a, size_t i)
 {
 	enum report_action action;
 
-	return is_reported(h, i, &action) ? h->report_id : 0;
+	return is_reported(a, i, &action) ? a->report_id : 0;
 }
 
-bool give_up_has_report(const struct hand *h)
+bool give_up_has_report(const struct attempt *a)
 {
 	enum report_action action;
 
-	for (size_t i = 0; i < h->job->count; i++)
-		if (is_reported(h, i, &action))
+	for (size_t i = 0; i < a->job->count; i++)
+		if (is_reported(a, i, &action))
 			return true;
 	return false;
 }
 
 /* What the report says of this unit. */
-static size_t list_reported(struct hand *h, struct report_rcpt *out)
+static size_t list_reported(struct attempt *a, struct report_rcpt *out)
 {
-	struct delivery_job *job = h->job;
+	struct delivery_job *job = a->job;
 	enum report_action action;
 	size_t n = 0;
 
 	for (size_t i = 0; i < job->count; i++) {
-		if (!is_reported(h, i, &action))
+		if (!is_reported(a, i, &action))
 			continue;
 		out[n++] = (struct report_rcpt){
 			.rcpt = &job->unit->rcpts[i],
 			.action = action,
-			.cause = cause_of(h),
-			.status = status_of(h, job->set[i].reply),
+			.cause = cause_of(a),
+			.status = status_of(a, job->set[i].reply),
 			.reply = job->set[i].reply,
-			.host = host_of(h, i),
+			.host = host_of(a, i),
 			.attempt_ms = job->started_ms > 0
 					      ? clock_wall_ms()
 					      : job->unit->rcpts[i].attempt_ms,
@@ -114,37 +114,37 @@ static size_t list_reported(struct hand *h, struct report_rcpt *out)
 }
 
 /* Of it and its followers; 0: none is due. */
-static size_t list_all(struct hand *h, struct report_rcpt **out)
+static size_t list_all(struct attempt *a, struct report_rcpt **out)
 {
-	size_t most = h->job->count, n;
-	struct hand *f;
+	size_t most = a->job->count, n;
+	struct attempt *f;
 
 	*out = NULL;
-	if (h->is_following || !give_up_has_report(h))
+	if (a->is_following || !give_up_has_report(a))
 		return 0;
-	TAILQ_FOREACH (f, &h->followers, join)
+	TAILQ_FOREACH (f, &a->followers, join)
 		most += f->job->count;
-	*out = arena_alloc_array(&h->job->unit->arena, most, sizeof(**out));
-	n = list_reported(h, *out);
-	TAILQ_FOREACH (f, &h->followers, join)
+	*out = arena_alloc_array(&a->job->unit->arena, most, sizeof(**out));
+	n = list_reported(a, *out);
+	TAILQ_FOREACH (f, &a->followers, join)
 		n += list_reported(f, *out + n);
 	return n;
 }
 
-enum mx_err give_up_report(struct hand *h, int64_t now_ms,
+enum mx_err give_up_report(struct attempt *a, int64_t now_ms,
 			   struct spool_report *out)
 {
 	struct report_rcpt *rcpts;
-	size_t count = list_all(h, &rcpts);
+	size_t count = list_all(a, &rcpts);
 	enum mx_err err = MX_OK;
 
 	*out = (struct spool_report){ 0 };
-	h->has_report = count > 0;
+	a->has_report = count > 0;
 	if (count > 0)
-		err = report_make(h->drain->spool, h->drain->config,
-				  h->job->unit, rcpts, count, now_ms, out);
-	if (err == MX_OK && !h->is_following)
-		h->report_id = count > 0 ? spool_draft_id(out->draft) : 0;
+		err = report_make(a->drain->spool, a->drain->config,
+				  a->job->unit, rcpts, count, now_ms, out);
+	if (err == MX_OK && !a->is_following)
+		a->report_id = count > 0 ? spool_draft_id(out->draft) : 0;
 	return err;
 }
 
@@ -202,21 +202,21 @@ void give_up_expired(struct domain *dom, struct unit **unit)
 {
 	struct unit *u = *unit;
 	struct span reply = give_up_reason(dom->drain, u);
-	struct hand *h;
+	struct attempt *a;
 
 	for (size_t i = 0; i < u->rcpt_count; i++)
 		if (u->rcpts[i].last_reply.n == 0)
 			u->rcpts[i].last_reply = reply;
-	h = hand_new(dom, unit);
-	h->cause = REPORT_EXPIRED;
-	h->status = final_status(reply);
-	settle_with(h, OUTCOME_PERMANENT, span_of(NULL, 0));
+	a = attempt_new(dom, unit);
+	a->cause = REPORT_EXPIRED;
+	a->status = final_status(reply);
+	conclude_with(a, OUTCOME_PERMANENT, span_of(NULL, 0));
 }
 
 /*
  * ---- At the operator's word ----
  *
- * The unit is in hand meanwhile, so that nobody delivers it.  It waits for no
+ * The unit is in flight meanwhile, so that nobody delivers it.  It waits for no
  * other of its message, and if it cannot be recorded the order has failed.
  */
 
@@ -226,13 +226,13 @@ struct order {
 	void *arg;
 };
 
-static void say_ordered(const struct hand *h)
+static void say_ordered(const struct attempt *a)
 {
-	const struct unit *u = h->job->unit;
+	const struct unit *u = a->job->unit;
 	struct buf report = { 0 };
 
 	for (size_t i = 0; i < u->rcpt_count; i++) {
-		uint64_t id = give_up_report_of(h, i);
+		uint64_t id = give_up_report_of(a, i);
 
 		buf_reset(&report);
 		if (id != 0)
@@ -243,10 +243,10 @@ static void say_ordered(const struct hand *h)
 			 LOG_PATH("to", u->rcpts[i].path),
 			 LOG_PATH("from", u->envelope.from),
 			 LOG_STR("by", "operator"),
-			 LOG_INT("uid", h->order->by.uid),
-			 LOG_STR("claimed_uid", h->order->by.claimed_uid),
+			 LOG_INT("uid", a->order->by.uid),
+			 LOG_STR("claimed_uid", a->order->by.claimed_uid),
 			 LOG_SPAN("report", buf_span(&report)),
-			 LOG_SPAN("reply", h->job->set[i].reply));
+			 LOG_SPAN("reply", a->job->set[i].reply));
 	}
 	buf_fini(&report);
 }
@@ -281,22 +281,22 @@ static void end_order(struct order *o, enum mx_err err)
  * once these are gone: it goes, too. */
 static void on_ordered(enum mx_err err, void *arg)
 {
-	struct hand *h = arg;
-	struct order *o = h->order;
-	struct domain *dom = h->domain;
-	uint64_t id = h->key.id;
+	struct attempt *a = arg;
+	struct order *o = a->order;
+	struct domain *dom = a->domain;
+	uint64_t id = a->key.id;
 
-	MX_ASSERT(h->magic == HAND_MAGIC && o != NULL);
-	h->is_submitted = false;
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC && o != NULL);
+	a->is_submitted = false;
 	if (err == MX_OK)
-		say_ordered(h);
-	if (h->drain == NULL) { /* drain_free was faster */
-		delivery_job_free(&h->job);
-		free(h);
+		say_ordered(a);
+	if (a->drain == NULL) { /* drain_free was faster */
+		delivery_job_free(&a->job);
+		free(a);
 		end_order(o, err);
 		return;
 	}
-	hand_drop(h);
+	attempt_drop(a);
 	if (err == MX_OK) {
 		err = obey(dom, id, o);
 		if (err == MX_OK)
@@ -315,27 +315,27 @@ static enum mx_err obey(struct domain *dom, uint64_t id, struct order *o)
 	int64_t now = clock_wall_ms();
 	struct spool_report report;
 	struct unit *u;
-	struct hand *h;
+	struct attempt *a;
 	enum mx_err err = spool_unit_load(d->spool, id, domain_name(dom), &u);
 
 	if (err != MX_OK)
 		return err;
-	h = hand_new_for(dom, &u, o);
-	h->cause = REPORT_OPERATOR;
-	h->status = "5.0.0";
-	u = h->job->unit;
+	a = attempt_new_for(dom, &u, o);
+	a->cause = REPORT_OPERATOR;
+	a->status = "5.0.0";
+	u = a->job->unit;
 	for (size_t i = 0; i < u->rcpt_count; i++) {
-		h->job->set[i].outcome = OUTCOME_PERMANENT;
-		h->job->set[i].reply = ordered_reply(u, &u->rcpts[i]);
+		a->job->set[i].outcome = OUTCOME_PERMANENT;
+		a->job->set[i].reply = ordered_reply(u, &u->rcpts[i]);
 	}
-	err = give_up_report(h, now, &report);
+	err = give_up_report(a, now, &report);
 	if (err != MX_OK) {
-		hand_drop(h);
+		attempt_drop(a);
 		return err;
 	}
-	h->is_settling = h->is_submitted = true;
-	spool_settle(d->spool, id, u->domain, h->job->set, u->rcpt_count, now,
-		     0, report.draft != NULL ? &report : NULL, on_ordered, h);
+	a->is_concluding = a->is_submitted = true;
+	spool_settle(d->spool, id, u->domain, a->job->set, u->rcpt_count, now,
+		     0, report.draft != NULL ? &report : NULL, on_ordered, a);
 	return MX_OK;
 }
 
@@ -347,7 +347,7 @@ enum mx_err drain_give_up(struct drain *d, uint64_t id, struct span name,
 	struct order *o;
 	enum mx_err err;
 
-	if (hand_has(d, id, dom))
+	if (attempt_has(d, id, dom))
 		return MX_EBUSY;
 	o = mx_alloc(sizeof(*o));
 	*o = (struct order){ *by, cb, arg };

@@ -16,7 +16,7 @@
 #include "daemon/drain/internal.h"
 
 /* Its recipients that failed for good are held, if the mode says so. */
-void give_up_failed(struct hand *h);
+void give_up_failed(struct attempt *a);
 /* Its lifetime is over.  Takes the unit. */
 void give_up_expired(struct domain *dom, struct unit **unit);
 /* What is known of why it waits, for those that were never tried; lives as long
@@ -25,15 +25,15 @@ struct span give_up_reason(struct drain *d, struct unit *u);
 
 /* Is anything of the outcome to be reported (delivered without a report by the
  * next hop included, RFC 3461 section 5.2.2)? */
-bool give_up_has_report(const struct hand *h);
+bool give_up_has_report(const struct attempt *a);
 /* The queue id of the report that is about this recipient; 0: none is. */
-uint64_t give_up_report_of(const struct hand *h, size_t i);
+uint64_t give_up_report_of(const struct attempt *a, size_t i);
 /*
  * Make the report about it and its followers, for spool_settle; none is due:
- * MX_OK, and out->draft is NULL.  Errors of report_make.  h->report_id is set,
+ * MX_OK, and out->draft is NULL.  Errors of report_make.  a->report_id is set,
  * unless its report is that of another.
  */
-enum mx_err give_up_report(struct hand *h, int64_t now_ms,
+enum mx_err give_up_report(struct attempt *a, int64_t now_ms,
 			   struct spool_report *out);
 
 #endif

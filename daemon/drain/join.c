@@ -32,7 +32,7 @@
 
 enum {
 	JOIN_MS = 2000,
-	WAITING_MAX = 256,  /* hands that wait for others, of all messages */
+	WAITING_MAX = 256,  /* attempts that wait for others, of all messages */
 	REMEMBERED = 20000, /* messages that were reported on */
 	AGE_FACTOR = 4,
 };
@@ -43,7 +43,7 @@ struct group {
 	UT_hash_handle hh;
 	TAILQ_ENTRY(group) link; /* the oldest first */
 	struct drain *drain;
-	struct hand_queue hands;
+	struct attempt_queue attempts;
 	size_t count;
 	ev_timer timer;
 };
@@ -84,17 +84,17 @@ static void make_room(struct drain *d)
 	free(r);
 }
 
-static void remember(const struct hand *h)
+static void remember(const struct attempt *a)
 {
-	struct drain *d = h->drain;
-	struct reported *r = reported_find(d, h->key.id);
-	int64_t age_ms = clock_wall_ms() - h->job->unit->envelope.arrived_ms;
+	struct drain *d = a->drain;
+	struct reported *r = reported_find(d, a->key.id);
+	int64_t age_ms = clock_wall_ms() - a->job->unit->envelope.arrived_ms;
 	int64_t wait_ms = (AGE_FACTOR - 1) * age_ms;
 
 	if (r == NULL) {
 		make_room(d);
 		r = mx_alloc(sizeof(*r));
-		r->id = h->key.id;
+		r->id = a->key.id;
 		TAILQ_INSERT_TAIL(&d->reported_order, r, link);
 		HASH_ADD_BYHASHVALUE(hh, d->reported, id, sizeof(r->id),
 				     hash_id(r->id), r);
@@ -104,9 +104,9 @@ static void remember(const struct hand *h)
 }
 
 /* How long until the message may be reported on again; 0: at once. */
-static int64_t early_ms(const struct hand *h)
+static int64_t early_ms(const struct attempt *a)
 {
-	const struct reported *r = reported_find(h->drain, h->key.id);
+	const struct reported *r = reported_find(a->drain, a->key.id);
 	int64_t wait_ms = r != NULL ? r->next_ms - clock_mono_ms() : 0;
 
 	return wait_ms > 0 ? wait_ms : 0;
@@ -115,49 +115,50 @@ static int64_t early_ms(const struct hand *h)
 /* ---- Joined ---- */
 
 /* Is anything of the message left that may be reported on later? */
-static bool is_all(const struct hand_queue *hands, size_t count)
+static bool is_all(const struct attempt_queue *attempts, size_t count)
 {
-	const struct hand *h;
+	const struct attempt *a;
 
-	TAILQ_FOREACH (h, hands, join)
-		if (h->job->unit->message_units > count || settle_is_partial(h))
+	TAILQ_FOREACH (a, attempts, join)
+		if (a->job->unit->message_units > count ||
+		    conclude_is_partial(a))
 			return false;
 	return true;
 }
 
 /* The first of them takes the others along. */
-static void report(struct hand_queue *hands, size_t count)
+static void report(struct attempt_queue *attempts, size_t count)
 {
-	struct hand *lead = TAILQ_FIRST(hands), *h;
+	struct attempt *lead = TAILQ_FIRST(attempts), *a;
 
-	if (!is_all(hands, count))
+	if (!is_all(attempts, count))
 		remember(lead);
-	TAILQ_REMOVE(hands, lead, join);
-	TAILQ_CONCAT(&lead->followers, hands, join);
-	TAILQ_FOREACH (h, &lead->followers, join)
-		h->is_following = true;
-	settle_submit(lead);
+	TAILQ_REMOVE(attempts, lead, join);
+	TAILQ_CONCAT(&lead->followers, attempts, join);
+	TAILQ_FOREACH (a, &lead->followers, join)
+		a->is_following = true;
+	conclude_submit(lead);
 }
 
 /* Those whose failure is not to be reported yet are deferred; the rest may
  * have nothing left to be reported. */
-static void dispatch(struct hand_queue *hands)
+static void dispatch(struct attempt_queue *attempts)
 {
-	struct hand_queue due = TAILQ_HEAD_INITIALIZER(due);
-	struct hand *h;
+	struct attempt_queue due = TAILQ_HEAD_INITIALIZER(due);
+	struct attempt *a;
 	size_t count = 0;
 
-	while ((h = TAILQ_FIRST(hands)) != NULL) {
-		int64_t wait_ms = early_ms(h);
+	while ((a = TAILQ_FIRST(attempts)) != NULL) {
+		int64_t wait_ms = early_ms(a);
 
-		TAILQ_REMOVE(hands, h, join);
+		TAILQ_REMOVE(attempts, a, join);
 		if (wait_ms > 0)
-			settle_defer_failed(h, wait_ms);
-		if (!give_up_has_report(h)) {
-			settle_submit(h);
+			conclude_defer_failed(a, wait_ms);
+		if (!give_up_has_report(a)) {
+			conclude_submit(a);
 			continue;
 		}
-		TAILQ_INSERT_TAIL(&due, h, join);
+		TAILQ_INSERT_TAIL(&due, a, join);
 		count++;
 	}
 	if (count > 0)
@@ -177,15 +178,15 @@ static struct group *group_find(struct drain *d, uint64_t id)
 static void group_end(struct group *g)
 {
 	struct drain *d = g->drain;
-	struct hand_queue hands = TAILQ_HEAD_INITIALIZER(hands);
+	struct attempt_queue attempts = TAILQ_HEAD_INITIALIZER(attempts);
 
-	TAILQ_CONCAT(&hands, &g->hands, join);
+	TAILQ_CONCAT(&attempts, &g->attempts, join);
 	d->joining -= g->count;
 	ev_timer_stop(d->loop, &g->timer);
 	HASH_DEL(d->groups, g);
 	TAILQ_REMOVE(&d->group_order, g, link);
 	free(g);
-	dispatch(&hands);
+	dispatch(&attempts);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -204,7 +205,7 @@ static struct group *group_need(struct drain *d, uint64_t id)
 	g = mx_alloc(sizeof(*g));
 	g->id = id;
 	g->drain = d;
-	TAILQ_INIT(&g->hands);
+	TAILQ_INIT(&g->attempts);
 	ev_timer_init(&g->timer, on_timer, JOIN_MS / 1000., 0.);
 	g->timer.data = g;
 	ev_timer_start(d->loop, &g->timer);
@@ -213,51 +214,51 @@ static struct group *group_need(struct drain *d, uint64_t id)
 	return g;
 }
 
-void join_settle(struct hand *h)
+void join_conclude(struct attempt *a)
 {
-	struct drain *d = h->drain;
-	struct hand_queue alone = TAILQ_HEAD_INITIALIZER(alone);
+	struct drain *d = a->drain;
+	struct attempt_queue alone = TAILQ_HEAD_INITIALIZER(alone);
 	struct group *g;
 
-	if (!give_up_has_report(h)) {
-		settle_submit(h);
+	if (!give_up_has_report(a)) {
+		conclude_submit(a);
 		return;
 	}
-	if (h->job->unit->message_units <= 1 || d->is_stopping) {
-		TAILQ_INSERT_TAIL(&alone, h, join);
+	if (a->job->unit->message_units <= 1 || d->is_stopping) {
+		TAILQ_INSERT_TAIL(&alone, a, join);
 		dispatch(&alone);
 		return;
 	}
-	risk_over(h); /* it waits for others, not for the disk */
-	g = group_need(d, h->key.id);
-	TAILQ_INSERT_TAIL(&g->hands, h, join);
+	risk_over(a); /* it waits for others, not for the disk */
+	g = group_need(d, a->key.id);
+	TAILQ_INSERT_TAIL(&g->attempts, a, join);
 	g->count++;
 	d->joining++;
-	if (g->count >= h->job->unit->message_units)
+	if (g->count >= a->job->unit->message_units)
 		group_end(g);
 	else if (d->joining > WAITING_MAX)
 		group_end(TAILQ_FIRST(&d->group_order));
 }
 
-void join_recorded(struct hand *lead, bool has_report)
+void join_recorded(struct attempt *lead, bool has_report)
 {
-	struct hand_queue rest = TAILQ_HEAD_INITIALIZER(rest);
-	struct hand *h;
+	struct attempt_queue rest = TAILQ_HEAD_INITIALIZER(rest);
+	struct attempt *a;
 
 	TAILQ_CONCAT(&rest, &lead->followers, join);
-	h = TAILQ_FIRST(&rest);
-	if (h != NULL &&
+	a = TAILQ_FIRST(&rest);
+	if (a != NULL &&
 	    !has_report) { /* it left without: the next one leads */
-		TAILQ_REMOVE(&rest, h, join);
-		TAILQ_CONCAT(&h->followers, &rest, join);
-		h->is_following = false;
-		settle_submit(h);
+		TAILQ_REMOVE(&rest, a, join);
+		TAILQ_CONCAT(&a->followers, &rest, join);
+		a->is_following = false;
+		conclude_submit(a);
 		return;
 	}
-	while ((h = TAILQ_FIRST(&rest)) != NULL) {
-		TAILQ_REMOVE(&rest, h, join);
-		h->report_id = lead->report_id;
-		settle_submit(h);
+	while ((a = TAILQ_FIRST(&rest)) != NULL) {
+		TAILQ_REMOVE(&rest, a, join);
+		a->report_id = lead->report_id;
+		conclude_submit(a);
 	}
 }
 
@@ -275,7 +276,7 @@ void join_hurry(struct drain *d)
 		group_end(g);
 }
 
-/* The hands are the drain's. */
+/* The attempts are the drain's. */
 void join_forget(struct drain *d)
 {
 	struct reported *r;

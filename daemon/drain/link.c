@@ -47,17 +47,17 @@ static bool takes_more(const struct link *l)
 
 void link_fill(struct link *l)
 {
-	struct hand *h;
+	struct attempt *a;
 	struct ev_loop *loop = l->dest->drain->loop;
 
 	if (l->jobs_done >= l->turn_at && l->target != MACHINE_NONE &&
 	    dest_seek_relief(l->dest, l->target))
 		l->turn_at = l->jobs_done + TURN_JOBS;
 	for (int n = 0; n < FILL_MAX && takes_more(l); n++) {
-		h = dest_take(l->dest, takes_newest(l));
-		if (h == NULL)
+		a = dest_take(l->dest, takes_newest(l));
+		if (a == NULL)
 			break;
-		delivery_give(l->delivery, h->job);
+		delivery_give(l->delivery, a->job);
 	}
 	if (delivery_jobs(l->delivery) > 0) {
 		ev_timer_stop(loop, &l->idle);
@@ -67,13 +67,13 @@ void link_fill(struct link *l)
 	}
 }
 
-/* Scouts and errands are beside the connections that the machine decides on. */
+/* Scouts and singles are beside the connections that the machine decides on. */
 static void count_in(struct link *l)
 {
 	struct dest *dst = l->dest;
 
-	if (l->kind == LINK_ERRAND)
-		dst->errands++;
+	if (l->kind == LINK_SINGLE)
+		dst->singles++;
 	else if (l->kind == LINK_SCOUT)
 		dst->scout = l;
 	else
@@ -84,8 +84,8 @@ static void uncount(struct link *l)
 {
 	struct dest *dst = l->dest;
 
-	if (l->kind == LINK_ERRAND) {
-		dst->errands--;
+	if (l->kind == LINK_SINGLE) {
+		dst->singles--;
 		if (dst->aside == l)
 			dst->aside = NULL;
 	} else if (dst->scout == l) {
@@ -218,13 +218,13 @@ static void trial_failed(struct link *l)
 
 static void try_it(struct link *l)
 {
-	struct hand *h;
+	struct attempt *a;
 
 	if (delivery_room(l->delivery) == 0)
 		return; /* it is about to end */
-	h = putoff_trial(l->dest);
-	if (h != NULL)
-		delivery_give(l->delivery, h->job);
+	a = deferral_trial(l->dest);
+	if (a != NULL)
+		delivery_give(l->delivery, a->job);
 	else
 		trial_failed(l);
 }
@@ -239,8 +239,8 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 	(void)dl;
 	if (l->is_leaving)
 		return;
-	if (l->kind == LINK_ERRAND) {
-		errand_give(l);
+	if (l->kind == LINK_SINGLE) {
+		alternate_give(l);
 		return;
 	}
 	l->conn_ms = latency_ms;
@@ -356,19 +356,19 @@ static void give_up_target(struct link *l, struct span reply)
 }
 
 /* What the job's outcomes mean for the host; the job is still whole. */
-static enum temper_news learn_temper(struct link *l, struct hand *h)
+static enum temper_news learn_temper(struct link *l, struct attempt *a)
 {
 	struct machine_target *t;
 	enum temper_news news;
 
-	if (l->kind == LINK_ERRAND || l->target == MACHINE_NONE)
+	if (l->kind == LINK_SINGLE || l->target == MACHINE_NONE)
 		return TEMPER_SAME;
 	t = &l->dest->mtargets[l->target];
-	news = putoff_weigh(l, h);
+	news = deferral_weigh(l, a);
 	if (news == TEMPER_REFUSES && !l->is_trial)
-		give_up_target(l, reply_for(h->job, OUTCOME_TRANSIENT));
+		give_up_target(l, reply_for(a->job, OUTCOME_TRANSIENT));
 	else if (news == TEMPER_TAKES && l->is_trial && !l->is_leaving)
-		come_up(l, "dot", reply_for(h->job, OUTCOME_DELIVERED));
+		come_up(l, "dot", reply_for(a->job, OUTCOME_DELIVERED));
 	else if (news == TEMPER_TAKES && t->is_down)
 		t->next_ms = clock_mono_ms(); /* said on its way out */
 	return news;
@@ -412,27 +412,27 @@ static void take_latency(const struct link *l, const struct delivery_job *job)
 	int64_t ms = job->ended_ms - job->started_ms;
 
 	if (is_answer(job) && l->target != MACHINE_NONE &&
-	    l->kind != LINK_ERRAND && job->unit->envelope.bytes <= SMALL_BYTES)
+	    l->kind != LINK_SINGLE && job->unit->envelope.bytes <= SMALL_BYTES)
 		machine_success(&l->dest->machine, l->target,
 				ms / (int64_t)(delivery_jobs(l->delivery) + 1),
 				clock_mono_ms());
 }
 
-static void hand_back(struct link *l, struct hand *h)
+static void hand_back(struct link *l, struct attempt *a)
 {
 	const struct tls_facts *tls = delivery_tls(l->delivery);
 
-	memcpy(h->host, l->host, sizeof(h->host));
-	h->offered = h->job->offered;
-	h->conn_ms = l->conn_ms;
-	h->tls = tls != NULL ? tls->version : "";
-	if (l->kind == LINK_ERRAND) {
-		if (!h->is_aside)
-			errand_over(h->job);
+	memcpy(a->host, l->host, sizeof(a->host));
+	a->offered = a->job->offered;
+	a->conn_ms = l->conn_ms;
+	a->tls = tls != NULL ? tls->version : "";
+	if (l->kind == LINK_SINGLE) {
+		if (!a->is_aside)
+			alternate_over(a->job);
 		link_leave(l);
 	}
-	if (!h->job->is_obstructed || !errand_send(h, l))
-		settle(h);
+	if (!a->job->is_obstructed || !alternate_send(a, l))
+		conclude(a);
 }
 
 /* It answers; the next connection need not wait for its time. */
@@ -444,7 +444,7 @@ static void mend(struct link *l)
 		return;
 	dst->is_shaken = false;
 	aside_mended(dst);
-	putoff_mended(dst);
+	deferral_mended(dst);
 	if (l->target != MACHINE_NONE && dst->mtargets[l->target].is_down)
 		dst->mtargets[l->target].next_ms = clock_mono_ms();
 }
@@ -452,7 +452,7 @@ static void mend(struct link *l)
 static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 {
 	struct link *l = link_of(arg);
-	struct hand *h = job->arg;
+	struct attempt *a = job->arg;
 	enum temper_news news;
 	bool is_trial = l->is_trial, is_refused = false;
 	bool was_shaken = l->dest->is_shaken;
@@ -462,13 +462,13 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 		test_without(l, true);
 	if (is_decided(job))
 		l->jobs_done++;
-	if (is_decided(job) && (l->kind != LINK_ERRAND || h->is_aside))
+	if (is_decided(job) && (l->kind != LINK_SINGLE || a->is_aside))
 		mend(l);
 	take_latency(l, job);
-	news = learn_temper(l, h);
+	news = learn_temper(l, a);
 	if (l->is_trial)
 		judge_trial(l, job, &is_refused);
-	hand_back(l, h);
+	hand_back(l, a);
 	if (l->is_trial)
 		go_on_trial(l, is_refused);
 	else if (is_trial || was_shaken || news != TEMPER_SAME)
@@ -553,7 +553,7 @@ static void say_end(struct link *l, const struct delivery_end *end)
 	if (end->why == DELIVERY_STARVED) {
 		say_starved(l, &end->reply);
 	} else if (end->why != DELIVERY_CLOSED ||
-		   !(l->is_ready || l->is_trial || l->kind == LINK_ERRAND)) {
+		   !(l->is_ready || l->is_trial || l->kind == LINK_SINGLE)) {
 		dest_note(dst, l->target, &end->reply);
 		if (!l->is_leaving && l->is_ready)
 			say_probe(l, "lost", end->stage, dst->last_reply);
@@ -571,7 +571,7 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 {
 	struct link *l = link_of(arg);
 	struct dest *dst = l->dest;
-	struct hand *errand = l->errand;
+	struct attempt *single = l->single;
 	int target = l->target;
 	bool was_up = target != MACHINE_NONE && dst->mtargets[target].is_up;
 	bool was_down = target != MACHINE_NONE && dst->mtargets[target].is_down;
@@ -588,15 +588,15 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	if (!was_leaving) {
 		uncount(l);
 		l->is_leaving = true;
-		if (l->kind != LINK_ERRAND)
+		if (l->kind != LINK_SINGLE)
 			tell_machine(l, end);
 	}
 	l->delivery = NULL; /* delivery frees itself */
 	link_free(l);
-	if (errand != NULL && errand->is_aside)
-		aside_failed(errand);
-	else if (errand != NULL)
-		errand_failed(errand, dst);
+	if (single != NULL && single->is_aside)
+		aside_failed(single);
+	else if (single != NULL)
+		alternate_failed(single, dst);
 	if (target != MACHINE_NONE &&
 	    (was_up != dst->mtargets[target].is_up ||
 	     was_down != dst->mtargets[target].is_down))
@@ -626,11 +626,11 @@ static unsigned still_without(struct target *t)
 	return t->without;
 }
 
-/* No other mail waits behind an errand: it has all the time there is. */
+/* No other mail waits behind an single: it has all the time there is. */
 static int64_t connect_ms(const struct dest *dst, int target,
 			  enum link_kind kind)
 {
-	return kind == LINK_ERRAND ? dst->machine.params.connect_timeout_ms
+	return kind == LINK_SINGLE ? dst->machine.params.connect_timeout_ms
 				   : machine_connect_ms(&dst->machine, target);
 }
 
@@ -650,7 +650,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 		.connect_timeout_ms = connect_ms(dst, target, kind),
 		.reply_timeout_ms = d->config->drain.reply_timeout_ms,
 		.greeting_timeout_ms =
-			kind == LINK_ERRAND
+			kind == LINK_SINGLE
 				? 0
 				: machine_greeting_ms(&dst->machine, target),
 		.without = still_without(t),
@@ -673,7 +673,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 	l->idle.data = l;
 	LIST_INSERT_HEAD(&dst->links, l, entry);
 	count_in(l);
-	if (kind != LINK_ERRAND)
+	if (kind != LINK_SINGLE)
 		machine_started(&dst->machine, target, l->started_ms);
 	l->delivery = delivery_new(&opt, &events, l);
 	return l;

@@ -20,18 +20,18 @@ enum machine_fault {
 
 /* One address of one host. */
 struct machine_target {
-	unsigned rank;          /* MX preference; lower is better */
-	unsigned host;          /* the same for all addresses of one */
-	int family;             /* of the address: any number */
-	unsigned links;         /* connections: the caller counts them */
-	bool is_up, is_down;    /* neither: not tried yet */
-	bool is_busy;           /* down, but it answered */
-	int64_t since_ms;       /* up or down since */
-	int64_t next_ms;        /* not to be tried before; 0: at once */
-	int64_t started_ms;     /* of the last attempt */
-	int64_t heard_ms;       /* when it was last known to be up or down; 0:
-				   never */
-	int64_t good_ms;        /* good-day latency of a transaction; 0: ? */
+	unsigned rank;	     /* MX preference; lower is better */
+	unsigned host;	     /* the same for all addresses of one */
+	int family;	     /* of the address: any number */
+	unsigned links;	     /* connections: the caller counts them */
+	bool is_up, is_down; /* neither: not tried yet */
+	bool is_busy;	     /* down, but it answered */
+	int64_t since_ms;    /* up or down since */
+	int64_t next_ms;     /* not to be tried before; 0: at once */
+	int64_t started_ms;  /* of the last attempt */
+	int64_t heard_ms;    /* when it was last known to be up or down; 0:
+				never */
+	int64_t good_ms;     /* good-day latency of a transaction; 0: ? */
 	struct refusals refusals;
 };
 
@@ -43,18 +43,18 @@ struct machine_params {
 struct machine {
 	struct machine_params params;
 	enum drain_state state;
-	int64_t since_ms;       /* of the last change between up and down */
+	int64_t since_ms; /* of the last change between up and down */
 	struct machine_target *targets; /* the caller's; in order of trial */
 	size_t count;
 	/* slow start */
-	unsigned limit;         /* connections at once */
-	unsigned streak;        /* successes since the limit changed */
-	unsigned cap;           /* more were refused, until: */
+	unsigned limit;	 /* connections at once */
+	unsigned streak; /* successes since the limit changed */
+	unsigned cap;	 /* more were refused, until: */
 	int64_t capped_until_ms;
-	int64_t latency_ms8;    /* smoothed, times 8 */
-	int64_t slowed_ms;      /* when latency last halved the limit */
-	int64_t resume_ms;      /* we cannot connect at all; 0: we can */
-	uint64_t seed;          /* of the jitter */
+	int64_t latency_ms8; /* smoothed, times 8 */
+	int64_t slowed_ms;   /* when latency last halved the limit */
+	int64_t resume_ms;   /* we cannot connect at all; 0: we can */
+	uint64_t seed;	     /* of the jitter */
 };
 
 enum { MACHINE_NONE = -1 };

@@ -8,19 +8,19 @@
 
 /* ---- Units ---- */
 
-bool drain_has_in_hand(struct drain *d, uint64_t id, struct span name)
+bool drain_is_in_flight(struct drain *d, uint64_t id, struct span name)
 {
 	const struct domain *dom = domain_find(d, name);
-	const struct hand *h = dom != NULL ? hand_find(d, id, dom) : NULL;
+	const struct attempt *a = dom != NULL ? attempt_find(d, id, dom) : NULL;
 
-	return h != NULL && h->order == NULL;
+	return a != NULL && a->order == NULL;
 }
 
-size_t drain_in_hand(struct drain *d, struct span name)
+size_t drain_in_flight(struct drain *d, struct span name)
 {
 	const struct domain *dom = domain_find(d, name);
 
-	return dom != NULL ? dom->in_hand - dom->ordered : 0;
+	return dom != NULL ? dom->in_flight - dom->ordered : 0;
 }
 
 /* ---- Destinations ---- */

@@ -13,8 +13,8 @@
 #include "daemon/delivery/delivery.h"
 
 enum host_temper {
-	HOST_TAKES,     /* mail; what it refuses is a matter of that mail */
-	HOST_REFUSES,   /* everybody: it is as good as down */
+	HOST_TAKES,	/* mail; what it refuses is a matter of that mail */
+	HOST_REFUSES,	/* everybody: it is as good as down */
 	HOST_GREYLISTS, /* whatever it has not seen before */
 };
 
@@ -22,31 +22,31 @@ enum { REFUSALS_SEEN = 8 };
 
 struct refusals {
 	enum host_temper temper;
-	unsigned points;        /* since something was taken */
-	bool is_of_senders;     /* MAIL was refused, too */
-	bool took_new;          /* mail at its first try, since it refused all;
-				   no greylisting host does that */
-	int64_t began_ms;       /* the first of the points */
-	int64_t since_ms;       /* it refuses everybody */
-	int64_t ended_ms;       /* no longer; 0: it never did */
-	int64_t lasted_ms;      /* it did that long */
-	int64_t until_ms;       /* greylisting is reckoned with */
-	unsigned false_alarms;  /* in a row: it took the next best message */
+	unsigned points;       /* since something was taken */
+	bool is_of_senders;    /* MAIL was refused, too */
+	bool took_new;	       /* mail at its first try, since it refused all;
+				  no greylisting host does that */
+	int64_t began_ms;      /* the first of the points */
+	int64_t since_ms;      /* it refuses everybody */
+	int64_t ended_ms;      /* no longer; 0: it never did */
+	int64_t lasted_ms;     /* it did that long */
+	int64_t until_ms;      /* greylisting is reckoned with */
+	unsigned false_alarms; /* in a row: it took the next best message */
 	struct refused {
-		uint64_t who;       /* hash of a recipient; 0: none */
-		uint64_t unit;      /* the last that was refused for it */
+		uint64_t who;	    /* hash of a recipient; 0: none */
+		uint64_t unit;	    /* the last that was refused for it */
 		int64_t since_ms;   /* the first was */
 		int64_t excused_ms; /* it was given a try beyond its own; 0 */
 	} seen[REFUSALS_SEEN];
-	unsigned next;          /* the oldest of them */
+	unsigned next; /* the oldest of them */
 };
 
 /* A recipient that was refused. */
 struct refusal {
 	enum refused_at at;
-	struct span reply;      /* "450 4.2.1 ..." */
+	struct span reply; /* "450 4.2.1 ..." */
 	uint64_t who, unit;
-	bool is_last;           /* nobody else waits for the destination */
+	bool is_last; /* nobody else waits for the destination */
 };
 
 /* How much a refusal says about the host, when it is the first of this

@@ -32,7 +32,7 @@ static bool has_room(const struct dest *dst)
 
 static void arm(struct drain *d)
 {
-	const struct hand *first = TAILQ_FIRST(&d->unanswered);
+	const struct attempt *first = TAILQ_FIRST(&d->unanswered);
 	int64_t wait;
 
 	ev_timer_stop(d->loop, &d->patience);
@@ -43,12 +43,12 @@ static void arm(struct drain *d)
 	ev_timer_start(d->loop, &d->patience);
 }
 
-static void leave_unanswered(struct hand *h)
+static void leave_unanswered(struct attempt *a)
 {
-	struct drain *d = h->drain;
-	bool was_first = TAILQ_FIRST(&d->unanswered) == h;
+	struct drain *d = a->drain;
+	bool was_first = TAILQ_FIRST(&d->unanswered) == a;
 
-	TAILQ_REMOVE(&d->unanswered, h, unanswered);
+	TAILQ_REMOVE(&d->unanswered, a, unanswered);
 	if (was_first && TAILQ_EMPTY(&d->unanswered))
 		ev_timer_stop(d->loop, &d->patience);
 }
@@ -73,14 +73,14 @@ static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct drain *d = w->data;
 	int64_t now = clock_mono_ms();
-	struct hand *h;
+	struct attempt *a;
 
 	(void)loop;
 	(void)revents;
-	while ((h = TAILQ_FIRST(&d->unanswered)) != NULL &&
-	       now - h->risky_ms >= PATIENCE_MS) {
-		TAILQ_REMOVE(&d->unanswered, h, unanswered);
-		h->risk = RISK_UNCOUNTED;
+	while ((a = TAILQ_FIRST(&d->unanswered)) != NULL &&
+	       now - a->risky_ms >= PATIENCE_MS) {
+		TAILQ_REMOVE(&d->unanswered, a, unanswered);
+		a->risk = RISK_UNCOUNTED;
 		make_room(d);
 	}
 	arm(d);
@@ -126,48 +126,48 @@ void risk_forget(struct link *l)
 
 /* ---- In and out ---- */
 
-bool risk_take(struct hand *h, struct link *l)
+bool risk_take(struct attempt *a, struct link *l)
 {
 	struct dest *dst = l->dest;
 	struct drain *d = dst->drain;
 
-	if (h->risk != RISK_NONE) /* the same content once more */
+	if (a->risk != RISK_NONE) /* the same content once more */
 		return true;
 	if (!has_room(dst)) {
 		risk_hold_back(l);
 		return false;
 	}
-	h->risk = RISK_UNANSWERED;
-	h->risky_ms = clock_mono_ms();
-	h->risk_dest = dst;
+	a->risk = RISK_UNANSWERED;
+	a->risky_ms = clock_mono_ms();
+	a->risk_dest = dst;
 	dst->at_risk++;
 	d->at_risk++;
-	TAILQ_INSERT_TAIL(&d->unanswered, h, unanswered);
+	TAILQ_INSERT_TAIL(&d->unanswered, a, unanswered);
 	if (!ev_is_active(&d->patience))
 		arm(d);
 	return true;
 }
 
-void risk_answered(struct hand *h)
+void risk_answered(struct attempt *a)
 {
-	if (h->risk != RISK_UNANSWERED)
+	if (a->risk != RISK_UNANSWERED)
 		return;
-	leave_unanswered(h);
-	h->risk = RISK_ANSWERED;
+	leave_unanswered(a);
+	a->risk = RISK_ANSWERED;
 }
 
-void risk_over(struct hand *h)
+void risk_over(struct attempt *a)
 {
-	if (h->risk == RISK_NONE)
+	if (a->risk == RISK_NONE)
 		return;
-	risk_answered(h);
-	MX_ASSERT(h->risk_dest->at_risk > 0);
-	h->risk_dest->at_risk--;
-	if (h->risk == RISK_ANSWERED)
-		make_room(h->drain);
+	risk_answered(a);
+	MX_ASSERT(a->risk_dest->at_risk > 0);
+	a->risk_dest->at_risk--;
+	if (a->risk == RISK_ANSWERED)
+		make_room(a->drain);
 	else /* room of its own destination */
-		go_on(h->drain);
-	h->risk = RISK_NONE;
+		go_on(a->drain);
+	a->risk = RISK_NONE;
 }
 
 void risk_start(struct drain *d)

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 struct suspect {
-	unsigned losses;  /* on end, with it under way */
-	int64_t cost_ms;  /* so long it kept those connections */
-	int64_t due_ms;   /* not to be tried before; 0: at once */
+	unsigned losses; /* on end, with it under way */
+	int64_t cost_ms; /* so long it kept those connections */
+	int64_t due_ms;	 /* not to be tried before; 0: at once */
 };
 
 /* A connection was lost with it, which it had for so long.  True: it waits. */

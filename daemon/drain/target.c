@@ -9,38 +9,38 @@ enum { TARGETS_MAX = 64, SAY_AGAIN_MS = 3600000 };
 
 /* ---- By address, for those who connect to us ---- */
 
-struct place *place_find(struct drain *d, const struct net_addr *addr)
+struct at_address *targets_at(struct drain *d, const struct net_addr *addr)
 {
 	struct net_addr key = *addr;
-	struct place *p;
+	struct at_address *p;
 
 	key.port = 0;
-	HASH_FIND(hh, d->places, &key, sizeof(key), p);
+	HASH_FIND(hh, d->by_address, &key, sizeof(key), p);
 	return p;
 }
 
 /* Zeroed first: the key is compared byte by byte, padding included. */
-static void place_enter(struct drain *d, struct target *t)
+static void enter_address(struct drain *d, struct target *t)
 {
-	struct place *p = place_find(d, &t->addr);
+	struct at_address *p = targets_at(d, &t->addr);
 
 	if (p == NULL) {
 		p = mx_alloc(sizeof(*p));
 		memcpy(&p->addr, &t->addr, sizeof(p->addr));
 		p->addr.port = 0;
 		LIST_INIT(&p->targets);
-		HASH_ADD(hh, d->places, addr, sizeof(p->addr), p);
+		HASH_ADD(hh, d->by_address, addr, sizeof(p->addr), p);
 	}
 	LIST_INSERT_HEAD(&p->targets, t, same);
 }
 
-static void place_leave(struct drain *d, struct target *t)
+static void leave_address(struct drain *d, struct target *t)
 {
-	struct place *p = place_find(d, &t->addr);
+	struct at_address *p = targets_at(d, &t->addr);
 
 	LIST_REMOVE(t, same);
 	if (p != NULL && LIST_EMPTY(&p->targets)) {
-		HASH_DEL(d->places, p);
+		HASH_DEL(d->by_address, p);
 		free(p);
 	}
 }
@@ -232,15 +232,15 @@ static void fill(struct dest *dst, const struct route *r,
 			mt->family = t->addr.family;
 			t->dest = dst;
 			t->index = n++;
-			place_enter(dst->drain, t);
+			enter_address(dst->drain, t);
 		}
 	}
 }
 
-static void leave_places(struct dest *dst)
+static void leave_addresses(struct dest *dst)
 {
 	for (size_t i = 0; i < dst->target_count; i++)
-		place_leave(dst->drain, &dst->targets[i]);
+		leave_address(dst->drain, &dst->targets[i]);
 }
 
 void targets_build(struct dest *dst, struct route *route)
@@ -250,7 +250,7 @@ void targets_build(struct dest *dst, struct route *route)
 	size_t old_count = dst->target_count;
 	struct route *old_route = dst->route;
 
-	leave_places(dst);
+	leave_addresses(dst);
 	dst->builds++;
 	dst->route = route_ref(route);
 	dst->target_count = count_addrs(route);
@@ -268,7 +268,7 @@ void targets_build(struct dest *dst, struct route *route)
 
 void targets_clear(struct dest *dst)
 {
-	leave_places(dst);
+	leave_addresses(dst);
 	free(dst->targets);
 	free(dst->mtargets);
 	dst->targets = NULL;

@@ -21,9 +21,10 @@ void turns_touch(struct dest *dst);
 
 /*
  * Call domain for every domain and dest for every destination (either may be
- * NULL), also for some that come meanwhile.  name (at most SCOPE_DESTINATION_MAX
- * bytes) is copied.  Asked for while the same is under way, it is made once more
- * when that is over.  Both may free what they are called with.
+ * NULL), also for some that come meanwhile.  name (at most
+ * SCOPE_DESTINATION_MAX bytes) is copied.  Asked for while the same is under
+ * way, it is made once more when that is over.  Both may free what they are
+ * called with.
  */
 struct visit_ops {
 	void (*domain)(struct domain *dom);

@@ -370,7 +370,7 @@ Test(drain, domains_without_mail_are_left_some_at_a_time)
 
 Test(drain, suspects_are_looked_at_some_at_a_time)
 {
-	enum { STRIKES = 100 };
+	enum { OUTCASTS = 100 };
 	struct world w;
 	struct dest *dst;
 	unsigned turns = 0;
@@ -379,23 +379,23 @@ Test(drain, suspects_are_looked_at_some_at_a_time)
 	world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, drain_busy(w.drain) == 0 && world_queued(&w) == 0);
 	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
-	for (uint64_t i = 0; i < STRIKES; i++) {
-		struct strike *s = calloc(1, sizeof(*s));
+	for (uint64_t i = 0; i < OUTCASTS; i++) {
+		struct outcast *s = calloc(1, sizeof(*s));
 
 		s->domain = LIST_FIRST(&dst->domains);
-		s->key = (struct hand_key){ 1000 + i, s->domain };
+		s->key = (struct attempt_key){ 1000 + i, s->domain };
 		s->suspect.losses = 2;
-		HASH_ADD_BYHASHVALUE(hh, w.drain->strikes, key, sizeof(s->key),
-				     hand_hash(&s->key), s);
+		HASH_ADD_BYHASHVALUE(hh, w.drain->outcasts, key, sizeof(s->key),
+				     attempt_hash(&s->key), s);
 	}
-	while (HASH_COUNT(w.drain->strikes) > 0 && turns++ < STRIKES) {
-		unsigned before = HASH_COUNT(w.drain->strikes);
+	while (HASH_COUNT(w.drain->outcasts) > 0 && turns++ < OUTCASTS) {
+		unsigned before = HASH_COUNT(w.drain->outcasts);
 
 		aside_look(dst);
-		cr_assert_geq(HASH_COUNT(w.drain->strikes) + 16, before);
-		cr_assert(dst->is_dirty || HASH_COUNT(w.drain->strikes) == 0,
+		cr_assert_geq(HASH_COUNT(w.drain->outcasts) + 16, before);
+		cr_assert(dst->is_dirty || HASH_COUNT(w.drain->outcasts) == 0,
 			  "it goes on");
 	}
-	cr_expect_eq(turns, STRIKES / 16 + 1);
+	cr_expect_eq(turns, OUTCASTS / 16 + 1);
 	world_end(&w);
 }

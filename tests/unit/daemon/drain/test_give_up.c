@@ -107,9 +107,9 @@ Test(give_up, what_the_operator_returns_is_reported)
 	cr_assert_eq(give_up(&w, id, &g), MX_OK);
 	cr_expect_eq(g.calls, 0, "not within the call");
 	cr_expect_eq(give_up(&w, id, &g), MX_EBUSY, "once");
-	cr_expect_not(drain_has_in_hand(w.drain, id, SPAN_LIT("d0.example")),
+	cr_expect_not(drain_is_in_flight(w.drain, id, SPAN_LIT("d0.example")),
 		      "it is not being delivered");
-	cr_expect_eq(drain_in_hand(w.drain, SPAN_LIT("d0.example")), 0);
+	cr_expect_eq(drain_in_flight(w.drain, SPAN_LIT("d0.example")), 0);
 	WAIT_FOR(&w, g.calls == 1);
 	cr_expect_eq(g.err, MX_OK);
 	cr_expect_eq(world_row(&w, "d0.example").units, 0);
@@ -131,7 +131,7 @@ Test(give_up, what_is_being_delivered_is_left_alone)
 	WAIT_FOR(&w, w.peer->message_count == 1);
 	id = only_id(&w, "d0.example");
 	cr_assert_eq(give_up(&w, id, &g), MX_EBUSY);
-	cr_expect(drain_has_in_hand(w.drain, id, SPAN_LIT("d0.example")));
+	cr_expect(drain_is_in_flight(w.drain, id, SPAN_LIT("d0.example")));
 	world_end(&w);
 	cr_expect_eq(g.calls, 0);
 }

@@ -4,12 +4,12 @@
 #include "common/base/assert.h"
 #include "daemon/drain/internal.h"
 
-enum { HANDS = 200 };
+enum { ATTEMPTS = 200 };
 
 static struct drain drain;
 static struct dest dests[3];
 static struct link links[3];
-static struct hand hands[HANDS];
+static struct attempt attempts[ATTEMPTS];
 static size_t used;
 
 static void begin(void)
@@ -34,8 +34,8 @@ static unsigned take(size_t dest, unsigned most)
 	unsigned n = 0;
 
 	while (n < most) {
-		hands[used].drain = &drain;
-		if (!risk_take(&hands[used], &links[dest]))
+		attempts[used].drain = &drain;
+		if (!risk_take(&attempts[used], &links[dest]))
 			break;
 		used++;
 		n++;
@@ -45,38 +45,38 @@ static unsigned take(size_t dest, unsigned most)
 
 Test(risk, is_bounded_for_all_and_shared, .init = begin, .fini = end)
 {
-	cr_expect_eq(take(0, HANDS), 56);
-	cr_expect_eq(take(1, HANDS), 7);
-	cr_expect_eq(take(2, HANDS), 1);
+	cr_expect_eq(take(0, ATTEMPTS), 56);
+	cr_expect_eq(take(1, ATTEMPTS), 7);
+	cr_expect_eq(take(2, ATTEMPTS), 1);
 	cr_expect_eq(drain.at_risk, 64);
 	cr_expect_eq(take(0, 1) + take(1, 1) + take(2, 1), 0);
 }
 
 Test(risk, ends_when_it_is_recorded_or_refused, .init = begin, .fini = end)
 {
-	cr_assert_eq(take(0, HANDS), 56);
-	risk_answered(&hands[3]);
+	cr_assert_eq(take(0, ATTEMPTS), 56);
+	risk_answered(&attempts[3]);
 	cr_expect_eq(take(0, 1), 0, "taken, but not recorded");
-	risk_over(&hands[3]);
-	risk_over(&hands[3]);
-	risk_over(&hands[7]); /* refused: no answer before */
+	risk_over(&attempts[3]);
+	risk_over(&attempts[3]);
+	risk_over(&attempts[7]); /* refused: no answer before */
 	cr_expect_eq(drain.at_risk, 54);
-	cr_expect_eq(take(0, HANDS), 2);
+	cr_expect_eq(take(0, ATTEMPTS), 2);
 }
 
 Test(risk, is_taken_once, .init = begin, .fini = end)
 {
 	cr_assert_eq(take(0, 1), 1);
-	cr_expect(risk_take(&hands[0], &links[0]), "the same content again");
+	cr_expect(risk_take(&attempts[0], &links[0]), "the same content again");
 	cr_expect_eq(drain.at_risk, 1);
 }
 
 Test(risk, holds_links_back_until_there_is_room, .init = begin, .fini = end)
 {
-	cr_assert_eq(take(0, HANDS), 56);
+	cr_assert_eq(take(0, ATTEMPTS), 56);
 	cr_expect(links[0].is_held_back);
 	cr_expect_not(ev_is_active(&drain.resume));
-	risk_over(&hands[0]);
+	risk_over(&attempts[0]);
 	cr_expect(ev_is_active(&drain.resume));
 	risk_forget(&links[0]);
 	cr_expect(TAILQ_EMPTY(&drain.held_back));
@@ -85,7 +85,7 @@ Test(risk, holds_links_back_until_there_is_room, .init = begin, .fini = end)
 static void let_time_pass(int64_t ms)
 {
 	for (size_t i = 0; i < used; i++)
-		hands[i].risky_ms -= ms;
+		attempts[i].risky_ms -= ms;
 	ev_feed_event(drain.loop, &drain.patience, EV_TIMER);
 	ev_run(drain.loop, EVRUN_NOWAIT);
 }
@@ -94,21 +94,21 @@ static void let_time_pass(int64_t ms)
 Test(risk, of_a_silent_host_leaves_the_others_their_room, .init = begin,
      .fini = end)
 {
-	cr_assert_eq(take(0, HANDS), 56);
+	cr_assert_eq(take(0, ATTEMPTS), 56);
 	risk_forget(&links[0]);
-	risk_answered(&hands[0]);
+	risk_answered(&attempts[0]);
 	let_time_pass(4000);
 	cr_expect_eq(drain.at_risk, 56);
 	let_time_pass(2000);
 	cr_expect_eq(drain.at_risk, 1, "but what was answered counts");
 	cr_expect_eq(dests[0].at_risk, 56);
-	cr_expect_eq(take(0, HANDS), 8, "its own are as many as ever");
+	cr_expect_eq(take(0, ATTEMPTS), 8, "its own are as many as ever");
 	risk_forget(&links[0]);
 	for (size_t i = used - 8; i < used; i++)
-		risk_over(&hands[i]);
-	cr_expect_eq(take(1, HANDS), 56);
+		risk_over(&attempts[i]);
+	cr_expect_eq(take(1, ATTEMPTS), 56);
 	for (size_t i = 0; i < used; i++)
-		risk_over(&hands[i]);
+		risk_over(&attempts[i]);
 	cr_expect_eq(drain.at_risk, 0);
 	cr_expect_eq(dests[0].at_risk, 0);
 }
@@ -117,19 +117,19 @@ Test(risk, of_a_silent_host_leaves_the_others_their_room, .init = begin,
 Test(risk, of_a_silent_host_that_speaks_again_goes_on, .init = begin,
      .fini = end)
 {
-	cr_assert_eq(take(0, HANDS), 56);
+	cr_assert_eq(take(0, ATTEMPTS), 56);
 	risk_forget(&links[0]);
 	let_time_pass(6000);
-	cr_assert_eq(take(0, HANDS), 8);
+	cr_assert_eq(take(0, ATTEMPTS), 8);
 	cr_expect(links[0].is_held_back);
 	cr_expect_not(ev_is_active(&drain.resume));
-	risk_answered(&hands[0]);
-	risk_over(&hands[0]);
+	risk_answered(&attempts[0]);
+	risk_over(&attempts[0]);
 	cr_expect(ev_is_active(&drain.resume));
 }
 
 Test(risk, is_not_taken_when_the_disk_has_failed, .init = begin, .fini = end)
 {
 	drain.is_broken = true;
-	cr_expect_eq(take(0, HANDS), 0);
+	cr_expect_eq(take(0, ATTEMPTS), 0);
 }

@@ -54,7 +54,7 @@ static struct pilot *pilot_at(struct dest *dst, unsigned turn)
 				    : NULL;
 }
 
-/* Ready, or made so.  False: it is gone, held, or in hand. */
+/* Ready, or made so.  False: it is gone, held, or in flight. */
 static bool pilot_call(struct drain *d, const struct pilot *p)
 {
 	struct spool_selection sel = { .id = p->id,
@@ -99,7 +99,7 @@ static int64_t call_at(const struct dest *dst)
 						: at;
 }
 
-void putoff_call(struct dest *dst)
+void deferral_call(struct dest *dst)
 {
 	int64_t at = call_at(dst), now = clock_mono_ms();
 
@@ -115,24 +115,24 @@ void putoff_call(struct dest *dst)
 	}
 }
 
-struct hand *putoff_trial(struct dest *dst)
+struct attempt *deferral_trial(struct dest *dst)
 {
 	unsigned turn = dst->turn++;
 	bool is_pilots = turn % 3 == 0;
 	struct pilot *p = pilot_at(dst, turn / 3);
-	struct hand *h = NULL;
+	struct attempt *a = NULL;
 
 	if (!drain_is_at_work(dst->drain) || dest_held(dst) != NULL)
 		return NULL;
 	if (is_pilots && p != NULL)
-		h = domain_take_unit(p->domain, p->id);
-	if (h == NULL)
-		h = dest_take(dst, turn % 3 == 1);
-	if (h == NULL && p != NULL)
-		h = domain_take_unit(p->domain, p->id);
-	if (h != NULL)
-		h->is_trial = true;
-	return h;
+		a = domain_take_unit(p->domain, p->id);
+	if (a == NULL)
+		a = dest_take(dst, turn % 3 == 1);
+	if (a == NULL && p != NULL)
+		a = domain_take_unit(p->domain, p->id);
+	if (a != NULL)
+		a->is_trial = true;
+	return a;
 }
 
 /* ---- What was put off ---- */
@@ -148,10 +148,10 @@ static void record(struct domain *dom)
 {
 	struct buf key = { 0 }, value = { 0 };
 
-	if (dom->is_put_off_known)
+	if (dom->is_deferral_known)
 		return;
-	dom->is_put_off_known = true;
-	buf_addf(&value, "%lld", (long long)dom->put_off_ms);
+	dom->is_deferral_known = true;
+	buf_addf(&value, "%lld", (long long)dom->deferred_ms);
 	spool_fact_put(dom->drain->spool, fact_key(&key, domain_name(dom)),
 		       buf_span(&value));
 	buf_fini(&key);
@@ -167,29 +167,29 @@ static void forget(struct drain *d, struct span name)
 }
 
 /* What was refused before this run of refusals is another story. */
-static void put_off(struct domain *dom, int64_t run_began_ms)
+static void note_deferred(struct domain *dom, int64_t run_began_ms)
 {
-	if (dom->put_off_ms == 0)
-		TAILQ_INSERT_TAIL(&dom->dest->put_off, dom, late);
-	else if (dom->put_off_run_ms >= run_began_ms)
+	if (dom->deferred_ms == 0)
+		TAILQ_INSERT_TAIL(&dom->dest->deferred, dom, late);
+	else if (dom->deferred_run_ms >= run_began_ms)
 		return;
-	dom->put_off_ms = clock_wall_ms();
-	dom->put_off_run_ms = clock_mono_ms();
+	dom->deferred_ms = clock_wall_ms();
+	dom->deferred_run_ms = clock_mono_ms();
 }
 
 static void unlist(struct domain *dom)
 {
-	TAILQ_REMOVE(&dom->dest->put_off, dom, late);
-	dom->put_off_ms = 0;
-	dom->is_put_off_known = false;
+	TAILQ_REMOVE(&dom->dest->deferred, dom, late);
+	dom->deferred_ms = 0;
+	dom->is_deferral_known = false;
 }
 
 static void excuse(struct domain *dom)
 {
 	struct drain *d = dom->drain;
 
-	spool_forgive(d->spool, domain_name(dom), dom->put_off_ms - SLACK_MS);
-	if (dom->is_put_off_known)
+	spool_forgive(d->spool, domain_name(dom), dom->deferred_ms - SLACK_MS);
+	if (dom->is_deferral_known)
 		forget(d, domain_name(dom));
 	unlist(dom);
 }
@@ -201,12 +201,12 @@ static void excuse_some(struct dest *dst)
 	struct domain *dom;
 
 	for (int n = 0; n < EXCUSE_MAX; n++) {
-		dom = TAILQ_FIRST(&dst->put_off);
+		dom = TAILQ_FIRST(&dst->deferred);
 		if (dom == NULL)
 			break;
 		excuse(dom);
 	}
-	dst->is_owing = !TAILQ_EMPTY(&dst->put_off);
+	dst->is_owing = !TAILQ_EMPTY(&dst->deferred);
 	dst->excuse_ms =
 		now + (dst->is_owing ? EXCUSE_NEXT_MS : EXCUSE_PAUSE_MS);
 }
@@ -217,25 +217,25 @@ static bool is_excusing(const struct dest *dst)
 	       dst->machine.state == DRAIN_UP;
 }
 
-void putoff_look(struct dest *dst)
+void deferral_look(struct dest *dst)
 {
 	if (is_excusing(dst) && clock_mono_ms() >= dst->excuse_ms)
 		excuse_some(dst);
 }
 
 /* One that may have arrived is not sent again more often than it has to be. */
-bool putoff_lost(struct hand *h)
+bool deferral_lost(struct attempt *a)
 {
-	struct dest *dst = h->domain->dest;
+	struct dest *dst = a->domain->dest;
 
-	put_off(h->domain, dst->is_owing ? 0 : dst->shaken_ms);
+	note_deferred(a->domain, dst->is_owing ? 0 : dst->shaken_ms);
 	dst->is_owing = true;
-	record(h->domain);
-	return !h->job->in_doubt && pilot_add(dst, h->key.id, h->domain);
+	record(a->domain);
+	return !a->job->in_doubt && pilot_add(dst, a->key.id, a->domain);
 }
 
 /* Also over a connection of its own, which the machine knows nothing of. */
-void putoff_mended(struct dest *dst)
+void deferral_mended(struct dest *dst)
 {
 	if (!dst->is_owing || is_refused_everybody(dst))
 		return;
@@ -243,19 +243,19 @@ void putoff_mended(struct dest *dst)
 	excuse_some(dst);
 }
 
-int64_t putoff_timer(const struct dest *dst)
+int64_t deferral_timer(const struct dest *dst)
 {
 	return is_excusing(dst) ? dst->excuse_ms : call_at(dst);
 }
 
-void putoff_leave(struct domain *dom)
+void deferral_leave(struct domain *dom)
 {
 	struct dest *dst = dom->dest;
 
 	for (size_t i = dst->pilot_count; i-- > 0;)
 		if (dst->pilots[i].domain == dom)
 			pilot_drop(dst, i);
-	if (dom->put_off_ms == 0)
+	if (dom->deferred_ms == 0)
 		return;
 	if (dom->drain->is_stopping) /* the next run does it */
 		unlist(dom);
@@ -263,7 +263,7 @@ void putoff_leave(struct domain *dom)
 		excuse(dom);
 }
 
-void putoff_recall(struct drain *d, struct span name)
+void deferral_recall(struct drain *d, struct span name)
 {
 	struct buf key = { 0 }, value = { 0 };
 
@@ -288,10 +288,10 @@ static uint64_t hash_of(struct span path)
 	return h | 1;
 }
 
-static void taken(struct dest *dst, struct refusals *r, struct hand *h,
+static void taken(struct dest *dst, struct refusals *r, struct attempt *a,
 		  size_t i)
 {
-	const struct recipient *rcpt = &h->job->unit->rcpts[i];
+	const struct recipient *rcpt = &a->job->unit->rcpts[i];
 	int64_t now = clock_mono_ms(), since;
 
 	switch (refusals_end(r, hash_of(rcpt->path), rcpt->attempt_ms == 0, now,
@@ -300,7 +300,7 @@ static void taken(struct dest *dst, struct refusals *r, struct hand *h,
 		dst->is_owing = true;
 		break;
 	case EXCUSED_SAME:
-		spool_forgive(dst->drain->spool, domain_name(h->domain),
+		spool_forgive(dst->drain->spool, domain_name(a->domain),
 			      clock_wall_ms() - (now - since) - SLACK_MS);
 		break;
 	case EXCUSED_NONE:
@@ -309,24 +309,24 @@ static void taken(struct dest *dst, struct refusals *r, struct hand *h,
 }
 
 /* True: with this one it refuses everybody. */
-static bool refused(struct dest *dst, struct refusals *r, struct hand *h,
+static bool refused(struct dest *dst, struct refusals *r, struct attempt *a,
 		    size_t i, bool is_last)
 {
 	const struct refusal f = {
-		.at = h->job->refused_at,
-		.reply = h->job->set[i].reply,
-		.who = hash_of(h->job->unit->rcpts[i].path),
-		.unit = h->key.id,
+		.at = a->job->refused_at,
+		.reply = a->job->set[i].reply,
+		.who = hash_of(a->job->unit->rcpts[i].path),
+		.unit = a->key.id,
 		.is_last = is_last,
 	};
 	bool is_all = refusals_add(r, &f, clock_mono_ms());
 
-	if (h->domain->dest != dst)
+	if (a->domain->dest != dst)
 		return is_all;
-	put_off(h->domain, r->began_ms);
-	(void)pilot_add(dst, h->key.id, h->domain);
+	note_deferred(a->domain, r->began_ms);
+	(void)pilot_add(dst, a->key.id, a->domain);
 	if (r->temper == HOST_REFUSES)
-		record(h->domain);
+		record(a->domain);
 	return is_all;
 }
 
@@ -344,7 +344,7 @@ static void record_all(struct dest *dst)
 	struct domain *dom;
 	int left = EXCUSE_MAX;
 
-	TAILQ_FOREACH (dom, &dst->put_off, late) {
+	TAILQ_FOREACH (dom, &dst->deferred, late) {
 		if (left-- == 0)
 			return;
 		record(dom);
@@ -352,16 +352,16 @@ static void record_all(struct dest *dst)
 }
 
 static enum temper_news weigh_refused(struct dest *dst, struct refusals *r,
-				      struct hand *h)
+				      struct attempt *a)
 {
-	const struct delivery_job *job = h->job;
+	const struct delivery_job *job = a->job;
 	bool is_last = dest_is_idle(dst), is_all = false;
 	enum host_temper was = r->temper;
 
 	for (size_t i = 0; i < job->count; i++) {
 		if (job->set[i].outcome != OUTCOME_TRANSIENT)
 			continue;
-		is_all |= refused(dst, r, h, i, is_last);
+		is_all |= refused(dst, r, a, i, is_last);
 		if (job->refused_at == REFUSED_AT_MAIL)
 			break; /* one reply, whatever the recipients */
 	}
@@ -378,9 +378,9 @@ static enum temper_news weigh_refused(struct dest *dst, struct refusals *r,
 
 /* A message that went through for some says that the host is well: whom it
  * refused beside them is his own matter. */
-enum temper_news putoff_weigh(struct link *l, struct hand *h)
+enum temper_news deferral_weigh(struct link *l, struct attempt *a)
 {
-	struct delivery_job *job = h->job;
+	struct delivery_job *job = a->job;
 	struct dest *dst = l->dest;
 	struct refusals *r;
 
@@ -388,12 +388,12 @@ enum temper_news putoff_weigh(struct link *l, struct hand *h)
 		return TEMPER_SAME;
 	r = &dst->mtargets[l->target].refusals;
 	if (count(job, OUTCOME_DELIVERED) == 0)
-		return job->refused_at != REFUSED_NOT ? weigh_refused(dst, r, h)
+		return job->refused_at != REFUSED_NOT ? weigh_refused(dst, r, a)
 						      : TEMPER_SAME;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_DELIVERED)
-			taken(dst, r, h, i);
+			taken(dst, r, a, i);
 	dst->pilot_count = 0;
-	putoff_look(dst);
+	deferral_look(dst);
 	return TEMPER_TAKES;
 }

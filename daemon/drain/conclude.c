@@ -4,10 +4,10 @@
  *
  *            delivered -> forgotten
  *            transient -> deferred to its recipients' next retry
- *  in hand   permanent -> reported (DSN) and forgotten, or held
+ *  in flight   permanent -> reported (DSN) and forgotten, or held
  *            untried   -> ready again
  *
- * A unit stays in hand, so that nobody takes it again, until the spool says
+ * A unit stays in flight, so that nobody takes it again, until the spool says
  * that all this is durable.
  */
 #include <stdlib.h>
@@ -29,10 +29,10 @@ static int64_t longer(int64_t a, int64_t b)
 }
 
 /* The unit's next time: its earliest recipient's. */
-static int64_t next_due(const struct hand *h, int64_t now)
+static int64_t next_due(const struct attempt *a, int64_t now)
 {
-	const struct config *c = h->drain->config;
-	const struct delivery_job *job = h->job;
+	const struct config *c = a->drain->config;
+	const struct delivery_job *job = a->job;
 	int64_t due = INT64_MAX;
 
 	for (size_t i = 0; i < job->unit->rcpt_count; i++) {
@@ -43,12 +43,12 @@ static int64_t next_due(const struct hand *h, int64_t now)
 			at = retry_due_ms(c, r);
 		else if (job->set[i].outcome == OUTCOME_TRANSIENT)
 			at = now +
-			     (h->is_paced
-				      ? h->wait_ms
+			     (a->is_paced
+				      ? a->wait_ms
 				      : longer(retry_step_ms(c, r->attempts),
-					       h->wait_ms));
+					       a->wait_ms));
 		else if (job->set[i].outcome == OUTCOME_WAITING)
-			at = now + h->wait_ms;
+			at = now + a->wait_ms;
 		else if (job->set[i].outcome != OUTCOME_UNTRIED)
 			continue;
 		if (at < due)
@@ -68,26 +68,26 @@ static size_t count_outcome(const struct delivery_job *job, enum outcome o)
 
 /* ---- The log: what it says is durable ---- */
 
-static void say_bounced(const struct hand *h, size_t i)
+static void say_bounced(const struct attempt *a, size_t i)
 {
-	const struct unit *u = h->job->unit;
-	uint64_t report = give_up_report_of(h, i);
+	const struct unit *u = a->job->unit;
+	uint64_t report = give_up_report_of(a, i);
 
 	log_info(
 		EV_BOUNCED, LOG_ID("mid", u->envelope.id),
 		LOG_PATH("to", u->rcpts[i].path),
-		LOG_PATH("from", u->envelope.from), LOG_STR("host", h->host),
+		LOG_PATH("from", u->envelope.from), LOG_STR("host", a->host),
 		LOG_ID("report", report),
 		LOG_STR("report", report == 0 ? "none" : ""),
-		LOG_STR("reason", h->cause == REPORT_EXPIRED ? "lifetime" : ""),
+		LOG_STR("reason", a->cause == REPORT_EXPIRED ? "lifetime" : ""),
 		LOG_INT("wait_s",
-			(h->settled_ms - u->envelope.arrived_ms) / 1000),
-		LOG_SPAN("reply", h->job->set[i].reply));
+			(a->concluded_ms - u->envelope.arrived_ms) / 1000),
+		LOG_SPAN("reply", a->job->set[i].reply));
 }
 
-static void say_rcpt(const struct hand *h, size_t i)
+static void say_rcpt(const struct attempt *a, size_t i)
 {
-	const struct delivery_job *job = h->job;
+	const struct delivery_job *job = a->job;
 	const struct envelope *env = &job->unit->envelope;
 	const struct settlement *s = &job->set[i];
 	struct span to = job->unit->rcpts[i].path;
@@ -97,32 +97,32 @@ static void say_rcpt(const struct hand *h, size_t i)
 		if (env->is_dsn)
 			metrics_count(METRIC_REPORTS_SENT);
 		log_info(EV_DELIVERED, LOG_ID("mid", env->id),
-			 LOG_PATH("to", to), LOG_STR("host", h->host),
+			 LOG_PATH("to", to), LOG_STR("host", a->host),
 			 LOG_INT("wait_s",
-				 (h->settled_ms - env->arrived_ms) / 1000),
-			 LOG_INT("conn_ms", h->conn_ms),
+				 (a->concluded_ms - env->arrived_ms) / 1000),
+			 LOG_INT("conn_ms", a->conn_ms),
 			 LOG_INT("xfer_ms", job->ended_ms - job->started_ms),
-			 LOG_STR("tls", h->tls),
-			 LOG_ID("report", give_up_report_of(h, i)),
+			 LOG_STR("tls", a->tls),
+			 LOG_ID("report", give_up_report_of(a, i)),
 			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_TRANSIENT: /* a trial is in the log as a probe */
-		log_at(h->is_trial ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+		log_at(a->is_trial ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
 		       EV_DEFERRED, LOG_ID("mid", env->id), LOG_PATH("to", to),
-		       LOG_STR("host", h->host),
+		       LOG_STR("host", a->host),
 		       LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
-		       LOG_INT("due_s", (h->due_ms - h->settled_ms) / 1000),
-		       LOG_STR("reason", h->is_early ? "reported lately" : ""),
+		       LOG_INT("due_s", (a->due_ms - a->concluded_ms) / 1000),
+		       LOG_STR("reason", a->is_early ? "reported lately" : ""),
 		       LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_PERMANENT:
-		say_bounced(h, i);
+		say_bounced(a, i);
 		break;
 	case OUTCOME_HELD:
 		log_warn(EV_HELD, LOG_ID("mid", env->id), LOG_PATH("to", to),
-			 LOG_STR("host", h->host),
+			 LOG_STR("host", a->host),
 			 LOG_STR("reason",
-				 h->cause == REPORT_EXPIRED ? "lifetime" : ""),
+				 a->cause == REPORT_EXPIRED ? "lifetime" : ""),
 			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_UNTRIED:
@@ -135,41 +135,41 @@ static void say_rcpt(const struct hand *h, size_t i)
 
 static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct hand *h = w->data;
+	struct attempt *a = w->data;
 
-	MX_ASSERT(h->magic == HAND_MAGIC);
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC);
 	(void)loop;
 	(void)revents;
-	settle_submit(h);
+	conclude_submit(a);
 }
 
-/* No room for the outcome or the report: the unit stays in hand, so that it
+/* No room for the outcome or the report: the unit stays in flight, so that it
  * is not delivered twice, and the spool is asked again. */
-static void later(struct hand *h, enum mx_err err)
+static void later(struct attempt *a, enum mx_err err)
 {
-	if (h->has_report) /* no matter of the rate: let others go on */
-		risk_over(h);
-	if (!h->is_late)
-		log_warn(EV_SPOOL, LOG_ID("mid", h->key.id),
+	if (a->has_report) /* no matter of the rate: let others go on */
+		risk_over(a);
+	if (!a->is_late)
+		log_warn(EV_SPOOL, LOG_ID("mid", a->key.id),
 			 LOG_STR("error", mx_strerror(err)),
 			 LOG_STR("what", "an outcome could not be recorded"));
-	h->is_late = true;
-	ev_timer_init(&h->retry, on_retry, RETRY_MS / 1000., 0.);
-	h->retry.data = h;
-	ev_timer_start(h->drain->loop, &h->retry);
+	a->is_late = true;
+	ev_timer_init(&a->retry, on_retry, RETRY_MS / 1000., 0.);
+	a->retry.data = a;
+	ev_timer_start(a->drain->loop, &a->retry);
 }
 
-/* The row of this unit is damaged: only it is concerned.  It stays in hand, so
- * that it is not delivered again. */
-static void stuck(struct hand *h, enum mx_err err)
+/* The row of this unit is damaged: only it is concerned.  It stays in flight,
+ * so that it is not delivered again. */
+static void stuck(struct attempt *a, enum mx_err err)
 {
-	log_error(EV_SPOOL, LOG_ID("mid", h->key.id),
-		  LOG_SPAN("domain", domain_name(h->domain)),
+	log_error(EV_SPOOL, LOG_ID("mid", a->key.id),
+		  LOG_SPAN("domain", domain_name(a->domain)),
 		  LOG_STR("error", mx_strerror(err)),
 		  LOG_STR("what", "an outcome cannot be recorded: not tried "
 				  "again until a restart"));
-	h->drain->unsettled--;
-	risk_over(h);
+	a->drain->unsettled--;
+	risk_over(a);
 }
 
 /* After a failed sync nothing is known of the disk: what we delivered from
@@ -191,131 +191,131 @@ static bool is_deferred(const struct delivery_job *job)
 	       job->count < job->unit->rcpt_count;
 }
 
-bool settle_is_partial(const struct hand *h)
+bool conclude_is_partial(const struct attempt *a)
 {
-	return is_deferred(h->job) ||
-	       count_outcome(h->job, OUTCOME_UNTRIED) > 0;
+	return is_deferred(a->job) ||
+	       count_outcome(a->job, OUTCOME_UNTRIED) > 0;
 }
 
-void settle_defer_failed(struct hand *h, int64_t wait_ms)
+void conclude_defer_failed(struct attempt *a, int64_t wait_ms)
 {
-	struct delivery_job *job = h->job;
-	int64_t most_ms = retry_longest_ms(h->drain->config);
+	struct delivery_job *job = a->job;
+	int64_t most_ms = retry_longest_ms(a->drain->config);
 
-	if (h->cause == REPORT_EXPIRED)
+	if (a->cause == REPORT_EXPIRED)
 		return;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_PERMANENT &&
 		    report_is_due(&job->unit->envelope, &job->unit->rcpts[i],
 				  REPORT_FAILED)) {
 			job->set[i].outcome = OUTCOME_TRANSIENT;
-			h->is_early = true;
-			h->wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
+			a->is_early = true;
+			a->wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
 		}
 }
 
-static void on_settled(enum mx_err err, void *arg)
+static void on_recorded(enum mx_err err, void *arg)
 {
-	struct hand *h = arg;
-	struct drain *d = h->drain;
-	struct domain *dom = h->domain;
-	bool again = h->again;
+	struct attempt *a = arg;
+	struct drain *d = a->drain;
+	struct domain *dom = a->domain;
+	bool again = a->again;
 
-	MX_ASSERT(h->magic == HAND_MAGIC);
-	h->is_submitted = false;
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC);
+	a->is_submitted = false;
 	if (err == MX_ENOENT) /* removed meanwhile, and no report is sent */
-		h->report_id = 0;
+		a->report_id = 0;
 	if (err == MX_OK || err == MX_ENOENT)
-		for (size_t i = 0; i < h->job->count; i++)
-			say_rcpt(h, i);
+		for (size_t i = 0; i < a->job->count; i++)
+			say_rcpt(a, i);
 	if (d == NULL) { /* drain_free was faster */
-		delivery_job_free(&h->job);
-		free(h);
+		delivery_job_free(&a->job);
+		free(a);
 		return;
 	}
 	if (err == MX_ESPACE || err == MX_EBUSY) {
-		later(h, err);
+		later(a, err);
 		return;
 	}
 	if (spool_has_failed(d->spool) && err != MX_OK && err != MX_ENOENT) {
 		broken(d, err);
 		return;
 	}
-	join_recorded(h, err == MX_OK);
+	join_recorded(a, err == MX_OK);
 	if (err != MX_OK && err != MX_ENOENT) {
-		stuck(h, err);
+		stuck(a, err);
 		return;
 	}
-	if (h->is_capped)
+	if (a->is_capped)
 		again |= cap_is_recorded(dom);
-	if (is_deferred(h->job))
-		expire_due_at(d, h->due_ms);
+	if (is_deferred(a->job))
+		expire_due_at(d, a->due_ms);
 	d->unsettled--;
-	hand_drop(h);
+	attempt_drop(a);
 	if (again)
 		domain_rewind(dom);
 	if (d->is_full && d->unsettled < UNSETTLED_MAX / 2)
 		drain_go_on(d);
 }
 
-void settle_submit(struct hand *h)
+void conclude_submit(struct attempt *a)
 {
-	struct delivery_job *job = h->job;
-	struct drain *d = h->drain;
+	struct delivery_job *job = a->job;
+	struct drain *d = a->drain;
 	int64_t now = clock_wall_ms();
 	struct spool_report report;
-	enum mx_err err = give_up_report(h, now, &report);
+	enum mx_err err = give_up_report(a, now, &report);
 
 	if (err != MX_OK) {
-		later(h, err);
+		later(a, err);
 		return;
 	}
-	h->is_submitted = true;
-	h->settled_ms = now;
-	h->due_ms = next_due(h, now);
-	spool_settle(d->spool, h->key.id, job->unit->domain, job->set,
-		     job->unit->rcpt_count, now, h->due_ms,
-		     report.draft != NULL ? &report : NULL, on_settled, h);
+	a->is_submitted = true;
+	a->concluded_ms = now;
+	a->due_ms = next_due(a, now);
+	spool_settle(d->spool, a->key.id, job->unit->domain, job->set,
+		     job->unit->rcpt_count, now, a->due_ms,
+		     report.draft != NULL ? &report : NULL, on_recorded, a);
 }
 
-static void fill_in(struct hand *h)
+static void fill_in(struct attempt *a)
 {
-	struct delivery_job *job = h->job;
+	struct delivery_job *job = a->job;
 
 	for (size_t i = 0; i < job->unit->rcpt_count; i++) {
-		job->set[i].host = span_str(h->host);
+		job->set[i].host = span_str(a->host);
 		if (i >= job->count)
 			job->set[i].outcome = OUTCOME_WAITING;
 	}
 }
 
-void settle(struct hand *h)
+void conclude(struct attempt *a)
 {
-	struct delivery_job *job = h->job;
-	struct domain *dom = h->domain;
+	struct delivery_job *job = a->job;
+	struct domain *dom = a->domain;
 
-	MX_ASSERT(h->magic == HAND_MAGIC);
-	h->is_settling = true;
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC);
+	a->is_concluding = true;
 	if (count_outcome(job, OUTCOME_DELIVERED) > 0)
-		risk_answered(h);
+		risk_answered(a);
 	else
-		risk_over(h);
-	aside_judge(h);
+		risk_over(a);
+	aside_judge(a);
 	if (count_outcome(job, OUTCOME_UNTRIED) == job->count) {
-		hand_drop(h); /* nothing to record */
+		attempt_drop(a); /* nothing to record */
 		domain_rewind(dom);
 		return;
 	}
-	give_up_failed(h);
-	fill_in(h);
-	h->again = count_outcome(job, OUTCOME_UNTRIED) > 0;
-	h->drain->unsettled++;
-	join_settle(h);
+	give_up_failed(a);
+	fill_in(a);
+	a->again = count_outcome(job, OUTCOME_UNTRIED) > 0;
+	a->drain->unsettled++;
+	join_conclude(a);
 }
 
-void settle_with(struct hand *h, enum outcome outcome, struct span reply)
+void conclude_with(struct attempt *a, enum outcome outcome, struct span reply)
 {
-	struct delivery_job *job = h->job;
+	struct delivery_job *job = a->job;
 
 	job->count = job->unit->rcpt_count;
 	for (size_t i = 0; i < job->count; i++) {
@@ -326,5 +326,5 @@ void settle_with(struct hand *h, enum outcome outcome, struct span reply)
 			job->set[i].reply = job->unit->rcpts[i].last_reply;
 	}
 	job->ended_ms = clock_mono_ms();
-	settle(h);
+	conclude(a);
 }

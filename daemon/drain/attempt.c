@@ -1,4 +1,5 @@
-/* Units in hand: taken by nobody else, until what became of them is durable. */
+/* Units in flight: taken by nobody else, until what became of them is durable.
+ */
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
@@ -7,30 +8,32 @@
 #include "daemon/drain/internal.h"
 
 /* Keys are compared byte by byte. */
-_Static_assert(sizeof(struct hand_key) == sizeof(uint64_t) + sizeof(void *),
+_Static_assert(sizeof(struct attempt_key) == sizeof(uint64_t) + sizeof(void *),
 	       "a key with padding");
 
 /* Ids count up and domains lie 16 bytes apart at least: one multiplication
  * spreads both over the upper bits. */
-unsigned hand_hash(const struct hand_key *k)
+unsigned attempt_hash(const struct attempt_key *k)
 {
 	uint64_t x = k->id ^ ((uint64_t)(uintptr_t)k->domain << 28);
 
 	return (unsigned)((x * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
 
-struct hand *hand_find(struct drain *d, uint64_t id, const struct domain *dom)
+struct attempt *attempt_find(struct drain *d, uint64_t id,
+			     const struct domain *dom)
 {
-	const struct hand_key k = { id, dom };
-	struct hand *h;
+	const struct attempt_key k = { id, dom };
+	struct attempt *a;
 
-	HASH_FIND_BYHASHVALUE(hh, d->hands, &k, sizeof(k), hand_hash(&k), h);
-	return h;
+	HASH_FIND_BYHASHVALUE(hh, d->attempts, &k, sizeof(k), attempt_hash(&k),
+			      a);
+	return a;
 }
 
-bool hand_has(struct drain *d, uint64_t id, const struct domain *dom)
+bool attempt_has(struct drain *d, uint64_t id, const struct domain *dom)
 {
-	return hand_find(d, id, dom) != NULL;
+	return attempt_find(d, id, dom) != NULL;
 }
 
 int64_t retry_step_ms(const struct config *c, uint32_t attempts)
@@ -84,49 +87,49 @@ static size_t put_due_first(const struct config *c, struct unit *u)
 	return n > 0 ? n : u->rcpt_count;
 }
 
-struct hand *hand_new_for(struct domain *dom, struct unit **unit,
-			  struct order *order)
+struct attempt *attempt_new_for(struct domain *dom, struct unit **unit,
+				struct order *order)
 {
 	struct drain *d = dom->drain;
-	struct hand *h = mx_alloc(sizeof(*h));
+	struct attempt *a = mx_alloc(sizeof(*a));
 
-	MX_ASSERT(!hand_has(d, (*unit)->envelope.id, dom));
-	h->magic = HAND_MAGIC;
-	h->drain = d;
-	h->key = (struct hand_key){ (*unit)->envelope.id, dom };
-	h->domain = dom;
-	h->job = delivery_job_new(unit, delivery_from_spool(d->spool),
-				  &link_listener, h);
-	h->tls = "";
-	h->order = order;
-	TAILQ_INIT(&h->followers);
-	dom->in_hand++;
+	MX_ASSERT(!attempt_has(d, (*unit)->envelope.id, dom));
+	a->magic = ATTEMPT_MAGIC;
+	a->drain = d;
+	a->key = (struct attempt_key){ (*unit)->envelope.id, dom };
+	a->domain = dom;
+	a->job = delivery_job_new(unit, delivery_from_spool(d->spool),
+				  &link_listener, a);
+	a->tls = "";
+	a->order = order;
+	TAILQ_INIT(&a->followers);
+	dom->in_flight++;
 	dom->ordered += order != NULL;
-	HASH_ADD_BYHASHVALUE(hh, d->hands, key, sizeof(h->key),
-			     hand_hash(&h->key), h);
-	return h;
+	HASH_ADD_BYHASHVALUE(hh, d->attempts, key, sizeof(a->key),
+			     attempt_hash(&a->key), a);
+	return a;
 }
 
-struct hand *hand_new(struct domain *dom, struct unit **unit)
+struct attempt *attempt_new(struct domain *dom, struct unit **unit)
 {
 	size_t due = put_due_first(dom->drain->config, *unit);
-	struct hand *h = hand_new_for(dom, unit, NULL);
+	struct attempt *a = attempt_new_for(dom, unit, NULL);
 
-	h->job->count = due;
-	return h;
+	a->job->count = due;
+	return a;
 }
 
-void hand_drop(struct hand *h)
+void attempt_drop(struct attempt *a)
 {
-	struct drain *d = h->drain;
+	struct drain *d = a->drain;
 
-	risk_over(h);
-	ev_timer_stop(d->loop, &h->retry);
-	HASH_DEL(d->hands, h);
-	MX_ASSERT(h->domain->in_hand > 0);
-	h->domain->in_hand--;
-	h->domain->ordered -= h->order != NULL;
-	delivery_job_free(&h->job);
-	h->magic = 0;
-	free(h);
+	risk_over(a);
+	ev_timer_stop(d->loop, &a->retry);
+	HASH_DEL(d->attempts, a);
+	MX_ASSERT(a->domain->in_flight > 0);
+	a->domain->in_flight--;
+	a->domain->ordered -= a->order != NULL;
+	delivery_job_free(&a->job);
+	a->magic = 0;
+	free(a);
 }
