@@ -80,8 +80,10 @@ static json_t *recipient_object(const struct unit *u, const struct recipient *r)
 
 struct listing {
 	json_t *items;
-	uint64_t last; /* the message begun last */
-	size_t recipients;
+	uint64_t last;		  /* the message begun last */
+	size_t recipients;	  /* in all of them */
+	size_t most, left;	  /* of one: how many are shown, may still be */
+	size_t left_out;	  /* of this one */
 	bool is_bounded, is_full; /* more messages follow */
 };
 
@@ -99,6 +101,8 @@ static bool begin_message(struct listing *l, const struct unit *u)
 	}
 	json_array_append_new(l->items, message_object(u));
 	l->last = u->envelope.id;
+	l->left = l->most;
+	l->left_out = 0;
 	return true;
 }
 
@@ -106,23 +110,33 @@ static bool begin_message(struct listing *l, const struct unit *u)
 static bool add_unit(const struct unit *u, void *arg)
 {
 	struct listing *l = arg;
-	json_t *list;
+	json_t *message, *list;
+	size_t n = u->rcpt_count;
 
 	if (!begin_message(l, u))
 		return false;
-	list = json_object_get(
-		json_array_get(l->items, json_array_size(l->items) - 1),
-		"recipients");
-	for (size_t i = 0; i < u->rcpt_count; i++)
+	message = json_array_get(l->items, json_array_size(l->items) - 1);
+	list = json_object_get(message, "recipients");
+	if (n > l->left)
+		n = l->left;
+	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, recipient_object(u, &u->rcpts[i]));
-	l->recipients += u->rcpt_count;
+	l->left -= n;
+	l->recipients += n;
+	l->left_out += u->rcpt_count - n;
+	if (l->left_out > 0)
+		json_object_set_new(message, "recipients_left_out",
+				    json_integer((json_int_t)l->left_out));
 	return true;
 }
 
 enum mx_err status_messages(struct spool *sp, struct span domain,
-			    uint64_t after, struct status_page *out)
+			    uint64_t after, size_t most,
+			    struct status_page *out)
 {
-	struct listing l = { .items = json_array(), .is_bounded = true };
+	struct listing l = { .items = json_array(),
+			     .most = most,
+			     .is_bounded = true };
 	enum mx_err err = spool_list(sp, domain, after, add_unit, &l);
 
 	*out = (struct status_page){ .items = l.items };
@@ -131,9 +145,10 @@ enum mx_err status_messages(struct spool *sp, struct span domain,
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
-enum mx_err status_message(struct spool *sp, uint64_t id, json_t **out)
+enum mx_err status_message(struct spool *sp, uint64_t id, size_t most,
+			   json_t **out)
 {
-	struct listing l = { .items = json_array() };
+	struct listing l = { .items = json_array(), .most = most };
 	enum mx_err err = spool_message(sp, id, add_unit, &l);
 
 	*out = json_incref(json_array_get(l.items, 0));

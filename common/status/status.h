@@ -59,11 +59,16 @@ enum mx_err status_domains(struct spool *sp, struct span after,
 enum mx_err status_domain_get(struct spool *sp, struct span name,
 			      status_state_fn *state, void *arg, json_t **out);
 
-/* Messages with their pending recipients, of one domain or (empty) of all.
- * On an error what was read before it is there, too. */
+/*
+ * Messages with their pending recipients, of one domain or (empty) of all.  Of
+ * one message so many recipients are shown at most; "recipients_left_out" is
+ * how many more there are.  On an error what was read before it is there, too.
+ */
 enum mx_err status_messages(struct spool *sp, struct span domain,
-			    uint64_t after, struct status_page *out);
-/* One message, whatever the number of its recipients. */
-enum mx_err status_message(struct spool *sp, uint64_t id, json_t **out);
+			    uint64_t after, size_t most,
+			    struct status_page *out);
+/* One message. */
+enum mx_err status_message(struct spool *sp, uint64_t id, size_t most,
+			   json_t **out);
 
 #endif

@@ -36,8 +36,6 @@ static void send_recipients(struct request *r, const json_t *list)
 {
 	size_t n = json_array_size(list);
 
-	if (n > RECIPIENTS_SHOWN)
-		n = RECIPIENTS_SHOWN;
 	for (size_t i = 0; i < n;) {
 		json_t *some = json_array();
 
@@ -51,14 +49,9 @@ static void send_recipients(struct request *r, const json_t *list)
 static void send_item(struct request *r, json_t *item)
 {
 	json_t *list = json_incref(json_object_get(item, "recipients"));
-	size_t n = json_array_size(list);
 
 	if (list != NULL)
 		json_object_set_new(item, "recipients", json_array());
-	if (n > RECIPIENTS_SHOWN)
-		json_object_set_new(
-			item, "recipients_left_out",
-			json_integer((json_int_t)n - RECIPIENTS_SHOWN));
 	request_part(r, json_pack("{s:O}", "item", item));
 	send_recipients(r, list);
 	json_decref(list);
@@ -156,15 +149,15 @@ void look_messages(struct request *r)
 		return;
 	}
 	err = status_messages(r->control->opt.spool, r->sel.domain, after,
-			      &page);
+			      RECIPIENTS_SHOWN, &page);
 	send_page(r, &page, err);
 }
 
 void look_message(struct request *r)
 {
 	json_t *item;
-	enum mx_err err =
-		status_message(r->control->opt.spool, r->sel.id, &item);
+	enum mx_err err = status_message(r->control->opt.spool, r->sel.id,
+					 RECIPIENTS_SHOWN, &item);
 
 	send_one(r, item, err);
 }

@@ -44,7 +44,7 @@ static enum mx_err messages(struct source *s, struct span domain_name,
 
 	(void)msg_id_parse(buf_span(&p->next), &after); /* empty: from the
 							    first on */
-	err = status_messages(s->spool, domain_name, after, &next);
+	err = status_messages(s->spool, domain_name, after, SIZE_MAX, &next);
 	status_page_fini(p);
 	*p = next;
 	return err;
@@ -55,8 +55,9 @@ static enum mx_err message(struct source *s, struct span id, json_t **out)
 	uint64_t number;
 
 	*out = NULL;
-	return msg_id_parse(id, &number) ? status_message(s->spool, number, out)
-					 : MX_ENOENT;
+	return msg_id_parse(id, &number)
+		       ? status_message(s->spool, number, SIZE_MAX, out)
+		       : MX_ENOENT;
 }
 
 static enum mx_err content(struct source *s, struct span id, uint64_t offset,

@@ -47,9 +47,9 @@ static json_t *get(const char *name)
 {
 	json_t *row;
 
-	cr_assert_eq(status_domain_get(f.sp, span_str(name), a_state, NULL,
-				       &row),
-		     MX_OK);
+	cr_assert_eq(
+		status_domain_get(f.sp, span_str(name), a_state, NULL, &row),
+		MX_OK);
 	return row;
 }
 
@@ -176,8 +176,9 @@ static size_t walk(struct span domain, size_t *most, size_t *most_rcpts)
 		uint64_t id = after;
 
 		status_page_fini(&page);
-		cr_assert_eq(status_messages(f.sp, domain, after, &page),
-			     MX_OK);
+		cr_assert_eq(
+			status_messages(f.sp, domain, after, SIZE_MAX, &page),
+			MX_OK);
 		n = json_array_size(page.items);
 		for (size_t i = 0; i < n; i++) {
 			const json_t *m = json_array_get(page.items, i);
@@ -242,7 +243,7 @@ Test(status, one_message_has_all_its_recipients)
 	const json_t *r;
 
 	settle_one_rcpt(&f, id, "a.example", OUTCOME_TRANSIENT, NOW + 60000);
-	cr_assert_eq(status_message(f.sp, id, &m), MX_OK);
+	cr_assert_eq(status_message(f.sp, id, SIZE_MAX, &m), MX_OK);
 	cr_expect_eq(json_array_size(json_object_get(m, "recipients")), 2);
 	cr_expect(is_text(m, "from", "a@sender.example"));
 	cr_expect(is_text(m, "protocol", "esmtp"));
@@ -258,6 +259,40 @@ Test(status, one_message_has_all_its_recipients)
 	cr_expect(is_text(r, "state", "ready"));
 	cr_expect(json_is_null(json_object_get(r, "due")));
 	json_decref(m);
-	cr_expect_eq(status_message(f.sp, id + 1, &m), MX_ENOENT);
+	cr_expect_eq(status_message(f.sp, id + 1, SIZE_MAX, &m), MX_ENOENT);
 	cr_expect_null(m);
+}
+
+static void expect_cut(const json_t *m, size_t shown, int64_t left_out)
+{
+	cr_expect_eq(json_array_size(json_object_get(m, "recipients")), shown);
+	cr_expect_eq(control_get_int(m, "recipients_left_out", 0), left_out);
+}
+
+/* The daemon's loop makes it: what is not shown is not made either. */
+Test(status, recipients_of_a_message_are_bounded)
+{
+	enum { EACH = 300, MOST = 450 };
+	struct spool_rcpt *many = calloc(2 * EACH, sizeof(*many));
+	struct status_page page;
+	uint64_t id;
+	json_t *m;
+
+	for (int i = 0; i < 2 * EACH; i++)
+		many[i] = i < EACH ? a_rcpt("u@a.example", "a.example")
+				   : a_rcpt("u@b.example", "b.example");
+	id = put_message(&f, 1, 100, many, 2 * EACH);
+	put_message(&f, 2, 100, many, EACH);
+	free(many);
+	cr_assert_eq(status_message(f.sp, id, MOST, &m), MX_OK);
+	expect_cut(m, MOST, 2 * EACH - MOST);
+	json_decref(m);
+	cr_assert_eq(status_message(f.sp, id, 2 * EACH, &m), MX_OK);
+	expect_cut(m, 2 * EACH, 0);
+	json_decref(m);
+	cr_assert_eq(status_messages(f.sp, SPAN_LIT(""), 0, 100, &page), MX_OK);
+	cr_assert_eq(json_array_size(page.items), 2);
+	expect_cut(json_array_get(page.items, 0), 100, 2 * EACH - 100);
+	expect_cut(json_array_get(page.items, 1), 100, EACH - 100);
+	status_page_fini(&page);
 }
