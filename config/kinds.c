@@ -157,13 +157,8 @@ static bool take_time(struct fill *f, const struct option *o,
 static bool take_tls(struct fill *f, const struct option *o,
 		     const config_setting_t *st, void *out)
 {
-	int64_t i;
-
 	(void)f, (void)o;
-	if (!value_word(value_tls_levels, setting_text(st), &i))
-		return false;
-	*(enum tls_level *)out = (enum tls_level)(TLS_LEVEL_NONE + i);
-	return true;
+	return value_tls(setting_text(st), out);
 }
 
 static bool take_bounce(struct fill *f, const struct option *o,

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
+#include "common/base/clock.h"
 #include "config/allow/compare.h"
 
 static ev_timer watchdog;
@@ -32,11 +32,8 @@ void notify_trouble(struct span words)
 
 void notify_reloading(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=Reloading",
-		   (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+		   (long long)clock_mono_us());
 }
 
 void notify_stopping(void)

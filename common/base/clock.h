@@ -14,8 +14,9 @@
 /* Milliseconds since 1970 UTC. */
 int64_t clock_wall_ms(void);
 
-/* Milliseconds since some fixed point; never goes back. */
+/* Since some fixed point; never goes back. */
 int64_t clock_mono_ms(void);
+int64_t clock_mono_us(void);
 
 /* Append wall_ms as RFC 3339 UTC with whole seconds: 2026-11-21T21:34:38Z. */
 void clock_rfc3339(struct buf *out, int64_t wall_ms);

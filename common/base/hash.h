@@ -12,6 +12,13 @@
 /* Another key in each process: not for what is stored.  Thread-safe. */
 uint64_t hash_keyed(struct span s);
 
+/* Of numbers of ours, such as ids that count up: the golden ratio spreads them
+ * over the upper bits. */
+static inline unsigned hash_number(uint64_t n)
+{
+	return (unsigned)((n * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
+
 #define HASH_FUNCTION(key, n, hash)                                            \
 	((hash) = (unsigned)hash_keyed((struct span){                          \
 		 (const char *)(key), (n) }))

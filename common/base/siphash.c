@@ -1,22 +1,10 @@
 #include "common/base/siphash.h"
 
 #include <endian.h>
-#include <sys/random.h>
-
-#include "common/base/assert.h"
 
 struct state {
 	uint64_t v0, v1, v2, v3;
 };
-
-struct siphash_key siphash_key_random(void)
-{
-	struct siphash_key key;
-
-	/* Up to 256 bytes come whole, and at start the pool may block. */
-	MX_ASSERT(getrandom(&key, sizeof(key), 0) == sizeof(key));
-	return key;
-}
 
 static uint64_t rotl(uint64_t x, int bits)
 {

@@ -9,9 +9,6 @@ struct siphash_key {
 	uint64_t k0, k1;
 };
 
-/* A key that nobody outside knows. */
-struct siphash_key siphash_key_random(void);
-
 uint64_t siphash(struct siphash_key key, struct span s);
 
 #endif

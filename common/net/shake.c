@@ -4,12 +4,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/hash.h"
 #include "common/net/addr.h"
 #include "common/net/tls.h"
 
@@ -29,7 +29,6 @@ static struct {
 	pthread_t threads[THREADS_MAX];
 	unsigned thread_count; /* loop: 0: handshakes are done inline */
 	ev_async done_async;
-	uint64_t seed;
 	/* under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -49,11 +48,9 @@ bool shake_is_offered(void)
 unsigned shake_lane(const struct net_addr *peer)
 {
 	const struct net_addr client = net_addr_client(peer);
-	uint64_t h = pool.seed;
 
-	for (size_t i = 0; i < sizeof(client.ip); i++)
-		h = (h ^ client.ip[i]) * 0x9e3779b97f4a7c15u;
-	return (unsigned)(h >> 32) % SHAKE_LANES;
+	return (unsigned)(hash_keyed(span_of(client.ip, sizeof(client.ip))) %
+			  SHAKE_LANES);
 }
 
 /* ---- The threads ---- */
@@ -180,8 +177,6 @@ void tls_threads_start(struct ev_loop *loop)
 	MX_ASSERT(pool.thread_count == 0);
 	pool.loop = loop;
 	pool.stop = false;
-	if (getrandom(&pool.seed, sizeof(pool.seed), 0) < 0)
-		pool.seed = (uintptr_t)&pool;
 	TAILQ_INIT(&pool.turns);
 	STAILQ_INIT(&pool.done);
 	for (size_t i = 0; i < SHAKE_LANES; i++)

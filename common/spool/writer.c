@@ -39,14 +39,6 @@ enum {
 	STORE_MS = 3600000, /* the time, for the next start */
 };
 
-static int64_t mono_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /* Sleep until woken or until this time; true: woken.  Lock held. */
 static bool sleep_until(struct queue *q, int64_t until_us)
 {
@@ -92,7 +84,7 @@ static bool await_work(struct spool *sp)
 	else if (atomic_load(&sp->room.is_short))
 		wait_ms = LOOK_MS;
 	q->wanted = 1;
-	if (sleep_until(q, mono_us() + wait_ms * 1000))
+	if (sleep_until(q, clock_mono_us() + wait_ms * 1000))
 		return queue_has_work(q);
 	if (q->lazy > 0)
 		return true;
@@ -122,7 +114,7 @@ static void gather(struct spool *sp, size_t answered, size_t waiting)
 	if (q->eager == 0 || q->eager >= wanted || q->stop)
 		return;
 	q->wanted = wanted;
-	sleep_until(q, mono_us() + most_us);
+	sleep_until(q, clock_mono_us() + most_us);
 }
 
 /* As much of the queue as one transaction takes.  Lock held. */
@@ -189,11 +181,11 @@ static void *writer_main(void *arg)
 		gather(sp, answered, waiting);
 		take_batch(q, &batch, &answered);
 		pthread_mutex_unlock(&q->lock);
-		int64_t start = mono_us();
+		int64_t start = clock_mono_us();
 
 		batch_run(sp, &batch, &ready);
 		room_look(sp);
-		sp->commit_us = mono_us() - start;
+		sp->commit_us = clock_mono_us() - start;
 		metrics_observe(METRIC_COMMIT, sp->commit_us);
 		pthread_mutex_lock(&q->lock);
 		waiting = q->eager - q->bounded;

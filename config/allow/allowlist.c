@@ -42,7 +42,7 @@ enum { EMPTY_LISTED = 9 };
 /* named: the file as the line names it; empty: recipients/ and its domain. */
 static uint32_t find_set(struct reader *r, struct span path, struct span named)
 {
-	size_t i = siphash(r->d->key, path) & r->by_path_mask;
+	size_t i = hash_keyed(path) & r->by_path_mask;
 
 	for (; r->by_path[i] != 0; i = (i + 1) & r->by_path_mask)
 		if (span_eq(r->sources[r->by_path[i] - 1].path, path))
@@ -156,12 +156,8 @@ static bool opt_lifetime(struct reader *r, struct row *row, struct span v)
 
 static bool opt_tls(struct reader *r, struct row *row, struct span v)
 {
-	int64_t i = 0;
-	bool ok = value_word(value_tls_levels, v, &i);
-
 	(void)r;
-	row->pub.tls = (enum tls_level)(TLS_LEVEL_NONE + i);
-	return ok;
+	return value_tls(v, &row->pub.tls);
 }
 
 static bool opt_etrn(struct reader *r, struct row *row, struct span v)

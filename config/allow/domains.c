@@ -19,7 +19,6 @@ struct domains *domains_new(struct span path, size_t rows)
 	d->sets = pool_alloc_array(&d->pool, rows, sizeof(*d->sets));
 	d->index = pool_alloc_array(&d->pool, slots, sizeof(*d->index));
 	d->index_mask = slots - 1;
-	d->key = siphash_key_random();
 	return d;
 }
 
@@ -51,17 +50,16 @@ static bool is_wildcard(struct span name)
 
 /* "*.example.net" has the hash of example.net with one bit turned, so that
  * looking up a subdomain needs no text put together. */
-static uint64_t hash_name(const struct domains *d, struct span base,
-			  bool wildcard)
+static uint64_t hash_name(struct span base, bool wildcard)
 {
-	return siphash(d->key, base) ^ (wildcard ? 1 : 0);
+	return hash_keyed(base) ^ (wildcard ? 1 : 0);
 }
 
 /* The slot that holds the name, or the free one where it belongs. */
 static struct slot *locate(const struct domains *d, struct span base,
 			   bool wildcard)
 {
-	uint64_t hash = hash_name(d, base, wildcard);
+	uint64_t hash = hash_name(base, wildcard);
 	uint32_t tag = (uint32_t)(hash >> 32);
 	size_t skip = wildcard ? 2 : 0;
 
@@ -86,7 +84,7 @@ const struct row *domains_add(struct domains *d)
 
 	if (s->row != 0)
 		return &d->rows[s->row - 1];
-	s->tag = (uint32_t)(hash_name(d, base, wildcard) >> 32);
+	s->tag = (uint32_t)(hash_name(base, wildcard) >> 32);
 	s->row = (uint32_t)++d->row_count;
 	d->wildcard_count += wildcard;
 	if (row->pub.any_recipient)
@@ -121,8 +119,7 @@ void domains_each(const struct domains *d, domains_cb *cb, void *arg)
 /* ---- Sets of recipients ---- */
 
 /* local NUL domain: a quoted local part may hold any sign but that one. */
-static uint64_t hash_recipient(const struct domains *d, struct span local,
-			       struct span domain)
+static uint64_t hash_recipient(struct span local, struct span domain)
 {
 	char text[SMTP_CANON_MAX + 1 + SMTP_DOMAIN_MAX];
 	size_t n = local.n;
@@ -134,7 +131,7 @@ static uint64_t hash_recipient(const struct domains *d, struct span local,
 		memcpy(text + n, domain.p, domain.n);
 		n += domain.n;
 	}
-	uint64_t hash = siphash(d->key, (struct span){ text, n });
+	uint64_t hash = hash_keyed((struct span){ text, n });
 	return hash != 0 ? hash : 1;
 }
 
@@ -162,7 +159,7 @@ void set_init(struct domains *d, struct set *set, size_t recipients)
 bool set_add(struct domains *d, struct set *set, struct span local,
 	     struct span domain, const struct row *owner)
 {
-	uint64_t hash = hash_recipient(d, local, domain);
+	uint64_t hash = hash_recipient(local, domain);
 	uint64_t *slot = set_locate(set, hash);
 
 	if (*slot == hash) /* listed twice: harmless */
@@ -200,32 +197,31 @@ void row_file(struct buf *out, const struct domains *d, const struct row *row)
 	buf_add(out, d->rows[set->row].pub.name);
 }
 
-static bool set_has(const struct domains *d, const struct set *set,
-		    struct span local, struct span domain)
+static bool set_has(const struct set *set, struct span local,
+		    struct span domain)
 {
 	const struct span none = { "", 0 };
 
 	return (set->locals > 0 &&
-		*set_locate(set, hash_recipient(d, local, none)) != 0) ||
+		*set_locate(set, hash_recipient(local, none)) != 0) ||
 	       (set->used > set->locals &&
-		*set_locate(set, hash_recipient(d, local, domain)) != 0);
+		*set_locate(set, hash_recipient(local, domain)) != 0);
 }
 
-static bool is_listed(const struct domains *d, const struct set *set,
-		      struct span local, struct span domain)
+static bool is_listed(const struct set *set, struct span local,
+		      struct span domain)
 {
 	return span_eq(local, SPAN_LIT("postmaster")) ||
-	       set_has(d, set, local, domain);
+	       set_has(set, local, domain);
 }
 
 /* user+tag: what stands before any of the delimiters may be the user. */
-static bool is_listed_untagged(const struct domains *d, const struct set *set,
-			       struct span local, struct span domain,
-			       char delimiter)
+static bool is_listed_untagged(const struct set *set, struct span local,
+			       struct span domain, char delimiter)
 {
 	while (local.n > 1)
 		if (local.p[--local.n] == delimiter &&
-		    is_listed(d, set, local, domain))
+		    is_listed(set, local, domain))
 			return true;
 	return false;
 }
@@ -248,9 +244,9 @@ bool domains_has_recipient(const struct domains *d,
 	struct span user = buf_span(&canon);
 
 	found = user.n > 0 &&
-		(is_listed(d, set, user, domain) ||
+		(is_listed(set, user, domain) ||
 		 (row->delimiter != '\0' &&
-		  is_listed_untagged(d, set, user, domain, row->delimiter)));
+		  is_listed_untagged(set, user, domain, row->delimiter)));
 	buf_fini(&canon);
 	return found;
 }

@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 #include "common/base/buf.h"
-#include "common/base/siphash.h"
+#include "common/base/hash.h"
 #include "config/allow/domains.h"
 #include "config/allow/pool.h"
 
@@ -59,7 +59,6 @@ struct domains {
 	size_t index_mask;
 	struct set *sets;
 	size_t set_count, recipient_count;
-	struct siphash_key key;
 	size_t wildcard_count;
 	struct row_kind any;	/* with recipients=* */
 	struct row_kind brief;	/* with a lifetime of less than a day */

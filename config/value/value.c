@@ -19,8 +19,8 @@ static const struct unit size_units[] = {
 	{ "K", 1 << 10 },	   { "", 1 },
 };
 
-const char *const value_tls_levels[] = { "none",   "may",  "must",
-					 "verify", "dane", NULL };
+#define TLS_LEVEL_NAME(id, name) [TLS_LEVEL_##id] = name,
+static const char *const tls_names[] = { TLS_LEVELS(TLS_LEVEL_NAME) };
 
 static bool scale(struct span text, const struct unit *units, size_t count,
 		  int64_t *out)
@@ -109,6 +109,23 @@ bool value_word(const char *const *words, struct span text, int64_t *index)
 			*index = i;
 			return true;
 		}
+	}
+	return false;
+}
+
+const char *value_tls_name(enum tls_level level)
+{
+	MX_ASSERT(tls_names[level] != NULL);
+	return tls_names[level];
+}
+
+bool value_tls(struct span text, enum tls_level *level)
+{
+	for (size_t i = TLS_LEVEL_NONE; i < COUNT(tls_names); i++) {
+		if (!span_eq(text, span_str(tls_names[i])))
+			continue;
+		*level = (enum tls_level)i;
+		return true;
 	}
 	return false;
 }

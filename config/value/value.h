@@ -5,8 +5,15 @@
 #include "common/base/buf.h"
 #include "common/net/addr.h"
 
-enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVEL_NONE, TLS_LEVEL_MAY,
-		 TLS_LEVEL_MUST, TLS_LEVEL_VERIFY, TLS_LEVEL_DANE };
+/* clang-format off */
+#define TLS_LEVELS(X) \
+	X(NONE, "none") X(MAY, "may") X(MUST, "must") X(VERIFY, "verify") \
+	X(DANE, "dane")
+/* clang-format on */
+
+#define TLS_LEVEL_ENUM(id, name) TLS_LEVEL_##id,
+enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVELS(TLS_LEVEL_ENUM) };
+#undef TLS_LEVEL_ENUM
 
 /* One next hop as the configuration names it. */
 struct config_hop {
@@ -34,8 +41,9 @@ void value_size_round(struct buf *out, int64_t bytes);
 /* A word of a list that ends with NULL: its index. */
 bool value_word(const char *const *words, struct span text, int64_t *index);
 
-/* enum tls_level less TLS_LEVEL_DEFAULT, in its order. */
-extern const char *const value_tls_levels[];
+/* "must"; not of TLS_LEVEL_DEFAULT, which is written by leaving it out. */
+const char *value_tls_name(enum tls_level level);
+bool value_tls(struct span text, enum tls_level *level);
 
 /*
  * HOST[:PORT], IPv4-ADDRESS[:PORT] or [ADDRESS][:PORT].  Without a port it is

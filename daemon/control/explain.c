@@ -9,12 +9,6 @@
 
 enum { TARGETS_SHOWN = 64 }; /* keeps a line below CONTROL_LINE_MAX */
 
-static const char *const level_names[] = {
-	[TLS_LEVEL_DEFAULT] = "default", [TLS_LEVEL_NONE] = "none",
-	[TLS_LEVEL_MAY] = "may",	 [TLS_LEVEL_MUST] = "must",
-	[TLS_LEVEL_VERIFY] = "verify",	 [TLS_LEVEL_DANE] = "dane",
-};
-
 static json_t *target_object(const struct drain_target_status *t)
 {
 	return status_target(t->name, drain_state_name(t->state), t->since_ms,
@@ -58,7 +52,7 @@ static json_t *tls_object(const struct route_tls *t)
 	for (size_t i = 0; i < t->name_count; i++)
 		json_array_append_new(names, control_text(t->names[i]));
 	return json_pack("{s:s, s:b, s:b, s:I, s:o, s:o, s:s}", "level",
-			 level_names[t->level], "dane", (int)t->is_dane,
+			 value_tls_name(t->level), "dane", (int)t->is_dane,
 			 "mta_sts", (int)t->is_sts, "tlsa_usable",
 			 (json_int_t)t->tlsa_count, "names", names, "sni",
 			 control_text_or_null(t->sni), "reason",

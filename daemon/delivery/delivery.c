@@ -1,18 +1,9 @@
 /* One connection, as its caller sees it. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "daemon/delivery/delivery_priv.h"
-
-int64_t delivery_now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 enum step delivery_end_with(struct delivery *d, int why, enum stage at,
 			    const struct smtp_reply *reply)

@@ -188,7 +188,6 @@ enum step delivery_end_with(struct delivery *d, int why, enum stage at,
 			    const struct smtp_reply *reply);
 enum step delivery_end_made(struct delivery *d, int why, enum stage at,
 			    int code, const char *enhanced, struct span text);
-int64_t delivery_now_us(void);
 
 static inline bool delivery_offers(const struct delivery *d, unsigned ext)
 {

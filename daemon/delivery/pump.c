@@ -17,6 +17,7 @@
  * deadline: nothing is expected of it.
  */
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/delivery/command.h"
 #include "daemon/delivery/delivery_priv.h"
@@ -211,7 +212,7 @@ static void begin(struct delivery *d, struct tx *tx)
 	if (must_reset(d))
 		reset(d);
 	if (d->open == 0)
-		d->served_us = delivery_now_us();
+		d->served_us = clock_mono_us();
 	command_mail(&d->out, &u->envelope, tx->job.offered);
 	expect_push(d, ST_MAIL, tx, 0);
 	tx->has_mail = true;

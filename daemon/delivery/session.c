@@ -1,4 +1,5 @@
 /* From connect to the first MAIL: greeting, EHLO, STARTTLS, EHLO again. */
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/delivery/delivery_priv.h"
 
@@ -37,7 +38,7 @@ static enum step say(struct delivery *d, const char *verb, enum stage s)
 	d->written += d->out.n;
 	buf_reset(&d->out);
 	expect_push(d, s, NULL, 0);
-	d->asked_us = delivery_now_us();
+	d->asked_us = clock_mono_us();
 	return STEP_ON;
 }
 
@@ -123,7 +124,7 @@ enum step got_ehlo(struct delivery *d, struct expect *e)
 		return say_helo(d);
 	if (d->reply.code / 100 != 2)
 		return refused(d, e->stage);
-	d->rtt_us = delivery_now_us() - d->asked_us;
+	d->rtt_us = clock_mono_us() - d->asked_us;
 	smtp_ehlo_parse(&d->reply, &d->ehlo);
 	d->ehlo.offered &= ~d->without;
 	return opened(d, e->stage);

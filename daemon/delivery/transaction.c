@@ -1,5 +1,6 @@
 /* What the replies of a transaction settle. */
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/delivery/delivery_priv.h"
 
@@ -268,7 +269,7 @@ enum step got_data(struct delivery *d, struct expect *e)
 /* How long the server takes for one: what the window is made from. */
 static void measure(struct delivery *d)
 {
-	int64_t now = delivery_now_us();
+	int64_t now = clock_mono_us();
 	int64_t took = now - d->served_us;
 
 	d->served_us = now;

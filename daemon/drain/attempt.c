@@ -17,7 +17,7 @@ unsigned attempt_hash(const struct attempt_key *k)
 {
 	uint64_t x = k->id ^ ((uint64_t)(uintptr_t)k->domain << 28);
 
-	return (unsigned)((x * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+	return hash_number(x);
 }
 
 struct attempt *attempt_find(struct drain *d, uint64_t id,

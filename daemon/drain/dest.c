@@ -5,6 +5,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/log.h"
+#include "common/base/random.h"
 #include "daemon/drain/internal.h"
 #include "daemon/drain/turns.h"
 
@@ -50,9 +51,7 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 	TAILQ_INIT(&dst->deferred);
 	ev_timer_init(&dst->timer, on_timer, 0., 0.);
 	dst->timer.data = dst;
-	machine_init(&dst->machine, &none,
-		     (uint64_t)clock_wall_ms() * 2654435761u ^
-			     (uint64_t)(uintptr_t)dst);
+	machine_init(&dst->machine, &none, random_secret());
 	targets_build(dst, route);
 	dst->machine.params = params_of(dst);
 	HASH_ADD_KEYPTR(hh, d->dests, dst->route->key.p, dst->route->key.n,

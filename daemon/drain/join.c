@@ -56,19 +56,13 @@ struct reported {
 	int64_t next_ms;	    /* monotonic: not again before */
 };
 
-/* Ids count up: the golden ratio spreads them. */
-static unsigned hash_id(uint64_t id)
-{
-	return (unsigned)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-}
-
 /* ---- What was reported on ---- */
 
 static struct reported *reported_find(struct drain *d, uint64_t id)
 {
 	struct reported *r;
 
-	HASH_FIND_BYHASHVALUE(hh, d->reported, &id, sizeof(id), hash_id(id), r);
+	HASH_FIND_BYHASHVALUE(hh, d->reported, &id, sizeof(id), hash_number(id), r);
 	return r;
 }
 
@@ -97,7 +91,7 @@ static void remember(const struct attempt *a)
 		r->id = a->key.id;
 		TAILQ_INSERT_TAIL(&d->reported_order, r, link);
 		HASH_ADD_BYHASHVALUE(hh, d->reported, id, sizeof(r->id),
-				     hash_id(r->id), r);
+				     hash_number(r->id), r);
 	}
 	r->next_ms =
 		clock_mono_ms() + (wait_ms > MINUTES(1) ? wait_ms : MINUTES(1));
@@ -171,7 +165,7 @@ static struct group *group_find(struct drain *d, uint64_t id)
 {
 	struct group *g;
 
-	HASH_FIND_BYHASHVALUE(hh, d->groups, &id, sizeof(id), hash_id(id), g);
+	HASH_FIND_BYHASHVALUE(hh, d->groups, &id, sizeof(id), hash_number(id), g);
 	return g;
 }
 
@@ -210,7 +204,7 @@ static struct group *group_need(struct drain *d, uint64_t id)
 	g->timer.data = g;
 	ev_timer_start(d->loop, &g->timer);
 	TAILQ_INSERT_TAIL(&d->group_order, g, link);
-	HASH_ADD_BYHASHVALUE(hh, d->groups, id, sizeof(g->id), hash_id(id), g);
+	HASH_ADD_BYHASHVALUE(hh, d->groups, id, sizeof(g->id), hash_number(id), g);
 	return g;
 }
 

@@ -16,6 +16,7 @@
  */
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/random.h"
 #include "daemon/drain/machine.h"
 
 enum machine_event {
@@ -253,14 +254,6 @@ static int64_t earliest_missed(const struct machine *m, unsigned rank)
 	return at;
 }
 
-static uint64_t scramble(struct machine *m)
-{
-	m->seed ^= m->seed << 13; /* xorshift: jitter needs no secret */
-	m->seed ^= m->seed >> 7;
-	m->seed ^= m->seed << 17;
-	return m->seed;
-}
-
 /*
  * The jitter is 20 % either way around 5/6 of a twentieth, so that with it a
  * probe is still never later than a twentieth of the outage.
@@ -282,7 +275,7 @@ int64_t machine_wait_ms(const struct machine_params *p, int64_t outage_ms,
 static void mark_down(struct machine *m, struct machine_target *t,
 		      enum machine_fault fault, int64_t now_ms)
 {
-	unsigned percent = 80 + (unsigned)(scramble(m) % 41);
+	unsigned percent = 80 + (unsigned)(random_next(&m->seed) % 41);
 	int64_t wait;
 
 	if (!t->is_down) /* never seen up: since we first asked */
@@ -376,7 +369,7 @@ void machine_init(struct machine *m, const struct machine_params *params,
 {
 	*m = (struct machine){ .params = *params,
 			       .limit = 1,
-			       .seed = seed | 1 };
+			       .seed = seed };
 }
 
 void machine_set_targets(struct machine *m, struct machine_target *targets,

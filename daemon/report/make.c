@@ -1,10 +1,10 @@
 /* A report becomes a draft in the spool. */
 #include "daemon/report/report.h"
 
-#include <sys/random.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/random.h"
 #include "daemon/report/report_priv.h"
 
 /* A report is worth less than the mail it is about: nobody waits for it for
@@ -88,22 +88,13 @@ static void fill_envelope(struct spool_report *out, const struct config *config,
 	};
 }
 
-static uint64_t random_nonce(void)
-{
-	uint64_t nonce;
-
-	/* up to 256 bytes cannot fail once the pool is filled */
-	MX_ASSERT(getrandom(&nonce, sizeof(nonce), 0) == sizeof(nonce));
-	return nonce;
-}
-
 enum mx_err report_make(struct spool *sp, const struct config *config,
 			struct unit *unit, const struct report_rcpt *rcpts,
 			size_t count, int64_t now_ms, struct spool_report *out)
 {
 	struct report report = {
 		.hostname = config->hostname,
-		.nonce = random_nonce(),
+		.nonce = random_secret(),
 		.now_ms = now_ms,
 		.env = &unit->envelope,
 		.domain = unit->domain,

@@ -2,14 +2,9 @@
 
 #include "common/base/alloc.h"
 #include "common/base/hash.h"
+#include "config/value/value.h"
 
 enum { KEY_MAX = 255 }; /* a longer key ends in a hash */
-
-static const char *const level_names[] = {
-	[TLS_LEVEL_DEFAULT] = "",      [TLS_LEVEL_NONE] = "none",
-	[TLS_LEVEL_MAY] = "may",       [TLS_LEVEL_MUST] = "must",
-	[TLS_LEVEL_VERIFY] = "verify", [TLS_LEVEL_DANE] = "dane",
-};
 
 /* ---- The key ---- */
 
@@ -32,7 +27,7 @@ static void add_host(struct buf *key, const struct candidate *h,
 	/* Two domains may ask for different things of the same host: signed
 	 * MX records make DANE of it, a policy makes it verified. */
 	if (h->fate == ROUTE_USED && h->tls.level != tls)
-		buf_addf(key, "/%s", level_names[h->tls.level]);
+		buf_addf(key, "/%s", value_tls_name(h->tls.level));
 }
 
 /*
@@ -68,7 +63,7 @@ static void make_key(const struct choice *c, const struct build_facts *f,
 		key->n = KEY_MAX - 20;
 		buf_addf(key, "...#%016llx", (unsigned long long)hash);
 	}
-	buf_addf(key, " tls=%s", level_names[f->tls]);
+	buf_addf(key, " tls=%s", value_tls_name(f->tls));
 }
 
 /* ---- Copies ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/assert.h"
+#include "common/base/random.h"
 #include "daemon/dns/shun.h"
 
 void choice_note(struct choice *c, struct span host, const char *fmt, ...)
@@ -362,16 +363,6 @@ static void drop_shunned(struct choice *c, struct candidate *h)
 	}
 }
 
-/* splitmix64: order need not be secret, only even. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
 /* RFC 5321 section 5.1: equal preference, random order. */
 static void shuffle_equals(struct choice *c, uint64_t seed)
 {
@@ -386,7 +377,7 @@ static void shuffle_equals(struct choice *c, uint64_t seed)
 		for (size_t left = end - i; left > 1; left--) {
 			struct candidate **a = &c->order[i + left - 1];
 			struct candidate **b =
-				&c->order[i + next_random(&seed) % left];
+				&c->order[i + random_next(&seed) % left];
 			struct candidate *swap = *a;
 
 			*a = *b;

@@ -13,8 +13,7 @@ void last_print(struct buf *out, const struct config *c,
 		const struct config_domain *row)
 {
 	if (row->tls != TLS_LEVEL_DEFAULT && row->tls != c->tls.outbound)
-		buf_addf(out, "tls=%s",
-			 value_tls_levels[row->tls - TLS_LEVEL_NONE]);
+		buf_addf(out, "tls=%s", value_tls_name(row->tls));
 	if (row->primary_count == 0)
 		return;
 	if (out->n > 0)
@@ -26,11 +25,8 @@ void last_print(struct buf *out, const struct config *c,
 static void apply_tls(struct lookup_options *opt, struct span text,
 		      struct arena *a)
 {
-	int64_t i;
-
 	(void)a;
-	if (value_word(value_tls_levels, text, &i))
-		opt->tls = (enum tls_level)(TLS_LEVEL_NONE + i);
+	(void)value_tls(text, &opt->tls); /* of another version: the default */
 }
 
 static void apply_primary(struct lookup_options *opt, struct span text,

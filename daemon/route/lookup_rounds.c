@@ -1,7 +1,7 @@
 /* The rounds of a look-up: what is asked, and what the answers change. */
-#include <sys/random.h>
 
 #include "common/base/assert.h"
+#include "common/base/random.h"
 #include "common/base/clock.h"
 #include "daemon/route/lookup_priv.h"
 #include "daemon/route/tlsa.h"
@@ -207,15 +207,6 @@ void lookup_start_addresses(struct lookup *l)
 	}
 }
 
-static uint64_t random_seed(void)
-{
-	uint64_t seed;
-
-	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
-		seed = (uint64_t)clock_mono_ms(); /* early boot: good enough */
-	return seed;
-}
-
 /* DANE begins with a list of hosts that can be trusted: signed MX records, or
  * the operator's word (RFC 7672 section 2.2). */
 bool lookup_is_set_secure(const struct lookup *l)
@@ -236,7 +227,7 @@ static bool wants_dane(const struct lookup *l, const struct candidate *h)
  */
 void lookup_start_aliases(struct lookup *l)
 {
-	choice_settle(&l->choice, random_seed());
+	choice_settle(&l->choice, random_secret());
 	new_round(l, l->choice.count);
 	for (size_t i = 0; i < l->choice.count; i++) {
 		struct candidate *h = &l->choice.hosts[i];

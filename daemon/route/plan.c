@@ -4,11 +4,8 @@
 
 enum { NAMES_MOST = 4 };
 
-static const char *const asked[] = {
-	[TLS_LEVEL_DEFAULT] = "",	   [TLS_LEVEL_NONE] = "tls=none",
-	[TLS_LEVEL_MAY] = "tls=may",	   [TLS_LEVEL_MUST] = "tls=must",
-	[TLS_LEVEL_VERIFY] = "tls=verify", [TLS_LEVEL_DANE] = "tls=dane",
-};
+#define ASKED(id, name) [TLS_LEVEL_##id] = "tls=" name,
+static const char *const asked[] = { TLS_LEVELS(ASKED) };
 
 static void add_name(struct route_tls *t, struct span name)
 {
