@@ -1,31 +1,14 @@
-/*
- * MAIL, RCPT and BDAT.  The parameters are two tables: keyword, the extension
- * that brings it, the function that reads its value.
- */
+/* MAIL, RCPT and BDAT; the parameters are those of extension.c. */
 #include "common/smtp/command.h"
 
 #include "common/base/assert.h"
 #include "common/base/utf8.h"
-
-enum {
-	ENVID_MAX = 100,      /* RFC 3461 section 4.4, encoded */
-	ORCPT_MAX = 500,      /* RFC 3461 section 4.2, encoded */
-	SIZE_DIGITS_MAX = 20, /* RFC 1870 section 3 */
-};
+#include "common/smtp/extension.h"
 
 /* A parameter as it stands on the line; value.p is NULL without "=". */
 struct parameter {
 	struct span keyword, value;
 	bool is_wrong; /* no esmtp-value */
-};
-
-struct rule {
-	const char *keyword;
-	unsigned extension;
-	/* What is wrong in its value is as if it had not been given: see
-	 * read_parameter.  read leaves *out alone then. */
-	bool is_hint;
-	enum smtp_syntax (*read)(struct span value, bool utf8, void *out);
 };
 
 static bool is_keyword_byte(char c)
@@ -74,217 +57,31 @@ static bool parameter_cut(struct span word, struct parameter *out)
 	return true;
 }
 
-/* Does the xtext stand for printable ASCII, as the DSN format needs? */
-static bool is_printable_xtext(struct span xtext)
-{
-	struct buf text = { 0 };
-	bool ok = smtp_xtext_decode(&text, xtext);
-
-	for (size_t i = 0; ok && i < text.n; i++)
-		ok = text.p[i] >= 32 && text.p[i] <= 126;
-	buf_fini(&text);
-	return ok;
-}
-
-/* RFC 1870 section 3.  More than 64 bits is more than any limit. */
-static enum smtp_syntax read_size(struct span value, bool utf8, void *out)
-{
-	struct smtp_mail *m = out;
-
-	(void)utf8;
-	if (value.n == 0 || value.n > SIZE_DIGITS_MAX)
-		return SMTP_SYNTAX_PARAMETER;
-	for (size_t i = 0; i < value.n; i++)
-		if (value.p[i] < '0' || value.p[i] > '9')
-			return SMTP_SYNTAX_PARAMETER;
-	if (!span_u64(value, &m->size))
-		m->size = UINT64_MAX;
-	m->has_size = true;
-	return SMTP_SYNTAX_OK;
-}
-
-/* RFC 6152 section 2; BINARYMIME (RFC 3030) is known but never offered. */
-static enum smtp_syntax read_body(struct span value, bool utf8, void *out)
-{
-	struct smtp_mail *m = out;
-
-	(void)utf8;
-	if (span_ieq(value, SPAN_LIT("7BIT")))
-		m->body = SMTP_BODY_7BIT;
-	else if (span_ieq(value, SPAN_LIT("8BITMIME")))
-		m->body = SMTP_BODY_8BITMIME;
-	else if (span_ieq(value, SPAN_LIT("BINARYMIME")))
-		return SMTP_SYNTAX_UNKNOWN;
-	else
-		return SMTP_SYNTAX_PARAMETER;
-	return SMTP_SYNTAX_OK;
-}
-
-/* RFC 3461 section 4.3 */
-static enum smtp_syntax read_ret(struct span value, bool utf8, void *out)
-{
-	struct smtp_mail *m = out;
-
-	(void)utf8;
-	if (span_ieq(value, SPAN_LIT("FULL")))
-		m->ret = SMTP_RET_FULL;
-	else if (span_ieq(value, SPAN_LIT("HDRS")))
-		m->ret = SMTP_RET_HDRS;
-	else
-		return SMTP_SYNTAX_PARAMETER;
-	return SMTP_SYNTAX_OK;
-}
-
-/* RFC 3461 section 4.4 */
-static enum smtp_syntax read_envid(struct span value, bool utf8, void *out)
-{
-	struct smtp_mail *m = out;
-
-	(void)utf8;
-	if (value.n == 0 || value.n > ENVID_MAX || !is_printable_xtext(value))
-		return SMTP_SYNTAX_PARAMETER;
-	m->envid = value;
-	return SMTP_SYNTAX_OK;
-}
-
-/* RFC 6531 section 3.4 */
-static enum smtp_syntax read_smtputf8(struct span value, bool utf8, void *out)
-{
-	struct smtp_mail *m = out;
-
-	(void)utf8;
-	m->smtputf8 = value.p == NULL;
-	return m->smtputf8 ? SMTP_SYNTAX_OK : SMTP_SYNTAX_PARAMETER;
-}
-
-/* RFC 8689 section 3 */
-static enum smtp_syntax read_requiretls(struct span value, bool utf8, void *out)
-{
-	struct smtp_mail *m = out;
-
-	(void)utf8;
-	m->requiretls = value.p == NULL;
-	return m->requiretls ? SMTP_SYNTAX_OK : SMTP_SYNTAX_PARAMETER;
-}
-
-/* RFC 3461 section 4.1: "NEVER", or a list of the others. */
-static enum smtp_syntax read_notify(struct span value, bool utf8, void *out)
-{
-	static const struct {
-		const char *word;
-		unsigned bit;
-	} words[] = {
-		{ "SUCCESS", SMTP_NOTIFY_SUCCESS },
-		{ "FAILURE", SMTP_NOTIFY_FAILURE },
-		{ "DELAY", SMTP_NOTIFY_DELAY },
-	};
-	struct smtp_rcpt *r = out;
-	size_t left = value.n + 1; /* a comma at the end leaves a word, too */
-
-	(void)utf8;
-	if (span_ieq(value, SPAN_LIT("NEVER"))) {
-		r->notify = SMTP_NOTIFY_NEVER;
-		return SMTP_SYNTAX_OK;
-	}
-	while (left > 0) {
-		struct span word = span_cut(&value, ',');
-		size_t i = 0;
-
-		while (i < COUNT(words) &&
-		       !span_ieq(word, span_str(words[i].word)))
-			i++;
-		if (i == COUNT(words))
-			return SMTP_SYNTAX_PARAMETER;
-		r->notify |= words[i].bit;
-		left -= word.n + 1;
-	}
-	return SMTP_SYNTAX_OK;
-}
-
-/* EmbeddedUnicodeChar = "\x{" HEXPOINT "}"; steps over it. */
-static bool take_unicode_point(struct span *s)
-{
-	size_t close = span_find(*s, '}');
-
-	if (!span_starts(*s, SPAN_LIT("\\x{")) || close < 5 || close > 9 ||
-	    close == s->n)
-		return false;
-	for (size_t i = 3; i < close; i++)
-		if (strchr("0123456789ABCDEF", s->p[i]) == NULL)
-			return false;
-	*s = span_skip(*s, close + 1);
-	return true;
-}
-
-/* RFC 6533 section 3: what follows "utf-8;".  UTF-8 as such needs SMTPUTF8. */
-static bool is_utf8_address(struct span s, bool utf8)
-{
-	if (span_has_8bit(s) && !utf8)
-		return false;
-	while (s.n > 0) {
-		if (take_unicode_point(&s))
-			continue;
-		if (s.p[0] == '\\' || s.p[0] == '+')
-			return false;
-		s = span_skip(s, 1);
-	}
-	return true;
-}
-
-/* original-recipient-address = addr-type ";" xtext, RFC 3461 section 4.2 */
-static enum smtp_syntax read_orcpt(struct span value, bool utf8, void *out)
-{
-	struct smtp_rcpt *r = out;
-	struct span address = value;
-	struct span type = span_cut(&address, ';');
-	bool ok;
-
-	if (value.n > ORCPT_MAX || type.n == 0 || address.n == 0)
-		return SMTP_SYNTAX_PARAMETER;
-	for (size_t i = 0; i < type.n; i++) /* addr-type = atom */
-		if (!smtp_is_local((struct span){ type.p + i, 1 }, false))
-			return SMTP_SYNTAX_PARAMETER;
-	if (span_ieq(type, SPAN_LIT("utf-8")))
-		ok = is_utf8_address(address, utf8);
-	else
-		ok = is_printable_xtext(address);
-	if (!ok)
-		return SMTP_SYNTAX_PARAMETER;
-	r->orcpt = value;
-	return SMTP_SYNTAX_OK;
-}
-
-/* clang-format off */
-static const struct rule mail_rules[] = {
-	{ "SIZE",       SMTP_EXT_SIZE,       false, read_size },
-	{ "BODY",       SMTP_EXT_8BITMIME,   false, read_body },
-	{ "SMTPUTF8",   SMTP_EXT_SMTPUTF8,   false, read_smtputf8 },
-	{ "RET",        SMTP_EXT_DSN,        false, read_ret },
-	{ "ENVID",      SMTP_EXT_DSN,        true,  read_envid },
-	{ "REQUIRETLS", SMTP_EXT_REQUIRETLS, false, read_requiretls },
-};
-
-static const struct rule rcpt_rules[] = {
-	{ "NOTIFY",     SMTP_EXT_DSN,        false, read_notify },
-	{ "ORCPT",      SMTP_EXT_DSN,        true,  read_orcpt },
-};
-/* clang-format on */
-
 struct context {
-	const struct rule *rules;
-	size_t count;
+	enum smtp_verb verb;
 	unsigned offered;
-	unsigned seen; /* one bit a rule */
+	unsigned seen; /* one bit a parameter */
 	bool utf8;
 };
 
-static const struct rule *rule_find(const struct context *ctx,
-				    struct span keyword)
+/* The one it names; *bit: its own.  NULL: none that is offered. */
+static const struct smtp_parameter *parameter_find(const struct context *ctx,
+						   struct span keyword,
+						   unsigned *bit)
 {
-	for (size_t i = 0; i < ctx->count; i++)
-		if (span_ieq(keyword, span_str(ctx->rules[i].keyword)) &&
-		    (ctx->offered & ctx->rules[i].extension) != 0)
-			return &ctx->rules[i];
+	const struct smtp_parameter *p;
+
+	for (size_t i = 0; i < SMTP_EXTENSIONS; i++) {
+		if ((ctx->offered & smtp_extensions[i].bit) == 0)
+			continue;
+		for (size_t k = 0; k < SMTP_PARAMETERS; k++) {
+			p = &smtp_extensions[i].parameters[ctx->verb][k];
+			*bit = 1U << (i * SMTP_PARAMETERS + k);
+			if (p->keyword != NULL &&
+			    span_ieq(keyword, span_str(p->keyword)))
+				return p;
+		}
+	}
 	return NULL;
 }
 
@@ -298,22 +95,21 @@ static enum smtp_syntax read_parameter(struct context *ctx, struct span word,
 				       void *out)
 {
 	enum smtp_syntax syntax = SMTP_SYNTAX_PARAMETER;
-	const struct rule *rule;
+	const struct smtp_parameter *known;
 	struct parameter p;
 	unsigned bit;
 
 	if (!parameter_cut(word, &p))
 		return SMTP_SYNTAX_PARAMETER;
-	rule = rule_find(ctx, p.keyword);
-	if (rule == NULL)
+	known = parameter_find(ctx, p.keyword, &bit);
+	if (known == NULL)
 		return p.is_wrong ? SMTP_SYNTAX_PARAMETER : SMTP_SYNTAX_UNKNOWN;
-	bit = 1U << (rule - ctx->rules);
 	if (ctx->seen & bit)
 		return SMTP_SYNTAX_PARAMETER;
 	ctx->seen |= bit;
 	if (!p.is_wrong)
-		syntax = rule->read(p.value, ctx->utf8, out);
-	return syntax == SMTP_SYNTAX_PARAMETER && rule->is_hint
+		syntax = known->read(p.value, ctx->utf8, out);
+	return syntax == SMTP_SYNTAX_PARAMETER && known->is_hint
 		       ? SMTP_SYNTAX_OK
 		       : syntax;
 }
@@ -353,9 +149,7 @@ static enum smtp_syntax take_path(struct span *line, struct span keyword,
 enum smtp_syntax smtp_mail_parse(struct span line, unsigned offered,
 				 struct smtp_mail *out)
 {
-	struct context ctx = { .rules = mail_rules,
-			       .count = COUNT(mail_rules),
-			       .offered = offered };
+	struct context ctx = { .verb = SMTP_MAIL, .offered = offered };
 	enum smtp_syntax syntax;
 
 	*out = (struct smtp_mail){ 0 };
@@ -374,8 +168,7 @@ enum smtp_syntax smtp_mail_parse(struct span line, unsigned offered,
 enum smtp_syntax smtp_rcpt_parse(struct span line, unsigned offered, bool utf8,
 				 struct smtp_rcpt *out)
 {
-	struct context ctx = { .rules = rcpt_rules,
-			       .count = COUNT(rcpt_rules),
+	struct context ctx = { .verb = SMTP_RCPT,
 			       .offered = offered,
 			       .utf8 = utf8 };
 	enum smtp_syntax syntax;
@@ -389,6 +182,66 @@ enum smtp_syntax smtp_rcpt_parse(struct span line, unsigned offered, bool utf8,
 	if (out->to.is_utf8 && !utf8)
 		return SMTP_SYNTAX_UTF8;
 	return read_parameters(&ctx, line, out);
+}
+
+/* ---- The other way round ---- */
+
+static void print(struct buf *out, enum smtp_verb verb, const void *in,
+		  unsigned offered)
+{
+	for (size_t i = 0; i < SMTP_EXTENSIONS; i++) {
+		const struct smtp_extension *e = &smtp_extensions[i];
+
+		for (size_t k = 0; k < SMTP_PARAMETERS; k++) {
+			const struct smtp_parameter *p = &e->parameters[verb][k];
+			size_t start = out->n;
+
+			if (p->keyword == NULL || (offered & e->bit) == 0)
+				continue;
+			buf_addc(out, ' ');
+			buf_adds(out, p->keyword);
+			if (!p->write(out, in))
+				out->n = start;
+		}
+	}
+}
+
+static unsigned used(enum smtp_verb verb, const void *in)
+{
+	struct buf text = { 0 };
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < SMTP_EXTENSIONS; i++) {
+		size_t before = text.n;
+
+		print(&text, verb, in, smtp_extensions[i].bit);
+		if (text.n > before)
+			bits |= smtp_extensions[i].bit;
+	}
+	buf_fini(&text);
+	return bits;
+}
+
+void smtp_mail_print(struct buf *out, const struct smtp_mail *m,
+		     unsigned offered)
+{
+	print(out, SMTP_MAIL, m, offered);
+}
+
+void smtp_rcpt_print(struct buf *out, const struct smtp_rcpt *r,
+		     unsigned offered)
+{
+	print(out, SMTP_RCPT, r, offered);
+}
+
+unsigned smtp_mail_used(const struct smtp_mail *m)
+{
+	return used(SMTP_MAIL, m);
+}
+
+unsigned smtp_rcpt_used(const struct smtp_rcpt *r)
+{
+	return used(SMTP_RCPT, r);
 }
 
 enum smtp_syntax smtp_bdat_parse(struct span line, uint64_t *size, bool *last)

@@ -15,17 +15,17 @@ enum smtp_syntax {
 	SMTP_SYNTAX_UTF8,       /* 553 5.6.7: non-ASCII without SMTPUTF8 */
 };
 
-/* Extensions a parameter may belong to. */
+/* The extensions we know; a row each in extension.c. */
 enum {
-	SMTP_EXT_SIZE = 1 << 0,
-	SMTP_EXT_8BITMIME = 1 << 1,
-	SMTP_EXT_SMTPUTF8 = 1 << 2,
-	SMTP_EXT_DSN = 1 << 3,
-	SMTP_EXT_REQUIRETLS = 1 << 4,
-	SMTP_EXT_PIPELINING = 1 << 5,
-	SMTP_EXT_CHUNKING = 1 << 6,
-	SMTP_EXT_ENHANCED = 1 << 7,
-	SMTP_EXT_STARTTLS = 1 << 8,
+	SMTP_EXT_PIPELINING = 1 << 0,
+	SMTP_EXT_SIZE = 1 << 1,
+	SMTP_EXT_8BITMIME = 1 << 2,
+	SMTP_EXT_SMTPUTF8 = 1 << 3,
+	SMTP_EXT_CHUNKING = 1 << 4,
+	SMTP_EXT_DSN = 1 << 5,
+	SMTP_EXT_ENHANCED = 1 << 6,
+	SMTP_EXT_STARTTLS = 1 << 7,
+	SMTP_EXT_REQUIRETLS = 1 << 8,
 	SMTP_EXT_ETRN = 1 << 9,
 	SMTP_EXT_LIMITS = 1 << 10,
 };
@@ -70,6 +70,16 @@ enum smtp_syntax smtp_mail_parse(struct span line, unsigned offered,
 				 struct smtp_mail *out);
 enum smtp_syntax smtp_rcpt_parse(struct span line, unsigned offered, bool utf8,
 				 struct smtp_rcpt *out);
+
+/* Append the parameters that say so, " SIZE=1000 BODY=8BITMIME": those of
+ * extensions that are offered. */
+void smtp_mail_print(struct buf *out, const struct smtp_mail *m,
+		     unsigned offered);
+void smtp_rcpt_print(struct buf *out, const struct smtp_rcpt *r,
+		     unsigned offered);
+/* SMTP_EXT_ bits of the extensions whose parameters these would be. */
+unsigned smtp_mail_used(const struct smtp_mail *m);
+unsigned smtp_rcpt_used(const struct smtp_rcpt *r);
 
 /* "1000" or "1000 LAST" (RFC 3030 section 2). */
 enum smtp_syntax smtp_bdat_parse(struct span line, uint64_t *size, bool *last);

@@ -19,4 +19,11 @@ void smtp_ehlo_parse(const struct smtp_reply *r, struct smtp_ehlo *out);
 /* The offered extensions as text, "PIPELINING SIZE=1000 8BITMIME". */
 void smtp_ehlo_print(struct buf *out, const struct smtp_ehlo *e);
 
+/* The reply to EHLO of a server of that name that offers this. */
+void smtp_ehlo_write(struct buf *out, struct span host,
+		     const struct smtp_ehlo *e);
+
+/* SMTP_EXT_ bits of what mx20 offers where it can. */
+unsigned smtp_ehlo_ours(void);
+
 #endif

@@ -2,34 +2,26 @@
 
 #include "common/base/utf8.h"
 
-/* RFC 6152 section 3, RFC 6531 section 3.4. */
-static void add_body(struct buf *out, const struct envelope *env,
-		     unsigned offered)
+/* What the client gave goes on unchanged (RFC 3461 section 5.2.1). */
+static struct smtp_mail mail_of(const struct envelope *env)
 {
-	if (offered & SMTP_EXT_8BITMIME) {
-		if (env->body == SMTP_BODY_8BITMIME)
-			buf_adds(out, " BODY=8BITMIME");
-		else if (env->body == SMTP_BODY_7BIT)
-			buf_adds(out, " BODY=7BIT");
-	}
-	if (env->smtputf8 && (offered & SMTP_EXT_SMTPUTF8))
-		buf_adds(out, " SMTPUTF8");
+	return (struct smtp_mail){
+		.has_size = env->bytes > 0,
+		.size = env->bytes,
+		.body = env->body,
+		.ret = env->ret,
+		.envid = env->envid,
+		.smtputf8 = env->smtputf8,
+		.requiretls = env->requiretls,
+	};
 }
 
-/* RFC 3461 section 5.2.1: what the client gave goes on unchanged. */
-static void add_dsn(struct buf *out, const struct envelope *env,
-		    unsigned offered)
+static struct smtp_rcpt rcpt_of(const struct recipient *rcpt)
 {
-	if (!(offered & SMTP_EXT_DSN))
-		return;
-	if (env->ret == SMTP_RET_FULL)
-		buf_adds(out, " RET=FULL");
-	else if (env->ret == SMTP_RET_HDRS)
-		buf_adds(out, " RET=HDRS");
-	if (env->envid.n > 0) {
-		buf_adds(out, " ENVID=");
-		buf_add(out, env->envid);
-	}
+	return (struct smtp_rcpt){
+		.notify = rcpt->notify,
+		.orcpt = rcpt->orcpt,
+	};
 }
 
 static struct span local_of(struct span path)
@@ -65,15 +57,12 @@ static void add_sender(struct buf *out, struct span from, unsigned offered)
 
 void command_mail(struct buf *out, const struct envelope *env, unsigned offered)
 {
+	const struct smtp_mail m = mail_of(env);
+
 	buf_adds(out, "MAIL FROM:<");
 	add_sender(out, env->from, offered);
 	buf_addc(out, '>');
-	if ((offered & SMTP_EXT_SIZE) && env->bytes > 0)
-		buf_addf(out, " SIZE=%llu", (unsigned long long)env->bytes);
-	add_body(out, env, offered);
-	add_dsn(out, env, offered);
-	if (env->requiretls && (offered & SMTP_EXT_REQUIRETLS))
-		buf_adds(out, " REQUIRETLS");
+	smtp_mail_print(out, &m, offered);
 	buf_adds(out, "\r\n");
 }
 
@@ -88,38 +77,12 @@ static bool must_have_tls(const struct envelope *env)
 
 unsigned command_mail_options(const struct envelope *env)
 {
-	unsigned used = env->bytes > 0 ? SMTP_EXT_SIZE : 0;
+	const struct smtp_mail m = mail_of(env);
+	unsigned needed = SMTP_EXT_SMTPUTF8;
 
-	if (env->body == SMTP_BODY_8BITMIME || env->body == SMTP_BODY_7BIT)
-		used |= SMTP_EXT_8BITMIME;
-	if (env->ret == SMTP_RET_FULL || env->ret == SMTP_RET_HDRS ||
-	    env->envid.n > 0)
-		used |= SMTP_EXT_DSN;
-	if (env->requiretls && !must_have_tls(env))
-		used |= SMTP_EXT_REQUIRETLS;
-	return used;
-}
-
-static void add_notify(struct buf *out, unsigned notify)
-{
-	static const struct {
-		unsigned bit;
-		const char *name;
-	} names[] = {
-		{ SMTP_NOTIFY_NEVER, "NEVER" },
-		{ SMTP_NOTIFY_SUCCESS, "SUCCESS" },
-		{ SMTP_NOTIFY_FAILURE, "FAILURE" },
-		{ SMTP_NOTIFY_DELAY, "DELAY" },
-	};
-	const char *sep = " NOTIFY=";
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if ((notify & names[i].bit) == 0)
-			continue;
-		buf_adds(out, sep);
-		buf_adds(out, names[i].name);
-		sep = ",";
-	}
+	if (must_have_tls(env))
+		needed |= SMTP_EXT_REQUIRETLS;
+	return smtp_mail_used(&m) & ~needed;
 }
 
 /* As add_sender; the canonical form of its domain is known. */
@@ -138,22 +101,20 @@ static void add_path(struct buf *out, const struct recipient *rcpt,
 void command_rcpt(struct buf *out, const struct recipient *rcpt,
 		  unsigned offered)
 {
+	const struct smtp_rcpt r = rcpt_of(rcpt);
+
 	buf_adds(out, "RCPT TO:<");
 	add_path(out, rcpt, offered);
 	buf_addc(out, '>');
-	if (offered & SMTP_EXT_DSN) {
-		add_notify(out, rcpt->notify);
-		if (rcpt->orcpt.n > 0) {
-			buf_adds(out, " ORCPT=");
-			buf_add(out, rcpt->orcpt);
-		}
-	}
+	smtp_rcpt_print(out, &r, offered);
 	buf_adds(out, "\r\n");
 }
 
 unsigned command_rcpt_options(const struct recipient *rcpt)
 {
-	return rcpt->notify != 0 || rcpt->orcpt.n > 0 ? SMTP_EXT_DSN : 0;
+	const struct smtp_rcpt r = rcpt_of(rcpt);
+
+	return smtp_rcpt_used(&r);
 }
 
 static bool offers(const struct smtp_ehlo *ehlo, unsigned ext)

@@ -4,41 +4,37 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/smtp/ehlo.h"
 
 enum { HELO_MAX = 255 };
 
 /* ---- What is said, made once per configuration ---- */
 
-static void add_line(struct buf *b, const char *keyword)
+/* What we offer, but for what does not work now. */
+static unsigned offered(const struct intake *in, unsigned variant)
 {
-	buf_adds(b, "250-");
-	buf_adds(b, keyword);
-	buf_adds(b, "\r\n");
+	unsigned bits = smtp_ehlo_ours();
+
+	if ((variant & HELLO_TLS) || in->config->tls_server == NULL)
+		bits &= ~(unsigned)SMTP_EXT_STARTTLS;
+	if (in->hooks.etrn == NULL)
+		bits &= ~(unsigned)SMTP_EXT_ETRN;
+	if ((variant & HELLO_REQUIRETLS) == 0)
+		bits &= ~(unsigned)SMTP_EXT_REQUIRETLS;
+	return bits;
 }
 
 static void prepare_ehlo(struct intake *in, unsigned variant)
 {
 	const struct config *c = in->config;
-	struct buf *b = &in->hello[variant];
-	const bool is_tls = variant & HELLO_TLS;
+	const struct smtp_ehlo ehlo = {
+		.offered = offered(in, variant),
+		.size = c->limits.message_bytes,
+		.rcpt_max = c->limits.recipients,
+	};
 
-	buf_reset(b);
-	buf_addf(b, "250-%.*s\r\n", SPAN_ARG(c->hostname));
-	add_line(b, "PIPELINING");
-	buf_addf(b, "250-SIZE %llu\r\n",
-		 (unsigned long long)c->limits.message_bytes);
-	if (!is_tls && c->tls_server != NULL)
-		add_line(b, "STARTTLS");
-	if (in->hooks.etrn != NULL)
-		add_line(b, "ETRN");
-	add_line(b, "ENHANCEDSTATUSCODES");
-	add_line(b, "8BITMIME");
-	add_line(b, "DSN");
-	add_line(b, "SMTPUTF8");
-	if (variant & HELLO_REQUIRETLS)
-		add_line(b, "REQUIRETLS");
-	buf_addf(b, "250-LIMITS RCPTMAX=%u\r\n", c->limits.recipients);
-	buf_adds(b, "250 CHUNKING\r\n");
+	buf_reset(&in->hello[variant]);
+	smtp_ehlo_write(&in->hello[variant], c->hostname, &ehlo);
 }
 
 void hello_prepare(struct intake *in)
@@ -107,10 +103,7 @@ enum step run_ehlo(struct session *s, struct span arg)
 	if (!hello(s, arg))
 		return session_refuse(s, SAY_HELO_NAME, arg);
 	s->is_esmtp = true;
-	s->offered = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 |
-		     SMTP_EXT_DSN;
-	if (variant & HELLO_REQUIRETLS)
-		s->offered |= SMTP_EXT_REQUIRETLS;
+	s->offered = (uint16_t)offered(s->in, variant);
 	conn_write(s->conn, buf_span(&s->in->hello[variant]));
 	return STEP_ON;
 }

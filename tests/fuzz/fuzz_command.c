@@ -45,14 +45,15 @@ static void check_mail(struct span line)
 	check_inside(all.envid, line);
 	FUZZ_CHECK(all.smtputf8 || !span_has_8bit(all.from.mailbox));
 	buf_addf(&again, "FROM:<%.*s>", SPAN_ARG(all.from.mailbox));
-	if (all.envid.n > 0)
-		buf_addf(&again, " ENVID=%.*s", SPAN_ARG(all.envid));
-	if (all.smtputf8)
-		buf_adds(&again, " SMTPUTF8");
+	smtp_mail_print(&again, &all, ALL);
 	FUZZ_CHECK(smtp_mail_parse(buf_span(&again), ALL, &few) ==
 		   SMTP_SYNTAX_OK);
 	FUZZ_CHECK(span_eq(few.from.mailbox, all.from.mailbox));
 	FUZZ_CHECK(span_eq(few.envid, all.envid));
+	FUZZ_CHECK(few.has_size == all.has_size && few.size == all.size);
+	FUZZ_CHECK(few.body == all.body && few.ret == all.ret);
+	FUZZ_CHECK(few.smtputf8 == all.smtputf8 &&
+		   few.requiretls == all.requiretls);
 	buf_fini(&again);
 }
 
@@ -74,12 +75,12 @@ static void check_rcpt(struct span line)
 	FUZZ_CHECK(!(utf8.notify & SMTP_NOTIFY_NEVER) ||
 		   utf8.notify == SMTP_NOTIFY_NEVER);
 	buf_addf(&again, "TO:<%.*s>", SPAN_ARG(utf8.to.mailbox));
-	if (utf8.orcpt.n > 0)
-		buf_addf(&again, " ORCPT=%.*s", SPAN_ARG(utf8.orcpt));
+	smtp_rcpt_print(&again, &utf8, ALL);
 	FUZZ_CHECK(smtp_rcpt_parse(buf_span(&again), ALL, true, &plain) ==
 		   SMTP_SYNTAX_OK);
 	FUZZ_CHECK(span_eq(plain.to.mailbox, utf8.to.mailbox));
 	FUZZ_CHECK(span_eq(plain.orcpt, utf8.orcpt));
+	FUZZ_CHECK(plain.notify == utf8.notify);
 	buf_fini(&again);
 }
 

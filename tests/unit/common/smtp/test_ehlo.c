@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "common/base/assert.h"
+#include "common/smtp/extension.h"
 
 static struct smtp_ehlo parse(const char *lines)
 {
@@ -77,4 +78,55 @@ Test(smtp_ehlo, host)
 	memset(lines + 4, 'x', 500);
 	e = parse(lines);
 	cr_expect_eq(strlen(e.host), sizeof(e.host) - 1);
+}
+
+/* What we say, to the byte: clients have seen it so since the first release. */
+Test(smtp_ehlo, ours)
+{
+	static const char all[] = "250-mx2.example.net\r\n"
+				  "250-PIPELINING\r\n"
+				  "250-SIZE 52428800\r\n"
+				  "250-STARTTLS\r\n"
+				  "250-ETRN\r\n"
+				  "250-ENHANCEDSTATUSCODES\r\n"
+				  "250-8BITMIME\r\n"
+				  "250-DSN\r\n"
+				  "250-SMTPUTF8\r\n"
+				  "250-REQUIRETLS\r\n"
+				  "250-LIMITS RCPTMAX=1000\r\n"
+				  "250 CHUNKING\r\n";
+	struct smtp_ehlo e = { .offered = smtp_ehlo_ours(),
+			       .size = 52428800,
+			       .rcpt_max = 1000 },
+			 back;
+	struct buf out = { 0 };
+
+	smtp_ehlo_write(&out, SPAN_LIT("mx2.example.net"), &e);
+	cr_expect_str_eq(buf_cstr(&out), all);
+	back = parse(buf_cstr(&out));
+	cr_expect_eq(back.offered, e.offered);
+	cr_expect_eq(back.size, e.size);
+	cr_expect_eq(back.rcpt_max, e.rcpt_max);
+	buf_reset(&out);
+	e.offered = 0;
+	smtp_ehlo_write(&out, SPAN_LIT("mx2.example.net"), &e);
+	cr_expect_str_eq(buf_cstr(&out), "250 mx2.example.net\r\n");
+	buf_fini(&out);
+}
+
+/* Each has a bit and a line of its own. */
+Test(smtp_ehlo, rows)
+{
+	unsigned bits = 0, lines = 0;
+
+	for (size_t i = 0; i < SMTP_EXTENSIONS; i++) {
+		const struct smtp_extension *x = &smtp_extensions[i];
+
+		cr_expect_eq(bits & x->bit, 0, "%s", x->keyword);
+		cr_expect(x->line == 0 || (lines & 1U << x->line) == 0, "%s",
+			  x->keyword);
+		cr_expect_leq(x->line, SMTP_EXTENSIONS);
+		bits |= x->bit;
+		lines |= 1U << x->line;
+	}
 }
