@@ -15,7 +15,7 @@
  * it is, so that an answer at once costs no allocation; who has to wait keeps
  * it.
  */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include <stdlib.h>
 

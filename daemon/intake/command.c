@@ -1,7 +1,7 @@
 /*
  * The table is the grammar: what may be said when.
  */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -79,35 +79,33 @@ struct command {
 	enum step (*run)(struct session *s, struct span arg);
 };
 
-#define VERB(s)                                                                \
-	{                                                                      \
-		s, sizeof(s) - 1                                               \
-	}
+#define ROW(verb, stage, at, flags, run)                                       \
+	{ { verb, sizeof(verb) - 1 }, stage, at, flags, run },
 /* clang-format off */
 static const struct command commands[] = {
-	{ VERB("MAIL"),     "mail",     AT_READY,           MAIL,           run_mail },
-	{ VERB("RCPT"),     "rcpt",     AT_MAIL | AT_RCPT,  MAIL,           run_rcpt },
-	{ VERB("DATA"),     "data",     AT_MAIL | AT_RCPT,  MAIL | NO_ARG | ALONE, run_data },
-	{ VERB("BDAT"),     "bdat",     AT_ANY,             MAIL,           run_bdat },
-	{ VERB("EHLO"),     "ehlo",     AT_ANY,             0,              run_ehlo },
-	{ VERB("HELO"),     "helo",     AT_ANY,             0,              run_helo },
-	{ VERB("RSET"),     "rset",     AT_ANY,             NO_ARG,         run_rset },
-	{ VERB("QUIT"),     "quit",     AT_ANY,             MAIL | NO_ARG,  run_quit },
-	{ VERB("STARTTLS"), "starttls", AT_READY,           NO_ARG | ALONE, run_starttls },
-	{ VERB("NOOP"),     "noop",     AT_ANY,             0,              run_noop },
-	{ VERB("VRFY"),     "vrfy",     AT_ANY,             0,              run_vrfy },
-	{ VERB("HELP"),     "help",     AT_ANY,             0,              run_help },
-	{ VERB("ETRN"),     "etrn",     AT_READY,           0,              run_etrn },
-	{ VERB("EXPN"),     "expn",     AT_ANY,             0,              run_not_here },
-	{ VERB("AUTH"),     "auth",     AT_ANY,             0,              run_not_here },
-	{ VERB("TURN"),     "turn",     AT_ANY,             0,              run_not_here },
-	{ VERB("ATRN"),     "atrn",     AT_ANY,             0,              run_not_here },
-	{ VERB("SEND"),     "send",     AT_ANY,             0,              run_not_here },
-	{ VERB("SOML"),     "soml",     AT_ANY,             0,              run_not_here },
-	{ VERB("SAML"),     "saml",     AT_ANY,             0,              run_not_here },
-	{ VERB("GET"),      "http",     AT_ANY,             0,              run_http },
-	{ VERB("POST"),     "http",     AT_ANY,             0,              run_http },
-	{ VERB("CONNECT"),  "http",     AT_ANY,             0,              run_http },
+	ROW("MAIL",     "mail",     AT_READY,  MAIL,           run_mail)
+	ROW("RCPT",     "rcpt",     AT_SENDER, MAIL,           run_rcpt)
+	ROW("DATA",     "data",     AT_SENDER, MAIL | NO_ARG | ALONE, run_data)
+	ROW("BDAT",     "bdat",     AT_ANY,    MAIL,           run_bdat)
+	ROW("EHLO",     "ehlo",     AT_ANY,    0,              run_ehlo)
+	ROW("HELO",     "helo",     AT_ANY,    0,              run_helo)
+	ROW("RSET",     "rset",     AT_ANY,    NO_ARG,         run_rset)
+	ROW("QUIT",     "quit",     AT_ANY,    MAIL | NO_ARG,  run_quit)
+	ROW("STARTTLS", "starttls", AT_READY,  NO_ARG | ALONE, run_starttls)
+	ROW("NOOP",     "noop",     AT_ANY,    0,              run_noop)
+	ROW("VRFY",     "vrfy",     AT_ANY,    0,              run_vrfy)
+	ROW("HELP",     "help",     AT_ANY,    0,              run_help)
+	ROW("ETRN",     "etrn",     AT_READY,  0,              run_etrn)
+	ROW("EXPN",     "expn",     AT_ANY,    0,              run_not_here)
+	ROW("AUTH",     "auth",     AT_ANY,    0,              run_not_here)
+	ROW("TURN",     "turn",     AT_ANY,    0,              run_not_here)
+	ROW("ATRN",     "atrn",     AT_ANY,    0,              run_not_here)
+	ROW("SEND",     "send",     AT_ANY,    0,              run_not_here)
+	ROW("SOML",     "soml",     AT_ANY,    0,              run_not_here)
+	ROW("SAML",     "saml",     AT_ANY,    0,              run_not_here)
+	ROW("GET",      "http",     AT_ANY,    0,              run_http)
+	ROW("POST",     "http",     AT_ANY,    0,              run_http)
+	ROW("CONNECT",  "http",     AT_ANY,    0,              run_http)
 };
 /* clang-format on */
 

@@ -2,25 +2,13 @@
  * The content: DATA and BDAT.  It is decoded straight into the draft; what
  * memory a session needs does not depend on the size of its message.
  */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/msgid.h"
 
 /* ---- Beginning ---- */
-
-static enum reply_id storage_reply(enum mx_err err)
-{
-	switch (err) {
-	case MX_ESPACE:
-		return SAY_NO_SPACE;
-	case MX_ESHARE:
-		return SAY_DOMAIN_FULL;
-	default:
-		return SAY_DISK;
-	}
-}
 
 /* Count the floor of the data deadline from here. */
 static void pace(struct session *s)
@@ -73,7 +61,7 @@ static enum step data_judged(struct session *s, const struct verdict *v)
 	return session_say(s, SAY_GO_AHEAD);
 }
 
-/* Its chunk is on the way whatever is said of it, and read to its end. */
+/* Whatever is said, the chunk is on its way and has to be read to its end. */
 static enum step chunk_judged(struct session *s, const struct verdict *v)
 {
 	struct mail *m = s->mail;
@@ -101,16 +89,17 @@ enum step content_judged(struct session *s, struct asked *a,
 
 /* ---- Streaming ---- */
 
-/* The content is doomed: read it to its end, keep nothing of it. */
-static void spoil(struct mail *m, enum reply_id why)
+/* The content is refused already: it is read to its end, and nothing kept. */
+static void fail_content(struct mail *m, enum reply_id why)
 {
 	spool_draft_discard(&m->draft);
 	holding_set_content(&m->holding, 0, 0);
 	m->fault = why;
 }
 
-/* Where decoded bytes go that nobody wants, and the first ones. */
-static char *aside(size_t *room)
+/* For octets that are not kept, and for the first ones, which put_first looks
+ * at. */
+static char *side_buffer(size_t *room)
 {
 	static char bin[16 * 1024];
 
@@ -118,10 +107,11 @@ static char *aside(size_t *room)
 	return bin;
 }
 
-static char *target(struct mail *m, size_t *room)
+/* Where the next octets are decoded to. */
+static char *decode_buffer(struct mail *m, size_t *room)
 {
 	if (m->draft == NULL || m->bytes == 0)
-		return aside(room);
+		return side_buffer(room);
 	return spool_draft_buffer(m->draft, room);
 }
 
@@ -130,20 +120,20 @@ static char *target(struct mail *m, size_t *room)
  * field: gone from the content, and a stranger's words in our name.  Such
  * content has no header, so an empty line ends ours.
  */
-static void put(struct mail *m, struct span s)
+static void put_first(struct mail *m, struct span s)
 {
 	if (m->bytes == 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
 		spool_draft_write(m->draft, SPAN_LIT("\r\n"));
 	spool_draft_write(m->draft, s);
 }
 
-/* These n bytes were decoded to at, which target() gave. */
-static void took(struct spool *sp, struct mail *m, const char *at, size_t n)
+/* These n bytes were decoded to at, which decode_buffer gave. */
+static void decoded(struct spool *sp, struct mail *m, const char *at, size_t n)
 {
 	if (m->draft != NULL && n > 0) {
 		mail_scan_feed(&m->scan, span_of(at, n));
 		if (m->bytes == 0)
-			put(m, span_of(at, n));
+			put_first(m, span_of(at, n));
 		else
 			spool_draft_used(m->draft, n);
 	}
@@ -151,11 +141,11 @@ static void took(struct spool *sp, struct mail *m, const char *at, size_t n)
 	if (m->draft == NULL)
 		return;
 	if (m->bytes > m->config->limits.message_bytes)
-		spoil(m, SAY_TOO_BIG);
+		fail_content(m, SAY_TOO_BIG);
 	else if (spool_draft_error(m->draft) != MX_OK)
-		spoil(m, storage_reply(spool_draft_error(m->draft)));
+		fail_content(m, storage_reply(spool_draft_error(m->draft)));
 	else if (!holding_set_content(&m->holding, m->bytes, spool_left(sp)))
-		spoil(m, SAY_NETWORK_FULL);
+		fail_content(m, SAY_NETWORK_FULL);
 }
 
 /* The disk is slower than the client: leave the rest in the kernel. */
@@ -183,18 +173,22 @@ static void consumed(struct session *s, size_t n)
 
 /* ---- The end ---- */
 
-/* Refuse the content; the transaction is over. */
-static enum step refuse_content(struct session *s, enum reply_id id)
+/* The content is refused; the transaction is over. */
+static enum step refused(struct session *s, enum step step)
 {
-	const struct span nothing = { NULL, 0 };
-	enum step step =
-		id == SAY_VERDICT
-			? session_refuse_mail(s, s->mail->verdict, nothing)
-			: session_refuse(s, id, nothing);
-
 	mail_drop(s);
 	session_arm(s);
 	return step;
+}
+
+static enum step refuse_content(struct session *s, enum reply_id id)
+{
+	return refused(s, session_refuse(s, id, SPAN_LIT("")));
+}
+
+static enum step refuse_in_words(struct session *s, const struct verdict *v)
+{
+	return refused(s, session_refuse_mail(s, v, SPAN_LIT("")));
 }
 
 static void say_queued(struct session *s, uint64_t id)
@@ -260,15 +254,8 @@ static enum step content_end(struct session *s)
 enum step end_judged(struct session *s, struct asked *a,
 		     const struct verdict *v)
 {
-	enum step step;
-
 	(void)a;
-	if (v->code == 0)
-		return commit(s);
-	step = session_refuse_mail(s, v, SPAN_LIT(""));
-	mail_drop(s);
-	session_arm(s);
-	return step;
+	return v->code == 0 ? commit(s) : refuse_in_words(s, v);
 }
 
 /* ---- DATA ---- */
@@ -285,10 +272,10 @@ enum step step_data(struct session *s)
 		return STEP_WAIT;
 	while (in.n > 0 && !is_end) {
 		size_t room, used;
-		char *to = target(m, &room);
+		char *to = decode_buffer(m, &room);
 
 		is_end = smtp_decode_data(&m->decoder, &in, to, room, &used);
-		took(s->in->spool, m, to, used);
+		decoded(s->in->spool, m, to, used);
 	}
 	consumed(s, before - in.n);
 	return is_end ? content_end(s) : STEP_ON;
@@ -361,10 +348,10 @@ static void chunk_decode(struct spool *sp, struct mail *m, struct span in)
 {
 	while (in.n > 0) {
 		size_t room, used;
-		char *to = target(m, &room);
+		char *to = decode_buffer(m, &room);
 
 		smtp_decode_bdat(&m->decoder, &in, to, room, &used);
-		took(sp, m, to, used);
+		decoded(sp, m, to, used);
 	}
 }
 
@@ -378,6 +365,8 @@ static enum step refuse_chunk(struct session *s, enum reply_id fault)
 
 	s->phase = s->helo != NULL ? PH_READY : PH_HELLO;
 	s->is_failed = !s->is_last;
+	if (fault == SAY_VERDICT)
+		return refuse_in_words(s, s->mail->verdict);
 	if (!is_echo)
 		return refuse_content(s, fault);
 	session_arm(s);
@@ -403,7 +392,7 @@ static enum step chunk_end(struct session *s)
 	n = smtp_decode_end(&m->decoder, held);
 	if (n > 0) {
 		mail_scan_feed(&m->scan, span_of(held, n));
-		put(m, span_of(held, n));
+		put_first(m, span_of(held, n));
 		m->bytes += n;
 	}
 	return content_end(s);

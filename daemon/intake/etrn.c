@@ -1,5 +1,5 @@
 /* ETRN, RFC 1985: the primary asks for what waits for it. */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 static enum step say_count(struct session *s, uint64_t count)
 {

@@ -1,5 +1,5 @@
 /* EHLO, HELO and STARTTLS: who are you, and what can we do together? */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* The door: who is let in, and how the house is closed. */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* MAIL and RCPT: the envelope grows. */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -226,8 +226,7 @@ enum step mail_judged(struct session *s, struct asked *a,
 	err = spool_room(s->in->spool, s->mail->size);
 	if (err != MX_OK) {
 		mail_drop(s);
-		return session_refuse(
-			s, err == MX_ESPACE ? SAY_NO_SPACE : SAY_DISK, a->arg);
+		return session_refuse(s, storage_reply(err), a->arg);
 	}
 	s->phase = PH_MAIL;
 	s->is_failed = false;

@@ -1,6 +1,6 @@
 #include "daemon/intake/replies.h"
 
-#define REPLY_ROW(id, text, why)                                               \
+#define REPLY_ROW(id, why, text)                                               \
 	[SAY_##id] = { { text "\r\n", sizeof(text "\r\n") - 1 }, why },
 static const struct reply replies[] = { INTAKE_REPLIES(REPLY_ROW) };
 #undef REPLY_ROW

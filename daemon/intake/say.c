@@ -1,5 +1,5 @@
 /* Replies, and the log line of each refusal. */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include "common/base/clock.h"
 
@@ -12,12 +12,21 @@ struct span session_client(struct session *s)
 	return buf_span(b);
 }
 
+enum reply_id storage_reply(enum mx_err err)
+{
+	switch (err) {
+	case MX_ESPACE:
+		return SAY_NO_SPACE;
+	case MX_ESHARE:
+		return SAY_DOMAIN_FULL;
+	default:
+		return SAY_DISK;
+	}
+}
+
 static void log_refusal(struct session *s, struct span reply,
 			const char *reason, struct log_field what)
 {
-	const struct span nothing = { NULL, 0 };
-	const bool has_from = s->mail != NULL;
-
 	if (!log_enabled(LOG_LEVEL_INFO) ||
 	    !policy_may_log(s->in->policy, &s->client, clock_mono_ms())) {
 		log_unsaid(EV_REJECTED, LOG_STR("stage", s->stage),
@@ -27,12 +36,13 @@ static void log_refusal(struct session *s, struct span reply,
 	log_info(EV_REJECTED, LOG_HEX("sid", s->sid),
 		 LOG_STR("stage", s->stage),
 		 LOG_SPAN("client", session_client(s)),
-		 has_from ? LOG_PATH("from", s->mail->env.from)
-			  : LOG_SPAN("from", nothing),
+		 s->mail != NULL ? LOG_PATH("from", s->mail->env.from)
+				 : LOG_SPAN("from", SPAN_LIT("")),
 		 what, LOG_SPAN("reply", reply), LOG_STR("reason", reason));
 }
 
-/* Postfix and others say 421 at once behind the last error: so do we. */
+/* 421 follows at once behind the reply to the last error, as Postfix does it.
+ */
 static enum step count_error(struct session *s)
 {
 	if (s->errors < UINT16_MAX)
@@ -75,9 +85,7 @@ static void say_verdict(struct session *s, const struct verdict *v,
 
 enum step session_refuse_client(struct session *s, const struct verdict *v)
 {
-	const struct span nothing = { NULL, 0 };
-
-	say_verdict(s, v, LOG_SPAN("line", nothing));
+	say_verdict(s, v, line_field(SPAN_LIT("")));
 	return STEP_END;
 }
 
@@ -91,7 +99,7 @@ enum step session_refuse_mail(struct session *s, const struct verdict *v,
 }
 
 /*
- * Who tries names runs into limits.errors, also with RSET between them; a
+ * Whoever guesses names runs into limits.errors, also with RSET between them; a
  * mailing list with a few stale addresses among many good ones does not.
  */
 enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
@@ -107,11 +115,9 @@ enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 
 enum step session_bye(struct session *s, enum reply_id id)
 {
-	const struct span nothing = { NULL, 0 };
-
 	if (*reply_get(id)->reason != '\0')
 		log_refusal(s, reply_text(id), reply_get(id)->reason,
-			    LOG_SPAN("line", nothing));
+			    line_field(SPAN_LIT("")));
 	session_say(s, id);
 	return STEP_END;
 }

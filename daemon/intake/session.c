@@ -1,4 +1,4 @@
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include <stdlib.h>
 
@@ -10,7 +10,8 @@
 
 enum {
 	SESSION_MAGIC = 0x5e551011,
-	/* Replies the client does not read: past this we stop listening. */
+	/* Replies that wait for a client to read them: past this its commands
+	 * are not read either. */
 	OUTPUT_MAX = 64 * 1024,
 	/* Input that comes while the gate or the disk decides: past this it
 	 * waits in the kernel. */
@@ -18,10 +19,10 @@ enum {
 	/* How long the last words may take. */
 	GRACE_MS = 10 * 1000,
 	/*
-	 * One turn of a session: so many steps (a command each, or a piece of
-	 * content), and no further one behind so many milliseconds.  Then the
-	 * others'.  All that wait for another turn have so many between them,
-	 * so that a session of some round trips waits for some of them.
+	 * A turn of a session ends after so many steps (a command each, or a
+	 * piece of content) or so many milliseconds.  All sessions that wait
+	 * for another turn have TURNS_MS of each round of the loop between
+	 * them, so that a client with few commands is not held up by them.
 	 */
 	TURN_STEPS = 32,
 	TURN_MS = 1,
@@ -89,10 +90,8 @@ static int64_t data_ms(const struct session *s, int64_t timeout_ms)
 	return left_ms < timeout_ms ? left_ms : timeout_ms;
 }
 
-/*
- * All of the handshake, however it trickles: the client has to say two things.
- * Who wants commands sooner than in a minute will not wait longer for these.
- */
+/* For the whole handshake, in however many pieces it comes.  Whoever sets a
+ * shorter command_timeout does not want to wait longer for this. */
 static int64_t tls_ms(const struct config *c)
 {
 	return c->limits.command_timeout_ms < TLS_MS
@@ -190,7 +189,7 @@ enum {
 	IDLE_MS = 2 * 1000, /* a command is on its way for less than that */
 };
 
-/* It is us that it waits for, and its client may have closed its side. */
+/* Does it wait for us, and not for its client? */
 static bool is_in_our_hands(const struct session *s)
 {
 	return s->phase == PH_ASK || s->phase == PH_COMMIT ||
@@ -209,8 +208,8 @@ static int64_t expendable(const struct session *s, int64_t now_ms)
 	       policy_has_many(s->in->policy, &s->client);
 }
 
-/* Whoever was looked at and stays goes to the end: the next newcomer looks at
- * others. */
+/* A session that was looked at goes to the end of the list: the next newcomer
+ * looks at others. */
 bool session_make_room(struct intake *in)
 {
 	const int64_t now_ms = clock_mono_ms();
@@ -256,10 +255,8 @@ void session_pause(struct session *s)
 	conn_pause(s->conn);
 }
 
-/*
- * A client that does not read our replies is not read either: what waits for
- * it in memory is bounded.
- */
+/* Does it not read our replies?  Then it is not read either, so that what waits
+ * for it in memory is bounded. */
 static bool is_clogged(struct session *s)
 {
 	if (s->is_eof || conn_output_pending(s->conn) <= OUTPUT_MAX)
@@ -271,7 +268,7 @@ static bool is_clogged(struct session *s)
 	return true;
 }
 
-/* STEP_ON: it has had its share, and there is more to do. */
+/* STEP_ON: its turn is over, and there is more to do. */
 static enum step take_steps(struct session *s)
 {
 	const int64_t begun_ms = clock_mono_ms();
@@ -323,11 +320,12 @@ static void session_drive(struct session *s)
 	if (step == STEP_END)
 		session_end(s, "end"); /* frees s: nothing may follow */
 	else
-		conn_flush(s->conn); /* the commit is no event of its own */
+		conn_flush(s->conn); /* this may be no event of conn's */
 }
 
-/* Round robin; who comes back stands at the end.  The timer is due in the
- * next round of the loop: what arrives meanwhile is served between. */
+/* Round robin: whoever needs yet another turn goes to the end.  The timer is
+ * due in the next round of the loop, so that what arrives is served in between.
+ */
 static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct intake *in = w->data;
@@ -391,7 +389,7 @@ void session_answered(struct session *s, enum step step)
 		queue_up(s);
 }
 
-/* The peer may send on, but what we do not read it keeps. */
+/* The client may send more, but beyond a bound it is not read. */
 static enum step step_hold(struct session *s)
 {
 	if (is_in_our_hands(s) && conn_input(s->conn).n > INPUT_MAX)
@@ -432,7 +430,7 @@ static enum step begin(struct session *s)
 	return STEP_WAIT;
 }
 
-/* The connection is one of a proxy: whose is it really? */
+/* The connection comes from a proxy: on whose behalf? */
 static enum step step_proxy(struct session *s)
 {
 	struct span in = conn_input(s->conn);

@@ -1,5 +1,5 @@
 /* What we say of a message: its Received field, its line in the log. */
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 #include "common/base/clock.h"
 

@@ -16,7 +16,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/net/listen.h"
-#include "daemon/intake/session.h"
+#include "daemon/intake/intake_priv.h"
 
 /* ---- The spool ---- */
 

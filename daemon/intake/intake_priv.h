@@ -1,6 +1,6 @@
-/* A session and its transaction; private to this folder. */
-#ifndef MX_INTAKE_SESSION_H
-#define MX_INTAKE_SESSION_H
+/* Sessions and their transactions, for the files of this folder. */
+#ifndef MX_INTAKE_INTAKE_PRIV_H
+#define MX_INTAKE_INTAKE_PRIV_H
 
 #include <sys/queue.h>
 
@@ -56,7 +56,8 @@ enum {
 	AT_MAIL = 1 << PH_MAIL,
 	AT_RCPT = 1 << PH_RCPT,
 	AT_BDAT = 1 << PH_BDAT,
-	AT_GREETED = AT_READY | AT_MAIL | AT_RCPT | AT_BDAT,
+	AT_SENDER = AT_MAIL | AT_RCPT,
+	AT_GREETED = AT_READY | AT_SENDER | AT_BDAT,
 	AT_ANY = AT_HELLO | AT_GREETED,
 };
 
@@ -83,7 +84,7 @@ struct mail {
 	struct span *domains; /* of the recipients, each once */
 	unsigned domain_count;
 	bool is_over_limit; /* said 452 4.5.3 already */
-	struct holding holding; /* what it takes of what all share */
+	struct holding holding; /* its part of what all clients share */
 
 	struct spool_draft *draft; /* content comes and no fault yet */
 	enum reply_id fault;	   /* what the content will be answered with */
@@ -123,7 +124,7 @@ struct session {
 	bool is_queued : 1; /* waits for another turn: see session_drive */
 	uint16_t errors;    /* since the last message */
 	uint16_t chatter;   /* commands since then that lead to none */
-	uint32_t refused;   /* recipients since then, whatever the transaction */
+	uint32_t refused;   /* recipients since then, in all transactions */
 	uint16_t offered;   /* SMTP_EXT_ bits for MAIL and RCPT */
 
 	struct intake *in;
@@ -178,10 +179,10 @@ struct intake {
 void session_new(struct intake *in, int fd, const struct net_addr *peer,
 		 bool is_proxy, bool is_implicit, bool is_early);
 
-/* What it waited for, other than its client, is there. */
+/* Something that it waited for, other than its client, has come. */
 void session_go_on(struct session *s);
-/* As session_go_on, with what the answer to its question led to; but what is
- * next is done in a turn of its own, since the answer may come from anywhere. */
+/* As session_go_on, with what the answer to its question led to; but the next
+ * command is run in a turn of its own: an answer may come from anywhere. */
 void session_answered(struct session *s, enum step step);
 /* The greeting, or none. */
 enum step session_judged(struct session *s, struct asked *a,
@@ -190,10 +191,11 @@ enum step session_judged(struct session *s, struct asked *a,
 void session_pause(struct session *s);
 
 /* Send one away that does nothing, else one of a client that has many.  False:
- * there is none, as far as was looked. */
+ * none was found among those looked at. */
 bool session_make_room(struct intake *in);
 
-/* The daemon leaves: sessions without a transaction are told at once. */
+/* The daemon stops: a session that is in no transaction, or waits for the gate,
+ * is told at once, others at their next command. */
 void session_stop(struct session *s);
 /* Whatever it is doing. */
 void session_kill(struct session *s);
@@ -228,11 +230,14 @@ enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 			      struct span path);
 enum step session_refuse_mail(struct session *s, const struct verdict *v,
 			      struct span line);
-/* The last words. */
+/* Say it as the last words. */
 enum step session_bye(struct session *s, enum reply_id id);
 
 /* The client's address, in the scratch buffer. */
 struct span session_client(struct session *s);
+
+/* What is said when the spool did not take it. */
+enum reply_id storage_reply(enum mx_err err);
 
 /* ---- ask.c: the gate ---- */
 
@@ -278,8 +283,8 @@ enum step rcpt_judged(struct session *s, struct asked *a,
 /* End the transaction, if there is one; phase READY if there was. */
 void mail_drop(struct session *s);
 void mail_free(struct mail **m);
-/* What each domain may claim of a spool that is nearly full: as late as can
- * be, at the commit. */
+/* Note for each domain what it may claim of a spool that is nearly full.  As
+ * late as possible: at the commit. */
 void mail_claim(struct intake *in, struct mail *m);
 
 /* ---- data.c: the content ---- */
