@@ -224,6 +224,10 @@ static inline const struct config *session_config(const struct session *s)
  * client is at fault.  STEP_ON, or STEP_END when that was one too many. */
 enum step session_say(struct session *s, enum reply_id id);
 enum step session_refuse(struct session *s, enum reply_id id, struct span line);
+/* The same of a recipient; and without a line in the log. */
+enum step session_refuse_path(struct session *s, enum reply_id id,
+			      struct span path);
+enum step session_refuse_again(struct session *s, enum reply_id id);
 /* A verdict in its own words.  Code 421 ends the session. */
 enum step session_refuse_client(struct session *s, const struct verdict *v);
 enum step session_refuse_rcpt(struct session *s, const struct verdict *v,

@@ -239,9 +239,9 @@ static enum step too_many(struct session *s, enum reply_id why,
 			  struct span path)
 {
 	if (s->mail->is_over_limit) /* logged once, said each time */
-		return session_say(s, why);
+		return session_refuse_again(s, why);
 	s->mail->is_over_limit = true;
-	return session_refuse(s, why, path);
+	return session_refuse_path(s, why, path);
 }
 
 static int64_t lifetime_ms(const struct config *c,
@@ -301,9 +301,9 @@ enum step run_rcpt(struct session *s, struct span arg)
 		return session_refuse(s, syntax_reply(syntax, SAY_RCPT_SYNTAX),
 				      arg);
 	if (s->mail->count >= s->mail->config->limits.recipients)
-		return too_many(s, SAY_TOO_MANY, arg);
+		return too_many(s, SAY_TOO_MANY, a->rcpt.to.mailbox);
 	if (!holding_may_grow(&s->mail->holding))
-		return too_many(s, SAY_TOO_MANY_NOW, arg);
+		return too_many(s, SAY_TOO_MANY_NOW, a->rcpt.to.mailbox);
 	a->arg = arg;
 	return session_ask(s, GATE_RCPT);
 }
@@ -317,9 +317,10 @@ enum step rcpt_judged(struct session *s, struct asked *a,
 	if (v->code != 0)
 		return session_refuse_rcpt(s, v, a->rcpt.to.mailbox);
 	if (!has_room(s, domain))
-		return session_refuse(s, SAY_DOMAIN_FULL, a->arg);
+		return session_refuse_path(s, SAY_DOMAIN_FULL,
+					   a->rcpt.to.mailbox);
 	if (m->domain_count == DOMAINS_MAX && domain_of(m, domain) == NULL)
-		return too_many(s, SAY_MANY_DOMAINS, a->arg);
+		return too_many(s, SAY_MANY_DOMAINS, a->rcpt.to.mailbox);
 	add_rcpt(m, &(struct spool_rcpt){
 			    .path = buf_span(&a->to.path),
 			    .domain = domain,

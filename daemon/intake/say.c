@@ -66,11 +66,30 @@ static struct log_field line_field(struct span line)
 	return LOG_SPAN("line", span_of(line.p, line.n < most ? line.n : most));
 }
 
-enum step session_refuse(struct session *s, enum reply_id id, struct span line)
+static enum step refuse(struct session *s, enum reply_id id,
+			struct log_field what)
 {
-	log_refusal(s, reply_text(id), reply_get(id)->reason, line_field(line));
+	log_refusal(s, reply_text(id), reply_get(id)->reason, what);
 	session_say(s, id);
 	return reply_is_error(id) ? count_error(s) : STEP_ON;
+}
+
+enum step session_refuse(struct session *s, enum reply_id id, struct span line)
+{
+	return refuse(s, id, line_field(line));
+}
+
+enum step session_refuse_path(struct session *s, enum reply_id id,
+			      struct span path)
+{
+	return refuse(s, id, LOG_PATH("to", path));
+}
+
+enum step session_refuse_again(struct session *s, enum reply_id id)
+{
+	log_unsaid(EV_REJECTED, LOG_STR("stage", s->stage),
+		   LOG_STR("reason", reply_get(id)->reason));
+	return session_say(s, id);
 }
 
 static void say_verdict(struct session *s, const struct verdict *v,

@@ -74,7 +74,8 @@ def test_recipient_domains(mx20):
         assert c.cmd("RCPT TO:<v@d7.example.net>").startswith("250")
         assert c.data(message() + ".\r\n").startswith("250")
     assert sum(len(m["recipients"]) for m in daemon.queue()) == 201
-    daemon.wait_log(r"rejected .*reason=recipient_domains")
+    daemon.wait_log(r"rejected .* to=<u@e0.example.net> .*"
+                    "reason=recipient_domains")
 
 
 @pytest.mark.parametrize("line", ["FOO", "RCPT TO:<x@example.com>",
