@@ -21,18 +21,42 @@ json_t *status_spool(const struct spool_totals *t)
 		s->is_disk ? "disk" : "quota");
 }
 
-json_t *status_target(struct span name, const char *state, int64_t since_ms,
-		      int64_t checked_ms, struct span last_reply)
+/* ---- Destinations ---- */
+
+static json_t *target_object(const struct status_target *t)
 {
 	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "target",
-			 control_text(name), "state", state, "since",
-			 control_time(since_ms), "checked",
-			 control_time(checked_ms), "last_reply",
-			 control_text_or_null(last_reply));
+			 control_text(t->name), "state", t->state, "since",
+			 control_time(t->since_ms), "checked",
+			 control_time(t->checked_ms), "last_reply",
+			 control_text_or_null(t->last_reply));
 }
 
+json_t *status_targets(const struct status_destination *d)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < d->target_count; i++)
+		json_array_append_new(list, target_object(&d->targets[i]));
+	return list;
+}
+
+void status_set_state(json_t *o, const struct status_destination *d)
+{
+	json_object_set_new(o, "state", json_string(d->state));
+	json_object_set_new(o, "down", json_boolean(d->is_down));
+	json_object_set_new(o, "since", control_time(d->since_ms));
+	json_object_set_new(o, "next_probe", control_time(d->next_probe_ms));
+	json_object_set_new(o, "checked", control_time(d->checked_ms));
+	json_object_set_new(o, "last_reply",
+			    control_text_or_null(d->last_reply));
+}
+
+/* ---- Domains ---- */
+
 /* Which hold keeps the whole domain back; NULL: none. */
-static const char *hold_of(const struct spool_domain *row, const json_t *state)
+static const char *hold_of(const struct spool_domain *row,
+			   const struct status_destination *d)
 {
 	struct span reason = span_str(row->hold_reason);
 
@@ -41,19 +65,19 @@ static const char *hold_of(const struct spool_domain *row, const json_t *state)
 		return "unlisted";
 	if (row->is_held)
 		return row->hold_pattern[0] != '\0' ? "pattern" : "domain";
-	return json_is_string(json_object_get(state, "destination_hold"))
-		       ? "destination"
-		       : NULL;
+	return d->hold_reason != NULL ? "destination" : NULL;
 }
 
 static void set_hold(json_t *o, const struct spool_domain *row,
-		     const json_t *state)
+		     const struct status_destination *d)
 {
-	const char *hold = hold_of(row, state);
-	struct span reason =
-		row->is_held ? span_str(row->hold_reason)
-			     : control_get_text(state, "destination_hold");
+	const char *hold = hold_of(row, d);
+	struct span reason = { NULL, 0 };
 
+	if (row->is_held)
+		reason = span_str(row->hold_reason);
+	else if (d->hold_reason != NULL)
+		reason = span_str(d->hold_reason);
 	json_object_set_new(o, "held", json_boolean(hold || row->held > 0));
 	json_object_set_new(o, "hold", hold ? json_string(hold) : json_null());
 	json_object_set_new(o, "hold_reason", control_text_or_null(reason));
@@ -61,22 +85,8 @@ static void set_hold(json_t *o, const struct spool_domain *row,
 			    control_text_or_null(span_str(row->hold_pattern)));
 }
 
-static void copy_state(json_t *o, const json_t *state)
-{
-	static const char *const names[] = {
-		"state",      "down",	 "since",  "next_probe",  "checked",
-		"last_reply", "targets", "listed", "connections", "destination",
-	};
-
-	for (size_t i = 0; i < COUNT(names); i++) {
-		json_t *value = json_object_get(state, names[i]);
-
-		if (value != NULL)
-			json_object_set(o, names[i], value);
-	}
-}
-
-json_t *status_domain(const struct spool_domain *row, json_t *state)
+json_t *status_domain(const struct spool_domain *row,
+		      const struct status_destination *d)
 {
 	json_t *o = json_pack(
 		"{s:o, s:I, s:I, s:o, s:I, s:I, s:I}", "domain",
@@ -86,29 +96,20 @@ json_t *status_domain(const struct spool_domain *row, json_t *state)
 		(json_int_t)row->ready, "deferred", (json_int_t)row->deferred,
 		"held_messages", (json_int_t)row->held);
 
-	set_hold(o, row, state);
-	copy_state(o, state);
-	if (json_object_get(o, "destination") == NULL)
-		json_object_set_new(
-			o, "destination",
-			control_text_or_null(span_str(row->destination)));
-	json_decref(state);
+	set_hold(o, row, d);
+	status_set_state(o, d);
+	json_object_set_new(o, "targets", status_targets(d));
+	if (d->listed != STATUS_LISTED_UNKNOWN)
+		json_object_set_new(o, "listed",
+				    json_boolean(d->listed == STATUS_LISTED));
+	if (d->connections >= 0)
+		json_object_set_new(o, "connections",
+				    json_integer(d->connections));
+	json_object_set_new(
+		o, "destination",
+		control_text_or_null(
+			d->name.n > 0 ? d->name : span_str(row->destination)));
 	return o;
-}
-
-bool status_goes_to(const json_t *o, struct span name)
-{
-	const json_t *targets = json_object_get(o, "targets");
-
-	if (scope_names_route(control_get_text(o, "destination"), name))
-		return true;
-	for (size_t i = 0; i < json_array_size(targets); i++)
-		if (scope_names_target(
-			    control_get_text(json_array_get(targets, i),
-					     "target"),
-			    name))
-			return true;
-	return false;
 }
 
 /* ---- Pages ---- */
@@ -126,13 +127,22 @@ struct rows {
 	void *arg;
 };
 
+static json_t *domain_object(const struct rows *r,
+			     const struct spool_domain *row)
+{
+	struct status_destination d = { .state = "unknown", .connections = -1 };
+
+	r->state(row, &d, r->arg);
+	return status_domain(row, &d);
+}
+
 /* A hold of a destination stands in a row of its own, which is no domain. */
 static json_t *row_object(const struct rows *r, const struct spool_domain *row)
 {
 	struct span name = span_str(row->name);
 
 	if (!scope_is_destination(name))
-		return status_domain(row, r->state(row, r->arg));
+		return domain_object(r, row);
 	return json_pack("{s:o, s:o}", "destination",
 			 control_text(scope_destination(name)), "reason",
 			 control_text(span_str(row->hold_reason)));
@@ -162,6 +172,7 @@ enum mx_err status_domains(struct spool *sp, struct span after,
 enum mx_err status_domain_get(struct spool *sp, struct span name,
 			      status_state_fn *state, void *arg, json_t **out)
 {
+	const struct rows r = { .state = state, .arg = arg };
 	struct spool_domain row;
 	enum mx_err err = spool_domain_get(sp, name, &row);
 
@@ -171,6 +182,6 @@ enum mx_err status_domain_get(struct spool *sp, struct span name,
 	if (err == MX_ENOENT)
 		row = (struct spool_domain){ 0 };
 	snprintf(row.name, sizeof(row.name), "%.*s", SPAN_ARG(name));
-	*out = status_domain(&row, state(&row, arg));
+	*out = domain_object(&r, &row);
 	return MX_OK;
 }

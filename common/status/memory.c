@@ -5,12 +5,12 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "common/control/control.h"
 #include "common/spool/scope.h"
 
 void status_memory_fini(struct status_memory *m)
 {
 	free(m->known);
+	free(m->targets);
 	*m = (struct status_memory){ 0 };
 }
 
@@ -79,22 +79,20 @@ bool status_match(const char *destination, const char *target)
 	return match;
 }
 
-static json_t *unknown_state(void)
-{
-	return json_pack("{s:s, s:b, s:n, s:n, s:n, s:n, s:[]}", "state",
-			 "unknown", "down", 0, "since", "next_probe", "checked",
-			 "last_reply", "targets");
-}
-
 struct hold_search {
 	const struct spool_domain *row;
-	json_t *state;
+	struct status_destination *out;
+	struct status_memory *m;
 };
 
 static bool goes_to(const struct hold_search *h, struct span name)
 {
-	return scope_names_route(span_str(h->row->destination), name) ||
-	       status_goes_to(h->state, name);
+	if (scope_names_route(span_str(h->row->destination), name))
+		return true;
+	for (size_t i = 0; i < h->out->target_count; i++)
+		if (scope_names_target(h->out->targets[i].name, name))
+			return true;
+	return false;
 }
 
 static bool look_at_hold(const struct spool_domain *hold, void *arg)
@@ -104,18 +102,11 @@ static bool look_at_hold(const struct spool_domain *hold, void *arg)
 
 	if (!scope_is_destination(name))
 		return false;
-	if (hold->is_held && goes_to(h, scope_destination(name)))
-		json_object_set_new(h->state, "destination_hold",
-				    control_text(span_str(hold->hold_reason)));
+	if (hold->is_held && goes_to(h, scope_destination(name))) {
+		h->m->hold = *hold;
+		h->out->hold_reason = h->m->hold.hold_reason;
+	}
 	return true;
-}
-
-static void set_hold(const struct status_memory *m,
-		     const struct spool_domain *row, json_t *state)
-{
-	struct hold_search h = { row, state };
-
-	(void)spool_domains(m->spool, SPAN_LIT("@"), look_at_hold, &h);
 }
 
 static bool is_stale(const struct status_memory *m,
@@ -126,15 +117,19 @@ static bool is_stale(const struct status_memory *m,
 
 /* What is too old is unknown; when it was seen, and what was said then, stays.
  */
-static json_t *target_object(const struct status_memory *m,
-			     const struct spool_target *t)
+static struct status_target target_of(const struct status_memory *m,
+				      const struct spool_target *t)
 {
 	const char *known = t->is_up ? "up" : "down";
 	bool stale = is_stale(m, t);
 
-	return status_target(span_str(t->name), stale ? "unknown" : known,
-			     stale ? 0 : t->since_ms, t->checked_ms,
-			     span_str(t->last_reply));
+	return (struct status_target){
+		.name = span_str(t->name),
+		.state = stale ? "unknown" : known,
+		.since_ms = stale ? 0 : t->since_ms,
+		.checked_ms = t->checked_ms,
+		.last_reply = span_str(t->last_reply),
+	};
 }
 
 static bool tells_more(const struct status_memory *m,
@@ -149,48 +144,46 @@ static bool tells_more(const struct status_memory *m,
 }
 
 /* The destination does as the target that tells most. */
-static void set_state(json_t *state, const json_t *target)
+static void set_state(struct status_destination *out,
+		      const struct status_target *t)
 {
-	static const char *const names[] = { "state", "since", "checked",
-					     "last_reply" };
-
-	for (size_t i = 0; i < COUNT(names); i++)
-		json_object_set(state, names[i],
-				json_object_get(target, names[i]));
-	json_object_set_new(
-		state, "down",
-		json_boolean(span_eq(control_get_text(target, "state"),
-				     SPAN_LIT("down"))));
+	out->state = t->state;
+	out->is_down = strcmp(t->state, "down") == 0;
+	out->since_ms = t->since_ms;
+	out->checked_ms = t->checked_ms;
+	out->last_reply = t->last_reply;
 }
 
 static void load(struct status_memory *m)
 {
-	if (!m->is_loaded)
-		(void)spool_targets(m->spool, add_target, m);
+	if (m->is_loaded)
+		return;
+	(void)spool_targets(m->spool, add_target, m);
+	m->targets = mx_alloc((m->known_count + 1) * sizeof(*m->targets));
 	m->is_loaded = true;
 }
 
-json_t *status_remembered(const struct spool_domain *row, void *arg)
+void status_remembered(const struct spool_domain *row,
+		       struct status_destination *out, void *arg)
 {
 	struct status_memory *m = arg;
-	json_t *state = unknown_state();
-	json_t *targets = json_object_get(state, "targets");
+	struct hold_search search = { row, out, m };
 	const struct spool_target *tells = NULL;
 
 	load(m);
+	out->targets = m->targets;
 	for (size_t i = 0; i < m->known_count; i++) {
 		const struct spool_target *t = &m->known[i];
-		json_t *target;
+		struct status_target *target = &m->targets[out->target_count];
 
 		if (!status_match(row->destination, t->name))
 			continue;
-		target = target_object(m, t);
-		json_array_append_new(targets, target);
+		*target = target_of(m, t);
+		out->target_count++;
 		if (tells != NULL && !tells_more(m, t, tells))
 			continue;
 		tells = t;
-		set_state(state, target);
+		set_state(out, target);
 	}
-	set_hold(m, row, state);
-	return state;
+	(void)spool_domains(m->spool, SPAN_LIT("@"), look_at_hold, &search);
 }

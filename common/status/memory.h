@@ -12,11 +12,15 @@ struct status_memory {
 	struct spool_target *known; /* read when needed */
 	size_t known_count;
 	bool is_loaded;
+	/* of the domain looked at last */
+	struct status_target *targets;
+	struct spool_domain hold;
 };
 void status_memory_fini(struct status_memory *m);
 
 /* status_state_fn; arg is a struct status_memory. */
-json_t *status_remembered(const struct spool_domain *row, void *arg);
+void status_remembered(const struct spool_domain *row,
+		       struct status_destination *out, void *arg);
 
 /* Does a target of this name belong to the destination with this key? */
 bool status_match(const char *destination, const char *target);

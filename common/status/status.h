@@ -9,28 +9,26 @@
 #include <jansson.h>
 
 #include "common/spool/spool.h"
+#include "common/status/destination.h"
 
 /* {"messages","bytes","oldest","used","size","disk_free","reserve","state",
  * "limit"} */
 json_t *status_spool(const struct spool_totals *t);
 
-/* {"target","state","since","checked","last_reply"} */
-json_t *status_target(struct span name, const char *state, int64_t since_ms,
-		      int64_t checked_ms, struct span last_reply);
+/* An array of {"target","state","since","checked","last_reply"} */
+json_t *status_targets(const struct status_destination *d);
 
-/*
- * How the destination of a domain does: {"state","down","since","next_probe",
- * "checked","last_reply","targets"}, and where it is known "destination",
- * "destination_hold", "listed", "connections".  The caller's.
- */
-typedef json_t *status_state_fn(const struct spool_domain *row, void *arg);
+/* Set "state","down","since","next_probe","checked","last_reply". */
+void status_set_state(json_t *o, const struct status_destination *d);
 
-/* A row and its state in one object; takes the state. */
-json_t *status_domain(const struct spool_domain *row, json_t *state);
+/* A row, and how its destination does, in one object. */
+json_t *status_domain(const struct spool_domain *row,
+		      const struct status_destination *d);
 
-/* Does mail go from here to a destination of this name, as scope.h has it?
- * o has "destination" and "targets". */
-bool status_goes_to(const json_t *o, struct span name);
+/* How does the destination of this domain do?  out is that of which nothing is
+ * known; what it borrows from arg lasts until the next call. */
+typedef void status_state_fn(const struct spool_domain *row,
+			     struct status_destination *out, void *arg);
 
 /* ---- Looks at the spool, each bounded ---- */
 

@@ -9,40 +9,31 @@
 
 enum { TARGETS_SHOWN = 64 }; /* keeps a line below CONTROL_LINE_MAX */
 
-static json_t *target_object(const struct drain_target_status *t)
+bool explain_state(struct control *c, struct span domain,
+		   struct status_destination *out)
 {
-	return status_target(t->name, drain_state_name(t->state), t->since_ms,
-			     t->checked_ms, t->last_reply);
+	bool known = drain_status(c->opt.drain, domain, out);
+
+	if (out->target_count > TARGETS_SHOWN)
+		out->target_count = TARGETS_SHOWN;
+	return known;
 }
 
-void explain_state(struct control *c, struct span domain, json_t *into)
+static void set_state(struct control *c, struct span domain, json_t *o)
 {
-	struct drain_status st = { 0 };
-	bool known = drain_status(c->opt.drain, domain, &st);
-	json_t *targets = json_array();
+	struct status_destination d;
+	bool known = explain_state(c, domain, &d);
 
-	if (!known)
-		st.state = DRAIN_UNKNOWN;
-	for (size_t i = 0; i < st.target_count && i < TARGETS_SHOWN; i++)
-		json_array_append_new(targets, target_object(&st.targets[i]));
-	json_object_set_new(into, "known", json_boolean(known));
-	json_object_set_new(into, "state",
-			    json_string(drain_state_name(st.state)));
-	json_object_set_new(into, "down", json_boolean(st.is_down));
-	json_object_set_new(into, "since", control_time(st.since_ms));
-	json_object_set_new(into, "next_probe", control_time(st.next_probe_ms));
-	json_object_set_new(into, "checked", control_time(st.checked_ms));
-	json_object_set_new(into, "last_reply",
-			    control_text_or_null(st.last_reply));
-	if (st.destination.n > 0)
-		json_object_set_new(into, "destination",
-				    control_text(st.destination));
-	json_object_set_new(into, "destination_hold",
-			    st.hold_reason != NULL
-				    ? control_text(span_str(st.hold_reason))
+	json_object_set_new(o, "known", json_boolean(known));
+	status_set_state(o, &d);
+	if (d.name.n > 0)
+		json_object_set_new(o, "destination", control_text(d.name));
+	json_object_set_new(o, "destination_hold",
+			    d.hold_reason != NULL
+				    ? control_text(span_str(d.hold_reason))
 				    : json_null());
-	json_object_set_new(into, "connections", json_integer(st.connections));
-	json_object_set_new(into, "targets", targets);
+	json_object_set_new(o, "connections", json_integer(d.connections));
+	json_object_set_new(o, "targets", status_targets(&d));
 }
 
 static json_t *tls_object(const struct route_tls *t)
@@ -135,7 +126,7 @@ static void on_route(struct route *route, void *arg)
 			route_dnssec_name(route->mx_dnssec), "mta_sts",
 			sts_object(&route->sts), "stale", (int)route->is_stale,
 			"destination", control_text_or_null(route->key));
-	explain_state(r->control, r->sel.domain, end);
+	set_state(r->control, r->sel.domain, end);
 	route_unref(&route);
 	request_done(r, end);
 }

@@ -65,7 +65,7 @@ static void flush(struct walk *w, uint64_t id, struct span domain)
 /* Is its destination held? */
 static bool is_stopped(const struct walk *w, struct span domain)
 {
-	struct drain_status st;
+	struct status_destination st;
 
 	return drain_status(w->request->control->opt.drain, domain, &st) &&
 	       st.hold_name != NULL;

@@ -17,17 +17,15 @@ enum {
 };
 
 /* status_state_fn */
-static json_t *live_state(const struct spool_domain *row, void *arg)
+static void live_state(const struct spool_domain *row,
+		       struct status_destination *out, void *arg)
 {
 	struct control *c = arg;
 	struct span name = span_str(row->name);
-	json_t *state = json_object();
+	bool is_listed = domains_find(c->opt.config->domains, name) != NULL;
 
-	explain_state(c, name, state);
-	json_object_set_new(state, "listed",
-			    json_boolean(domains_find(c->opt.config->domains,
-						      name) != NULL));
-	return state;
+	(void)explain_state(c, name, out);
+	out->listed = is_listed ? STATUS_LISTED : STATUS_UNLISTED;
 }
 
 /* ---- Parts ---- */

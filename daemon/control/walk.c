@@ -287,7 +287,7 @@ void walk_keep(struct walk *w, uint64_t units, uint64_t id,
 	       const struct spool_domain *row, struct span domain)
 {
 	bool is_held = row != NULL && row->is_held;
-	struct drain_status st;
+	struct status_destination st;
 	struct buf text = { 0 };
 
 	w->kept += units;

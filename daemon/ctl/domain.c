@@ -144,18 +144,6 @@ static const struct column columns[] = {
 };
 /* clang-format on */
 
-static void age_cell(const struct ctl *ctl, struct table *t, int64_t at_ms)
-{
-	struct buf age = { 0 };
-
-	if (at_ms != 0)
-		print_age(&age, ctl->now_ms - at_ms);
-	else
-		buf_addc(&age, '-');
-	table_cell(t, buf_span(&age));
-	buf_fini(&age);
-}
-
 void status_show_targets(const struct ctl *ctl, const json_t *state,
 			 struct buf *out)
 {
@@ -171,8 +159,8 @@ void status_show_targets(const struct ctl *ctl, const json_t *state,
 
 		table_cell(&t, control_get_text(o, "target"));
 		table_cell(&t, control_get_text(o, "state"));
-		age_cell(ctl, &t, print_get_time(o, "since"));
-		age_cell(ctl, &t, print_get_time(o, "checked"));
+		status_age_cell(&t, print_get_time(o, "since"), ctl->now_ms);
+		status_age_cell(&t, print_get_time(o, "checked"), ctl->now_ms);
 		table_cell(&t, control_get_text(o, "last_reply"));
 	}
 	table_print(&t, out);

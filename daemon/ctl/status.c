@@ -39,11 +39,27 @@ static bool is_domain(const json_t *item)
 	return json_object_get(item, "domain") != NULL;
 }
 
+/* Does mail go from here to a destination of this name? */
+static bool goes_to(const json_t *item, struct span name)
+{
+	const json_t *targets = json_object_get(item, "targets");
+
+	if (scope_names_route(control_get_text(item, "destination"), name))
+		return true;
+	for (size_t i = 0; i < json_array_size(targets); i++)
+		if (scope_names_target(
+			    control_get_text(json_array_get(targets, i),
+					     "target"),
+			    name))
+			return true;
+	return false;
+}
+
 static bool is_shown(const struct ctl *ctl, const json_t *item)
 {
 	return is_domain(item) &&
 	       (ctl->destination == NULL ||
-		status_goes_to(item, span_str(ctl->destination)));
+		goes_to(item, span_str(ctl->destination)));
 }
 
 /* ---- For programs ---- */
@@ -113,7 +129,7 @@ static const struct column columns[] = {
 };
 /* clang-format on */
 
-static void cell_age(struct table *t, int64_t since_ms, int64_t now_ms)
+void status_age_cell(struct table *t, int64_t since_ms, int64_t now_ms)
 {
 	struct buf b = { 0 };
 
@@ -167,9 +183,9 @@ static void table_row(struct table *t, const json_t *row, int64_t now_ms)
 	buf_reset(&b);
 	human_size(&b, (uint64_t)control_get_int(row, "bytes", 0));
 	table_cell(t, buf_span(&b));
-	cell_age(t, print_get_time(row, "oldest"), now_ms);
+	status_age_cell(t, print_get_time(row, "oldest"), now_ms);
 	cell_state(t, row);
-	cell_age(t, print_get_time(row, "since"), now_ms);
+	status_age_cell(t, print_get_time(row, "since"), now_ms);
 	cell_next(t, row, now_ms);
 	table_cell(t,
 		   control_get_text(row, status_is_held(row) ? "hold_reason"

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "common/spool/spool.h"
+#include "common/status/destination.h"
 #include "daemon/route/route.h"
 
 struct drain;
@@ -95,31 +96,9 @@ void drain_destination_changed(struct drain *d, struct span name);
 
 /* ---- For status ---- */
 
-struct drain_target_status {
-	struct span name; /* "mx.example.org[192.0.2.1]:25" */
-	enum drain_state state;
-	int64_t since_ms;   /* wall; 0: unknown */
-	int64_t checked_ms; /* wall: last heard of; 0: never */
-	struct span last_reply;
-};
-struct drain_status {
-	enum drain_state state;
-	bool is_down;	       /* also while it is probed again */
-	int64_t since_ms;      /* wall; 0: unknown */
-	int64_t next_probe_ms; /* wall; 0: none planned */
-	int64_t checked_ms;    /* wall: of the last news; 0: none yet */
-	struct span last_reply;
-	struct span destination; /* the route's key; empty: none */
-	const char *hold_name;	 /* of the hold of the destination; NULL:
-				    it is not held */
-	const char *hold_reason;
-	unsigned connections;
-	const struct drain_target_status *targets;
-	size_t target_count;
-};
 /* State of the destination the domain belongs to; false: none known yet.
  * Spans live until the next return to the loop. */
 bool drain_status(struct drain *d, struct span domain,
-		  struct drain_status *out);
+		  struct status_destination *out);
 
 #endif

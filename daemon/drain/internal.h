@@ -361,7 +361,7 @@ struct drain {
 	int64_t due_at_ms; /* wall: what `due` is armed for; 0: no */
 
 	struct buf text; /* scratch for status */
-	struct drain_target_status *status;
+	struct status_target *status;
 	size_t status_cap;
 };
 

@@ -43,7 +43,7 @@ static enum drain_state target_state(const struct dest *dst, size_t i)
 }
 
 static void list_targets(struct drain *d, const struct dest *dst,
-			 struct drain_status *out)
+			 struct status_destination *out)
 {
 	size_t n = dst->target_count;
 
@@ -52,9 +52,9 @@ static void list_targets(struct drain *d, const struct dest *dst,
 		d->status_cap = n;
 	}
 	for (size_t i = 0; i < n; i++)
-		d->status[i] = (struct drain_target_status){
+		d->status[i] = (struct status_target){
 			.name = span_str(dst->targets[i].name),
-			.state = target_state(dst, i),
+			.state = drain_state_name(target_state(dst, i)),
 			.since_ms = to_wall(dst->mtargets[i].since_ms),
 			.checked_ms = to_wall(dst->mtargets[i].heard_ms),
 			.last_reply = span_str(dst->targets[i].last_reply),
@@ -67,11 +67,12 @@ static void list_targets(struct drain *d, const struct dest *dst,
 }
 
 /* No route that can be used: the reason stands where a reply would. */
-static void without_route(const struct domain *dom, struct drain_status *out)
+static void without_route(const struct domain *dom,
+			  struct status_destination *out)
 {
 	if (dom->route == NULL)
 		return;
-	out->state = DRAIN_DOWN;
+	out->state = drain_state_name(DRAIN_DOWN);
 	out->is_down = true;
 	out->since_ms = dom->stuck_ms;
 	out->next_probe_ms = to_wall(dom->ask_ms);
@@ -89,14 +90,15 @@ static bool is_down(const struct dest *dst)
 	return dst->target_count > 0;
 }
 
-bool drain_status(struct drain *d, struct span name, struct drain_status *out)
+bool drain_status(struct drain *d, struct span name,
+		  struct status_destination *out)
 {
 	const struct domain *dom = domain_find(d, name);
 	const struct dest_hold *hold;
 	const struct dest *dst;
 
 	memset(out, 0, sizeof(*out));
-	out->state = DRAIN_UNKNOWN;
+	out->state = drain_state_name(DRAIN_UNKNOWN);
 	if (dom == NULL)
 		return false;
 	dst = dom->dest;
@@ -104,18 +106,18 @@ bool drain_status(struct drain *d, struct span name, struct drain_status *out)
 		without_route(dom, out);
 		return true;
 	}
-	out->state = dst->machine.state;
+	out->state = drain_state_name(dst->machine.state);
 	out->is_down = is_down(dst);
 	out->since_ms = to_wall(dst->machine.since_ms);
-	if (out->state == DRAIN_DOWN &&
+	if (dst->machine.state == DRAIN_DOWN &&
 	    (!TAILQ_EMPTY(&dst->ring) || dst->pilot_count > 0))
 		out->next_probe_ms = to_wall(machine_timer(&dst->machine));
 	out->last_reply = span_str(dst->last_reply);
-	out->destination = dst->route->key;
+	out->name = dst->route->key;
 	hold = dest_held(dom->dest);
 	out->hold_name = hold != NULL ? hold->name : NULL;
 	out->hold_reason = hold != NULL ? hold->reason : NULL;
-	out->connections = dst->live;
+	out->connections = (int)dst->live;
 	list_targets(d, dst, out);
 	return true;
 }

@@ -143,10 +143,14 @@ uint64_t world_queued(struct world *w)
 
 enum drain_state world_state(struct world *w, const char *domain)
 {
-	struct drain_status st;
+	struct status_destination st;
 
 	drain_status(w->drain, span_str(domain), &st);
-	return st.state;
+	for (int s = DRAIN_UNKNOWN; s < DRAIN_DOWN; s++)
+		if (strcmp(st.state, drain_state_name((enum drain_state)s)) ==
+		    0)
+			return (enum drain_state)s;
+	return DRAIN_DOWN;
 }
 
 struct spool_domain world_row(struct world *w, const char *domain)

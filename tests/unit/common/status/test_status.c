@@ -21,14 +21,15 @@ static void teardown(void)
 
 TestSuite(status, .init = setup, .fini = teardown, .timeout = 120);
 
-static json_t *a_state(const struct spool_domain *row, void *arg)
+static void a_state(const struct spool_domain *row,
+		    struct status_destination *out, void *arg)
 {
 	(void)row;
 	(void)arg;
 	asked++;
-	return json_pack("{s:s, s:b, s:s, s:[]}", "state", "down", "down", 1,
-			 "last_reply", "(connect) Connection refused",
-			 "targets");
+	out->state = "down";
+	out->is_down = true;
+	out->last_reply = SPAN_LIT("(connect) Connection refused");
 }
 
 static bool is_text(const json_t *o, const char *key, const char *text)
@@ -93,7 +94,8 @@ Test(status, each_kind_of_hold_has_its_name)
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		json_t *state = json_object(), *o;
+		struct status_destination d = { .state = "unknown" };
+		json_t *o;
 
 		row.is_held = cases[i].is_held;
 		row.is_unlisted = cases[i].is_unlisted;
@@ -101,11 +103,8 @@ Test(status, each_kind_of_hold_has_its_name)
 			 cases[i].reason);
 		snprintf(row.hold_pattern, sizeof(row.hold_pattern), "%s",
 			 cases[i].pattern);
-		if (cases[i].destination_hold != NULL)
-			json_object_set_new(
-				state, "destination_hold",
-				json_string(cases[i].destination_hold));
-		o = status_domain(&row, state);
+		d.hold_reason = cases[i].destination_hold;
+		o = status_domain(&row, &d);
 		if (cases[i].hold != NULL)
 			cr_expect(is_text(o, "hold", cases[i].hold), "%zu", i);
 		else

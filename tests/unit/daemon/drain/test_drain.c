@@ -34,7 +34,7 @@ Test(drain, mail_goes_when_it_comes)
 Test(drain, mail_waits_for_the_primary)
 {
 	struct world w;
-	struct drain_status st;
+	struct status_destination st;
 
 	world_begin(&w, "", NULL);
 	peer_stop(w.peer);
