@@ -161,7 +161,8 @@ enum mx_err arrival_new(struct arrival **out, struct spool_draft **draft,
 
 size_t arrival_bytes(const struct arrival *a)
 {
-	return sizeof(*a) + a->n + (a->tail != NULL ? a->tail->cap : 0);
+	return sizeof(*a) + a->n + a->draft->prefix.n +
+	       (a->tail != NULL ? a->tail->cap : 0);
 }
 
 void arrival_finish(struct arrival **arrival, enum mx_err err)
@@ -208,7 +209,12 @@ static enum mx_err put_recipients(struct batch *b, struct bytes_in *in,
 static enum mx_err put_unit(struct batch *b, const struct arrival *a,
 			    struct bytes_in *in)
 {
-	struct found u = { .id = a->id, .state = UNIT_READY };
+	const struct spool_draft *d = a->draft;
+	struct found u = {
+		.id = a->id,
+		.state = d->is_held ? UNIT_HELD : UNIT_READY,
+		.reason = buf_span(&d->hold_reason),
+	};
 	struct ends ends;
 	enum mx_err err;
 
@@ -222,12 +228,36 @@ static enum mx_err put_unit(struct batch *b, const struct arrival *a,
 	return err;
 }
 
+/* What is stored of the content only now. */
+static size_t rest_of(const struct arrival *a)
+{
+	return a->draft->prefix.n + (a->tail != NULL ? a->tail->n : 0);
+}
+
+static enum mx_err put_rest(struct batch *b, const struct arrival *a)
+{
+	const struct spool_draft *d = a->draft;
+	const struct piece *tail = a->tail;
+	enum mx_err err = MX_OK;
+
+	b->coming += rest_of(a);
+	if (d->prefix.n > 0)
+		err = content_put(b, a->id, CONTENT_BASE - d->prefix.n,
+				  buf_span(&d->prefix));
+	if (err == MX_OK && tail != NULL)
+		err = content_put(b, a->id, tail->offset,
+				  span_of(tail->data, tail->n));
+	if (err == MX_OK && d->handed_bytes > 0)
+		err = content_unname(b, GARBAGE_OPEN, a->id);
+	return err;
+}
+
 /* Has one of its domains had its share already?  Exact: the rows are those of
  * this transaction.  Nothing is changed. */
 static enum mx_err judge(struct batch *b, const struct arrival *a,
 			 struct bytes_in in, enum mx_err *fault)
 {
-	const uint64_t coming = b->coming + (a->tail != NULL ? a->tail->n : 0);
+	const uint64_t coming = b->coming + rest_of(a);
 
 	if (a->draft->may_use_margin || !room_is_tight(b->sp, coming))
 		return MX_OK;
@@ -261,12 +291,7 @@ enum mx_err arrival_apply(struct batch *b, struct arrival *a,
 		err = judge(b, a, in, fault);
 	if (err != MX_OK || *fault != MX_OK)
 		return err;
-	b->coming += a->tail != NULL ? a->tail->n : 0;
-	if (a->tail != NULL)
-		err = content_put(b, a->id, a->tail->offset,
-				  span_of(a->tail->data, a->tail->n));
-	if (err == MX_OK && a->draft->handed_bytes > 0)
-		err = content_unname(b, GARBAGE_OPEN, a->id);
+	err = put_rest(b, a);
 	key_message(&k, a->id);
 	if (err == MX_OK)
 		err = table_put(batch_table(b, T_MESSAGE), b->txn, &k, row);

@@ -128,15 +128,37 @@ enum mx_err content_sweep(struct batch *b, bool *more)
 
 /* ---- Reading ---- */
 
+/* Go to the row that has this position, where there is one; *first is the
+ * offset of position 0. */
+static enum mx_err seek_position(struct scan *p, uint64_t id, uint64_t at,
+				 uint64_t *first)
+{
+	uint64_t of;
+	struct key k;
+	enum mx_err err;
+
+	key_content(&k, id, 0);
+	err = scan_seek(p, &k);
+	if (err != MX_OK)
+		return err;
+	if (!key_content_parse(p->key, &of, first) || of != id ||
+	    *first > CONTENT_BASE)
+		return MX_ECORRUPT;
+	if (at < p->value.n)
+		return MX_OK;
+	key_content(&k, id, *first + at + 1);
+	return scan_seek_before(p, &k);
+}
+
 /* Append from the pieces that hold offset and what follows it. */
 static enum mx_err copy_pieces(struct scan *p, uint64_t id, uint64_t offset,
 			       uint64_t end, struct buf *out)
 {
-	struct key k;
-	enum mx_err err;
+	uint64_t first = 0;
+	enum mx_err err = seek_position(p, id, offset, &first);
 
-	key_content(&k, id, offset + 1);
-	err = scan_seek_before(p, &k);
+	offset += first;
+	end += first;
 	while (err == MX_OK && offset < end) {
 		uint64_t at, from, n;
 

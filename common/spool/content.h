@@ -1,8 +1,19 @@
-/* Content: how it is stored, read, and deleted when nobody needs it. */
+/*
+ * Content: how it is stored, read, and deleted when nobody needs it.
+ *
+ * It begins with its first row, wherever that stands, and has no gap.  What is
+ * sealed in one piece is one row at 0.  What was stored before its prefix was
+ * known begins at CONTENT_BASE, and the prefix ends there:
+ *
+ *   offset  0 ...      65536-411        65536          131056 ...
+ *                      Received: ...    first piece    second piece
+ */
 #ifndef MX_SPOOL_CONTENT_H
 #define MX_SPOOL_CONTENT_H
 
 #include "common/spool/spool_priv.h"
+
+enum { CONTENT_BASE = CHUNK_PAGES_BYTES };
 
 /* Writer: store what stands at this offset of a content. */
 enum mx_err content_put(struct batch *b, uint64_t id, uint64_t offset,

@@ -148,6 +148,24 @@ void spool_draft_write(struct spool_draft *d, struct span s)
 	}
 }
 
+enum mx_err spool_draft_prefix(struct spool_draft *d, struct span lines)
+{
+	MX_ASSERT(d->prefix.n == 0);
+	if (lines.n > d->sp->chunk_bytes)
+		return MX_EINVAL;
+	buf_add(&d->prefix, lines);
+	d->bytes += lines.n;
+	extend(d);
+	return MX_OK;
+}
+
+void spool_draft_hold(struct spool_draft *d, struct span reason)
+{
+	d->is_held = true;
+	buf_reset(&d->hold_reason);
+	buf_add(&d->hold_reason, reason);
+}
+
 void spool_draft_discard(struct spool_draft **draft)
 {
 	struct spool_draft *d = *draft;

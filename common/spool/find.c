@@ -34,9 +34,9 @@ enum mx_err find_next_domain(struct spool *sp, MDB_txn *txn, uint64_t id,
 	err = scan_seek(&p, &k);
 	if (err == MX_OK && !key_recipient_parse(p.key, &at, &next, &number))
 		err = MX_ECORRUPT;
-	else if (err == MX_OK && at != id)
+	if (err == MX_OK && at != id)
 		err = MX_ENOENT;
-	else if (err == MX_OK && *n != FIND_FIRST && span_eq(next, domain))
+	if (err == MX_OK && *n != FIND_FIRST && span_eq(next, domain))
 		err = MX_ECORRUPT; /* a number nobody has */
 	if (err == MX_OK) {
 		memcpy(name, next.p, next.n);

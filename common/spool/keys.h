@@ -9,7 +9,7 @@
  * ends with NUL, so that no name is a prefix of another's rows.
  *
  *   message    id:8
- *   content    id:8 offset:8          offset of the piece in the content
+ *   content    id:8 offset:8          see content.h
  *   recipient  id:8 domain NUL number:4
  *   ready      domain NUL id:8
  *   parked     domain NUL id:8

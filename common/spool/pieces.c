@@ -39,7 +39,7 @@ static void failed_piece(struct request *r)
 /*
  * Room is taken as content comes.  What was announced takes none: a client
  * that names a size and sends nothing would else fill the spool for a line.
- * Nor does our own field, for one that stops behind its first command.
+ * Nor do the first few bytes, for one that stops behind them.
  */
 uint64_t draft_need(const struct spool_draft *d)
 {
@@ -62,6 +62,8 @@ static void draft_stored(struct spool_draft *d, size_t n)
 static void draft_free(struct spool_draft *d)
 {
 	room_give(d->sp, d->reserved);
+	buf_fini(&d->prefix);
+	buf_fini(&d->hold_reason);
 	free(d);
 }
 
@@ -153,7 +155,7 @@ static struct piece *piece_take(struct spool_draft *d)
 				   .id = d->id,
 				   .bytes = p->cap };
 	p->draft = d;
-	p->offset = d->handed_bytes;
+	p->offset = CONTENT_BASE + d->handed_bytes;
 	p->is_first = d->handed_bytes == 0;
 	return p;
 }
@@ -190,10 +192,34 @@ void draft_leave(struct spool_draft *d)
 		draft_free(d);
 }
 
+/* The prefix in front of what is there, if that is all and both are one piece:
+ * an ordinary message is one row. */
+static void join_prefix(struct spool_draft *d)
+{
+	const struct span prefix = buf_span(&d->prefix);
+	const size_t had = d->piece != NULL ? d->piece->n : 0;
+	const size_t n = prefix.n + had;
+	struct piece *p = d->piece;
+
+	if (prefix.n == 0 || d->handed_bytes > 0 || n > d->sp->chunk_bytes)
+		return;
+	if (p == NULL || p->cap < n)
+		p = d->piece = piece_resize(d, p, n);
+	memmove(p->data + prefix.n, p->data, had);
+	memcpy(p->data, prefix.p, prefix.n);
+	p->n = n;
+	buf_reset(&d->prefix);
+}
+
 struct piece *draft_tail(struct spool_draft *d)
 {
-	struct piece *p = piece_take(d);
+	struct piece *p;
 
+	MX_ASSERT(!d->has_left);
+	join_prefix(d);
+	p = piece_take(d);
+	if (p != NULL && d->handed_bytes == 0 && d->prefix.n == 0)
+		p->offset = 0;
 	d->has_left = true;
 	d->in_flight++;
 	return p;

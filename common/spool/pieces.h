@@ -4,7 +4,7 @@
 
 #include "common/spool/spool_priv.h"
 
-enum { ADDED_BYTES = 512 }; /* our own Received field */
+enum { ADDED_BYTES = 512 }; /* our own Received field, roughly */
 
 /*
  * A piece of content; the draft fills it, the writer stores it as it is.  Its
@@ -23,12 +23,15 @@ struct piece {
 struct spool_draft {
 	struct spool *sp;
 	uint64_t id;
-	uint64_t bytes;	       /* written by the caller */
-	uint64_t handed_bytes; /* of these, given to the writer */
+	uint64_t bytes;	       /* content and prefix */
+	uint64_t handed_bytes; /* of the content, given to the writer */
 	uint64_t stored_bytes; /* of these, committed */
 	uint64_t expect_bytes;
 	uint64_t reserved;   /* room taken for what is not stored yet */
 	struct piece *piece; /* the one being filled */
+	struct buf prefix;   /* goes in front; empty: none, or in the tail */
+	struct buf hold_reason;
+	bool is_held; /* is to be when it is committed */
 	enum mx_err err;
 	bool may_use_margin;
 	bool has_left;	  /* discarded or sealed: lives for the writer */
@@ -48,8 +51,9 @@ uint64_t draft_need(const struct spool_draft *d);
 /* Nobody fills it any more: it lives for what is under way, and what the
  * writer has of it is to go. */
 void draft_leave(struct spool_draft *d);
-/* The last piece, which goes with the seal; NULL when there is none.  From
- * here on the draft is the arrival's. */
+/* The last piece, which goes with the seal; NULL when there is none.  It has
+ * the prefix, too, when it is all there is.  From here on the draft is the
+ * arrival's. */
 struct piece *draft_tail(struct spool_draft *d);
 /* The arrival's end.  What is not sealed is to go. */
 void draft_end(struct spool_draft *d, bool is_sealed);

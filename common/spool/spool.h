@@ -121,6 +121,17 @@ void spool_draft_used(struct spool_draft *d, size_t n);
 void spool_draft_write(struct spool_draft *d, struct span s);
 enum mx_err spool_draft_error(const struct spool_draft *d);
 
+/*
+ * Header lines that go in front of the content and are a part of it: our
+ * Received field, and whatever else is known only at the end.  To be called
+ * once, before spool_commit, whatever was written before.  Copied.  MX_EINVAL:
+ * longer than a chunk (64 KiB, less a page's header); nothing is in front then.
+ */
+enum mx_err spool_draft_prefix(struct spool_draft *d, struct span lines);
+/* Commit it held, as spool_hold would hold each of its units; reason may be
+ * empty. */
+void spool_draft_hold(struct spool_draft *d, struct span reason);
+
 void spool_draft_discard(struct spool_draft **d);
 
 typedef void spool_commit_cb(enum mx_err err, uint64_t msg_id, void *arg);

@@ -59,19 +59,19 @@ struct spool {
 	MDB_env *read_env; /* in its place for reading, after a failure */
 	int lock_fd;	   /* the directory, with our lock on it */
 	int fd;		   /* the data file */
-	bool is_reader;
 	struct buf path; /* of the data file, for messages */
 	size_t page_bytes, chunk_bytes;
 	uint64_t map_bytes;
 	void *map; /* where the file is mapped; NULL: not known */
 	size_t map_length;
-	int statm_fd;		/* how much of it is resident */
 	uint64_t mapped_before; /* files resident when it was opened */
-	struct table tables[T_COUNT];
+	int statm_fd;		/* how much of the map is resident */
+	bool is_reader;
 	atomic_bool has_failed;	  /* the disk did: nothing is written */
 	atomic_bool has_patterns; /* a pattern of domains is, or was, held */
 	atomic_uint_least64_t last_id; /* handed out; loop writes */
 	atomic_int_least64_t trusted_ms; /* of the last commit; loop writes */
+	struct table tables[T_COUNT];
 	struct room room;
 	struct queue queue;
 

@@ -97,8 +97,7 @@ static void fail_content(struct mail *m, enum reply_id why)
 	m->fault = why;
 }
 
-/* For octets that are not kept, and for the first ones, which put_first looks
- * at. */
+/* For octets that are not kept. */
 static char *side_buffer(size_t *room)
 {
 	static char bin[16 * 1024];
@@ -110,32 +109,24 @@ static char *side_buffer(size_t *room)
 /* Where the next octets are decoded to. */
 static char *decode_buffer(struct mail *m, size_t *room)
 {
-	if (m->draft == NULL || m->bytes == 0)
-		return side_buffer(room);
-	return spool_draft_buffer(m->draft, room);
+	return m->draft == NULL ? side_buffer(room)
+				: spool_draft_buffer(m->draft, room);
 }
 
-/*
- * A blank at the very front would make what follows a part of our Received
- * field: gone from the content, and a stranger's words in our name.  Such
- * content has no header, so an empty line ends ours.
- */
-static void put_first(struct mail *m, struct span s)
+/* Content that comes, before it counts. */
+static void look_at(struct mail *m, struct span s)
 {
-	if (m->bytes == 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-		spool_draft_write(m->draft, SPAN_LIT("\r\n"));
-	spool_draft_write(m->draft, s);
+	if (m->bytes == 0)
+		m->begins_blank = s.p[0] == ' ' || s.p[0] == '\t';
+	mail_scan_feed(&m->scan, s);
 }
 
 /* These n bytes were decoded to at, which decode_buffer gave. */
 static void decoded(struct spool *sp, struct mail *m, const char *at, size_t n)
 {
 	if (m->draft != NULL && n > 0) {
-		mail_scan_feed(&m->scan, span_of(at, n));
-		if (m->bytes == 0)
-			put_first(m, span_of(at, n));
-		else
-			spool_draft_used(m->draft, n);
+		look_at(m, span_of(at, n));
+		spool_draft_used(m->draft, n);
 	}
 	m->bytes += n;
 	if (m->draft == NULL)
@@ -238,6 +229,7 @@ static enum step commit(struct session *s)
 	s->phase = PH_COMMIT;
 	session_arm(s);
 	mail_claim(s->in, m);
+	trace_received(s, m);
 	spool_commit(&m->draft, &m->env, m->rcpts, m->count, on_commit, m);
 	return STEP_ON;
 }
@@ -391,8 +383,8 @@ static enum step chunk_end(struct session *s)
 	}
 	n = smtp_decode_end(&m->decoder, held);
 	if (n > 0) {
-		mail_scan_feed(&m->scan, span_of(held, n));
-		put_first(m, span_of(held, n));
+		look_at(m, span_of(held, n));
+		spool_draft_write(m->draft, span_of(held, n));
 		m->bytes += n;
 	}
 	return content_end(s);

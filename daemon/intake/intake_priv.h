@@ -92,6 +92,7 @@ struct mail {
 	struct smtp_decoder decoder;
 	struct mail_scan scan;
 	uint64_t bytes; /* content so far, our own field not counted */
+	bool begins_blank; /* the content does: it has no header */
 	struct spool_waiter waiter;
 };
 
@@ -304,9 +305,10 @@ enum step step_chunk(struct session *s);
 
 /* ---- trace.c: what we say of a message ---- */
 
-/* Fill in the envelope from the session and put our Received field at the
- * top of the draft. */
+/* Fill in the envelope from the session. */
 void trace_begin(struct session *s, struct mail *m, int64_t wall_ms);
+/* Put our Received field in front of the draft. */
+void trace_received(struct session *s, struct mail *m);
 void trace_accepted(const struct mail *m, uint64_t id);
 
 #endif

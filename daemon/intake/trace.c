@@ -1,6 +1,7 @@
 /* What we say of a message: its Received field, its line in the log. */
 #include "daemon/intake/intake_priv.h"
 
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 
 /* RFC 3848 and RFC 6531 section 4.3; no name is registered for HELO with
@@ -24,26 +25,6 @@ static void add_tls(struct buf *b, const struct tls_facts *tls)
 	buf_adds(b, tls->version);
 	buf_addc(b, ' ');
 	buf_adds(b, tls->cipher);
-}
-
-static void add_received(struct session *s, struct mail *m, int64_t wall_ms)
-{
-	struct buf *b = &s->in->scratch;
-	const struct mail_received r = {
-		.helo = m->env.helo,
-		.client_addr = m->env.client_addr,
-		.by = m->config->hostname,
-		.with = with(s, m),
-		.tls = m->env.tls,
-		.id = spool_draft_id(m->draft),
-		/* Bcc: with several, one must not read of another */
-		.rcpt = m->count == 1 ? m->rcpts[0].path : SPAN_LIT(""),
-		.wall_ms = wall_ms,
-	};
-
-	buf_reset(b);
-	mail_received_add(b, &r);
-	spool_draft_write(m->draft, buf_span(b));
 }
 
 static void set_lifetimes(struct mail *m, int64_t wall_ms)
@@ -70,7 +51,34 @@ void trace_begin(struct session *s, struct mail *m, int64_t wall_ms)
 	add_tls(b, conn_tls(s->conn));
 	m->env.tls = arena_span(&m->arena, buf_span(b));
 	set_lifetimes(m, wall_ms);
-	add_received(s, m, wall_ms);
+}
+
+/*
+ * A blank at the very front of the content would make what follows a part of
+ * our field: gone from the content, and a stranger's words in our name.  Such
+ * content has no header, so an empty line ends ours.
+ */
+void trace_received(struct session *s, struct mail *m)
+{
+	struct buf *b = &s->in->scratch;
+	const struct mail_received r = {
+		.helo = m->env.helo,
+		.client_addr = m->env.client_addr,
+		.by = m->config->hostname,
+		.with = with(s, m),
+		.tls = m->env.tls,
+		.id = spool_draft_id(m->draft),
+		/* Bcc: with several, one must not read of another */
+		.rcpt = m->count == 1 ? m->rcpts[0].path : SPAN_LIT(""),
+		.wall_ms = m->env.arrived_ms,
+	};
+
+	buf_reset(b);
+	mail_received_add(b, &r);
+	if (m->begins_blank)
+		buf_adds(b, "\r\n");
+	/* its parts are as short as a line: it fits */
+	MX_ASSERT(spool_draft_prefix(m->draft, buf_span(b)) == MX_OK);
 }
 
 /* Where is X?  One line has its ids and, up to a bound, its recipients. */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "common/spool/content.h"
 #include "common/spool/find.h"
 #include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
@@ -123,7 +124,8 @@ static bool check_content(struct audit *a, uint64_t id, uint64_t bytes)
 {
 	struct scan p;
 	struct key k;
-	uint64_t at = 0, from, of;
+	uint64_t at = 0, first = 0, from, of;
+	bool is_first = true;
 	bool ok = scan_open(&p, &a->sp->tables[T_CONTENT], a->txn) == MX_OK;
 
 	key_message(&k, id);
@@ -132,11 +134,14 @@ static bool check_content(struct audit *a, uint64_t id, uint64_t bytes)
 		ok = key_content_parse(p.key, &of, &from);
 		if (!ok || of != id)
 			break;
-		ok = from == at;
+		if (is_first)
+			first = at = from;
+		is_first = false;
+		ok = from == at && first <= CONTENT_BASE;
 		at += p.value.n;
 	}
 	scan_close(&p);
-	return (ok && at == bytes) || wrong(a, id, "its content has a hole");
+	return (ok && at - first == bytes) || wrong(a, id, "its content has a hole");
 }
 
 /* Every recipient row belongs to a unit; counts the units of the message. */

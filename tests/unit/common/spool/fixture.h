@@ -148,21 +148,34 @@ static inline char content_at(uint64_t n, uint64_t offset)
 	return (char)('a' + (n * 7 + offset * 3 + offset / 4093) % 26);
 }
 
-static inline struct spool_draft *draft_with(struct fixture *f, uint64_t n,
-					     size_t bytes)
+/* So many bytes of message n, of which the first ones come last: as prefix. */
+static inline struct spool_draft *draft_behind(struct fixture *f, uint64_t n,
+					       size_t prefix, size_t bytes)
 {
 	struct spool_draft *d = NULL;
+	struct buf lines = {0};
 	char piece[1500];
 
 	cr_assert_eq(spool_draft_new(f->sp, NOW, 0, &d), MX_OK);
-	for (size_t at = 0; at < bytes;) {
+	for (size_t at = prefix; at < bytes;) {
 		size_t k = 0;
 
 		for (; k < sizeof(piece) && at < bytes; k++)
 			piece[k] = content_at(n, at++);
 		spool_draft_write(d, span_of(piece, k));
 	}
+	for (size_t at = 0; at < prefix; at++)
+		buf_addc(&lines, content_at(n, at));
+	if (prefix > 0)
+		cr_assert_eq(spool_draft_prefix(d, buf_span(&lines)), MX_OK);
+	buf_fini(&lines);
 	return d;
+}
+
+static inline struct spool_draft *draft_with(struct fixture *f, uint64_t n,
+					     size_t bytes)
+{
+	return draft_behind(f, n, 0, bytes);
 }
 
 static inline struct envelope an_envelope(void)

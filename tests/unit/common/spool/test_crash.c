@@ -47,6 +47,13 @@ static size_t size_of(uint64_t n)
 	return n % 5 == 0 ? 200000 : 500 + n * 37 % 9000;
 }
 
+/* Of these, what is known only at the end: in one row with the rest, in a row
+ * of its own, or nothing. */
+static size_t prefix_of(uint64_t n)
+{
+	return n % 3 == 0 ? 0 : 100 + n % 300;
+}
+
 /* Arrivals, settlements and discarded drafts without end. */
 static void child(uint64_t n)
 {
@@ -62,12 +69,15 @@ static void child(uint64_t n)
 	f.loop = ev_loop_new(0);
 	fixture_reopen(&f);
 	for (;; n++) {
-		struct spool_draft *d = draft_with(&f, n, size_of(n));
+		struct spool_draft *d =
+			draft_behind(&f, n, prefix_of(n), size_of(n));
 		size_t k = 0;
 
 		if (n % 11 == 0)
 			spool_draft_discard(&d);
-		else
+		else if (n % 13 == 0)
+			spool_draft_hold(d, SPAN_LIT("looked odd"));
+		if (d != NULL)
 			spool_commit(&d, &env, r, 1 + n % 2, on_kept,
 				     (void *)(uintptr_t)n);
 		if (n % 3 == 0)
@@ -174,6 +184,8 @@ static void check_one(struct news *news, bool whole)
 	if (u != NULL && news->n != 0) {
 		cr_assert_eq(u->envelope.bytes, size_of(news->n));
 		cr_assert_eq(u->rcpt_count, 1 + news->n % 2);
+		cr_assert_eq(u->state, news->n % 13 == 0 ? UNIT_HELD
+							 : UNIT_READY);
 		if (whole)
 			check_content(&f, news->id, news->n, size_of(news->n),
 				      65536);

@@ -133,6 +133,17 @@ void spool_draft_write(struct spool_draft *d, struct span s)
 	buf_add(&d->content, s);
 }
 
+enum mx_err spool_draft_prefix(struct spool_draft *d, struct span lines)
+{
+	struct buf whole = { 0 };
+
+	buf_add(&whole, lines);
+	buf_add(&whole, buf_span(&d->content));
+	buf_fini(&d->content);
+	d->content = whole;
+	return MX_OK;
+}
+
 enum mx_err spool_draft_error(const struct spool_draft *d)
 {
 	(void)d;
