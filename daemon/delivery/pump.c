@@ -28,8 +28,10 @@ enum {
 	LARGE = 256 * 1024, /* ask the recipients first */
 	WINDOW_BYTES = 1024 * 1024,
 	WINDOW_JOBS = 64,
+	WINDOW_WARY = 4,     /* two errors each: RCPT, and BDAT behind it */
+	TRUST_ENOUGH = 32,   /* taken on end: a run of refusals is unlikely */
 	RCPTS_MAX = 100, /* RFC 5321 section 4.5.3.1.8 */
-	ERRORS_MAX = 8,	 /* refusals on end over one connection */
+	ERRORS_MAX = 2 * WINDOW_WARY, /* on end over one connection */
 };
 
 static bool is_pipelining(const struct delivery *d)
@@ -46,13 +48,16 @@ static bool is_chunking(const struct delivery *d)
  * Jobs to have in hand.  One more than a round trip's worth keeps the line
  * full; more would only queue here what another connection could take.  And
  * as TCP does, one more for each that went well: what runs ahead of a refusal
- * may be refused as well.
+ * may be refused as well.  Until many went well on end these are as many as
+ * may all be refused without a penalty.
  */
 size_t pump_window(const struct delivery *d)
 {
 	int64_t service = d->service_us > 0 ? d->service_us : 1;
 	size_t window = 2 + d->trust;
 
+	if (d->trust < TRUST_ENOUGH && window > WINDOW_WARY)
+		window = WINDOW_WARY;
 	if (!is_pipelining(d))
 		return 1;
 	if (!is_chunking(d) || d->served_us == 0)
@@ -364,6 +369,23 @@ static void send_dot(struct delivery *d, struct tx *tx)
 
 /* ---- Driving ---- */
 
+/*
+ * If all that is open were refused, and what comes next, too: each RCPT is an
+ * error, and BDAT behind it, which is on its way.
+ */
+static bool is_penalty_near(const struct delivery *d)
+{
+	size_t errors = d->errors + d->queued->job.count + 1;
+	const struct tx *tx;
+
+	if (d->trust >= TRUST_ENOUGH || !is_chunking(d))
+		return false;
+	for (tx = TAILQ_FIRST(&d->txs); tx != d->queued;
+	     tx = TAILQ_NEXT(tx, link))
+		errors += tx->ask_count + 1;
+	return errors > ERRORS_MAX;
+}
+
 /* May another transaction be opened behind those that are? */
 static bool may_begin(const struct delivery *d)
 {
@@ -373,7 +395,8 @@ static bool may_begin(const struct delivery *d)
 		return true;
 	if (!is_pipelining(d) || tx_is_live(d->queued) || trust_wants_proof(d, d->queued))
 		return false;
-	return d->open < pump_window(d) && d->open_bytes < WINDOW_BYTES;
+	return d->open < pump_window(d) && d->open_bytes < WINDOW_BYTES &&
+	       !is_penalty_near(d);
 }
 
 /* What is on its way cannot be taken back once its end is out. */

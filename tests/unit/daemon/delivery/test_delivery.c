@@ -754,6 +754,49 @@ Test(delivery, a_connection_ends_after_eight_refusals)
 	finish(&w);
 }
 
+/* Far away, and from the 25th message on it knows nobody. */
+static struct strict {
+	int mails, errors, most; /* on end */
+	bool is_known;
+} strict;
+
+static const char *count_errors(struct peer *p, const char *line, void *arg)
+{
+	bool is_rcpt = strncmp(line, "RCPT", 4) == 0;
+
+	(void)p;
+	(void)arg;
+	if (strncmp(line, "EHLO", 4) == 0)
+		usleep(50000); /* the round trip that is measured */
+	if (strncmp(line, "MAIL", 4) == 0)
+		strict.is_known = strict.mails++ < 24;
+	if (strncmp(line, "BDAT", 4) == 0 && strict.is_known)
+		strict.errors = 0;
+	if (strict.is_known || (!is_rcpt && strncmp(line, "BDAT", 4) != 0))
+		return NULL;
+	if (++strict.errors > strict.most)
+		strict.most = strict.errors;
+	return is_rcpt ? "550 5.1.1 unknown" : "503 5.5.1 RCPT first";
+}
+
+/* Postfix waits a second at each from the tenth on. */
+Test(delivery, what_runs_ahead_is_not_refused_ten_times)
+{
+	for (size_t rcpts = 1; rcpts <= 3; rcpts++) {
+		struct world w;
+
+		memset(&strict, 0, sizeof(strict));
+		begin(&w, "PIPELINING\nCHUNKING", count_errors);
+		w.rcpts = rcpts;
+		run(&w, 60);
+		cr_expect_geq(strict.most, 8);
+		/* at seven errors one may begin, alone */
+		cr_expect_leq((size_t)strict.most, 7 + rcpts);
+		cr_expect_eq(w.end.why, DELIVERY_CLOSED, "%s", w.end_reply);
+		finish(&w);
+	}
+}
+
 /* A transaction that ended early must not be taken for the next one. */
 Test(delivery, rset_after_a_refusal_without_content)
 {
