@@ -253,7 +253,7 @@ deb: ## install what is missing and make a Debian package in build/deb
 .PHONY: deb
 
 LINTSRC = $(SRC) $(CTLSRC) $(wildcard daemon/*.c)
-lint: ## layers, cppcheck and clang-tidy
+lint: objects ## layers, cppcheck and clang-tidy
 	@.ci/layers
 	@.ci/lint $(LINTSRC)
 
