@@ -86,6 +86,7 @@ static void fill(struct session *s, struct asked *a)
 
 	q->cb = on_answer;
 	q->config = m != NULL ? m->config : s->in->config;
+	q->sid = s->sid;
 	q->client = &s->client;
 	q->tls = conn_tls(s->conn);
 	q->helo = span_str(s->helo != NULL ? s->helo : "");

@@ -65,6 +65,7 @@ struct gate_question {
 	enum gate_moment moment;
 	struct config *config;
 	/* connection */
+	uint64_t sid; /* for the log */
 	const struct net_addr *client;
 	const struct tls_facts *tls; /* NULL: in clear */
 	/* MAIL */

@@ -23,6 +23,7 @@ static void note_facts(const struct gate_question *q)
 	char *to = slow.facts[q->moment];
 	struct buf b = { 0 };
 
+	cr_expect_neq(q->sid, 0);
 	net_addr_add(&b, q->client);
 	buf_addf(&b, " <%.*s>", SPAN_ARG(q->helo));
 	if (q->env != NULL)
