@@ -314,7 +314,7 @@ static void explain_verify(struct tls_engine *e, long result)
 	}
 }
 
-static enum engine_step fail(struct tls_engine *e)
+static enum engine_step explain_failure(struct tls_engine *e)
 {
 	long result = SSL_get_verify_result(e->ssl);
 	unsigned long code = ERR_peek_error();
@@ -420,7 +420,7 @@ enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 	else if (SSL_get_error(e->ssl, rc) == SSL_ERROR_WANT_READ)
 		step = ENGINE_MORE;
 	else
-		step = fail(e);
+		step = explain_failure(e);
 	end(e);
 	return step;
 }
@@ -443,7 +443,7 @@ enum engine_step tls_engine_read(struct tls_engine *e, struct span *in,
 		if (why == SSL_ERROR_ZERO_RETURN)
 			step = ENGINE_EOF;
 		else if (why != SSL_ERROR_WANT_READ)
-			step = fail(e);
+			step = explain_failure(e);
 	}
 	end(e);
 	return step;
@@ -461,7 +461,7 @@ bool tls_engine_write(struct tls_engine *e, struct span s, struct buf *out)
 	if (ok)
 		MX_ASSERT(done == s.n);
 	else
-		fail(e);
+		explain_failure(e);
 	end(e);
 	return ok;
 }

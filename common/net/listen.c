@@ -26,7 +26,8 @@ struct listener {
 	bool *freed;	 /* set while callbacks run */
 };
 
-static enum mx_err fail(struct buf *why, const struct net_addr *at, int fd)
+static enum mx_err cannot_listen(struct buf *why, const struct net_addr *at,
+				 int fd)
 {
 	int errnum = errno;
 
@@ -48,18 +49,18 @@ enum mx_err listen_open(const struct net_addr *at, int *fd, struct buf *why)
 	int s = socket(at->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 		       0);
 	if (s < 0)
-		return fail(why, at, -1);
+		return cannot_listen(why, at, -1);
 	/* a restart must not wait for connections in TIME-WAIT */
 	if (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
-		return fail(why, at, s);
+		return cannot_listen(why, at, s);
 	if (at->family == AF_INET6 &&
 	    setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0)
-		return fail(why, at, s);
+		return cannot_listen(why, at, s);
 	if (bind(s, (const struct sockaddr *)&ss, len) != 0)
-		return fail(why, at, s);
+		return cannot_listen(why, at, s);
 	/* the kernel cuts it to net.core.somaxconn */
 	if (listen(s, 65535) != 0)
-		return fail(why, at, s);
+		return cannot_listen(why, at, s);
 	*fd = s;
 	return MX_OK;
 }

@@ -15,8 +15,8 @@ enum {
 	READ_SIZE = 64 * 1024,
 };
 
-static enum ctl_exit fail(struct link *l, struct buf *why, struct span path,
-			  const char *what)
+static enum ctl_exit unreachable(struct link *l, struct buf *why,
+				 struct span path, const char *what)
 {
 	buf_addf(why, "%s (%.*s)", what, SPAN_ARG(path));
 	link_close(l);
@@ -56,7 +56,7 @@ static enum ctl_exit shake_hands(struct link *l, struct buf *why,
 	(void)link_send(l, json_pack("{s:s}", "verb", "hello"));
 	hello = link_read(l, HELLO_MS);
 	if (hello == NULL)
-		return fail(l, why, path, "mx20d does not answer");
+		return unreachable(l, why, path, "mx20d does not answer");
 	if (control_get_bool(hello, "ok"))
 		snprintf(l->version, sizeof(l->version), "%.*s",
 			 SPAN_ARG(control_get_text(hello, "version")));
@@ -74,18 +74,19 @@ enum ctl_exit link_open(struct link *l, const struct ctl *ctl, struct buf *why)
 
 	*l = (struct link){ .fd = -1 };
 	if (path.n >= sizeof(at.sun_path))
-		return fail(l, why, path, "the socket's name is too long");
+		return unreachable(l, why, path,
+				   "the socket's name is too long");
 	memcpy(at.sun_path, path.p, path.n);
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
-		return fail(l, why, path, "no socket");
+		return unreachable(l, why, path, "no socket");
 	/* also bounds connect, which waits while the backlog is full */
 	setsockopt(l->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(l->fd, (const struct sockaddr *)&at, sizeof(at)) == 0)
 		return shake_hands(l, why, path);
 	if (errno == EACCES || errno == EPERM)
 		return refuse(l, why, path, SPAN_LIT(CONTROL_NOT_PERMITTED));
-	return fail(l, why, path, connect_problem(errno));
+	return unreachable(l, why, path, connect_problem(errno));
 }
 
 void link_close(struct link *l)

@@ -1,5 +1,4 @@
-"""What goes wrong at the primary, and what then happens to the mail: the rows
-of DESIGN section 8 that are about it."""
+"""What goes wrong at the primary, and what then happens to the mail."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A disk that is full, and one that fails: DESIGN section 8, caused for real.
+"""A disk that is full, and one that fails, caused for real.
 
 The full disks are small file systems of their own; failing writes and flushes
 come from tests/preload/diskshim.c.

@@ -258,7 +258,7 @@ def fill_with_sessions(d, held):
 @pytest.mark.skipif(not PLAIN, reason="ASan takes terabytes of addresses")
 @pytest.mark.parametrize("what", ["sessions", "reload"])
 def test_out_of_memory_is_a_clean_stop(mx20, primary, what):
-    """It stops where it stands (DESIGN: a 250 is sent only after the commit),
+    """It stops where it stands (a 250 is sent only after the commit),
     and what was acknowledged is there."""
     p = primary()
     # one arena: those of the threads are reserved beforehand, and what the

@@ -1,4 +1,4 @@
-"""Routing by MX records, each row of the list in DESIGN section 5, against
+"""Routing by MX records, each way in which they can be, against
 NSD with zones made for it.  Primaries stand on 127.0.0.x, one port for all
 (drain.port); what counts is what they received and what log, status and
 `mx20ctl route` say."""

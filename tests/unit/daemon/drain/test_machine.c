@@ -42,7 +42,7 @@ static int next(struct world *w)
 	return machine_next(&w->m, true, 0, 0, w->now);
 }
 
-/* DESIGN section 5: the first mail makes an unknown destination probe. */
+/* The first mail makes an unknown destination probe. */
 Test(machine, mail_starts_a_probe)
 {
 	struct world w;

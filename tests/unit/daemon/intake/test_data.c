@@ -41,7 +41,7 @@ static const char *send_data(const char *wire, size_t step)
 	return got;
 }
 
-/* RFC 5321 section 4.5.2, and DESIGN: only CR LF . CR LF ends the data. */
+/* RFC 5321 section 4.5.2: only CR LF . CR LF ends the data. */
 Test(data, dots_and_line_ends)
 {
 	static const struct {
