@@ -8,8 +8,12 @@
  *  all others asked, none can     permanent, as the first one would have it
  *  one could not be asked         transient: the unit's own retry
  */
+#include "common/base/clock.h"
 #include "common/base/log.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/alternate.h"
+#include "daemon/drain/conclude.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/due.h"
 
 static void set_all(struct delivery_job *job, enum outcome o)
 {

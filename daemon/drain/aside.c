@@ -13,13 +13,16 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/base/log.h"
-#include "daemon/drain/internal.h"
-#include "daemon/drain/turns.h"
+#include "common/base/clock.h"
+#include "daemon/drain/aside.h"
+#include "daemon/drain/aside_priv.h"
+#include "daemon/drain/deferral.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/suspect.h"
 
-enum { OUTCASTS_MAX = 1024, LOOK_AGAIN_MS = 1000, LOOKS_A_TURN = 16 };
+enum { OUTCASTS_MAX = 1024 };
 
-static struct outcast *find(struct drain *d, const struct attempt_key *key)
+struct outcast *aside_find(struct drain *d, const struct attempt_key *key)
 {
 	struct outcast *s;
 
@@ -28,7 +31,7 @@ static struct outcast *find(struct drain *d, const struct attempt_key *key)
 	return s;
 }
 
-static void drop(struct drain *d, struct outcast *s)
+void aside_drop(struct drain *d, struct outcast *s)
 {
 	HASH_DEL(d->outcasts, s);
 	free(s);
@@ -41,8 +44,15 @@ bool aside_has(struct drain *d, uint64_t id, const struct domain *dom)
 
 	if (d->outcasts == NULL)
 		return false;
-	s = find(d, &k);
+	s = aside_find(d, &k);
 	return s != NULL && !s->is_usual;
+}
+
+/* In flight it has had its turn already. */
+bool aside_is_of(const struct dest *dst, const struct outcast *s)
+{
+	return s->domain->dest == dst && !s->is_usual &&
+	       !attempt_has(dst->drain, s->key.id, s->domain);
 }
 
 static void forget_some(struct drain *d, const struct domain *dom)
@@ -51,7 +61,7 @@ static void forget_some(struct drain *d, const struct domain *dom)
 
 	HASH_ITER (hh, d->outcasts, s, tmp)
 		if (dom == NULL || s->key.domain == dom)
-			drop(d, s);
+			aside_drop(d, s);
 }
 
 void aside_forget(struct drain *d)
@@ -77,7 +87,7 @@ static void make_room(struct drain *d)
 		}
 }
 
-/* ---- What a job's end says ---- */
+/* ---- What the end of a job says ---- */
 
 static bool is_accident(const struct delivery_job *job)
 {
@@ -87,7 +97,7 @@ static bool is_accident(const struct delivery_job *job)
 static struct outcast *need(struct attempt *a)
 {
 	struct drain *d = a->drain;
-	struct outcast *s = find(d, &a->key);
+	struct outcast *s = aside_find(d, &a->key);
 
 	if (s != NULL)
 		return s;
@@ -162,9 +172,9 @@ void aside_judge(struct attempt *a)
 	struct outcast *s;
 
 	if (!is_accident(job)) {
-		s = find(d, &a->key);
+		s = aside_find(d, &a->key);
 		if (s != NULL && !is_untried(job))
-			drop(d, s); /* it had an answer */
+			aside_drop(d, s); /* it had an answer */
 		else if (s != NULL)
 			s->is_usual = false;
 		return;
@@ -179,102 +189,14 @@ void aside_judge(struct attempt *a)
 		defer(a, s, now);
 }
 
-/* ---- Their turn ---- */
-
-/* Its unit, marked and in flight; NULL: not ready, or no longer there. */
-static struct attempt *take(struct drain *d, struct outcast *s)
+/* Its connection could not be made: that is nobody's fault. */
+void aside_failed(struct attempt *a)
 {
-	struct domain *dom = s->domain;
-	struct attempt *a = domain_take_unit(dom, s->key.id);
-	struct unit *u = NULL;
-	enum mx_err err;
+	struct outcast *s = aside_find(a->drain, &a->key);
 
-	if (a != NULL)
-		return a;
-	s->suspect.due_ms = clock_mono_ms() + LOOK_AGAIN_MS;
-	err = spool_unit_load(d->spool, s->key.id, domain_name(dom), &u);
-	if (err == MX_ENOENT || (err == MX_OK && u->state == UNIT_HELD))
-		drop(d, s);
-	unit_free(&u);
-	return NULL;
-}
-
-static bool send_aside(struct dest *dst, struct outcast *s, int target)
-{
-	struct link *l;
-	struct attempt *a = take(dst->drain, s);
-
-	if (a == NULL)
-		return false;
-	a->is_aside = true;
-	a->is_concluding = true; /* nobody's until it is given */
-	l = link_new(dst, target, LINK_SINGLE);
-	l->single = a;
-	dst->aside = l;
-	return true;
-}
-
-static void send_usual(struct outcast *s)
-{
-	s->is_usual = true;
-	domain_rewind(s->domain);
-}
-
-/* In flight it has had its turn already. */
-static bool is_of(const struct dest *dst, const struct outcast *s)
-{
-	return s->domain->dest == dst && !s->is_usual &&
-	       !attempt_has(dst->drain, s->key.id, s->domain);
-}
-
-void aside_look(struct dest *dst)
-{
-	struct drain *d = dst->drain;
-	bool is_well = dst->machine.state == DRAIN_UP && !dst->is_shaken;
-	bool is_alone;
-	struct outcast *s, *tmp;
-	int looked = 0, target;
-
-	if (d->outcasts == NULL || dst->aside != NULL || !drain_is_at_work(d) ||
-	    !slots_have_room(dst))
-		return;
-	is_alone = dest_is_idle(dst);
-	target = machine_any(&dst->machine, clock_mono_ms());
-	if (!is_well && !is_alone)
-		return;
-	HASH_ITER (hh, d->outcasts, s, tmp) {
-		enum suspect_way way = WAY_NONE;
-
-		if (is_of(dst, s))
-			way = suspect_way(&s->suspect, is_alone, is_well,
-					  clock_mono_ms());
-		if (way == WAY_SIDE && target == MACHINE_NONE)
-			continue;
-		if (way == WAY_SIDE && send_aside(dst, s, target))
-			return;
-		if (way == WAY_SIDE && ++looked == LOOKS_A_TURN) {
-			turns_touch(dst); /* it is not looked at so soon */
-			return;
-		}
-		if (way == WAY_USUAL) {
-			send_usual(s);
-			return;
-		}
-	}
-}
-
-int64_t aside_timer(const struct dest *dst)
-{
-	int64_t at = 0, now = clock_mono_ms();
-	const struct outcast *s, *tmp;
-
-	if (dst->aside != NULL)
-		return 0;
-	HASH_ITER (hh, dst->drain->outcasts, s, tmp)
-		if (is_of(dst, s) && s->suspect.due_ms > now &&
-		    (at == 0 || s->suspect.due_ms < at))
-			at = s->suspect.due_ms;
-	return at;
+	if (s != NULL)
+		s->suspect.due_ms =
+			clock_mono_ms() + a->drain->config->drain.probe_busy_ms;
 }
 
 void aside_hurry(struct dest *dst)
@@ -286,13 +208,16 @@ void aside_hurry(struct dest *dst)
 			s->suspect.due_ms = 0;
 }
 
-/* Its connection could not be made: that is nobody's fault. */
-void aside_failed(struct attempt *a)
+int64_t aside_timer(const struct dest *dst)
 {
-	struct outcast *s = find(a->drain, &a->key);
+	int64_t at = 0, now = clock_mono_ms();
+	const struct outcast *s, *tmp;
 
-	if (s != NULL)
-		s->suspect.due_ms =
-			clock_mono_ms() + a->drain->config->drain.probe_busy_ms;
-	conclude(a);
+	if (dst->aside != NULL)
+		return 0;
+	HASH_ITER (hh, dst->drain->outcasts, s, tmp)
+		if (aside_is_of(dst, s) && s->suspect.due_ms > now &&
+		    (at == 0 || s->suspect.due_ms < at))
+			at = s->suspect.due_ms;
+	return at;
 }

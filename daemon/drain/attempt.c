@@ -4,8 +4,10 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "common/base/log.h"
-#include "daemon/drain/internal.h"
+#include "common/base/clock.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/retry.h"
+#include "daemon/drain/risk.h"
 
 /* Keys are compared byte by byte. */
 _Static_assert(sizeof(struct attempt_key) == sizeof(uint64_t) + sizeof(void *),
@@ -34,33 +36,6 @@ struct attempt *attempt_find(struct drain *d, uint64_t id,
 bool attempt_has(struct drain *d, uint64_t id, const struct domain *dom)
 {
 	return attempt_find(d, id, dom) != NULL;
-}
-
-int64_t retry_step_ms(const struct config *c, uint32_t attempts)
-{
-	size_t n = c->drain.retry_count;
-
-	if (n == 0)
-		return HOURS(1);
-	return c->drain.retry_ms[attempts < n ? attempts : n - 1];
-}
-
-int64_t retry_longest_ms(const struct config *c)
-{
-	int64_t longest = retry_step_ms(c, 0);
-
-	for (size_t i = 1; i < c->drain.retry_count; i++)
-		if (c->drain.retry_ms[i] > longest)
-			longest = c->drain.retry_ms[i];
-	return longest;
-}
-
-/* When a recipient that failed before may be tried again. */
-int64_t retry_due_ms(const struct config *c, const struct recipient *r)
-{
-	if (r->attempts == 0 || r->attempt_ms == 0)
-		return 0;
-	return r->attempt_ms + retry_step_ms(c, r->attempts - 1);
 }
 
 /*
@@ -99,7 +74,7 @@ struct attempt *attempt_new_for(struct domain *dom, struct unit **unit,
 	a->key = (struct attempt_key){ (*unit)->envelope.id, dom };
 	a->domain = dom;
 	a->job = delivery_job_new(unit, delivery_from_spool(d->spool),
-				  &link_listener, a);
+				  d->link_listener, a);
 	a->tls = "";
 	a->order = order;
 	TAILQ_INIT(&a->followers);

@@ -16,8 +16,11 @@
  * time, and a clock that was set back is still noticed (was_set_back).
  */
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/cap.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/retry.h"
 
 /* Of one domain, on their way to the disk at a time. */
 enum { AT_ONCE = 64 };
@@ -78,7 +81,6 @@ void cap_defer(struct attempt *a)
 	dom->cap.deferring++;
 	a->is_capped = true;
 	a->wait_ms = next_slot_ms(dom);
-	conclude_with(a, OUTCOME_WAITING, span_of(NULL, 0));
 }
 
 bool cap_is_full(struct domain *dom)

@@ -10,273 +10,15 @@
  * A unit stays in flight, so that nobody takes it again, until the spool says
  * that all this is durable.
  */
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "common/base/log.h"
-#include "common/base/metrics.h"
+#include "common/base/clock.h"
+#include "daemon/drain/aside.h"
+#include "daemon/drain/conclude.h"
+#include "daemon/drain/drain_priv.h"
 #include "daemon/drain/give_up.h"
-#include "daemon/report/report.h"
-
-enum { RETRY_MS = 1000 };
-
-/* ---- Deciding ---- */
-
-static int64_t longer(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* The unit's next time: its earliest recipient's. */
-static int64_t next_due(const struct attempt *a, int64_t now)
-{
-	const struct config *c = a->drain->config;
-	const struct delivery_job *job = a->job;
-	int64_t due = INT64_MAX;
-
-	for (size_t i = 0; i < job->unit->rcpt_count; i++) {
-		const struct recipient *r = &job->unit->rcpts[i];
-		int64_t at = now;
-
-		if (i >= job->count)
-			at = retry_due_ms(c, r);
-		else if (job->set[i].outcome == OUTCOME_TRANSIENT)
-			at = now +
-			     (a->is_paced
-				      ? a->wait_ms
-				      : longer(retry_step_ms(c, r->attempts),
-					       a->wait_ms));
-		else if (job->set[i].outcome == OUTCOME_WAITING)
-			at = now + a->wait_ms;
-		else if (job->set[i].outcome != OUTCOME_UNTRIED)
-			continue;
-		if (at < due)
-			due = at;
-	}
-	return due < now ? now : due;
-}
-
-static size_t count_outcome(const struct delivery_job *job, enum outcome o)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < job->count; i++)
-		n += job->set[i].outcome == o;
-	return n;
-}
-
-/* ---- The log: what it says is durable ---- */
-
-static void say_bounced(const struct attempt *a, size_t i)
-{
-	const struct unit *u = a->job->unit;
-	uint64_t report = give_up_report_of(a, i);
-
-	log_info(
-		EV_BOUNCED, LOG_ID("mid", u->envelope.id),
-		LOG_PATH("to", u->rcpts[i].path),
-		LOG_PATH("from", u->envelope.from), LOG_STR("host", a->host),
-		LOG_ID("report", report),
-		LOG_STR("report", report == 0 ? "none" : ""),
-		LOG_STR("reason", a->cause == REPORT_EXPIRED ? "lifetime" : ""),
-		LOG_INT("wait_s",
-			(a->concluded_ms - u->envelope.arrived_ms) / 1000),
-		LOG_SPAN("reply", a->job->set[i].reply));
-}
-
-static void say_rcpt(const struct attempt *a, size_t i)
-{
-	const struct delivery_job *job = a->job;
-	const struct envelope *env = &job->unit->envelope;
-	const struct settlement *s = &job->set[i];
-	struct span to = job->unit->rcpts[i].path;
-
-	switch (s->outcome) {
-	case OUTCOME_DELIVERED:
-		if (env->is_dsn)
-			metrics_count(METRIC_REPORTS_SENT);
-		log_info(EV_DELIVERED, LOG_ID("mid", env->id),
-			 LOG_PATH("to", to), LOG_STR("host", a->host),
-			 LOG_INT("wait_s",
-				 (a->concluded_ms - env->arrived_ms) / 1000),
-			 LOG_INT("conn_ms", a->conn_ms),
-			 LOG_INT("xfer_ms", job->ended_ms - job->started_ms),
-			 LOG_STR("tls", a->tls),
-			 LOG_ID("report", give_up_report_of(a, i)),
-			 LOG_SPAN("reply", s->reply));
-		break;
-	case OUTCOME_TRANSIENT: /* a trial is in the log as a probe */
-		log_at(a->is_trial ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-		       EV_DEFERRED, LOG_ID("mid", env->id), LOG_PATH("to", to),
-		       LOG_STR("host", a->host),
-		       LOG_INT("attempts", job->unit->rcpts[i].attempts + 1),
-		       LOG_INT("due_s", (a->due_ms - a->concluded_ms) / 1000),
-		       LOG_STR("reason", a->is_early ? "reported lately" : ""),
-		       LOG_SPAN("reply", s->reply));
-		break;
-	case OUTCOME_PERMANENT:
-		say_bounced(a, i);
-		break;
-	case OUTCOME_HELD:
-		log_warn(EV_HELD, LOG_ID("mid", env->id), LOG_PATH("to", to),
-			 LOG_STR("host", a->host),
-			 LOG_STR("reason",
-				 a->cause == REPORT_EXPIRED ? "lifetime" : ""),
-			 LOG_SPAN("reply", s->reply));
-		break;
-	case OUTCOME_UNTRIED:
-	case OUTCOME_WAITING:
-		break;
-	}
-}
-
-/* ---- Making it durable ---- */
-
-static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct attempt *a = w->data;
-
-	MX_ASSERT(a->magic == ATTEMPT_MAGIC);
-	(void)loop;
-	(void)revents;
-	conclude_submit(a);
-}
-
-/* No room for the outcome or the report: the unit stays in flight, so that it
- * is not delivered twice, and the spool is asked again. */
-static void later(struct attempt *a, enum mx_err err)
-{
-	if (a->has_report) /* no matter of the rate: let others go on */
-		risk_over(a);
-	if (!a->is_late)
-		log_warn(EV_SPOOL, LOG_ID("mid", a->key.id),
-			 LOG_STR("error", mx_strerror(err)),
-			 LOG_STR("what", "an outcome could not be recorded"));
-	a->is_late = true;
-	ev_timer_init(&a->retry, on_retry, RETRY_MS / 1000., 0.);
-	a->retry.data = a;
-	ev_timer_start(a->drain->loop, &a->retry);
-}
-
-/* The row of this unit is damaged: only it is concerned.  It stays in flight,
- * so that it is not delivered again. */
-static void stuck(struct attempt *a, enum mx_err err)
-{
-	log_error(EV_SPOOL, LOG_ID("mid", a->key.id),
-		  LOG_SPAN("domain", domain_name(a->domain)),
-		  LOG_STR("error", mx_strerror(err)),
-		  LOG_STR("what", "an outcome cannot be recorded: not tried "
-				  "again until a restart"));
-	a->drain->unsettled--;
-	risk_over(a);
-}
-
-/* After a failed sync nothing is known of the disk: what we delivered from
- * now on would be delivered again after the restart. */
-static void broken(struct drain *d, enum mx_err err)
-{
-	if (d->is_broken)
-		return;
-	d->is_broken = true;
-	log_error(EV_SPOOL, LOG_STR("error", mx_strerror(err)),
-		  LOG_STR("what", "outcomes cannot be recorded: nothing more "
-				  "is delivered until a restart"));
-}
-
-static bool is_deferred(const struct delivery_job *job)
-{
-	return count_outcome(job, OUTCOME_TRANSIENT) > 0 ||
-	       count_outcome(job, OUTCOME_WAITING) > 0 ||
-	       job->count < job->unit->rcpt_count;
-}
-
-bool conclude_is_partial(const struct attempt *a)
-{
-	return is_deferred(a->job) ||
-	       count_outcome(a->job, OUTCOME_UNTRIED) > 0;
-}
-
-void conclude_defer_failed(struct attempt *a, int64_t wait_ms)
-{
-	struct delivery_job *job = a->job;
-	int64_t most_ms = retry_longest_ms(a->drain->config);
-
-	if (a->cause == REPORT_EXPIRED)
-		return;
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome == OUTCOME_PERMANENT &&
-		    report_is_due(&job->unit->envelope, &job->unit->rcpts[i],
-				  REPORT_FAILED)) {
-			job->set[i].outcome = OUTCOME_TRANSIENT;
-			a->is_early = true;
-			a->wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
-		}
-}
-
-static void on_recorded(enum mx_err err, void *arg)
-{
-	struct attempt *a = arg;
-	struct drain *d = a->drain;
-	struct domain *dom = a->domain;
-	bool again = a->again;
-
-	MX_ASSERT(a->magic == ATTEMPT_MAGIC);
-	a->is_submitted = false;
-	if (err == MX_ENOENT) /* removed meanwhile, and no report is sent */
-		a->report_id = 0;
-	if (err == MX_OK || err == MX_ENOENT)
-		for (size_t i = 0; i < a->job->count; i++)
-			say_rcpt(a, i);
-	if (d == NULL) { /* drain_free was faster */
-		delivery_job_free(&a->job);
-		free(a);
-		return;
-	}
-	if (err == MX_ESPACE || err == MX_EBUSY) {
-		later(a, err);
-		return;
-	}
-	if (spool_has_failed(d->spool) && err != MX_OK && err != MX_ENOENT) {
-		broken(d, err);
-		return;
-	}
-	join_recorded(a, err == MX_OK);
-	if (err != MX_OK && err != MX_ENOENT) {
-		stuck(a, err);
-		return;
-	}
-	if (a->is_capped)
-		again |= cap_is_recorded(dom);
-	if (is_deferred(a->job))
-		expire_due_at(d, a->due_ms);
-	d->unsettled--;
-	attempt_drop(a);
-	if (again)
-		domain_rewind(dom);
-	if (d->is_full && d->unsettled < UNSETTLED_MAX / 2)
-		drain_go_on(d);
-}
-
-void conclude_submit(struct attempt *a)
-{
-	struct delivery_job *job = a->job;
-	struct drain *d = a->drain;
-	int64_t now = clock_wall_ms();
-	struct spool_report report;
-	enum mx_err err = give_up_report(a, now, &report);
-
-	if (err != MX_OK) {
-		later(a, err);
-		return;
-	}
-	a->is_submitted = true;
-	a->concluded_ms = now;
-	a->due_ms = next_due(a, now);
-	spool_settle(d->spool, a->key.id, job->unit->domain, job->set,
-		     job->unit->rcpt_count, now, a->due_ms,
-		     report.draft != NULL ? &report : NULL, on_recorded, a);
-}
+#include "daemon/drain/join.h"
+#include "daemon/drain/retry.h"
+#include "daemon/drain/risk.h"
 
 static void fill_in(struct attempt *a)
 {
@@ -296,19 +38,19 @@ void conclude(struct attempt *a)
 
 	MX_ASSERT(a->magic == ATTEMPT_MAGIC);
 	a->is_concluding = true;
-	if (count_outcome(job, OUTCOME_DELIVERED) > 0)
+	if (conclude_count(job, OUTCOME_DELIVERED) > 0)
 		risk_answered(a);
 	else
 		risk_over(a);
 	aside_judge(a);
-	if (count_outcome(job, OUTCOME_UNTRIED) == job->count) {
+	if (conclude_count(job, OUTCOME_UNTRIED) == job->count) {
 		attempt_drop(a); /* nothing to record */
 		domain_rewind(dom);
 		return;
 	}
 	give_up_failed(a);
 	fill_in(a);
-	a->again = count_outcome(job, OUTCOME_UNTRIED) > 0;
+	a->again = conclude_count(job, OUTCOME_UNTRIED) > 0;
 	a->drain->unsettled++;
 	join_conclude(a);
 }

@@ -2,20 +2,15 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/base/assert.h"
-#include "common/base/log.h"
-#include "daemon/drain/internal.h"
-#include "daemon/drain/turns.h"
-#include "daemon/sts/known.h"
-
-enum {
-	SWEEP_S = 60,
-	SIGHT_S = 1,
-	FORGET_MS = 600000,
-	REAP_MAX = 16,
-};
-
-#define FACTS_KEPT_MS DAYS(30)
+#include "common/base/clock.h"
+#include "daemon/drain/aside.h"
+#include "daemon/drain/deferral.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/due.h"
+#include "daemon/drain/expire.h"
+#include "daemon/drain/join.h"
+#include "daemon/drain/risk.h"
+#include "daemon/drain/unlisted.h"
 
 /* ---- From the spool ---- */
 
@@ -38,8 +33,6 @@ static bool on_domain(const struct spool_domain *row, void *arg)
 	return true;
 }
 
-/* ---- A spool that cannot be read just now ---- */
-
 /* Every domain that has mail: at the start. */
 static void list_domains(struct drain *d)
 {
@@ -48,168 +41,6 @@ static void list_domains(struct drain *d)
 	d->is_listed = err == MX_OK || err == MX_ECORRUPT;
 	if (err != MX_OK)
 		drain_is_unreadable(d, span_of(NULL, 0), err);
-}
-
-static void ask_if_none(struct domain *dom)
-{
-	if (dom->has_mail && dom->route == NULL)
-		domain_ask(dom);
-}
-
-static void touch(struct dest *dst, struct span name)
-{
-	(void)name;
-	turns_touch(dst);
-}
-
-static void on_sight(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	static const struct visit_ops look_again = { ask_if_none, touch };
-	struct drain *d = w->data;
-
-	(void)loop;
-	(void)revents;
-	d->is_blind = false;
-	if (!d->is_listed)
-		list_domains(d);
-	turns_visit(d, &look_again, SPAN_LIT(""));
-	drain_reap(d);
-}
-
-void drain_go_on(struct drain *d)
-{
-	static const struct visit_ops everyone = { NULL, touch };
-
-	d->is_full = false;
-	turns_visit(d, &everyone, SPAN_LIT(""));
-	drain_reap(d);
-}
-
-void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err)
-{
-	int64_t now = clock_mono_ms();
-
-	if (d->blind_said_ms == 0 || now - d->blind_said_ms >= MINUTES(1)) {
-		d->blind_said_ms = now;
-		log_error(EV_SPOOL, LOG_SPAN("domain", domain),
-			  LOG_STR("error", "cannot be read, tried again: "
-					   "mail waits for that"),
-			  LOG_STR("cause", mx_strerror(err)));
-	}
-	if (err == MX_ECORRUPT || d->is_blind)
-		return; /* what is damaged stays so */
-	d->is_blind = true;
-	ev_timer_set(&d->sight, SIGHT_S, 0.);
-	ev_timer_start(d->loop, &d->sight);
-}
-
-/* ---- Reports to domains that take no mail at all ---- */
-
-/* "(route) 5.1.2 NXDOMAIN for example.org"; lives as long as the unit. */
-static struct span denial_reply(struct attempt *a, const struct route *r)
-{
-	struct buf text = { 0 };
-	struct span reply;
-
-	if (r->result == ROUTE_NULL_MX)
-		return SPAN_LIT("(route) 5.1.10 Recipient domain takes no "
-				"mail (null MX)");
-	buf_addf(&text, "(route) 5.1.2 %.*s", SPAN_ARG(r->reason));
-	reply = arena_span(&a->job->unit->arena, buf_span(&text));
-	buf_fini(&text);
-	return reply;
-}
-
-/* That of a look-up that is still to be believed. */
-static bool is_final(const struct domain *dom)
-{
-	return dom->standing == HAS_DENIAL && dom->route != NULL &&
-	       dom->route->is_final && !dom->is_asking && !dom->wants_ask;
-}
-
-static void reap_domain(struct domain *dom)
-{
-	struct drain *d = dom->drain;
-	size_t n = 0;
-	struct attempt *a;
-
-	while (n < REAP_MAX && dom->has_mail && is_final(dom) &&
-	       drain_is_at_work(d)) {
-		if (d->unsettled >= UNSETTLED_MAX) {
-			d->is_full = true; /* then drain_go_on */
-			return;
-		}
-		a = domain_take(dom, false);
-		if (a == NULL)
-			break;
-		n++;
-		if (a->job->unit->envelope.is_dsn)
-			conclude_with(a, OUTCOME_PERMANENT,
-				      denial_reply(a, dom->route));
-		else
-			attempt_drop(a); /* not to be returned for this */
-	}
-	if (n == REAP_MAX)
-		drain_reap(d);
-}
-
-void drain_reap(struct drain *d)
-{
-	static const struct visit_ops reap = { reap_domain, NULL };
-
-	turns_visit(d, &reap, SPAN_LIT(""));
-}
-
-/* ---- Forgetting ---- */
-
-/* Those with deferred or held mail stay, for status. */
-static bool is_forgettable(const struct domain *dom, int64_t now)
-{
-	struct spool_domain row;
-
-	if (dom->has_mail || dom->in_flight > 0 || dom->is_asking ||
-	    dom->wants_ask || now - dom->idle_ms < FORGET_MS)
-		return false;
-	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=
-		       MX_OK ||
-	       row.units == 0;
-}
-
-/* Of hosts that are in no route any more. */
-static void forget_facts(struct drain *d, int64_t now)
-{
-	if (now < d->forget_ms)
-		return;
-	d->forget_ms = now + DAYS(1);
-	spool_forget(d->spool, clock_wall_ms() - FACTS_KEPT_MS,
-		     sts_known_is_over, NULL, NULL);
-}
-
-static void sweep_domain(struct domain *dom)
-{
-	if (is_forgettable(dom, clock_mono_ms()))
-		domain_free(dom);
-}
-
-static void sweep_dest(struct dest *dst, struct span name)
-{
-	(void)name;
-	dest_forget(dst);
-	if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links) &&
-	    dst->at_risk == 0)
-		dest_free(dst);
-}
-
-static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	static const struct visit_ops sweep = { sweep_domain, sweep_dest };
-	struct drain *d = w->data;
-
-	(void)loop;
-	(void)revents;
-	unlisted_remind(d);
-	forget_facts(d, clock_mono_ms());
-	turns_visit(d, &sweep, SPAN_LIT(""));
 }
 
 /* ---- New settings ---- */
@@ -225,6 +56,26 @@ static void review(struct domain *dom)
 
 /* ---- Life ---- */
 
+static void ask_if_none(struct domain *dom)
+{
+	if (dom->has_mail && dom->route == NULL)
+		domain_ask(dom);
+}
+
+static void on_sight(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	static const struct visit_ops look_again = { ask_if_none, NULL };
+	struct drain *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	d->is_blind = false;
+	if (!d->is_listed)
+		list_domains(d);
+	turns_visit(d, &look_again, SPAN_LIT(""));
+	drain_go_on(d);
+}
+
 struct drain *drain_new(const struct drain_options *opt)
 {
 	struct drain *d = mx_alloc(sizeof(*d));
@@ -237,14 +88,16 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->reminded_ms = clock_mono_ms();
 	slots_start(d, opt->most_links);
 	domain_pace_start(d);
-	turns_start(d);
-	ev_timer_init(&d->sweep, on_sweep, SWEEP_S, SWEEP_S);
-	d->sweep.data = d;
-	ev_timer_start(d->loop, &d->sweep);
+	turns_start(d, dest_run);
+	link_start(d);
+	domain_follow_start(d);
+	drain_reap_start(d);
+	drain_sweep_start(d);
 	ev_init(&d->sight, on_sight);
 	d->sight.data = d;
 	risk_start(d);
 	join_start(d);
+	due_start(d);
 	expire_start(d);
 	holds_load(d);
 	spool_subscribe(d->spool, on_announced, d);
@@ -298,10 +151,11 @@ void drain_free(struct drain **dp)
 	*dp = NULL;
 	d->is_stopping = true;
 	spool_subscribe(d->spool, NULL, NULL);
+	due_stop(d);
 	expire_stop(d);
 	risk_stop(d);
 	domain_pace_stop(d);
-	ev_timer_stop(d->loop, &d->sweep);
+	drain_sweep_stop(d);
 	ev_timer_stop(d->loop, &d->sight);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		dest_quit(dom);
@@ -321,9 +175,15 @@ void drain_free(struct drain **dp)
 	free(d);
 }
 
+static void set_params(struct dest *dst, struct span none)
+{
+	(void)none;
+	dest_set_params(dst);
+}
+
 void drain_reload(struct drain *d, struct config *config)
 {
-	static const struct visit_ops all = { review, dest_set_config };
+	static const struct visit_ops all = { review, set_params };
 	struct config *old = d->config;
 
 	d->config = config_ref(config);

@@ -1,77 +1,17 @@
 /*
- * Time: deferred units that are due, delay warnings, and the end of the
- * lifetime.  Whether the clock that says so is to be believed is the spool's
- * business (common/spool/trusted_clock.h).
+ * Time: delay warnings, and the end of the lifetime.  Whether the clock that
+ * says so is to be believed is the spool's business
+ * (common/spool/trusted_clock.h).
  */
-#include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/due.h"
+#include "daemon/drain/expire.h"
 #include "daemon/drain/give_up.h"
-#include "daemon/report/report.h"
+#include "daemon/drain/unlisted.h"
 
 enum { BATCH = 32 };
-
-static void arm(struct drain *d, ev_timer *w, int64_t wait_ms)
-{
-	if (wait_ms < 0)
-		wait_ms = 0;
-	if (wait_ms > MINUTES(1))
-		wait_ms = MINUTES(1); /* the wall clock may be set meanwhile */
-	ev_timer_stop(d->loop, w);
-	ev_timer_set(w, (double)wait_ms / 1000., 0.);
-	ev_timer_start(d->loop, w);
-}
-
-/* ---- Deferred ---- */
-
-/*
- * Nobody waits longer than the longest step of a retry, unless the clock was
- * ahead when that was decided, and then was set right: all are due now, since
- * nobody can say which of them had waited enough.
- */
-static bool was_set_back(struct drain *d, int64_t now)
-{
-	int64_t last;
-
-	return spool_last_due(d->spool, &last) == MX_OK &&
-	       last - now > retry_longest_ms(d->config) + MINUTES(1);
-}
-
-static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct drain *d = w->data;
-	int64_t now = clock_wall_ms();
-	int64_t at;
-
-	(void)loop;
-	(void)revents;
-	d->due_at_ms = 0;
-	/* what the writer is at is not listed, and it may fail: look again */
-	if (spool_next_due(d->spool, &at) != MX_OK) {
-		arm(d, &d->due, MINUTES(1));
-		return;
-	}
-	if (at <= now) {
-		spool_requeue_due(d->spool, now);
-		at = now + 200; /* the writer has it; then look again */
-	} else if (was_set_back(d, now)) {
-		log_warn(EV_WAKE, LOG_STR("why", "the clock was set back"));
-		spool_requeue_due(d->spool, INT64_MAX / 2);
-		at = now + SECONDS(1);
-	}
-	expire_due_at(d, at);
-}
-
-void expire_due_at(struct drain *d, int64_t due_ms)
-{
-	int64_t wait = due_ms - clock_wall_ms();
-
-	if (d->due_at_ms != 0 && d->due_at_ms <= due_ms)
-		return;
-	d->due_at_ms = due_ms;
-	arm(d, &d->due, wait < 50 ? 50 : wait);
-}
-
-/* ---- The end ---- */
 
 /* ---- Warnings: one report for the units of a message that are due ---- */
 
@@ -129,6 +69,8 @@ static void warn(struct drain *d, const struct warning *w)
 			     now, n > 0 && i == 0 ? &report : NULL, NULL, NULL);
 }
 
+/* ---- The end ---- */
+
 /* NULL: it must wait. */
 static struct unit *take_end(struct drain *d, const struct spool_expiry *e)
 {
@@ -138,7 +80,7 @@ static struct unit *take_end(struct drain *d, const struct spool_expiry *e)
 
 	if (attempt_has(d, e->id, dom))
 		return NULL; /* being tried, or bounced, right now */
-	if (dom->dest != NULL && dest_held(dom->dest) != NULL)
+	if (dom->dest != NULL && hold_of(dom->dest) != NULL)
 		return NULL; /* what is held has no lifetime */
 	if (spool_unit_load(d->spool, e->id, name, &u) != MX_OK)
 		return NULL;
@@ -212,7 +154,7 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	if (!drain_is_at_work(d) || d->unsettled >= UNSETTLED_MAX / 2 ||
 	    spool_is_busy(d->spool)) {
-		arm(d, w, 200);
+		due_arm(d, w, 200);
 		return;
 	}
 	err = spool_expired(d->spool, clock_wall_ms(),
@@ -224,39 +166,31 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 	if (n == BATCH)
 		d->ends_seen = found[n - 1];
 	if (n == BATCH || done > 0)
-		arm(d, w, 20); /* what was settled is still listed a while */
+		due_arm(d, w,
+			20); /* what was settled is still listed a while */
 	else if (n > 0 || !is_first)
-		arm(d, w, SECONDS(1));
+		due_arm(d, w, SECONDS(1));
 	else if (spool_next_expiry(d->spool, &at) == MX_OK)
-		arm(d, w, at - clock_wall_ms());
+		due_arm(d, w, at - clock_wall_ms());
 	else
-		arm(d, w, MINUTES(1));
+		due_arm(d, w, MINUTES(1));
 }
 
 /* Mail has come: its lifetime may end before the next look. */
 void expire_look(struct drain *d)
 {
 	if (ev_timer_remaining(d->loop, &d->ends) > 1.)
-		arm(d, &d->ends, SECONDS(1));
-}
-
-static void timer(ev_timer *w, struct drain *d,
-		  void (*cb)(struct ev_loop *, ev_timer *, int))
-{
-	ev_timer_init(w, cb, 0., 0.);
-	w->data = d;
+		due_arm(d, &d->ends, SECONDS(1));
 }
 
 void expire_start(struct drain *d)
 {
-	timer(&d->due, d, on_due);
-	timer(&d->ends, d, on_ends);
-	arm(d, &d->due, 0);
-	arm(d, &d->ends, 0);
+	ev_timer_init(&d->ends, on_ends, 0., 0.);
+	d->ends.data = d;
+	due_arm(d, &d->ends, 0);
 }
 
 void expire_stop(struct drain *d)
 {
-	ev_timer_stop(d->loop, &d->due);
 	ev_timer_stop(d->loop, &d->ends);
 }

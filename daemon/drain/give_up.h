@@ -13,7 +13,7 @@
 #ifndef MX_DRAIN_GIVE_UP_H
 #define MX_DRAIN_GIVE_UP_H
 
-#include "daemon/drain/internal.h"
+#include "daemon/drain/attempt.h"
 
 /* Its recipients that failed for good are held, if the mode says so. */
 void give_up_failed(struct attempt *a);

@@ -27,8 +27,12 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "daemon/drain/conclude.h"
+#include "daemon/drain/drain_priv.h"
 #include "daemon/drain/give_up.h"
+#include "daemon/drain/join.h"
+#include "daemon/drain/risk.h"
 
 enum {
 	JOIN_MS = 2000,
@@ -62,7 +66,8 @@ static struct reported *reported_find(struct drain *d, uint64_t id)
 {
 	struct reported *r;
 
-	HASH_FIND_BYHASHVALUE(hh, d->reported, &id, sizeof(id), hash_number(id), r);
+	HASH_FIND_BYHASHVALUE(hh, d->reported, &id, sizeof(id), hash_number(id),
+			      r);
 	return r;
 }
 
@@ -165,7 +170,8 @@ static struct group *group_find(struct drain *d, uint64_t id)
 {
 	struct group *g;
 
-	HASH_FIND_BYHASHVALUE(hh, d->groups, &id, sizeof(id), hash_number(id), g);
+	HASH_FIND_BYHASHVALUE(hh, d->groups, &id, sizeof(id), hash_number(id),
+			      g);
 	return g;
 }
 
@@ -204,7 +210,8 @@ static struct group *group_need(struct drain *d, uint64_t id)
 	g->timer.data = g;
 	ev_timer_start(d->loop, &g->timer);
 	TAILQ_INSERT_TAIL(&d->group_order, g, link);
-	HASH_ADD_BYHASHVALUE(hh, d->groups, id, sizeof(g->id), hash_number(id), g);
+	HASH_ADD_BYHASHVALUE(hh, d->groups, id, sizeof(g->id), hash_number(id),
+			     g);
 	return g;
 }
 
@@ -232,28 +239,6 @@ void join_conclude(struct attempt *a)
 		group_end(g);
 	else if (d->joining > WAITING_MAX)
 		group_end(TAILQ_FIRST(&d->group_order));
-}
-
-void join_recorded(struct attempt *lead, bool has_report)
-{
-	struct attempt_queue rest = TAILQ_HEAD_INITIALIZER(rest);
-	struct attempt *a;
-
-	TAILQ_CONCAT(&rest, &lead->followers, join);
-	a = TAILQ_FIRST(&rest);
-	if (a != NULL &&
-	    !has_report) { /* it left without: the next one leads */
-		TAILQ_REMOVE(&rest, a, join);
-		TAILQ_CONCAT(&a->followers, &rest, join);
-		a->is_following = false;
-		conclude_submit(a);
-		return;
-	}
-	while ((a = TAILQ_FIRST(&rest)) != NULL) {
-		TAILQ_REMOVE(&rest, a, join);
-		a->report_id = lead->report_id;
-		conclude_submit(a);
-	}
 }
 
 void join_start(struct drain *d)

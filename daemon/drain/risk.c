@@ -13,7 +13,9 @@
  * destination alone, so that the others never stand still for it.
  */
 #include "common/base/assert.h"
-#include "daemon/drain/internal.h"
+#include "common/base/clock.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/risk.h"
 
 enum { AT_RISK_MAX = 64, SHARE = 7, PATIENCE_MS = 5000 };
 

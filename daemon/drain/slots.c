@@ -12,8 +12,9 @@
  *        \--none--> waiting --one has ended, and it is the first--> kicked
  */
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/drain_priv.h"
 
 enum {
 	LINKS_MOST = 1024,   /* unless the system gives less */
@@ -112,7 +113,7 @@ static void serve(struct slots *s)
 	while (s->links < s->most && (dst = TAILQ_FIRST(&s->waiting)) != NULL) {
 		is_last = dst == last;
 		leave(dst);
-		dest_run(dst);
+		dst->drain->turns.run(dst);
 		if (is_last)
 			return;
 	}

@@ -1,8 +1,9 @@
 /* What status shows of a destination. */
-#include <stdlib.h>
+#include <string.h>
 
 #include "common/base/alloc.h"
-#include "daemon/drain/internal.h"
+#include "common/base/clock.h"
+#include "daemon/drain/drain_priv.h"
 
 const char *drain_state_name(enum drain_state s)
 {
@@ -114,7 +115,7 @@ bool drain_status(struct drain *d, struct span name,
 		out->next_probe_ms = to_wall(machine_timer(&dst->machine));
 	out->last_reply = span_str(dst->last_reply);
 	out->name = dst->route->key;
-	hold = dest_held(dom->dest);
+	hold = hold_of(dom->dest);
 	out->hold_name = hold != NULL ? hold->name : NULL;
 	out->hold_reason = hold != NULL ? hold->reason : NULL;
 	out->connections = (int)dst->live;
@@ -124,7 +125,7 @@ bool drain_status(struct drain *d, struct span name,
 
 static bool dest_flows(struct dest *dst)
 {
-	if (dest_held(dst) != NULL)
+	if (hold_of(dst) != NULL)
 		return false;
 	switch (dst->machine.state) {
 	case DRAIN_UP:

@@ -1,9 +1,11 @@
 /* The addresses of a destination, and what is remembered of each. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/alloc.h"
-#include "daemon/drain/internal.h"
+#include "common/base/clock.h"
+#include "daemon/drain/drain_priv.h"
 
 enum { TARGETS_MAX = 64, SAY_AGAIN_MS = 3600000 };
 
@@ -179,6 +181,11 @@ static void recall(struct drain *d, struct target *t, struct machine_target *mt)
 	mt->since_ms = clock_mono_ms() - ms_since(st.since_ms);
 }
 
+int targets_find(const struct dest *dst, const char *name)
+{
+	return find(dst->targets, dst->target_count, name);
+}
+
 static size_t count_addrs(const struct route *r)
 {
 	size_t n = 0;
@@ -186,18 +193,6 @@ static size_t count_addrs(const struct route *r)
 	for (size_t i = 0; i < r->host_count; i++)
 		n += r->hosts[i].addr_count;
 	return n < TARGETS_MAX ? n : TARGETS_MAX;
-}
-
-/* Links keep their target by name across a change of the route. */
-static void relink(struct dest *dst)
-{
-	struct link *l;
-
-	LIST_FOREACH (l, &dst->links, entry) {
-		l->target = find(dst->targets, dst->target_count, l->host);
-		if (l->target == MACHINE_NONE)
-			link_leave(l);
-	}
 }
 
 static void fill(struct dest *dst, const struct route *r,
@@ -260,7 +255,6 @@ void targets_build(struct dest *dst, struct route *route)
 		mx_alloc_array(dst->target_count + 1, sizeof(*dst->mtargets));
 	fill(dst, route, old, mold, old_count);
 	machine_set_targets(&dst->machine, dst->mtargets, dst->target_count);
-	relink(dst);
 	free(old);
 	free(mold);
 	route_unref(&old_route);

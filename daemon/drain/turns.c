@@ -1,10 +1,11 @@
-#include "daemon/drain/turns.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/retry.h"
 
 enum { RUN_MS = 2 }; /* of a turn: then sessions have theirs */
 
@@ -62,7 +63,7 @@ static void run_dirty(struct turns *t)
 	while (!is_last && (dst = TAILQ_FIRST(&t->dirty)) != NULL) {
 		is_last = dst == last || clock_mono_ms() >= until;
 		clean(dst);
-		dest_run(dst);
+		t->run(dst);
 	}
 }
 
@@ -177,10 +178,11 @@ static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 	go_on(d);
 }
 
-void turns_start(struct drain *d)
+void turns_start(struct drain *d, void (*run)(struct dest *dst))
 {
 	struct turns *t = &d->turns;
 
+	t->run = run;
 	TAILQ_INIT(&t->dirty);
 	TAILQ_INIT(&t->visits);
 	TAILQ_INIT(&t->domains);

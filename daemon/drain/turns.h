@@ -9,14 +9,25 @@
 #ifndef MX_DRAIN_TURNS_H
 #define MX_DRAIN_TURNS_H
 
-#include "daemon/drain/internal.h"
+#include "common/spool/scope.h"
+#include "daemon/drain/dest.h"
 
 enum { VISITED_A_TURN = 256 };
 
-void turns_start(struct drain *d);
+struct turns {
+	ev_timer timer;
+	void (*run)(struct dest *dst);
+	struct dest_queue dirty;    /* each once */
+	TAILQ_HEAD(, visit) visits; /* one after the other */
+	TAILQ_HEAD(, domain) domains;
+	TAILQ_HEAD(, dest) dests; /* all there are, for these */
+};
+
+/* run: what is done for a destination that was touched. */
+void turns_start(struct drain *d, void (*run)(struct dest *dst));
 void turns_stop(struct drain *d);
 
-/* dest_run is called for it soon, never within this call. */
+/* It is run soon, never within this call. */
 void turns_touch(struct dest *dst);
 
 /*

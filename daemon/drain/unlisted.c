@@ -16,9 +16,12 @@
  * Our own reports go to strangers by design: a domain that has nothing else is
  * left alone.
  */
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "config/allow/domains.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/retry.h"
+#include "daemon/drain/unlisted.h"
 
 /* Not asked for again sooner, if the row does not say so. */
 enum { MARKING_MS = 10000, LINES_AN_HOUR = 100 };

@@ -7,7 +7,9 @@
 #include "common/base/assert.h"
 #include "common/base/metrics.h"
 #include "common/base/clock.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/aside.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/unlisted.h"
 #include "tests/support/drain_world.h"
 
 /* ---- */

@@ -2,7 +2,8 @@
 #include <criterion/criterion.h>
 
 #include "common/base/assert.h"
-#include "daemon/drain/internal.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/risk.h"
 
 enum { ATTEMPTS = 200 };
 

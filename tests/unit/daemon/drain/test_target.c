@@ -2,7 +2,9 @@
 #include <criterion/criterion.h>
 
 #include "common/base/assert.h"
-#include "daemon/drain/internal.h"
+#include "common/base/clock.h"
+#include "daemon/drain/machine.h"
+#include "daemon/drain/target.h"
 
 static struct target target;
 static unsigned left_out;

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/assert.h"
-#include "daemon/drain/turns.h"
+#include "daemon/drain/drain_priv.h"
 
 enum { DOMAINS = 600 };
 
@@ -15,7 +15,7 @@ static size_t seen, seen_dests;
 static void begin(void)
 {
 	drain.loop = ev_loop_new(EVFLAG_AUTO);
-	turns_start(&drain);
+	turns_start(&drain, NULL);
 	for (size_t i = 0; i < DOMAINS; i++) {
 		domains[i].drain = &drain;
 		turns_enter_domain(&domains[i]);
@@ -110,7 +110,7 @@ Test(turns, a_destination_is_looked_for_some_at_a_time)
 	bool is_over = false;
 	int turns = 0;
 
-	turns_start(&drain);
+	turns_start(&drain, NULL);
 	for (size_t i = 0; i < DOMAINS; i++) {
 		snprintf(keys[i], sizeof(keys[i]), "mx%zu.example:25", i);
 		routes[i].key = span_str(keys[i]);

@@ -1,0 +1,23 @@
+/* What became of an attempt: the log, the report, the retry, the commit. */
+#ifndef MX_DRAIN_CONCLUDE_H
+#define MX_DRAIN_CONCLUDE_H
+
+#include "daemon/drain/attempt.h"
+
+/* Takes the attempt; everything else is in its job. */
+void conclude(struct attempt *a);
+/* Conclude all recipients alike, without a connection (no route, expired).  An
+ * empty reply: each with its last one. */
+void conclude_with(struct attempt *a, enum outcome outcome, struct span reply);
+
+/* ---- conclude_record.c ---- */
+size_t conclude_count(const struct delivery_job *job, enum outcome o);
+/* Does anything of the unit stay? */
+bool conclude_is_partial(const struct attempt *a);
+/* What was refused, and would be reported, is tried again then; but not
+ * before its own retry, and not later than the longest. */
+void conclude_defer_failed(struct attempt *a, int64_t wait_ms);
+/* Record it; with a report about it and its followers, unless it follows. */
+void conclude_submit(struct attempt *a);
+
+#endif

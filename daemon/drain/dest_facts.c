@@ -1,0 +1,108 @@
+/* What is known of a destination, and remembered of its targets. */
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "daemon/drain/drain_priv.h"
+
+enum { STORE_MS = 300000, DOUBT_PAUSE_MS = 600000, DOUBT_MAX = 100 };
+
+void dest_note_links(struct dest *dst)
+{
+	const struct link *l;
+
+	for (size_t i = 0; i < dst->target_count; i++)
+		dst->mtargets[i].links = 0;
+	LIST_FOREACH (l, &dst->links, entry)
+		if (l->kind != LINK_SINGLE && !l->is_leaving &&
+		    l->target != MACHINE_NONE)
+			dst->mtargets[l->target].links++;
+}
+
+void dest_count_links(const struct dest *dst, int target, unsigned *here,
+		      unsigned *live)
+{
+	const struct link *l;
+
+	*here = *live = 0;
+	LIST_FOREACH (l, &dst->links, entry) {
+		if (!l->is_ready || l->is_leaving)
+			continue;
+		*live += 1;
+		*here += l->target == target;
+	}
+}
+
+void dest_forget(struct dest *dst)
+{
+	dest_note_links(dst);
+	machine_forget(&dst->machine, config_stale_ms(dst->drain->config),
+		       clock_mono_ms());
+}
+
+void dest_note_text(struct dest *dst, int target, struct span reply)
+{
+	snprintf(dst->last_reply, sizeof(dst->last_reply), "%.*s",
+		 SPAN_ARG(reply));
+	if (target != MACHINE_NONE)
+		snprintf(dst->targets[target].last_reply,
+			 sizeof(dst->targets[target].last_reply), "%s",
+			 dst->last_reply);
+}
+
+void dest_note(struct dest *dst, int target, const struct smtp_reply *reply)
+{
+	struct buf line = { 0 };
+
+	smtp_reply_print(&line, reply);
+	dest_note_text(dst, target, buf_span(&line));
+	buf_fini(&line);
+}
+
+void dest_store_target(struct dest *dst, int target)
+{
+	const struct target *t = &dst->targets[target];
+	const struct machine_target *mt = &dst->mtargets[target];
+	struct spool_target st = { .is_up = mt->is_up };
+	int64_t good = mt->good_ms, now = clock_mono_ms();
+
+	if (slots_is_strangers(dst)) /* reports can do without */
+		return;
+	dst->targets[target].stored_ms = now;
+	st.since_ms = clock_wall_ms() - (now - mt->since_ms);
+	st.checked_ms = clock_wall_ms() - (now - mt->heard_ms);
+	st.latency_ms = (uint32_t)(good < UINT32_MAX ? good : UINT32_MAX);
+	snprintf(st.name, sizeof(st.name), "%s", t->name);
+	snprintf(st.last_reply, sizeof(st.last_reply), "%s", t->last_reply);
+	snprintf(st.ehlo, sizeof(st.ehlo), "%s", t->ehlo);
+	spool_target_put(dst->drain->spool, &st);
+}
+
+/* So that the next start knows how old its knowledge is. */
+void dest_store_now_and_then(struct dest *dst, int target)
+{
+	if (clock_mono_ms() - dst->targets[target].stored_ms >= STORE_MS &&
+	    (dst->mtargets[target].is_up || dst->mtargets[target].is_down))
+		dest_store_target(dst, target);
+}
+
+/*
+ * An MTA-STS policy that cannot be met may have been replaced: it is fetched
+ * again long before its mail fails for good (RFC 8461 section 5.1).
+ */
+void dest_doubt_policy(struct dest *dst)
+{
+	int64_t now = clock_mono_ms();
+	struct domain *dom, *next;
+	unsigned n = 0;
+
+	if (dst->doubted_ms != 0 && now - dst->doubted_ms < DOUBT_PAUSE_MS)
+		return;
+	dst->doubted_ms = now;
+	for (dom = LIST_FIRST(&dst->domains); dom != NULL && n++ < DOUBT_MAX;
+	     dom = next) {
+		next = LIST_NEXT(dom, member);
+		router_forget(dst->drain->router, domain_name(dom));
+		if (dom->has_mail)
+			domain_ask(dom);
+	}
+}

@@ -1,0 +1,90 @@
+/* What has nothing to do is forgotten. */
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "daemon/drain/aside.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/unlisted.h"
+#include "daemon/sts/known.h"
+
+enum { SWEEP_S = 60, FORGET_MS = 600000 };
+
+#define FACTS_KEPT_MS DAYS(30)
+
+/* Those with deferred or held mail stay, for status. */
+static bool is_forgettable(const struct domain *dom, int64_t now)
+{
+	struct spool_domain row;
+
+	if (dom->has_mail || dom->in_flight > 0 || dom->is_asking ||
+	    dom->wants_ask || now - dom->idle_ms < FORGET_MS)
+		return false;
+	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=
+		       MX_OK ||
+	       row.units == 0;
+}
+
+/* Of hosts that are in no route any more. */
+static void forget_facts(struct drain *d, int64_t now)
+{
+	if (now < d->forget_ms)
+		return;
+	d->forget_ms = now + DAYS(1);
+	spool_forget(d->spool, clock_wall_ms() - FACTS_KEPT_MS,
+		     sts_known_is_over, NULL, NULL);
+}
+
+void domain_free(struct domain *dom)
+{
+	struct drain *d = dom->drain;
+
+	aside_forget_domain(dom);
+	dest_quit(dom);
+	domain_ask_no_more(dom);
+	turns_leave_domain(dom);
+	HASH_DEL(d->domains, dom);
+	domain_start_over(dom);
+	route_unref(&dom->route);
+	dom->magic = 0;
+	free(dom->name);
+	free(dom);
+}
+
+static void sweep_domain(struct domain *dom)
+{
+	if (is_forgettable(dom, clock_mono_ms()))
+		domain_free(dom);
+}
+
+static void sweep_dest(struct dest *dst, struct span name)
+{
+	(void)name;
+	dest_forget(dst);
+	if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links) &&
+	    dst->at_risk == 0)
+		dest_free(dst);
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	static const struct visit_ops sweep = { sweep_domain, sweep_dest };
+	struct drain *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	unlisted_remind(d);
+	forget_facts(d, clock_mono_ms());
+	turns_visit(d, &sweep, SPAN_LIT(""));
+}
+
+void drain_sweep_start(struct drain *d)
+{
+	ev_timer_init(&d->sweep, on_sweep, SWEEP_S, SWEEP_S);
+	d->sweep.data = d;
+	ev_timer_start(d->loop, &d->sweep);
+}
+
+void drain_sweep_stop(struct drain *d)
+{
+	ev_timer_stop(d->loop, &d->sweep);
+}

@@ -1,0 +1,95 @@
+/* What a connection teaches of its target. */
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/link_priv.h"
+
+enum { SMALL_BYTES = 64 * 1024 }; /* latency of larger ones is bandwidth */
+
+void link_note_ehlo(struct link *l, const struct smtp_ehlo *ehlo)
+{
+	struct target *t = &l->dest->targets[l->target];
+	struct buf text = { 0 };
+
+	smtp_ehlo_print(&text, ehlo);
+	snprintf(t->ehlo, sizeof(t->ehlo), "%.*s", SPAN_ARG(buf_span(&text)));
+	buf_fini(&text);
+}
+
+/* Was it answered for good?  A host that says "later" to everything is not
+ * asked by more connections. */
+bool link_is_answer(const struct delivery_job *job)
+{
+	if (job->is_obstructed) /* nobody was asked */
+		return false;
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome == OUTCOME_DELIVERED ||
+		    job->set[i].outcome == OUTCOME_PERMANENT)
+			return true;
+	return false;
+}
+
+bool link_is_decided(const struct delivery_job *job)
+{
+	if (job->is_obstructed)
+		return false;
+	for (size_t i = 0; i < job->count; i++)
+		if (job->set[i].outcome != OUTCOME_UNTRIED)
+			return true;
+	return false;
+}
+
+/*
+ * The next connection need not find out again; but servers get mended.  One
+ * that was well a moment ago has stumbled over something of ours, rather.
+ */
+void link_learn_without(const struct link *l, const struct delivery *dl)
+{
+	unsigned without = delivery_without(dl);
+	int64_t now = clock_mono_ms();
+	struct target *t;
+
+	if (l->target == MACHINE_NONE)
+		return;
+	t = &l->dest->targets[l->target];
+	without &= ~t->without;
+	if (without != 0) {
+		bool was_well = now < t->proven_until_ms &&
+				(without & DELIVERY_TRUST) == 0;
+
+		t->without |= without;
+		if ((without & DELIVERY_TRUST) == 0)
+			t->untested |= without;
+		t->without_until_ms = now + (was_well ? MINUTES(1) : HOURS(1));
+	}
+	if (delivery_is_proven(dl))
+		t->proven_until_ms = now + HOURS(1);
+}
+
+/* Was it the way of speaking?  Not if it is no better without. */
+void link_test_without(const struct link *l, bool is_better)
+{
+	struct target *t;
+
+	if (l->target == MACHINE_NONE)
+		return;
+	t = &l->dest->targets[l->target];
+	t->untested &= t->without;
+	if ((l->without & t->untested) == 0)
+		return;
+	if (!is_better)
+		t->without &= ~(l->without & t->untested);
+	t->untested &= ~l->without;
+}
+
+void link_take_latency(const struct link *l, const struct delivery_job *job)
+{
+	int64_t ms = job->ended_ms - job->started_ms;
+
+	if (link_is_answer(job) && l->target != MACHINE_NONE &&
+	    l->kind != LINK_SINGLE && job->unit->envelope.bytes <= SMALL_BYTES)
+		machine_success(&l->dest->machine, l->target,
+				ms / (int64_t)(delivery_jobs(l->delivery) + 1),
+				clock_mono_ms());
+}
