@@ -158,6 +158,7 @@ const char *command_obstacle(const struct envelope *env,
 	if (must_have_tls(env) && !offers(ehlo, SMTP_EXT_REQUIRETLS))
 		return "(requiretls) 5.7.30 REQUIRETLS support required";
 	if (must_have_tls(env) && !is_verified)
-		return "(requiretls) 5.7.10 REQUIRETLS: server not authenticated";
+		return "(requiretls) 5.7.10 REQUIRETLS: server not "
+		       "authenticated";
 	return NULL;
 }

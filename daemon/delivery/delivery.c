@@ -5,27 +5,6 @@
 #include "common/base/assert.h"
 #include "daemon/delivery/delivery_priv.h"
 
-enum step delivery_end_with(struct delivery *d, int why, enum stage at,
-			    const struct smtp_reply *reply)
-{
-	d->life = LIFE_OVER;
-	d->end.why = why;
-	d->end.stage = stage_name(at);
-	smtp_reply_copy(&d->end.reply, reply);
-	return STEP_END;
-}
-
-enum step delivery_end_made(struct delivery *d, int why, enum stage at,
-			    int code, const char *enhanced, struct span text)
-{
-	d->life = LIFE_OVER;
-	d->end.why = why;
-	d->end.stage = stage_name(at);
-	smtp_reply_set(&d->end.reply, code, enhanced, text);
-	d->end.reply.made = d->end.stage;
-	return STEP_END;
-}
-
 struct delivery *delivery_new(const struct delivery_options *opt,
 			      const struct delivery_events *ev, void *arg)
 {
@@ -62,25 +41,6 @@ bool delivery_is_proven(const struct delivery *d)
 	return d->is_proven;
 }
 
-size_t delivery_room(const struct delivery *d)
-{
-	size_t window;
-
-	if (d->life != LIFE_READY || d->wants_quit || d->is_freed)
-		return 0;
-	if (pump_is_used_up(d))
-		return 0;
-	if (d->jobs > 0 && d->bytes >= 1024 * 1024)
-		return 0;
-	window = pump_window(d);
-	return d->jobs < window ? window - d->jobs : 0;
-}
-
-size_t delivery_jobs(const struct delivery *d)
-{
-	return d->jobs;
-}
-
 void delivery_give(struct delivery *d, struct delivery_job *job)
 {
 	struct tx *tx = job_tx(job);
@@ -106,8 +66,8 @@ void delivery_quit(struct delivery *d)
 		return;
 	d->wants_quit = true;
 	if (d->life == LIFE_OPENING)
-		delivery_end_made(d, DELIVERY_CLOSED, d->waiting, 421, "4.3.2",
-				  SPAN_LIT("No longer needed"));
+		end_made(d, DELIVERY_CLOSED, d->waiting, 421, "4.3.2",
+			 SPAN_LIT("No longer needed"));
 	drive_soon(d);
 }
 

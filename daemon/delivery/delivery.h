@@ -15,7 +15,7 @@
  *                     kept the content sends it by another way
  *
  * Commands are pipelined (RFC 2920); with CHUNKING whole transactions are.
- * The machine is a queue of expected replies: each reply settles its head.
+ * The machine is a queue of expected replies: each reply is for its head.
  */
 #ifndef MX_DELIVERY_DELIVERY_H
 #define MX_DELIVERY_DELIVERY_H
@@ -127,7 +127,7 @@ struct delivery_job {
 	int64_t started_ms, ended_ms;     /* monotonic; 0: MAIL never sent */
 	unsigned offered;                 /* SMTP_EXT_ bits its transaction
 					     could make use of */
-	bool is_mail_refused;             /* MAIL was, it is not about anybody */
+	bool is_mail_refused;             /* MAIL was: about no recipient */
 	bool is_obstructed;               /* it cannot go to this server, for
 					     what that offers or lacks: set
 					     says why, PERMANENT; another may
@@ -151,7 +151,7 @@ struct delivery_end {
 	       DELIVERY_SELF,    /* it greets with our own name: a loop */
 	       DELIVERY_STARVED  /* we had no descriptor to connect with */
 	} why;
-	const char *stage;       /* "connect", "greeting", "ehlo", "mail", ... */
+	const char *stage;       /* "connect", "greeting", "ehlo", "mail".. */
 	struct smtp_reply reply; /* the peer's, or made up */
 };
 
@@ -225,7 +225,7 @@ void delivery_resume(struct delivery *d);
  * not begun (on_done, all UNTRIED), QUIT and close.  on_end follows; nothing
  * before return. */
 void delivery_quit(struct delivery *d);
-/* Close at once without events, also inside one; jobs in hand are freed. */
+/* Close at once without events, also inside one; jobs in flight are freed. */
 void delivery_free(struct delivery **d);
 
 #endif

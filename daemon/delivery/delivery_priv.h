@@ -13,6 +13,9 @@
 
 enum { DELIVERY_MAGIC = 0x44656c76 };
 
+/* EHLO counts against a session: Exim permits ten that are not mail. */
+enum { SYNCS_MAX = 8 };
+
 /* What a reply will be an answer to, and the waits that are not for a reply:
  * connect, TLS and content. */
 enum stage {
@@ -34,7 +37,8 @@ enum stage {
 	ST_COUNT
 };
 
-enum step { STEP_ON, STEP_END };
+/* ON: go on; CONNECT: anew, over another connection; END: it is over. */
+enum step { STEP_ON, STEP_CONNECT, STEP_END };
 
 /*
  * A transaction on its way out.  The arrows are what pump() does; the two
@@ -67,7 +71,7 @@ struct tx {
 	bool is_synced;     /* it had 354, which nothing else is answered by */
 	bool is_final;      /* its content was answered */
 	bool is_cancelled;  /* nobody waits for it */
-	bool is_settled;    /* its outcomes stand whatever happens */
+	bool is_decided;    /* its outcomes stand whatever happens */
 	unsigned fit;       /* FIT_ bits: its replies are like those of the
 			       proof */
 	bool is_asking;     /* content must wait for the replies to RCPT */
@@ -149,7 +153,7 @@ struct delivery {
 	struct tx *sending;      /* the one pump() is at, or NULL */
 	struct tx *queued;       /* the first that has not begun, or NULL */
 	size_t jobs;
-	uint64_t bytes;          /* content of all jobs in hand */
+	uint64_t bytes;          /* content of all jobs in flight */
 	size_t open, given;      /* transactions begun and unanswered; in all */
 	uint64_t open_bytes;
 
@@ -183,20 +187,20 @@ struct delivery {
 	int64_t started_ms;
 };
 
-/* ---- delivery.c ---- */
-enum step delivery_end_with(struct delivery *d, int why, enum stage at,
-			    const struct smtp_reply *reply);
-enum step delivery_end_made(struct delivery *d, int why, enum stage at,
-			    int code, const char *enhanced, struct span text);
-
 static inline bool delivery_offers(const struct delivery *d, unsigned ext)
 {
 	return (d->ehlo.offered & ext) != 0;
 }
 
-/* Is the server kept waiting, by the one whose mail is on its way?  That it
- * tires of it is not its fault. */
-bool delivery_keeps_waiting(const struct delivery *d);
+static inline bool is_pipelining(const struct delivery *d)
+{
+	return delivery_offers(d, SMTP_EXT_PIPELINING);
+}
+
+static inline bool is_chunking(const struct delivery *d)
+{
+	return delivery_offers(d, SMTP_EXT_CHUNKING);
+}
 
 static inline bool tx_is_callout(const struct tx *tx)
 {
@@ -209,40 +213,52 @@ static inline bool tx_is_live(const struct tx *tx)
 	return tx->job.listener->on_rcpt != NULL;
 }
 
-/* ---- jobs.c ---- */
-struct tx *job_tx(struct delivery_job *job);
-/* All that will ever be known of it is known. */
-void jobs_done(struct delivery *d, struct tx *tx);
-/* All replies are in, but some of it can be tried without what was refused:
- * it is the next to go. */
-void jobs_again(struct delivery *d, struct tx *tx);
-/* What has not begun need not wait for this connection. */
-enum step jobs_give_back(struct delivery *d);
-/* The connection is over: all jobs go back, the oldest first. */
-enum step jobs_lose(struct delivery *d);
-
-/* ---- drive.c ---- */
-void drive_connect(struct delivery *d);
-/* The caller changed something: go on if nobody is at it. */
-void drive(struct delivery *d);
-/* The same in the next turn: the caller may be in the middle of something. */
-void drive_soon(struct delivery *d);
-void drive_again(struct ev_loop *loop, ev_timer *w, int revents);
-void drive_release(struct delivery *d);
+/*
+ * The files of this folder, from the bottom up: each calls what stands above
+ * it here, beside the pure meaning.c and command.c.
+ */
 
 /* ---- expect.c ---- */
 const char *stage_name(enum stage s);
 int64_t stage_timeout_ms(const struct delivery *d, enum stage s);
 void expect_push(struct delivery *d, enum stage s, struct tx *tx,
 		 size_t index);
+/* One must be due. */
+struct expect expect_pop(struct delivery *d);
 /* The transaction that the server is at; behind it nothing is to blame for
  * what happens. */
 struct tx *expect_tx(const struct delivery *d);
 /* Set the deadline anew if something has moved: a reply that trickles in byte
  * by byte is not progress. */
 void expect_arm(struct delivery *d);
-/* Take all replies that have arrived. */
-enum step expect_read(struct delivery *d);
+
+/* ---- end.c ---- */
+enum step end_with(struct delivery *d, int why, enum stage at,
+		   const struct smtp_reply *reply);
+/* By what is not the server's reply. */
+enum step end_made(struct delivery *d, int why, enum stage at, int code,
+		   const char *enhanced, struct span text);
+
+/* ---- fallback.c: what is offered, and refused when used ---- */
+/* Bits of without that this host's TLS policy does not permit. */
+unsigned fallback_forbidden(const struct delivery *d);
+/* Speak without these from now on; why is for the log.  tx may be NULL. */
+void fallback_to(struct delivery *d, const struct tx *tx, const char *at,
+		 unsigned bits, struct span why);
+/* The reply refuses MAIL, or RCPT of ask[i].  True: nothing is decided by it,
+ * there will be another try. */
+bool fallback_mail(struct delivery *d, struct tx *tx);
+bool fallback_rcpt(struct delivery *d, struct tx *tx, size_t i);
+/* The same of BDAT; the connection must end then. */
+bool fallback_bdat(struct delivery *d, struct tx *tx);
+/* The reply says that the command came out of order, and it was sent ahead:
+ * nothing is decided by it, the next connection goes in lock-step. */
+bool fallback_order(struct delivery *d, const struct tx *tx, const char *at);
+/* The connection ended, and the way of speaking may be why. */
+bool fallback_lost(struct delivery *d, enum stage at, struct span why,
+		   bool is_timeout);
+/* The transaction was taken. */
+void fallback_learn(struct delivery *d, const struct tx *tx);
 
 /* ---- session.c: greeting to ready ---- */
 enum step got_greeting(struct delivery *d, struct expect *e);
@@ -253,30 +269,38 @@ enum step session_secured(struct delivery *d);
 /* The handshake failed: fall back or give up. */
 enum step session_insecure(struct delivery *d, struct span why,
 			   bool is_timeout);
-/* The connection ended in the opening.  True: another one begins, the next
- * simpler way. */
+/* The connection ended in the opening.  True: another one is worth it, the
+ * next simpler way. */
 bool session_again(struct delivery *d, enum stage at, struct span why,
 		   bool is_timeout);
 /* Say what the session was opened with. */
 void session_hello(struct delivery *d, enum stage s);
 
-/* ---- transaction.c: replies ---- */
-enum step got_rset(struct delivery *d, struct expect *e);
-enum step got_mail(struct delivery *d, struct expect *e);
-enum step got_rcpt(struct delivery *d, struct expect *e);
-enum step got_data(struct delivery *d, struct expect *e);
-enum step got_content(struct delivery *d, struct expect *e);
-enum step got_quit(struct delivery *d, struct expect *e);
-/* Nothing more of it is sent. */
-void transaction_stop(struct delivery *d, struct tx *tx);
-/* A reply that no command asked for. */
-enum step got_unasked(struct delivery *d);
+/* ---- room.c ---- */
+/* Transactions that may be open. */
+size_t room_window(const struct delivery *d);
+/* For the next queued one, beside those that are? */
+bool room_is_open(const struct delivery *d);
+/* What has not begun is for another connection. */
+bool room_is_spent(const struct delivery *d);
+/* No more jobs over this connection: by its limits or by ours. */
+bool room_is_used_up(const struct delivery *d);
+
+/* ---- jobs.c ---- */
+struct tx *job_tx(struct delivery_job *job);
+/* All that will ever be known of it is known. */
+void jobs_done(struct delivery *d, struct tx *tx);
+/* All replies are in, but some of it can be tried without what was refused:
+ * it is the next to go. */
+void jobs_again(struct delivery *d, struct tx *tx);
+/* What has not begun need not wait for this connection. */
+enum step jobs_give_back(struct delivery *d);
+/* To its listener, as it is. */
+void jobs_hand_back(struct delivery *d, struct tx *tx);
 
 /* ---- trust.c: whose are these replies? ---- */
 /* Must EHLO be answered before it may begin? */
 bool trust_is_needed(const struct delivery *d, const struct tx *tx);
-/* EHLO was said as often as may be. */
-bool trust_is_used_up(const struct delivery *d);
 /* The next transaction begins: is it a proof? */
 bool trust_wants_proof(const struct delivery *d, const struct tx *tx);
 /* Replies to its commands, 2yz: like those of the proof? */
@@ -287,7 +311,7 @@ void trust_answered(struct delivery *d, struct tx *tx);
 void trust_ask(struct delivery *d);
 enum step got_sync(struct delivery *d, struct expect *e);
 /* The reply contradicts the others, or comes too early, or nothing asked for
- * it: of what is under way nothing is settled, and the next connection is
+ * it: of what is under way nothing is decided, and the next connection is
  * spoken to with more care.  tx: with which it was seen, or NULL. */
 enum step trust_askew(struct delivery *d, enum stage at, struct tx *tx);
 /* The content cannot be answered yet: the server does not have it. */
@@ -295,31 +319,47 @@ bool trust_is_early(const struct delivery *d, const struct tx *tx);
 /* The connection ended: which of its outcomes stand? */
 void trust_lose(struct delivery *d, struct tx *tx);
 
-/* ---- fallback.c: what is offered, and refused when used ---- */
-/* Bits of without that this host's TLS policy does not permit. */
-unsigned fallback_forbidden(const struct delivery *d);
-/* Speak without these from now on; why is for the log.  tx may be NULL. */
-void fallback_to(struct delivery *d, const struct tx *tx, const char *at,
-		 unsigned bits, struct span why);
-/* The reply refuses MAIL, or RCPT of ask[i].  True: nothing is settled by it,
- * there will be another try. */
-bool fallback_mail(struct delivery *d, struct tx *tx);
-bool fallback_rcpt(struct delivery *d, struct tx *tx, size_t i);
-/* The same of BDAT; the connection must end then. */
-bool fallback_bdat(struct delivery *d, struct tx *tx);
-/* The reply says that the command came out of order, and it was sent ahead:
- * nothing is settled by it, the next connection goes in lock-step. */
-bool fallback_order(struct delivery *d, const struct tx *tx, const char *at);
-/* The connection ended, and the way of speaking may be why. */
-bool fallback_lost(struct delivery *d, enum stage at, struct span why,
-		   bool is_timeout);
-/* The transaction was taken. */
-void fallback_learn(struct delivery *d, const struct tx *tx);
+/* ---- transaction.c: replies ---- */
+enum step got_rset(struct delivery *d, struct expect *e);
+enum step got_mail(struct delivery *d, struct expect *e);
+enum step got_rcpt(struct delivery *d, struct expect *e);
+enum step got_data(struct delivery *d, struct expect *e);
+enum step got_content(struct delivery *d, struct expect *e);
+enum step got_quit(struct delivery *d, struct expect *e);
+/* Nothing more of it is sent. */
+void transaction_stop(struct delivery *d, struct tx *tx);
+/* Is the server kept waiting, by the one whose mail is on its way?  That it
+ * tires of it is not its fault. */
+bool transaction_is_slow(const struct delivery *d);
+/* A reply that no command asked for. */
+enum step got_unasked(struct delivery *d);
 
-/* ---- pump.c: commands ---- */
+/* ---- replies.c ---- */
+/* Take all that have arrived. */
+enum step replies_read(struct delivery *d);
+
+/* ---- begin.c ---- */
+/* The next one; there is nothing to say, or MAIL is said. */
+void begin(struct delivery *d, struct tx *tx);
+/* List the recipients that came meanwhile. */
+void begin_choose(struct delivery *d, struct tx *tx);
+bool begin_must_reset(const struct delivery *d);
+void begin_reset(struct delivery *d);
+
+/* ---- pump.c: commands and content ---- */
 enum step pump(struct delivery *d);
-size_t pump_window(const struct delivery *d);
-/* No more jobs over this connection: by its limits or by ours. */
-bool pump_is_used_up(const struct delivery *d);
+
+/* ---- lose.c ---- */
+/* The connection is over: all jobs go back, the oldest first. */
+enum step lose_all(struct delivery *d);
+
+/* ---- drive.c ---- */
+void drive_connect(struct delivery *d);
+/* The caller changed something: go on if nobody is at it. */
+void drive(struct delivery *d);
+/* The same in the next turn: the caller may be in the middle of something. */
+void drive_soon(struct delivery *d);
+void drive_again(struct ev_loop *loop, ev_timer *w, int revents);
+void drive_release(struct delivery *d);
 
 #endif

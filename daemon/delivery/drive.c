@@ -35,7 +35,7 @@ void drive_release(struct delivery *d)
 
 static void finish(struct delivery *d)
 {
-	if (jobs_lose(d) == STEP_ON)
+	if (lose_all(d) == STEP_ON)
 		d->events->on_end(d, &d->end, d->arg);
 }
 
@@ -46,6 +46,11 @@ static void leave(struct delivery *d, enum step step)
 	if (step == STEP_END || d->is_freed) {
 		drive_release(d);
 		return;
+	}
+	if (step == STEP_CONNECT) {
+		d->is_helo = false;
+		conn_free(&d->conn);
+		drive_connect(d);
 	}
 	d->busy--;
 	if (d->conn != NULL && conn_output_pending(d->conn) > 0)
@@ -65,7 +70,7 @@ static struct delivery *enter(void *arg)
 static void on_input(struct conn *c, void *arg)
 {
 	struct delivery *d = enter(arg);
-	enum step step = d->life == LIFE_OVER ? STEP_END : expect_read(d);
+	enum step step = d->life == LIFE_OVER ? STEP_END : replies_read(d);
 
 	(void)c;
 	if (step == STEP_ON)
@@ -149,22 +154,18 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 	d->blamed = expect_tx(d);
 	if (d->life == LIFE_OVER)
 		step = STEP_END;
-	else if (d->life == LIFE_OPENING &&
-		 session_again(d, at, text, is_late))
-		;
+	else if (d->life == LIFE_OPENING && session_again(d, at, text, is_late))
+		step = STEP_CONNECT;
 	else if (d->life == LIFE_OPENING && d->waiting == ST_TLS)
 		step = session_insecure(d, text, is_late);
 	else if (fallback_lost(d, at, text, is_late))
-		step = delivery_end_made(d, DELIVERY_CLOSED, at, 451, "4.4.2",
-					 text);
+		step = end_made(d, DELIVERY_CLOSED, at, 451, "4.4.2", text);
 	else if (d->life == LIFE_QUIT ||
 		 (d->life == LIFE_READY &&
-		  (d->jobs == 0 || delivery_keeps_waiting(d))))
-		step = delivery_end_made(d, DELIVERY_CLOSED, at, 421, "4.4.2",
-					 text);
+		  (d->jobs == 0 || transaction_is_slow(d))))
+		step = end_made(d, DELIVERY_CLOSED, at, 421, "4.4.2", text);
 	else
-		step = delivery_end_made(d, why_lost(c), at, 451, status_of(at),
-					 text);
+		step = end_made(d, why_lost(c), at, 451, status_of(at), text);
 	leave(d, step);
 }
 

@@ -36,8 +36,8 @@ static void add_names(struct buf *out, unsigned bits)
 		add_name(out, "trust");
 }
 
-static void say(const struct delivery *d, const struct tx *tx, const char *at,
-		unsigned bits, struct span why)
+static void log_change(const struct delivery *d, const struct tx *tx,
+		       const char *at, unsigned bits, struct span why)
 {
 	struct buf target = { 0 }, names = { 0 }, line = { 0 }, to = { 0 };
 
@@ -73,7 +73,7 @@ void fallback_to(struct delivery *d, const struct tx *tx, const char *at,
 	bits &= ~(d->without | fallback_forbidden(d));
 	if (bits == 0)
 		return;
-	say(d, tx, at, bits, why);
+	log_change(d, tx, at, bits, why);
 	d->without |= bits;
 }
 
@@ -85,7 +85,7 @@ static bool may_be_for(struct delivery *d, struct tx *tx, const char *at,
 	if (used == 0 || !meaning_is_about_options(&d->reply))
 		return false;
 	if ((tx->refused & used) != used)
-		say(d, tx, at, used, SPAN_LIT("it was offered"));
+		log_change(d, tx, at, used, SPAN_LIT("it was offered"));
 	tx->refused |= used;
 	d->trust = 0; /* not counted as an error: over a new connection it
 			 would only begin again */
@@ -121,8 +121,7 @@ bool fallback_bdat(struct delivery *d, struct tx *tx)
  */
 bool fallback_order(struct delivery *d, const struct tx *tx, const char *at)
 {
-	if (!delivery_offers(d, SMTP_EXT_PIPELINING) ||
-	    !meaning_is_about_order(&d->reply))
+	if (!is_pipelining(d) || !meaning_is_about_order(&d->reply))
 		return false;
 	fallback_to(d, tx, at, SMTP_EXT_PIPELINING | SMTP_EXT_CHUNKING,
 		    SPAN_LIT("it was sent ahead"));
@@ -135,24 +134,24 @@ bool fallback_order(struct delivery *d, const struct tx *tx, const char *at)
 static unsigned suspects(const struct delivery *d, enum stage at,
 			 bool is_timeout)
 {
-	bool is_chunking = delivery_offers(d, SMTP_EXT_CHUNKING);
+	bool chunking = is_chunking(d);
 
 	switch (at) {
 	case ST_SYNC:
-		return is_chunking ? SMTP_EXT_CHUNKING : 0;
+		return chunking ? SMTP_EXT_CHUNKING : 0;
 	case ST_RSET:
 	case ST_MAIL:
 	case ST_RCPT:
 	case ST_DATA:
 		break;
 	case ST_BDAT:
-		if (is_chunking)
+		if (chunking)
 			break;
 		return 0;
 	default:
 		return 0;
 	}
-	return is_timeout && delivery_offers(d, SMTP_EXT_PIPELINING)
+	return is_timeout && is_pipelining(d)
 		       ? SMTP_EXT_PIPELINING | SMTP_EXT_CHUNKING
 		       : 0;
 }

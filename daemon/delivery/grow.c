@@ -22,8 +22,8 @@ static void make_room(struct tx *tx)
 		return;
 	tx->cap = n < 4 ? 8 : 2 * n;
 	u->rcpts = grown(&u->arena, u->rcpts, n, tx->cap, sizeof(*u->rcpts));
-	tx->job.set = grown(&u->arena, tx->job.set, n, tx->cap,
-			    sizeof(*tx->job.set));
+	tx->job.set =
+		grown(&u->arena, tx->job.set, n, tx->cap, sizeof(*tx->job.set));
 }
 
 void delivery_more_rcpt(struct delivery *d, struct delivery_job *job,
@@ -76,8 +76,8 @@ static bool is_in_content(const struct tx *tx)
 
 static void abandon(struct delivery *d)
 {
-	delivery_end_made(d, DELIVERY_CLOSED, ST_CONTENT, 451, "4.4.2",
-			  SPAN_LIT("The sender left in the middle of it"));
+	end_made(d, DELIVERY_CLOSED, ST_CONTENT, 451, "4.4.2",
+		 SPAN_LIT("The sender left in the middle of it"));
 	drive_soon(d); /* never end before return */
 }
 

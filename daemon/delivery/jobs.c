@@ -3,7 +3,6 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "common/base/log.h"
 #include "daemon/delivery/delivery_priv.h"
 
 struct tx *job_tx(struct delivery_job *job)
@@ -75,6 +74,7 @@ static void close_open(struct delivery *d, const struct tx *tx)
 		return;
 	if (tx->is_proof)
 		d->is_proving = false;
+	MX_ASSERT(d->open > 0 && d->held >= tx->is_held);
 	d->held -= tx->is_held;
 	d->open--;
 	d->open_bytes -= tx->job.unit->envelope.bytes;
@@ -86,6 +86,7 @@ static void take_out(struct delivery *d, struct tx *tx)
 
 	if (d->queued == tx)
 		d->queued = TAILQ_NEXT(tx, link);
+	MX_ASSERT(d->jobs > 0 && d->bytes >= bytes);
 	TAILQ_REMOVE(&d->txs, tx, link);
 	d->jobs--;
 	d->bytes -= bytes;
@@ -107,11 +108,16 @@ enum step jobs_give_back(struct delivery *d)
 	return d->is_freed ? STEP_END : STEP_ON;
 }
 
-void jobs_done(struct delivery *d, struct tx *tx)
+void jobs_hand_back(struct delivery *d, struct tx *tx)
 {
 	take_out(d, tx);
 	tx->job.ended_ms = clock_mono_ms();
 	tx->job.listener->on_done(d, &tx->job, d->arg);
+}
+
+void jobs_done(struct delivery *d, struct tx *tx)
+{
+	jobs_hand_back(d, tx);
 	if (!d->is_freed && delivery_room(d) > 0)
 		d->events->on_room(d, d->arg);
 }
@@ -137,72 +143,4 @@ void jobs_again(struct delivery *d, struct tx *tx)
 	tx->ask_count = tx->ask_next = tx->answered = tx->taken = 0;
 	tx->offset = 0;
 	tx->encoder = (struct smtp_encoder){ 0 };
-}
-
-static void say_why(struct tx *tx, struct span reply)
-{
-	for (size_t i = 0; i < tx->ask_count; i++) {
-		struct settlement *s = &tx->job.set[tx->ask[i]];
-
-		if (s->outcome == OUTCOME_UNTRIED)
-			s->reply = reply;
-	}
-}
-
-/*
- * The content was all out and the reply did not come: the server may have it
- * or not.  It is sent again, since a loss is worse than a duplicate
- * (RFC 1047 knows the problem), and the log says so.
- */
-static void note_doubt(struct delivery *d, struct tx *tx)
-{
-	const char *text =
-		tx->is_final ? "(content) 4.5.0 The reply to it is in doubt"
-			     : "(content) Connection lost before the reply "
-			       "to it";
-	struct buf to = { 0 };
-
-	tx->job.in_doubt = true;
-	say_why(tx, span_str(text));
-	unit_list_rcpts(tx->job.unit, &to);
-	log_warn(EV_DEFERRED, LOG_ID("mid", tx->job.unit->envelope.id),
-		 LOG_SPAN("to", buf_span(&to)),
-		 LOG_SPAN("host", d->opt.host->name),
-		 LOG_STR("stage", d->end.stage), LOG_STR("reply", text),
-		 LOG_STR("note", "a duplicate is possible"));
-	buf_fini(&to);
-}
-
-/* The transaction that was under way may be why the connection ended. */
-static void note_head(struct delivery *d, struct tx *tx)
-{
-	struct buf line = { 0 };
-
-	tx->job.was_head = true;
-	smtp_reply_print(&line, &d->end.reply);
-	say_why(tx, arena_span(&tx->job.unit->arena, buf_span(&line)));
-	buf_fini(&line);
-}
-
-enum step jobs_lose(struct delivery *d)
-{
-	struct tx *tx;
-
-	while ((tx = TAILQ_FIRST(&d->txs)) != NULL) {
-		trust_lose(d, tx);
-		if (tx == d->blamed)
-			note_head(d, tx);
-		else if (tx->without != 0) /* or what it refused before */
-			tx->job.was_head = true;
-		/* behind a 421 nothing was executed */
-		if (tx->is_complete && !tx->is_cancelled &&
-		    (tx->is_final || d->end.why != DELIVERY_BUSY))
-			note_doubt(d, tx);
-		take_out(d, tx);
-		tx->job.ended_ms = clock_mono_ms();
-		tx->job.listener->on_done(d, &tx->job, d->arg);
-		if (d->is_freed)
-			return STEP_END;
-	}
-	return STEP_ON;
 }

@@ -26,46 +26,7 @@ enum {
 	PIECE = 64 * 1024,  /* content read and written at a time */
 	TURN = 512 * 1024,  /* and at most in one turn of the loop */
 	LARGE = 256 * 1024, /* ask the recipients first */
-	WINDOW_BYTES = 1024 * 1024,
-	WINDOW_JOBS = 64,
-	WINDOW_WARY = 4,     /* two errors each: RCPT, and BDAT behind it */
-	TRUST_ENOUGH = 32,   /* taken on end: a run of refusals is unlikely */
-	RCPTS_MAX = 100, /* RFC 5321 section 4.5.3.1.8 */
-	ERRORS_MAX = 2 * WINDOW_WARY, /* on end over one connection */
 };
-
-static bool is_pipelining(const struct delivery *d)
-{
-	return delivery_offers(d, SMTP_EXT_PIPELINING);
-}
-
-static bool is_chunking(const struct delivery *d)
-{
-	return delivery_offers(d, SMTP_EXT_CHUNKING);
-}
-
-/*
- * Jobs to have in hand.  One more than a round trip's worth keeps the line
- * full; more would only queue here what another connection could take.  And
- * as TCP does, one more for each that went well: what runs ahead of a refusal
- * may be refused as well.  Until many went well on end these are as many as
- * may all be refused without a penalty.
- */
-size_t pump_window(const struct delivery *d)
-{
-	int64_t service = d->service_us > 0 ? d->service_us : 1;
-	size_t window = 2 + d->trust;
-
-	if (d->trust < TRUST_ENOUGH && window > WINDOW_WARY)
-		window = WINDOW_WARY;
-	if (!is_pipelining(d))
-		return 1;
-	if (!is_chunking(d) || d->served_us == 0)
-		return 2;
-	if ((int64_t)window > 2 + 4 * d->rtt_us / service)
-		window = (size_t)(2 + 4 * d->rtt_us / service);
-	return window < WINDOW_JOBS ? window : WINDOW_JOBS;
-}
 
 static void flush_out(struct delivery *d)
 {
@@ -77,155 +38,6 @@ static void flush_out(struct delivery *d)
 	buf_reset(&d->out);
 	if (d->out.cap > 4 * PIECE)
 		buf_fini(&d->out);
-}
-
-/* ---- Beginning a transaction ---- */
-
-static bool is_verified(const struct delivery *d)
-{
-	const struct tls_facts *tls = conn_tls(d->conn);
-
-	return tls != NULL && tls->verified;
-}
-
-/* Nobody can go to this server: it says so, unless another one takes them. */
-static void obstruct(struct tx *tx)
-{
-	struct settlement *set = tx->job.set;
-
-	for (size_t i = 0; i < tx->job.count; i++)
-		if (set[i].outcome != OUTCOME_UNTRIED)
-			return;
-	tx->job.is_obstructed = true;
-	for (size_t i = 0; i < tx->job.count; i++)
-		set[i].outcome = OUTCOME_PERMANENT;
-}
-
-/* As many as one transaction may have (RFC 9422 section 4). */
-static size_t rcpts_max(const struct delivery *d)
-{
-	if (d->without & DELIVERY_TRUST)
-		return 1; /* one reply to the content, whatever it means by it */
-	return d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < RCPTS_MAX
-		       ? d->ehlo.rcpt_max
-		       : RCPTS_MAX;
-}
-
-static void leave_out(struct delivery *d, struct tx *tx, size_t i,
-		      enum meaning m, const char *why)
-{
-	tx->job.set[i].reply = span_str(why);
-	if (tx_is_live(tx))
-		tx->job.listener->on_rcpt(d, &tx->job, i, m, d->arg);
-}
-
-static void choose(struct delivery *d, struct tx *tx, size_t i)
-{
-	struct unit *u = tx->job.unit;
-	const char *no = command_obstacle(&u->envelope, &u->rcpts[i], &d->ehlo,
-					  is_verified(d));
-
-	if (no != NULL)
-		leave_out(d, tx, i, MEANS_LATER, no);
-	else if (tx->ask_count < rcpts_max(d))
-		tx->ask[tx->ask_count++] = (uint32_t)i;
-	else if (tx_is_live(tx))
-		leave_out(d, tx, i, MEANS_FULL,
-			  "(rcpt) 4.5.3 Too many recipients");
-}
-
-/*
- * List those who can go to this server.  Who cannot stays untried, with the
- * reason, until he is alone with others like him.
- */
-static void choose_all(struct delivery *d, struct tx *tx)
-{
-	while (!d->is_freed && !tx->is_cancelled &&
-	       tx->chosen < tx->job.count) {
-		size_t i = tx->chosen++;
-
-		if (tx->job.set[i].outcome == OUTCOME_UNTRIED)
-			choose(d, tx, i); /* else: in the try before */
-	}
-}
-
-/* False: there is nothing to say to this server.  Where somebody waits for each
- * reply, they are listed as they come, behind MAIL. */
-static bool choose_first(struct delivery *d, struct tx *tx)
-{
-	struct arena *a = &tx->job.unit->arena;
-	size_t most = tx->job.more == MORE_RCPTS ? RCPTS_MAX : tx->job.count;
-
-	tx->chosen = 0;
-	tx->ask = arena_alloc_array(a, most, sizeof(*tx->ask));
-	tx->is_taken = arena_alloc_array(a, most, sizeof(*tx->is_taken));
-	if (tx_is_live(tx))
-		return true;
-	choose_all(d, tx);
-	if (tx->ask_count == 0)
-		obstruct(tx);
-	return tx->ask_count > 0;
-}
-
-/* In lock-step no reply is certain before the last: whoever waits for each has
- * to have his mail kept. */
-static bool is_hopeless(const struct delivery *d, struct tx *tx)
-{
-	static const char why[] = "(rcpt) 4.5.0 Replies of the server do not "
-				  "match our commands";
-
-	if (!tx_is_live(tx) || (d->without & DELIVERY_TRUST) == 0)
-		return false;
-	for (size_t i = 0; i < tx->job.count; i++)
-		tx->job.set[i].reply = span_str(why);
-	return true;
-}
-
-/*
- * Behind a transaction that is not answered yet, only RSET makes sure that
- * MAIL begins a new one: had all RCPT of the last been refused, its BDAT
- * would fail, MAIL would be "nested", and the next message would go out under
- * the last one's sender.  Behind the final dot of DATA there is no doubt.
- */
-static bool must_reset(const struct delivery *d)
-{
-	return d->needs_reset || (is_chunking(d) && d->open > 0);
-}
-
-static void reset(struct delivery *d)
-{
-	buf_adds(&d->out, "RSET\r\n");
-	expect_push(d, ST_RSET, NULL, 0);
-	d->needs_reset = false;
-}
-
-static void begin(struct delivery *d, struct tx *tx)
-{
-	struct unit *u;
-
-	MX_ASSERT(tx != NULL && tx->at == TX_START);
-	u = tx->job.unit;
-	d->queued = TAILQ_NEXT(tx, link);
-	tx->is_proof = trust_wants_proof(d, tx);
-	tx->job.started_ms = clock_mono_ms();
-	tx->job.offered = d->ehlo.offered & ~tx->without;
-	if (is_hopeless(d, tx) || !choose_first(d, tx)) {
-		tx->at = TX_SENT;
-		jobs_done(d, tx);
-		return;
-	}
-	if (must_reset(d))
-		reset(d);
-	if (d->open == 0)
-		d->served_us = clock_mono_us();
-	command_mail(&d->out, &u->envelope, tx->job.offered);
-	expect_push(d, ST_MAIL, tx, 0);
-	tx->has_mail = true;
-	d->is_proving = tx->is_proof;
-	tx->at = TX_RCPT;
-	d->sending = tx;
-	d->open++;
-	d->open_bytes += u->envelope.bytes;
 }
 
 /* ---- Going on with it ---- */
@@ -259,7 +71,7 @@ static void rcpts_ended(struct delivery *d, struct tx *tx)
 
 static void send_rcpt(struct delivery *d, struct tx *tx)
 {
-	choose_all(d, tx);
+	begin_choose(d, tx);
 	if (d->is_freed || tx->is_cancelled)
 		return;
 	if (tx->ask_next < tx->ask_count) {
@@ -325,9 +137,9 @@ static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 		s->outcome = OUTCOME_TRANSIENT;
 		s->reply = SPAN_LIT("(spool) Content could not be read");
 	}
-	tx->is_settled = true;
-	return delivery_end_made(d, DELIVERY_CLOSED, ST_CONTENT, 451, "4.3.0",
-				 span_str(why));
+	tx->is_decided = true;
+	return end_made(d, DELIVERY_CLOSED, ST_CONTENT, 451, "4.3.0",
+			span_str(why));
 }
 
 static enum step send_content(struct delivery *d, struct tx *tx)
@@ -369,23 +181,6 @@ static void send_dot(struct delivery *d, struct tx *tx)
 
 /* ---- Driving ---- */
 
-/*
- * If all that is open were refused, and what comes next, too: each RCPT is an
- * error, and BDAT behind it, which is on its way.
- */
-static bool is_penalty_near(const struct delivery *d)
-{
-	size_t errors = d->errors + d->queued->job.count + 1;
-	const struct tx *tx;
-
-	if (d->trust >= TRUST_ENOUGH || !is_chunking(d))
-		return false;
-	for (tx = TAILQ_FIRST(&d->txs); tx != d->queued;
-	     tx = TAILQ_NEXT(tx, link))
-		errors += tx->ask_count + 1;
-	return errors > ERRORS_MAX;
-}
-
 /* May another transaction be opened behind those that are? */
 static bool may_begin(const struct delivery *d)
 {
@@ -393,10 +188,10 @@ static bool may_begin(const struct delivery *d)
 		return false;
 	if (d->open == 0)
 		return true;
-	if (!is_pipelining(d) || tx_is_live(d->queued) || trust_wants_proof(d, d->queued))
+	if (!is_pipelining(d) || tx_is_live(d->queued) ||
+	    trust_wants_proof(d, d->queued))
 		return false;
-	return d->open < pump_window(d) && d->open_bytes < WINDOW_BYTES &&
-	       !is_penalty_near(d);
+	return room_is_open(d);
 }
 
 /* What is on its way cannot be taken back once its end is out. */
@@ -421,8 +216,8 @@ static bool is_mail_alone(const struct delivery *d)
 {
 	const struct tx *tx = d->sending;
 
-	return tx->at == TX_RCPT && tx->ask_next == 0 &&
-	       d->expects.count > 0 && is_pipelining(d) && d->errors > 0;
+	return tx->at == TX_RCPT && tx->ask_next == 0 && d->expects.count > 0 &&
+	       is_pipelining(d) && d->errors > 0;
 }
 
 /* Has the caller nothing for it now, though more is to come? */
@@ -451,8 +246,9 @@ static enum step send_next(struct delivery *d)
 {
 	struct tx *tx = d->sending;
 
-	if (tx == NULL && !is_pipelining(d) && must_reset(d)) {
-		reset(d); /* one command at a time: MAIL comes behind it */
+	if (tx == NULL && !is_pipelining(d) && begin_must_reset(d)) {
+		begin_reset(
+			d); /* one command at a time: MAIL comes behind it */
 		return STEP_ON;
 	}
 	if (tx == NULL) {
@@ -485,13 +281,6 @@ static void say_quit(struct delivery *d)
 	buf_adds(&d->out, "QUIT\r\n");
 	expect_push(d, ST_QUIT, NULL, 0);
 	d->life = LIFE_QUIT;
-}
-
-/* RFC 9422 section 4.1; and a new connection begins without our errors. */
-bool pump_is_used_up(const struct delivery *d)
-{
-	return (d->ehlo.mail_max > 0 && d->given >= d->ehlo.mail_max) ||
-	       d->errors >= ERRORS_MAX || d->is_spent || trust_is_used_up(d);
 }
 
 /* What was cancelled while nothing was left to be answered. */
@@ -541,7 +330,7 @@ enum step pump(struct delivery *d)
 		reap(d);
 	if (d->is_freed)
 		return STEP_END;
-	if (d->wants_quit || d->errors >= ERRORS_MAX || d->is_spent)
+	if (d->wants_quit || room_is_spent(d))
 		step = jobs_give_back(d);
 	while (step == STEP_ON && d->life == LIFE_READY && has_next(d)) {
 		size_t before = d->out.n;
@@ -565,7 +354,7 @@ enum step pump(struct delivery *d)
 	flush_out(d);
 	if (wants_sync(d))
 		trust_ask(d);
-	if (d->jobs == 0 && (d->wants_quit || pump_is_used_up(d)))
+	if (d->jobs == 0 && (d->wants_quit || room_is_used_up(d)))
 		say_quit(d);
 	flush_out(d);
 	note_dry(d);

@@ -22,8 +22,8 @@ static bool is_our_name(const struct delivery *d, struct span name)
 
 static enum step end_self(struct delivery *d, enum stage at)
 {
-	return delivery_end_made(d, DELIVERY_SELF, at, 451, "4.4.6",
-				 SPAN_LIT("Mail loops back to this host"));
+	return end_made(d, DELIVERY_SELF, at, 451, "4.4.6",
+			SPAN_LIT("Mail loops back to this host"));
 }
 
 static enum step say(struct delivery *d, const char *verb, enum stage s)
@@ -64,9 +64,9 @@ static enum step say_helo(struct delivery *d)
  */
 static enum step refused(struct delivery *d, enum stage at)
 {
-	return delivery_end_with(
-		d, d->reply.code >= 500 ? DELIVERY_REFUSED : DELIVERY_BUSY, at,
-		&d->reply);
+	return end_with(d,
+			d->reply.code >= 500 ? DELIVERY_REFUSED : DELIVERY_BUSY,
+			at, &d->reply);
 }
 
 enum step got_greeting(struct delivery *d, struct expect *e)
@@ -74,9 +74,8 @@ enum step got_greeting(struct delivery *d, struct expect *e)
 	struct span text = buf_span(&d->reply.text);
 
 	if (d->reply.is_odd)
-		return delivery_end_made(d, DELIVERY_LOST, e->stage, 451,
-					 "4.5.0",
-					 SPAN_LIT("Reply is not SMTP"));
+		return end_made(d, DELIVERY_LOST, e->stage, 451, "4.5.0",
+				SPAN_LIT("Reply is not SMTP"));
 	if (d->reply.code != 220)
 		return refused(d, e->stage);
 	text = span_of(text.p, span_find(text, '\n'));
@@ -100,9 +99,9 @@ static enum step without_tls(struct delivery *d, enum stage at)
 {
 	if (may_be_clear(d))
 		return ready(d);
-	return delivery_end_made(d, DELIVERY_TLS, at, 451, "4.7.4",
-				 SPAN_LIT("TLS is required, but the server "
-					  "does not offer STARTTLS"));
+	return end_made(d, DELIVERY_TLS, at, 451, "4.7.4",
+			SPAN_LIT("TLS is required, but the server "
+				 "does not offer STARTTLS"));
 }
 
 static enum step opened(struct delivery *d, enum stage at)
@@ -194,7 +193,7 @@ enum step got_starttls(struct delivery *d, struct expect *e)
 	if (d->reply.code != 220) {
 		if (may_be_clear(d))
 			return ready(d);
-		return delivery_end_with(d, DELIVERY_TLS, e->stage, &d->reply);
+		return end_with(d, DELIVERY_TLS, e->stage, &d->reply);
 	}
 	if (conn_discard_input(d->conn) > 0)
 		return session_insecure(d,
@@ -203,9 +202,8 @@ enum step got_starttls(struct delivery *d, struct expect *e)
 					false);
 	if (d->opt.host->tls.level == TLS_LEVEL_DANE &&
 	    d->opt.host->tls.tlsa_count == 0)
-		return delivery_end_made(d, DELIVERY_TLS, e->stage, 451,
-					 "4.7.5",
-					 SPAN_LIT("No usable TLSA record"));
+		return end_made(d, DELIVERY_TLS, e->stage, 451, "4.7.5",
+				SPAN_LIT("No usable TLSA record"));
 	handshake(d);
 	return STEP_ON;
 }
@@ -216,17 +214,9 @@ enum step session_secured(struct delivery *d)
 	return say(d, "EHLO", ST_EHLO);
 }
 
-static void connect_again(struct delivery *d)
-{
-	d->is_helo = false;
-	conn_free(&d->conn);
-	drive_connect(d);
-}
-
 /* Opportunistic TLS is better than none, but none is better than no mail.  A
  * handshake that hangs is not waited for each time. */
-enum step session_insecure(struct delivery *d, struct span why,
-			   bool is_timeout)
+enum step session_insecure(struct delivery *d, struct span why, bool is_timeout)
 {
 	struct buf name = { 0 };
 
@@ -236,13 +226,11 @@ enum step session_insecure(struct delivery *d, struct span why,
 		 LOG_STR("then", may_be_clear(d) ? "clear text" : "wait"));
 	buf_fini(&name);
 	if (!may_be_clear(d))
-		return delivery_end_made(d, DELIVERY_TLS, ST_TLS, 451, "4.7.5",
-					 why);
+		return end_made(d, DELIVERY_TLS, ST_TLS, 451, "4.7.5", why);
 	d->is_clear = true;
 	if (is_timeout)
 		fallback_to(d, NULL, "tls", SMTP_EXT_STARTTLS, why);
-	connect_again(d);
-	return STEP_ON;
+	return STEP_CONNECT;
 }
 
 /* A server that has forgotten the keys of its tickets should say so, and
@@ -272,6 +260,5 @@ bool session_again(struct delivery *d, enum stage at, struct span why,
 	} else {
 		return false;
 	}
-	connect_again(d);
 	return true;
 }

@@ -1,7 +1,6 @@
-/* What the replies of a transaction settle. */
+/* What the replies of a transaction decide. */
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "common/base/log.h"
 #include "daemon/delivery/delivery_priv.h"
 
 enum { IDLE_MS = 1000 }; /* what is said then answers nothing before */
@@ -47,9 +46,9 @@ static void refusal(struct delivery *d)
 	d->trust = 0;
 }
 
-/* One reply for all: MAIL refused settles everyone asked for, later stages
+/* One reply for all: MAIL refused decides everyone asked for, later stages
  * only those whose RCPT was accepted. */
-static void settle_all(struct delivery *d, struct tx *tx, enum meaning m,
+static void decide_all(struct delivery *d, struct tx *tx, enum meaning m,
 		       enum refused_at at)
 {
 	struct span reply = reply_span(d, tx);
@@ -97,7 +96,7 @@ void transaction_stop(struct delivery *d, struct tx *tx)
 static enum step leaving(struct delivery *d, struct expect *e)
 {
 	d->blamed = e->tx;
-	return delivery_end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
+	return end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
 }
 
 /* RFC 5321 section 4.1.1.5: there is no way to refuse RSET. */
@@ -152,7 +151,7 @@ enum step got_mail(struct delivery *d, struct expect *e)
 	    fallback_order(d, tx, "mail"))
 		note_refusal(d, tx);
 	else
-		settle_all(d, tx, m, REFUSED_AT_MAIL);
+		decide_all(d, tx, m, REFUSED_AT_MAIL);
 	if (tx->at == TX_RCPT || tx->at == TX_DATA)
 		transaction_stop(d, tx);
 	return STEP_ON;
@@ -161,8 +160,8 @@ enum step got_mail(struct delivery *d, struct expect *e)
 /* The last answer to RCPT decides what follows. */
 static void all_answered(struct delivery *d, struct tx *tx)
 {
-	bool is_waiting = tx->at == TX_WAIT &&
-			  (tx->is_asking || tx_is_callout(tx));
+	bool is_waiting =
+		tx->at == TX_WAIT && (tx->is_asking || tx_is_callout(tx));
 
 	if (is_waiting && tx->is_asking && tx->taken > 0) {
 		tx->is_asking = false;
@@ -203,7 +202,7 @@ static enum meaning refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
 	return m;
 }
 
-/* A RCPT reply settles one recipient, never the message. */
+/* A RCPT reply decides one recipient, never the message. */
 enum step got_rcpt(struct delivery *d, struct expect *e)
 {
 	struct tx *tx = e->tx;
@@ -255,13 +254,12 @@ enum step got_data(struct delivery *d, struct expect *e)
 	if (d->reply.is_odd) { /* it may wait for content, or not */
 		note_refusal(d, tx);
 		d->blamed = tx;
-		return delivery_end_with(d, DELIVERY_CLOSED, e->stage,
-					 &d->reply);
+		return end_with(d, DELIVERY_CLOSED, e->stage, &d->reply);
 	}
 	if (tx->taken > 0 && fallback_order(d, tx, "data"))
 		note_refusal(d, tx);
 	else if (tx->taken > 0)
-		settle_all(d, tx, meaning_of(&d->reply), REFUSED_AT_DATA);
+		decide_all(d, tx, meaning_of(&d->reply), REFUSED_AT_DATA);
 	transaction_stop(d, tx);
 	return STEP_ON;
 }
@@ -295,10 +293,9 @@ enum step got_content(struct delivery *d, struct expect *e)
 	tx->is_complete = false;
 	tx->is_final = d->is_loose = true;
 	if (e->stage == ST_BDAT && fallback_bdat(d, tx))
-		return delivery_end_with(d, DELIVERY_CLOSED, e->stage,
-					 &d->reply);
+		return end_with(d, DELIVERY_CLOSED, e->stage, &d->reply);
 	if (tx->taken > 0)
-		settle_all(d, tx, meaning_of(&d->reply), REFUSED_AT_CONTENT);
+		decide_all(d, tx, meaning_of(&d->reply), REFUSED_AT_CONTENT);
 	if (d->reply.code >= 400) {
 		refusal(d);
 	} else if (tx->taken > 0) {
@@ -316,7 +313,7 @@ enum step got_content(struct delivery *d, struct expect *e)
 enum step got_quit(struct delivery *d, struct expect *e)
 {
 	(void)e;
-	return delivery_end_with(d, DELIVERY_CLOSED, ST_QUIT, &d->reply);
+	return end_with(d, DELIVERY_CLOSED, ST_QUIT, &d->reply);
 }
 
 /*
@@ -330,11 +327,11 @@ static enum step early(struct delivery *d, struct tx *tx)
 	    !(tx->is_synced || tx->is_firm))
 		return trust_askew(d, ST_CONTENT, tx);
 	if (!(tx->is_bdat && fallback_bdat(d, tx)))
-		settle_all(d, tx, meaning_of(&d->reply), REFUSED_AT_CONTENT);
-	return delivery_end_with(d, DELIVERY_CLOSED, ST_CONTENT, &d->reply);
+		decide_all(d, tx, meaning_of(&d->reply), REFUSED_AT_CONTENT);
+	return end_with(d, DELIVERY_CLOSED, ST_CONTENT, &d->reply);
 }
 
-bool delivery_keeps_waiting(const struct delivery *d)
+bool transaction_is_slow(const struct delivery *d)
 {
 	return d->dry_ms > 0 && clock_mono_ms() - d->dry_ms >= IDLE_MS;
 }
@@ -345,7 +342,7 @@ static bool is_farewell(const struct delivery *d)
 	if (d->reply.code < 400)
 		return false;
 	if (d->sending != NULL)
-		return d->sending->offset == 0 && delivery_keeps_waiting(d);
+		return d->sending->offset == 0 && transaction_is_slow(d);
 	return d->jobs == 0 && clock_mono_ms() - d->replied_ms >= IDLE_MS;
 }
 
@@ -357,15 +354,14 @@ static bool is_farewell(const struct delivery *d)
 enum step got_unasked(struct delivery *d)
 {
 	if (meaning_is_leaving(&d->reply))
-		return delivery_end_with(
-			d,
-			d->jobs > 0 && !delivery_keeps_waiting(d)
-				? DELIVERY_BUSY
-				: DELIVERY_CLOSED,
-			d->sending != NULL ? ST_CONTENT : ST_QUIT, &d->reply);
+		return end_with(d,
+				d->jobs > 0 && !transaction_is_slow(d)
+					? DELIVERY_BUSY
+					: DELIVERY_CLOSED,
+				d->sending != NULL ? ST_CONTENT : ST_QUIT,
+				&d->reply);
 	if (is_farewell(d))
-		return delivery_end_with(d, DELIVERY_CLOSED, ST_QUIT,
-					 &d->reply);
+		return end_with(d, DELIVERY_CLOSED, ST_QUIT, &d->reply);
 	if (d->sending != NULL && d->sending->at == TX_CONTENT)
 		return early(d, d->sending);
 	return trust_askew(d, ST_SYNC, expect_tx(d));

@@ -36,9 +36,6 @@
 #include "common/base/assert.h"
 #include "daemon/delivery/delivery_priv.h"
 
-/* EHLO counts against a session: Exim permits ten that are not mail. */
-enum { SYNCS_MAX = 8 };
-
 static struct shape shape_of(const struct smtp_reply *r)
 {
 	struct span text = buf_span(&r->text);
@@ -58,11 +55,6 @@ static bool is_same(const struct shape *a, const struct shape *b)
 bool trust_is_needed(const struct delivery *d, const struct tx *tx)
 {
 	return tx_is_live(tx) && d->is_loose;
-}
-
-bool trust_is_used_up(const struct delivery *d)
-{
-	return d->syncs >= SYNCS_MAX;
 }
 
 bool trust_wants_proof(const struct delivery *d, const struct tx *tx)
@@ -107,7 +99,7 @@ static unsigned unfit(const struct delivery *d, enum stage s)
 
 void trust_note(struct delivery *d, struct tx *tx, enum stage s)
 {
-	if (!delivery_offers(d, SMTP_EXT_CHUNKING))
+	if (!is_chunking(d))
 		return; /* 354 says more */
 	if (d->is_proving) {
 		learn_shape(d, s);
@@ -209,8 +201,7 @@ void trust_answered(struct delivery *d, struct tx *tx)
 /* The words for RSET, too, must be known: it goes between transactions. */
 static bool wants_rset(const struct delivery *d)
 {
-	return d->is_proving && delivery_offers(d, SMTP_EXT_PIPELINING) &&
-	       delivery_offers(d, SMTP_EXT_CHUNKING);
+	return d->is_proving && is_pipelining(d) && is_chunking(d);
 }
 
 void trust_ask(struct delivery *d)
@@ -220,8 +211,7 @@ void trust_ask(struct delivery *d)
 		expect_push(d, ST_RSET, NULL, 0);
 	}
 	session_hello(d, ST_SYNC);
-	d->syncs++;
-	if (trust_is_used_up(d) && d->held > 0)
+	if (++d->syncs >= SYNCS_MAX && d->held > 0)
 		d->is_spent = true; /* else what it was said for still goes */
 }
 
@@ -269,7 +259,7 @@ enum step got_sync(struct delivery *d, struct expect *e)
 	struct tx *tx;
 
 	if (meaning_is_leaving(&d->reply))
-		return delivery_end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
+		return end_with(d, DELIVERY_BUSY, e->stage, &d->reply);
 	if (is_its_greeting(d))
 		d->needs_reset = false; /* RFC 5321 section 4.1.4 */
 	else if (!is_out_of_order(d))
@@ -300,7 +290,7 @@ bool trust_is_early(const struct delivery *d, const struct tx *tx)
  * There is no simpler way.  The first reply to the content stands if the
  * server took it; that it refuses is not certain enough for a report.
  */
-static bool settle_simply(struct delivery *d)
+static bool decide_simply(struct delivery *d)
 {
 	static const char text[] =
 		"(content) 4.5.0 Replies of the server do not match our "
@@ -318,7 +308,7 @@ static bool settle_simply(struct delivery *d)
 		if (s->outcome != OUTCOME_DELIVERED || tx_is_callout(tx))
 			s->outcome = OUTCOME_TRANSIENT;
 	}
-	tx->is_settled = true;
+	tx->is_decided = true;
 	return true;
 }
 
@@ -333,9 +323,9 @@ enum step trust_askew(struct delivery *d, enum stage at, struct tx *tx)
 			    SMTP_EXT_PIPELINING | SMTP_EXT_CHUNKING |
 				    DELIVERY_TRUST,
 			    SPAN_LIT("its replies do not match our commands"));
-	else if (!settle_simply(d))
+	else if (!decide_simply(d))
 		why = DELIVERY_LOST;
-	return delivery_end_with(d, why, at, &d->reply);
+	return end_with(d, why, at, &d->reply);
 }
 
 static bool does_stand(const struct delivery *d, const struct tx *tx)
@@ -347,7 +337,7 @@ static bool does_stand(const struct delivery *d, const struct tx *tx)
 
 void trust_lose(struct delivery *d, struct tx *tx)
 {
-	if (!tx->has_mail || tx->is_settled || does_stand(d, tx))
+	if (!tx->has_mail || tx->is_decided || does_stand(d, tx))
 		return;
 	if (tx->is_final && has_taken(tx))
 		tx->is_complete = true; /* it may be there */
