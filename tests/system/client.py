@@ -3,7 +3,7 @@
 import smtplib
 import socket
 
-PATIENCE = 30
+from net import PATIENCE
 
 
 class Raw:

@@ -12,12 +12,10 @@ import tempfile
 import threading
 import time
 
-from net import free_port
+from net import PATIENCE, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("MX20_BUILD", "build/plain")
-# Sanitizers and a busy machine make everything slower, never wrong.
-PATIENCE = float(os.environ.get("MX20_PATIENCE", "30"))
 SANITIZER = re.compile(
     r"ERROR: (Address|Leak)Sanitizer|runtime error:|event=assert")
 
@@ -135,7 +133,7 @@ class Mx20:
                     if self.process.poll() is not None:
                         break
         if ready:
-            self._reader.join(5)
+            self._reader.join(PATIENCE)
             raise AssertionError("mx20d did not get ready:\n" + self.text())
         return self
 
@@ -161,7 +159,7 @@ class Mx20:
             process.kill()
             process.wait()
             raise AssertionError("mx20d did not leave:\n" + self.text())
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         return status
 
     def kill(self):

@@ -26,7 +26,7 @@ import tempfile
 import threading
 import time
 
-from net import free_port
+from net import PATIENCE, free_port
 
 SOA = "@ SOA ns.test. hostmaster.test. {serial} 3600 600 86400 {negative}\n"
 KEYS = {}  # made once: zone name -> list of (name, key, ds) texts
@@ -163,8 +163,8 @@ class Dns:
         self.process.send_signal(signal.SIGHUP)
         self._wait(f"SOA of serial {self.serial - 1}", self._serves)
 
-    def _wait(self, what, ready, seconds=20):
-        for _ in range(seconds * 50):
+    def _wait(self, what, ready, seconds=PATIENCE):
+        for _ in range(int(seconds * 50)):
             if ready():
                 return
             assert self.process.poll() is None, self.log()
@@ -185,7 +185,7 @@ class Dns:
         if self.process is not None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()

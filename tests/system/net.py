@@ -1,7 +1,12 @@
 """Small helpers for sockets on loopback."""
 
+import os
 import random
 import socket
+
+# How long anything is waited for that must happen.  Sanitizers and a busy
+# machine make everything slower, never wrong: only who fails waits so long.
+PATIENCE = float(os.environ.get("MX20_PATIENCE", "60"))
 
 # Below the range the kernel takes ports for outgoing connections from: what
 # is free stays free until its server starts.

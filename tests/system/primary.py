@@ -14,9 +14,7 @@ import socket
 import threading
 import time
 
-from net import free_port
-
-PATIENCE = 30
+from net import PATIENCE, free_port
 
 
 class Drop:

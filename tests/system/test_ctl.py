@@ -18,7 +18,7 @@ import pytest
 from client import Raw, message, send
 from daemon import BUILD
 from primary import Hang
-from faults import Clock
+from faults import Clock, until
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -30,16 +30,6 @@ def down(mx20, primary):
     d = mx20(domains=f"example.com recipients=* primary={p.route}\n"
                      f"other.test recipients=* primary={p.route}\n")
     return d, p
-
-
-def eventually(look, seconds=30):
-    """What look() returns once it is true.  The log speaks when a thing is
-    decided; the spool shows it a commit later."""
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return look()
 
 
 def wait_down(d):
@@ -249,7 +239,7 @@ def test_alarm_by_mail_that_waits_for_a_host_that_is_down(mx20, primary):
         assert (status, kinds) == (1, ["down"])
         assert "2 messages of 2 domains" in line and "421 4.3.2 busy" in line
         d.ctl("flush")
-        eventually(lambda: d.status()["domains"][0]["state"] == "probing")
+        until(lambda: d.status()["domains"][0]["state"] == "probing")
     assert d.status()["domains"][0]["down"] is True
     # what the operator holds, he knows of
     d.ctl("hold", "--domain", "other.test")
@@ -267,7 +257,7 @@ def test_alarm_by_a_certificate_and_by_what_we_hold(mx20, pki):
     send(d.address, rcpts=["u@a.test"])
     d.put(d.dir / "domains", "b.test recipients=*\n")
     d.ctl("reload", "--force")
-    eventually(lambda: d.status()["domains"][0]["hold"] == "unlisted")
+    until(lambda: d.status()["domains"][0]["hold"] == "unlisted")
     status, lines, kinds = alarm(d)
     assert status == 1
     assert kinds == ["certificate", "held"]
@@ -312,7 +302,7 @@ def test_queue_shows_retries(mx20, primary):
     d = mx20(domains=f"example.com recipients=* primary={p.route}\n")
     qid = send(d.address)
     d.wait_log(f"^deferred .*mid={qid}")
-    [rcpt] = eventually(lambda: [r for r in d.queue()[0]["recipients"]
+    [rcpt] = until(lambda: [r for r in d.queue()[0]["recipients"]
                                  if r["attempts"]])
     assert rcpt["attempts"] == 1
     assert rcpt["last_reply"] == "450 4.2.1 mailbox busy"
@@ -443,7 +433,7 @@ def test_flush_cuts_the_wait_of_a_destination(mx20, primary):
     [row] = d.status()["domains"]
     done = d.ctl("flush", "example.com")
     assert done.stdout == "1 message is tried now\n"
-    p.wait_messages(1, timeout=10)
+    p.wait_messages(1)
 
 
 def test_flush_ends_the_wait_of_a_message(mx20, primary):
@@ -451,9 +441,9 @@ def test_flush_ends_the_wait_of_a_message(mx20, primary):
     d = mx20(domains=f"example.com recipients=* primary={p.route}\n")
     qid = send(d.address)
     d.wait_log("^deferred ")
-    eventually(lambda: d.queue()[0]["recipients"][0]["attempts"])
+    until(lambda: d.queue()[0]["recipients"][0]["attempts"])
     assert json.loads(d.ctl("flush", qid, "--json").stdout)["ok"] is True
-    p.wait_messages(1, timeout=10)
+    p.wait_messages(1)
 
 
 def test_flush_of_nothing(down):
@@ -470,12 +460,12 @@ def test_hold_and_release_a_message(down):
     p.start()
     p.wait_messages(1)
     d.wait_log(f"^delivered .*mid={goes}")
-    [entry] = eventually(lambda: len(d.queue()) == 1 and d.queue())
+    [entry] = until(lambda: len(d.queue()) == 1 and d.queue())
     assert entry["id"] == kept
     assert entry["recipients"][0]["state"] == "held"
     assert d.status()["domains"][0]["held"] is True
     assert d.ctl("release", kept).stdout == "1 message released\n"
-    p.wait_messages(2, timeout=10)
+    p.wait_messages(2)
 
 
 def test_hold_and_release_a_domain(down):
@@ -499,7 +489,7 @@ def test_hold_and_release_a_domain(down):
     d.restart()
     assert d.status()["domains"][0]["held"] is True
     d.ctl("release", "--domain", "example.com")
-    p.wait_messages(3, timeout=10)
+    p.wait_messages(3)
 
 
 def test_remove(down):
@@ -907,7 +897,7 @@ def test_connections_are_bounded(down):
     assert closed
     for s in many:
         s.close()
-    eventually(lambda: d.ctl("flush", check=False).returncode == 0)
+    until(lambda: d.ctl("flush", check=False).returncode == 0)
 
 
 def test_tables_fit_the_terminal(down):

@@ -16,6 +16,7 @@ import pytest
 
 from client import PATIENCE, Raw, message, send
 from daemon import BUILD, ROOT, libconfig
+from faults import until
 from net import free_port
 from primary import Delay
 
@@ -83,14 +84,6 @@ def test_wrong_usage(args):
     assert "usage: mx20d" in done.stderr
 
 
-def eventually(look):
-    """What happens on a thread is seen in a file, not told."""
-    end = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_check(mx20):
     d = mx20(start=False)
     done = run("-c", str(d.conf_path), "--check")
@@ -117,7 +110,7 @@ def test_check_tells_what_changes_and_what_waits(mx20):
     (d.dir / "few").write_text("".join(f"u{i}\n" for i in range(50)))
     d.start()
     send(d.address, rcpts=["u@a.test"])
-    eventually((d.dir / "spool" / "listed").exists)
+    until((d.dir / "spool" / "listed").exists)
     done = run("-c", str(d.conf_path), "--check")
     assert done.stdout == \
         f"{d.conf_path}: no errors, 3 domains, 50 recipients\n"
@@ -150,7 +143,7 @@ def test_a_start_takes_what_it_finds_and_says_what_is_lost(mx20):
                      "b.test recipients=*\nc.test recipients=*\n")
     send(d.address, rcpts=["u@a.test"])
     listed = d.dir / "spool" / "listed"
-    eventually(listed.exists)
+    until(listed.exists)
     d.stop()
     d.domains = "c.test recipients=*\n"
     d.write_files()
@@ -159,7 +152,7 @@ def test_a_start_takes_what_it_finds_and_says_what_is_lost(mx20):
                "b.test.* remedy=.*mx20ctl reload")
     d.wait_log("^config level=error error=\"1 message waits for 1 domain that "
                "is not listed: a.test")
-    eventually(lambda: "a.test" not in listed.read_text())
+    until(lambda: "a.test" not in listed.read_text())
     d.stop()
     d.domains = "# truncated\n"
     d.write_files()
@@ -172,7 +165,7 @@ def test_a_start_takes_what_it_finds_and_says_what_is_lost(mx20):
     listed.write_text("mx20-listed 1 5 0\na.test ")
     mark = d.mark()
     d.start()
-    eventually(lambda: listed.read_text() == "mx20-listed 1 0 0\nend\n")
+    until(lambda: listed.read_text() == "mx20-listed 1 0 0\nend\n")
     assert not [line for line in d.log[mark:] if "would go" in line]
 
 
@@ -491,13 +484,11 @@ def test_stop_tells_the_sessions(mx20):
     d = mx20()
     idle, busy = Raw(d.address), Raw(d.address)
     busy.envelope()
-    begun = time.monotonic()
     process = d.process
     process.send_signal(signal.SIGTERM)
     assert idle.line().startswith("421 4.3.2")
     assert busy.line().startswith("421 4.3.2")
     assert process.wait(PATIENCE) == 0
-    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
@@ -507,9 +498,7 @@ def test_stop_does_not_wait_for_a_sender_that_hangs(mx20, sig):
     raw.envelope()
     assert raw.cmd("DATA").startswith("354")
     raw.send("Subject: half a mes")
-    begun = time.monotonic()
-    assert d.stop(sig) == 0
-    assert time.monotonic() - begun < 5
+    assert d.stop(sig) == 0  # the sender has minutes
 
 
 def test_a_log_that_nobody_reads(mx20, primary, tmp_path):
@@ -529,7 +518,7 @@ def test_a_log_that_nobody_reads(mx20, primary, tmp_path):
         send(d.address)
     p.wait_messages(20)
     d.wait_empty()
-    assert d.stop(timeout=10) == 0
+    assert d.stop() == 0
     os.close(held)
 
 
@@ -552,7 +541,7 @@ def test_acknowledged_before_the_stop_is_there_after_it(mx20, primary):
     threads = [threading.Thread(target=load, args=(n,)) for n in range(8)]
     for t in threads:
         t.start()
-    time.sleep(0.5)
+    until(lambda: len(ids) > 50)
     assert d.stop() == 0
     stop.set()
     for t in threads:

@@ -1,7 +1,6 @@
 """Replies in an order that no honest server uses: nothing is lost, nothing is
 taken for delivered that was not, and nobody is asked in a tight loop."""
 
-import time
 from collections import Counter
 
 import pytest
@@ -37,10 +36,12 @@ def test_an_answer_ahead_of_the_content_is_none(mx20, primary, ahead):
     send(d.address, sender="poison@sender.test", content=message("poison"))
     send(d.address, content=message("good"))
     p.start()
-    until(lambda: "good" in subjects(p), 20)
+    until(lambda: "good" in subjects(p))
     d.wait_log("^deferred .*attempts=1")
-    time.sleep(1)
-    assert len(p.sessions) < 8
+    for n in range(3):
+        send(d.address, content=message(f"more {n}"))
+        until(lambda: f"more {n}" in subjects(p))
+    assert len(p.sessions) < 12  # and nobody asked meanwhile
     until(lambda: len(d.queue()) == 1)
     [entry] = d.queue()
     assert entry["from"] == "poison@sender.test"
@@ -117,7 +118,7 @@ def test_in_doubt_again_and_again(mx20, primary):
     p = primary(on={"bdat": Drop()}, offers=["PIPELINING", "CHUNKING"]).start()
     d = daemon(mx20, p, retry=["1h"], probe_max="1s", connections=1)
     send_all(d, ["a", "b", "c"])
-    d.wait_log("^deferred .*attempts=1", count=3, timeout=40)
+    d.wait_log("^deferred .*attempts=1", count=3)
     tries = sum(line.startswith("BDAT") for s in p.sessions
                 for line in s.transcript)
     assert tries <= 6
@@ -136,11 +137,13 @@ def test_a_domain_that_is_removed_and_comes_back(mx20, primary):
     d.domains = allow(other, name="other.example")
     assert d.reload().returncode == 1
     d.ctl("reload", "--force")
-    time.sleep(1)
-    assert len(d.queue()) == 1
     p.start()
+    send(d.address, rcpts="u@other.example")
+    other.wait_messages(1)
+    until(lambda: len(d.queue()) == 1)
+    assert not p.messages
     d.domains = both
     d.write_files()
     assert d.reload().returncode == 0
-    until(lambda: subjects(p) == ["waits"], 20)
+    until(lambda: subjects(p) == ["waits"])
     d.wait_empty()

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from client import Raw, message, send
-from faults import deaf_listener
+from faults import Clock, deaf_listener
 from primary import Accept, Bytes, Delay, Drop, Hang
 
 # Short waits, so that a test sees several rounds.
@@ -235,7 +235,7 @@ def test_4yz_to_everybody_is_an_outage(mx20, primary, stage, reply, offers):
     assert row["next_probe"] is not None or row["state"] == "probing"
     assert tries(p) < 20
     ill.reply = None
-    p.wait_messages(30, timeout=10)
+    p.wait_messages(30)
     d.wait_empty()
     assert len([line for line in d.log if line.startswith("deferred")]) < 10
 
@@ -252,7 +252,7 @@ def test_4yz_that_names_no_mailbox_is_an_outage(mx20, primary, stage):
     assert (row["state"], row["last_reply"]) in (
         ("down", "451 4.3.0 later"), ("probing", "451 4.3.0 later"))
     ill.reply = None
-    p.wait_messages(1, timeout=10)
+    p.wait_messages(1)
     d.wait_empty()
 
 
@@ -266,7 +266,7 @@ def test_a_restart_in_the_middle_of_such_an_outage(mx20, primary):
     d.wait_log("^probe .*result=failed stage=rcpt ")
     d.restart()
     ill.reply = None
-    p.wait_messages(4, timeout=10)
+    p.wait_messages(4)
     d.wait_empty()
 
 
@@ -417,14 +417,14 @@ def test_421_in_the_session_ends_the_connection_only(mx20, primary):
 
     p = primary(on={"mail": mail, "dot": dot})
     p.start()
-    d = daemon(mx20, p, drain={"probe_busy": "30s"})
+    d = daemon(mx20, p, drain={"probe_busy": "1h"})
     with Raw(d.address) as c:
         c.cmd("EHLO client.test")
         for _ in range(5):
             c.cmd("MAIL FROM:<a@sender.test>")
             c.cmd("RCPT TO:<u@example.com>")
             c.data(message() + ".\r\n")
-    p.wait_messages(5, timeout=10)
+    p.wait_messages(5)
     d.wait_empty()
 
 
@@ -479,7 +479,7 @@ def test_one_message_and_a_network_that_breaks(mx20, primary):
     p = primary(on={"dot": [Drop(), Accept()]}).start()
     d = daemon(mx20, p, drain={"retry": ["1h"]})
     send(d.address)
-    p.wait_messages(1, timeout=10)
+    p.wait_messages(1)
     d.wait_empty()
 
 
@@ -535,14 +535,14 @@ def test_a_restart_continues_where_it_was(mx20, primary):
 def test_sigterm_while_draining_leaves_at_once(mx20, primary):
     p = primary(on={"dot": Delay(0.2)}).start()
     d = daemon(mx20, p, drain={"connections": 2})
-    for _ in range(30):
+    for _ in range(200):
         send(d.address)
     p.wait_messages(3)
-    began = time.monotonic()
     assert d.stop() == 0
-    assert time.monotonic() - began < 3
+    assert len(p.messages) < 100  # it did not wait for the queue
+    p.on = {}
     d.start()
-    p.wait_messages(30)
+    p.wait_messages(200)
     d.wait_empty()
 
 
@@ -551,21 +551,20 @@ def test_flush_cuts_the_wait(mx20, primary):
     d = daemon(mx20, p, drain={"probe_busy": "1h"})
     send(d.address)
     d.wait_log("^state .*to=down")
-    began = time.monotonic()
     d.ctl("flush")
     p.wait_messages(1)
-    assert time.monotonic() - began < 1
 
 
-def test_a_connection_from_the_primary_cuts_the_wait(mx20, primary):
-    p = primary()
-    d = daemon(mx20, p)
+def test_a_connection_from_the_primary_cuts_the_wait(mx20, primary, tmp_path):
+    """It has been away for ten hours: the next look were in half an hour."""
+    p, clock = primary(), Clock(tmp_path)
+    d = daemon(mx20, p, drain={"probe_max": "1h"}, env=clock.env)
     send(d.address)
     d.wait_log("^probe .*result=failed", count=3)
-    # as if it had been away for an hour
-    time.sleep(1)
+    d.stop()
+    clock.set_ahead(10 * 3600)
+    d.start()
+    d.wait_log("^probe .*result=failed", count=4)
     p.start()
-    began = time.monotonic()
     Raw(d.address).close()
     p.wait_messages(1)
-    assert time.monotonic() - began < 1

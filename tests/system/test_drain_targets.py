@@ -1,13 +1,14 @@
 """Targets, connections and fairness: who is asked, how often, by how many."""
 
 import re
+import threading
 import time
 
 import pytest
 
-from client import Raw, message, send
-from faults import deaf_listener
-from primary import Accept, Delay
+from client import PATIENCE, Raw, message, send
+from faults import deaf_listener, until
+from primary import Accept, Delay, Hang
 from test_drain_faults import FAST, allow, daemon
 
 
@@ -35,11 +36,7 @@ def test_the_second_target_serves_while_the_first_is_away(mx20, primary):
     assert second.messages[0].at
     # the first returns: asked beside the mail that flows, then preferred
     first.start()
-    end = time.monotonic() + 10
-    while not first.messages and time.monotonic() < end:
-        send(d.address)
-        time.sleep(0.2)
-    assert first.messages
+    until(lambda: send(d.address) and first.messages, pause=0.2)
     sent = len(second.messages)
     for _ in range(5):
         send(d.address)
@@ -54,11 +51,10 @@ def test_the_second_target_serves_while_the_first_is_away(mx20, primary):
 def test_the_next_target_is_tried_at_once(mx20, primary, greeting):
     first = primary(on={"greeting": greeting, "helo": greeting}).start()
     second = primary().start()
-    d = daemon(mx20, first, second)
-    began = time.monotonic()
+    d = daemon(mx20, first, second, drain={"probe_busy": "1h"})
     send(d.address)
     second.wait_messages(1)
-    assert time.monotonic() - began < 1
+    assert len(first.sessions) <= 2  # greeted, or with HELO once more
 
 
 def test_an_address_that_drops_packets_does_not_hold_mail_long(mx20, primary):
@@ -103,7 +99,7 @@ def test_a_primary_that_takes_three_connections(mx20, primary):
         return "421 4.7.0 too many" if p.open_sessions > 3 else None
 
     p = primary(on={"greeting": greeting, "dot": Delay(0.01)})
-    d = daemon(mx20, p, drain={"probe_busy": "30s"})
+    d = daemon(mx20, p, drain={"probe_busy": "1h"})
     send_many(d, 300)
     p.start()
     p.wait_messages(300)
@@ -114,26 +110,32 @@ def test_a_primary_that_takes_three_connections(mx20, primary):
 
 
 def test_a_slow_destination_does_not_hold_another(mx20, primary):
-    slow = primary(on={"greeting": Delay(60)}).start()
+    slow = primary(on={"greeting": Hang()}).start()
     fast = primary().start()
     d = daemon(mx20, fast, domains=allow(slow, name="slow.example"),
-               drain={"reply_timeout": ""})
+               drain={"reply_timeout": "1h"})
     for _ in range(20):
         send(d.address, rcpts="u@slow.example")
-    began = time.monotonic()
+    slow.wait_sessions(1)
     send(d.address)
     fast.wait_messages(1)
-    assert time.monotonic() - began < 1
 
 
 def test_fresh_mail_does_not_wait_behind_the_backlog(mx20, primary):
-    p = primary(on={"dot": Delay(0.05)}, offers=["PIPELINING"])
-    d = daemon(mx20, p, drain={"connections": 5})
+    arrived = threading.Event()
+
+    def dot(_, __):
+        if len(p.messages) >= 60:
+            arrived.wait(PATIENCE)
+
+    p = primary(on={"dot": dot}, offers=["PIPELINING"])
+    d = daemon(mx20, p, drain={"connections": 5, "reply_timeout": "1h"})
     send_many(d, 400)
     p.start()
     p.wait_messages(60)
     send(d.address, content=message(subject="fresh"))
-    p.wait_messages(400)
+    arrived.set()
+    p.wait_messages(401)
     order = [re.search(rb"Subject: (\S+)", m.content).group(1)
              for m in p.messages]
     assert order.index(b"fresh") < 200
@@ -179,22 +181,21 @@ def test_many_domains_are_one_destination(mx20, primary):
     before = d.text().count("probe ")
     assert before < 5 + time.monotonic() - began # one a second for all
     p.start()
-    p.wait_messages(count, timeout=60)
+    p.wait_messages(count)
     assert p.most_sessions <= 5
     assert len(p.sessions) <= 8
     d.wait_empty()
 
 
 def test_a_changed_route_wakes_its_mail(mx20, primary):
-    old, new = primary(), primary().start()
-    d = daemon(mx20, old, drain={"probe_max": "1h"})
+    old = primary(on={"greeting": "421 4.3.2 busy"}).start()
+    new = primary().start()
+    d = daemon(mx20, old, drain={"probe_busy": "1h"})
     send(d.address)
     d.wait_log("^state .*to=down")
     d.domains = allow(new)
-    began = time.monotonic()
     assert d.reload().returncode == 0
     new.wait_messages(1)
-    assert time.monotonic() - began < 2
     d.wait_empty()
 
 

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import time
 
 import pytest
 
@@ -42,16 +41,15 @@ def domain_line(p, name="example.com", options=""):
 
 def test_mail_goes_at_once_and_is_counted(mx20, primary):
     p = busy(primary)
-    d = mx20(domains=domain_line(p, options=f"etrn={FRIEND}"))
+    d = mx20(domains=domain_line(p, options=f"etrn={FRIEND}"),
+             conf={"drain": {"probe_busy": "1h"}})
     for _ in range(3):
         send(d.address)
     waits(d)
-    asked = time.monotonic()
     reply = etrn(d, "example.com")
     assert reply.startswith("253 "), reply
     assert " 3 " in reply
     p.wait_messages(3)
-    assert time.monotonic() - asked < 1.0
     d.wait_empty()
     assert etrn(d, "example.com").startswith("251 ")
 

@@ -44,7 +44,7 @@ def accepts_again(d):
     """Room is back: seen after a second at most."""
     with Raw(d.address) as c:
         c.cmd("EHLO client.test")
-        return until(lambda: offer(c, size=1000).startswith("250"), 10, 0.1)
+        return until(lambda: offer(c, size=1000).startswith("250"), pause=0.1)
 
 
 # -- full -----------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_the_disk_fills_under_load_while_draining(small, mx20, primary):
     p.wait_messages(20)
     gate.clear()
     small.fill()
-    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused), 30)
+    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused))
     gate.set()
     p.wait_messages(len(p.messages) + 40)  # while the disk is full
     small.free()
@@ -295,7 +295,7 @@ def test_quota(mx20, primary):
         "spool": {"size": "16M"}, "limits": {"errors": 100000},
         "drain": dict(FAST)})
     load = Load(d.address, threads=8, size=100000)
-    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused), 20)
+    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused))
     spool = d.status()["spool"]
     assert spool["used"] <= spool["size"] == 16 << 20
     count = len(load.acked)
@@ -435,7 +435,7 @@ def test_a_failing_disk_under_load(mx20, primary, disk, how):
     load = Load(d.address, threads=8)
     load.wait(100)
     disk.fail(how)
-    until(lambda: any(r.startswith(BROKEN) for r in load.refused), 10)
+    until(lambda: any(r.startswith(BROKEN) for r in load.refused))
     acked = load.stop()
     assert set(r[:9] for r in load.refused if r) == {BROKEN}
     disk.heal()
@@ -470,7 +470,7 @@ def test_short_of_room_by_the_write(mx20, primary, disk):
     load = Load(d.address, threads=4)
     load.wait(50)
     disk.fail("write ENOSPC")
-    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused), 10)
+    until(lambda: any(r.startswith(NO_ROOM) for r in load.refused))
     p.start()
     p.wait_messages(1)
     disk.heal()

@@ -5,12 +5,12 @@ NSD with zones made for it.  Primaries stand on 127.0.0.x, one port for all
 
 import json
 import shutil
-import time
 
 import pytest
 
 from client import Raw, send
 from dns import Relay
+from faults import until
 from net import free_port
 from primary import Delay
 
@@ -533,9 +533,7 @@ def test_a_changed_route_is_used_for_mail_that_waits(world):
     daemon.wait_log(r"probe .*old\.a\.test")
     world.dns.zone("a.test", "@ MX 10 new\nnew A 127.0.0.2")
     world.dns.update()
-    begun = time.monotonic()
-    new.wait_messages(1)  # the floor of 5 s, and no reload
-    assert time.monotonic() - begun < 20
+    new.wait_messages(1)  # after the floor of 5 s, and without a reload
 
 
 def test_a_reload_finds_a_host_that_has_moved(world):
@@ -595,8 +593,5 @@ def test_flush_looks_again(world):
     daemon.wait_log(r"route level=warn .*domain=a\.test .*SERVFAIL")
     world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.2")
     world.dns.update()
-    begun = time.monotonic()
-    while not host.messages and time.monotonic() - begun < 15:
-        daemon.ctl("flush", "a.test")
-        time.sleep(0.5)  # libunbound keeps a SERVFAIL for five seconds
-    assert host.messages
+    # libunbound keeps a SERVFAIL for five seconds
+    until(lambda: daemon.ctl("flush", "a.test") and host.messages, pause=0.5)
