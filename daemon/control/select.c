@@ -26,6 +26,7 @@ static const char *take_id(struct request *r, struct span text)
 		return "not a queue id";
 	if (!message_exists(r->control->opt.spool, id))
 		return "no such message";
+	MX_ASSERT(r->id_count < IDS_MAX);
 	r->ids[r->id_count++] = id;
 	return NULL;
 }
@@ -204,6 +205,7 @@ static void look(struct search *s)
 
 static void search_end(struct search *s)
 {
+	MX_ASSERT(s->r->search == s);
 	s->r->search = NULL;
 	ev_timer_stop(s->r->control->opt.loop, &s->turn);
 	config_unref(&s->config);
@@ -247,6 +249,7 @@ static void search(struct request *r, void (*then)(struct request *r))
 {
 	struct search *s = mx_alloc(sizeof(*s));
 
+	MX_ASSERT(r->search == NULL);
 	s->r = r;
 	s->then = then;
 	s->config = config_ref(r->control->opt.config);

@@ -39,7 +39,7 @@ struct client {
 	ev_timer turn; /* to go on after LINES_PER_TURN */
 	int64_t uid;   /* who connected, for the log */
 	enum right right;
-	bool in_turn;  /* lines are being run: output goes out at the end */
+	bool in_turn; /* lines are being run: output goes out at the end */
 };
 
 static void client_free(struct client *cl)
@@ -51,6 +51,7 @@ static void client_free(struct client *cl)
 	ev_timer_stop(c->opt.loop, &cl->turn);
 	conn_free(&cl->conn);
 	LIST_REMOVE(cl, link);
+	MX_ASSERT(c->client_count > 0);
 	c->client_count--;
 	cl->magic = 0;
 	free(cl);
@@ -75,6 +76,7 @@ void request_drop(struct request *r)
 {
 	if (r->control != NULL)
 		LIST_REMOVE(r, link);
+	MX_ASSERT(r->search == NULL);
 	route_cancel(&r->query);
 	buf_fini(&r->reason);
 	buf_fini(&r->after);

@@ -154,6 +154,7 @@ static void finish(struct walk *w)
 {
 	if (w->request->control == NULL && w->err == MX_OK)
 		w->err = MX_ESTOP;
+	MX_ASSERT(w->pending == 0);
 	w->request->walk = NULL;
 	w->ops->end(w);
 	free_walk(w);
@@ -234,6 +235,7 @@ void walk_start(struct request *r, const struct walk_ops *ops, bool was_held)
 
 void walk_begin(struct walk *w)
 {
+	MX_ASSERT(w->request->walk == w);
 	w->pending++;
 }
 

@@ -8,6 +8,7 @@
  *  all others asked, none can     permanent, as the first one would have it
  *  one could not be asked         transient: the unit's own retry
  */
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/drain/alternate.h"
@@ -117,6 +118,7 @@ void alternate_give(struct link *l)
 {
 	struct attempt *a = l->single;
 
+	MX_ASSERT(l->kind == LINK_SINGLE && a != NULL);
 	l->single = NULL;
 	a->is_concluding = false;
 	delivery_give(l->delivery, a->job);

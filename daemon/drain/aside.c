@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/aside.h"
 #include "daemon/drain/aside_priv.h"
@@ -103,6 +104,7 @@ static struct outcast *need(struct attempt *a)
 		return s;
 	if (HASH_COUNT(d->outcasts) >= OUTCASTS_MAX)
 		make_room(d);
+	MX_ASSERT(HASH_COUNT(d->outcasts) < OUTCASTS_MAX);
 	s = mx_alloc(sizeof(*s));
 	s->key = a->key;
 	s->domain = a->domain;

@@ -1,4 +1,5 @@
 /* The turn of those that were set aside. */
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/aside.h"
 #include "daemon/drain/aside_priv.h"
@@ -32,6 +33,7 @@ static bool send_aside(struct dest *dst, struct outcast *s, int target)
 
 	if (a == NULL)
 		return false;
+	MX_ASSERT(dst->aside == NULL && !a->is_concluding);
 	a->is_aside = true;
 	a->is_concluding = true; /* nobody's until it is given */
 	l = link_new(dst, target, LINK_SINGLE);

@@ -98,6 +98,8 @@ void attempt_drop(struct attempt *a)
 {
 	struct drain *d = a->drain;
 
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC && !a->is_submitted);
+	MX_ASSERT(TAILQ_EMPTY(&a->followers));
 	risk_over(a);
 	ev_timer_stop(d->loop, &a->retry);
 	HASH_DEL(d->attempts, a);

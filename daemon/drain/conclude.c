@@ -36,7 +36,9 @@ void conclude(struct attempt *a)
 	struct delivery_job *job = a->job;
 	struct domain *dom = a->domain;
 
-	MX_ASSERT(a->magic == ATTEMPT_MAGIC);
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC && a->order == NULL);
+	MX_ASSERT(!a->is_submitted && dom->in_flight > 0);
+	MX_ASSERT(job->count <= job->unit->rcpt_count);
 	a->is_concluding = true;
 	if (conclude_count(job, OUTCOME_DELIVERED) > 0)
 		risk_answered(a);

@@ -160,6 +160,7 @@ static void stuck(struct attempt *a, enum mx_err err)
 		  LOG_STR("error", mx_strerror(err)),
 		  LOG_STR("what", "an outcome cannot be recorded: not tried "
 				  "again until a restart"));
+	MX_ASSERT(a->drain->unsettled > 0);
 	a->drain->unsettled--;
 	risk_over(a);
 }
@@ -236,7 +237,7 @@ static void on_recorded(enum mx_err err, void *arg)
 	struct domain *dom = a->domain;
 	bool again = a->again;
 
-	MX_ASSERT(a->magic == ATTEMPT_MAGIC);
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC && a->is_submitted);
 	a->is_submitted = false;
 	if (err == MX_ENOENT) /* removed meanwhile, and no report is sent */
 		a->report_id = 0;
@@ -265,6 +266,7 @@ static void on_recorded(enum mx_err err, void *arg)
 		again |= cap_is_recorded(dom);
 	if (is_deferred(a->job))
 		due_at(d, a->due_ms);
+	MX_ASSERT(d->unsettled > 0);
 	d->unsettled--;
 	attempt_drop(a);
 	if (again)
@@ -279,8 +281,10 @@ void conclude_submit(struct attempt *a)
 	struct drain *d = a->drain;
 	int64_t now = clock_wall_ms();
 	struct spool_report report;
-	enum mx_err err = give_up_report(a, now, &report);
+	enum mx_err err;
 
+	MX_ASSERT(a->is_concluding && !a->is_submitted);
+	err = give_up_report(a, now, &report);
 	if (err != MX_OK) {
 		later(a, err);
 		return;

@@ -16,6 +16,7 @@
  */
 #include <stdlib.h>
 
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/deferral_priv.h"
@@ -32,6 +33,7 @@ enum {
 
 void deferral_drop_pilot(struct dest *dst, size_t i)
 {
+	MX_ASSERT(i < dst->pilot_count && dst->pilot_count <= PILOTS_MAX);
 	dst->pilots[i] = dst->pilots[--dst->pilot_count];
 }
 
@@ -118,6 +120,7 @@ void deferral_note(struct domain *dom, int64_t run_began_ms)
 
 static void unlist(struct domain *dom)
 {
+	MX_ASSERT(dom->dest != NULL && dom->deferred_ms != 0);
 	TAILQ_REMOVE(&dom->dest->deferred, dom, late);
 	dom->deferred_ms = 0;
 	dom->is_deferral_known = false;
@@ -168,6 +171,7 @@ bool deferral_lost(struct attempt *a)
 {
 	struct dest *dst = a->domain->dest;
 
+	MX_ASSERT(dst != NULL && dst->is_shaken);
 	deferral_note(a->domain, dst->is_owing ? 0 : dst->shaken_ms);
 	dst->is_owing = true;
 	deferral_record(a->domain);

@@ -89,6 +89,7 @@ void dest_free(struct dest *dst)
 {
 	struct link *l;
 
+	MX_ASSERT(LIST_EMPTY(&dst->domains) && TAILQ_EMPTY(&dst->ring));
 	while ((l = LIST_FIRST(&dst->links)) != NULL)
 		link_free(l);
 	ev_timer_stop(dst->drain->loop, &dst->timer);
@@ -217,6 +218,7 @@ void dest_run(struct dest *dst)
 	bool had_mail = !TAILQ_EMPTY(&dst->ring);
 	struct link *l, *next;
 
+	MX_ASSERT(dst->magic == DEST_MAGIC);
 	if (hold_of(dst) != NULL) {
 		ev_timer_stop(dst->drain->loop, &dst->timer);
 		return;

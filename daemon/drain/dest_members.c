@@ -1,4 +1,5 @@
 /* Which domains a destination serves. */
+#include "common/base/assert.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
 
@@ -33,6 +34,7 @@ static void count(struct domain *dom, bool is_listed)
 {
 	if (dom->is_counted == is_listed)
 		return;
+	MX_ASSERT(is_listed || dom->dest->listed > 0);
 	dom->is_counted = is_listed;
 	dom->dest->listed += is_listed ? 1 : -1U;
 	dest_set_params(dom->dest);
@@ -45,6 +47,7 @@ void dest_weigh(struct domain *dom)
 
 void dest_join(struct dest *dst, struct domain *dom)
 {
+	MX_ASSERT(dst->magic == DEST_MAGIC && dom->dest == NULL);
 	dom->dest = dst;
 	LIST_INSERT_HEAD(&dst->domains, dom, member);
 	dest_weigh(dom);
@@ -55,6 +58,7 @@ void dest_quit(struct domain *dom)
 	if (dom->dest == NULL)
 		return;
 	deferral_leave(dom);
+	MX_ASSERT(dom->dest->magic == DEST_MAGIC);
 	domain_leave_ring(dom);
 	LIST_REMOVE(dom, member);
 	count(dom, false);

@@ -1,6 +1,7 @@
 /* A domain with mail: its place in the ring, and its ready units in pages. */
 #include <stdlib.h>
 
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/drain_priv.h"
 
@@ -37,6 +38,7 @@ void domain_leave_ring(struct domain *dom)
 {
 	if (!dom->in_ring)
 		return;
+	MX_ASSERT(dom->dest != NULL);
 	TAILQ_REMOVE(&dom->dest->ring, dom, ring);
 	dom->in_ring = false;
 }

@@ -10,6 +10,7 @@ static void follow(struct domain *dom)
 	struct dest *was = dom->dest;
 	struct dest *now = dest_need(d, dom->route);
 
+	MX_ASSERT(now->magic == DEST_MAGIC);
 	dom->standing = HAS_ROUTE;
 	dom->stuck_ms = 0;
 	if (was == now) {
@@ -67,6 +68,7 @@ static void on_route(struct route *route, void *arg)
 
 	MX_ASSERT(dom->magic == DOMAIN_MAGIC);
 	dom->query = NULL;
+	MX_ASSERT(dom->is_asking && dom->asks_in->count > 0);
 	dom->is_asking = false;
 	dom->asks_in->count--;
 	dom->route = route;

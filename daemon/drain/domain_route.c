@@ -135,6 +135,7 @@ static void ask_next(struct drain *d, struct asking *a)
 
 	while ((dom = TAILQ_FIRST(&a->waiting)) != NULL &&
 	       a->count < (dom->is_known ? 2 * a->most : a->most)) {
+		MX_ASSERT(dom->wants_ask && !dom->is_asking);
 		TAILQ_REMOVE(&a->waiting, dom, asking);
 		dom->wants_ask = false;
 		dom->is_asking = true;

@@ -1,5 +1,6 @@
 /* The ready units of a domain, taken one by one. */
 #include "common/base/alloc.h"
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/drain/aside.h"
@@ -63,6 +64,7 @@ static uint64_t peek(struct domain *dom, bool newest)
 		err = newest ? fetch_newest(dom) : fetch_oldest(dom);
 		if (err != MX_OK)
 			drain_is_unreadable(dom->drain, domain_name(dom), err);
+		MX_ASSERT(c->count <= PAGE_IDS);
 		if (c->count == 0)
 			return 0;
 		c->edge = c->page[c->count - 1];

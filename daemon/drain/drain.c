@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/aside.h"
 #include "daemon/drain/deferral.h"
@@ -166,6 +167,7 @@ void drain_free(struct drain **dp)
 	drop_hands(d);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		domain_free(dom);
+	MX_ASSERT(d->dests == NULL && d->domains == NULL);
 	turns_stop(d);
 	aside_forget(d);
 	holds_forget(d);

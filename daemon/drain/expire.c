@@ -3,6 +3,7 @@
  * says so is to be believed is the spool's business
  * (common/spool/trusted_clock.h).
  */
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/drain/drain_priv.h"
@@ -102,6 +103,7 @@ static size_t warn_all(struct drain *d, const struct spool_expiry *found,
 
 		if (u == NULL)
 			continue;
+		MX_ASSERT(w.count < BATCH);
 		w.units[w.count++] = u;
 		w.rcpt_count += u->rcpt_count;
 	}
@@ -162,6 +164,7 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 	if (err != MX_OK)
 		drain_is_unreadable(d, span_of(NULL, 0), err);
 	done = end_all(d, found, n);
+	MX_ASSERT(n <= BATCH && done <= n);
 	d->ends_seen.id = 0;
 	if (n == BATCH)
 		d->ends_seen = found[n - 1];

@@ -149,6 +149,7 @@ static void on_ordered(enum mx_err err, void *arg)
 	uint64_t id = a->key.id;
 
 	MX_ASSERT(a->magic == ATTEMPT_MAGIC && o != NULL);
+	MX_ASSERT(a->is_submitted);
 	a->is_submitted = false;
 	if (err == MX_OK)
 		say_ordered(a);

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/conclude.h"
 #include "daemon/drain/drain_priv.h"
@@ -132,6 +133,7 @@ static void report(struct attempt_queue *attempts, size_t count)
 
 	if (!is_all(attempts, count))
 		remember(lead);
+	MX_ASSERT(lead != NULL && TAILQ_EMPTY(&lead->followers));
 	TAILQ_REMOVE(attempts, lead, join);
 	TAILQ_CONCAT(&lead->followers, attempts, join);
 	TAILQ_FOREACH (a, &lead->followers, join)
@@ -181,6 +183,7 @@ static void group_end(struct group *g)
 	struct attempt_queue attempts = TAILQ_HEAD_INITIALIZER(attempts);
 
 	TAILQ_CONCAT(&attempts, &g->attempts, join);
+	MX_ASSERT(g->count > 0 && d->joining >= g->count);
 	d->joining -= g->count;
 	ev_timer_stop(d->loop, &g->timer);
 	HASH_DEL(d->groups, g);

@@ -13,6 +13,7 @@ static void count_in(struct link *l)
 {
 	struct dest *dst = l->dest;
 
+	MX_ASSERT(l->kind != LINK_SCOUT || dst->scout == NULL);
 	if (l->kind == LINK_SINGLE)
 		dst->singles++;
 	else if (l->kind == LINK_SCOUT)
@@ -26,14 +27,17 @@ void link_uncount(struct link *l)
 	struct dest *dst = l->dest;
 
 	if (l->kind == LINK_SINGLE) {
+		MX_ASSERT(dst->singles > 0);
 		dst->singles--;
 		if (dst->aside == l)
 			dst->aside = NULL;
 	} else if (dst->scout == l) {
 		dst->scout = NULL;
 	} else if (l->is_ready) {
+		MX_ASSERT(dst->live > 0);
 		dst->live--;
 	} else {
+		MX_ASSERT(dst->trying > 0);
 		dst->trying--;
 	}
 }
@@ -99,6 +103,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 		.is_proven = clock_mono_ms() < t->proven_until_ms,
 	};
 
+	MX_ASSERT((size_t)target < dst->target_count);
 	slots_limit(dst, &opt);
 	l->magic = LINK_MAGIC;
 	l->dest = dst;
@@ -123,6 +128,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 
 void link_free(struct link *l)
 {
+	MX_ASSERT(l->is_leaving || l->dest->drain->is_stopping);
 	ev_timer_stop(l->dest->drain->loop, &l->idle);
 	risk_forget(l);
 	LIST_REMOVE(l, entry);

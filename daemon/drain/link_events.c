@@ -90,6 +90,8 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 	bool is_trial = l->is_trial, is_refused = false;
 	bool was_shaken = l->dest->is_shaken;
 
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC && a->job == job);
+	MX_ASSERT(!a->is_concluding && !a->is_submitted);
 	link_learn_without(l, dl);
 	if (link_is_answer(job))
 		link_test_without(l, true);

@@ -1,4 +1,5 @@
 /* Mail for a connection; and another host in its turn. */
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/drain_priv.h"
 
@@ -78,6 +79,7 @@ void link_fill(struct link *l)
 	struct attempt *a;
 	struct ev_loop *loop = l->dest->drain->loop;
 
+	MX_ASSERT(l->is_ready && !l->is_leaving);
 	if (l->jobs_done >= l->turn_at && l->target != MACHINE_NONE &&
 	    seek_relief(l->dest, l->target))
 		l->turn_at = l->jobs_done + TURN_JOBS;

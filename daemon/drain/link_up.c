@@ -1,5 +1,6 @@
 /* Is the host well?  Connections that come up, trials of a host that refused
  * everybody (it must take a message first), and hosts that are given up. */
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
@@ -25,6 +26,8 @@ void link_be_ready(struct link *l)
 	struct dest *dst = l->dest;
 	bool is_scout = dst->scout == l;
 
+	MX_ASSERT(!l->is_ready && !l->is_leaving);
+	MX_ASSERT(is_scout || dst->trying > 0);
 	l->is_ready = true;
 	l->is_trial = false;
 	if (!is_scout)

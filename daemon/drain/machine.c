@@ -107,6 +107,7 @@ static void raise_event(struct machine *m, enum machine_event ev,
 {
 	const struct cell *c = &cells[m->state][ev];
 
+	MX_ASSERT(c->act != NULL && m->limit > 0);
 	m->state = c->next;
 	c->act(m, now_ms);
 }
@@ -246,6 +247,7 @@ void machine_forget(struct machine *m, int64_t age_ms, int64_t now_ms)
 
 void machine_started(struct machine *m, int target, int64_t now_ms)
 {
+	MX_ASSERT((size_t)target < m->count);
 	m->targets[target].started_ms = now_ms;
 }
 
@@ -253,6 +255,7 @@ void machine_ready(struct machine *m, int target, int64_t now_ms)
 {
 	struct machine_target *t = &m->targets[target];
 
+	MX_ASSERT((size_t)target < m->count);
 	if (!t->is_up)
 		t->since_ms = now_ms;
 	t->heard_ms = now_ms;
@@ -265,6 +268,7 @@ void machine_ready(struct machine *m, int target, int64_t now_ms)
 void machine_failed(struct machine *m, int target, enum machine_fault fault,
 		    unsigned live_here, unsigned live, int64_t now_ms)
 {
+	MX_ASSERT((size_t)target < m->count);
 	/* It works for others: one connection too many, not an outage. */
 	if (live_here > 0) {
 		cap(m, live, now_ms);

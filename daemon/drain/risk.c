@@ -67,6 +67,7 @@ static void go_on(struct drain *d)
 
 static void make_room(struct drain *d)
 {
+	MX_ASSERT(d->at_risk > 0);
 	d->at_risk--;
 	go_on(d);
 }
@@ -81,6 +82,7 @@ static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	while ((a = TAILQ_FIRST(&d->unanswered)) != NULL &&
 	       now - a->risky_ms >= PATIENCE_MS) {
+		MX_ASSERT(a->risk == RISK_UNANSWERED);
 		TAILQ_REMOVE(&d->unanswered, a, unanswered);
 		a->risk = RISK_UNCOUNTED;
 		make_room(d);
@@ -142,6 +144,7 @@ bool risk_take(struct attempt *a, struct link *l)
 	a->risk = RISK_UNANSWERED;
 	a->risky_ms = clock_mono_ms();
 	a->risk_dest = dst;
+	MX_ASSERT(d->at_risk < AT_RISK_MAX && dst->at_risk < AT_RISK_MAX);
 	dst->at_risk++;
 	d->at_risk++;
 	TAILQ_INSERT_TAIL(&d->unanswered, a, unanswered);

@@ -88,6 +88,7 @@ void slots_forget(struct dest *dst)
 void slots_take(struct link *l)
 {
 	l->slots = slots_of(l->dest);
+	MX_ASSERT(l->slots->links < l->slots->most);
 	l->slots->links++;
 }
 
@@ -170,5 +171,7 @@ void slots_start(struct drain *d, unsigned most)
 
 void slots_stop(struct drain *d)
 {
+	for (size_t i = 0; i < COUNT(d->slots); i++)
+		MX_ASSERT(d->slots[i].links == 0);
 	ev_timer_stop(d->loop, &d->slots_timer);
 }

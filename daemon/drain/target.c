@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/drain_priv.h"
 
@@ -40,8 +41,9 @@ static void leave_address(struct drain *d, struct target *t)
 {
 	struct at_address *p = targets_at(d, &t->addr);
 
+	MX_ASSERT(p != NULL);
 	LIST_REMOVE(t, same);
-	if (p != NULL && LIST_EMPTY(&p->targets)) {
+	if (LIST_EMPTY(&p->targets)) {
 		HASH_DEL(d->by_address, p);
 		free(p);
 	}

@@ -40,6 +40,7 @@ static void clean(struct dest *dst)
 {
 	if (!dst->is_dirty)
 		return;
+	MX_ASSERT(!TAILQ_EMPTY(&dst->drain->turns.dirty));
 	dst->is_dirty = false;
 	TAILQ_REMOVE(&dst->drain->turns.dirty, dst, dirty);
 }

@@ -48,6 +48,7 @@ void world_begin(struct world *w, const char *conf, peer_reply *reply)
 
 	memset(w, 0, sizeof(*w));
 	w->sender = "a@sender.example";
+	w->lifetime_ms = DAYS(1);
 	w->loop = ev_loop_new(0);
 	folder_make(&w->folder);
 	w->popt.ehlo = "PIPELINING\nSIZE 100000\nENHANCEDSTATUSCODES";
@@ -119,7 +120,7 @@ void world_send(struct world *w, const char *const *paths, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		rcpts[i].path = span_str(paths[i]);
 		rcpts[i].domain = span_str(strchr(paths[i], '@') + 1);
-		rcpts[i].expires_ms = clock_wall_ms() + DAYS(1);
+		rcpts[i].expires_ms = clock_wall_ms() + w->lifetime_ms;
 	}
 	cr_assert_eq(spool_draft_new(w->spool, clock_wall_ms(), 0, &d), MX_OK);
 	spool_draft_write(d, SPAN_LIT("Subject: x\r\n\r\nhello\r\n"));

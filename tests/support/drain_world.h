@@ -22,6 +22,7 @@ struct world {
 	struct peer_options popt;
 	struct peer *peer;
 	const char *sender;
+	int64_t lifetime_ms;
 	bool committed;
 };
 

@@ -1,0 +1,85 @@
+/* One report a message. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "common/base/assert.h"
+#include "tests/support/drain_world.h"
+
+static const char *const paths[] = { "u1@d0.example", "u2@d1.example",
+				     "u3@d2.example" };
+
+static const char *refuse(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	if (strncmp(line, "RCPT", 4) != 0)
+		return NULL;
+	return strstr(line, "later@") != NULL ? "450 4.2.1 later"
+					      : "550 5.1.1 unknown";
+}
+
+static uint64_t reports(struct world *w)
+{
+	return world_row(w, "sender.example").units;
+}
+
+static uint64_t left(struct world *w)
+{
+	return world_row(w, "d0.example").units +
+	       world_row(w, "d1.example").units +
+	       world_row(w, "d2.example").units;
+}
+
+Test(join, units_of_a_message_are_in_one_report)
+{
+	struct world w;
+
+	world_begin(&w, "", refuse);
+	world_send(&w, paths, COUNT(paths));
+	WAIT_FOR(&w, left(&w) == 0);
+	cr_expect_eq(reports(&w), 1);
+	world_end(&w);
+}
+
+Test(join, each_message_has_its_own)
+{
+	struct world w;
+
+	world_begin(&w, "", refuse);
+	for (size_t i = 0; i < COUNT(paths); i++)
+		world_send_one(&w, paths[i]);
+	WAIT_FOR(&w, left(&w) == 0);
+	cr_expect_eq(reports(&w), COUNT(paths));
+	world_end(&w);
+}
+
+/* What comes later is waited for a moment only; then the message has been
+ * reported on, and the rest waits until it may be again. */
+Test(join, a_unit_that_comes_later_is_not_waited_for)
+{
+	static const char *const some[] = { "u1@d0.example", "u2@d1.example",
+					    "later@d2.example" };
+	struct world w;
+
+	world_begin(&w, "", refuse);
+	world_send(&w, some, COUNT(some));
+	WAIT_FOR(&w, reports(&w) == 1 && left(&w) == 1);
+	cr_expect_eq(world_row(&w, "d2.example").deferred, 1);
+	world_end(&w);
+}
+
+/* They do not wait for each other any more. */
+Test(join, a_stop_hurries_them)
+{
+	static const char *const some[] = { "u1@d0.example",
+					    "later@d2.example" };
+	struct world w;
+
+	world_begin(&w, "", refuse);
+	world_send(&w, some, COUNT(some));
+	WAIT_FOR(&w, world_row(&w, "d2.example").deferred == 1);
+	drain_stop(w.drain);
+	WAIT_FOR(&w, drain_busy(w.drain) == 0);
+	cr_expect_eq(reports(&w), 1);
+	world_end(&w);
+}
