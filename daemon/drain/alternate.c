@@ -1,5 +1,5 @@
 /*
- * Errands: a unit that cannot go where the mail goes now, because that host
+ * Alternates: a unit that cannot go where the mail goes now, because that host
  * announces a SIZE too small for it, or lacks SMTPUTF8 or REQUIRETLS.  Another
  * host of the route may take it, and is asked, over a connection for this unit
  * alone, before anything is said to be impossible (RFC 5321 section 5.1: the

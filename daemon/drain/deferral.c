@@ -1,6 +1,6 @@
 /*
  * Mail that heard 4yz: what that says of the host (refusals.c), and how what
- * was put off comes back when the host is well again.
+ * was deferred comes back when the host is well again.
  *
  * A connection that is lost with each is the same outage in other words
  * (aside.c), and ends with the first answer.
@@ -8,7 +8,7 @@
  * Each refused unit is deferred to its own retry.  When the host turns out to
  * refuse everybody it is down; a few of its units, the pilots, are tried again
  * and again at the pace of its probes, in turn with others.  With the first
- * success the domains that have mail put off are forgiven: it is ready at
+ * success the domains that have deferred mail are forgiven: it is ready at
  * once, and its tries do not count.  Each is told to the spool as a fact, so
  * that a restart in between does the same:
  *

@@ -46,7 +46,7 @@ struct dest {
 	struct domain_ring ring;
 	struct link_list links;
 	unsigned live, trying; /* links that work; probes included */
-	unsigned singles;      /* of LINK_SINGLE */
+	unsigned singles;      /* links that carry one unit */
 	unsigned serial;       /* of links made */
 	unsigned at_risk;      /* units, see risk.c */
 	unsigned turn;	       /* of trials */
@@ -57,13 +57,13 @@ struct dest {
 	const struct dest_hold *hold; /* as found with these: */
 	unsigned hold_builds, hold_changes;
 	bool is_dirty;
-	bool is_shaken;		     /* a connection was lost, and nothing was
-					answered since: */
-	int64_t shaken_ms;	     /* monotonic */
-	bool is_owing;		     /* deferred is due at the next success */
-	unsigned generation;	     /* of the settings its facts are from: if
-					they are new, so are the next ones */
-	int64_t doubted_ms;	     /* when its policies were asked for anew */
+	bool is_shaken;	     /* a connection was lost, and nothing was
+				answered since: */
+	int64_t shaken_ms;   /* monotonic */
+	bool is_owing;	     /* all in `deferred` is due at the next success */
+	unsigned generation; /* of the settings its facts are from: if
+				they are new, so are the next ones */
+	int64_t doubted_ms;  /* when its policies were asked for anew */
 	struct domain_ring deferred; /* domains with mail that heard 4yz */
 	int64_t excuse_ms;	     /* monotonic: when they may be; 0: no
 					one is to be */

@@ -61,7 +61,7 @@ struct attempt *dest_take(struct dest *dst, bool newest)
 	if (!drain_is_at_work(d) || hold_of(dst) != NULL)
 		return NULL;
 	if (d->unsettled >= UNSETTLED_MAX) {
-		d->is_full = true; /* settled() starts everyone again */
+		d->is_full = true; /* then drain_go_on */
 		return NULL;
 	}
 	while ((dom = TAILQ_FIRST(&dst->ring)) != NULL) {

@@ -168,9 +168,9 @@ static void on_ends(struct ev_loop *loop, ev_timer *w, int revents)
 	d->ends_seen.id = 0;
 	if (n == BATCH)
 		d->ends_seen = found[n - 1];
+	/* what was concluded is still listed a while */
 	if (n == BATCH || done > 0)
-		due_arm(d, w,
-			20); /* what was settled is still listed a while */
+		due_arm(d, w, 20);
 	else if (n > 0 || !is_first)
 		due_arm(d, w, SECONDS(1));
 	else if (spool_next_expiry(d->spool, &at) == MX_OK)

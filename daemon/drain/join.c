@@ -1,7 +1,7 @@
 /*
  * One report a message.
  *
- * A message has a unit for each of its domains, and each is settled by itself:
+ * A message has a unit for each of its domains, and each ends by itself:
  * a message for a hundred refused recipients at a hundred domains would become
  * a hundred reports to a sender who is easily forged.  So the outcomes of one
  * message that are to be reported wait for each other a moment, and one report

@@ -8,7 +8,8 @@
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/risk.h"
 
-/* Scouts and singles are beside the connections that the machine decides on. */
+/* Scouts and those with a single unit are beside the connections that the
+ * machine decides on. */
 static void count_in(struct link *l)
 {
 	struct dest *dst = l->dest;
@@ -72,7 +73,7 @@ static unsigned still_without(struct target *t)
 	return t->without;
 }
 
-/* No other mail waits behind an single: it has all the time there is. */
+/* No other mail waits behind a single unit: it has all the time there is. */
 static int64_t connect_ms(const struct dest *dst, int target,
 			  enum link_kind kind)
 {

@@ -9,8 +9,9 @@ enum {
 	TURN_JOBS = 32, /* then an equal host may take over */
 };
 
-/* A scout probes a better target beside the connections in use; a single
- * one carries one unit to a target of its own.  Neither counts for the machine.
+/* A scout probes a better target beside the connections in use; a
+ * single one carries one unit to a target of its own.  Neither counts for the
+ * machine.
  */
 enum link_kind { LINK_USUAL, LINK_SCOUT, LINK_SINGLE };
 TAILQ_HEAD(link_queue, link);

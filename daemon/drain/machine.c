@@ -130,7 +130,7 @@ static void mark_down(struct machine *m, struct machine_target *t,
 		t->next_ms = now_ms + wait;
 		return;
 	}
-	/* The time an attempt took is part of the wait; but leave a pause. */
+	/* The time it took is part of the wait; but leave a pause. */
 	t->next_ms = t->started_ms + wait;
 	if (t->next_ms < now_ms + SECONDS(1))
 		t->next_ms = now_ms + (wait < SECONDS(1) ? wait : SECONDS(1));

@@ -10,7 +10,8 @@
 #include "daemon/drain/drain.h"
 #include "daemon/drain/refusals.h"
 
-/* How an attempt or a connection ended, as far as the machine cares. */
+/* How a connection, or the try to make one, ended: as far as the machine
+ * cares. */
 enum machine_fault {
 	FAULT_NONE,    /* orderly */
 	FAULT_GONE,    /* unreachable, dropped, timed out, no TLS */
@@ -28,7 +29,7 @@ struct machine_target {
 	bool is_busy;	     /* down, but it answered */
 	int64_t since_ms;    /* up or down since */
 	int64_t next_ms;     /* not to be tried before; 0: at once */
-	int64_t started_ms;  /* of the last attempt */
+	int64_t started_ms;  /* of the last try */
 	int64_t heard_ms;    /* when it was last known to be up or down; 0:
 				never */
 	int64_t good_ms;     /* good-day latency of a transaction; 0: ? */
@@ -96,12 +97,12 @@ void machine_forget(struct machine *m, int64_t age_ms, int64_t now_ms);
 /* When machine_next or machine_better may have another answer; 0: never. */
 int64_t machine_timer(const struct machine *m);
 
-/* How long an attempt may take to connect. */
+/* How long it may take to connect. */
 int64_t machine_connect_ms(const struct machine *m, int target);
 /* And to be greeted; 0: as long as any reply. */
 int64_t machine_greeting_ms(const struct machine *m, int target);
 
-/* An attempt begins. */
+/* A connection is being made. */
 void machine_started(struct machine *m, int target, int64_t now_ms);
 /* It can be given mail. */
 void machine_ready(struct machine *m, int target, int64_t now_ms);

@@ -237,7 +237,7 @@ static bool comes_round(struct refusals *r, bool is_new, int64_t now_ms)
 	return true;
 }
 
-/* His mail was put off, and now some goes through. */
+/* His mail was deferred, and now some goes through. */
 static bool excuse_one(struct refusals *r, uint64_t who, int64_t now_ms,
 		       int64_t *since_ms)
 {

@@ -9,7 +9,7 @@
  * little patience, and wait for each other in turn.
  *
  *   wants one --room--> connects
- *        \--none--> waiting --one has ended, and it is the first--> kicked
+ *        \--none--> waiting --one has ended, and it is the first--> run
  */
 #include "common/base/assert.h"
 #include "common/base/clock.h"
