@@ -75,23 +75,12 @@ struct dest {
 	int64_t since_ms; /* wall, of the last change */
 };
 
-/* ---- dest_members.c ---- */
+/* ---- dest_facts.c ---- */
 struct dest *dest_find(struct drain *d, const struct route *route);
 void dest_join(struct dest *dst, struct domain *dom);
 void dest_quit(struct domain *dom);  /* leave its destination */
 void dest_weigh(struct domain *dom); /* is it a stranger now, or no more? */
 void dest_set_params(struct dest *dst);
-
-/* ---- dest_supply.c ---- */
-/* The next unit, of each domain in turn; NULL: none now. */
-struct attempt *dest_take(struct dest *dst, bool newest);
-/* How many units wait for a connection, at most `most`; for_probe: looked up
- * again.  is_known: those that were not looked at would not change it. */
-unsigned dest_waiting(struct dest *dst, unsigned most, bool for_probe,
-		      bool *is_known);
-bool dest_is_idle(struct dest *dst); /* nothing waits, nothing is under way */
-
-/* ---- dest_facts.c ---- */
 void dest_note(struct dest *dst, int target, const struct smtp_reply *reply);
 void dest_note_text(struct dest *dst, int target, struct span reply);
 /* The machine knows how many connections each target has. */
@@ -103,6 +92,15 @@ void dest_store_now_and_then(struct dest *dst, int target);
 /* What nobody has asked for long is not known any more. */
 void dest_forget(struct dest *dst);
 void dest_doubt_policy(struct dest *dst);
+
+/* ---- dest_supply.c ---- */
+/* The next unit, of each domain in turn; NULL: none now. */
+struct attempt *dest_take(struct dest *dst, bool newest);
+/* How many units wait for a connection, at most `most`; for_probe: looked up
+ * again.  is_known: those that were not looked at would not change it. */
+unsigned dest_waiting(struct dest *dst, unsigned most, bool for_probe,
+		      bool *is_known);
+bool dest_is_idle(struct dest *dst); /* nothing waits, nothing is under way */
 
 /* ---- dest.c ---- */
 struct dest *dest_need(struct drain *d, struct route *route);
