@@ -7,6 +7,7 @@
  * While a request runs, or while the client does not read its answers, its
  * socket is not read: nobody can make us keep more than one answer.
  */
+#include "daemon/control/client.h"
 #include "daemon/control/walk.h"
 
 #include <stdlib.h>
@@ -18,28 +19,13 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/net/conn.h"
 #include "common/net/listen.h"
 
 enum {
-	CLIENT_MAGIC = 0x636c6e74,
 	CLIENTS_MAX = 64,
 	LOOKERS_MAX = 48,
 	LINES_PER_TURN = 64,	  /* then others have the loop */
 	OUTPUT_HIGH = 256 * 1024, /* above it no further line is run */
-	IDLE_MS = 60 * 1000,
-};
-
-struct client {
-	unsigned magic;
-	LIST_ENTRY(client) link;
-	struct control *control;
-	struct conn *conn;
-	struct request *running;
-	ev_timer turn; /* to go on after LINES_PER_TURN */
-	int64_t uid;   /* who connected, for the log */
-	enum right right;
-	bool in_turn; /* lines are being run: output goes out at the end */
 };
 
 static void client_free(struct client *cl)
@@ -55,67 +41,6 @@ static void client_free(struct client *cl)
 	c->client_count--;
 	cl->magic = 0;
 	free(cl);
-}
-
-/* ---- Answers ---- */
-
-void request_part(struct request *r, json_t *object)
-{
-	struct buf line = { 0 };
-
-	if (r->client == NULL) {
-		json_decref(object);
-		return;
-	}
-	control_encode(&line, object);
-	conn_write(r->client->conn, buf_span(&line));
-	buf_fini(&line);
-}
-
-void request_drop(struct request *r)
-{
-	if (r->control != NULL)
-		LIST_REMOVE(r, link);
-	MX_ASSERT(r->search == NULL);
-	route_cancel(&r->query);
-	buf_fini(&r->reason);
-	buf_fini(&r->after);
-	free(r->ids);
-	free(r);
-}
-
-void request_answer(struct request *r, json_t *object)
-{
-	struct client *cl = r->client;
-
-	request_part(r, object);
-	r->client = NULL;
-	if (cl == NULL)
-		return;
-	cl->running = NULL;
-	conn_deadline(cl->conn, IDLE_MS);
-	if (!cl->in_turn)
-		conn_flush(cl->conn);
-	/* the lines behind it are not run from here: a verb that answers at
-	 * once would call itself */
-	ev_timer_start(cl->control->opt.loop, &cl->turn);
-}
-
-void request_done(struct request *r, json_t *object)
-{
-	request_answer(r, object);
-	request_drop(r);
-}
-
-void request_fail(struct request *r, const char *text)
-{
-	request_done(r, json_pack("{s:b, s:o}", "ok", 0, "error",
-				  control_text(span_str(text))));
-}
-
-void request_fail_err(struct request *r, enum mx_err err)
-{
-	request_fail(r, mx_strerror(err));
 }
 
 /* ---- Lines ---- */
@@ -277,7 +202,7 @@ static void on_accept(int fd, const struct net_addr *peer, void *arg)
 	LIST_INSERT_HEAD(&c->clients, cl, link);
 	c->client_count++;
 	cl->conn = conn_new(c->opt.loop, fd, &events, cl);
-	conn_deadline(cl->conn, IDLE_MS);
+	conn_deadline(cl->conn, CLIENT_IDLE_MS);
 }
 
 /* Where the socket file is: removed at the end. */

@@ -10,7 +10,7 @@
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
 
-enum { RECORDS_PER_FALL = 1000 };
+enum { RECORDS_PER_FALL = 1000, DOUBT_PAUSE_MS = 600000, DOUBT_MAX = 100 };
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
@@ -261,4 +261,26 @@ void dest_heard_from(struct dest *dst, int target)
 		 LOG_STR("host", dst->targets[target].name),
 		 LOG_STR("why", "it connected"));
 	turns_touch(dst);
+}
+
+/*
+ * An MTA-STS policy that cannot be met may have been replaced: it is fetched
+ * again long before its mail fails for good (RFC 8461 section 5.1).
+ */
+void dest_doubt_policy(struct dest *dst)
+{
+	int64_t now = clock_mono_ms();
+	struct domain *dom, *next;
+	unsigned n = 0;
+
+	if (dst->doubted_ms != 0 && now - dst->doubted_ms < DOUBT_PAUSE_MS)
+		return;
+	dst->doubted_ms = now;
+	for (dom = LIST_FIRST(&dst->domains); dom != NULL && n++ < DOUBT_MAX;
+	     dom = next) {
+		next = LIST_NEXT(dom, member);
+		router_forget(dst->drain->router, domain_name(dom));
+		if (dom->has_mail)
+			domain_ask(dom);
+	}
 }

@@ -91,7 +91,6 @@ void dest_store_target(struct dest *dst, int target);
 void dest_store_now_and_then(struct dest *dst, int target);
 /* What nobody has asked for long is not known any more. */
 void dest_forget(struct dest *dst);
-void dest_doubt_policy(struct dest *dst);
 
 /* ---- dest_supply.c ---- */
 /* The next unit, of each domain in turn; NULL: none now. */
@@ -111,5 +110,7 @@ void dest_stop(struct dest *dst);
 void dest_run(struct dest *dst);
 void dest_trigger(struct dest *dst, const char *why);
 void dest_heard_from(struct dest *dst, int target);
+/* Its MTA-STS policy cannot be met. */
+void dest_doubt_policy(struct dest *dst);
 
 #endif

@@ -6,7 +6,7 @@
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
 
-enum { STORE_MS = 300000, DOUBT_PAUSE_MS = 600000, DOUBT_MAX = 100 };
+enum { STORE_MS = 300000 };
 
 void dest_note_links(struct dest *dst)
 {
@@ -85,28 +85,6 @@ void dest_store_now_and_then(struct dest *dst, int target)
 	if (clock_mono_ms() - dst->targets[target].stored_ms >= STORE_MS &&
 	    (dst->mtargets[target].is_up || dst->mtargets[target].is_down))
 		dest_store_target(dst, target);
-}
-
-/*
- * An MTA-STS policy that cannot be met may have been replaced: it is fetched
- * again long before its mail fails for good (RFC 8461 section 5.1).
- */
-void dest_doubt_policy(struct dest *dst)
-{
-	int64_t now = clock_mono_ms();
-	struct domain *dom, *next;
-	unsigned n = 0;
-
-	if (dst->doubted_ms != 0 && now - dst->doubted_ms < DOUBT_PAUSE_MS)
-		return;
-	dst->doubted_ms = now;
-	for (dom = LIST_FIRST(&dst->domains); dom != NULL && n++ < DOUBT_MAX;
-	     dom = next) {
-		next = LIST_NEXT(dom, member);
-		router_forget(dst->drain->router, domain_name(dom));
-		if (dom->has_mail)
-			domain_ask(dom);
-	}
 }
 
 /* ---- Which domains it serves ---- */
