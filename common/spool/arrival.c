@@ -134,7 +134,7 @@ static struct arrival *encode(struct spool_draft *d, const struct envelope *env,
 			       .blob = p };
 	p = envelope_put(p, &own, units);
 	p = put_units(p, rcpts, sorted, count);
-	MX_ASSERT(p == a->blob + a->n);
+	MX_ASSERT(p == a->blob + a->n && units > 0 && units <= count);
 	free(sorted);
 	return a;
 }
@@ -240,6 +240,7 @@ static enum mx_err put_rest(struct batch *b, const struct arrival *a)
 	const struct piece *tail = a->tail;
 	enum mx_err err = MX_OK;
 
+	MX_ASSERT(d->handed_bytes + rest_of(a) == a->bytes);
 	b->coming += rest_of(a);
 	if (d->prefix.n > 0)
 		err = content_put(b, a->id, CONTENT_BASE - d->prefix.n,

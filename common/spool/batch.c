@@ -61,6 +61,8 @@ static enum mx_err apply_all(struct batch *b, struct request **all, size_t n)
 		all[i]->err = MX_OK;
 		all[i]->again = false;
 		err = all[i]->ops->apply(b, all[i]);
+		/* a fault of its own ends a request */
+		MX_ASSERT(all[i]->err == MX_OK || !all[i]->again);
 	}
 	if (err == MX_OK && (b->sp->has_dead || b->made_dead)) {
 		err = content_sweep(b, &more);
@@ -123,7 +125,7 @@ static enum mx_err attempt(struct spool *sp, struct request **all, size_t n,
 	return err;
 }
 
-static void fail(struct request **all, size_t n, enum mx_err err)
+static void fail_each(struct request **all, size_t n, enum mx_err err)
 {
 	for (size_t i = 0; i < n; i++) {
 		all[i]->err = err;
@@ -134,7 +136,7 @@ static void fail(struct request **all, size_t n, enum mx_err err)
 }
 
 /* From now on only reading. */
-static void give_up(struct spool *sp)
+static void stop_writing(struct spool *sp)
 {
 	if (atomic_exchange(&sp->has_failed, true))
 		return;
@@ -152,9 +154,9 @@ static void one_by_one(struct spool *sp, struct request **all, size_t n,
 					  : attempt(sp, &all[i], 1, ready);
 
 		if (err == MX_EIO)
-			give_up(sp);
+			stop_writing(sp);
 		if (err != MX_OK)
-			fail(&all[i], 1, err);
+			fail_each(&all[i], 1, err);
 	}
 }
 
@@ -201,15 +203,15 @@ static void run(struct spool *sp, struct request **all, size_t n,
 		size_t drains = draining_first(all, n);
 
 		atomic_store(&sp->room.is_short, true);
-		fail(all + drains, n - drains, MX_ESPACE);
+		fail_each(all + drains, n - drains, MX_ESPACE);
 		n = drains;
 		err = n > 0 ? attempt(sp, all, n, ready) : MX_OK;
 	}
 	if (err == MX_EIO) {
-		give_up(sp);
-		fail(all, n, MX_EIO);
+		stop_writing(sp);
+		fail_each(all, n, MX_EIO);
 	} else if (err != MX_OK && n == 1) {
-		fail(all, n, err);
+		fail_each(all, n, err);
 	} else if (err != MX_OK) {
 		one_by_one(sp, all, n, ready);
 	}

@@ -2,6 +2,7 @@
 #ifndef MX_SPOOL_BYTES_H
 #define MX_SPOOL_BYTES_H
 
+#include "common/base/assert.h"
 #include "common/base/span.h"
 
 /* Write n bytes of v at p, most significant first; returns what follows. */
@@ -17,6 +18,7 @@ static inline char *bytes_put(char *p, uint64_t v, size_t n)
 /* A string with its length in two bytes before it. */
 static inline char *bytes_put_span(char *p, struct span s)
 {
+	MX_ASSERT(s.n <= UINT16_MAX);
 	p = bytes_put(p, s.n, 2);
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);

@@ -79,6 +79,7 @@ char *envelope_put(char *p, const struct envelope *e, uint32_t units)
 
 void envelope_set_units(char *value, uint32_t units)
 {
+	MX_ASSERT(units > 0); /* without one the row goes */
 	bytes_put(value + MESSAGE_UNITS_AT, units, 4);
 }
 

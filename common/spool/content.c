@@ -23,6 +23,7 @@ enum mx_err content_put(struct batch *b, uint64_t id, uint64_t offset,
 {
 	struct key k;
 
+	MX_ASSERT(piece.n > 0 && offset + piece.n > offset);
 	key_content(&k, id, offset);
 	return table_put(batch_table(b, T_CONTENT), b->txn, &k, piece);
 }

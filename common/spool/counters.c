@@ -11,6 +11,7 @@ struct domain_entry {
 	UT_hash_handle hh;
 	struct domain_row row;
 	bool is_stored, announce, oldest_left;
+	uint64_t off; /* of the sum of its units, as it was stored: 0 */
 	size_t n;
 	char name[];
 };
@@ -21,6 +22,12 @@ static struct domain_entry *entry_find(struct batch *b, struct span domain)
 
 	HASH_FIND(hh, b->domains, domain.p, domain.n, e);
 	return e;
+}
+
+/* By how much is the sum wrong?  Nothing we do changes that. */
+static uint64_t sum_is_off(const struct spool_domain *d)
+{
+	return d->units - (d->ready + d->deferred + d->held);
 }
 
 static enum mx_err entry_load(struct batch *b, struct span domain,
@@ -47,6 +54,7 @@ static enum mx_err entry_load(struct batch *b, struct span domain,
 		free(e);
 		return MX_ECORRUPT;
 	}
+	e->off = sum_is_off(&e->row.d);
 	HASH_ADD_KEYPTR(hh, b->domains, e->name, e->n, e);
 	*out = e;
 	return MX_OK;
@@ -101,6 +109,7 @@ static enum mx_err entry_store(struct batch *b, struct domain_entry *e)
 	struct key k;
 	enum mx_err err = MX_OK;
 
+	MX_ASSERT(sum_is_off(&e->row.d) == e->off);
 	key_domain(&k, (struct span){ e->name, e->n });
 	if (!domain_is_kept(&e->row.d))
 		return e->is_stored

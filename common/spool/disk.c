@@ -93,6 +93,7 @@ static bool wait_for_lock(int fd)
 
 static enum mx_err take_lock(struct spool *sp, const char *dir, struct buf *why)
 {
+	MX_ASSERT(sp->lock_fd < 0 && sp->env == NULL);
 	sp->lock_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (sp->lock_fd < 0)
 		return say_errno(why, dir, "cannot open");

@@ -86,6 +86,7 @@ enum mx_err domain_read(struct spool *sp, MDB_txn *txn, struct span domain,
 	err = table_get(&sp->tables[T_DOMAIN], txn, &k, &value);
 	if (err == MX_OK && !domain_row_get(value, row))
 		err = MX_ECORRUPT;
+	MX_ASSERT(domain.n < sizeof(row->d.name));
 	memcpy(row->d.name, domain.p, domain.n);
 	row->d.name[domain.n] = '\0';
 	if (!row->d.is_held && (err == MX_OK || err == MX_ENOENT) &&

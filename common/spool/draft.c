@@ -38,6 +38,7 @@ static enum mx_err draft_new(struct spool *sp, int64_t now_ms,
 	enum mx_err err = room_check(sp, need, may_use_margin);
 	struct spool_draft *d;
 
+	MX_ASSERT(!sp->is_reader);
 	*out = NULL;
 	if (err != MX_OK)
 		return err;
@@ -111,6 +112,7 @@ char *spool_draft_buffer(struct spool_draft *d, size_t *room)
 	}
 	if (d->piece == NULL)
 		d->piece = piece_resize(d, NULL, first_cap(d));
+	MX_ASSERT(d->piece->cap >= d->piece->n + ROOM_MIN);
 	*room = d->piece->cap - d->piece->n;
 	return d->piece->data + d->piece->n;
 }
@@ -150,7 +152,7 @@ void spool_draft_write(struct spool_draft *d, struct span s)
 
 enum mx_err spool_draft_prefix(struct spool_draft *d, struct span lines)
 {
-	MX_ASSERT(d->prefix.n == 0);
+	MX_ASSERT(d->prefix.n == 0 && !d->has_left);
 	if (lines.n > d->sp->chunk_bytes)
 		return MX_EINVAL;
 	buf_add(&d->prefix, lines);

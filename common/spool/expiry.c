@@ -83,6 +83,7 @@ static void finish_requeue(struct spool *sp, struct request *r)
 	struct requeue *q = CONTAINER_OF(r, struct requeue, req);
 	bool later = r->err == MX_OK && sp->requeue_ms > q->now_ms;
 
+	MX_ASSERT(sp->is_requeueing);
 	sp->is_requeueing = false;
 	free(q);
 	if (later)
@@ -133,6 +134,7 @@ static enum mx_err apply_strike(struct batch *b, struct request *r)
 
 static void finish_strike(struct spool *sp, struct request *r)
 {
+	MX_ASSERT(sp->is_striking);
 	sp->is_striking = false;
 	request_finish(sp, r);
 }
@@ -160,6 +162,7 @@ static bool is_live(struct spool *sp, MDB_txn *txn, uint64_t id,
 static void fill(struct spool_expiry *out, int64_t at_ms, uint64_t id,
 		 struct span domain, enum expiry_kind kind)
 {
+	MX_ASSERT(domain.n < sizeof(out->domain));
 	out->at_ms = at_ms;
 	out->id = id;
 	memcpy(out->domain, domain.p, domain.n);
@@ -171,16 +174,12 @@ static void fill(struct spool_expiry *out, int64_t at_ms, uint64_t id,
 static enum mx_err seek_behind(struct scan *p, const struct spool_expiry *after)
 {
 	struct key k;
-	enum mx_err err;
 
 	if (after == NULL)
 		return scan_seek(p, NULL);
 	key_expiry(&k, after->at_ms, after->id, span_str(after->domain),
 		   after->is_warning ? EXPIRY_WARNING : EXPIRY_END);
-	err = scan_seek(p, &k);
-	if (err == MX_OK && key_starts(p->key, &k)) /* it is the key */
-		err = scan_next(p);
-	return err;
+	return scan_seek_behind(p, span_of(k.b, k.n));
 }
 
 static enum mx_err scan_expired(struct spool *sp, MDB_txn *txn, int64_t now_ms,
@@ -238,26 +237,71 @@ enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
 	return err;
 }
 
-enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms)
+/* ---- When ---- */
+
+static bool due_of(struct span key, int64_t *at_ms)
+{
+	struct span domain;
+	uint64_t id;
+
+	return key_deferred_parse(key, at_ms, &domain, &id);
+}
+
+static bool end_of(struct span key, int64_t *at_ms)
+{
+	enum expiry_kind kind;
+	struct span domain;
+	uint64_t id;
+
+	return key_expiry_parse(key, at_ms, &id, &domain, &kind);
+}
+
+/* The time of the first row from there on; NULL: of the last of all. */
+static enum mx_err time_from(struct spool *sp, enum table_id table,
+			     const struct key *from,
+			     bool (*time_of)(struct span, int64_t *),
+			     int64_t *at_ms)
 {
 	struct scan p;
-	struct span domain;
-	enum expiry_kind kind;
-	uint64_t id;
-	int64_t wall_ms = clock_wall_ms();
 	MDB_txn *txn;
 	enum mx_err err = read_begin(sp, &txn);
 
 	if (err != MX_OK)
 		return err;
-	err = scan_open(&p, &sp->tables[T_EXPIRY], txn);
+	err = scan_open(&p, &sp->tables[table], txn);
 	if (err == MX_OK)
-		err = scan_seek(&p, NULL);
-	if (err == MX_OK &&
-	    !key_expiry_parse(p.key, at_ms, &id, &domain, &kind))
+		err = from != NULL ? scan_seek(&p, from)
+				   : scan_seek_before(&p, NULL);
+	if (err == MX_OK && !time_of(p.key, at_ms))
 		err = MX_ECORRUPT;
 	scan_close(&p);
 	read_end(sp);
+	return err;
+}
+
+enum mx_err spool_next_due(struct spool *sp, int64_t *due_ms)
+{
+	struct key k;
+
+	/* the writer is at those that are due already */
+	key_deferred(&k, sp->is_requeueing ? sp->requeue_ms + 1 : 0,
+		     SPAN_LIT(""), 0);
+	return time_from(sp, T_DEFERRED, &k, due_of, due_ms);
+}
+
+enum mx_err spool_last_due(struct spool *sp, int64_t *due_ms)
+{
+	return time_from(sp, T_DEFERRED, NULL, due_of, due_ms);
+}
+
+enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms)
+{
+	const int64_t wall_ms = clock_wall_ms();
+	struct key k;
+	enum mx_err err;
+
+	key_expiry(&k, 0, 0, SPAN_LIT(""), EXPIRY_END);
+	err = time_from(sp, T_EXPIRY, &k, end_of, at_ms);
 	/* by the clock the caller has; while that is not believed, later */
 	if (err == MX_OK && sp->clock.is_doubting)
 		*at_ms += wall_ms - now_trusted(sp, wall_ms);

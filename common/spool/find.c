@@ -25,6 +25,7 @@ enum mx_err find_next_domain(struct spool *sp, MDB_txn *txn, uint64_t id,
 	uint32_t number;
 	enum mx_err err = scan_open(&p, &sp->tables[T_RECIPIENT], txn);
 
+	MX_ASSERT(*n == FIND_FIRST || *n <= KEY_DOMAIN_MAX);
 	if (err != MX_OK)
 		return err;
 	if (*n == FIND_FIRST)

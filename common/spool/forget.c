@@ -35,10 +35,8 @@ static bool is_over(const struct forget *f, enum table_id table,
 static enum mx_err look(struct batch *b, struct forget *f, struct scan *p,
 			enum table_id table, size_t *left)
 {
-	enum mx_err err = scan_seek_name(p, f->at);
+	enum mx_err err = scan_seek_behind(p, f->at);
 
-	if (err == MX_OK && f->at.n > 0 && span_eq(p->key, f->at))
-		err = scan_next(p);
 	for (; err == MX_OK && *left > 0; err = scan_next(p)) {
 		(*left)--;
 		b->work++;

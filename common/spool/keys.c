@@ -11,13 +11,14 @@ bool key_domain_is_valid(struct span domain)
 
 static void add(struct key *k, uint64_t v, size_t n)
 {
+	MX_ASSERT(k->n + n <= KEY_CAP);
 	bytes_put((char *)k->b + k->n, v, n);
 	k->n += n;
 }
 
 static void add_domain(struct key *k, struct span domain)
 {
-	MX_ASSERT(domain.n <= KEY_DOMAIN_MAX);
+	MX_ASSERT(domain.n <= KEY_DOMAIN_MAX && k->n + domain.n < KEY_CAP);
 	if (domain.n > 0)
 		memcpy(k->b + k->n, domain.p, domain.n);
 	k->n += domain.n;

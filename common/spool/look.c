@@ -71,6 +71,7 @@ enum mx_err read_begin(struct spool *sp, MDB_txn **txn)
 
 void read_end(struct spool *sp)
 {
-	if (sp->reading > 0 && --sp->reading == 0)
+	MX_ASSERT(sp->reading > 0);
+	if (--sp->reading == 0)
 		mdb_txn_reset(sp->read_txn);
 }

@@ -23,6 +23,7 @@ int64_t now_trusted(struct spool *sp, int64_t wall_ms)
 	int64_t now_ms =
 		trusted_clock_now(&sp->clock, wall_ms, clock_mono_ms());
 
+	MX_ASSERT(now_ms <= wall_ms);
 	if (sp->clock.is_doubting != was_doubting)
 		log_clock(sp, wall_ms, now_ms);
 	return now_ms;

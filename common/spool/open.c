@@ -155,6 +155,7 @@ done:
 
 static void free_spool(struct spool *sp)
 {
+	MX_ASSERT(sp->reading == 0);
 	if (sp->read_txn != NULL)
 		mdb_txn_abort(sp->read_txn);
 	if (sp->read_env != NULL)

@@ -18,6 +18,7 @@ static enum mx_err apply_piece(struct batch *b, struct request *r)
 	if (p->data == NULL && p->draft->writer_err == MX_OK)
 		p->draft->writer_err = MX_EIO;
 	r->err = p->draft->writer_err;
+	MX_ASSERT(p->offset >= CONTENT_BASE);
 	if (r->err != MX_OK)
 		return MX_OK;
 	if (p->is_first)
@@ -52,6 +53,8 @@ static void draft_stored(struct spool_draft *d, size_t n)
 	uint64_t need;
 
 	d->stored_bytes += n;
+	MX_ASSERT(d->stored_bytes <= d->handed_bytes &&
+		  d->handed_bytes <= d->bytes);
 	need = draft_need(d);
 	if (need >= d->reserved)
 		return;
@@ -61,6 +64,7 @@ static void draft_stored(struct spool_draft *d, size_t n)
 
 static void draft_free(struct spool_draft *d)
 {
+	MX_ASSERT(d->in_flight == 0 && d->piece == NULL);
 	room_give(d->sp, d->reserved);
 	buf_fini(&d->prefix);
 	buf_fini(&d->hold_reason);
@@ -69,6 +73,7 @@ static void draft_free(struct spool_draft *d)
 
 static void draft_unref(struct spool_draft *d)
 {
+	MX_ASSERT(d->in_flight > 0);
 	d->in_flight--;
 	if (d->in_flight == 0 && d->has_left)
 		draft_free(d);
@@ -122,6 +127,7 @@ struct piece *piece_resize(struct spool_draft *d, struct piece *p, size_t cap)
 {
 	size_t n = p != NULL ? p->n : 0;
 
+	MX_ASSERT(n <= cap);
 	d->sp->draft_bytes += cap - (p != NULL ? p->cap : 0);
 	if (p == NULL)
 		p = mx_alloc(sizeof(*p));
@@ -145,6 +151,7 @@ static struct piece *piece_take(struct spool_draft *d)
 
 	if (p == NULL)
 		return NULL;
+	MX_ASSERT(p->n <= p->cap && p->cap <= d->sp->draft_bytes);
 	d->piece = NULL;
 	d->sp->draft_bytes -= p->cap;
 	if (p->n == 0) {
@@ -164,6 +171,7 @@ void piece_hand_over(struct spool_draft *d)
 {
 	struct piece *p = piece_take(d);
 
+	MX_ASSERT(!d->has_left);
 	if (p == NULL)
 		return;
 	d->handed_bytes += p->n;
@@ -185,6 +193,7 @@ static void discard_pieces(struct spool_draft *d)
 
 void draft_leave(struct spool_draft *d)
 {
+	MX_ASSERT(!d->has_left);
 	piece_free(piece_take(d));
 	discard_pieces(d);
 	d->has_left = true;

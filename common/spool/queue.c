@@ -37,6 +37,7 @@ void queue_count_out(struct queue *q, const struct request *r)
 
 bool queue_has_work(const struct queue *q)
 {
+	MX_ASSERT(q->eager + q->lazy > 0 || STAILQ_EMPTY(&q->waiting));
 	return q->eager > 0 || q->lazy_bytes >= LAZY_BYTES || q->stop;
 }
 
@@ -55,6 +56,8 @@ void queue_push(struct spool *sp, struct request *r)
 	struct queue *q = &sp->queue;
 	bool wake;
 
+	MX_ASSERT(!sp->is_reader && r->ops->apply != NULL && r->bytes > 0);
+
 	q->pending++;
 	q->pending_bytes += r->bytes;
 	pthread_mutex_lock(&q->lock);
@@ -72,6 +75,7 @@ void queue_push(struct spool *sp, struct request *r)
 
 void queue_answer(struct spool *sp, struct request *r)
 {
+	MX_ASSERT(!sp->is_reader);
 	STAILQ_INSERT_TAIL(&sp->queue.answered, r, link);
 	ev_async_send(sp->queue.loop, &sp->queue.done_async);
 }
@@ -197,6 +201,11 @@ void queue_fini(struct spool *sp)
 {
 	struct queue *q = &sp->queue;
 
+	/* it may not have been possible to start the writer again */
+	MX_ASSERT(STAILQ_EMPTY(&q->done) && STAILQ_EMPTY(&q->answered));
+	MX_ASSERT(q->pending == 0 || !STAILQ_EMPTY(&q->waiting));
+	MX_ASSERT(q->pending > 0 || q->pending_bytes == 0);
+	MX_ASSERT(q->eager + q->lazy == q->pending);
 	ev_async_stop(q->loop, &q->done_async);
 	pthread_mutex_destroy(&q->lock);
 	pthread_cond_destroy(&q->wake);

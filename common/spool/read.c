@@ -26,8 +26,7 @@ static enum mx_err walk_ready(struct spool *sp, MDB_txn *txn,
 
 	key_ready(&k, domain, is_newest ? edge : edge + 1);
 	if (err == MX_OK)
-		err = is_newest ? scan_seek_before(&p, &k)
-				: scan_seek(&p, &k);
+		err = is_newest ? scan_seek_before(&p, &k) : scan_seek(&p, &k);
 	while (err == MX_OK && *n < max &&
 	       key_ready_parse(p.key, &name, &ids[*n]) &&
 	       span_eq(name, domain)) {
@@ -71,45 +70,6 @@ enum mx_err spool_ready_newest(struct spool *sp, struct span domain,
 {
 	return ready_ids(sp, domain, before > 0 ? before : UINT64_MAX, true,
 			 ids, max, n);
-}
-
-/* The time of the row found by seek; k is for it. */
-static enum mx_err find_due(struct spool *sp, const struct key *k,
-			    enum mx_err (*seek)(struct scan *,
-						const struct key *),
-			    int64_t *due_ms)
-{
-	struct scan p;
-	struct span domain;
-	uint64_t id;
-	MDB_txn *txn;
-	enum mx_err err = read_begin(sp, &txn);
-
-	if (err != MX_OK)
-		return err;
-	err = scan_open(&p, &sp->tables[T_DEFERRED], txn);
-	if (err == MX_OK)
-		err = seek(&p, k);
-	if (err == MX_OK && !key_deferred_parse(p.key, due_ms, &domain, &id))
-		err = MX_ECORRUPT;
-	scan_close(&p);
-	read_end(sp);
-	return err;
-}
-
-enum mx_err spool_next_due(struct spool *sp, int64_t *due_ms)
-{
-	struct key k;
-
-	/* the writer is at those that are due already */
-	key_deferred(&k, sp->is_requeueing ? sp->requeue_ms + 1 : 0,
-		     SPAN_LIT(""), 0);
-	return find_due(sp, &k, scan_seek, due_ms);
-}
-
-enum mx_err spool_last_due(struct spool *sp, int64_t *due_ms)
-{
-	return find_due(sp, NULL, scan_seek_before, due_ms);
 }
 
 /* ---- totals and domains ---- */
@@ -174,16 +134,6 @@ struct page {
 	struct spool_target *targets;
 };
 
-/* Go to the first row behind the name; empty: to the first of all. */
-static enum mx_err seek_behind(struct scan *p, struct span name)
-{
-	enum mx_err err = scan_seek_name(p, name);
-
-	if (err == MX_OK && name.n > 0 && span_eq(p->key, name))
-		err = scan_next(p);
-	return err;
-}
-
 typedef enum mx_err row_fn(struct spool *sp, MDB_txn *txn, struct page *page,
 			   const struct scan *p);
 
@@ -215,7 +165,7 @@ static enum mx_err read_page(struct spool *sp, enum table_id table,
 		return err;
 	err = scan_open(&p, &sp->tables[table], txn);
 	if (err == MX_OK)
-		err = seek_behind(&p, after);
+		err = scan_seek_behind(&p, after);
 	while (err == MX_OK && page->n < ROWS_PER_LOOK) {
 		err = add(sp, txn, page, &p);
 		if (err == MX_OK)
@@ -298,41 +248,39 @@ enum mx_err spool_targets(struct spool *sp, spool_target_cb *cb, void *arg)
 	return err;
 }
 
-static enum mx_err get_name(struct spool *sp, MDB_txn *txn, enum table_id t,
-			    struct span name, struct span *value)
+/* Append what the row of this name says. */
+static enum mx_err read_name(struct spool *sp, enum table_id t,
+			     struct span name, struct buf *out)
 {
+	struct span value;
+	MDB_txn *txn;
+	enum mx_err err;
+
 	if (name.n == 0 || name.n > KEY_NAME_MAX)
 		return MX_ENOENT;
-	return table_get_name(&sp->tables[t], txn, name, value);
+	err = read_begin(sp, &txn);
+	if (err != MX_OK)
+		return err;
+	err = table_get_name(&sp->tables[t], txn, name, &value);
+	if (err == MX_OK)
+		buf_add(out, value);
+	read_end(sp);
+	return err;
 }
 
 enum mx_err spool_target_get(struct spool *sp, struct span name,
 			     struct spool_target *out)
 {
-	struct span value;
-	MDB_txn *txn;
-	enum mx_err err = read_begin(sp, &txn);
+	struct buf value = { 0 };
+	enum mx_err err = read_name(sp, T_TARGET, name, &value);
 
-	if (err != MX_OK)
-		return err;
-	err = get_name(sp, txn, T_TARGET, name, &value);
 	if (err == MX_OK)
-		err = decode_target(name, value, out);
-	read_end(sp);
+		err = decode_target(name, buf_span(&value), out);
+	buf_fini(&value);
 	return err;
 }
 
 enum mx_err spool_fact_get(struct spool *sp, struct span key, struct buf *out)
 {
-	struct span value;
-	MDB_txn *txn;
-	enum mx_err err = read_begin(sp, &txn);
-
-	if (err != MX_OK)
-		return err;
-	err = get_name(sp, txn, T_FACT, key, &value);
-	if (err == MX_OK)
-		buf_add(out, value);
-	read_end(sp);
-	return err;
+	return read_name(sp, T_FACT, key, out);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/base/assert.h"
 
 void *request_new(const struct request_ops *ops, size_t size,
 		  struct span *texts, size_t count)
@@ -11,6 +12,7 @@ void *request_new(const struct request_ops *ops, size_t size,
 	size_t n = size;
 	char *p;
 
+	MX_ASSERT(size >= sizeof(*r));
 	for (size_t i = 0; i < count; i++)
 		n += texts[i].n;
 	r = mx_alloc(n);

@@ -241,6 +241,7 @@ enum mx_err room_take(struct spool *sp, uint64_t bytes, bool may_use_margin)
 
 	if (err == MX_OK)
 		sp->room.reserved_bytes += bytes;
+	MX_ASSERT(sp->room.reserved_bytes >= bytes || err != MX_OK);
 	return err;
 }
 

@@ -208,6 +208,7 @@ static struct settling *settle_new(uint64_t id, struct span domain,
 			p += texts[t]->n;
 		}
 	}
+	MX_ASSERT(p == (char *)s + s->req.bytes);
 	if (count > 1)
 		qsort(s->set, count, sizeof(*set), by_number);
 	return s;
@@ -243,12 +244,10 @@ void spool_settle(struct spool *sp, uint64_t id, struct span domain,
 }
 
 void spool_warned(struct spool *sp, uint64_t id, struct span domain,
-		  int64_t now_ms, struct spool_report *report,
-		  spool_done_cb *cb, void *arg)
+		  struct spool_report *report, spool_done_cb *cb, void *arg)
 {
 	struct settling *s = settle_new(id, domain, NULL, 0);
 
-	s->now_ms = now_ms;
 	s->is_warned = true;
 	push(sp, s, report, cb, arg);
 }

@@ -140,6 +140,7 @@ static void finish_shift(struct spool *sp, struct request *r)
 	int64_t ahead_ms =
 		wall_ms - trusted_clock_now(&sp->clock, wall_ms, mono_ms);
 
+	MX_ASSERT(sp->is_shifting);
 	sp->is_shifting = false;
 	sp->shift = s->row;
 	sp->shift.pos = r->pos;
@@ -169,6 +170,7 @@ static void shift_start(struct spool *sp, int64_t ahead_ms)
 {
 	struct shift *s = request_new(&shift_ops, sizeof(*s), NULL, 0);
 
+	MX_ASSERT(!sp->is_shifting);
 	s->row = sp->shift;
 	if (s->row.by_ms == 0)
 		s->row = (struct shift_row){

@@ -287,8 +287,7 @@ enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
 enum mx_err spool_next_expiry(struct spool *sp, int64_t *at_ms);
 /* The warning was sent (or none is due): strike it off; report as above. */
 void spool_warned(struct spool *sp, uint64_t id, struct span domain,
-		  int64_t now_ms, struct spool_report *report,
-		  spool_done_cb *cb, void *arg);
+		  struct spool_report *report, spool_done_cb *cb, void *arg);
 
 /* ---- The operator ------------------------------------------------------ */
 

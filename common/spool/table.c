@@ -99,8 +99,10 @@ static bool is_above_last(const struct table *t, struct span key)
 enum mx_err table_put_name(struct table *t, MDB_txn *txn, struct span name,
 			   struct span value)
 {
-	bool append = name.n <= sizeof(t->last) && is_above_last(t, name);
+	bool append = is_above_last(t, name);
 	MDB_val k = val_of(name), v = val_of(value);
+
+	MX_ASSERT(name.n > 0 && name.n <= sizeof(t->last));
 
 	if (append) {
 		memcpy(t->last, name.p, name.n);
@@ -184,6 +186,15 @@ enum mx_err scan_seek_name(struct scan *p, struct span name)
 	MDB_val key = val_of(name);
 
 	return move(p, &key, name.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
+}
+
+enum mx_err scan_seek_behind(struct scan *p, struct span key)
+{
+	enum mx_err err = scan_seek_name(p, key);
+
+	if (err == MX_OK && key.n > 0 && span_eq(p->key, key))
+		err = scan_next(p);
+	return err;
 }
 
 enum mx_err scan_seek_before(struct scan *p, const struct key *k)

@@ -64,6 +64,8 @@ void scan_close(struct scan *p); /* before the end of a write txn */
 /* The first row at or behind k; NULL: the first of all. */
 enum mx_err scan_seek(struct scan *p, const struct key *k);
 enum mx_err scan_seek_name(struct scan *p, struct span name);
+/* The first row behind this key; empty: the first of all. */
+enum mx_err scan_seek_behind(struct scan *p, struct span key);
 /* The last row before k; NULL: the last of all. */
 enum mx_err scan_seek_before(struct scan *p, const struct key *k);
 enum mx_err scan_next(struct scan *p);

@@ -75,6 +75,7 @@ enum mx_err unit_move(struct batch *b, struct found *u, enum unit_state to,
 	struct domain_row *row;
 	enum mx_err err = counters_get(b, u->domain, &row);
 
+	MX_ASSERT(to == UNIT_DEFERRED || due_ms == 0);
 	if (err != MX_OK || (from.state == to && from.due_ms == due_ms))
 		return err;
 	if (*counter_of(row, from.state) == 0)
@@ -205,6 +206,7 @@ enum mx_err unit_put(struct batch *b, const struct found *u,
 	struct domain_row *row;
 	enum mx_err err = put_down(b, u);
 
+	MX_ASSERT(u->id != 0 && u->state != UNIT_DEFERRED);
 	if (err == MX_OK && u->state != UNIT_HELD)
 		err = unit_expiry_put(b, u, ends);
 	if (err == MX_OK)

@@ -11,6 +11,7 @@ struct spool *spool_view(struct spool *sp)
 {
 	struct spool *view = mx_alloc(sizeof(*view));
 
+	MX_ASSERT(!sp->is_reader);
 	view->is_reader = true;
 	view->env = sp->env;
 	/* named as well: a view must not open another after a failure */
@@ -27,6 +28,7 @@ void spool_view_free(struct spool **vp)
 	*vp = NULL;
 	if (view == NULL)
 		return;
+	MX_ASSERT(view->reading == 0);
 	mdb_txn_abort(view->read_txn); /* NULL is fine */
 	free(view);
 }

@@ -234,7 +234,9 @@ void writer_stop(struct spool *sp)
 		pthread_cond_signal(&q->wake);
 		pthread_mutex_unlock(&q->lock);
 		pthread_join(sp->writer, NULL);
-		queue_finish_done(sp);
+		do
+			queue_finish_done(sp);
+		while (!STAILQ_EMPTY(&q->answered));
 		pthread_mutex_lock(&q->lock);
 		sp->writer_runs = !STAILQ_EMPTY(&q->waiting);
 		pthread_mutex_unlock(&q->lock);

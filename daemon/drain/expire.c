@@ -67,7 +67,7 @@ static void warn(struct drain *d, const struct warning *w)
 			 LOG_ID("report", spool_draft_id(report.draft)));
 	for (size_t i = 0; i < w->count; i++)
 		spool_warned(d->spool, first->envelope.id, w->units[i]->domain,
-			     now, n > 0 && i == 0 ? &report : NULL, NULL, NULL);
+			     n > 0 && i == 0 ? &report : NULL, NULL, NULL);
 }
 
 /* ---- The end ---- */

@@ -248,7 +248,7 @@ static void work(struct spool *sp, const struct seen *seen)
 	spool_expired(sp, NOW + 5000, NULL, expired, UNITS_MAX, &n);
 	for (size_t i = 0; i < n; i++, asked++)
 		spool_warned(sp, expired[i].id, span_str(expired[i].domain),
-			     NOW, NULL, on_done, NULL);
+			     NULL, on_done, NULL);
 	for (size_t i = 0; i < seen->units; i++) {
 		struct span domain = span_str(seen->domains[i]);
 

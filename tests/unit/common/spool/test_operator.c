@@ -437,7 +437,7 @@ Test(spool_operator, warning_is_struck_off)
 	cr_assert_eq(expired_by(f.sp, NOW + 99, NULL, e, 4), 0);
 	cr_assert_eq(expired_by(f.sp, NOW + 100, NULL, e, 4), 1);
 	cr_assert(e[0].is_warning && e[0].id == id);
-	spool_warned(f.sp, id, SPAN_LIT("a.example"), NOW + 101, NULL,
+	spool_warned(f.sp, id, SPAN_LIT("a.example"), NULL,
 		     on_settled, &f);
 	turn_until(&f, &f.done, 1);
 	cr_assert_eq(expired_by(f.sp, NOW + 100, NULL, e, 4), 0);
@@ -486,7 +486,7 @@ Test(spool_operator, warning_is_sent_once)
 		cr_assert_eq(spool_draft_report(f.sp, NOW, 0, &report.draft),
 			     MX_OK);
 		spool_draft_write(report.draft, SPAN_LIT("Subject: wait\r\n"));
-		spool_warned(f.sp, id, SPAN_LIT("a.example"), NOW + 101,
+		spool_warned(f.sp, id, SPAN_LIT("a.example"),
 			     &report, on_settled, &f);
 	}
 	turn_until(&f, &f.done, 2);
