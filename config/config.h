@@ -12,17 +12,6 @@
 #include "config/value/error.h"
 #include "config/value/value.h"
 
-enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD };
-
-struct config_listen {
-	struct span address;     /* "*" or an address */
-	in_port_t port;
-	bool proxy;              /* PROXY protocol */
-	struct net_cidr *proxy_from;
-	size_t proxy_from_count;
-	bool implicit_tls;
-};
-
 struct config {
 	struct span path;                /* of mx20.conf, as it was given */
 	/* mx20.conf, see mx20.conf(5) */

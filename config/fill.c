@@ -1,6 +1,8 @@
 #include "config/fill.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/base/assert.h"
 #include "config/value/error.h"
@@ -58,22 +60,130 @@ void fill_fail(struct fill *f, const config_setting_t *st, const char *fmt, ...)
 	config_fail(f->errors, file, line, "%s", text);
 }
 
+/* ---- One value, as text ---- */
+
+static const struct span no_text = { NULL, 0 };
+
+static struct span text_of(const config_setting_t *st)
+{
+	const char *text = config_setting_get_string(st);
+
+	return text != NULL ? span_str(text) : no_text;
+}
+
+/*
+ * libconfig 1.5 cuts an integer without its L to 32 bits and says nothing:
+ * look at the line itself.
+ */
+static bool was_cut(struct fill *f, const config_setting_t *st)
+{
+	const char *file = config_setting_source_file(st);
+	/* arena text ends with NUL */
+	FILE *in = f->is_default ? NULL : fopen(fill_file(f, file).p, "re");
+	char line[1024] = "";
+	unsigned at = 0;
+	bool cut = false;
+
+	if (in == NULL)
+		return false;
+	while (at < config_setting_source_line(st) &&
+	       fgets(line, sizeof(line), in) != NULL)
+		at++;
+	fclose(in);
+	for (const char *p = line; (p = strchr(p, '=')) != NULL; p++) {
+		char *end;
+		long long v = strtoll(p + 1, &end, 10);
+
+		if ((v > INT_MAX || v < INT_MIN) && *end != 'L')
+			cut = true;
+	}
+	return cut;
+}
+
+static bool whole_number(struct fill *f, const config_setting_t *st,
+			 int64_t *out)
+{
+	int type = config_setting_type(st);
+
+	if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64)
+		return false;
+	*out = config_setting_get_int64(st);
+	return type == CONFIG_TYPE_INT64 || !was_cut(f, st);
+}
+
+/* The value as it would stand in quotes: whoever leaves them out where a unit
+ * belongs means the same.  NULL inside: it is none of this form. */
+static struct span value_of(struct fill *f, const struct option *o,
+			    const config_setting_t *st, char digits[24])
+{
+	int form = kinds[o->kind].form;
+	struct span text = text_of(st);
+	int64_t v;
+
+	if (form == TRUTH)
+		return config_setting_type(st) != CONFIG_TYPE_BOOL ? no_text
+		       : config_setting_get_bool(st) == CONFIG_TRUE
+			       ? SPAN_LIT("true")
+			       : SPAN_LIT("false");
+	if ((form == NUMBER || form == QUANTITY) && whole_number(f, st, &v)) {
+		snprintf(digits, 24, "%lld", (long long)v);
+		return span_str(digits);
+	}
+	if (form == PATH && text.n > 0)
+		return fill_path(f, st, text);
+	return form == NUMBER ? no_text : text;
+}
+
 /* ---- One option ---- */
+
+static void *arena_array(void *arg, size_t count, size_t size)
+{
+	return arena_alloc_array(arg, count, size);
+}
+
+static bool take_listen(struct fill *f, const struct option *o,
+			const config_setting_t *st, struct config_listen *l)
+{
+	const struct option_table t = { listen_options, listen_option_count,
+					l };
+
+	if (!config_setting_is_group(st))
+		return false;
+	fill_group(f, &t, st, o->path);
+	if (l->proxy && l->proxy_from_count == 0)
+		fill_fail(f, st,
+			  "listen.networks: nobody could connect; say where "
+			  "the proxies are: networks = [ \"10.0.0.0/8\" ];");
+	return true;
+}
+
+static bool take_value(struct fill *f, const struct option *o,
+		       const config_setting_t *st, struct span value, void *out)
+{
+	const struct keeper k = { arena_array, f->arena };
+
+	if (kinds[o->kind].form == GROUP)
+		return take_listen(f, o, st, out);
+	return value.p != NULL && kind_take(o, value, &k, out);
+}
 
 static void take_one(struct fill *f, const struct option *o,
 		     const config_setting_t *st, void *out)
 {
-	struct span value = setting_text(st);
-	struct buf text = { 0 };
+	char digits[24];
+	struct span text = text_of(st), value = value_of(f, o, st, digits);
+	struct buf why = { 0 };
 
-	if (value.p != NULL && text_hides(value, value, &text)) {
+	if (text.p != NULL && text_hides(text, text, &why)) {
 		fill_fail(f, st, "%s: " TEXT_HIDES " of the text", o->path,
-			  buf_cstr(&text));
-	} else if (!kinds[o->kind].take(f, o, st, out)) {
-		kind_accepts(&text, o);
-		fill_fail(f, st, "%s: expected %s", o->path, buf_cstr(&text));
+			  buf_cstr(&why));
+	} else if (kind_lacks_unit(o, value, &why)) {
+		fill_fail(f, st, "%s: %s", o->path, buf_cstr(&why));
+	} else if (!take_value(f, o, st, value, out)) {
+		kind_accepts(&why, o, kinds[o->kind].example);
+		fill_fail(f, st, "%s: expected %s", o->path, buf_cstr(&why));
 	}
-	buf_fini(&text);
+	buf_fini(&why);
 }
 
 static bool is_many(const config_setting_t *st)
@@ -90,7 +200,7 @@ static void take_many(struct fill *f, const struct option *o,
 
 	if (is_many(st))
 		count = (size_t)config_setting_length(st);
-	else if (setting_text(st).p != NULL && setting_text(st).n == 0)
+	else if (text_of(st).p != NULL && text_of(st).n == 0)
 		count = 0;
 	items = arena_alloc_array(f->arena, count, size);
 	for (size_t i = 0; i < count; i++) {

@@ -43,24 +43,4 @@ struct span fill_file(struct fill *f, const char *file);
 struct span fill_path(struct fill *f, const config_setting_t *st,
 		      struct span text);
 
-/* ---- kinds.c ---- */
-
-/* What a kind of option looks like, and how to take one value of it. */
-struct kind {
-	const char *what;    /* "a port", "one of" */
-	const char *example; /* or NULL */
-	size_t size;         /* of the field, or of one element */
-	enum { ONE, MANY, ONE_OR_MANY } shape;
-	/* False: it is not of this kind, or out of range. */
-	bool (*take)(struct fill *f, const struct option *o,
-		     const config_setting_t *st, void *out);
-};
-extern const struct kind kinds[];
-
-/* Append what the option accepts: "a whole number from 1 to 1000". */
-void kind_accepts(struct buf *out, const struct option *o);
-
-/* The text of a string, else an empty span with p NULL. */
-struct span setting_text(const config_setting_t *st);
-
 #endif

@@ -3,23 +3,7 @@
 #define MX_CONFIG_OPTIONS_H
 
 #include "config/config.h"
-
-enum option_kind {
-	K_COUNT, K_PORT, K_BOOL, K_SIZE, K_TIME, K_TIMES,
-	K_TLS, K_BOUNCE, K_LOG,
-	K_TEXT, K_PATH, K_PATHS, K_HOST, K_MAILBOX, K_HOP,
-	K_ALIASES, K_SERVERS, K_BIND, K_NETWORKS, K_LISTEN,
-};
-
-struct option {
-	const char *path;       /* "limits.hops" */
-	enum option_kind kind;
-	size_t field;           /* offset of the value, or of the array... */
-	size_t count;           /* ...and of its length */
-	int64_t least, most;    /* numbers only: ms, bytes or plain */
-	const char *dflt;       /* as it would stand in the file; NULL: none */
-	const char *help;
-};
+#include "config/value/kind.h"
 
 extern const struct option config_options[];
 extern const size_t config_option_count;
@@ -27,5 +11,10 @@ extern const size_t config_option_count;
 /* The keys of one element of listen, into struct config_listen. */
 extern const struct option listen_options[];
 extern const size_t listen_option_count;
+
+/* Append "user: a restart is needed", a line for each setting that differs and
+ * is looked at once, at the start. */
+void options_need_restart(const struct config *was, const struct config *is,
+			  struct buf *notes);
 
 #endif

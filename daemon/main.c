@@ -15,6 +15,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
+#include "config/options.h"
 #include "config/reload.h"
 #include "config/value/error.h"
 #include "daemon/control/control.h"
@@ -252,25 +253,6 @@ static int open_rooms(struct daemon *d, struct buf *why)
 
 /* ---- Reload ---- */
 
-/* Settings that are looked at once, at the start. */
-static void warn_of_restart(const struct config *old, const struct config *c,
-			    struct buf *notes)
-{
-	const struct {
-		const char *key;
-		struct span was, is;
-	} fixed[] = {
-		{ "user", old->user, c->user },
-		{ "control", old->control_path, c->control_path },
-		{ "spool.path", old->spool.path, c->spool.path },
-	};
-
-	for (size_t i = 0; i < COUNT(fixed); i++)
-		if (!span_eq(fixed[i].was, fixed[i].is))
-			buf_addf(notes, "%s: a restart is needed\n",
-				 fixed[i].key);
-}
-
 static void log_errors(const struct config_errors *errors)
 {
 	struct span rest = buf_span(&errors->text);
@@ -372,7 +354,8 @@ static void conclude(struct daemon *d, const struct reload_result *result)
 	};
 
 	if (ended.config != NULL && load_check(d->loop, ended.config, &late)) {
-		warn_of_restart(d->config, ended.config, &notes);
+		options_need_restart(d->config, ended.config,
+				     &notes);
 		if (result->is_real)
 			ended.is_taken = take(d, result, &late);
 	}

@@ -1,6 +1,7 @@
 #include "config/allow/allowlist.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "common/smtp/address.h"
 #include "config/allow/recipients.h"
 #include "config/value/error.h"
+#include "config/value/kind.h"
 #include "config/value/text.h"
 #include "config/value/value.h"
 
@@ -92,137 +94,112 @@ static uint32_t default_set(struct reader *r, const struct row *row)
 
 /* ---- Options of a line ---- */
 
-static bool opt_recipients(struct reader *r, struct row *row, struct span v)
+static void take_recipients(struct reader *r, struct row *row, struct span file)
 {
-	row->pub.any_recipient = span_eq(v, SPAN_LIT("*"));
+	row->pub.any_recipient = span_eq(file, SPAN_LIT("*"));
 	if (!row->pub.any_recipient) {
-		beside(r, "", v);
-		row->set = find_set(r, buf_span(&r->text), v);
+		beside(r, "", file);
+		row->set = find_set(r, buf_span(&r->text), file);
 	}
-	return true;
 }
 
-static bool add_hop(struct reader *r, struct config_hop *hop, struct span text)
+/* The port of those that name none, and the text that equal routes share. */
+static void complete_hops(struct reader *r, struct row *row, struct span text)
 {
-	struct buf name = { 0 };
-	bool ok = value_hop(text, &name, hop);
+	struct config_hop *hops = row->pub.primary;
 
-	if (hop->port == 0)
-		hop->port = r->defaults->port;
-	hop->addr.port = hop->port;
-	hop->host = pool_span(&r->d->pool, buf_span(&name));
-	buf_fini(&name);
-	if (r->text.n > 0)
-		buf_addc(&r->text, ',');
-	value_hop_add(&r->text, hop);
-	return ok;
-}
-
-static size_t count_parts(struct span list)
-{
-	size_t count = 1;
-
-	for (size_t i = 0; i < list.n; i++)
-		count += list.p[i] == ',';
-	return count;
-}
-
-static bool opt_primary(struct reader *r, struct row *row, struct span v)
-{
-	size_t count = count_parts(v);
-	struct config_hop *hops =
-		pool_alloc_array(&r->d->pool, count, sizeof(*hops));
-
+	(void)text;
 	buf_reset(&r->text);
-	for (size_t i = 0; i < count; i++)
-		if (!add_hop(r, &hops[i], span_cut(&v, ',')))
-			return false;
-	row->pub.primary = hops;
-	row->pub.primary_count = count;
-	row->pub.primary_text = pool_span(&r->d->pool, buf_span(&r->text));
-	return true;
-}
-
-static bool opt_lifetime(struct reader *r, struct row *row, struct span v)
-{
-	if (value_lacks_unit(v)) {
-		FAIL(r, "lifetime: " VALUE_TIME_UNIT, SPAN_ARG(v), SPAN_ARG(v));
-		return true;
+	for (size_t i = 0; i < row->pub.primary_count; i++) {
+		if (hops[i].port == 0)
+			hops[i].port = r->defaults->port;
+		hops[i].addr.port = hops[i].port;
+		buf_adds(&r->text, i > 0 ? "," : "");
+		value_hop_add(&r->text, &hops[i]);
 	}
-	return value_time(v, &row->pub.lifetime_ms) &&
-	       row->pub.lifetime_ms >= SECONDS(1) &&
-	       row->pub.lifetime_ms <= DAYS(365);
+	row->pub.primary_text = pool_span(&r->d->pool, buf_span(&r->text));
 }
 
-static bool opt_tls(struct reader *r, struct row *row, struct span v)
-{
-	(void)r;
-	return value_tls(v, &row->pub.tls);
-}
-
-static bool opt_etrn(struct reader *r, struct row *row, struct span v)
-{
-	size_t count = count_parts(v);
-	struct net_cidr *nets =
-		pool_alloc_array(&r->d->pool, count, sizeof(*nets));
-
-	for (size_t i = 0; i < count; i++)
-		if (net_cidr_parse(span_cut(&v, ','), &nets[i]) != MX_OK)
-			return false;
-	row->pub.etrn = nets;
-	row->pub.etrn_count = count;
-	return true;
-}
-
-static bool opt_delimiter(struct reader *r, struct row *row, struct span v)
-{
-	(void)r;
-	row->pub.delimiter = v.n == 1 ? v.p[0] : '\0';
-	return v.n == 1 && strchr("+-_=#!%&~^|/$*?'`", v.p[0]) != NULL;
-}
+#define AT(f) offsetof(struct row, pub.f), 0
+#define LIST(f, n) offsetof(struct row, pub.f), offsetof(struct row, pub.n)
 
 /* clang-format off */
-enum { OPT_RECIPIENTS, OPT_LIFETIME };
+enum { OPT_RECIPIENTS, OPT_PRIMARY, OPT_LIFETIME };
 static const struct row_option {
-	const char *name;
-	bool (*take)(struct reader *r, struct row *row, struct span value);
-	const char *accepts;
+	struct option o;
+	/* what it means beyond its field */
+	void (*then)(struct reader *r, struct row *row, struct span word);
 } row_options[] = {
-	[OPT_RECIPIENTS] = { "recipients", opt_recipients, "a file, or * for every local part" },
-	[OPT_LIFETIME] = { "lifetime", opt_lifetime, "a time such as 30d, from 1s to 365d" },
-	{ "primary", opt_primary,
-	  "hosts in order of preference such as "
-	  "mail.example.org,mail2.example.org:2525,[192.0.2.10]:25" },
-	{ "tls", opt_tls, "one of none may must verify dane" },
-	{ "etrn", opt_etrn, "networks such as 192.0.2.0/24,2001:db8::/32" },
-	{ "delimiter", opt_delimiter, "one sign such as +" },
+	/* name, kind, flags, field, least, most */
+	[OPT_RECIPIENTS] =
+	{ { "recipients", K_RECIPIENTS, 0 }, take_recipients },
+	[OPT_PRIMARY] =
+	{ { "primary", K_HOPS, 0, LIST(primary, primary_count) },
+	  complete_hops },
+	[OPT_LIFETIME] =
+	{ { "lifetime", K_TIME, HAS_RANGE,
+	    AT(lifetime_ms), SECONDS(1), DAYS(365) }, NULL },
+	{ { "tls", K_TLS, 0, AT(tls) }, NULL },
+	{ { "etrn", K_NETWORKS, 0, LIST(etrn, etrn_count) }, NULL },
+	{ { "delimiter", K_SIGN, 0, AT(delimiter) }, NULL },
 };
 /* clang-format on */
+
+static void *pool_array(void *arg, size_t count, size_t size)
+{
+	return pool_alloc_array(arg, count, size);
+}
+
+static void take_word(struct reader *r, struct row *row,
+		      const struct row_option *opt, struct span word)
+{
+	const struct keeper k = { pool_array, &r->d->pool };
+	const struct option *o = &opt->o;
+	struct buf why = { 0 };
+
+	if (kind_lacks_unit(o, word, &why)) {
+		FAIL(r, "%s: %s", o->path, buf_cstr(&why));
+	} else if (!kind_take_word(o, word, &k, row)) {
+		kind_accepts(&why, o, kinds[o->kind].word);
+		FAIL(r, "%s: expected %s, not \"%.*s\"", o->path,
+		     buf_cstr(&why), SPAN_ARG(word));
+	} else if (opt->then != NULL) {
+		opt->then(r, row, word);
+	}
+	buf_fini(&why);
+}
+
+static void refuse_option(struct reader *r, struct span key)
+{
+	struct buf names = { 0 };
+
+	for (size_t i = 0; i < COUNT(row_options); i++)
+		buf_addf(&names, " %s=", row_options[i].o.path);
+	FAIL(r, "%.*s: unknown option; there are:%s", SPAN_ARG(key),
+	     buf_cstr(&names));
+	buf_fini(&names);
+}
 
 static void take_option(struct reader *r, struct row *row, struct span word,
 			bool *seen)
 {
 	struct span value = word, key = span_cut(&value, '=');
+	size_t i = 0;
 
-	for (size_t i = 0; i < COUNT(row_options); i++) {
-		const struct row_option *o = &row_options[i];
-
-		if (!span_eq(key, span_str(o->name)))
-			continue;
-		/* not taken again: a line names one recipient file at most,
-		 * and that is what there is room for */
-		if (seen[i])
-			FAIL(r, "%s: given twice", o->name);
-		else if (value.n == 0 || !o->take(r, row, value))
-			FAIL(r, "%s: expected %s, not \"%.*s\"", o->name,
-			     o->accepts, SPAN_ARG(value));
-		seen[i] = true;
+	while (i < COUNT(row_options) &&
+	       !span_eq(key, span_str(row_options[i].o.path)))
+		i++;
+	if (i == COUNT(row_options)) {
+		refuse_option(r, key);
 		return;
 	}
-	FAIL(r,
-	     "%.*s: unknown option; there are: recipients= primary= "
-	     "lifetime= tls= etrn= delimiter=",
-	     SPAN_ARG(key));
+	/* not taken again: a line names one recipient file at most, and that
+	 * is what there is room for */
+	if (seen[i])
+		FAIL(r, "%s: given twice", row_options[i].o.path);
+	else
+		take_word(r, row, &row_options[i], value);
+	seen[i] = true;
 }
 
 /* ---- Lines ---- */

@@ -14,7 +14,7 @@ struct config_domain {
 	struct span name;        /* canonical; "*." kept for subdomain rows */
 	bool any_recipient;
 	char delimiter;          /* 0: none */
-	const struct config_hop *primary; /* count 0: by MX */
+	struct config_hop *primary; /* count 0: by MX */
 	size_t primary_count;
 	struct span primary_text; /* normalised: equal text, equal route */
 	enum tls_level tls;

@@ -14,6 +14,16 @@
 #define TLS_LEVEL_ENUM(id, name) TLS_LEVEL_##id,
 enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVELS(TLS_LEVEL_ENUM) };
 #undef TLS_LEVEL_ENUM
+enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD };
+
+struct config_listen {
+	struct span address;     /* "*" or an address */
+	in_port_t port;
+	bool proxy;              /* PROXY protocol */
+	struct net_cidr *proxy_from;
+	size_t proxy_from_count;
+	bool implicit_tls;
+};
 
 /* One next hop as the configuration names it. */
 struct config_hop {
@@ -28,8 +38,6 @@ bool value_time(struct span text, int64_t *ms);
 bool value_size(struct span text, int64_t *bytes);
 /* "14": digits alone, and not 0.  Seconds, days?  Whoever wrote it knows. */
 bool value_lacks_unit(struct span text);
-#define VALUE_TIME_UNIT "%.*s has no unit: ms, s, m, h, d or w, as in \"%.*sd\""
-#define VALUE_SIZE_UNIT "%.*s has no unit: K, M, G or T, as in \"50M\""
 
 /* Append in the largest unit that divides it: "14d", "64G". */
 void value_time_add(struct buf *out, int64_t ms);

@@ -41,6 +41,17 @@ static struct config *good(const char *text)
 	return c;
 }
 
+static struct config *good_with(const char *text)
+{
+	struct buf all = { 0 };
+	struct config *c;
+
+	buf_addf(&all, NEEDED "%s", text);
+	c = good(buf_cstr(&all));
+	buf_fini(&all);
+	return c;
+}
+
 static void expect_span(struct span s, const char *text)
 {
 	cr_expect(span_eq(s, span_str(text)), "%.*s is not %s", SPAN_ARG(s),
@@ -266,6 +277,63 @@ Test(settings, faults_name_line_and_accepted_values)
 		config_errors_fini(&errors);
 		buf_fini(&text);
 	}
+}
+
+/* "" is a value where the table says so, and nowhere else. */
+Test(settings, what_may_be_empty)
+{
+	static const char *const empty[] = {
+		"user = \"\";",
+		"postmaster = \"\";",
+		"spool = { warn_after = \"\"; };",
+		"drain = { reply_timeout = \"\"; };",
+		"tls = { certificate = \"\"; key = \"\"; ca_file = \"\"; };",
+		"bounce = { relay = \"\"; };",
+	};
+	static const char *const full[] = {
+		"control = \"\";",
+		"aliases = [ \"\" ];",
+		"drain = { retry = [ \"\" ]; };",
+		"spool = { reserve = \"\"; };",
+		"tls = { outbound = \"\"; };",
+		"log = { level = \"\"; };",
+	};
+
+	for (size_t i = 0; i < COUNT(empty); i++) {
+		struct config *c = good_with(empty[i]);
+
+		config_unref(&c);
+	}
+	for (size_t i = 0; i < COUNT(full); i++) {
+		struct config_errors errors = { 0 };
+		struct buf text = { 0 };
+
+		buf_addf(&text, "%s%s", NEEDED, full[i]);
+		cr_expect_null(settings(buf_cstr(&text), &errors), "%s",
+			       full[i]);
+		cr_expect_eq(errors.count, 1, "%s", full[i]);
+		config_errors_fini(&errors);
+		buf_fini(&text);
+	}
+}
+
+Test(settings, what_needs_a_restart)
+{
+	struct config *was = good_with("spool = { lifetime = \"3d\"; };");
+	struct config *is = good_with("user = \"nobody\"; control = \"sock\";"
+				      "spool = { path = \"elsewhere\"; };");
+	struct buf notes = { 0 };
+
+	options_need_restart(was, was, &notes);
+	cr_expect_eq(notes.n, 0);
+	options_need_restart(was, is, &notes);
+	cr_expect_str_eq(buf_cstr(&notes),
+			 "user: a restart is needed\n"
+			 "control: a restart is needed\n"
+			 "spool.path: a restart is needed\n");
+	buf_fini(&notes);
+	config_unref(&was);
+	config_unref(&is);
 }
 
 Test(settings, all_faults_are_listed)
