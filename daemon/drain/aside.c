@@ -19,6 +19,7 @@
 #include "daemon/drain/aside_priv.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/slots.h"
 #include "daemon/drain/suspect.h"
 
 enum { OUTCASTS_MAX = 1024 };
@@ -132,13 +133,12 @@ static void pace(struct attempt *a, struct outcast *s, int64_t now)
 		s->suspect.due_ms = now + busy_ms;
 }
 
-static void defer(struct attempt *a, struct outcast *s, int64_t now)
+/* Each recipient's own retry counts, and wait_ms at least. */
+static void defer(struct attempt *a, int64_t wait_ms)
 {
 	struct delivery_job *job = a->job;
 
-	if (s->is_excusable && deferral_lost(a))
-		pace(a, s, now);
-	a->wait_ms = s->suspect.due_ms - now;
+	a->wait_ms = wait_ms;
 	for (size_t i = 0; i < job->count; i++)
 		if (job->set[i].outcome == OUTCOME_UNTRIED &&
 		    job->set[i].reply.n > 0)
@@ -181,14 +181,21 @@ void aside_judge(struct attempt *a)
 			s->is_usual = false;
 		return;
 	}
+	if (dst != NULL && slots_is_strangers(dst)) {
+		defer(a, 0); /* as many as they like would be outcasts */
+		return;
+	}
 	s = need(a);
 	s->is_usual = false;
 	s->is_excusable = dst != NULL && dst->is_shaken;
 	a->domain->is_passing_over = true;
 	if (dst != NULL && !a->is_aside)
 		shake(dst, cost, now);
-	if (suspect_lost(&s->suspect, cost, now))
-		defer(a, s, now);
+	if (!suspect_lost(&s->suspect, cost, now))
+		return;
+	if (s->is_excusable && deferral_lost(a))
+		pace(a, s, now);
+	defer(a, s->suspect.due_ms - now);
 }
 
 /* Its connection could not be made: that is nobody's fault. */

@@ -60,6 +60,7 @@ struct attempt {
 	enum risk risk;
 	int64_t risky_ms; /* since when */
 	struct dest *risk_dest;
+	bool is_strangers_risk;	     /* counted among theirs */
 	TAILQ_ENTRY(attempt) unanswered;
 	int64_t concluded_ms, due_ms;	/* wall */
 	uint64_t report_id;		/* of the last try to record; 0: none */

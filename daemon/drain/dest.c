@@ -68,6 +68,17 @@ static void adopt(struct dest *dst, struct route *route)
 			dst->route->key.n, dst);
 }
 
+/* What is known of a stranger's route is not all of it. */
+static bool is_better(const struct dest *dst, const struct route *route)
+{
+	if (dst->route == route)
+		return false;
+	if (dst->route->is_brief != route->is_brief)
+		return dst->route->is_brief;
+	return dst->generation != dst->drain->generation ||
+	       dst->route->expires_ms <= clock_mono_ms();
+}
+
 /*
  * Routes of equal keys are one destination; their facts (addresses, TLSA) are
  * those of the answer it was made from until that one expires, or a reload
@@ -79,8 +90,7 @@ struct dest *dest_need(struct drain *d, struct route *route)
 
 	if (dst == NULL)
 		return dest_new(d, route);
-	if (dst->route != route && (dst->generation != d->generation ||
-				    dst->route->expires_ms <= clock_mono_ms()))
+	if (is_better(dst, route))
 		adopt(dst, route);
 	return dst;
 }
@@ -197,9 +207,20 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-static void arm(struct dest *dst)
+/* What is due and finds no room is called when there is some. */
+static int64_t machine_at(struct dest *dst)
 {
 	int64_t at = TAILQ_EMPTY(&dst->ring) ? 0 : machine_timer(&dst->machine);
+
+	if (at == 0 || at > clock_mono_ms() || slots_have_room(dst))
+		return at;
+	slots_wait(dst);
+	return 0;
+}
+
+static void arm(struct dest *dst)
+{
+	int64_t at = machine_at(dst);
 	int64_t wait;
 
 	at = earlier(at, earlier(deferral_timer(dst), aside_timer(dst)));

@@ -42,6 +42,7 @@ struct drain {
 	struct reported *reported; /* hash by message */
 	TAILQ_HEAD(, reported) reported_order;
 	unsigned at_risk;		 /* counted units, see risk.c */
+	unsigned strangers_at_risk;	 /* of these */
 	struct attempt_queue unanswered; /* of these, the oldest first */
 	struct link_queue held_back;	 /* until there are fewer */
 	ev_timer patience, resume;	 /* for the two */

@@ -8,16 +8,18 @@
  *
  * However fast the primary and slow the disk, no more units than AT_RISK_MAX
  * are counted at a time: connections hold back the last piece of a message
- * until there is room.  One destination takes at most seven eighths of it, and
- * a host that leaves the end of messages unanswered takes room from its own
- * destination alone, so that the others never stand still for it.
+ * until there is room.  One destination takes at most seven eighths of it, those
+ * of strangers an eighth between them; and a host that leaves the end of
+ * messages unanswered takes room from its own destination alone, so that the
+ * others never stand still for it.
  */
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/risk.h"
+#include "daemon/drain/slots.h"
 
-enum { AT_RISK_MAX = 64, SHARE = 7, PATIENCE_MS = 5000 };
+enum { AT_RISK_MAX = 64, SHARE = 7, STRANGERS_MOST = 8, PATIENCE_MS = 5000 };
 
 static bool has_room(const struct dest *dst)
 {
@@ -25,6 +27,8 @@ static bool has_room(const struct dest *dst)
 	unsigned left;
 
 	if (d->is_broken)
+		return false;
+	if (slots_is_strangers(dst) && d->strangers_at_risk >= STRANGERS_MOST)
 		return false;
 	left = d->at_risk < AT_RISK_MAX ? AT_RISK_MAX - d->at_risk : 0;
 	return dst->at_risk < AT_RISK_MAX && dst->at_risk < SHARE * left;
@@ -65,10 +69,13 @@ static void go_on(struct drain *d)
 	ev_timer_start(d->loop, &d->resume);
 }
 
-static void make_room(struct drain *d)
+static void make_room(struct attempt *a)
 {
+	struct drain *d = a->drain;
+
 	MX_ASSERT(d->at_risk > 0);
 	d->at_risk--;
+	d->strangers_at_risk -= a->is_strangers_risk;
 	go_on(d);
 }
 
@@ -85,7 +92,7 @@ static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
 		MX_ASSERT(a->risk == RISK_UNANSWERED);
 		TAILQ_REMOVE(&d->unanswered, a, unanswered);
 		a->risk = RISK_UNCOUNTED;
-		make_room(d);
+		make_room(a);
 	}
 	arm(d);
 }
@@ -145,8 +152,10 @@ bool risk_take(struct attempt *a, struct link *l)
 	a->risky_ms = clock_mono_ms();
 	a->risk_dest = dst;
 	MX_ASSERT(d->at_risk < AT_RISK_MAX && dst->at_risk < AT_RISK_MAX);
+	a->is_strangers_risk = slots_is_strangers(dst);
 	dst->at_risk++;
 	d->at_risk++;
+	d->strangers_at_risk += a->is_strangers_risk;
 	TAILQ_INSERT_TAIL(&d->unanswered, a, unanswered);
 	if (!ev_is_active(&d->patience))
 		arm(d);
@@ -169,7 +178,7 @@ void risk_over(struct attempt *a)
 	MX_ASSERT(a->risk_dest->at_risk > 0);
 	a->risk_dest->at_risk--;
 	if (a->risk == RISK_ANSWERED)
-		make_room(a->drain);
+		make_room(a);
 	else /* room of its own destination */
 		go_on(a->drain);
 	a->risk = RISK_NONE;

@@ -148,6 +148,7 @@ struct route *build_route(const struct choice *c, const struct build_facts *f)
 	r->result = f->result;
 	r->is_final = f->is_final;
 	r->source = c->source;
+	r->is_brief = c->is_brief;
 	r->mx_dnssec = f->mx_dnssec;
 	r->expires_ms = f->expires_ms;
 	r->domain = arena_span(&r->arena, f->domain);

@@ -132,6 +132,8 @@ struct route {
 	struct route_mx *published;   /* as published, by preference */
 	size_t published_count;
 	struct route_sts sts;
+	bool is_brief;		  /* a stranger's: some of its hosts,
+				     addresses and TLSA records only */
 	bool is_stale;                /* DNS fails: an older answer goes on */
 
 	/* the module's own */

@@ -23,6 +23,7 @@ static void load_config(struct world *w, const char *more)
 			 "d%d.example recipients=* tls=none "
 			 "primary=[127.0.0.1]:%u\n",
 			 i, (unsigned)w->peer->addr.port);
+	buf_adds(&text, "away.example recipients=* primary=[127.0.0.1]:1\n");
 	folder_write(&w->folder, "domains", buf_cstr(&text));
 	buf_fini(&text);
 	w->config = config_load(folder_path(&w->folder, "mx20.conf"), &errors);
@@ -35,7 +36,8 @@ void world_start_drain(struct world *w)
 	struct drain_options opt = { .loop = w->loop,
 				     .spool = w->spool,
 				     .router = w->router,
-				     .config = w->config };
+				     .config = w->config,
+				     .most_links = w->most_links };
 
 	w->drain = drain_new(&opt);
 }

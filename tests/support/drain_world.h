@@ -1,6 +1,7 @@
 /*
  * The whole of the drain on one loop: a spool, a router with primary=, the
- * drain, and a scripted server.  d0.example .. are listed and served there.
+ * drain, and a scripted server.  d0.example .. are listed and served there;
+ * nobody listens at the primary of away.example.
  */
 #ifndef MX_TESTS_SUPPORT_DRAIN_WORLD_H
 #define MX_TESTS_SUPPORT_DRAIN_WORLD_H
@@ -23,6 +24,7 @@ struct world {
 	struct peer *peer;
 	const char *sender;
 	int64_t lifetime_ms;
+	unsigned most_links; /* of the next drain; 0: as many as there are */
 	bool committed;
 };
 

@@ -8,8 +8,9 @@
 enum { ATTEMPTS = 200 };
 
 static struct drain drain;
-static struct dest dests[3];
-static struct link links[3];
+static struct route by_mx = { .source = ROUTE_FROM_MX };
+static struct dest dests[4]; /* the last two are made strangers' by a test */
+static struct link links[4];
 static struct attempt attempts[ATTEMPTS];
 static size_t used;
 
@@ -19,6 +20,8 @@ static void begin(void)
 	risk_start(&drain);
 	for (size_t i = 0; i < COUNT(dests); i++) {
 		dests[i].drain = &drain;
+		dests[i].route = &by_mx;
+		dests[i].listed = 1;
 		links[i].dest = &dests[i];
 	}
 }
@@ -133,4 +136,24 @@ Test(risk, is_not_taken_when_the_disk_has_failed, .init = begin, .fini = end)
 {
 	drain.is_broken = true;
 	cr_expect_eq(take(0, ATTEMPTS), 0);
+}
+
+/* Hosts that nobody of ours is behind have a share of it between them. */
+Test(risk, of_strangers_is_little, .init = begin, .fini = end)
+{
+	dests[2].listed = dests[3].listed = 0;
+	cr_expect_eq(take(2, 5), 5);
+	cr_expect_eq(take(3, 10), 3);
+	cr_expect_eq(take(0, 100), 49);
+	risk_over(&attempts[0]);
+	cr_expect_eq(take(3, 10), 1);
+	for (size_t i = 0; i < COUNT(links); i++)
+		risk_forget(&links[i]);
+	dests[3].listed = 1; /* meanwhile; what was taken stays what it was */
+	let_time_pass(6000);
+	cr_expect_eq(drain.strangers_at_risk, 0);
+	for (size_t i = 0; i < used; i++)
+		risk_over(&attempts[i]);
+	cr_expect_eq(drain.at_risk, 0);
+	cr_expect_eq(drain.strangers_at_risk, 0);
 }
