@@ -78,6 +78,12 @@ enum mx_err tls_client_ctx_new(struct tls_client_ctx **out,
 			       const char *ca_file, struct buf *why);
 struct tls_client_ctx *tls_client_ctx_ref(struct tls_client_ctx *t);
 void tls_client_ctx_unref(struct tls_client_ctx **t);
+/*
+ * For a library that makes its connections itself: the SSL_CTX of one of them
+ * gets these roots, and what a server may make us compute on it is bounded as
+ * for our own, since it is the loop that does it.
+ */
+void tls_client_ctx_lend(struct tls_client_ctx *t, void *ssl_ctx);
 
 /* A context and a demand, for conn_starttls_client. */
 struct tls_client {

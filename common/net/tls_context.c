@@ -62,13 +62,19 @@ static int judge_cheap_ones(X509_STORE_CTX *store, void *arg)
 	return 0;
 }
 
-static void bound(SSL_CTX *ctx, const struct cost *most)
+static void bound_groups(SSL_CTX *ctx)
+{
+	MX_ASSERT(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
+	MX_ASSERT(SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1);
+	MX_ASSERT(SSL_CTX_set1_groups_list(ctx, GROUPS) == 1);
+}
+
+static void bound_chain(SSL_CTX *ctx, const struct cost *most)
 {
 	SSL_CTX_set_cert_verify_callback(ctx, judge_cheap_ones,
 					 (void *)(uintptr_t)most);
 	SSL_CTX_set_verify_depth(ctx, most->depth);
 	SSL_CTX_set_max_cert_list(ctx, most->chain_bytes);
-	SSL_CTX_set_msg_callback(ctx, tls_engine_on_message);
 }
 
 SSL_CTX *tls_context_new(const SSL_METHOD *method)
@@ -76,9 +82,8 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method)
 	SSL_CTX *ctx = SSL_CTX_new(method);
 
 	MX_ASSERT(ctx != NULL);
-	MX_ASSERT(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
-	MX_ASSERT(SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1);
-	MX_ASSERT(SSL_CTX_set1_groups_list(ctx, GROUPS) == 1);
+	bound_groups(ctx);
+	SSL_CTX_set_msg_callback(ctx, tls_engine_on_message);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -219,7 +224,7 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 		server_free(t);
 		return err;
 	}
-	bound(ctx, &of_clients);
+	bound_chain(ctx, &of_clients);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
 	/* tickets only: sessions cost us no memory; a session is bound to
 	 * this context, so that it does not outlive a reload */
@@ -284,7 +289,7 @@ enum mx_err tls_client_ctx_new(struct tls_client_ctx **out, const char *ca_file,
 		SSL_CTX_free(ctx);
 		return err;
 	}
-	bound(ctx, &of_servers);
+	bound_chain(ctx, &of_servers);
 	MX_ASSERT(SSL_CTX_dane_enable(ctx) == 1);
 	SSL_CTX_dane_set_flags(ctx, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
 	/* kept in our own table, by destination and demand */
@@ -298,6 +303,13 @@ enum mx_err tls_client_ctx_new(struct tls_client_ctx **out, const char *ca_file,
 	(*out)->sessions = tls_sessions_new();
 	atomic_init(&(*out)->refs, 1);
 	return MX_OK;
+}
+
+void tls_client_ctx_lend(struct tls_client_ctx *t, void *ssl_ctx)
+{
+	bound_groups(ssl_ctx);
+	bound_chain(ssl_ctx, &of_servers);
+	SSL_CTX_set1_cert_store(ssl_ctx, SSL_CTX_get_cert_store(t->ctx));
 }
 
 struct tls_client_ctx *tls_client_ctx_ref(struct tls_client_ctx *t)

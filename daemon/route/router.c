@@ -450,7 +450,7 @@ static void renew_policies(struct router *r)
 			.resolver = r->sides[i].resolver,
 			.self = &r->self,
 			.port = r->config->tls.sts_port,
-			.ca_file = r->config->tls.ca_file,
+			.tls = r->config->tls_client,
 			.for_strangers = i == STRANGERS,
 		};
 

@@ -22,7 +22,7 @@ struct fetcher {
 	CURLM *multi;
 	ev_timer timer;
 	struct fetch_limits limits;
-	char *ca_file; /* NULL: the system's roots */
+	struct tls_client_ctx *tls;
 	LIST_HEAD(, fetch) fetches;
 	LIST_HEAD(, watch) watches;
 };
@@ -197,7 +197,7 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 
 /* ---- The module ---- */
 
-struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file,
+struct fetcher *fetcher_new(struct ev_loop *loop, struct tls_client_ctx *tls,
 			    struct fetch_limits limits)
 {
 	struct fetcher *f = mx_alloc(sizeof(*f));
@@ -207,10 +207,7 @@ struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file,
 	f->limits = limits;
 	f->multi = curl_multi_init();
 	MX_ASSERT(f->multi != NULL);
-	if (ca_file.n > 0) {
-		f->ca_file = mx_alloc(ca_file.n + 1);
-		memcpy(f->ca_file, ca_file.p, ca_file.n);
-	}
+	f->tls = tls_client_ctx_ref(tls);
 	LIST_INIT(&f->fetches);
 	LIST_INIT(&f->watches);
 	ev_timer_init(&f->timer, on_timer, 0., 0.);
@@ -240,7 +237,7 @@ void fetcher_free(struct fetcher **fp)
 		watch_free(w);
 	ev_timer_stop(f->loop, &f->timer);
 	curl_global_cleanup();
-	free(f->ca_file);
+	tls_client_ctx_unref(&f->tls);
 	free(f);
 }
 
@@ -275,6 +272,15 @@ static void set_resolve(struct fetch *f, const struct fetch_request *req)
 	curl_easy_setopt(f->easy, CURLOPT_RESOLVE, f->resolve);
 }
 
+static CURLcode set_tls(CURL *easy, void *ssl_ctx, void *arg)
+{
+	struct fetch *f = arg;
+
+	(void)easy;
+	tls_client_ctx_lend(f->fetcher->tls, ssl_ctx);
+	return CURLE_OK;
+}
+
 static void set_options(struct fetch *f)
 {
 	CURL *e = f->easy;
@@ -285,6 +291,7 @@ static void set_options(struct fetch *f)
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, f);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https");
+	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(e, CURLOPT_PROXY, ""); /* nor from the environment */
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -296,8 +303,12 @@ static void set_options(struct fetch *f)
 	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(e, CURLOPT_USERAGENT, "mx20/" MX_VERSION);
 	curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
-	if (f->fetcher->ca_file != NULL)
-		curl_easy_setopt(e, CURLOPT_CAINFO, f->fetcher->ca_file);
+	/* the roots are in set_tls, read once and not for each connection */
+	curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
+	curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, f);
+	MX_ASSERT(curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, set_tls) ==
+		  CURLE_OK); /* or libcurl is not the one with OpenSSL */
 }
 
 struct fetch *fetch_start(struct fetcher *fetcher,

@@ -11,6 +11,7 @@
 
 #include "common/base/err.h"
 #include "common/net/addr.h"
+#include "common/net/tls.h"
 
 struct fetcher;
 struct fetch; /* one under way */
@@ -21,7 +22,7 @@ struct fetch_limits {
 	unsigned connect_ms, total_ms;
 };
 
-struct fetcher *fetcher_new(struct ev_loop *loop, struct span ca_file,
+struct fetcher *fetcher_new(struct ev_loop *loop, struct tls_client_ctx *tls,
 			    struct fetch_limits limits);
 void fetcher_free(struct fetcher **f); /* fetches under way end silently */
 

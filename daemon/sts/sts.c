@@ -379,7 +379,7 @@ struct sts *sts_new(const struct sts_options *opt)
 	struct sts *s = mx_alloc(sizeof(*s));
 
 	s->opt = *opt;
-	s->fetcher = fetcher_new(opt->loop, opt->ca_file,
+	s->fetcher = fetcher_new(opt->loop, opt->tls,
 				 opt->for_strangers ? of_strangers : limits);
 	TAILQ_INIT(&s->lru);
 	return s;

@@ -18,7 +18,7 @@ struct sts_options {
 	struct resolver *resolver;
 	const struct self *self;     /* its addresses are not asked */
 	in_port_t port;              /* of policy hosts: 443 */
-	struct span ca_file;         /* empty: the system's roots */
+	struct tls_client_ctx *tls;  /* its roots and bounds are used */
 	/* Of strangers, whom reports go to: a few at a time, nobody waited for
 	 * long, and no more kept than a few hundred, in memory only. */
 	bool for_strangers;

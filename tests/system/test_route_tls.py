@@ -6,6 +6,7 @@ printed."""
 
 import json
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -377,7 +378,7 @@ def test_dane_wins_over_sts(bed):
 
 
 @pytest.mark.parametrize("fault", ["status", "type", "redirect", "malformed",
-                                   "certificate", "too large"])
+                                   "certificate", "group", "too large"])
 def test_sts_policies_that_do_not_count(bed, fault):
     """No policy can be had: as if there were none (RFC 8461 section 5)."""
     web = bed.web
@@ -393,6 +394,15 @@ def test_sts_policies_that_do_not_count(bed, fault):
     elif fault == "certificate":
         other = bed.pki.cert("other.test")
         web.context.load_cert_chain(other.cert_path, other.key_path)
+    elif fault == "group":  # its size would be the policy host's to choose
+        params = bed.pki.dir / "dh.pem"
+        params.write_bytes(subprocess.run(
+            ["openssl", "genpkey", "-genparam", "-algorithm", "DH",
+             "-pkeyopt", "group:ffdhe2048"], check=True,
+            capture_output=True).stdout)
+        web.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        web.context.set_ciphers("DHE")
+        web.context.load_dh_params(params)
     else:
         web.policies["mta-sts.a.test"] += "x: y\n" * 20000
     bed.dns.zone("a.test", MX + STS.format(1), signed=False).start()
