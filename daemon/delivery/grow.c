@@ -89,10 +89,12 @@ void delivery_job_cancel(struct delivery *d, struct delivery_job **job)
 	tx->job.listener = &nobody;
 	tx->is_cancelled = d->has_cancelled = true;
 	if (d->life == LIFE_OVER)
-		return; /* jobs_lose has it */
+		return; /* lose_all has it */
 	if (is_in_content(tx))
 		abandon(d);
 	else if (tx->at == TX_RCPT || tx->at == TX_DATA || tx->at == TX_WAIT)
 		transaction_stop(d, tx);
+	if (d->busy > 0)
+		drive_soon(d); /* pump() may be behind the place already */
 	drive(d);
 }

@@ -517,3 +517,26 @@ Test(grow, cancelled_by_the_listener)
 	cr_expect_eq(delivery_jobs(c.delivery), 0);
 	end(&c, &m);
 }
+
+/* And where no reply is left that could come: whom the server has no SMTPUTF8
+ * for is answered by us. */
+Test(grow, cancelled_by_the_listener_without_a_reply)
+{
+	static const struct delivery_listener listener = { .on_rcpt = cancel };
+
+	for (size_t i = 0; i < COUNT(manners); i++) {
+		struct client c = { 0 };
+		struct mail m = { 0 };
+
+		inside = &m;
+		client_open(&c, manners[i], play, &taken);
+		mail_relay(&m, &c, NULL, "u@example.org");
+		mail_wait_rcpts(&m);
+		m.job->listener = &listener;
+		mail_rcpt(&m, "\xc3\xbc@example.org");
+		cr_expect_null(m.job);
+		client_run(&c, 20);
+		cr_expect_eq(delivery_jobs(c.delivery), 0, "%s", manners[i]);
+		end(&c, &m);
+	}
+}
