@@ -47,10 +47,14 @@ enum step run_data(struct session *s, struct span arg)
 	return session_ask(s, GATE_CONTENT);
 }
 
+/* What has come behind DATA while the gate decided was sent without knowing our
+ * answer, as in the command table. */
 static enum step data_judged(struct session *s, const struct verdict *v)
 {
 	enum mx_err err;
 
+	if (session_input_pending(s))
+		return session_bye(s, SAY_PIPELINING);
 	if (v->code != 0)
 		return session_refuse_mail(s, v, SPAN_LIT(""));
 	err = draft_begin(s);

@@ -159,6 +159,7 @@ static void session_free(struct session *s, const char *why)
 
 static void session_end(struct session *s, const char *why)
 {
+	session_unask(s); /* a question is about the connection, too */
 	conn_close_after_output(&s->conn, GRACE_MS);
 	session_free(s, why);
 }
@@ -381,6 +382,7 @@ void session_answered(struct session *s, enum step step)
 		return;
 	}
 	session_arm(s);
+	s->active_ms = clock_mono_ms(); /* the wait was not the client's fault */
 	if (s->is_paused) {
 		s->is_paused = false;
 		conn_resume(s->conn);

@@ -59,9 +59,13 @@ static enum gate_reply slow_ask(struct gate_question *q, struct verdict *v)
 	return GATE_LATER;
 }
 
+/* All that the question is about is still in place. */
 static void slow_cancel(struct gate_question *q)
 {
 	cr_expect_eq(q, slow.out);
+	note_facts(q);
+	cr_expect_not_null(CONTAINER_OF(q, struct asked, question)->session->conn,
+			   "%d", (int)q->moment);
 	slow.out = NULL;
 	slow.cancelled++;
 }
@@ -331,6 +335,24 @@ Test(ask, goes_on_from_the_loop)
 	close(fd);
 }
 
+/* Content that comes before 354 was sent without knowing our answer: it is
+ * neither taken nor run as commands, whatever the answer is. */
+Test(ask, content_ahead_of_354)
+{
+	for (int i = 0; i < 2; i++) {
+		int fd = client_open();
+
+		slow.mode[GATE_CONTENT] = LATER;
+		cr_expect_str_eq(say(fd, HELLO FROM TO "DATA\r\n"),
+				 "250 250 250");
+		cr_expect_str_eq(say(fd, "RSET\r\n" FROM TO), "");
+		answer(i == 0 ? NULL : &slow.words);
+		cr_expect_str_eq(codes(client_read(fd)), "503 .");
+		close(fd);
+	}
+	cr_expect_eq(fake.drafts, 0);
+}
+
 /* Others are served meanwhile, with questions of their own. */
 Test(ask, others_go_on)
 {
@@ -489,6 +511,21 @@ Test(ask, crowded)
 	cr_expect_str_eq(codes(client_read(fd[0])), "220 250 250 421 .");
 	for (size_t i = 0; i < COUNT(fd); i++)
 		close(fd[i]);
+}
+
+/* The time that the answer took is not the client's: who has just heard it is
+ * not idle. */
+Test(ask, not_idle_when_answered)
+{
+	int fd = leave_out(GATE_CONNECTION);
+	struct gate_question *q = slow.out;
+
+	TAILQ_FIRST(&world.intake->sessions)->active_ms -= 60 * 1000;
+	slow.out = NULL;
+	gate_answer(q, NULL);
+	cr_expect(!session_make_room(world.intake));
+	cr_expect_str_eq(codes(client_read(fd)), "220 250 250 250 250");
+	close(fd);
 }
 
 /* ---- Reload ---- */
