@@ -6,6 +6,7 @@
 #include "common/spool/bytes.h"
 #include "common/spool/content.h"
 #include "common/spool/counters.h"
+#include "common/spool/env.h"
 #include "common/spool/fair.h"
 #include "common/spool/room.h"
 #include "common/spool/unit.h"
@@ -242,7 +243,9 @@ static enum mx_err put_rest(struct batch *b, const struct arrival *a)
 
 	MX_ASSERT(d->handed_bytes + rest_of(a) == a->bytes);
 	b->coming += rest_of(a);
-	if (d->prefix.n > 0)
+	if (d->prefix.n > 0 || d->handed_bytes > 0)
+		err = env_raise_schema(batch_table(b, T_META), b->txn);
+	if (err == MX_OK && d->prefix.n > 0)
 		err = content_put(b, a->id, CONTENT_BASE - d->prefix.n,
 				  buf_span(&d->prefix));
 	if (err == MX_OK && tail != NULL)

@@ -5,7 +5,13 @@
 
 enum { MAX_READERS = 126 };
 
+/*
+ * 2 once a content is stored that does not begin at offset 0 (content.h):
+ * versions that know only 1 would take it for damaged, and return the mail at
+ * the end of its lifetime.
+ */
 #define SCHEMA SPAN_LIT("1")
+#define SCHEMA_BASED SPAN_LIT("2")
 
 /* LMDB found what cannot be; it stops the process when this returns. */
 static void on_assert(MDB_env *env, const char *msg)
@@ -41,7 +47,18 @@ int env_open(MDB_env **out, const char *dir, unsigned flags, uint64_t map)
 
 bool env_knows_schema(struct span value)
 {
-	return span_eq(value, SCHEMA);
+	return span_eq(value, SCHEMA) || span_eq(value, SCHEMA_BASED);
+}
+
+enum mx_err env_raise_schema(struct table *meta, MDB_txn *txn)
+{
+	struct span value;
+	enum mx_err err =
+		table_get_name(meta, txn, SPAN_LIT("schema"), &value);
+
+	if (err != MX_OK || span_eq(value, SCHEMA_BASED))
+		return err == MX_ENOENT ? MX_ECORRUPT : err;
+	return table_put_name(meta, txn, SPAN_LIT("schema"), SCHEMA_BASED);
 }
 
 /* All tables, empty, and what kind of spool it is. */

@@ -7,12 +7,17 @@
 #include "common/base/err.h"
 #include "common/base/span.h"
 
+struct table;
+
 /* What LMDB returns; *out is set last, and NULL on failure.  map: bytes of
  * address space; 0: as the file says. */
 int env_open(MDB_env **out, const char *dir, unsigned flags, uint64_t map);
 /* Make a data file with empty tables in dir, durably. */
 enum mx_err env_make(const char *dir);
-/* Does the row "schema" of meta name the one we know? */
+/* Does the row "schema" of meta name one that we know? */
 bool env_knows_schema(struct span value);
+/* Content that does not begin at offset 0 is stored: versions of mx20 that
+ * could not read it do not open the spool any more. */
+enum mx_err env_raise_schema(struct table *meta, MDB_txn *txn);
 
 #endif

@@ -248,3 +248,36 @@ Test(spool_prefix, content_of_an_earlier_version_is_read)
 	cr_expect_eq(f.err, MX_OK);
 	expect_sound();
 }
+
+static char schema(void)
+{
+	struct span row;
+	MDB_txn *txn;
+	char c;
+
+	cr_assert_eq(read_begin(f.sp, &txn), MX_OK);
+	cr_assert_eq(table_get_name(&f.sp->tables[T_META], txn,
+				    SPAN_LIT("schema"), &row),
+		     MX_OK);
+	cr_assert_eq(row.n, 1);
+	c = row.p[0];
+	read_end(f.sp);
+	return c;
+}
+
+/* Who reads contents from offset 0 must not open a spool that has others:
+ * mail would be returned as damaged. */
+Test(spool_prefix, what_earlier_versions_cannot_read_is_not_theirs)
+{
+	struct spool_rcpt r = a_rcpt("b@example.com", "example.com");
+
+	cr_assert_eq(commit(draft_behind(&f, 1, 400, 4000), &r, 1), MX_OK);
+	cr_expect_eq(schema(), '1', "all of it can be read by all");
+	cr_assert_eq(commit(draft_behind(&f, 2, 400, 300000), &r, 1), MX_OK);
+	cr_expect_eq(schema(), '2');
+	cr_assert_eq(commit(draft_behind(&f, 3, 0, 300000), &r, 1), MX_OK);
+	spool_close(&f.sp);
+	fixture_reopen(&f);
+	cr_expect_eq(schema(), '2');
+	check_content(&f, f.id, 3, 300000, 1 << 20);
+}
