@@ -123,6 +123,7 @@ struct session {
 	bool is_failed : 1; /* a chunk was refused; more may be on the way */
 	bool is_driven : 1; /* session_drive is on the stack */
 	bool is_queued : 1; /* waits for another turn: see session_drive */
+	bool is_greedy : 1; /* its last turn ended before it was done */
 	uint16_t errors;    /* since the last message */
 	uint16_t chatter;   /* commands since then that lead to none */
 	uint32_t refused;   /* recipients since then, in all transactions */

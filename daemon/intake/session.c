@@ -21,12 +21,13 @@ enum {
 	/*
 	 * A turn of a session ends after so many steps (a command each, or a
 	 * piece of content) or so many milliseconds.  All sessions that wait
-	 * for another turn have TURNS_MS of each round of the loop between
-	 * them, so that a client with few commands is not held up by them.
+	 * for another turn have TURNS_US of each round of the loop between
+	 * them (one has its turn in any case): a client with few commands
+	 * waits for a round with each of them.
 	 */
 	TURN_STEPS = 32,
 	TURN_MS = 1,
-	TURNS_MS = 1,
+	TURNS_US = 250,
 };
 
 /* ---- The phases ---- */
@@ -297,17 +298,16 @@ static void queue_up(struct session *s)
 }
 
 /* Do what can be done in one turn; frees the session when it ends. */
-static void session_drive(struct session *s)
+static void take_turn(struct session *s)
 {
 	enum step step;
 
-	if (s->is_queued)
-		return; /* its turn comes */
 	MX_ASSERT(!s->is_driven);
 	s->is_driven = true;
 	s->active_ms = clock_mono_ms();
 	step = take_steps(s);
 	s->is_driven = false;
+	s->is_greedy = step == STEP_ON || (step == STEP_WAIT && s->is_paused);
 	if (step == STEP_ON) {
 		queue_up(s);
 		return;
@@ -324,13 +324,25 @@ static void session_drive(struct session *s)
 		conn_flush(s->conn); /* this may be no event of conn's */
 }
 
+/* Something has happened.  Who left more undone in his last turn than it had
+ * room for waits with the others of his kind. */
+static void session_drive(struct session *s)
+{
+	if (s->is_queued)
+		return; /* its turn comes */
+	if (s->is_greedy)
+		queue_up(s);
+	else
+		take_turn(s);
+}
+
 /* Round robin: whoever needs yet another turn goes to the end.  The timer is
  * due in the next round of the loop, so that what arrives is served in between.
  */
 static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct intake *in = w->data;
-	const int64_t begun_ms = clock_mono_ms();
+	const int64_t begun_us = clock_mono_us();
 	struct session *last = TAILQ_LAST(&in->turns, session_turns), *s;
 
 	(void)revents;
@@ -339,8 +351,8 @@ static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 
 		TAILQ_REMOVE(&in->turns, s, turn);
 		s->is_queued = false;
-		session_drive(s); /* may free s */
-		if (is_last || clock_mono_ms() >= begun_ms + TURNS_MS)
+		take_turn(s); /* may free s */
+		if (is_last || clock_mono_us() >= begun_us + TURNS_US)
 			break;
 	}
 	if (TAILQ_EMPTY(&in->turns))
