@@ -1,7 +1,6 @@
 /* A connection's events: what the loop says becomes a call of the owner. */
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -35,93 +34,6 @@ static bool is_gone(const struct conn *c)
 	       c->state == CONN_ST_LINGER;
 }
 
-/* ---- Watchers ---- */
-
-static int wanted(const struct conn *c)
-{
-	bool reads = (c->state == CONN_ST_HANDSHAKE && c->shake == NULL) ||
-		     (c->state == CONN_ST_OPEN && !c->is_paused) ||
-		     (c->state == CONN_ST_LINGER && c->is_shut);
-	int mask = 0;
-
-	if (c->io.fd < 0 || c->is_broken)
-		return 0;
-	if (c->state == CONN_ST_CONNECTING)
-		return EV_WRITE;
-	if (reads && !c->is_eof && c->unread.n < CONN_UNREAD_MAX)
-		mask |= EV_READ;
-	if (conn_unsent(c) > 0)
-		mask |= EV_WRITE;
-	return mask;
-}
-
-void conn_watch(struct conn *c)
-{
-	int mask = wanted(c);
-
-	if (mask == c->mask)
-		return;
-	if (c->mask != 0)
-		ev_io_stop(c->loop, &c->io);
-	c->mask = mask;
-	if (mask == 0)
-		return;
-	ev_io_modify(&c->io, mask);
-	ev_io_start(c->loop, &c->io);
-}
-
-void conn_kick(struct conn *c)
-{
-	ev_feed_event(c->loop, &c->kick, EV_CUSTOM);
-}
-
-void conn_settle_input(struct conn *c)
-{
-	char *old = c->in;
-
-	if (c->unread.n == 0) {
-		c->in = NULL;
-		c->unread = (struct span){ NULL, 0 };
-	} else if (c->is_borrowed) {
-		struct buf own = { 0 };
-
-		buf_add(&own, c->unread);
-		c->in = own.p;
-		c->unread = buf_span(&own);
-	} else {
-		return;
-	}
-	c->is_borrowed = false;
-	free(old);
-}
-
-static void release(struct conn *c)
-{
-	c->magic = 0;
-	free(c->in);
-	buf_fini(&c->out);
-	tls_engine_free(&c->tls);
-	free(c);
-}
-
-void conn_drop(struct conn *c)
-{
-	conn_linger_end(c);
-	ev_io_stop(c->loop, &c->io);
-	ev_timer_stop(c->loop, &c->timer);
-	ev_clear_pending(c->loop, &c->kick);
-	if (c->io.fd >= 0)
-		close(c->io.fd);
-	c->io.fd = -1;
-	if (c->shake != NULL) {
-		shake_abandon(&c->shake);
-		c->tls = NULL; /* gone with it */
-	}
-	c->is_freed = true;
-	if (c->busy == 0)
-		release(c);
-}
-
 static void enter(struct conn *c)
 {
 	c->busy++;
@@ -133,7 +45,7 @@ static void leave(struct conn *c)
 	if (--c->busy > 0)
 		return;
 	if (c->is_freed) {
-		release(c);
+		conn_drop(c);
 		return;
 	}
 	if (c->state == CONN_ST_LINGER) {
@@ -275,6 +187,18 @@ static void take_secured(struct conn *c, struct span in)
 		end_tls(c);
 }
 
+static void on_shaken(struct shake *job, void *arg)
+{
+	struct conn *c = owner_of(arg);
+
+	c->shake = NULL;
+	enter(c);
+	buf_add(&c->out, buf_span(&job->out));
+	if (!is_gone(c) && shaken(c, job->step))
+		take_secured(c, job->rest);
+	leave(c);
+}
+
 static void take_records(struct conn *c, struct span in)
 {
 	enum engine_step step;
@@ -284,7 +208,7 @@ static void take_records(struct conn *c, struct span in)
 		return;
 	}
 	if (shake_is_offered()) {
-		c->shake = shake_submit(c, c->tls, in, c->lane);
+		c->shake = shake_submit(c->tls, in, c->lane, on_shaken, c);
 		return;
 	}
 	step = tls_engine_handshake(c->tls, &in, &c->out);
@@ -341,18 +265,6 @@ static void on_io(struct ev_loop *loop, ev_io *w, int revents)
 		if ((revents & EV_READ) && (c->mask & EV_READ) && !is_gone(c))
 			read_once(c);
 	}
-	leave(c);
-}
-
-void conn_shaken(struct shake *job)
-{
-	struct conn *c = owner_of(job->conn);
-
-	c->shake = NULL;
-	enter(c);
-	buf_add(&c->out, buf_span(&job->out));
-	if (!is_gone(c) && shaken(c, job->step))
-		take_secured(c, job->rest);
 	leave(c);
 }
 
@@ -413,22 +325,6 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 	leave(c);
 }
 
-static void arm(struct conn *c, int64_t at_ms, int64_t now_ms)
-{
-	int64_t wait = at_ms > now_ms ? at_ms - now_ms : 1;
-
-	ev_timer_stop(c->loop, &c->timer);
-	ev_timer_set(&c->timer, (double)wait / 1000., 0.);
-	ev_timer_start(c->loop, &c->timer);
-	c->armed_ms = at_ms;
-}
-
-void conn_arm(struct conn *c, int64_t now_ms)
-{
-	if (c->armed_ms == 0 || c->armed_ms > c->deadline_ms)
-		arm(c, c->deadline_ms, now_ms);
-}
-
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct conn *c = owner_of(w->data);
@@ -440,7 +336,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	if (c->deadline_ms == 0)
 		return;
 	if (now_ms < c->deadline_ms) { /* it was moved since */
-		arm(c, c->deadline_ms, now_ms);
+		conn_arm(c, now_ms);
 		return;
 	}
 	enter(c);

@@ -10,35 +10,6 @@ enum {
 	LINGER_BYTES = 1 << 20,
 };
 
-/* Those that linger, the oldest first.  Far fewer than there are descriptors:
- * who leaves with bytes on the way must not take what others need.  For the
- * loop's thread only. */
-enum { LINGER_MAX = 256 };
-static TAILQ_HEAD(, conn) all = TAILQ_HEAD_INITIALIZER(all);
-static size_t count;
-
-size_t conn_lingering(void)
-{
-	return count;
-}
-
-void conn_linger_begin(struct conn *c)
-{
-	c->state = CONN_ST_LINGER;
-	TAILQ_INSERT_TAIL(&all, c, ownerless);
-	if (++count > LINGER_MAX)
-		conn_drop(TAILQ_FIRST(&all));
-}
-
-void conn_linger_end(struct conn *c)
-{
-	if (c->state != CONN_ST_LINGER)
-		return;
-	c->state = CONN_ST_ENDED;
-	TAILQ_REMOVE(&all, c, ownerless);
-	count--;
-}
-
 /* What nobody reads.  For the loop's thread only. */
 static char waste[16 * 1024];
 

@@ -151,7 +151,8 @@ void conn_write(struct conn *c, struct span s)
 	if (s.n == 0 || c->is_broken || c->io.fd < 0)
 		return;
 	/* also when the handshake failed: never in clear after all */
-	if (c->tls != NULL && conn_tls(c) == NULL)
+	if (c->tls != NULL &&
+	    (c->shake != NULL || tls_engine_facts(c->tls) == NULL))
 		return;
 	bool ready = !c->is_kept && c->state != CONN_ST_CONNECTING;
 

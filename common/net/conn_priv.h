@@ -73,9 +73,7 @@ struct conn {
 	const char *error;
 };
 
-/* ---- conn_io.c ---- */
-
-void conn_init_watchers(struct conn *c, int fd);
+/* ---- conn_watch.c ---- */
 
 /* Bring the watched events in line with the state. */
 void conn_watch(struct conn *c);
@@ -86,20 +84,15 @@ void conn_kick(struct conn *c);
 /* Arm the timer for deadline_ms unless it fires early enough anyway. */
 void conn_arm(struct conn *c, int64_t now_ms);
 
-/* Close the socket; release the memory now, or at the end of the callback. */
+/* Close the socket; release the memory now, or when it is called again at the
+ * end of the callback. */
 void conn_drop(struct conn *c);
 
 /* Unread input that outlives the shared buffer gets memory of its own. */
 void conn_settle_input(struct conn *c);
 
-/* ---- conn_linger.c ---- */
-
-/* From now on it has no owner; and no more, when it goes. */
+/* From now on it has no owner. */
 void conn_linger_begin(struct conn *c);
-void conn_linger_end(struct conn *c);
-
-/* Go on with closing; may release c. */
-void conn_linger(struct conn *c);
 
 /* ---- conn_out.c ---- */
 
@@ -113,5 +106,14 @@ void conn_push(struct conn *c);
 
 /* Give the memory of sent output back. */
 void conn_out_release(struct conn *c);
+
+/* ---- conn_linger.c ---- */
+
+/* Go on with closing; may release c. */
+void conn_linger(struct conn *c);
+
+/* ---- conn_io.c ---- */
+
+void conn_init_watchers(struct conn *c, int fd);
 
 #endif

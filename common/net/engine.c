@@ -115,6 +115,35 @@ static void end(struct tls_engine *e)
 	e->out = NULL;
 }
 
+/* The answer to a ClientHello, and not that it shall be sent once more: that
+ * differs in the random value (RFC 8446 section 4.1.3). */
+static bool is_server_hello(const unsigned char *p, size_t n)
+{
+	static const unsigned char again[] = {
+		0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11,
+		0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+		0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e,
+		0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+	};
+	const size_t at = 4 + 2; /* behind its head and a version */
+
+	return n >= at + sizeof(again) && p[0] == SSL3_MT_SERVER_HELLO &&
+	       memcmp(p + at, again, sizeof(again)) != 0;
+}
+
+/* OpenSSL's callback for each message, see LATE_MAX. */
+static void on_message(int is_written, int version, int type, const void *p,
+		       size_t n, SSL *ssl, void *arg)
+{
+	struct tls_engine *e = SSL_get_app_data(ssl);
+
+	(void)version, (void)arg;
+	if (is_written && type == SSL3_RT_HANDSHAKE && is_server_hello(p, n))
+		e->awaits_hello = false;
+	if (e->is_done && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
+		e->late++;
+}
+
 /* ---- Birth and death ---- */
 
 static struct tls_engine *engine_new(SSL_CTX *ctx)
@@ -128,6 +157,7 @@ static struct tls_engine *engine_new(SSL_CTX *ctx)
 	BIO_set_init(bio, 1);
 	SSL_set_bio(e->ssl, bio, bio);
 	SSL_set_app_data(e->ssl, e);
+	SSL_set_msg_callback(e->ssl, on_message);
 	e->facts.peer_name = e->facts.peer_names = "";
 	return e;
 }
@@ -266,34 +296,6 @@ int tls_engine_new_session(SSL *ssl, SSL_SESSION *session)
 
 	tls_sessions_put(e->client->sessions, e->session_key, session);
 	return 1; /* the reference is ours now */
-}
-
-/* The answer to a ClientHello, and not that it shall be sent once more: that
- * differs in the random value (RFC 8446 section 4.1.3). */
-static bool is_server_hello(const unsigned char *p, size_t n)
-{
-	static const unsigned char again[] = {
-		0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11,
-		0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
-		0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e,
-		0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
-	};
-	const size_t at = 4 + 2; /* behind its head and a version */
-
-	return n >= at + sizeof(again) && p[0] == SSL3_MT_SERVER_HELLO &&
-	       memcmp(p + at, again, sizeof(again)) != 0;
-}
-
-void tls_engine_on_message(int is_written, int version, int type, const void *p,
-			   size_t n, SSL *ssl, void *arg)
-{
-	struct tls_engine *e = SSL_get_app_data(ssl);
-
-	(void)version, (void)arg;
-	if (is_written && type == SSL3_RT_HANDSHAKE && is_server_hello(p, n))
-		e->awaits_hello = false;
-	if (e->is_done && (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT))
-		e->late++;
 }
 
 /* ---- Errors in English ---- */

@@ -53,9 +53,6 @@ const struct tls_facts *tls_engine_facts(const struct tls_engine *e);
 /* "certificate has expired", "name mismatch: wanted mx.example.org", ... */
 const char *tls_engine_error(const struct tls_engine *e);
 
-/* OpenSSL's callback for each message, see LATE_MAX. */
-void tls_engine_on_message(int is_written, int version, int type,
-			   const void *p, size_t n, SSL *ssl, void *arg);
 /* OpenSSL's callback for a session worth keeping. */
 int tls_engine_new_session(SSL *ssl, SSL_SESSION *session);
 

@@ -102,7 +102,7 @@ static void *run(void *arg)
 
 static void shake_free(struct shake *job)
 {
-	if (job->conn == NULL)
+	if (job->done == NULL)
 		tls_engine_free(&job->engine);
 	buf_fini(&job->in);
 	buf_fini(&job->out);
@@ -115,8 +115,8 @@ static void finish(struct shake_list *list)
 
 	while ((job = STAILQ_FIRST(list)) != NULL) {
 		STAILQ_REMOVE_HEAD(list, link);
-		if (job->conn != NULL)
-			conn_shaken(job);
+		if (job->done != NULL)
+			job->done(job, job->arg);
 		shake_free(job);
 	}
 }
@@ -134,14 +134,15 @@ static void on_done(struct ev_loop *loop, ev_async *w, int revents)
 	finish(&list);
 }
 
-struct shake *shake_submit(struct conn *conn, struct tls_engine *engine,
-			   struct span in, unsigned lane)
+struct shake *shake_submit(struct tls_engine *engine, struct span in,
+			   unsigned lane, shake_cb *done, void *arg)
 {
 	struct shake *job = mx_alloc(sizeof(*job));
 	struct lane *l = &pool.lanes[lane];
 
 	MX_ASSERT(shake_is_offered() && lane < SHAKE_LANES);
-	job->conn = conn;
+	job->done = done;
+	job->arg = arg;
 	job->engine = engine;
 	job->lane = lane;
 	buf_add(&job->in, in);
@@ -156,7 +157,7 @@ struct shake *shake_submit(struct conn *conn, struct tls_engine *engine,
 
 void shake_abandon(struct shake **job)
 {
-	(*job)->conn = NULL;
+	(*job)->done = NULL;
 	*job = NULL;
 }
 

@@ -20,6 +20,10 @@
 
 enum { SHAKE_LANES = 256 };
 
+/* It is done: on the loop.  The job is freed behind it. */
+struct shake;
+typedef void shake_cb(struct shake *job, void *arg);
+
 struct shake {
 	STAILQ_ENTRY(shake) link;
 	struct tls_engine *engine;
@@ -28,24 +32,22 @@ struct shake {
 	struct buf out;   /* to send */
 	enum engine_step step;
 	unsigned lane;
-	struct conn *conn; /* loop: NULL when nobody waits any more */
+	shake_cb *done; /* loop: NULL when nobody waits any more */
+	void *arg;
 };
 
 /* Is there anybody to do it?  Else the caller does it itself. */
 bool shake_is_offered(void);
 
-/* Do one step with a copy of in.  The engine is lent; conn_shaken(job) follows
- * on the loop, never before return. */
-struct shake *shake_submit(struct conn *conn, struct tls_engine *engine,
-			   struct span in, unsigned lane);
+/* Do one step with a copy of in.  The engine is lent; done follows, never
+ * before return. */
+struct shake *shake_submit(struct tls_engine *engine, struct span in,
+			   unsigned lane, shake_cb *done, void *arg);
 
 /* The lane of an address's network. */
 unsigned shake_lane(const struct net_addr *peer);
 
 /* Nobody waits for it any more: the engine goes with the job. */
 void shake_abandon(struct shake **job);
-
-/* conn_io.c: it is done.  The job is freed behind it. */
-void conn_shaken(struct shake *job);
 
 #endif

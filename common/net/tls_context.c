@@ -25,22 +25,6 @@ static const struct cost {
 	long chain_bytes;
 } of_clients = { 4096, 4, 16 << 10 }, of_servers = { 8192, 8, 64 << 10 };
 
-void tls_error_add(struct buf *out)
-{
-	unsigned long code = ERR_get_error();
-	const char *text = ERR_reason_error_string(code);
-
-	if (code == 0)
-		buf_adds(out, "unknown TLS error");
-	else if (text != NULL)
-		buf_adds(out, text);
-	else if (ERR_SYSTEM_ERROR(code))
-		buf_adds(out, strerrordesc_np(ERR_GET_REASON(code)));
-	else
-		buf_addf(out, "TLS error %lx", code);
-	ERR_clear_error();
-}
-
 /* Before anything is computed with them. */
 static int judge_cheap_ones(X509_STORE_CTX *store, void *arg)
 {
@@ -83,7 +67,6 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method)
 
 	MX_ASSERT(ctx != NULL);
 	bound_groups(ctx);
-	SSL_CTX_set_msg_callback(ctx, tls_engine_on_message);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -197,15 +180,6 @@ static enum mx_err load_pair(struct tls_server *t, const char *cert,
 	return load_key(t->ctx, cert, key, why);
 }
 
-static void server_free(struct tls_server *t)
-{
-	for (size_t i = 0; i < t->pairs; i++)
-		X509_free(t->certs[i]);
-	SSL_CTX_free(t->ctx);
-	free(t->certs);
-	free(t);
-}
-
 enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 			   const char *const *keys, size_t pairs,
 			   const char *ca_file, struct buf *why)
@@ -215,13 +189,14 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 	struct tls_server *t = mx_alloc(sizeof(*t));
 
 	*out = NULL;
+	atomic_init(&t->refs, 1);
 	t->ctx = ctx;
 	t->certs = mx_alloc_array(pairs, sizeof(*t->certs));
 	SSL_CTX_set_default_passwd_cb(ctx, no_pass_phrase);
 	for (size_t i = 0; err == MX_OK && i < pairs; i++)
 		err = load_pair(t, certs[i], keys[i], why);
 	if (err != MX_OK) {
-		server_free(t);
+		tls_server_unref(&t);
 		return err;
 	}
 	bound_chain(ctx, &of_clients);
@@ -232,7 +207,6 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"mx20", 4);
 	SSL_CTX_set_num_tickets(ctx, 1);
 
-	atomic_init(&t->refs, 1);
 	*out = t;
 	return MX_OK;
 }
@@ -257,23 +231,6 @@ bool tls_server_covers(const struct tls_server *t, size_t pair,
 {
 	MX_ASSERT(pair < t->pairs);
 	return X509_check_host(t->certs[pair], host.p, host.n, 0, NULL) == 1;
-}
-
-struct tls_server *tls_server_ref(struct tls_server *t)
-{
-	if (t != NULL)
-		atomic_fetch_add(&t->refs, 1);
-	return t;
-}
-
-void tls_server_unref(struct tls_server **tp)
-{
-	struct tls_server *t = *tp;
-
-	*tp = NULL;
-	if (t == NULL || atomic_fetch_sub(&t->refs, 1) > 1)
-		return;
-	server_free(t);
 }
 
 /* ---- Client ---- */
@@ -310,23 +267,4 @@ void tls_client_ctx_lend(struct tls_client_ctx *t, void *ssl_ctx)
 	bound_groups(ssl_ctx);
 	bound_chain(ssl_ctx, &of_servers);
 	SSL_CTX_set1_cert_store(ssl_ctx, SSL_CTX_get_cert_store(t->ctx));
-}
-
-struct tls_client_ctx *tls_client_ctx_ref(struct tls_client_ctx *t)
-{
-	if (t != NULL)
-		atomic_fetch_add(&t->refs, 1);
-	return t;
-}
-
-void tls_client_ctx_unref(struct tls_client_ctx **tp)
-{
-	struct tls_client_ctx *t = *tp;
-
-	*tp = NULL;
-	if (t == NULL || atomic_fetch_sub(&t->refs, 1) > 1)
-		return;
-	tls_sessions_free(&t->sessions);
-	SSL_CTX_free(t->ctx);
-	free(t);
 }
