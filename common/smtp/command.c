@@ -193,9 +193,10 @@ static void print(struct buf *out, enum smtp_verb verb, const void *in,
 		const struct smtp_extension *e = &smtp_extensions[i];
 
 		for (size_t k = 0; k < SMTP_PARAMETERS; k++) {
-			const struct smtp_parameter *p = &e->parameters[verb][k];
+			const struct smtp_parameter *p;
 			size_t start = out->n;
 
+			p = &e->parameters[verb][k];
 			if (p->keyword == NULL || (offered & e->bit) == 0)
 				continue;
 			buf_addc(out, ' ');

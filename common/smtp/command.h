@@ -62,9 +62,9 @@ struct smtp_rcpt {
  * line is what stands behind "MAIL " or "RCPT ": "FROM:<a@b> SIZE=1".
  * Blanks around the path, which the grammar forbids but some clients send,
  * are accepted; an ENVID or ORCPT that is not what RFC 3461 says is as if it
- * had not been given.  offered: SMTP_EXT_ bits of this session (a MAIL parameter of
- * an extension that is not offered is UNKNOWN).  utf8: the transaction has
- * SMTPUTF8 (for RCPT).  Spans borrow from line.
+ * had not been given.  offered: SMTP_EXT_ bits of this session (a MAIL
+ * parameter of an extension that is not offered is UNKNOWN).  utf8: the
+ * transaction has SMTPUTF8 (for RCPT).  Spans borrow from line.
  */
 enum smtp_syntax smtp_mail_parse(struct span line, unsigned offered,
 				 struct smtp_mail *out);

@@ -100,8 +100,8 @@ Test(callout, a_lost_connection_is_no_answer)
 	}
 }
 
-/* EHLO proves the first, and resets; RSET stands between the others (RFC 5321 section
- * 4.1.1.5). */
+/* EHLO proves the first, and resets; RSET stands between the others (RFC 5321
+ * section 4.1.1.5). */
 Test(callout, several_over_one_connection)
 {
 	for (size_t m = 0; m < COUNT(manners); m++) {
@@ -195,8 +195,8 @@ Test(callout, one_reply_too_many)
 /* What is known of a server to lack trust is never certain before EHLO. */
 Test(callout, with_care)
 {
-	struct client c = { .without = SMTP_EXT_PIPELINING |
-				       SMTP_EXT_CHUNKING | DELIVERY_TRUST };
+	struct client c = { .without = SMTP_EXT_PIPELINING | SMTP_EXT_CHUNKING |
+				       DELIVERY_TRUST };
 	struct mail mail = { 0 };
 
 	client_open(&c, "PIPELINING", play, &taken);

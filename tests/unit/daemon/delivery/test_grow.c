@@ -82,8 +82,7 @@ Test(grow, bdat_when_the_end_is_known)
 	mail_content(&m, "x: y\r\n\r\n.dot\r\n", true);
 	mail_wait(&m);
 	cr_expect_eq(m.outcomes[0], OUTCOME_DELIVERED);
-	cr_expect_str_eq(peer_command(c.peer, "BDAT", 0)->line,
-			 "BDAT 14 LAST");
+	cr_expect_str_eq(peer_command(c.peer, "BDAT", 0)->line, "BDAT 14 LAST");
 	expect_message(c.peer, 0, "x: y\r\n\r\n.dot\r\n");
 	end(&c, &m);
 }
