@@ -171,6 +171,11 @@ soak: ## two hours of mixed traffic, outages and kill -9, then an audit
 	@MX20_BUILD=$(B) $(PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
 .PHONY: soak
 
+OUT ?= build/corpus
+corpus: all ## record what mx20 says in hundreds of sessions: OUT=folder
+	@MX20_BUILD=$(B) $(PYTHON) tests/corpus/corpus.py $(OUT)
+.PHONY: corpus
+
 bench: ## measure mx20 beside the mail servers found here (QUICK=1: 2 minutes)
 	@tests/support/deps.sh test
 	@tests/support/peers.sh exim4-daemon-light opensmtpd
