@@ -60,7 +60,78 @@ static void check_socket(struct check *k)
 		     SPAN_ARG(path));
 }
 
+static bool is_ours(const struct net_addr *addr)
+{
+	struct sockaddr_storage ss;
+	struct net_addr at = *addr;
+	int fd;
+	bool ok;
+
+	at.port = 0;
+	socklen_t len = net_addr_to_sockaddr(&at, &ss);
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ok = fd >= 0 && bind(fd, (const struct sockaddr *)&ss, len) == 0;
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static bool is_our_name(const struct config *c, struct span name)
+{
+	bool found = name.n > 0 && span_ieq(name, c->hostname);
+
+	for (size_t i = 0; i < c->alias_count; i++)
+		found |= name.n > 0 && span_ieq(name, c->aliases[i]);
+	return found;
+}
+
+/* Where we listen ourselves.  What a name leads to is DNS's to say: a start
+ * does not wait for that, and the first delivery finds it out. */
+static bool is_this_host(const struct config *c, const struct config_hop *hop)
+{
+	for (size_t i = 0; i < c->listen_count; i++) {
+		struct net_addr at;
+
+		if (c->listen[i].port != hop->port)
+			continue;
+		if (is_our_name(c, hop->host))
+			return true;
+		if (hop->host.n == 0 &&
+		    (net_addr_parse(c->listen[i].address, &at) == MX_OK
+			     ? net_addr_eq(&at, &hop->addr)
+			     : is_ours(&hop->addr)))
+			return true;
+	}
+	return false;
+}
+
+static bool check_primary(const struct config_domain *row, void *arg)
+{
+	struct check *k = arg;
+
+	for (size_t i = 0; i < row->primary_count; i++)
+		if (is_this_host(k->c, &row->primary[i]))
+			config_fail(&k->errors, k->c->domains_path, 0,
+				    "%.*s: primary=%.*s leads to this host "
+				    "itself",
+				    SPAN_ARG(row->name),
+				    SPAN_ARG(row->primary_text));
+	return true;
+}
+
 /* ---- Of the user ---- */
+
+static void missing(struct check *k, const char *key, struct span path,
+		    int errnum)
+{
+	if (errnum != ENOENT)
+		fail_path(k, key, path, errnum);
+	else if (span_eq(path, k->c->spool.path))
+		config_doubt(&k->errors, k->c->path, 0,
+			     "%s: %.*s: not there: a start makes an empty "
+			     "spool",
+			     key, SPAN_ARG(path));
+}
 
 /*
  * Root makes what is missing and gives it to the user, and systemd does so
@@ -72,22 +143,21 @@ static bool check_folder(struct check *k, const char *key, struct span path)
 	struct stat st;
 
 	if (stat(path.p, &st) != 0) {
-		if (errno != ENOENT)
-			fail_path(k, key, path, errno);
+		missing(k, key, path, errno);
 	} else if (!S_ISDIR(st.st_mode)) {
 		fail_path(k, key, path, ENOTDIR);
-	} else if (access(path.p, R_OK | W_OK | X_OK) != 0) {
-		if (!k->p.drops || errno != EACCES)
-			fail_path(k, key, path, errno);
-		else
-			config_doubt(
-				&k->errors, k->c->path, 0,
-				"%s: %.*s: not writable by %s, and a start "
-				"does not change that: chown %s %.*s",
-				key, SPAN_ARG(path), k->p.name, k->p.name,
-				SPAN_ARG(path));
-	} else {
+	} else if (access(path.p, R_OK | W_OK | X_OK) == 0) {
 		return true;
+	} else if (!k->p.drops || errno != EACCES) {
+		fail_path(k, key, path, errno);
+	} else {
+		/* root makes the socket, but not the spool */
+		(span_eq(path, k->c->spool.path) ? config_fail : config_doubt)(
+			&k->errors, k->c->path, 0,
+			"%s: %.*s: not writable by %s, and a start does not "
+			"change that: chown %s %.*s",
+			key, SPAN_ARG(path), k->p.name, k->p.name,
+			SPAN_ARG(path));
 	}
 	return false;
 }
@@ -179,6 +249,31 @@ static void say_doubts(struct span lines)
 	}
 }
 
+static void warn_unreadable(const struct config *c, const char *key,
+			    struct span path)
+{
+	struct buf text = { 0 };
+
+	if (path.n == 0 || access(path.p, R_OK) == 0)
+		return;
+	buf_addf(&text, "%.*s: %s: %.*s: %s for %.*s: a reload will fail",
+		 SPAN_ARG(c->path), key, SPAN_ARG(path), strerror(errno),
+		 SPAN_ARG(c->user));
+	log_warn(EV_CONFIG, LOG_SPAN("warning", buf_span(&text)));
+	buf_fini(&text);
+}
+
+void check_reload(const struct config *c)
+{
+	warn_unreadable(c, "(file)", c->path);
+	warn_unreadable(c, "domains", c->domains_path);
+	warn_unreadable(c, "tls.ca_file", c->tls.ca_file);
+	for (size_t i = 0; i < c->tls.pair_count; i++) {
+		warn_unreadable(c, "tls.certificate", c->tls.certificates[i]);
+		warn_unreadable(c, "tls.key", c->tls.keys[i]);
+	}
+}
+
 void check_and_exit(struct config *c)
 {
 	struct check k = { .c = c };
@@ -189,6 +284,7 @@ void check_and_exit(struct config *c)
 	for (size_t i = 0; i < c->listen_count; i++)
 		check_address(&k, &c->listen[i]);
 	check_socket(&k);
+	domains_each(c->domains, check_primary, &k);
 	is_user = become_user(&k);
 	guard_check(c); /* reads what the user may have written */
 	if (is_user && is_the_user(&k)) {

@@ -11,4 +11,9 @@
  */
 void check_and_exit(struct config *c) __attribute__((noreturn));
 
+/* Root has been left: warn of what was read as root, and what a reload would
+ * not be able to read.  Not of recipient files, of which there may be a
+ * million. */
+void check_reload(const struct config *c);
+
 #endif

@@ -18,6 +18,7 @@
 #include "config/options.h"
 #include "config/reload.h"
 #include "config/value/error.h"
+#include "daemon/check.h"
 #include "daemon/control/control.h"
 #include "daemon/guard.h"
 #include "daemon/hooks.h"
@@ -497,6 +498,7 @@ static void run(struct daemon *d, int64_t begin_ms)
 						       on_reloaded, d });
 	metrics_set(METRIC_RELOAD, 1);
 	config_warn(d->config);
+	check_reload(d->config);
 	log_info(EV_START, LOG_STR("version", MX_VERSION),
 		 LOG_SPAN("hostname", d->config->hostname),
 		 LOG_INT("domains", d->config->domain_count),

@@ -253,6 +253,19 @@ static bool take_name(struct reader *r, struct row *row, struct span word)
 	return false;
 }
 
+/* "recipients = *", as mx20.conf has it: three words here. */
+static bool is_apart(struct reader *r, struct span word, struct span line)
+{
+	struct span next = next_word(&line);
+	bool ends = word.p[word.n - 1] == '=' && next.n > 0 &&
+		    span_find(next, '=') == next.n;
+
+	if (!ends && !span_starts(next, SPAN_LIT("=")) && word.p[0] != '=')
+		return false;
+	FAIL(r, "no blanks around the = of an option: recipients=*");
+	return true;
+}
+
 static void take_row(struct reader *r, struct span word, struct span line)
 {
 	struct row *row = &r->d->rows[r->d->row_count];
@@ -265,7 +278,7 @@ static void take_row(struct reader *r, struct span word, struct span line)
 	if (!is_text(r, word) || !take_name(r, row, word))
 		return;
 	while ((word = next_word(&line)).n > 0) {
-		if (!is_text(r, word))
+		if (!is_text(r, word) || is_apart(r, word, line))
 			return;
 		take_option(r, row, word, seen);
 	}

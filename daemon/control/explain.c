@@ -6,6 +6,7 @@
 
 #include "common/base/assert.h"
 #include "common/status/status.h"
+#include "config/allow/domains.h"
 
 enum { TARGETS_SHOWN = 64 }; /* keeps a line below CONTROL_LINE_MAX */
 
@@ -127,6 +128,10 @@ static void on_route(struct route *route, void *arg)
 			sts_object(&route->sts), "stale", (int)route->is_stale,
 			"destination", control_text_or_null(route->key));
 	set_state(r->control, r->sel.domain, end);
+	json_object_set_new(end, "listed",
+			    json_boolean(domains_find(
+				    r->control->opt.config->domains,
+				    r->sel.domain) != NULL));
 	route_unref(&route);
 	request_done(r, end);
 }

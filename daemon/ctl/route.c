@@ -234,6 +234,8 @@ static void add_result(const json_t *end, struct buf *out)
 		if (span_eq(result, span_str(meanings[i].result)) &&
 		    meanings[i].text[0] != '\0')
 			buf_addf(out, "%s\n", meanings[i].text);
+	if (json_is_false(json_object_get(end, "listed")))
+		buf_adds(out, "not in the allowlist: no mail is taken for it\n");
 	add_source(end, out);
 	buf_adds(out, "\n");
 }

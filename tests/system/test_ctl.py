@@ -775,9 +775,18 @@ def test_route_of_a_primary(down):
     assert got["hosts"][0]["tls"]["level"]
     assert got["state"] == "down"
     assert got["targets"][0]["state"] == "down"
+    assert got["listed"] is True
     text = d.ctl("route", "example.com").stdout
     assert f"127.0.0.1:{p.port}" in text
     assert "down" in text
+    assert "not in the allowlist" not in text
+
+
+def test_route_of_a_domain_that_is_not_listed(down):
+    d, _ = down
+    assert "not in the allowlist" in d.ctl("route", "stranger.test").stdout
+    assert json.loads(d.ctl("route", "stranger.test", "--json").stdout)[
+        "listed"] is False
 
 
 # ---- The socket ------------------------------------------------------------

@@ -666,9 +666,12 @@ def test_check_finds_a_spool_that_the_user_cannot_open(mx20):
     spool = d.dir / "spool"
     spool.mkdir(0o700)
     done = run("-c", str(d.conf_path), "--check")
-    assert done.returncode == 0
+    assert done.returncode == 78 and "no errors" not in done.stdout
     assert f"spool.path: {spool}: not writable by nobody, and a start does " \
         f"not change that: chown nobody {spool}" in done.stderr
+    d.start(ready=False)
+    assert d.process.wait(PATIENCE) == 74
+    d.process = None
     shutil.chown(spool, "nobody")
     (spool / "data.mdb").touch(0o600)
     done = run("-c", str(d.conf_path), "--check")
@@ -677,6 +680,58 @@ def test_check_finds_a_spool_that_the_user_cannot_open(mx20):
     shutil.chown(spool / "data.mdb", "nobody")
     done = run("-c", str(d.conf_path), "--check")
     assert done.returncode == 0, done.stderr
+
+
+@as_root
+def test_a_key_that_only_root_can_read(mx20, pki):
+    """It was read before root was left: a reload as the user fails."""
+    pair = pki.cert("mx2.test")
+    pair.key_path.chmod(0o600)
+    d = mx20(conf={"user": "nobody", "tls": {
+        "certificate": str(pair.cert_path), "key": str(pair.key_path)}},
+        start=False)
+    d.dir.chmod(0o777)  # for the control socket
+    d.start(ready=False)  # who is not root cannot tell us
+    d.wait_log("^start ")
+    d.wait_log(f"^config level=warn .*tls.key: {pair.key_path}: Permission "
+               "denied for nobody: a reload will fail")
+    assert d.reload().returncode == 1
+    pair.key_path.chmod(0o644)
+    assert d.reload().returncode == 0
+
+
+def test_check_tells_of_a_spool_that_is_not_there(mx20):
+    """A start makes one: so does one with a name that is mistyped."""
+    d = mx20(start=False, conf={"spool": {"path": "spol"}})
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0
+    said = f"spool.path: {d.dir}/spol: not there: a start makes an empty spool"
+    assert said in done.stderr
+    d.start()
+    assert said not in run("-c", str(d.conf_path), "--check").stderr
+
+
+@pytest.mark.parametrize("listen, primary, is_loop", [
+    ("127.0.0.1", "127.0.0.1:{port}", True),
+    ("127.0.0.1", "127.0.0.2:{port}", False),
+    ("127.0.0.1", "127.0.0.1:{other}", False),
+    ("127.0.0.1", "mail.test,MX2.test:{port}", True),
+    ("127.0.0.1", "mx2.test:{other}", False),
+    ("*", "127.0.0.2:{port}", True),
+    ("*", "192.0.2.7:{port}", False)])
+def test_check_finds_a_primary_that_is_this_host(mx20, listen, primary,
+                                                 is_loop):
+    port = free_port()
+    primary = primary.format(port=port, other=port + 1)
+    d = mx20(domains="a.test recipients=* primary=127.0.0.1:1\n"
+                     f"b.test recipients=* primary={primary}\n",
+             conf={"listen": [{"address": listen, "port": port}]},
+             start=False)
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == (78 if is_loop else 0), done.stderr
+    assert bool(re.search(r"/domains: b\.test: primary=\S+ leads to this host "
+                          "itself$", done.stderr, re.M)) == is_loop
+    assert "a.test: primary" not in done.stderr
 
 
 @pytest.mark.parametrize("conf, said", [

@@ -225,6 +225,8 @@ Test(domains, options_and_what_holds_without_them)
 #define FILE_WANTED                                                            \
 	"expected a file with one address or local part a line; "              \
 	"recipients=FILE names another, recipients=* accepts all\n"
+#define NO_BLANKS                                                              \
+	"no blanks around the = of an option: recipients=*\n"
 #define NAME_WANTED                                                            \
 	"expected a domain such as example.org, or *.example.org for its "     \
 	"subdomains\n"
@@ -261,6 +263,10 @@ Test(domains, faults_name_file_line_and_accepted_values)
 		{ "a.example recipients=* primary=b:0", "domains:1: primary: " HOSTS_WANTED "\"b:0\"\n" },
 		{ "a.example recipients=* primry=b", "domains:1: primry: unknown option; there are: recipients= primary= lifetime= tls= etrn= delimiter=\n" },
 		{ "a.example recipients=* OK", "domains:1: OK: unknown option; there are: recipients= primary= lifetime= tls= etrn= delimiter=\n" },
+		{ "a.example recipients = *", "domains:1: " NO_BLANKS },
+		{ "a.example recipients =*", "domains:1: " NO_BLANKS },
+		{ "a.example recipients= *", "domains:1: " NO_BLANKS },
+		{ "a.example tls=may recipients = two", "domains:1: " NO_BLANKS },
 		{ "a.example recipients=two", "two:2: expected one address or local part, not \"b c\"\n" },
 		{ "a.example recipients=star", "star:1: to accept every local part write recipients=* in the allowlist\n" },
 		{ "a.example recipients=at", "at:1: expected one address or local part, not \"@a.example\"\n" },
