@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/base/log.h"
+#include "common/base/say.h"
 
 void mx_assert_fail(const char *cond, const char *file, int line)
 {
@@ -15,7 +15,7 @@ void mx_assert_fail(const char *cond, const char *file, int line)
 
 	/* Not through the log thread: it may be the one that is broken. */
 	if (n > 0)
-		log_say(span_of(text, (size_t)n < sizeof(text)
+		say_now(span_of(text, (size_t)n < sizeof(text)
 					      ? (size_t)n
 					      : sizeof(text) - 1));
 	abort();

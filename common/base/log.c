@@ -1,8 +1,6 @@
 #include "common/base/log.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,6 +10,7 @@
 #include "common/base/assert.h"
 #include "common/base/buf.h"
 #include "common/base/msgid.h"
+#include "common/base/say.h"
 #include "common/base/utf8.h"
 
 enum { QUEUE_BYTES = 1 << 20 };
@@ -20,11 +19,9 @@ enum { QUEUE_BYTES = 1 << 20 };
  * busy daemon does not wake the thread for each line. */
 enum { GATHER_US = 3000 };
 
-/*
- * Standard error that nobody reads must not keep us: who writes by himself
- * waits a second for it, and at the end the thread has two for each piece.
- */
-enum { SAY_MS = 1000, LEAVE_MS = 2000, WRITE_BYTES = 64 << 10 };
+/* Standard error that nobody reads must not keep us: at the end the thread has
+ * so long for each piece. */
+enum { LEAVE_MS = 2000, WRITE_BYTES = 64 << 10 };
 
 #define EVENT_NAME(id, name, help) [EV_##id] = name,
 static const char *const event_names[] = { LOG_EVENTS(EVENT_NAME) };
@@ -183,42 +180,11 @@ static void add_line(struct buf *b, enum log_level level, enum log_event event,
 	buf_addc(b, '\n');
 }
 
-/* Can it take PIPE_BUF bytes?  Not before so many ms: false. */
-static bool is_writable(int wait_ms)
-{
-	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
-	int n;
-
-	do
-		n = poll(&p, 1, wait_ms);
-	while (n < 0 && errno == EINTR);
-	return n > 0;
-}
-
-/* False: nobody is left to tell. */
-static bool write_some(struct span *s, size_t most)
-{
-	ssize_t n = write(STDERR_FILENO, s->p, s->n < most ? s->n : most);
-
-	if (n < 0 && errno == EAGAIN) /* somebody else made it like that */
-		return is_writable(-1);
-	if (n < 0)
-		return errno == EINTR;
-	*s = span_skip(*s, (size_t)n);
-	return true;
-}
-
 /* The thread: as long as it takes. */
 static void write_all(struct span s)
 {
-	while (s.n > 0 && write_some(&s, WRITE_BYTES))
+	while (s.n > 0 && say_some(&s, WRITE_BYTES))
 		atomic_fetch_add(&logger.progress, 1);
-}
-
-void log_say(struct span s)
-{
-	while (s.n > 0 && is_writable(SAY_MS) && write_some(&s, PIPE_BUF))
-		;
 }
 
 void log_fields(enum log_level level, enum log_event event,
@@ -235,7 +201,7 @@ void log_fields(enum log_level level, enum log_event event,
 	else
 		add_line(&logger.queue, level, event, fields);
 	if (!logger.running) {
-		log_say(buf_span(&logger.queue));
+		say_now(buf_span(&logger.queue));
 		buf_reset(&logger.queue);
 	} else {
 		wake = logger.idle;

@@ -71,8 +71,4 @@ bool log_level_parse(struct span name, enum log_level *out);
 void log_start(void);
 void log_stop(void);
 
-/* Write this by ourselves, past the queue.  Who does not read it for a second
- * does not hear the rest. */
-void log_say(struct span s);
-
 #endif

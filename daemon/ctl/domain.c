@@ -5,6 +5,23 @@
 #include "daemon/ctl/status.h"
 #include "daemon/ctl/table.h"
 
+bool status_is_held(const json_t *row)
+{
+	return json_is_string(json_object_get(row, "hold"));
+}
+
+void status_age_cell(struct table *t, int64_t since_ms, int64_t now_ms)
+{
+	struct buf b = { 0 };
+
+	if (since_ms == 0)
+		buf_adds(&b, "-");
+	else
+		print_age(&b, now_ms - since_ms);
+	table_cell(t, buf_span(&b));
+	buf_fini(&b);
+}
+
 /* What to do, by what is the matter; the first row that fits. */
 enum matter {
 	MATTER_STOPPED,

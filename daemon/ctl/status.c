@@ -23,11 +23,6 @@ struct seen {
 	struct buf holds; /* of destinations, in words */
 };
 
-bool status_is_held(const json_t *row)
-{
-	return json_is_string(json_object_get(row, "hold"));
-}
-
 static bool is_state(const json_t *row, const char *state)
 {
 	return span_eq(control_get_text(row, "state"), span_str(state));
@@ -128,18 +123,6 @@ static const struct column columns[] = {
 	{ "LAST REPLY", false, 16 },
 };
 /* clang-format on */
-
-void status_age_cell(struct table *t, int64_t since_ms, int64_t now_ms)
-{
-	struct buf b = { 0 };
-
-	if (since_ms == 0)
-		buf_adds(&b, "-");
-	else
-		print_age(&b, now_ms - since_ms);
-	table_cell(t, buf_span(&b));
-	buf_fini(&b);
-}
 
 static void cell_next(struct table *t, const json_t *row, int64_t now_ms)
 {

@@ -96,7 +96,7 @@ static const struct {
 	[ROUND_STS] = { "sts", lookup_start_sts },
 };
 
-void lookup_advance(struct lookup *l)
+static void advance(struct lookup *l)
 {
 	while (l->pending == 0) {
 		l->round = l->is_settled ? ROUND_DONE : l->round + 1;
@@ -115,7 +115,7 @@ static void on_start(EV_P_ ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	MX_ASSERT(l->magic == LOOKUP_MAGIC);
-	lookup_advance(l);
+	advance(l);
 }
 
 static void copy_hops(struct lookup *l)
@@ -141,6 +141,7 @@ struct lookup *lookup_new(const struct lookup_options *opt, lookup_cb *cb,
 	l->domain = arena_span(&l->arena, opt->domain);
 	copy_hops(l);
 	l->ttl_s = TTL_CEILING_S;
+	l->advance = advance;
 	l->cb = cb;
 	l->arg = arg;
 	ev_timer_init(&l->start, on_start, 0., 0.);

@@ -62,12 +62,11 @@ struct lookup {
 	enum route_dnssec mx_dnssec;
 	struct span canon; /* where a CNAME of the domain led */
 	int64_t ttl_s;
+	/* The last question of a round is answered: may free l. */
+	void (*advance)(struct lookup *l);
 	lookup_cb *cb;
 	void *arg;
 };
-
-/* The last question of a round is answered: on to the next.  May free l. */
-void lookup_advance(struct lookup *l);
 
 /* lookup_rounds.c: ask what a round asks.  Nothing asked: it is over. */
 void lookup_start_mx(struct lookup *l);

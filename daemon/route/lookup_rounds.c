@@ -71,7 +71,7 @@ static void on_answer(const struct dns_answer *a, void *arg)
 	note_ttl(l, a);
 	take(q, a);
 	if (l->pending == 0)
-		lookup_advance(l);
+		l->advance(l);
 }
 
 static void new_round(struct lookup *l, size_t most)

@@ -15,7 +15,7 @@ static void on_policy(struct sts_known *known, struct span problem, void *arg)
 		choice_note(&l->choice, l->domain, "MTA-STS: %.*s",
 			    SPAN_ARG(problem));
 	if (l->round == ROUND_STS && --l->pending == 0)
-		lookup_advance(l);
+		l->advance(l);
 }
 
 static void ask_policy(struct lookup *l, struct span domain,
