@@ -44,6 +44,14 @@ bool cap_allows(struct domain *dom)
 	return true;
 }
 
+bool cap_counts(const struct cap *c)
+{
+	int64_t now = clock_mono_ms();
+
+	return (c->taken > 0 && now - c->began_ms < MINUTES(1)) ||
+	       c->slot_ms > now || c->deferring > 0;
+}
+
 /* How long the next one waits; the minute after this one is filled first. */
 static int64_t next_slot_ms(struct domain *dom)
 {

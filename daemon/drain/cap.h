@@ -23,6 +23,8 @@ struct cap {
 bool cap_allows(struct domain *dom);
 /* It may not: it waits for a minute with room.  To be concluded. */
 void cap_defer(struct attempt *a);
+/* Is something known that a next report must be held against? */
+bool cap_counts(const struct cap *c);
 /* As many as may be are on their way to the disk: look again when told. */
 bool cap_is_full(struct domain *dom);
 /* One of them got there.  True: look again. */

@@ -46,7 +46,8 @@ struct domain {
 	bool is_known, wants_ask, is_asking, wants_refresh;
 	struct asking *asks_in; /* while it waits or asks */
 	bool is_stranger;	/* only our reports may go there; see
-				   unlisted.c */
+				   unlisted.c, drain_strangers.c */
+	TAILQ_ENTRY(domain) stranger;
 	bool is_left;		/* its mail is held: that was said */
 	bool is_barred;		/* it has mail that must not go */
 	enum mark { MARK_NONE, MARK_UNLISTED, MARK_LISTED } mark;

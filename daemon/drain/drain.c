@@ -17,7 +17,8 @@
 
 static void on_announced(struct span name, void *arg)
 {
-	domain_announce(domain_need(arg, name));
+	if (drain_admits(arg, name))
+		domain_announce(domain_need(arg, name));
 	expire_look(arg);
 }
 
@@ -25,6 +26,8 @@ static bool on_domain(const struct spool_domain *row, void *arg)
 {
 	struct drain *d = arg;
 
+	if (row->units > 0 && !drain_admits(d, span_str(row->name)))
+		return true;
 	if (row->ready > 0)
 		domain_announce(domain_need(d, span_str(row->name)));
 	else if (row->units > 0)
@@ -88,6 +91,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->generation = 1;
 	d->reminded_ms = clock_mono_ms();
 	slots_start(d, opt->most_links);
+	drain_strangers_start(d);
 	domain_pace_start(d);
 	turns_start(d, dest_run);
 	link_start(d);
@@ -167,6 +171,7 @@ void drain_free(struct drain **dp)
 	drop_hands(d);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		domain_free(dom);
+	drain_strangers_stop(d);
 	MX_ASSERT(d->dests == NULL && d->domains == NULL);
 	turns_stop(d);
 	aside_forget(d);

@@ -6,6 +6,7 @@
 #include "daemon/drain/holds.h"
 #include "daemon/drain/link.h"
 #include "daemon/drain/slots.h"
+#include "daemon/drain/strangers.h"
 #include "daemon/drain/turns.h"
 
 struct drain {
@@ -24,6 +25,7 @@ struct drain {
 	struct dest_hold_list dest_holds;
 	unsigned hold_changes;	  /* of that list */
 	struct outcast *outcasts; /* hash by the same */
+	struct strangers strangers;
 	struct asking asking[2];  /* [1]: of strangers */
 	struct slots slots[2];	  /* the same */
 	ev_timer slots_timer;
@@ -85,6 +87,13 @@ void drain_go_on(struct drain *d);
 
 /* ---- drain_reap.c ---- */
 void drain_reap_start(struct drain *d);
+
+/* ---- drain_strangers.c ---- */
+void drain_strangers_start(struct drain *d);
+void drain_strangers_stop(struct drain *d);
+/* May there be a struct domain of this name?  False: its mail, which is nothing
+ * but reports, stays in the spool and is found again from there. */
+bool drain_admits(struct drain *d, struct span name);
 
 /* ---- drain_sweep.c ---- */
 void drain_sweep_start(struct drain *d);

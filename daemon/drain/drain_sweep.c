@@ -38,6 +38,7 @@ void domain_free(struct domain *dom)
 {
 	struct drain *d = dom->drain;
 
+	strangers_note(dom, false);
 	aside_forget_domain(dom);
 	dest_quit(dom);
 	domain_ask_no_more(dom);

@@ -21,6 +21,7 @@
 #include "config/allow/domains.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/retry.h"
+#include "daemon/drain/strangers.h"
 #include "daemon/drain/unlisted.h"
 
 /* Not asked for again sooner, if the row does not say so. */
@@ -87,7 +88,8 @@ static void welcome(struct domain *dom, const struct spool_domain *row)
 	bool is_left = row->is_unlisted ||
 		       (dom->mark == MARK_UNLISTED && row->units > 0);
 
-	dom->is_stranger = dom->is_left = false;
+	strangers_note(dom, false);
+	dom->is_left = false;
 	if (dom->remembered != dom->drain->generation) {
 		router_remember(dom->drain->router, domain_name(dom));
 		dom->remembered = dom->drain->generation;
@@ -108,22 +110,30 @@ static bool look_at(const struct unit *u, void *arg)
 }
 
 /* The first unit says enough: see unlisted_takes. */
-static bool has_mail_of_others(const struct domain *dom)
+static bool has_mail_of_others(struct spool *sp, struct span name)
 {
-	struct spool *sp = dom->drain->spool;
 	struct unit *u = NULL;
 	bool found = false;
 	uint64_t id;
 	size_t n;
 
-	if (spool_ready(sp, domain_name(dom), 0, &id, 1, &n) == MX_OK &&
-	    n > 0 && spool_unit_load(sp, id, domain_name(dom), &u) == MX_OK) {
+	if (spool_ready(sp, name, 0, &id, 1, &n) == MX_OK && n > 0 &&
+	    spool_unit_load(sp, id, name, &u) == MX_OK) {
 		(void)look_at(u, &found);
 		unit_free(&u);
 	} else { /* none is ready: deferred ones */
-		(void)spool_list(sp, domain_name(dom), 0, look_at, &found);
+		(void)spool_list(sp, name, 0, look_at, &found);
 	}
 	return found;
+}
+
+bool unlisted_has_reports_only(struct drain *d, struct span name)
+{
+	struct spool_domain row;
+
+	return domains_find(d->config->domains, name) == NULL &&
+	       spool_domain_get(d->spool, name, &row) == MX_OK &&
+	       !row.is_unlisted && !has_mail_of_others(d->spool, name);
 }
 
 bool unlisted_may_go(struct domain *dom)
@@ -143,14 +153,14 @@ bool unlisted_may_go(struct domain *dom)
 	}
 	if (dom->mark == MARK_LISTED)
 		row.is_unlisted = false;
-	dom->is_stranger = !row.is_unlisted;
+	strangers_note(dom, !row.is_unlisted);
 	if (row.is_unlisted && row.is_held)
 		say_held(dom, row.units);
 	if (row.is_unlisted && !row.is_held)
 		dom->is_left = false; /* let go */
 	if (row.is_unlisted)
 		return !row.is_held;
-	if (!has_mail_of_others(dom))
+	if (!has_mail_of_others(d->spool, domain_name(dom)))
 		return true;
 	hold(dom, row.units);
 	return false;

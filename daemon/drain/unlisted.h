@@ -4,6 +4,8 @@
 
 #include "daemon/drain/domain.h"
 
+/* Is it a stranger's, known or not? */
+bool unlisted_has_reports_only(struct drain *d, struct span name);
 /* May its mail be routed?  Asked before each look-up; false: it is held.  Also
  * notices that the domain is listed again. */
 bool unlisted_may_go(struct domain *dom);

@@ -116,7 +116,8 @@ void world_send(struct world *w, const char *const *paths, size_t count)
 {
 	struct spool_draft *d;
 	struct envelope env = { .from = span_str(w->sender),
-				.arrived_ms = clock_wall_ms() };
+				.arrived_ms = clock_wall_ms(),
+				.is_dsn = w->are_reports };
 	struct spool_rcpt rcpts[DOMAINS] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {

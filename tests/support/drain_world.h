@@ -23,6 +23,7 @@ struct world {
 	struct peer_options popt;
 	struct peer *peer;
 	const char *sender;
+	bool are_reports; /* what is sent */
 	int64_t lifetime_ms;
 	unsigned most_links; /* of the next drain; 0: as many as there are */
 	bool committed;
