@@ -56,6 +56,8 @@ struct attempt {
 	bool is_submitted;	  /* the spool will call back */
 	bool is_late;		  /* no room for it: that was said */
 	bool has_report;
+	bool is_taken_known;	  /* to the disk, ahead of the rest */
+	void (*then)(struct attempt *a); /* once that was tried */
 	bool again; /* recipients remain to be tried */
 	enum risk risk;
 	int64_t risky_ms; /* since when */

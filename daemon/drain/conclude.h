@@ -17,6 +17,10 @@ bool conclude_is_partial(const struct attempt *a);
 /* What was refused, and would be reported, is tried again then; but not
  * before its own retry, and not later than the longest. */
 void conclude_defer_failed(struct attempt *a, int64_t wait_ms);
+/* Was recipient i taken, and is nobody to be told? */
+bool conclude_is_taken(const struct attempt *a, size_t i);
+/* Record those alone; the others stay as they are.  then: also on failure. */
+void conclude_taken(struct attempt *a, void (*then)(struct attempt *a));
 /* Record it; with a report about it and its followers, unless it follows. */
 void conclude_submit(struct attempt *a);
 

@@ -1,5 +1,6 @@
 /* The one commit that makes an outcome durable, and the log of it. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -123,6 +124,14 @@ static void say_rcpt(const struct attempt *a, size_t i)
 	}
 }
 
+/* Those taken may be in the log by now. */
+static void say_all(const struct attempt *a)
+{
+	for (size_t i = 0; i < a->job->count; i++)
+		if (!a->is_taken_known || !conclude_is_taken(a, i))
+			say_rcpt(a, i);
+}
+
 /* ---- Making it durable ---- */
 
 static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
@@ -230,6 +239,12 @@ static void go_on_behind(struct attempt *lead, bool has_report)
 	}
 }
 
+static void forget(struct attempt *a)
+{
+	delivery_job_free(&a->job);
+	free(a);
+}
+
 static void on_recorded(enum mx_err err, void *arg)
 {
 	struct attempt *a = arg;
@@ -242,11 +257,9 @@ static void on_recorded(enum mx_err err, void *arg)
 	if (err == MX_ENOENT) /* removed meanwhile, and no report is sent */
 		a->report_id = 0;
 	if (err == MX_OK || err == MX_ENOENT)
-		for (size_t i = 0; i < a->job->count; i++)
-			say_rcpt(a, i);
+		say_all(a);
 	if (d == NULL) { /* drain_free was faster */
-		delivery_job_free(&a->job);
-		free(a);
+		forget(a);
 		return;
 	}
 	if (err == MX_ESPACE || err == MX_EBUSY) {
@@ -295,4 +308,48 @@ void conclude_submit(struct attempt *a)
 	spool_settle(d->spool, a->key.id, job->unit->domain, job->set,
 		     job->unit->rcpt_count, now, a->due_ms,
 		     report.draft != NULL ? &report : NULL, on_recorded, a);
+}
+
+/* ---- Ahead of the rest ---- */
+
+bool conclude_is_taken(const struct attempt *a, size_t i)
+{
+	return a->job->set[i].outcome == OUTCOME_DELIVERED &&
+	       !give_up_is_reported(a, i);
+}
+
+/* On failure it is tried again with the rest, which knows what to do then. */
+static void on_taken(enum mx_err err, void *arg)
+{
+	struct attempt *a = arg;
+
+	MX_ASSERT(a->magic == ATTEMPT_MAGIC && a->is_submitted);
+	a->is_submitted = false;
+	a->is_taken_known = err == MX_OK;
+	for (size_t i = 0; i < a->job->count; i++)
+		if (a->is_taken_known && conclude_is_taken(a, i))
+			say_rcpt(a, i);
+	if (a->drain == NULL)
+		forget(a);
+	else
+		a->then(a);
+}
+
+void conclude_taken(struct attempt *a, void (*then)(struct attempt *a))
+{
+	const struct delivery_job *job = a->job;
+	size_t count = job->unit->rcpt_count;
+	struct settlement *set = arena_alloc_array(&job->unit->arena, count,
+						   sizeof(*set));
+
+	MX_ASSERT(a->is_concluding && !a->is_submitted);
+	memcpy(set, job->set, count * sizeof(*set));
+	for (size_t i = 0; i < count; i++)
+		if (i >= job->count || !conclude_is_taken(a, i))
+			set[i].outcome = OUTCOME_UNTRIED;
+	a->then = then;
+	a->is_submitted = true;
+	a->concluded_ms = clock_wall_ms();
+	spool_settle(a->drain->spool, a->key.id, job->unit->domain, set, count,
+		     a->concluded_ms, 0, NULL, on_taken, a);
 }

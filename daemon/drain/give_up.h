@@ -26,6 +26,8 @@ struct span give_up_reason(struct drain *d, struct unit *u);
 /* Is anything of the outcome to be reported (delivered without a report by the
  * next hop included, RFC 3461 section 5.2.2)? */
 bool give_up_has_report(const struct attempt *a);
+/* Is recipient i in it? */
+bool give_up_is_reported(const struct attempt *a, size_t i);
 /* The queue id of the report that is about this recipient; 0: none is. */
 uint64_t give_up_report_of(const struct attempt *a, size_t i);
 /*

@@ -65,19 +65,22 @@ static struct span host_of(const struct attempt *a, size_t i)
 				  : a->job->unit->rcpts[i].last_host;
 }
 
-uint64_t give_up_report_of(const struct attempt *a, size_t i)
+bool give_up_is_reported(const struct attempt *a, size_t i)
 {
 	enum report_action action;
 
-	return is_reported(a, i, &action) ? a->report_id : 0;
+	return is_reported(a, i, &action);
+}
+
+uint64_t give_up_report_of(const struct attempt *a, size_t i)
+{
+	return give_up_is_reported(a, i) ? a->report_id : 0;
 }
 
 bool give_up_has_report(const struct attempt *a)
 {
-	enum report_action action;
-
 	for (size_t i = 0; i < a->job->count; i++)
-		if (is_reported(a, i, &action))
+		if (give_up_is_reported(a, i))
 			return true;
 	return false;
 }

@@ -10,6 +10,9 @@
  *   outcome --no report due, or no other unit--> recorded at once
  *           \--> waiting --all units there, or JOIN_MS over--> joined
  *
+ * What was taken and is not to be reported is recorded before it waits: a crash
+ * would send it again.
+ *
  *   joined --> the first is recorded together with the report about all,
  *              then the others; a crash in between repeats, and loses nothing
  *
@@ -218,22 +221,43 @@ static struct group *group_need(struct drain *d, uint64_t id)
 	return g;
 }
 
-void join_conclude(struct attempt *a)
+static bool is_alone(const struct attempt *a)
+{
+	return a->job->unit->message_units <= 1 || a->drain->is_stopping;
+}
+
+static bool has_taken(const struct attempt *a)
+{
+	for (size_t i = 0; i < a->job->count; i++)
+		if (conclude_is_taken(a, i))
+			return true;
+	return false;
+}
+
+/* Would a crash send again what was taken? */
+static bool is_at_risk(const struct attempt *a)
+{
+	for (size_t i = 0; i < a->job->count; i++)
+		if (a->job->set[i].outcome == OUTCOME_DELIVERED &&
+		    !(a->is_taken_known && conclude_is_taken(a, i)))
+			return true;
+	return false;
+}
+
+/* What was taken without a word to anybody is recorded, or could not be. */
+static void join_wait(struct attempt *a)
 {
 	struct drain *d = a->drain;
 	struct attempt_queue alone = TAILQ_HEAD_INITIALIZER(alone);
 	struct group *g;
 
-	if (!give_up_has_report(a)) {
-		conclude_submit(a);
-		return;
-	}
-	if (a->job->unit->message_units <= 1 || d->is_stopping) {
+	if (is_alone(a)) {
 		TAILQ_INSERT_TAIL(&alone, a, join);
 		dispatch(&alone);
 		return;
 	}
-	risk_over(a); /* it waits for others, not for the disk */
+	if (!is_at_risk(a))
+		risk_over(a); /* it waits for others, not for the disk */
 	g = group_need(d, a->key.id);
 	TAILQ_INSERT_TAIL(&g->attempts, a, join);
 	g->count++;
@@ -242,6 +266,16 @@ void join_conclude(struct attempt *a)
 		group_end(g);
 	else if (d->joining > WAITING_MAX)
 		group_end(TAILQ_FIRST(&d->group_order));
+}
+
+void join_conclude(struct attempt *a)
+{
+	if (!give_up_has_report(a))
+		conclude_submit(a);
+	else if (is_alone(a) || !has_taken(a))
+		join_wait(a);
+	else
+		conclude_taken(a, join_wait);
 }
 
 void join_start(struct drain *d)

@@ -83,3 +83,41 @@ Test(join, a_stop_hurries_them)
 	cr_expect_eq(reports(&w), 1);
 	world_end(&w);
 }
+
+static const char *refuse_bad(struct peer *p, const char *line, void *arg)
+{
+	return strstr(line, "good@") != NULL ? NULL : refuse(p, line, arg);
+}
+
+/* Of the only unit of d0.example. */
+static size_t rcpts_left(struct world *w)
+{
+	struct unit *u;
+	uint64_t id;
+	size_t n;
+
+	cr_assert_eq(spool_ready(w->spool, SPAN_LIT("d0.example"), 0, &id, 1,
+				 &n),
+		     MX_OK);
+	if (n == 0 || spool_unit_load(w->spool, id, SPAN_LIT("d0.example"),
+				      &u) != MX_OK)
+		return 0;
+	n = u->rcpt_count;
+	unit_free(&u);
+	return n;
+}
+
+/* A crash would send it again. */
+Test(join, what_was_taken_does_not_wait_for_the_report)
+{
+	static const char *const some[] = { "good@d0.example", "u1@d0.example",
+					    "later@d2.example" };
+	struct world w;
+
+	world_begin(&w, "", refuse_bad);
+	world_send(&w, some, COUNT(some));
+	WAIT_FOR(&w, rcpts_left(&w) == 1);
+	cr_expect_eq(reports(&w), 0);
+	WAIT_FOR(&w, reports(&w) == 1 && left(&w) == 1);
+	world_end(&w);
+}
