@@ -30,8 +30,9 @@ struct span fill_file(struct fill *f, const char *file)
 	return join(f, value_dir(f->path), span_str(file));
 }
 
-struct span fill_path(struct fill *f, const config_setting_t *st,
-		      struct span text)
+/* Text relative to the file that st stands in. */
+static struct span path_of(struct fill *f, const config_setting_t *st,
+			   struct span text)
 {
 	if (text.n == 0)
 		return arena_span(f->arena, text);
@@ -130,7 +131,7 @@ static struct span value_of(struct fill *f, const struct option *o,
 		return span_str(digits);
 	}
 	if (form == PATH && text.n > 0)
-		return fill_path(f, st, text);
+		return path_of(f, st, text);
 	return form == NUMBER ? no_text : text;
 }
 

@@ -39,8 +39,4 @@ void fill_fail(struct fill *f, const config_setting_t *st, const char *fmt, ...)
 /* file (as libconfig names it) as the user would; NULL: the main file. */
 struct span fill_file(struct fill *f, const char *file);
 
-/* Text relative to the file that st stands in. */
-struct span fill_path(struct fill *f, const config_setting_t *st,
-		      struct span text);
-
 #endif

@@ -83,7 +83,7 @@ static bool may_etrn(struct hooks *h, struct span domain,
 	if (is_in_etrn(row, peer) || drain_is_target(h->drain, domain, peer) ||
 	    is_host_of_row(row, peer, tls))
 		return true;
-	route = router_known(h->router, domain);
+	route = router_cached(h->router, domain);
 	may = route != NULL && is_host_of_route(route, peer, tls);
 	route_unref(&route);
 	return may;

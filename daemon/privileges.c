@@ -12,7 +12,7 @@
 
 #include "common/base/assert.h"
 
-static enum mx_err fail(struct buf *why, const char *what)
+static enum mx_err not_dropped(struct buf *why, const char *what)
 {
 	int errnum = errno;
 
@@ -68,9 +68,9 @@ enum mx_err privileges_folder(const struct privileges *p, struct span path,
 		snprintf(part, sizeof(part), "%.*s", (int)i, path.p);
 		if (mkdir(part, is_last ? mode : 0755) != 0) {
 			if (errno != EEXIST)
-				return fail(why, part);
+				return not_dropped(why, part);
 		} else if (is_last && !give_away(p, part)) {
-			return fail(why, part);
+			return not_dropped(why, part);
 		}
 	}
 	return MX_OK;
@@ -98,16 +98,16 @@ enum mx_err privileges_drop(const struct privileges *p, struct buf *why)
 	umask(0077);
 	if (p->drops) {
 		if (initgroups(p->name, p->gid) != 0)
-			return fail(why, "initgroups");
+			return not_dropped(why, "initgroups");
 		if (setresgid(p->gid, p->gid, p->gid) != 0)
-			return fail(why, "setgid");
+			return not_dropped(why, "setgid");
 		if (setresuid(p->uid, p->uid, p->uid) != 0)
-			return fail(why, "setuid");
+			return not_dropped(why, "setuid");
 		/* it must not come back */
 		MX_ASSERT(setuid(0) != 0 && seteuid(0) != 0);
 		MX_ASSERT(getuid() == p->uid && geteuid() == p->uid);
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return fail(why, "no_new_privs");
+		return not_dropped(why, "no_new_privs");
 	return MX_OK;
 }

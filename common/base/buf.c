@@ -30,7 +30,7 @@ char *buf_reserve(struct buf *b, size_t n)
 		b->p = mx_realloc(b->p, cap);
 		b->cap = cap;
 	}
-	/* p may be NULL when nothing was asked for, and NULL + 0 is undefined */
+	/* p may be NULL when nothing was asked for: NULL + 0 is undefined */
 	return b->n > 0 ? b->p + b->n : b->p;
 }
 

@@ -9,13 +9,16 @@
 #define LOG_EVENTS(X) \
 	X(ACCEPTED,  "accepted",  "a message is durable and was answered 250") \
 	X(REJECTED,  "rejected",  "a command or message was refused") \
-	X(DELIVERED, "delivered", "the primary took a message for a recipient") \
+	X(DELIVERED, "delivered", \
+	  "the primary took a message for a recipient") \
 	X(DEFERRED,  "deferred",  "a recipient waits for its own retry") \
-	X(BOUNCED,   "bounced",   "a recipient failed for good; a DSN was made") \
+	X(BOUNCED,   "bounced", \
+	  "a recipient failed for good; a DSN was made") \
 	X(HELD,      "held",      "mail is kept for the operator") \
 	X(RELEASED,  "released",  "held mail may go again") \
 	X(REMOVED,   "removed",   "the operator removed a message") \
-	X(FALLBACK,  "fallback",  "something was refused or lacking: tried another way") \
+	X(FALLBACK,  "fallback", \
+	  "something was refused or lacking: tried another way") \
 	X(DELAYED,   "delayed",   "the sender was told of a delay") \
 	X(PROBE,     "probe",     "a primary was probed") \
 	X(STATE,     "state",     "a destination changed its state") \
@@ -30,7 +33,8 @@
 	X(CONFIG,    "config",    "a warning about the configuration") \
 	X(START,     "start",     "the daemon is ready") \
 	X(STOP,      "stop",      "the daemon leaves") \
-	X(LOG,       "log",       "lines were left out: stderr was slow, or a client made too many")
+	X(LOG,       "log", \
+	  "lines were left out: stderr was slow, or a client made too many")
 /* clang-format on */
 
 #define LOG_EVENT_ENUM(id, name, help) EV_##id,

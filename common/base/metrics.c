@@ -53,7 +53,8 @@ static const int64_t wait_s[] = {
 
 #define PLAIN(kind) METRIC_##kind, NULL, NULL, 1, 1
 #define BY(labels) METRIC_COUNTER, labels, NULL, COUNT(labels), 1
-#define BUCKETS(bounds, unit) METRIC_HISTOGRAM, NULL, bounds, COUNT(bounds), unit
+#define BUCKETS(bounds, unit)                                                  \
+	METRIC_HISTOGRAM, NULL, bounds, COUNT(bounds), unit
 
 static const struct metric table[METRIC_COUNT] = {
 	[METRIC_ACCEPTED] = { "mx20_messages_accepted_total",

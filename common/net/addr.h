@@ -29,7 +29,8 @@ void net_addr_add(struct buf *out, const struct net_addr *a);
 /* Append "192.0.2.1:25" / "[2001:db8::1]:25". */
 void net_endpoint_add(struct buf *out, const struct net_addr *a);
 
-bool net_addr_eq(const struct net_addr *a, const struct net_addr *b); /* no port */
+/* The port does not count. */
+bool net_addr_eq(const struct net_addr *a, const struct net_addr *b);
 bool net_endpoint_eq(const struct net_addr *a, const struct net_addr *b);
 
 /* The key under which one client is counted: an IPv4 address, or an IPv6 /64

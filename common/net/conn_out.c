@@ -32,7 +32,8 @@ static void give_back(struct buf *b)
 	}
 }
 
-void conn_out_release(struct conn *c)
+/* Give the memory of sent output back. */
+static void out_release(struct conn *c)
 {
 	give_back(&c->out);
 	c->sent = 0;
@@ -48,7 +49,7 @@ static void out_keep(struct conn *c)
 	if (left + KEEP_SLACK >= c->out.cap / 2)
 		return;
 	buf_add(&own, span_of(c->out.p + c->sent, left));
-	conn_out_release(c);
+	out_release(c);
 	c->out = own;
 }
 
@@ -58,13 +59,13 @@ static void out_failed(struct conn *c, int errnum)
 	c->is_kept = false;
 	if (c->error == NULL)
 		c->error = strerrordesc_np(errnum);
-	conn_out_release(c);
+	out_release(c);
 	conn_kick(c);
 }
 
 static void out_is_empty(struct conn *c)
 {
-	conn_out_release(c);
+	out_release(c);
 	if (!c->is_kept)
 		return;
 	c->is_kept = false;
@@ -113,7 +114,7 @@ static void out_send(struct conn *c, struct span extra)
 	if (took <= collected) {
 		c->sent += took;
 	} else {
-		conn_out_release(c);
+		out_release(c);
 		extra = span_skip(extra, took - collected);
 	}
 	if (extra.n > 0) {

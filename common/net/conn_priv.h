@@ -104,9 +104,6 @@ static inline size_t conn_unsent(const struct conn *c)
 /* Offer all output to the kernel.  A failure is told later. */
 void conn_push(struct conn *c);
 
-/* Give the memory of sent output back. */
-void conn_out_release(struct conn *c);
-
 /* ---- conn_linger.c ---- */
 
 /* Go on with closing; may release c. */

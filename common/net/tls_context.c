@@ -61,7 +61,8 @@ static void bound_chain(SSL_CTX *ctx, const struct cost *most)
 	SSL_CTX_set_max_cert_list(ctx, most->chain_bytes);
 }
 
-SSL_CTX *tls_context_new(const SSL_METHOD *method)
+/* What both sides refuse and allow. */
+static SSL_CTX *context_new(const SSL_METHOD *method)
 {
 	SSL_CTX *ctx = SSL_CTX_new(method);
 
@@ -76,8 +77,9 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method)
 	return ctx;
 }
 
-enum mx_err tls_context_roots(SSL_CTX *ctx, const char *ca_file,
-			      struct buf *why)
+/* Roots for verification; MX_EINVAL with a sentence when ca_file is bad. */
+static enum mx_err use_roots(SSL_CTX *ctx, const char *ca_file,
+			     struct buf *why)
 {
 	ERR_clear_error();
 	if (ca_file == NULL || *ca_file == '\0') {
@@ -184,8 +186,8 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 			   const char *const *keys, size_t pairs,
 			   const char *ca_file, struct buf *why)
 {
-	SSL_CTX *ctx = tls_context_new(TLS_server_method());
-	enum mx_err err = tls_context_roots(ctx, ca_file, why);
+	SSL_CTX *ctx = context_new(TLS_server_method());
+	enum mx_err err = use_roots(ctx, ca_file, why);
 	struct tls_server *t = mx_alloc(sizeof(*t));
 
 	*out = NULL;
@@ -238,8 +240,8 @@ bool tls_server_covers(const struct tls_server *t, size_t pair,
 enum mx_err tls_client_ctx_new(struct tls_client_ctx **out, const char *ca_file,
 			       struct buf *why)
 {
-	SSL_CTX *ctx = tls_context_new(TLS_client_method());
-	enum mx_err err = tls_context_roots(ctx, ca_file, why);
+	SSL_CTX *ctx = context_new(TLS_client_method());
+	enum mx_err err = use_roots(ctx, ca_file, why);
 
 	*out = NULL;
 	if (err != MX_OK) {

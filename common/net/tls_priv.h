@@ -22,13 +22,6 @@ struct tls_client_ctx {
 	atomic_uint refs;
 };
 
-/* What both sides refuse and allow. */
-SSL_CTX *tls_context_new(const SSL_METHOD *method);
-
-/* Roots for verification; MX_EINVAL with a sentence when ca_file is bad. */
-enum mx_err tls_context_roots(SSL_CTX *ctx, const char *ca_file,
-			      struct buf *why);
-
 /* Append why OpenSSL failed, the oldest error in its queue; empties it. */
 void tls_error_add(struct buf *out);
 

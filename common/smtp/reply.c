@@ -54,7 +54,8 @@ static bool is_status(struct span s)
 	return s.n >= strlen("4.0.0");
 }
 
-/* What is not printed is known from where it was: RFC 3463 sections 3.3, 3.5. */
+/* What is not printed is known from where it was: RFC 3463 sections 3.3 and
+ * 3.5. */
 static const struct {
 	const char *stage, *status;
 } silent[] = {

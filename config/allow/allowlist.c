@@ -24,7 +24,7 @@ struct reader {
 	struct lines lines;
 	struct pool scratch;
 	size_t room;		/* lines, and so rows, sets and sources */
-	struct source *sources; /* one per set of d */
+	struct recipient_file *sources; /* one per set of d */
 	uint32_t *by_path;	/* open addressing: 1 + number of a source */
 	size_t by_path_mask;
 	struct span line;	/* this one, whole */

@@ -144,7 +144,7 @@ static void read_lines(struct file *f)
 }
 
 void recipients_read(struct recipients_reader *r, struct set *set,
-		     const struct source *source)
+		     const struct recipient_file *source)
 {
 	struct file f = { r, set, source->path };
 

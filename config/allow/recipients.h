@@ -7,7 +7,7 @@
 #include "config/value/error.h"
 
 /* A recipient file: where it is, and the first row that named it. */
-struct source {
+struct recipient_file {
 	struct span path; /* NUL behind it */
 	uint32_t line;    /* of the allowlist */
 };
@@ -22,6 +22,6 @@ struct recipients_reader {
 
 /* Fill set from its file; allowlist is named where the file is missing. */
 void recipients_read(struct recipients_reader *r, struct set *set,
-		     const struct source *source);
+		     const struct recipient_file *source);
 
 #endif

@@ -40,7 +40,8 @@ static json_t *add(struct alarms *a, const char *kind, struct span text)
 	return o;
 }
 
-void alarms_unreachable(struct alarms *a, struct span why)
+/* The daemon does not answer; why in words. */
+static void alarms_unreachable(struct alarms *a, struct span why)
 {
 	add(a, "unreachable", why);
 }

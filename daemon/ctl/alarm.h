@@ -20,9 +20,6 @@ struct alarms {
 
 void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c);
 void alarms_fini(struct alarms *a);
-
-/* The daemon does not answer; why in words. */
-void alarms_unreachable(struct alarms *a, struct span why);
 /* The spool's room and the certificate; of source_overview. */
 void alarms_overview(struct alarms *a, const json_t *overview);
 /* A status_domain.  A thousand domains behind one host that is down are one

@@ -98,7 +98,7 @@ void link_close(struct link *l)
 	l->taken = 0;
 }
 
-bool link_write(struct link *l, struct span lines)
+static bool link_write(struct link *l, struct span lines)
 {
 	while (lines.n > 0 && l->fd >= 0) {
 		ssize_t n = send(l->fd, lines.p, lines.n, MSG_NOSIGNAL);

@@ -21,8 +21,6 @@ void link_close(struct link *l);
 
 /* Send a request; takes it.  False: the connection is lost. */
 bool link_send(struct link *l, json_t *request);
-/* Send lines that control_encode made: many requests at once. */
-bool link_write(struct link *l, struct span lines);
 
 /* The next line; the caller's.  NULL: the connection is lost, or nothing came
  * for timeout_ms (0: wait for ever). */

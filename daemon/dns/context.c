@@ -33,7 +33,7 @@ static const struct {
 	{ "trust-anchor-signaling:", "no" },
 };
 
-static enum mx_err fail(int err, const char *what, struct buf *why)
+static enum mx_err context_failed(int err, const char *what, struct buf *why)
 {
 	buf_addf(why, "dns: %s: %s", what, ub_strerror(err));
 	return MX_EINVAL;
@@ -80,24 +80,24 @@ static enum mx_err set_up(struct ub_ctx *ub, const struct config *config,
 	for (size_t i = 0; i < COUNT(options); i++) {
 		err = ub_ctx_set_option(ub, options[i].name, options[i].value);
 		if (err != 0)
-			return fail(err, options[i].name, why);
+			return context_failed(err, options[i].name, why);
 	}
 	err = set_servers(ub, config, &what);
 	if (err != 0)
-		return fail(err, what, why);
+		return context_failed(err, what, why);
 	if (anchor != NULL) {
 		err = ub_ctx_add_ta_file(ub, anchor);
 		if (err != 0 || access(anchor, R_OK) != 0)
-			return fail(UB_READFILE, anchor, why);
+			return context_failed(UB_READFILE, anchor, why);
 	}
 	err = ub_ctx_async(ub, 1);
 	if (err != 0)
-		return fail(err, "thread", why);
+		return context_failed(err, "thread", why);
 	/* NXDOMAIN for .test is built in: let the configured servers say so.
 	 * (The option local-zone "nodefault" does nothing in the library.) */
 	err = ub_ctx_zone_remove(ub, "test.");
 	if (err != 0) /* it also makes the context final: anchors are read */
-		return fail(err, anchor ? anchor : "set-up", why);
+		return context_failed(err, anchor ? anchor : "set-up", why);
 	return MX_OK;
 }
 

@@ -1,6 +1,6 @@
 /*
  * DNS by libunbound, in its own thread; answers come back on the loop.
- * Nothing outside resolver.c knows libunbound.
+ * Nothing outside this folder knows libunbound.
  */
 #ifndef MX_DNS_RESOLVER_H
 #define MX_DNS_RESOLVER_H

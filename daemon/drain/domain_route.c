@@ -167,7 +167,7 @@ void domain_ask(struct domain *dom)
 		return;
 	dom->wants_ask = true;
 	dom->asks_in = &d->asking[dom->is_stranger];
-	dom->is_known = router_knows(d->router, domain_name(dom));
+	dom->is_known = router_answers_soon(d->router, domain_name(dom));
 	if (dom->is_known)
 		TAILQ_INSERT_HEAD(&dom->asks_in->waiting, dom, asking);
 	else

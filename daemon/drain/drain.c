@@ -262,7 +262,7 @@ bool drain_is_target(struct drain *d, struct span name,
 
 	if (dom != NULL && dom->dest != NULL)
 		return has_address(dom->dest->route, peer);
-	r = router_known(d->router, name);
+	r = router_cached(d->router, name);
 	is_target = r != NULL && has_address(r, peer);
 	route_unref(&r);
 	return is_target;

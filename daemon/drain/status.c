@@ -151,7 +151,7 @@ bool drain_flows(struct drain *d, struct span name)
 	if (dom != NULL)
 		return dom->dest != NULL ? dest_flows(dom->dest)
 					 : dom->route == NULL && !dom->has_mail;
-	route = router_known(d->router, name);
+	route = router_cached(d->router, name);
 	if (route == NULL)
 		return true;
 	dst = dest_find(d, route);

@@ -12,7 +12,7 @@ static enum gate_reply ask_null_mx(struct gate_question *q, struct verdict *v)
 
 	if (r->row != NULL && r->row->primary_count > 0)
 		return GATE_GO;
-	route = router_known(q->link_arg, buf_span(&r->domain));
+	route = router_cached(q->link_arg, buf_span(&r->domain));
 	is_null = route != NULL && route->result == ROUTE_NULL_MX;
 	route_unref(&route);
 	return is_null ? gate_refuse(v, V_NULL_MX) : GATE_GO;

@@ -12,7 +12,8 @@ enum {
 	TTL_CEILING_S = 3600, /* or makes us miss a change for longer */
 	TTL_FIXED_S = 10 * 366 * 86400, /* what the operator wrote down */
 	/* Denials and failures, which DNS itself forgets soon: equal questions
-	 * of a moment are one; of a foreign domain that is all there is to say. */
+	 * of a moment are one; of a foreign domain that is all there is to say.
+	 */
 	TTL_FAILED_S = 1,
 	TTL_FINAL_S = 60,
 	TTL_PARTLY_S = 60, /* when one host of several could not be seen */
@@ -66,7 +67,8 @@ static void finish(struct lookup *l)
 	}
 	is_final = is_denial(l->result) && !l->opt.is_ours;
 	if (is_denial(l->result) && !is_final)
-		buf_adds(&l->reason, "; it is a domain of ours: its mail waits");
+		buf_adds(&l->reason,
+			 "; it is a domain of ours: its mail waits");
 	facts = (struct build_facts){
 		.domain = l->domain,
 		.result = l->result,
@@ -121,7 +123,8 @@ static void on_start(EV_P_ ev_timer *w, int revents)
 static void copy_hops(struct lookup *l)
 {
 	size_t n = l->opt.hop_count;
-	struct config_hop *hops = arena_alloc_array(&l->arena, n, sizeof(*hops));
+	struct config_hop *hops =
+		arena_alloc_array(&l->arena, n, sizeof(*hops));
 
 	for (size_t i = 0; i < n; i++) {
 		hops[i] = l->opt.hops[i];

@@ -21,7 +21,7 @@ static void note_ttl(struct lookup *l, const struct dns_answer *a)
 		l->ttl_s = ttl_s;
 }
 
-static void settle(struct lookup *l, enum route_result result)
+static void conclude(struct lookup *l, enum route_result result)
 {
 	l->is_settled = true;
 	l->result = result;
@@ -142,7 +142,7 @@ static void take_mx(struct lookup *l, const struct dns_answer *a)
 	case DNS_OK:
 		if (choice_read_mx(&l->choice, a, port))
 			return;
-		settle(l, ROUTE_NULL_MX);
+		conclude(l, ROUTE_NULL_MX);
 		buf_addf(&l->reason, "%.*s takes no mail (null MX)",
 			 SPAN_ARG(l->domain));
 		return;
@@ -154,7 +154,7 @@ static void take_mx(struct lookup *l, const struct dns_answer *a)
 	case DNS_BOGUS:
 	case DNS_TIMEOUT:
 	default:
-		settle(l, ROUTE_TRANSIENT);
+		conclude(l, ROUTE_TRANSIENT);
 		l->mx_dnssec =
 			a->status == DNS_BOGUS ? ROUTE_BOGUS : ROUTE_NO_ANSWER;
 		buf_addf(&l->reason, "MX of %.*s: %s", SPAN_ARG(l->domain),

@@ -75,7 +75,7 @@ enum route_fate {
 	ROUTE_IS_NULL,      /* the null MX of RFC 7505 */
 	ROUTE_NOT_A_NAME,   /* the text of an IP address, or "." among others */
 	ROUTE_NO_ADDRESS,   /* neither A nor AAAA, or NXDOMAIN */
-	ROUTE_NOT_PUBLIC,   /* only addresses that are shunned: see dns/shun.h */
+	ROUTE_NOT_PUBLIC,   /* only addresses that dns/shun.h refuses */
 	ROUTE_UNKNOWN_NOW,  /* its look-ups failed for now */
 	ROUTE_NOT_IN_STS,   /* not in the domain's MTA-STS policy */
 	ROUTE_NO_DANE,      /* tls=dane, and it has no usable TLSA */
@@ -209,10 +209,10 @@ void router_forget(struct router *r, struct span domain);
 
 /* Will an answer come soon, whatever DNS does?  For primary= and bounce.relay,
  * which share their look-ups, and for what was found before. */
-bool router_knows(struct router *r, struct span domain);
+bool router_answers_soon(struct router *r, struct span domain);
 
 /* The cached answer without asking, or NULL; a reference given.  For RCPT:
  * a null MX that is known already. */
-struct route *router_known(struct router *r, struct span domain);
+struct route *router_cached(struct router *r, struct span domain);
 
 #endif

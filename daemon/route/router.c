@@ -356,7 +356,7 @@ void route_cancel(struct route_query **qp)
 	query_free(q); /* the look-up goes on, for the cache */
 }
 
-bool router_knows(struct router *r, struct span domain)
+bool router_answers_soon(struct router *r, struct span domain)
 {
 	struct lookup_options opt;
 	struct buf key = { 0 };
@@ -414,7 +414,7 @@ void router_forget(struct router *r, struct span domain)
 	e->is_doubted = true;
 }
 
-struct route *router_known(struct router *r, struct span domain)
+struct route *router_cached(struct router *r, struct span domain)
 {
 	struct entry *e = entry_of(r, domain);
 

@@ -295,8 +295,10 @@ static void set_options(struct fetch *f)
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(e, CURLOPT_PROXY, ""); /* nor from the environment */
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)f->fetcher->limits.total_ms);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)f->fetcher->limits.connect_ms);
+	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS,
+			 (long)f->fetcher->limits.total_ms);
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+			 (long)f->fetcher->limits.connect_ms);
 	curl_easy_setopt(e, CURLOPT_MAXFILESIZE, (long)BODY_MAX);
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);

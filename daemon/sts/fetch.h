@@ -1,8 +1,8 @@
 /*
  * One file over HTTPS, by libcurl's multi interface on the loop.  Made for
  * MTA-STS policies (RFC 8461 section 3.3): no redirects, no cache, no proxy,
- * a small body, a minute in all at most.  Names are resolved by the caller, so curl
- * starts no thread and asks no other resolver.
+ * a small body, a minute in all at most.  Names are resolved by the caller, so
+ * curl starts no thread and asks no other resolver.
  */
 #ifndef MX_STS_FETCH_H
 #define MX_STS_FETCH_H
