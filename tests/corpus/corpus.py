@@ -193,7 +193,7 @@ AHEAD = {
 def intake_scripts():
     for phase, before in PHASES.items():
         for n, line in enumerate(LINES):
-            yield f"{phase}/{n:02}", before + [line] + ["NOOP"] * (line != "DATA")
+            yield f"phase-{phase}/{n:02}", before + [line] + ["NOOP"] * (line != "DATA")
     for n, end in enumerate(MAIL_ENDS):
         yield f"mail/{n:02}", [EHLO, f"{MAIL} {end}", RCPT]
         yield f"mail-helo/{n:02}", [HELO, f"{MAIL} {end}", RCPT]
@@ -342,25 +342,28 @@ REPLIES = ["250 2.0.0 fine", "450 4.2.0 later", "452 4.5.3 too many",
            "555 5.5.4 unknown parameter", "421 4.3.2 bye", "354 go", "999 odd"]
 BREAKS = {"drop": Drop(), "odd": Bytes(b"250-x\r\n451 y\r\n"),
           "nonsense": Bytes(b"hello\r\n"), "two": Bytes(b"250 a\r\n250 b\r\n")}
+UNCLEAR = {"354", "999", "421", *BREAKS}
 STAGES = ["greeting", "ehlo", "mail", "rcpt", "data", "dot", "bdat", "rset"]
 
 
 def delivery_scripts():
-    """Name, offers, what the primary does, what is sent."""
+    """Name, offers, what the primary does, what is sent.  What is no reply at
+    all is left out where commands run ahead: how much of them was read when
+    the connection ends differs from run to run."""
     for offers in OFFERS:
         for sent in SENT:
             yield f"plain/{offers}/{sent}", OFFERS[offers], {}, [sent]
     for offers in ("nothing", "pipelining", "chunking"):
         for stage in STAGES:
-            for n, reply in enumerate(REPLIES):
-                yield (f"once/{offers}/{stage} {reply[:3]}-{n}",
-                       OFFERS[offers], {stage: [reply, Accept()]}, ["many"])
+            for reply in REPLIES:
+                yield (f"once/{offers}/{stage} {reply[:3]}", OFFERS[offers],
+                       {stage: [reply, Accept()]}, ["many"])
             for name, what in BREAKS.items():
                 yield (f"once/{offers}/{stage} {name}", OFFERS[offers],
                        {stage: [what, Accept()]}, ["many"])
-        for reply in REPLIES[1:]:
+        for reply in REPLIES[1:-3]:
             yield (f"always/{offers}/{reply[:3]}", OFFERS[offers],
-                   {"rcpt": reply}, ["many", "ordinary"])
+                   {"rcpt": reply}, ["many"])
     for stage in "mail", "rcpt", "bdat", "dot":
         for reply in REPLIES[3:5]:
             yield (f"fallback/{stage} {reply[:3]}", ALL,
@@ -416,6 +419,8 @@ def record_delivery(book):
     d.start()
     try:
         for name, offers, on, sent in delivery_scripts():
+            if "PIPELINING" in offers and UNCLEAR & set(name.split(" ")[-1:]):
+                continue
             p = Primary(offers=offers, on=on)
             for s in sent:
                 mail_in(d, s)
