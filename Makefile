@@ -85,7 +85,6 @@ $(B)/%.o: %.c Makefile
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XFLAGS) -c -o $@ $<
 
 # A static pattern: a bare one without a recipe would add no prerequisites.
-# Libraries: a test that brings its own spool must not get the other one.
 $(UNIT): $(B)/unit/%: $(B)/tests/unit/%.o $(SUPLIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

@@ -196,7 +196,8 @@ static void open_intake(struct daemon *d)
 	d->hooks = (struct hooks){ d->config, d->spool, d->drain, d->router };
 	hooks_fill(&hooks, &d->hooks);
 	d->policy = policy_new(&(struct policy_options){
-		.spool = d->spool,
+		.is_left = is_left,
+		.arg = d,
 		.router = d->router,
 		.config = d->config,
 	});

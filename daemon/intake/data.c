@@ -29,8 +29,8 @@ static enum mx_err draft_begin(struct session *s)
 {
 	struct mail *m = s->mail;
 	const int64_t wall_ms = clock_wall_ms();
-	enum mx_err err =
-		spool_draft_new(s->in->spool, wall_ms, m->size, &m->draft);
+	enum mx_err err = m->store->draft_new(s->in->spool, wall_ms, m->size,
+					      &m->draft);
 
 	if (err != MX_OK)
 		return err;
@@ -96,7 +96,7 @@ enum step content_judged(struct session *s, struct asked *a,
 /* The content is refused already: it is read to its end, and nothing kept. */
 static void fail_content(struct mail *m, enum reply_id why)
 {
-	spool_draft_discard(&m->draft);
+	m->store->draft_discard(&m->draft);
 	holding_set_content(&m->holding, 0, 0);
 	m->fault = why;
 }
@@ -114,7 +114,7 @@ static char *side_buffer(size_t *room)
 static char *decode_buffer(struct mail *m, size_t *room)
 {
 	return m->draft == NULL ? side_buffer(room)
-				: spool_draft_buffer(m->draft, room);
+				: m->store->draft_buffer(m->draft, room);
 }
 
 /* Content that comes, before it counts. */
@@ -128,18 +128,22 @@ static void look_at(struct mail *m, struct span s)
 /* These n bytes were decoded to at, which decode_buffer gave. */
 static void decoded(struct spool *sp, struct mail *m, const char *at, size_t n)
 {
+	enum mx_err err;
+
 	if (m->draft != NULL && n > 0) {
 		look_at(m, span_of(at, n));
-		spool_draft_used(m->draft, n);
+		m->store->draft_used(m->draft, n);
 	}
 	m->bytes += n;
 	if (m->draft == NULL)
 		return;
+	err = m->store->draft_error(m->draft);
 	if (m->bytes > m->config->limits.message_bytes)
 		fail_content(m, SAY_TOO_BIG);
-	else if (spool_draft_error(m->draft) != MX_OK)
-		fail_content(m, storage_reply(spool_draft_error(m->draft)));
-	else if (!holding_set_content(&m->holding, m->bytes, spool_left(sp)))
+	else if (err != MX_OK)
+		fail_content(m, storage_reply(err));
+	else if (!holding_set_content(&m->holding, m->bytes,
+				      m->store->left(sp)))
 		fail_content(m, SAY_NETWORK_FULL);
 }
 
@@ -147,10 +151,10 @@ static void decoded(struct spool *sp, struct mail *m, const char *at, size_t n)
 static bool must_wait(struct session *s)
 {
 	if (s->mail == NULL || s->mail->draft == NULL ||
-	    !spool_is_busy(s->in->spool))
+	    !s->in->store->is_busy(s->in->spool))
 		return false;
 	if (!s->mail->waiter.is_waiting) {
-		spool_wait(s->in->spool, &s->mail->waiter);
+		s->in->store->wait(s->in->spool, &s->mail->waiter);
 		session_pause(s);
 		conn_deadline(s->conn, 0);
 	}
@@ -234,7 +238,7 @@ static enum step commit(struct session *s)
 	session_arm(s);
 	mail_claim(s->in, m);
 	trace_received(s, m);
-	spool_commit(&m->draft, &m->env, m->rcpts, m->count, on_commit, m);
+	m->store->commit(&m->draft, &m->env, m->rcpts, m->count, on_commit, m);
 	return STEP_ON;
 }
 
@@ -388,7 +392,7 @@ static enum step chunk_end(struct session *s)
 	n = smtp_decode_end(&m->decoder, held);
 	if (n > 0) {
 		look_at(m, span_of(held, n));
-		spool_draft_write(m->draft, span_of(held, n));
+		m->store->draft_write(m->draft, span_of(held, n));
 		m->bytes += n;
 	}
 	return content_end(s);

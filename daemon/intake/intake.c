@@ -189,6 +189,7 @@ struct intake *intake_new(const struct intake_options *opt)
 	struct intake *in = mx_alloc(sizeof(*in));
 
 	in->loop = opt->loop;
+	in->store = opt->store != NULL ? opt->store : &store_spool;
 	in->spool = opt->spool;
 	in->policy = opt->policy;
 	in->most_sessions =

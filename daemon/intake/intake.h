@@ -5,7 +5,7 @@
 #include <ev.h>
 
 #include "config/config.h"
-#include "common/spool/spool.h"
+#include "daemon/intake/store.h"
 #include "daemon/policy/policy.h"
 
 struct intake;
@@ -26,7 +26,8 @@ struct intake_hooks {
 
 struct intake_options {
 	struct ev_loop *loop;
-	struct spool *spool;
+	const struct store *store;     /* NULL: store_spool */
+	struct spool *spool;           /* what its functions are given */
 	struct policy *policy;
 	struct config *config;         /* a reference is taken */
 	const struct intake_hooks *hooks;

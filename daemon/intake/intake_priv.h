@@ -86,6 +86,7 @@ struct mail {
 	bool is_over_limit; /* said 452 4.5.3 already */
 	struct holding holding; /* its part of what all clients share */
 
+	const struct store *store; /* the intake's */
 	struct spool_draft *draft; /* content comes and no fault yet */
 	enum reply_id fault;	   /* what the content will be answered with */
 	struct verdict *verdict;   /* with SAY_VERDICT: the words */
@@ -156,6 +157,7 @@ enum { HELLO_TLS = 1, HELLO_REQUIRETLS = 2, HELLO_VARIANTS = 4 };
 
 struct intake {
 	struct ev_loop *loop;
+	const struct store *store;
 	struct spool *spool;
 	struct policy *policy;
 	struct config *config;

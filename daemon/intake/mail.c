@@ -15,6 +15,7 @@ static struct mail *mail_new(struct session *s, const struct smtp_mail *m)
 	mail->session = s;
 	mail->sid = s->sid;
 	mail->config = config_ref(s->in->config);
+	mail->store = s->in->store;
 	mail->began_ms = clock_mono_ms();
 	mail->size = m->has_size ? m->size : 0;
 	mail->env.from = arena_span(&arena, m->from.mailbox);
@@ -37,7 +38,7 @@ void mail_free(struct mail **m)
 	config_unref(&(*m)->config);
 	holding_end(&(*m)->holding);
 	if ((*m)->draft != NULL)
-		spool_draft_discard(&(*m)->draft);
+		(*m)->store->draft_discard(&(*m)->draft);
 	arena = (*m)->arena; /* holds *m itself */
 	*m = NULL;
 	arena_reset(&arena);
@@ -51,7 +52,7 @@ void mail_drop(struct session *s)
 		return;
 	s->mail = NULL;
 	if (m->waiter.is_waiting)
-		spool_wait_cancel(s->in->spool, &m->waiter);
+		s->in->store->wait_cancel(s->in->spool, &m->waiter);
 	if (s->phase == PH_COMMIT) /* the spool has it: on_commit frees it */
 		m->session = NULL;
 	else
@@ -223,7 +224,7 @@ enum step mail_judged(struct session *s, struct asked *a,
 		mail_drop(s);
 		return session_refuse_mail(s, v, a->arg);
 	}
-	err = spool_room(s->in->spool, s->mail->size);
+	err = s->in->store->room(s->in->spool, s->mail->size);
 	if (err != MX_OK) {
 		mail_drop(s);
 		return session_refuse(s, storage_reply(err), a->arg);
@@ -267,7 +268,7 @@ static enum spool_claim claim_of(const struct intake *in,
 
 void mail_claim(struct intake *in, struct mail *m)
 {
-	const bool is_tight = spool_is_tight(in->spool, 0);
+	const bool is_tight = in->store->is_tight(in->spool, 0);
 
 	for (uint32_t i = 0; i < m->count; i++) {
 		struct spool_rcpt *r = &m->rcpts[i];
@@ -285,10 +286,11 @@ static bool has_room(struct session *s, struct span domain)
 	const struct mail *m = s->mail;
 	struct spool *sp = s->in->spool;
 
-	return !spool_is_tight(sp, m->size) ||
-	       spool_domain_room(sp, domain, m->size,
-				 claim_of(s->in, m->config, domain, true)) ==
-		       MX_OK;
+	if (!m->store->is_tight(sp, m->size))
+		return true;
+	return m->store->domain_room(sp, domain, m->size,
+				     claim_of(s->in, m->config, domain,
+					      true)) == MX_OK;
 }
 
 enum step run_rcpt(struct session *s, struct span arg)

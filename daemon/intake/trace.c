@@ -67,7 +67,7 @@ void trace_received(struct session *s, struct mail *m)
 		.by = m->config->hostname,
 		.with = with(s, m),
 		.tls = m->env.tls,
-		.id = spool_draft_id(m->draft),
+		.id = m->store->draft_id(m->draft),
 		/* Bcc: with several, one must not read of another */
 		.rcpt = m->count == 1 ? m->rcpts[0].path : SPAN_LIT(""),
 		.wall_ms = m->env.arrived_ms,
@@ -78,7 +78,7 @@ void trace_received(struct session *s, struct mail *m)
 	if (m->begins_blank)
 		buf_adds(b, "\r\n");
 	/* its parts are as short as a line: it fits */
-	MX_ASSERT(spool_draft_prefix(m->draft, buf_span(b)) == MX_OK);
+	MX_ASSERT(m->store->draft_prefix(m->draft, buf_span(b)) == MX_OK);
 }
 
 /* Where is X?  One line has its ids and, up to a bound, its recipients. */

@@ -6,7 +6,7 @@
 
 /* RCPT: what does the path stand for, and can it be a recipient at all? */
 extern const struct gate_link link_rcpt;
-/* RCPT: is the domain ours?  Its arg: the spool, or NULL. */
+/* RCPT: is the domain ours?  Its arg: the policy's options. */
 extern const struct gate_link link_listed;
 /* RCPT: does the domain have such a recipient? */
 extern const struct gate_link link_recipients;

@@ -1,15 +1,12 @@
 /* Mail is taken for domains of the allowlist, and for nobody else's. */
 #include "daemon/policy/links.h"
+#include "daemon/policy/policy.h"
 
 /* Who made the list shorter may not have meant it, as long as mail waits here
  * for the line that went. */
-static bool has_left(struct spool *spool, struct span domain)
+static bool has_left(const struct policy_options *opt, struct span domain)
 {
-	struct spool_domain row;
-
-	return spool != NULL &&
-	       spool_domain_get(spool, domain, &row) == MX_OK &&
-	       row.is_unlisted;
+	return opt->is_left != NULL && opt->is_left(domain, opt->arg);
 }
 
 static enum gate_reply ask_listed(struct gate_question *q, struct verdict *v)

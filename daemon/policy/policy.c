@@ -9,16 +9,17 @@
 #include "daemon/policy/shares.h"
 
 struct policy {
+	struct policy_options opt;
 	struct clients *clients;
 	struct shares *shares;
 	struct gate *gate;
 };
 
 /* The order in which they are asked. */
-static void add_links(struct gate *g, const struct policy_options *opt)
+static void add_links(struct gate *g, struct policy_options *opt)
 {
 	gate_add(g, &link_rcpt, NULL);
-	gate_add(g, &link_listed, opt->spool);
+	gate_add(g, &link_listed, opt);
 	gate_add(g, &link_recipients, NULL);
 	if (opt->router != NULL)
 		gate_add(g, &link_null_mx, opt->router);
@@ -29,10 +30,11 @@ struct policy *policy_new(const struct policy_options *opt)
 {
 	struct policy *p = mx_alloc(sizeof(*p));
 
+	p->opt = *opt;
 	p->clients = clients_new();
 	p->shares = shares_new();
 	p->gate = gate_new();
-	add_links(p->gate, opt);
+	add_links(p->gate, &p->opt);
 	gate_configure(p->gate, opt->config);
 	return p;
 }

@@ -13,7 +13,9 @@ struct shares;
 
 /* Whom the links ask.  NULL: what needs it is not asked. */
 struct policy_options {
-	struct spool *spool;
+	/* Does mail wait here for a line that left the allowlist? */
+	bool (*is_left)(struct span domain, void *arg);
+	void *arg;
 	struct router *router;
 	const struct config *config;
 };

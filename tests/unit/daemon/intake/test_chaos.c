@@ -92,7 +92,7 @@ static void act(int *fd)
 		break;
 	case 4:
 	case 5:
-		fake_room();
+		fake_has_room();
 		break;
 	case 6:
 		fake.slow = dice(3) == 0;
@@ -105,7 +105,7 @@ static void act(int *fd)
 		break;
 	case 8:
 	case 9:
-		fake_commit();
+		fake_committed();
 		break;
 	case 10:
 	case 11:
@@ -126,7 +126,7 @@ static void tidy_up(int *fds)
 		shut(&fds[i]);
 	fake.slow = false;
 	for (int i = 0; i < 20 && intake_sessions(world.intake) > 0; i++) {
-		fake_room();
+		fake_has_room();
 		settle();
 	}
 	fake.room = fake.begin = fake.write = fake.commit = MX_OK;
@@ -173,7 +173,7 @@ Test(chaos, stops_at_any_time)
 			if (fds[i] >= 0)
 				act(&fds[i]);
 		intake_free(&world.intake);
-		fake_commit();
+		fake_committed();
 		for (int i = 0; i < CLIENTS; i++)
 			shut(&fds[i]);
 		if (round < 9)

@@ -605,7 +605,7 @@ Test(data, the_reply_follows_the_commit)
 	cr_expect_str_eq(say(fd, MAIL "BDAT 3 LAST\r\nx\r\n" FROM "NOOP\r\n"),
 			 "250 250 250");
 	cr_expect_str_eq(say(fd, "NOOP\r\n"), "");
-	fake_commit();
+	fake_committed();
 	cr_expect_str_eq(codes(client_read(fd)), "250 250 250 250");
 	close(fd);
 }
@@ -623,7 +623,7 @@ Test(data, the_client_leaves_during_the_commit)
 	client_send(fd, SPAN_LIT("NOOP\r\n"));
 	close(fd);
 	settle();
-	fake_commit();
+	fake_committed();
 	settle();
 	cr_expect_eq(intake_sessions(world.intake), 0);
 	cr_expect_eq(fake.kept_count, 1);
@@ -639,7 +639,7 @@ Test(data, the_daemon_leaves_during_the_commit)
 	say(fd, MAIL "BDAT 3 LAST\r\nx\r\n");
 	intake_stop(world.intake);
 	cr_expect_eq(intake_sessions(world.intake), 1);
-	fake_commit();
+	fake_committed();
 	cr_expect_str_eq(codes(client_read(fd)), "250 421 .");
 	cr_expect_eq(intake_sessions(world.intake), 0);
 	/* and once more, not waiting for it */
@@ -656,7 +656,7 @@ Test(data, freed_during_the_commit)
 	say(fd, MAIL "BDAT 3 LAST\r\nx\r\n");
 	world.intake->is_stopping = true;
 	intake_free(&world.intake);
-	fake_commit();
+	fake_committed();
 	close(fd);
 }
 
@@ -708,7 +708,7 @@ Test(data, busy_spool)
 	}
 	cr_expect_lt(sent, b.n, "all was read");
 	cr_expect_eq(fake.waiter_count, 1);
-	fake_room();
+	fake_has_room();
 	client_send(fd, span_skip(buf_span(&b), sent));
 	cr_expect_str_eq(codes(client_read(fd)), "250");
 	cr_expect_eq(strlen(content()), b.n - 3);

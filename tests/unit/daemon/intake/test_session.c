@@ -394,9 +394,9 @@ Test(session, half_close)
 	client_send(fd, span_str(HELLO FROM TO BDAT FROM TO BDAT));
 	shutdown(fd, SHUT_WR);
 	cr_expect_str_eq(codes(client_read(fd)), "250 250 250");
-	fake_commit();
+	fake_committed();
 	cr_expect_str_eq(codes(client_read(fd)), "250 250 250");
-	fake_commit();
+	fake_committed();
 	cr_expect_str_eq(codes(client_read(fd)), "250 .");
 	cr_expect_eq(fake.kept_count, 2);
 	close(fd);

@@ -1,6 +1,6 @@
 /*
- * An intake on loopback with a spool that does what the test says.  Included
- * by one test program each: it defines the spool's functions.
+ * An intake on loopback with a store that does what the test says.  Included
+ * by one test program each.
  */
 #ifndef MX_TESTS_INTAKE_WORLD_H
 #define MX_TESTS_INTAKE_WORLD_H
@@ -45,7 +45,7 @@ static struct {
 	enum mx_err room, begin, write, commit, share;
 	bool tight;
 	enum spool_claim claim;
-	bool busy, slow; /* slow: commits wait for fake_commit */
+	bool busy, slow; /* slow: commits wait for fake_committed */
 	TAILQ_HEAD(, spool_waiter) waiters;
 	size_t waiter_count;
 	struct kept kept[FAKE_KEPT];
@@ -59,27 +59,27 @@ static struct {
 	uint64_t expected;
 } fake;
 
-enum mx_err spool_room(struct spool *sp, uint64_t expect)
+static enum mx_err fake_room(struct spool *sp, uint64_t expect)
 {
 	(void)sp;
 	fake.expected = expect;
 	return fake.room;
 }
 
-uint64_t spool_left(const struct spool *sp)
+static uint64_t fake_left(const struct spool *sp)
 {
 	(void)sp;
 	return fake.taken < FAKE_ROOM ? FAKE_ROOM - fake.taken : 0;
 }
 
-bool spool_is_tight(const struct spool *sp, uint64_t bytes)
+static bool fake_is_tight(const struct spool *sp, uint64_t bytes)
 {
 	(void)sp;
 	(void)bytes;
 	return fake.tight;
 }
 
-enum mx_err spool_domain_room(struct spool *sp, struct span domain,
+static enum mx_err fake_domain_room(struct spool *sp, struct span domain,
 			      uint64_t bytes, enum spool_claim claim)
 {
 	(void)sp;
@@ -89,15 +89,13 @@ enum mx_err spool_domain_room(struct spool *sp, struct span domain,
 }
 
 /* Mail waits here for a line that went. */
-enum mx_err spool_domain_get(struct spool *sp, struct span domain,
-			     struct spool_domain *out)
+static bool fake_is_left(struct span domain, void *arg)
 {
-	cr_expect_eq((void *)sp, (void *)&fake);
-	*out = (struct spool_domain){ .is_unlisted = true };
-	return span_eq(domain, SPAN_LIT("left.test")) ? MX_OK : MX_ENOENT;
+	cr_expect_eq(arg, (void *)&fake);
+	return span_eq(domain, SPAN_LIT("left.test"));
 }
 
-enum mx_err spool_draft_new(struct spool *sp, int64_t now, uint64_t expect,
+static enum mx_err fake_draft_new(struct spool *sp, int64_t now, uint64_t expect,
 			    struct spool_draft **out)
 {
 	(void)sp;
@@ -111,29 +109,29 @@ enum mx_err spool_draft_new(struct spool *sp, int64_t now, uint64_t expect,
 	return MX_OK;
 }
 
-uint64_t spool_draft_id(const struct spool_draft *d)
+static uint64_t fake_draft_id(const struct spool_draft *d)
 {
 	return d->id;
 }
 
-char *spool_draft_buffer(struct spool_draft *d, size_t *room)
+static char *fake_draft_buffer(struct spool_draft *d, size_t *room)
 {
 	/* as little as promised, now and then */
 	*room = d->content.n % 3 == 0 ? 64 : FAKE_CHUNK;
 	return buf_reserve(&d->content, *room);
 }
 
-void spool_draft_used(struct spool_draft *d, size_t n)
+static void fake_draft_used(struct spool_draft *d, size_t n)
 {
 	d->content.n += n;
 }
 
-void spool_draft_write(struct spool_draft *d, struct span s)
+static void fake_draft_write(struct spool_draft *d, struct span s)
 {
 	buf_add(&d->content, s);
 }
 
-enum mx_err spool_draft_prefix(struct spool_draft *d, struct span lines)
+static enum mx_err fake_draft_prefix(struct spool_draft *d, struct span lines)
 {
 	struct buf whole = { 0 };
 
@@ -144,13 +142,13 @@ enum mx_err spool_draft_prefix(struct spool_draft *d, struct span lines)
 	return MX_OK;
 }
 
-enum mx_err spool_draft_error(const struct spool_draft *d)
+static enum mx_err fake_draft_error(const struct spool_draft *d)
 {
 	(void)d;
 	return fake.write;
 }
 
-void spool_draft_discard(struct spool_draft **d)
+static void fake_draft_discard(struct spool_draft **d)
 {
 	cr_assert_not_null(*d);
 	buf_fini(&(*d)->content);
@@ -191,7 +189,7 @@ static void keep(const struct spool_draft *d, const struct envelope *env,
 				      SPAN_ARG(r[i].orcpt));
 }
 
-void spool_commit(struct spool_draft **d, const struct envelope *env,
+static void fake_commit(struct spool_draft **d, const struct envelope *env,
 		  const struct spool_rcpt *rcpts, size_t count,
 		  spool_commit_cb *cb, void *arg)
 {
@@ -201,16 +199,16 @@ void spool_commit(struct spool_draft **d, const struct envelope *env,
 	fake.pending[fake.pending_count].cb = cb;
 	fake.pending[fake.pending_count].arg = arg;
 	fake.pending[fake.pending_count++].id = (*d)->id;
-	spool_draft_discard(d);
+	fake_draft_discard(d);
 }
 
-bool spool_is_busy(const struct spool *sp)
+static bool fake_is_busy(const struct spool *sp)
 {
 	(void)sp;
 	return fake.busy;
 }
 
-void spool_wait(struct spool *sp, struct spool_waiter *w)
+static void fake_wait(struct spool *sp, struct spool_waiter *w)
 {
 	(void)sp;
 	cr_assert(!w->is_waiting);
@@ -219,7 +217,7 @@ void spool_wait(struct spool *sp, struct spool_waiter *w)
 	fake.waiter_count++;
 }
 
-void spool_wait_cancel(struct spool *sp, struct spool_waiter *w)
+static void fake_wait_cancel(struct spool *sp, struct spool_waiter *w)
 {
 	(void)sp;
 	cr_assert(w->is_waiting);
@@ -228,8 +226,27 @@ void spool_wait_cancel(struct spool *sp, struct spool_waiter *w)
 	fake.waiter_count--;
 }
 
+static const struct store fake_store = {
+	.room = fake_room,
+	.left = fake_left,
+	.is_tight = fake_is_tight,
+	.domain_room = fake_domain_room,
+	.is_busy = fake_is_busy,
+	.wait = fake_wait,
+	.wait_cancel = fake_wait_cancel,
+	.draft_new = fake_draft_new,
+	.draft_id = fake_draft_id,
+	.draft_buffer = fake_draft_buffer,
+	.draft_used = fake_draft_used,
+	.draft_write = fake_draft_write,
+	.draft_prefix = fake_draft_prefix,
+	.draft_error = fake_draft_error,
+	.draft_discard = fake_draft_discard,
+	.commit = fake_commit,
+};
+
 /* The disk is done with what was asked for. */
-static void fake_commit(void)
+static void fake_committed(void)
 {
 	size_t n = fake.pending_count;
 
@@ -240,14 +257,14 @@ static void fake_commit(void)
 }
 
 /* There is room again: each waiter is called once, in order. */
-__attribute__((unused)) static void fake_room(void)
+__attribute__((unused)) static void fake_has_room(void)
 {
 	fake.busy = false;
 	for (size_t n = fake.waiter_count; n > 0 && fake.waiter_count > 0;
 	     n--) {
 		struct spool_waiter *w = TAILQ_FIRST(&fake.waiters);
 
-		spool_wait_cancel(NULL, w);
+		fake_wait_cancel(NULL, w);
 		w->cb(w);
 	}
 }
@@ -327,12 +344,13 @@ static void world_open(const char *conf)
 				   "example.org recipients=* lifetime=3d\n"
 				   "*.example.org recipients=users\n");
 	world.policy = policy_new(&(struct policy_options){
-		.spool = (struct spool *)&fake,
+		.is_left = fake_is_left,
+		.arg = &fake,
 		.config = world.config,
 	});
 	world.intake = intake_new(&(struct intake_options){
 		.loop = world.loop,
-		.spool = NULL,
+		.store = &fake_store,
 		.policy = world.policy,
 		.config = world.config,
 		.hooks = &world.hooks,
@@ -348,7 +366,7 @@ static void settle(void)
 	     i++) {
 		ev_run(world.loop, EVRUN_NOWAIT);
 		if (!fake.slow && fake.pending_count > 0)
-			fake_commit();
+			fake_committed();
 	}
 }
 
@@ -358,7 +376,7 @@ static void world_close(void)
 
 	settle();
 	intake_free(&world.intake);
-	fake_commit();
+	fake_committed();
 	cr_expect_eq(fake.drafts, 0);
 	policy_free(&world.policy);
 	config_unref(&world.config);
