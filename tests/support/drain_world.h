@@ -46,10 +46,10 @@ uint64_t world_queued(struct world *w);
 enum drain_state world_state(struct world *w, const char *domain);
 struct spool_domain world_row(struct world *w, const char *domain);
 
-/* Turn the loop until the expression holds, or fail after 5 s. */
+/* Turn the loop until the expression holds, or fail after half a minute. */
 #define WAIT_FOR(w, expr)                                                      \
 	do {                                                                   \
-		int64_t until = clock_mono_ms() + 5000;                        \
+		int64_t until = clock_mono_ms() + 30000;                       \
 		bool never = false;                                            \
                                                                                \
 		while (!(expr) && clock_mono_ms() < until)                     \

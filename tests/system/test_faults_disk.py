@@ -473,6 +473,7 @@ def test_short_of_room_by_the_write(mx20, primary, disk):
     until(lambda: any(r.startswith(NO_ROOM) for r in load.refused))
     p.start()
     p.wait_messages(1)
+    d.wait_log("^spool level=warn .*an outcome could not be recorded")
     disk.heal()
     load.wait(len(load.acked) + 50)
     load.stop()

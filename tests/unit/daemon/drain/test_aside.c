@@ -105,6 +105,42 @@ Test(aside, a_message_that_ends_connections_waits_its_own_retry)
 	world_end(&w);
 }
 
+static void add_outcasts(struct world *w, struct domain *dom, uint64_t count)
+{
+	static uint64_t id = 1000; /* units that are there no longer */
+
+	for (uint64_t i = 0; i < count; i++) {
+		struct outcast *s = calloc(1, sizeof(*s));
+
+		s->domain = dom;
+		s->key = (struct attempt_key){ id++, dom };
+		s->suspect.losses = 2;
+		HASH_ADD_BYHASHVALUE(hh, w->drain->outcasts, key,
+				     sizeof(s->key), attempt_hash(&s->key), s);
+	}
+}
+
+Test(aside, a_domain_that_goes_takes_its_own_along)
+{
+	struct domain *dom[2];
+	struct world w;
+
+	world_begin(&w, "", NULL);
+	world_send_one(&w, "u@d0.example");
+	world_send_one(&w, "u@d1.example");
+	WAIT_FOR(&w, drain_busy(w.drain) == 0 && world_queued(&w) == 0);
+	dom[0] = domain_find(w.drain, SPAN_LIT("d0.example"));
+	dom[1] = domain_find(w.drain, SPAN_LIT("d1.example"));
+	add_outcasts(&w, dom[0], 3);
+	add_outcasts(&w, dom[1], 2);
+	aside_forget_domain(dom[0]);
+	cr_expect_eq(HASH_COUNT(w.drain->outcasts), 2);
+	cr_expect_eq(w.drain->outcasts->domain, dom[1]);
+	aside_forget(w.drain);
+	cr_expect_eq(HASH_COUNT(w.drain->outcasts), 0);
+	world_end(&w);
+}
+
 /* Suspects that are there no longer. */
 Test(aside, suspects_are_looked_at_some_at_a_time)
 {
@@ -117,15 +153,7 @@ Test(aside, suspects_are_looked_at_some_at_a_time)
 	world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, drain_busy(w.drain) == 0 && world_queued(&w) == 0);
 	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
-	for (uint64_t i = 0; i < OUTCASTS; i++) {
-		struct outcast *s = calloc(1, sizeof(*s));
-
-		s->domain = LIST_FIRST(&dst->domains);
-		s->key = (struct attempt_key){ 1000 + i, s->domain };
-		s->suspect.losses = 2;
-		HASH_ADD_BYHASHVALUE(hh, w.drain->outcasts, key, sizeof(s->key),
-				     attempt_hash(&s->key), s);
-	}
+	add_outcasts(&w, LIST_FIRST(&dst->domains), OUTCASTS);
 	while (HASH_COUNT(w.drain->outcasts) > 0 && turns++ < OUTCASTS) {
 		unsigned before = HASH_COUNT(w.drain->outcasts);
 
