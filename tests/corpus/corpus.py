@@ -35,8 +35,7 @@ PLAIN_NAMES = [
     (r"boundary=\"[^\"]*\"", 'boundary="BOUNDARY"'),
     (r"=_mx20_\w+", "BOUNDARY"),
     (r"<[^<>@ ]+@mx2\.test>", "<MESSAGE-ID@mx2.test>"),
-    (r"(\"(pid|uptime|used|free|disk_free|ms|age|reader\w*|rss\w*|\w*_ms)\": ?)\d+",
-     r"\1N"),
+    (r"(\"(pid|used|disk_free|\w*_ms)\": ?)\d+", r"\1N"),
     (r"\b\d+(\.\d+)? ?(ms|s|seconds?)\b", "N s"),
     (r"(uptime|since) .*", r"\1 ..."),
     (r"^(Spool|spool) .*", r"\1 ..."),
@@ -104,7 +103,8 @@ MAIL_ENDS = [
     "SIZE=52428801", "SIZE=999999999999999999999", "SIZE=1 SIZE=1",
     "BODY=7BIT", "BODY=8BITMIME", "BODY=BINARYMIME", "BODY=X", "BODY",
     "body=8bitmime", "SMTPUTF8", "SMTPUTF8=1", "RET=FULL", "RET=HDRS",
-    "RET=X", "RET", "ENVID=abc", "ENVID=a+2Bb", "ENVID=a+2b", "ENVID=", "ENVID",
+    "RET=X", "RET", "ENVID=abc", "ENVID=a+2Bb", "ENVID=a+2b", "ENVID=",
+    "ENVID",
     "ENVID=" + "x" * 101, "REQUIRETLS", "REQUIRETLS=1", "AUTH=<>", "AUTH=x",
     "HOLDFOR=1", "MT-PRIORITY=1", "BY=1;R", "X=1", "=", "=1", "SIZE=1=2",
     "SIZE=1 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=q", "  SIZE=1  ", "\tSIZE=1",
@@ -125,7 +125,8 @@ PATHS = [
     "<\"a\\\"b\"@example.com>", "<u@[192.0.2.1]>", "<u@[IPv6:::1]>", "<u@>",
     "<@example.com>", "<u..v@example.com>", "<.u@example.com>",
     "<u.@example.com>", "<u@exa_mple.com>", "<u@-example.com>", "<u@com>",
-    "<u@example..com>", "<u u@example.com>", "<u@example.com", "u@example.com>",
+    "<u@example..com>", "<u u@example.com>", "<u@example.com",
+    "u@example.com>",
     "<<u@example.com>>", "<u@example.com>x", "<u%other.test@example.com>",
     "<other.test!u@example.com>", "<u+tag@example.com>", "<u=v@example.com>",
     "<" + "u" * 64 + "@example.com>", "<" + "u" * 65 + "@example.com>",
@@ -171,7 +172,8 @@ BDATS = {
                b"NOOP\r\n", 3)],
 }
 AHEAD = {
-    "mail": (b"MAIL FROM:<a@b.test>\r\nRCPT TO:<u@example.com>\r\nDATA\r\n", 3),
+    "mail": (b"MAIL FROM:<a@b.test>\r\nRCPT TO:<u@example.com>\r\n"
+             b"DATA\r\n", 3),
     "refused": (b"MAIL FROM:<a@b.test>\r\nRCPT TO:<u@no.test>\r\nDATA\r\n", 3),
     "bdat": (b"MAIL FROM:<a@b.test>\r\nRCPT TO:<u@example.com>\r\n"
              b"BDAT 21 LAST\r\n" + BODY + b"RSET\r\nNOOP\r\nQUIT\r\n", 6),
@@ -193,7 +195,8 @@ AHEAD = {
 def intake_scripts():
     for phase, before in PHASES.items():
         for n, line in enumerate(LINES):
-            yield f"phase-{phase}/{n:02}", before + [line] + ["NOOP"] * (line != "DATA")
+            after = ["NOOP"] if line != "DATA" else []
+            yield f"phase-{phase}/{n:02}", before + [line] + after
     for n, end in enumerate(MAIL_ENDS):
         yield f"mail/{n:02}", [EHLO, f"{MAIL} {end}", RCPT]
         yield f"mail-helo/{n:02}", [HELO, f"{MAIL} {end}", RCPT]
@@ -286,9 +289,11 @@ def in_order(lines):
     return [f"{n} {line}" for line, n in sorted(counts.items())]
 
 
+PACED = ("probe ", "state ", "wake ")  # how often is a matter of time
 CTL = [["status"], ["status", "--json"], ["queue"], ["queue", "--json"],
        ["queue", "example.com"], ["domains"], ["config"], ["help"],
-       ["--help"], ["route", "example.com"], ["route", "example.com", "--json"],
+       ["--help"], ["route", "example.com"],
+       ["route", "example.com", "--json"],
        ["route", "other.test"], ["flush", "other.test"], ["hold", "nonsense"],
        ["show", "1000000000000"], ["remove"], ["nonsense"], [], ["check"],
        ["check", "u@example.com"], ["check", "unknown@listed.test"],
@@ -308,8 +313,7 @@ def record_words(book, d):
                    [f"exit {done.returncode}", *lines, "--",
                     *done.stderr.splitlines()])
     book.write("intake/log", in_order(
-        line for line in d.log if not line.startswith(
-            ("probe ", "state ", "wake "))))
+        line for line in d.log if not line.startswith(PACED)))
 
 
 # ---- Delivery ----
@@ -334,7 +338,7 @@ SENT = {
     "quoted": ('MAIL FROM:<"a b"@sender.test>',
                ['RCPT TO:<"x y"@example.com>'], BODY),
     "large": (MAIL + " SIZE=300000", [RCPT],
-              b"Subject: x\r\n\r\n" + b"x" * 78 + (b"\r\n" + b"y" * 78) * 3800),
+              b"Subject: x\r\n\r\nx" + (b"\r\n" + b"y" * 78) * 3800),
 }
 REPLIES = ["250 2.0.0 fine", "450 4.2.0 later", "452 4.5.3 too many",
            "500 what", "501 5.5.4 parameter", "503 5.5.1 sequence",
@@ -456,8 +460,9 @@ def record_reports(book):
         d.start()
         mail_in(d, sent)
         d.wait_empty()
-        book.write(f"report/{name}", dialogue(p) + dialogue(home) + ["-- log"] +
-                   in_order(d.log))
+        book.write(f"report/{name}", dialogue(p) + dialogue(home) +
+                   ["-- log"] + in_order(line for line in d.log
+                            if not line.startswith(PACED)))
         d.close()
         p.stop()
         home.stop()

@@ -169,6 +169,32 @@ Test(spool_room, content_is_counted_as_it_comes)
 	fixture_close(&f);
 }
 
+/* Many at a time: whoever comes when half of the memory is held has a page. */
+Test(spool_room, many_drafts_share_the_memory)
+{
+	enum { MANY = 3000 };
+	static struct spool_draft *drafts[MANY];
+	size_t chunks = 0, pages = 0;
+
+	fixture_open(&f);
+	for (size_t i = 0; i < MANY; i++) {
+		size_t room;
+
+		cr_assert_eq(spool_draft_new(f.sp, NOW, 1 << 20, &drafts[i]),
+			     MX_OK);
+		spool_draft_buffer(drafts[i], &room);
+		chunks += room > 8192;
+		pages += room > 2048 && room <= 4096;
+	}
+	cr_expect_eq(chunks, (8 << 20) / f.sp->chunk_bytes + 1);
+	cr_expect_gt(pages, 2000);
+	cr_expect_lt(f.sp->draft_bytes, 18 << 20);
+	for (size_t i = 0; i < MANY; i++)
+		spool_draft_discard(&drafts[i]);
+	cr_expect_eq(f.sp->draft_bytes, 0);
+	fixture_close(&f);
+}
+
 /* A draft that outgrows its promise is refused, and its pieces go. */
 Test(spool_room, growing_draft_is_stopped)
 {

@@ -754,6 +754,45 @@ Test(delivery, a_connection_ends_after_eight_refusals)
 	finish(&w);
 }
 
+static const char *second_ehlo;
+
+static const char *at_second_ehlo(struct peer *p, const char *line, void *arg)
+{
+	(void)arg;
+	return strncmp(line, "EHLO", 4) == 0 && peer_saw(p, "EHLO") > 1
+		       ? second_ehlo
+		       : NULL;
+}
+
+/* EHLO behind the first message proves that its replies were its own: by the
+ * server's name, or by what only a command out of order is answered with. */
+Test(delivery, what_proves_the_replies)
+{
+	static const struct {
+		const char *reply;
+		bool proves;
+	} cases[] = {
+		{ "250 peer.example", true },	{ "503 5.5.1 once", true },
+		{ "500 what?", true },		{ "504 5.5.4 no", true },
+		{ "250 2.0.0 taken", false },	{ "250 other.example", false },
+		{ "450 4.3.0 later", false },	{ "505 no", false },
+		{ "550 5.7.1 no", false },	{ "354 go on", false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct world w;
+
+		second_ehlo = cases[i].reply;
+		begin(&w, "PIPELINING", at_second_ehlo);
+		run(&w, 1);
+		cr_expect_eq(w.is_proven, cases[i].proves, "%s",
+			     cases[i].reply);
+		cr_expect_eq((w.without & DELIVERY_TRUST) == 0,
+			     cases[i].proves, "%s", cases[i].reply);
+		finish(&w);
+	}
+}
+
 /* Far away, and from the 25th message on it knows nobody. */
 static struct strict {
 	int mails, errors, most; /* on end */
