@@ -28,10 +28,10 @@ enum table_id {
 enum mx_err from_mdb(int rc);
 
 struct table {
-	MDB_dbi dbi;
 	/* No key of the table is above this one (it may be gone): what is
 	 * above it may be appended, which leaves full pages behind. */
 	size_t last_n;
+	MDB_dbi dbi;
 	unsigned char last[KEY_NAME_MAX];
 };
 
