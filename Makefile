@@ -29,7 +29,8 @@ CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -lunistring -l:libev.a -Wl,--ex
 
 # Folders in the order a mail travels; files by wildcard.
 SHARED  := common/base common/smtp common/mail common/control common/net \
-           config/value config/allow config common/spool common/status
+           common/spf config/value config/allow config common/spool \
+           common/status
 ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
            daemon/sts daemon/dns daemon/delivery daemon/report daemon/control
 SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
