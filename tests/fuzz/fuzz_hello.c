@@ -1,0 +1,37 @@
+/*
+ * What is seen of a client's TLS records before we have said anything.
+ *
+ * - The same comes out however the bytes arrive, and once no stays no.
+ * - A ClientHello that says it is too large is not passed on.
+ */
+#include "common/net/hello.h"
+
+#include "tests/fuzz/fuzz.h"
+
+static bool in_pieces(struct span in, size_t size)
+{
+	struct hello_watch w = { 0 };
+
+	while (in.n > 0) {
+		size_t n = size < in.n ? size : in.n;
+
+		if (!hello_watch(&w, span_of(in.p, n)))
+			return false;
+		in = span_skip(in, n);
+	}
+	return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct span in = span_of(data, size);
+	bool whole = in_pieces(in, size + 1);
+
+	FUZZ_CHECK(in_pieces(in, 1) == whole);
+	FUZZ_CHECK(in_pieces(in, 3) == whole);
+	if (size >= 9 && data[0] == 22 && (data[3] << 8 | data[4]) >= 4 &&
+	    data[5] == 1)
+		FUZZ_CHECK(whole <= ((data[6] << 16 | data[7] << 8 | data[8]) <=
+				     HELLO_MAX));
+	return 0;
+}
