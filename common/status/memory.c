@@ -1,10 +1,8 @@
 #include "common/status/memory.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/base/assert.h"
 #include "common/spool/scope.h"
 
 void status_memory_fini(struct status_memory *m)
@@ -26,57 +24,6 @@ static bool add_target(const struct spool_target *t, void *arg)
 		m->known[m->known_count].checked_ms = t->since_ms;
 	m->known_count++;
 	return true;
-}
-
-static bool is_word_char(char c)
-{
-	return isalnum((unsigned char)c) || strchr("-._:[]", c) != NULL;
-}
-
-/* Is word in text, not as a part of a longer one? */
-static bool has_word(const char *text, const char *word)
-{
-	const char *at = text;
-	size_t n = strlen(word);
-
-	while ((at = strstr(at, word)) != NULL) {
-		bool starts = at == text || !is_word_char(at[-1]);
-
-		if (starts && (at[n] == '\0' || !is_word_char(at[n])))
-			return true;
-		at++;
-	}
-	return false;
-}
-
-/*
- * A target is "mx.example.org[192.0.2.1]:25" or "[192.0.2.1]:25", a
- * destination is its hosts: "mx.example.org:25,192.0.2.2:25 tls=may".
- */
-bool status_match(const char *destination, const char *target)
-{
-	struct span name = span_str(target);
-	struct span rest = span_skip(name, span_find(name, '['));
-	struct span port = span_skip(rest, span_find(rest, ']') + 1);
-	struct buf word = { 0 };
-	bool match;
-
-	name.n -= rest.n;
-	if (rest.n == 0 || port.n == 0)
-		return false;
-	buf_add(&word, name.n > 0 ? name : rest);
-	if (name.n > 0)
-		buf_add(&word, port);
-	match = has_word(destination, buf_cstr(&word));
-	if (!match && name.n == 0) { /* an IPv4 address has no brackets */
-		buf_reset(&word);
-		buf_add(&word,
-			(struct span){ rest.p + 1, rest.n - port.n - 2 });
-		buf_add(&word, port);
-		match = has_word(destination, buf_cstr(&word));
-	}
-	buf_fini(&word);
-	return match;
 }
 
 struct hold_search {
@@ -176,7 +123,8 @@ void status_remembered(const struct spool_domain *row,
 		const struct spool_target *t = &m->known[i];
 		struct status_target *target = &m->targets[out->target_count];
 
-		if (!status_match(row->destination, t->name))
+		if (!scope_names_route(span_str(row->destination),
+				       span_str(t->name)))
 			continue;
 		*target = target_of(m, t);
 		out->target_count++;

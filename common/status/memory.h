@@ -22,7 +22,4 @@ void status_memory_fini(struct status_memory *m);
 void status_remembered(const struct spool_domain *row,
 		       struct status_destination *out, void *arg);
 
-/* Does a target of this name belong to the destination with this key? */
-bool status_match(const char *destination, const char *target);
-
 #endif

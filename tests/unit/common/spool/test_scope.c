@@ -120,3 +120,34 @@ Test(spool_scope, a_route_has_the_names_of_its_hosts)
 	cr_expect(scope_names_route(SPAN_LIT("mx1.a.test:25 tls=may"),
 				    SPAN_LIT("mx1.a.test:25")));
 }
+
+/* A target is a name that tells all of itself. */
+Test(spool_scope, a_route_has_its_targets)
+{
+	static const struct {
+		const char *key, *target;
+		bool is;
+	} cases[] = {
+		{ "mx.example.org:25", "mx.example.org[192.0.2.1]:25", true },
+		{ "a.test:25,mx.example.org:25/must;b.test:25 tls=may",
+		  "mx.example.org[2001:db8::1]:25", true },
+		{ "mx.example.org:2525", "mx.example.org[192.0.2.1]:25",
+		  false },
+		{ "bmx.example.org:25", "mx.example.org[192.0.2.1]:25", false },
+		{ "mx.example.org.uk:25", "mx.example.org[192.0.2.1]:25",
+		  false },
+		{ "192.0.2.1:2525 tls=may", "[192.0.2.1]:2525", true },
+		{ "[2001:db8::1]:25", "[2001:db8::1]:25", true },
+		{ "192.0.2.1:2525", "[192.0.2.1]:252", false },
+		{ "192.0.2.11:25", "[192.0.2.1]:25", false },
+		{ "1192.0.2.1:25", "[192.0.2.1]:25", false },
+		{ "", "mx.example.org[192.0.2.1]:25", false },
+		{ "mx.example.org:25", "nonsense", false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_eq(scope_names_route(span_str(cases[i].key),
+					       span_str(cases[i].target)),
+			     cases[i].is, "%s %s", cases[i].key,
+			     cases[i].target);
+}
