@@ -208,22 +208,10 @@ static enum spf_type address_type(const struct spf *s)
 /* False: there is nobody to ask for the names, or they are there. */
 static bool ask_names(struct spf *s)
 {
-	struct buf b = { 0 };
-	const struct net_addr *a = &s->request.client;
-
 	if (s->has_names)
 		return false;
 	s->after_names = s->state;
-	if (a->family == AF_INET)
-		buf_addf(&b, "%u.%u.%u.%u.in-addr.arpa", a->ip[3], a->ip[2],
-			 a->ip[1], a->ip[0]);
-	else {
-		for (size_t i = sizeof(a->ip); i-- > 0;)
-			buf_addf(&b, "%x.%x.", a->ip[i] & 15, a->ip[i] >> 4);
-		buf_adds(&b, "ip6.arpa");
-	}
-	ask(s, AT_NAMES, SPF_PTR, arena_span(&s->arena, buf_span(&b)));
-	buf_fini(&b);
+	ask(s, AT_NAMES, SPF_PTR, expand(s, SPAN_LIT("%{ir}.%{v}.arpa")));
 	return true;
 }
 
