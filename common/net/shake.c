@@ -144,7 +144,6 @@ struct shake *shake_submit(struct tls_engine *engine, struct span in,
 	job->done = done;
 	job->arg = arg;
 	job->engine = engine;
-	job->lane = lane;
 	buf_add(&job->in, in);
 	pthread_mutex_lock(&pool.lock);
 	if (STAILQ_EMPTY(&l->jobs))

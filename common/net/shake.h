@@ -31,7 +31,6 @@ struct shake {
 	struct span rest; /* of in, not used up */
 	struct buf out;   /* to send */
 	enum engine_step step;
-	unsigned lane;
 	shake_cb *done; /* loop: NULL when nobody waits any more */
 	void *arg;
 };
