@@ -34,26 +34,21 @@ static enum mx_err entry_load(struct batch *b, struct span domain,
 			      struct domain_entry **out)
 {
 	struct domain_entry *e;
-	struct span value;
-	struct key k;
 	enum mx_err err;
 
 	*out = entry_find(b, domain);
 	if (*out != NULL)
 		return MX_OK;
-	key_domain(&k, domain);
-	err = table_get(batch_table(b, T_DOMAIN), b->txn, &k, &value);
-	if (err != MX_OK && err != MX_ENOENT)
-		return err;
 	e = mx_alloc(sizeof(*e) + domain.n + 1);
+	err = find_domain(b->sp, b->txn, domain, &e->row);
+	if (err != MX_OK && err != MX_ENOENT) {
+		free(e);
+		return err;
+	}
 	e->n = domain.n;
 	if (domain.n > 0)
 		memcpy(e->name, domain.p, domain.n);
 	e->is_stored = err == MX_OK;
-	if (e->is_stored && !domain_row_get(value, &e->row)) {
-		free(e);
-		return MX_ECORRUPT;
-	}
 	e->off = sum_is_off(&e->row.d);
 	HASH_ADD_KEYPTR(hh, b->domains, e->name, e->n, e);
 	*out = e;

@@ -2,10 +2,11 @@
 
 #include <stdio.h>
 
+#include "common/spool/find.h"
 #include "common/spool/look.h"
 #include "common/spool/scope.h"
 
-bool domain_is_held_by_us(const struct spool_domain *d)
+bool spool_is_held_unlisted(const struct spool_domain *d)
 {
 	return d->is_held && d->is_unlisted &&
 	       strcmp(d->hold_reason, SPOOL_UNLISTED) == 0;
@@ -13,51 +14,46 @@ bool domain_is_held_by_us(const struct spool_domain *d)
 
 bool domain_is_kept(const struct spool_domain *d)
 {
-	return d->units > 0 || (d->is_held && !domain_is_held_by_us(d));
+	return d->units > 0 || (d->is_held && !spool_is_held_unlisted(d));
 }
 
-/* Is any pattern of domains held?  Nearly always none is. */
-static bool has_patterns(struct spool *sp, MDB_txn *txn)
+static bool has_pattern_row(struct spool *sp, MDB_txn *txn)
 {
 	struct scan p;
-	bool found = false;
+	bool found;
 
-	if (!sp->is_reader)
-		return atomic_load(&sp->has_patterns);
-	if (scan_open(&p, &sp->tables[T_DOMAIN], txn) == MX_OK) {
-		found = scan_seek_name(&p, SPAN_LIT("*.")) == MX_OK &&
-			scope_is_pattern(p.key);
-		scan_close(&p);
-	}
+	if (scan_open(&p, &sp->tables[T_DOMAIN], txn) != MX_OK)
+		return false;
+	found = scan_seek_name(&p, SPAN_LIT("*.")) == MX_OK &&
+		scope_is_pattern(p.key);
+	scan_close(&p);
 	return found;
 }
 
 void domain_look_for_patterns(struct spool *sp, MDB_txn *txn)
 {
-	struct scan p;
+	atomic_store(&sp->has_patterns, has_pattern_row(sp, txn));
+}
 
-	if (scan_open(&p, &sp->tables[T_DOMAIN], txn) != MX_OK)
-		return;
-	if (scan_seek_name(&p, SPAN_LIT("*.")) == MX_OK)
-		atomic_store(&sp->has_patterns, scope_is_pattern(p.key));
-	scan_close(&p);
+/* Is any pattern of domains held?  Nearly always none is.  A reader is not
+ * told when one is. */
+static bool has_patterns(struct spool *sp, MDB_txn *txn)
+{
+	return sp->is_reader ? has_pattern_row(sp, txn)
+			     : atomic_load(&sp->has_patterns);
 }
 
 /* The hold of a pattern above the domain, if there is one. */
 static enum mx_err pattern_hold(struct spool *sp, MDB_txn *txn,
 				struct span domain, struct spool_domain *d)
 {
-	struct span name = domain, value;
+	struct span name = domain;
 	struct domain_row row;
 	struct buf pattern = { 0 };
-	struct key k;
 	enum mx_err err = MX_OK;
 
 	while (err == MX_OK && scope_next_pattern(&name, &pattern)) {
-		key_domain(&k, buf_span(&pattern));
-		err = table_get(&sp->tables[T_DOMAIN], txn, &k, &value);
-		if (err == MX_OK && !domain_row_get(value, &row))
-			err = MX_ECORRUPT;
+		err = find_domain(sp, txn, buf_span(&pattern), &row);
 		if (err == MX_OK && row.d.is_held) {
 			d->is_held = true;
 			memcpy(d->hold_reason, row.d.hold_reason,
@@ -75,17 +71,12 @@ static enum mx_err pattern_hold(struct spool *sp, MDB_txn *txn,
 enum mx_err domain_read(struct spool *sp, MDB_txn *txn, struct span domain,
 			struct domain_row *row)
 {
-	struct span value;
-	struct key k;
 	enum mx_err err;
 
 	*row = (struct domain_row){ 0 };
 	if (!key_domain_is_valid(domain))
 		return MX_ENOENT;
-	key_domain(&k, domain);
-	err = table_get(&sp->tables[T_DOMAIN], txn, &k, &value);
-	if (err == MX_OK && !domain_row_get(value, row))
-		err = MX_ECORRUPT;
+	err = find_domain(sp, txn, domain, row);
 	MX_ASSERT(domain.n < sizeof(row->d.name));
 	memcpy(row->d.name, domain.p, domain.n);
 	row->d.name[domain.n] = '\0';

@@ -8,8 +8,6 @@
 enum mx_err domain_read(struct spool *sp, MDB_txn *txn, struct span domain,
 			struct domain_row *row);
 
-/* Held because its line went, and not by the operator? */
-bool domain_is_held_by_us(const struct spool_domain *d);
 /* Does the row stay?  It has units, or a hold of the operator's. */
 bool domain_is_kept(const struct spool_domain *d);
 

@@ -15,6 +15,25 @@ enum mx_err find_message(struct spool *sp, MDB_txn *txn, uint64_t id,
 	return err;
 }
 
+enum mx_err find_next_message(struct spool *sp, MDB_txn *txn, uint64_t from,
+			      struct envelope *env)
+{
+	struct scan p;
+	struct key k;
+	uint32_t units;
+	enum mx_err err = scan_open(&p, &sp->tables[T_MESSAGE], txn);
+
+	if (err != MX_OK)
+		return err;
+	key_message(&k, from);
+	err = scan_seek(&p, &k);
+	if (err == MX_OK && (!envelope_get(p.value, env, &units) ||
+			     !key_message_parse(p.key, &env->id)))
+		err = MX_ECORRUPT;
+	scan_close(&p);
+	return err;
+}
+
 enum mx_err find_next_domain(struct spool *sp, MDB_txn *txn, uint64_t id,
 			     char name[KEY_DOMAIN_MAX], size_t *n)
 {
@@ -44,6 +63,20 @@ enum mx_err find_next_domain(struct spool *sp, MDB_txn *txn, uint64_t id,
 		*n = next.n;
 	}
 	scan_close(&p);
+	return err;
+}
+
+enum mx_err find_domain(struct spool *sp, MDB_txn *txn, struct span domain,
+			struct domain_row *row)
+{
+	struct span value;
+	struct key k;
+	enum mx_err err;
+
+	key_domain(&k, domain);
+	err = table_get(&sp->tables[T_DOMAIN], txn, &k, &value);
+	if (err == MX_OK && !domain_row_get(value, row))
+		err = MX_ECORRUPT;
 	return err;
 }
 

@@ -1,4 +1,5 @@
-/* Messages, units and recipients, found inside a transaction of any kind. */
+/* Messages, domains, units and recipients, found inside a transaction of any
+ * kind. */
 #ifndef MX_SPOOL_FIND_H
 #define MX_SPOOL_FIND_H
 
@@ -16,11 +17,20 @@ struct found {
 /* A message and how many units it has left; spans borrow from the row. */
 enum mx_err find_message(struct spool *sp, MDB_txn *txn, uint64_t id,
 			 struct envelope *env, uint32_t *units);
+/* The first message from this id on; spans borrow from the row.  MX_ENOENT:
+ * there is none. */
+enum mx_err find_next_message(struct spool *sp, MDB_txn *txn, uint64_t from,
+			      struct envelope *env);
 /* The message's domain behind this one, whose name is replaced; *n is
  * FIND_FIRST: its first.  MX_ENOENT: that was the last. */
 #define FIND_FIRST SIZE_MAX
 enum mx_err find_next_domain(struct spool *sp, MDB_txn *txn, uint64_t id,
 			     char name[KEY_DOMAIN_MAX], size_t *n);
+
+/* The domain's row as it is stored, its name left alone.  MX_ENOENT: there is
+ * none, and *row is left alone. */
+enum mx_err find_domain(struct spool *sp, MDB_txn *txn, struct span domain,
+			struct domain_row *row);
 
 enum mx_err find_unit(struct spool *sp, MDB_txn *txn, uint64_t id,
 		      struct span domain, struct found *out);

@@ -71,7 +71,7 @@ static enum mx_err renew(struct batch *b, struct request *r, struct found *u)
 static void lift_hold(struct batch *b, struct span domain,
 		      struct domain_row *row)
 {
-	if (!domain_is_held_by_us(&row->d))
+	if (!spool_is_held_unlisted(&row->d))
 		return;
 	row->d.is_held = false;
 	row->d.hold_reason[0] = '\0';
@@ -91,7 +91,7 @@ static enum mx_err apply_listed(struct batch *b, struct request *r)
 		lift_hold(b, l->domain, row);
 	err = walk_domain(b, r, IN_BOTH, l->domain, UINT64_MAX, renew);
 	if (err == MX_OK && !r->again) /* unless its line went meanwhile */
-		row->d.is_unlisted = domain_is_held_by_us(&row->d);
+		row->d.is_unlisted = spool_is_held_unlisted(&row->d);
 	return err;
 }
 

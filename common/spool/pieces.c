@@ -122,7 +122,6 @@ static const struct request_ops discard_ops = {
 
 /* ---- The loop's side ---- */
 
-/* A piece of cap bytes; p, if not NULL, is the one it replaces. */
 struct piece *piece_resize(struct spool_draft *d, struct piece *p, size_t cap)
 {
 	size_t n = p != NULL ? p->n : 0;

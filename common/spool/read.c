@@ -1,12 +1,11 @@
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/spool/domain.h"
+#include "common/spool/find.h"
 #include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 #include "common/spool/room.h"
-#include "common/spool/scope.h"
 
 /* Looks at the spool that need no unit whole: ids, counters, facts. */
 
@@ -80,8 +79,6 @@ static enum mx_err totals(struct spool *sp, MDB_txn *txn,
 	struct state_row state = { 0 };
 	struct envelope env;
 	struct span value;
-	uint32_t units;
-	struct scan p;
 	MDB_stat st;
 	enum mx_err err =
 		from_mdb(mdb_stat(txn, sp->tables[T_MESSAGE].dbi, &st));
@@ -94,15 +91,9 @@ static enum mx_err totals(struct spool *sp, MDB_txn *txn,
 	if (err == MX_OK && !state_row_get(value, &state))
 		return MX_ECORRUPT;
 	out->bytes = state.bytes;
-	err = scan_open(&p, &sp->tables[T_MESSAGE], txn);
-	if (err != MX_OK)
-		return err;
-	err = scan_seek(&p, NULL);
-	if (err == MX_OK && !envelope_get(p.value, &env, &units))
-		err = MX_ECORRUPT;
+	err = find_next_message(sp, txn, 0, &env);
 	if (err == MX_OK)
 		out->oldest_ms = env.arrived_ms;
-	scan_close(&p);
 	if (sp->is_reader) {
 		room_count(sp, txn);
 		room_look(sp);

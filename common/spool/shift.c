@@ -65,29 +65,6 @@ static enum mx_err move_unit(struct batch *b, struct request *r,
 	return err;
 }
 
-/* The first message from this id on. */
-static enum mx_err next_message(struct batch *b, uint64_t from, uint64_t *id,
-				int64_t *arrived_ms)
-{
-	struct envelope env;
-	struct scan p;
-	struct key k;
-	uint32_t units;
-	enum mx_err err = scan_open(&p, batch_table(b, T_MESSAGE), b->txn);
-
-	if (err != MX_OK)
-		return err;
-	key_message(&k, from);
-	err = scan_seek(&p, &k);
-	if (err == MX_OK && (!key_message_parse(p.key, id) ||
-			     !envelope_get(p.value, &env, &units)))
-		err = MX_ECORRUPT;
-	if (err == MX_OK)
-		*arrived_ms = env.arrived_ms;
-	scan_close(&p);
-	return err;
-}
-
 static enum mx_err remember(struct batch *b, struct shift *s)
 {
 	char value[SHIFT_ROW_SIZE];
@@ -112,18 +89,18 @@ static enum mx_err apply_shift(struct batch *b, struct request *r)
 	enum mx_err err;
 
 	for (; b->work < WALK_STEP; b->work++) {
-		int64_t arrived_ms = 0;
-		uint64_t id = 0;
+		struct envelope env = { 0 };
 		size_t n;
 
-		err = next_message(b, r->pos + 1, &id, &arrived_ms);
-		if (err == MX_ENOENT || (err == MX_OK && id > s->row.last_id))
+		err = find_next_message(b->sp, b->txn, r->pos + 1, &env);
+		if (err == MX_ENOENT ||
+		    (err == MX_OK && env.id > s->row.last_id))
 			return forget(b);
-		if (err == MX_OK && arrived_ms <= s->row.until_ms)
-			err = walk_message(b, r, id, move_unit, &n);
+		if (err == MX_OK && env.arrived_ms <= s->row.until_ms)
+			err = walk_message(b, r, env.id, move_unit, &n);
 		if (err != MX_OK)
 			return err;
-		r->pos = id;
+		r->pos = env.id;
 	}
 	err = remember(b, s);
 	r->again = err == MX_OK;

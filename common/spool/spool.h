@@ -330,6 +330,8 @@ void spool_remove(struct spool *sp, struct spool_selection sel,
 #define SPOOL_UNLISTED "no longer in the allowlist"
 void spool_unlisted(struct spool *sp, struct span domain, spool_count_cb *cb,
 		    void *arg);
+/* Is it held for that reason, and not by the operator? */
+bool spool_is_held_unlisted(const struct spool_domain *d);
 /*
  * It is listed again: the hold goes at once if it came with the mark, the mark
  * when every unit has until then (wall) to live at least, in bounded steps.

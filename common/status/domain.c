@@ -58,10 +58,7 @@ void status_set_state(json_t *o, const struct status_destination *d)
 static const char *hold_of(const struct spool_domain *row,
 			   const struct status_destination *d)
 {
-	struct span reason = span_str(row->hold_reason);
-
-	if (row->is_held && row->is_unlisted &&
-	    span_eq(reason, SPAN_LIT(SPOOL_UNLISTED)))
+	if (spool_is_held_unlisted(row))
 		return "unlisted";
 	if (row->is_held)
 		return row->hold_pattern[0] != '\0' ? "pattern" : "domain";
