@@ -306,7 +306,6 @@ enum step run_rcpt(struct session *s, struct span arg)
 		return too_many(s, SAY_TOO_MANY, a->rcpt.to.mailbox);
 	if (!holding_may_grow(&s->mail->holding))
 		return too_many(s, SAY_TOO_MANY_NOW, a->rcpt.to.mailbox);
-	a->arg = arg;
 	return session_ask(s, GATE_RCPT);
 }
 

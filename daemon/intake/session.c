@@ -165,19 +165,29 @@ static void session_end(struct session *s, const char *why)
 	session_free(s, why);
 }
 
-void session_stop(struct session *s)
+/* What does not speak SMTP yet could not read the reply. */
+static void send_away(struct session *s, enum reply_id id, const char *why)
 {
 	s->stage = phases[s->phase].name;
+	if (s->phase != PH_PROXY && s->phase != PH_TLS)
+		session_bye(s, id);
+	session_end(s, why);
+}
+
+void session_kill(struct session *s)
+{
+	send_away(s, SAY_STOPPING, "shutdown");
+}
+
+void session_stop(struct session *s)
+{
 	switch (s->phase) {
 	case PH_PROXY:
 	case PH_TLS:
-		session_end(s, "shutdown");
-		break;
 	case PH_HELLO:
 	case PH_READY:
 	case PH_ASK:
-		session_bye(s, SAY_STOPPING);
-		session_end(s, "shutdown");
+		session_kill(s);
 		break;
 	default: /* told at its next command */
 		break;
@@ -232,19 +242,8 @@ bool session_make_room(struct intake *in)
 	}
 	if (found == NULL)
 		return false;
-	found->stage = phases[found->phase].name;
-	if (found->phase != PH_PROXY && found->phase != PH_TLS)
-		session_bye(found, SAY_CROWDED);
-	session_end(found, "crowded");
+	send_away(found, SAY_CROWDED, "crowded");
 	return true;
-}
-
-void session_kill(struct session *s)
-{
-	s->stage = phases[s->phase].name;
-	if (s->phase != PH_PROXY && s->phase != PH_TLS)
-		session_bye(s, SAY_STOPPING);
-	session_end(s, "shutdown");
 }
 
 /* ---- The driver ---- */
@@ -284,16 +283,22 @@ static enum step take_steps(struct session *s)
 	return step;
 }
 
+/* Turns are given in the next round of the loop, too. */
+static void next_round(struct intake *in)
+{
+	if (ev_is_active(&in->turn)) /* not to be set then */
+		return;
+	ev_timer_set(&in->turn, 0., 0.);
+	ev_timer_start(in->loop, &in->turn);
+}
+
 static void queue_up(struct session *s)
 {
 	struct intake *in = s->in;
 
 	s->is_queued = true;
 	TAILQ_INSERT_TAIL(&in->turns, s, turn);
-	if (!ev_is_active(&in->turn)) {
-		ev_timer_set(&in->turn, 0., 0.);
-		ev_timer_start(in->loop, &in->turn);
-	}
+	next_round(in);
 	conn_flush(s->conn);
 }
 
@@ -345,6 +350,7 @@ static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 	const int64_t begun_us = clock_mono_us();
 	struct session *last = TAILQ_LAST(&in->turns, session_turns), *s;
 
+	(void)loop;
 	(void)revents;
 	while ((s = TAILQ_FIRST(&in->turns)) != NULL) {
 		bool is_last = s == last;
@@ -355,10 +361,8 @@ static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 		if (is_last || clock_mono_us() >= begun_us + TURNS_US)
 			break;
 	}
-	if (TAILQ_EMPTY(&in->turns))
-		return;
-	ev_timer_set(w, 0., 0.);
-	ev_timer_start(loop, w);
+	if (!TAILQ_EMPTY(&in->turns))
+		next_round(in);
 }
 
 void session_turns_init(struct intake *in)
