@@ -30,24 +30,33 @@ static void fail_path(struct check *k, const char *key, struct span path,
 
 /* ---- Of the host, whoever asks ---- */
 
-/* To any port: whether this one is free is not for a daemon that runs. */
-static void check_address(struct check *k, const struct config_listen *l)
+/* To any port: whether this one is free is not for a daemon that runs.
+ * Returns 0 or errno. */
+static int try_bind(struct net_addr at)
 {
 	struct sockaddr_storage ss;
+	int fd, errnum = 0;
+
+	at.port = 0;
+	socklen_t len = net_addr_to_sockaddr(&at, &ss);
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno;
+	if (bind(fd, (const struct sockaddr *)&ss, len) != 0)
+		errnum = errno;
+	close(fd);
+	return errnum;
+}
+
+static void check_address(struct check *k, const struct config_listen *l)
+{
 	struct net_addr at;
 
 	if (net_addr_parse(l->address, &at) != MX_OK)
 		return; /* "*" */
-	at.port = 0;
-	socklen_t len = net_addr_to_sockaddr(&at, &ss);
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (bind(fd, (const struct sockaddr *)&ss, len) != 0 &&
-	    errno == EADDRNOTAVAIL)
+	if (try_bind(at) == EADDRNOTAVAIL)
 		FAIL(k, "listen: %.*s: not an address of this host",
 		     SPAN_ARG(l->address));
-	close(fd);
 }
 
 static void check_socket(struct check *k)
@@ -58,22 +67,6 @@ static void check_socket(struct check *k)
 	if (lstat(path.p, &st) == 0 && !S_ISSOCK(st.st_mode))
 		FAIL(k, "control: %.*s: exists and is no socket",
 		     SPAN_ARG(path));
-}
-
-static bool is_ours(const struct net_addr *addr)
-{
-	struct sockaddr_storage ss;
-	struct net_addr at = *addr;
-	int fd;
-	bool ok;
-
-	at.port = 0;
-	socklen_t len = net_addr_to_sockaddr(&at, &ss);
-	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ok = fd >= 0 && bind(fd, (const struct sockaddr *)&ss, len) == 0;
-	if (fd >= 0)
-		close(fd);
-	return ok;
 }
 
 static bool is_our_name(const struct config *c, struct span name)
@@ -99,7 +92,7 @@ static bool is_this_host(const struct config *c, const struct config_hop *hop)
 		if (hop->host.n == 0 &&
 		    (net_addr_parse(c->listen[i].address, &at) == MX_OK
 			     ? net_addr_eq(&at, &hop->addr)
-			     : is_ours(&hop->addr)))
+			     : try_bind(hop->addr) == 0))
 			return true;
 	}
 	return false;

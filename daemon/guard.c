@@ -44,6 +44,22 @@ void guard_mail(struct guard *g, struct change *ch)
 	ask_spool(g->loading, ch);
 }
 
+/* What c changes against what is remembered at path.  False: nothing is. */
+static bool compare(struct change *ch, struct spool *sp, const char *path,
+		    const struct config *c)
+{
+	struct domains *old = listed_read(path);
+
+	if (old == NULL)
+		return false;
+	change_find(ch, old, c->domains);
+	if (ch->gone.count > 0)
+		ask_spool(sp, ch);
+	change_end(ch);
+	domains_free(&old);
+	return true;
+}
+
 /* ---- What waits for nobody who is listed ---- */
 
 struct orphans {
@@ -131,19 +147,13 @@ static void shout(struct span line)
 /* A start cannot keep what was before, and nobody is served by none. */
 static void shout_losses(struct guard *g, const struct config *c)
 {
-	struct domains *old = listed_read(g->path);
 	struct change ch;
 
-	if (old == NULL)
+	if (!compare(&ch, g->own, g->path, c))
 		return;
-	change_find(&ch, old, c->domains);
-	if (ch.gone.count > 0)
-		ask_spool(g->own, &ch);
-	change_end(&ch);
 	for (struct span rest = buf_span(&ch.refusals.text); rest.n > 0;)
 		shout(span_cut(&rest, '\n'));
 	change_fini(&ch);
-	domains_free(&old);
 }
 
 static void shout_orphans(struct guard *g, const struct config *c)
@@ -302,23 +312,17 @@ static void print_lines(const char *before, struct span text)
 static void print_change(struct spool *sp, const char *path,
 			 const struct config *c)
 {
-	struct domains *old = listed_read(path);
 	struct buf text = { 0 };
 	struct change ch;
 
-	if (old == NULL)
+	if (!compare(&ch, sp, path, c))
 		return;
-	change_find(&ch, old, c->domains);
-	if (ch.gone.count > 0)
-		ask_spool(sp, &ch);
-	change_end(&ch);
 	change_text(&text, &ch);
 	print_lines("", buf_span(&text));
 	print_lines("a reload is refused without --force: ",
 		    buf_span(&ch.refusals.text));
 	buf_fini(&text);
 	change_fini(&ch);
-	domains_free(&old);
 }
 
 void guard_check(const struct config *config)
