@@ -195,12 +195,13 @@ static void open_intake(struct daemon *d)
 
 	d->hooks = (struct hooks){ d->config, d->spool, d->drain, d->router };
 	hooks_fill(&hooks, &d->hooks);
-	d->policy = policy_new(&(struct policy_options){
-		.is_left = is_left,
-		.arg = d,
-		.router = d->router,
-		.config = d->config,
-	});
+	d->policy = policy_new(
+		&(struct policy_options){
+			.is_left = is_left,
+			.arg = d,
+			.router = d->router,
+		},
+		d->config);
 	d->intake = intake_new(&(struct intake_options){
 		.loop = d->loop,
 		.spool = d->spool,
@@ -356,8 +357,7 @@ static void conclude(struct daemon *d, const struct reload_result *result)
 	};
 
 	if (ended.config != NULL && load_check(d->loop, ended.config, &late)) {
-		options_need_restart(d->config, ended.config,
-				     &notes);
+		options_need_restart(d->config, ended.config, &notes);
 		if (result->is_real)
 			ended.is_taken = take(d, result, &late);
 	}

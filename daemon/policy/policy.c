@@ -26,7 +26,8 @@ static void add_links(struct gate *g, struct policy_options *opt)
 	gate_add(g, &link_hops, NULL);
 }
 
-struct policy *policy_new(const struct policy_options *opt)
+struct policy *policy_new(const struct policy_options *opt,
+			  const struct config *c)
 {
 	struct policy *p = mx_alloc(sizeof(*p));
 
@@ -35,7 +36,7 @@ struct policy *policy_new(const struct policy_options *opt)
 	p->shares = shares_new();
 	p->gate = gate_new();
 	add_links(p->gate, &p->opt);
-	gate_configure(p->gate, opt->config);
+	gate_configure(p->gate, c);
 	return p;
 }
 

@@ -17,10 +17,11 @@ struct policy_options {
 	bool (*is_left)(struct span domain, void *arg);
 	void *arg;
 	struct router *router;
-	const struct config *config;
 };
 
-struct policy *policy_new(const struct policy_options *opt);
+/* c: the settings in force, until policy_reload brings others. */
+struct policy *policy_new(const struct policy_options *opt,
+			  const struct config *c);
 void policy_reload(struct policy *p, const struct config *c);
 /* What transactions hold is counted here; all of it ends before the policy. */
 struct shares *policy_shares(struct policy *p);

@@ -8,13 +8,12 @@
  * A stranger reads the texts: they say what was wrong with the request and
  * nothing of how this host is set up.
  */
-struct words {
+static const struct words {
 	int code;
 	const char *enhanced, *text;
 	const char *reason, *setting; /* for the log */
-};
 /* clang-format off */
-static const struct words words[V_COUNT] = {
+} words[V_COUNT] = {
 	[V_GO] = { 0, "", "", "", "" },
 	[V_BUSY] = { 421, "4.3.2", "Too many connections, try again later",
 		"connections", "limits.connections" },
@@ -47,19 +46,16 @@ static const struct words words[V_COUNT] = {
 };
 /* clang-format on */
 
-static void set(struct verdict *v, const struct words *w)
+void verdict_set(struct verdict *v, enum verdict_id id)
 {
+	MX_ASSERT(id < V_COUNT);
+	const struct words *w = &words[id];
+
 	v->code = w->code;
 	snprintf(v->enhanced, sizeof(v->enhanced), "%s", w->enhanced);
 	snprintf(v->text, sizeof(v->text), "%s", w->text);
 	v->reason = w->reason;
 	v->setting = w->setting;
-}
-
-void verdict_set(struct verdict *v, enum verdict_id id)
-{
-	MX_ASSERT(id < V_COUNT);
-	set(v, &words[id]);
 }
 
 /* ---- What others say ---- */

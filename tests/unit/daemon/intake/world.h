@@ -343,11 +343,12 @@ static void world_open(const char *conf)
 		world_config(conf, "example.com recipients=users\n"
 				   "example.org recipients=* lifetime=3d\n"
 				   "*.example.org recipients=users\n");
-	world.policy = policy_new(&(struct policy_options){
-		.is_left = fake_is_left,
-		.arg = &fake,
-		.config = world.config,
-	});
+	world.policy = policy_new(
+		&(struct policy_options){
+			.is_left = fake_is_left,
+			.arg = &fake,
+		},
+		world.config);
 	world.intake = intake_new(&(struct intake_options){
 		.loop = world.loop,
 		.store = &fake_store,

@@ -56,7 +56,7 @@ TestSuite(policy_rcpt, .fini = tidy);
 static const char *ask(struct config *c, const char *path)
 {
 	static char out[700];
-	struct policy *p = policy_new(&(struct policy_options){ .config = c });
+	struct policy *p = policy_new(&(struct policy_options){ 0 }, c);
 	struct gate_rcpt r = { 0 };
 	struct span in = span_str(path);
 	struct smtp_path to;
