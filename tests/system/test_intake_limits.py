@@ -14,11 +14,6 @@ from faults import pour, until
 PLAIN = "address" not in str(BUILD)
 
 
-def closed_after(c, seconds):
-    c.sock.settimeout(seconds)
-    return c.closed()
-
-
 def test_message_size(mx20):
     daemon = mx20(conf={"limits": {"message_size": "1M"}})
     line = b"x" * 62 + b"\r\n"

@@ -32,6 +32,13 @@ static void expect_message(const struct peer *p, size_t i, const char *text)
 		  SPAN_ARG(buf_span(&p->messages[i])));
 }
 
+static void begin(struct client *c, struct mail *m, const char *ehlo,
+		  struct script *script)
+{
+	client_open(c, ehlo, play, script);
+	mail_relay(m, c, NULL, "u@example.org");
+}
+
 static void end(struct client *c, struct mail *m)
 {
 	client_close(c);
@@ -47,8 +54,7 @@ Test(grow, as_it_arrives)
 		struct client c = { 0 };
 		struct mail m = { 0 };
 
-		client_open(&c, manners[i], play, &taken);
-		mail_relay(&m, &c, NULL, "u@example.org");
+		begin(&c, &m, manners[i], &taken);
 		mail_wait_rcpts(&m);
 		cr_expect_eq(m.means[0], MEANS_YES);
 		cr_expect_str_eq(m.replies[0], "250 2.1.5 ok");
@@ -77,8 +83,7 @@ Test(grow, bdat_when_the_end_is_known)
 	struct client c = { 0 };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING\nCHUNKING", play, &taken);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING\nCHUNKING", &taken);
 	mail_content(&m, "x: y\r\n\r\n.dot\r\n", true);
 	mail_wait(&m);
 	cr_expect_eq(m.outcomes[0], OUTCOME_DELIVERED);
@@ -97,8 +102,7 @@ Test(grow, dots_across_pieces)
 		struct client c = { 0 };
 		struct mail m = { 0 };
 
-		client_open(&c, "PIPELINING", play, &taken);
-		mail_relay(&m, &c, NULL, "u@example.org");
+		begin(&c, &m, "PIPELINING", &taken);
 		for (size_t at = 0; at < sizeof(text) - 1; at += piece) {
 			char part[sizeof(text)];
 
@@ -171,8 +175,7 @@ Test(grow, held_back)
 	struct client c = { 0 };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &taken);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING", &taken);
 	m.is_held_back = true;
 	mail_content(&m, "x: y\r\n", false);
 	mail_content(&m, "", true);
@@ -223,8 +226,7 @@ Test(grow, nobody)
 	struct client c = { 0 };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &no);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING", &no);
 	mail_wait_rcpts(&m);
 	mail_content(&m, "x: y\r\n", true);
 	mail_wait(&m);
@@ -286,8 +288,7 @@ Test(grow, refused_in_the_middle)
 		struct client c = { 0 };
 		struct mail m = { 0 };
 
-		client_open(&c, "PIPELINING", play, &taken);
-		mail_relay(&m, &c, NULL, "u@example.org");
+		begin(&c, &m, "PIPELINING", &taken);
 		mail_content(&m, "x: y\r\n", false);
 		client_run(&c, 20);
 		peer_say(c.peer, cases[i].reply);
@@ -307,8 +308,7 @@ Test(grow, not_where_replies_do_not_match)
 	struct client c = { .without = DELIVERY_TRUST };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &taken);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING", &taken);
 	mail_wait(&m);
 	cr_expect_eq(m.outcomes[0], OUTCOME_UNTRIED);
 	cr_expect_eq(peer_saw(c.peer, "MAIL"), 0);
@@ -322,8 +322,7 @@ Test(grow, hung_up)
 	struct client c = { 0 };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &taken);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING", &taken);
 	mail_content(&m, "x: y\r\n", false);
 	client_run(&c, 20);
 	peer_say(c.peer, PEER_CLOSE);
@@ -341,8 +340,7 @@ Test(grow, hung_up_behind_the_end)
 	struct client c = { 0 };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &s);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING", &s);
 	mail_content(&m, "x: y\r\n", true);
 	mail_wait(&m);
 	cr_expect_eq(m.outcomes[0], OUTCOME_UNTRIED);
@@ -356,8 +354,7 @@ Test(grow, slow_sender)
 	struct client c = { .reply_timeout_ms = 100 };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &taken);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING", &taken);
 	mail_wait_rcpts(&m);
 	client_run(&c, 250);
 	mail_content(&m, "x: y\r\n", false);
@@ -378,8 +375,7 @@ Test(grow, too_slow_a_sender)
 	struct mail m[COUNT(ways)] = { 0 };
 
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		client_open(&c[i], "PIPELINING", play, &taken);
-		mail_relay(&m[i], &c[i], NULL, "u@example.org");
+		begin(&c[i], &m[i], "PIPELINING", &taken);
 		mail_content(&m[i], "", false);
 		client_run(&c[i], 20);
 	}
@@ -403,8 +399,7 @@ Test(grow, cancelled_before_content)
 	struct client c = { 0 };
 	struct mail gone = { 0 }, early = { 0 }, m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &taken);
-	mail_relay(&gone, &c, NULL, "u@example.org");
+	begin(&c, &gone, "PIPELINING", &taken);
 	mail_wait_rcpts(&gone);
 	delivery_job_cancel(c.delivery, &gone.job);
 	cr_expect_eq(delivery_jobs(c.delivery), 0);
@@ -428,8 +423,7 @@ Test(grow, cancelled_in_the_middle)
 		struct client c = { 0 };
 		struct mail m = { 0 };
 
-		client_open(&c, manners[i], play, &taken);
-		mail_relay(&m, &c, NULL, "u@example.org");
+		begin(&c, &m, manners[i], &taken);
 		mail_content(&m, "x: y\r\n", false);
 		client_run(&c, 20);
 		cr_expect_gt(c.peer->messages[0].n, 0);
@@ -451,8 +445,7 @@ Test(grow, cancelled_behind_data)
 	struct client c = { 0 };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &hang);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING", &hang);
 	mail_content(&m, "x: y\r\n", false);
 	client_run(&c, 20);
 	delivery_job_cancel(c.delivery, &m.job);
@@ -468,8 +461,7 @@ Test(grow, cancelled_too_late)
 	struct client c = { .reply_timeout_ms = 100 };
 	struct mail m = { 0 };
 
-	client_open(&c, "PIPELINING", play, &hang);
-	mail_relay(&m, &c, NULL, "u@example.org");
+	begin(&c, &m, "PIPELINING", &hang);
 	mail_content(&m, "x: y\r\n", true);
 	client_run(&c, 20);
 	delivery_job_cancel(c.delivery, &m.job);
@@ -528,8 +520,7 @@ Test(grow, cancelled_by_the_listener_without_a_reply)
 		struct mail m = { 0 };
 
 		inside = &m;
-		client_open(&c, manners[i], play, &taken);
-		mail_relay(&m, &c, NULL, "u@example.org");
+		begin(&c, &m, manners[i], &taken);
 		mail_wait_rcpts(&m);
 		m.job->listener = &listener;
 		mail_rcpt(&m, "\xc3\xbc@example.org");

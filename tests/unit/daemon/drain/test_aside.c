@@ -29,12 +29,12 @@ static const char *close_at_dot(struct peer *p, const char *line, void *arg)
 }
 
 /* What was tried in an outage goes when others go, whatever its own retry. */
-Test(aside, an_outage_spoken_as_421_ends_for_all)
+static void ends_for_all(peer_reply *outage)
 {
 	struct world w;
 
 	is_away = true;
-	world_begin(&w, own_retry, leave_at_mail);
+	world_begin(&w, own_retry, outage);
 	world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, world_row(&w, "d0.example").deferred == 1);
 	is_away = false;
@@ -43,18 +43,14 @@ Test(aside, an_outage_spoken_as_421_ends_for_all)
 	world_end(&w);
 }
 
+Test(aside, an_outage_spoken_as_421_ends_for_all)
+{
+	ends_for_all(leave_at_mail);
+}
+
 Test(aside, an_outage_spoken_by_closing_ends_for_all)
 {
-	struct world w;
-
-	is_away = true;
-	world_begin(&w, own_retry, close_at_dot);
-	world_send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, world_row(&w, "d0.example").deferred == 1);
-	is_away = false;
-	world_send_one(&w, "u@d1.example");
-	WAIT_FOR(&w, world_queued(&w) == 0);
-	world_end(&w);
+	ends_for_all(close_at_dot);
 }
 
 /* Where there is no other it is the probe, at the pace of probes. */
