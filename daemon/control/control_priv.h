@@ -45,7 +45,6 @@ struct request {
 				       of a destination; or "" */
 	uint64_t *ids;		    /* each is, or was, a message */
 	size_t id_count;
-	uint64_t missing;	    /* ids that were none */
 	bool all;		    /* release: what is held by itself, too */
 	struct buf reason;	    /* hold: the operator's words */
 	struct buf after;	    /* look_*: what the page is behind */

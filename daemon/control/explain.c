@@ -4,7 +4,6 @@
  */
 #include "daemon/control/control_priv.h"
 
-#include "common/base/assert.h"
 #include "common/status/status.h"
 #include "config/allow/domains.h"
 

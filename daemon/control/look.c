@@ -5,7 +5,6 @@
  */
 #include "daemon/control/control_priv.h"
 
-#include "common/base/assert.h"
 #include "common/base/msgid.h"
 #include "common/status/status.h"
 #include "config/allow/domains.h"

@@ -1,7 +1,6 @@
 /* What a request is about: messages, a domain, a pattern, a destination. */
 #include "daemon/control/control_priv.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
@@ -57,7 +56,6 @@ static const char *take_many(struct request *r, const json_t *list)
 
 		if (wrong == NULL)
 			continue;
-		r->missing++;
 		request_part(r, json_pack("{s:o, s:s}", "id",
 					  control_text(span_str(
 						  text != NULL ? text : "")),

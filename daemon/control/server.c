@@ -18,7 +18,6 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "common/base/log.h"
 #include "common/net/listen.h"
 
 enum {

@@ -5,7 +5,6 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/msgid.h"
 #include "common/spool/scope.h"
@@ -67,7 +66,7 @@ static void next_message(struct walk *w)
 
 /* ---- Domains ---- */
 
-struct search {
+struct finding {
 	struct walk *w;
 	struct spool_domain *row;
 	bool found;
@@ -87,7 +86,7 @@ static bool is_meant(const struct walk *w, const struct spool_domain *row)
 
 static bool on_row(const struct spool_domain *row, void *arg)
 {
-	struct search *s = arg;
+	struct finding *s = arg;
 	struct walk *w = s->w;
 
 	snprintf(w->row, sizeof(w->row), "%s", row->name);
@@ -101,7 +100,7 @@ static bool on_row(const struct spool_domain *row, void *arg)
 /* The next domain of many; false: not in this step. */
 static bool find_next(struct walk *w, struct spool_domain *row)
 {
-	struct search s = { .w = w, .row = row };
+	struct finding s = { .w = w, .row = row };
 	size_t before = w->rows;
 	enum mx_err err = spool_domains(w->spool, span_str(w->row), on_row, &s);
 
@@ -262,7 +261,6 @@ bool walk_stop(struct walk *w)
 	return true;
 }
 
-/* The first is said: there is seldom more than one. */
 /* One message is named; of more, what the order was about, or as many as there
  * is room for. */
 static void keep_alone(struct walk *w, uint64_t id)
@@ -285,6 +283,7 @@ static void keep_alone(struct walk *w, uint64_t id)
 	buf_fini(&text);
 }
 
+/* The first is said: there is seldom more than one. */
 void walk_keep(struct walk *w, uint64_t units, uint64_t id,
 	       const struct spool_domain *row, struct span domain)
 {

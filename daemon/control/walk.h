@@ -45,7 +45,7 @@ struct walk {
 	size_t taken, rows; /* in this step */
 	size_t pending;	    /* asked of the spool, not done */
 	/* what came of it */
-	uint64_t done, under_way, kept, missing;
+	uint64_t done, under_way, kept;
 	char release[300];   /* what lets kept mail go: arguments of release */
 	uint64_t kept_id;    /* the last of it that is held by itself; 0: none */
 	int64_t patience_ms; /* monotonic: when to look no more again */

@@ -1,6 +1,6 @@
 /* What a reply means for mail; pure. */
-#ifndef MX_DELIVERY_MEANS_H
-#define MX_DELIVERY_MEANS_H
+#ifndef MX_DELIVERY_MEANING_H
+#define MX_DELIVERY_MEANING_H
 
 #include "common/smtp/reply.h"
 

@@ -14,7 +14,6 @@
 #include "daemon/drain/alternate.h"
 #include "daemon/drain/conclude.h"
 #include "daemon/drain/drain_priv.h"
-#include "daemon/drain/due.h"
 
 static void set_all(struct delivery_job *job, enum outcome o)
 {

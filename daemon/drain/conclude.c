@@ -17,7 +17,6 @@
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/give_up.h"
 #include "daemon/drain/join.h"
-#include "daemon/drain/retry.h"
 #include "daemon/drain/risk.h"
 
 static void fill_in(struct attempt *a)

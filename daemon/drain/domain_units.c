@@ -42,13 +42,14 @@ static enum mx_err fetch_newest(struct domain *dom)
 				  c->page, PAGE_IDS, &c->count);
 }
 
-/* The next id that is not in flight, left in place; 0: none is known. */
 static bool is_skipped(const struct domain *dom, uint64_t id)
 {
 	return attempt_has(dom->drain, id, dom) ||
 	       aside_has(dom->drain, id, dom);
 }
 
+/* The next id that is neither in flight nor set aside, left in place; 0: none
+ * is known. */
 static uint64_t peek(struct domain *dom, bool newest)
 {
 	struct ready_ids *c = newest ? &dom->newest : &dom->oldest;
@@ -71,7 +72,7 @@ static uint64_t peek(struct domain *dom, bool newest)
 	}
 }
 
-/* Nothing was found.  No domain runs dry on a failed look. */
+/* No domain runs dry on a failed look. */
 size_t domain_waiting(struct domain *dom, size_t most)
 {
 	struct ready_ids *c = &dom->oldest;

@@ -128,7 +128,7 @@ size_t drain_busy(const struct drain *d)
 
 /* Deliveries own the jobs they have; what the spool still works on comes back
  * to a drain that is gone. */
-static void drop_hands(struct drain *d)
+static void drop_attempts(struct drain *d)
 {
 	struct attempt *a, *tmp;
 
@@ -168,7 +168,7 @@ void drain_free(struct drain **dp)
 		dest_free(dst);
 	slots_stop(d); /* the last connections are gone */
 	join_forget(d);
-	drop_hands(d);
+	drop_attempts(d);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		domain_free(dom);
 	drain_strangers_stop(d);

@@ -2,7 +2,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/drain/drain_priv.h"
-#include "daemon/drain/retry.h"
 
 enum { SIGHT_S = 1 };
 

@@ -7,7 +7,6 @@
 #include "common/base/msgid.h"
 #include "daemon/drain/conclude.h"
 #include "daemon/drain/drain_priv.h"
-#include "daemon/drain/due.h"
 #include "daemon/drain/give_up.h"
 
 /* ---- The end of a lifetime ---- */

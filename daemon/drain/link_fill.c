@@ -31,7 +31,7 @@ static bool takes_more(const struct link *l)
 }
 
 /* One connection of many, or the only one, goes over to a host with fewer:
- * first the new one is made, then the old one ends (dest_relieve). */
+ * first the new one is made, then the old one ends (link_relieve). */
 static bool seek_relief(struct dest *dst, int target)
 {
 	int other;

@@ -171,7 +171,6 @@ static void recall(struct drain *d, struct target *t, struct machine_target *mt)
 		return;
 	snprintf(t->last_reply, sizeof(t->last_reply), "%s", st.last_reply);
 	snprintf(t->ehlo, sizeof(t->ehlo), "%s", st.ehlo);
-	t->since_ms = st.since_ms;
 	mt->good_ms = st.latency_ms;
 	if (st.checked_ms == 0)
 		st.checked_ms = st.since_ms;

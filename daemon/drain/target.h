@@ -18,7 +18,6 @@ struct target {
 	const struct route_host *host;
 	char last_reply[512];
 	char ehlo[256];
-	int64_t since_ms;	  /* wall */
 	unsigned without;	  /* SMTP_EXT_ and DELIVERY_ bits offered, but
 				     refused */
 	int64_t without_until_ms; /* monotonic: it may have been mended */

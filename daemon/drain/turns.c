@@ -5,7 +5,6 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/drain_priv.h"
-#include "daemon/drain/retry.h"
 
 enum { RUN_MS = 2 }; /* of a turn: then sessions have theirs */
 

@@ -20,7 +20,6 @@
 #include "common/base/log.h"
 #include "config/allow/domains.h"
 #include "daemon/drain/drain_priv.h"
-#include "daemon/drain/retry.h"
 #include "daemon/drain/strangers.h"
 #include "daemon/drain/unlisted.h"
 

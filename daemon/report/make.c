@@ -1,7 +1,6 @@
 /* A report becomes a draft in the spool. */
 #include "daemon/report/report.h"
 
-
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
