@@ -158,10 +158,10 @@ static void look_in_destinations(struct search *s)
 	s->found =
 		drain_knows_destination(s->r->control->opt.drain,
 					s->r->destination, &s->after, &is_over);
-	if (is_over)
-		s->at = IN_SPOOL;
-	if (is_over)
-		buf_reset(&s->after);
+	if (!is_over)
+		return;
+	s->at = IN_SPOOL;
+	buf_reset(&s->after);
 }
 
 static bool note_mail(const struct spool_domain *row, void *arg)

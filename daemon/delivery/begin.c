@@ -18,9 +18,8 @@ static void obstruct(struct tx *tx)
 {
 	struct settlement *set = tx->job.set;
 
-	for (size_t i = 0; i < tx->job.count; i++)
-		if (set[i].outcome != OUTCOME_UNTRIED)
-			return;
+	if (delivery_job_is_decided(&tx->job))
+		return;
 	tx->job.is_obstructed = true;
 	for (size_t i = 0; i < tx->job.count; i++)
 		set[i].outcome = OUTCOME_PERMANENT;

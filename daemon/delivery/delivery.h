@@ -194,6 +194,9 @@ struct delivery_job *delivery_job_new(struct unit **unit,
 				      const struct delivery_listener *listener,
 				      void *arg);
 void delivery_job_free(struct delivery_job **job);
+/* How many of those it is for have this outcome; and has anybody one? */
+size_t delivery_job_count(const struct delivery_job *job, enum outcome o);
+bool delivery_job_is_decided(const struct delivery_job *job);
 /* As new, for another connection; set keeps its replies. */
 void delivery_job_renew(struct delivery_job *job);
 

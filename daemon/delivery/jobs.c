@@ -55,6 +55,20 @@ void delivery_job_free(struct delivery_job **job)
 	free(tx);
 }
 
+size_t delivery_job_count(const struct delivery_job *job, enum outcome o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < job->count; i++)
+		n += job->set[i].outcome == o;
+	return n;
+}
+
+bool delivery_job_is_decided(const struct delivery_job *job)
+{
+	return delivery_job_count(job, OUTCOME_UNTRIED) < job->count;
+}
+
 void delivery_job_renew(struct delivery_job *job)
 {
 	struct tx *tx = job_tx(job);

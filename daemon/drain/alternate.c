@@ -44,12 +44,11 @@ static int next_target(struct attempt *a, const struct dest *dst, int answered)
 
 	while ((size_t)a->alternate_next < dst->target_count) {
 		int t = a->alternate_next++;
-		const struct machine_target *mt = &dst->mtargets[t];
 
 		if (is_same_host(dst, t, a->alternate_from) ||
 		    is_same_host(dst, t, answered))
 			continue;
-		if (!mt->is_down || mt->next_ms <= now)
+		if (machine_may_try(&dst->mtargets[t], now))
 			return t;
 		miss(a, dst, t);
 	}
@@ -125,10 +124,8 @@ void alternate_give(struct link *l)
 
 void alternate_over(struct delivery_job *job)
 {
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome != OUTCOME_UNTRIED)
-			return;
-	set_all(job, OUTCOME_TRANSIENT);
+	if (!delivery_job_is_decided(job))
+		set_all(job, OUTCOME_TRANSIENT);
 }
 
 void alternate_failed(struct attempt *a, struct dest *dst)

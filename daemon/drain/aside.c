@@ -114,14 +114,6 @@ static struct outcast *need(struct attempt *a)
 	return s;
 }
 
-static bool is_untried(const struct delivery_job *job)
-{
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome != OUTCOME_UNTRIED)
-			return false;
-	return true;
-}
-
 /* At the pace of a host that answers, but does not want us. */
 static void pace(struct attempt *a, struct outcast *s, int64_t now)
 {
@@ -175,7 +167,7 @@ void aside_judge(struct attempt *a)
 
 	if (!is_accident(job)) {
 		s = aside_find(d, &a->key);
-		if (s != NULL && !is_untried(job))
+		if (s != NULL && delivery_job_is_decided(job))
 			aside_drop(d, s); /* it had an answer */
 		else if (s != NULL)
 			s->is_usual = false;

@@ -94,6 +94,13 @@ struct attempt *attempt_new(struct domain *dom, struct unit **unit)
 	return a;
 }
 
+void attempt_free(struct attempt *a)
+{
+	delivery_job_free(&a->job);
+	a->magic = 0;
+	free(a);
+}
+
 void attempt_drop(struct attempt *a)
 {
 	struct drain *d = a->drain;
@@ -106,7 +113,5 @@ void attempt_drop(struct attempt *a)
 	MX_ASSERT(a->domain->in_flight > 0);
 	a->domain->in_flight--;
 	a->domain->ordered -= a->order != NULL;
-	delivery_job_free(&a->job);
-	a->magic = 0;
-	free(a);
+	attempt_free(a);
 }

@@ -58,7 +58,6 @@ struct attempt {
 	bool has_report;
 	bool is_taken_known;	  /* to the disk, ahead of the rest */
 	void (*then)(struct attempt *a); /* once that was tried */
-	bool again; /* recipients remain to be tried */
 	enum risk risk;
 	int64_t risky_ms; /* since when */
 	struct dest *risk_dest;
@@ -86,6 +85,8 @@ struct attempt *attempt_find(struct drain *d, uint64_t id,
 			     const struct domain *dom);
 bool attempt_has(struct drain *d, uint64_t id, const struct domain *dom);
 void attempt_drop(struct attempt *a);
+/* One that no drain knows of any more. */
+void attempt_free(struct attempt *a);
 unsigned attempt_hash(const struct attempt_key *k);
 
 #endif

@@ -39,19 +39,18 @@ void conclude(struct attempt *a)
 	MX_ASSERT(!a->is_submitted && dom->in_flight > 0);
 	MX_ASSERT(job->count <= job->unit->rcpt_count);
 	a->is_concluding = true;
-	if (conclude_count(job, OUTCOME_DELIVERED) > 0)
+	if (delivery_job_count(job, OUTCOME_DELIVERED) > 0)
 		risk_answered(a);
 	else
 		risk_over(a);
 	aside_judge(a);
-	if (conclude_count(job, OUTCOME_UNTRIED) == job->count) {
+	if (!delivery_job_is_decided(job)) {
 		attempt_drop(a); /* nothing to record */
 		domain_rewind(dom);
 		return;
 	}
 	give_up_failed(a);
 	fill_in(a);
-	a->again = conclude_count(job, OUTCOME_UNTRIED) > 0;
 	a->drain->unsettled++;
 	join_conclude(a);
 }

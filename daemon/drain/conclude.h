@@ -11,7 +11,6 @@ void conclude(struct attempt *a);
 void conclude_with(struct attempt *a, enum outcome outcome, struct span reply);
 
 /* ---- conclude_record.c ---- */
-size_t conclude_count(const struct delivery_job *job, enum outcome o);
 /* Does anything of the unit stay? */
 bool conclude_is_partial(const struct attempt *a);
 /* What was refused, and would be reported, is tried again then; but not

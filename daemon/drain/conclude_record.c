@@ -50,15 +50,6 @@ static int64_t next_due(const struct attempt *a, int64_t now)
 	return due < now ? now : due;
 }
 
-size_t conclude_count(const struct delivery_job *job, enum outcome o)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < job->count; i++)
-		n += job->set[i].outcome == o;
-	return n;
-}
-
 /* ---- The log: what it says is durable ---- */
 
 static void say_bounced(const struct attempt *a, size_t i)
@@ -188,15 +179,15 @@ static void broken(struct drain *d, enum mx_err err)
 
 static bool is_deferred(const struct delivery_job *job)
 {
-	return conclude_count(job, OUTCOME_TRANSIENT) > 0 ||
-	       conclude_count(job, OUTCOME_WAITING) > 0 ||
+	return delivery_job_count(job, OUTCOME_TRANSIENT) > 0 ||
+	       delivery_job_count(job, OUTCOME_WAITING) > 0 ||
 	       job->count < job->unit->rcpt_count;
 }
 
 bool conclude_is_partial(const struct attempt *a)
 {
 	return is_deferred(a->job) ||
-	       conclude_count(a->job, OUTCOME_UNTRIED) > 0;
+	       delivery_job_count(a->job, OUTCOME_UNTRIED) > 0;
 }
 
 void conclude_defer_failed(struct attempt *a, int64_t wait_ms)
@@ -239,18 +230,12 @@ static void go_on_behind(struct attempt *lead, bool has_report)
 	}
 }
 
-static void forget(struct attempt *a)
-{
-	delivery_job_free(&a->job);
-	free(a);
-}
-
 static void on_recorded(enum mx_err err, void *arg)
 {
 	struct attempt *a = arg;
 	struct drain *d = a->drain;
 	struct domain *dom = a->domain;
-	bool again = a->again;
+	bool again = delivery_job_count(a->job, OUTCOME_UNTRIED) > 0;
 
 	MX_ASSERT(a->magic == ATTEMPT_MAGIC && a->is_submitted);
 	a->is_submitted = false;
@@ -259,7 +244,7 @@ static void on_recorded(enum mx_err err, void *arg)
 	if (err == MX_OK || err == MX_ENOENT)
 		say_all(a);
 	if (d == NULL) { /* drain_free was faster */
-		forget(a);
+		attempt_free(a);
 		return;
 	}
 	if (err == MX_ESPACE || err == MX_EBUSY) {
@@ -330,7 +315,7 @@ static void on_taken(enum mx_err err, void *arg)
 		if (a->is_taken_known && conclude_is_taken(a, i))
 			say_rcpt(a, i);
 	if (a->drain == NULL)
-		forget(a);
+		attempt_free(a);
 	else
 		a->then(a);
 }

@@ -277,15 +277,6 @@ static bool refused(struct dest *dst, struct refusals *r, struct attempt *a,
 	return is_all;
 }
 
-static size_t count(const struct delivery_job *job, enum outcome o)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < job->count; i++)
-		n += job->set[i].outcome == o;
-	return n;
-}
-
 static void record_all(struct dest *dst)
 {
 	struct domain *dom;
@@ -334,7 +325,7 @@ enum temper_news deferral_weigh(struct link *l, struct attempt *a, bool is_last)
 	if (l->target == MACHINE_NONE || job->is_obstructed)
 		return TEMPER_SAME;
 	r = &dst->mtargets[l->target].refusals;
-	if (count(job, OUTCOME_DELIVERED) == 0)
+	if (delivery_job_count(job, OUTCOME_DELIVERED) == 0)
 		return job->refused_at != REFUSED_NOT
 			       ? weigh_refused(dst, r, a, is_last)
 			       : TEMPER_SAME;

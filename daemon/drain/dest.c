@@ -111,6 +111,13 @@ void dest_free(struct dest *dst)
 	free(dst);
 }
 
+void dest_free_unused(struct dest *dst)
+{
+	if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links) &&
+	    dst->at_risk == 0)
+		dest_free(dst);
+}
+
 void dest_stop(struct dest *dst)
 {
 	struct link *l, *next;

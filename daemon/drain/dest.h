@@ -104,6 +104,8 @@ bool dest_is_idle(struct dest *dst); /* nothing waits, nothing is under way */
 /* ---- dest.c ---- */
 struct dest *dest_need(struct drain *d, struct route *route);
 void dest_free(struct dest *dst);
+/* If no domain, connection or unit belongs to it. */
+void dest_free_unused(struct dest *dst);
 void dest_stop(struct dest *dst);
 /* Give out mail, connect, set the timer.  From the loop only: whoever changes
  * something calls turns_touch. */

@@ -58,12 +58,8 @@ struct attempt *dest_take(struct dest *dst, bool newest)
 	struct drain *d = dst->drain;
 	struct domain *dom;
 
-	if (!drain_is_at_work(d) || hold_of(dst) != NULL)
+	if (!drain_is_at_work(d) || hold_of(dst) != NULL || drain_is_full(d))
 		return NULL;
-	if (d->unsettled >= UNSETTLED_MAX) {
-		d->is_full = true; /* then drain_go_on */
-		return NULL;
-	}
 	while ((dom = TAILQ_FIRST(&dst->ring)) != NULL) {
 		struct attempt *a;
 

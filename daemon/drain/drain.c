@@ -134,8 +134,7 @@ static void drop_attempts(struct drain *d)
 
 	HASH_ITER (hh, d->attempts, a, tmp) {
 		HASH_DEL(d->attempts, a);
-		if (ev_is_active(&a->retry))
-			ev_timer_stop(d->loop, &a->retry);
+		ev_timer_stop(d->loop, &a->retry);
 		a->drain = NULL;
 		if (a->is_submitted)
 			continue;

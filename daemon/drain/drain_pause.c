@@ -11,6 +11,13 @@ static void touch(struct dest *dst, struct span name)
 	turns_touch(dst);
 }
 
+bool drain_is_full(struct drain *d)
+{
+	if (d->unsettled >= UNSETTLED_MAX)
+		d->is_full = true;
+	return d->unsettled >= UNSETTLED_MAX;
+}
+
 void drain_go_on(struct drain *d)
 {
 	static const struct visit_ops everyone = { NULL, touch };

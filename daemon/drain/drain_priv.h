@@ -82,6 +82,9 @@ static inline bool drain_is_at_work(const struct drain *d)
 void drain_is_unreadable(struct drain *d, struct span domain, enum mx_err err);
 /* Reports to domains that take no mail go nowhere: their end is recorded. */
 void drain_reap(struct drain *d);
+/* As many outcomes as may wait for the disk: no unit is taken, and drain_go_on
+ * follows. */
+bool drain_is_full(struct drain *d);
 /* There is room for outcomes again: everyone goes on. */
 void drain_go_on(struct drain *d);
 

@@ -34,10 +34,8 @@ static void reap_domain(struct domain *dom)
 
 	while (n < REAP_MAX && dom->has_mail && is_final(dom) &&
 	       drain_is_at_work(d)) {
-		if (d->unsettled >= UNSETTLED_MAX) {
-			d->is_full = true; /* then drain_go_on */
+		if (drain_is_full(d))
 			return;
-		}
 		a = domain_take(dom, false);
 		if (a == NULL)
 			break;

@@ -81,9 +81,8 @@ static void give_up(struct domain *dom)
 	if (dom->has_mail)
 		leave_out(dom->drain);
 	domain_free(dom);
-	if (dst != NULL && LIST_EMPTY(&dst->domains) &&
-	    LIST_EMPTY(&dst->links) && dst->at_risk == 0)
-		dest_free(dst);
+	if (dst != NULL)
+		dest_free_unused(dst);
 }
 
 static void make_room(struct strangers *s)

@@ -61,9 +61,7 @@ static void sweep_dest(struct dest *dst, struct span name)
 {
 	(void)name;
 	dest_forget(dst);
-	if (LIST_EMPTY(&dst->domains) && LIST_EMPTY(&dst->links) &&
-	    dst->at_risk == 0)
-		dest_free(dst);
+	dest_free_unused(dst);
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)

@@ -4,7 +4,6 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/base/msgid.h"
 #include "daemon/drain/conclude.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/give_up.h"
@@ -90,26 +89,20 @@ struct order {
 static void say_ordered(const struct attempt *a)
 {
 	const struct unit *u = a->job->unit;
-	struct buf report = { 0 };
 
 	for (size_t i = 0; i < u->rcpt_count; i++) {
-		uint64_t id = give_up_report_of(a, i);
+		uint64_t report = give_up_report_of(a, i);
 
-		buf_reset(&report);
-		if (id != 0)
-			msg_id_add(&report, id);
-		else
-			buf_adds(&report, "none");
 		log_info(EV_BOUNCED, LOG_ID("mid", u->envelope.id),
 			 LOG_PATH("to", u->rcpts[i].path),
 			 LOG_PATH("from", u->envelope.from),
 			 LOG_STR("by", "operator"),
 			 LOG_INT("uid", a->order->by.uid),
 			 LOG_STR("claimed_uid", a->order->by.claimed_uid),
-			 LOG_SPAN("report", buf_span(&report)),
+			 LOG_ID("report", report),
+			 LOG_STR("report", report == 0 ? "none" : ""),
 			 LOG_SPAN("reply", a->job->set[i].reply));
 	}
-	buf_fini(&report);
 }
 
 /* What the sender is told: our word, and what the primary said last. */
@@ -153,8 +146,7 @@ static void on_ordered(enum mx_err err, void *arg)
 	if (err == MX_OK)
 		say_ordered(a);
 	if (a->drain == NULL) { /* drain_free was faster */
-		delivery_job_free(&a->job);
-		free(a);
+		attempt_free(a);
 		end_order(o, err);
 		return;
 	}

@@ -54,7 +54,6 @@ static void hold_add(struct drain *d, struct span name, const char *reason)
 		LIST_INSERT_HEAD(&d->dest_holds, h, link);
 	}
 	snprintf(h->reason, sizeof(h->reason), "%s", reason);
-	d->hold_changes++;
 }
 
 static void hold_drop(struct dest_hold *h)

@@ -87,7 +87,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 	struct link *l = link_of(arg);
 	struct attempt *a = job->arg;
 	enum temper_news news;
-	bool is_trial = l->is_trial, is_refused = false;
+	bool is_trial = l->is_trial, is_refused;
 	bool was_shaken = l->dest->is_shaken;
 
 	MX_ASSERT(a->magic == ATTEMPT_MAGIC && a->job == job);
@@ -101,8 +101,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 		mend(l);
 	link_take_latency(l, job);
 	news = link_learn_temper(l, a);
-	if (l->is_trial)
-		link_judge_trial(l, job, &is_refused);
+	is_refused = l->is_trial && link_judge_trial(l, job);
 	hand_back(l, a);
 	if (l->is_trial)
 		link_go_on_trial(l, is_refused);

@@ -23,21 +23,13 @@ bool link_is_answer(const struct delivery_job *job)
 {
 	if (job->is_obstructed) /* nobody was asked */
 		return false;
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome == OUTCOME_DELIVERED ||
-		    job->set[i].outcome == OUTCOME_PERMANENT)
-			return true;
-	return false;
+	return delivery_job_count(job, OUTCOME_DELIVERED) > 0 ||
+	       delivery_job_count(job, OUTCOME_PERMANENT) > 0;
 }
 
 bool link_is_decided(const struct delivery_job *job)
 {
-	if (job->is_obstructed)
-		return false;
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome != OUTCOME_UNTRIED)
-			return true;
-	return false;
+	return !job->is_obstructed && delivery_job_is_decided(job);
 }
 
 /*

@@ -23,8 +23,8 @@ void link_take_latency(const struct link *l, const struct delivery_job *job);
 void link_be_ready(struct link *l);
 void link_come_up(struct link *l, const char *stage, struct span reply);
 void link_try(struct link *l);
-void link_judge_trial(struct link *l, const struct delivery_job *job,
-		      bool *is_refused);
+/* Was the message of the trial refused? */
+bool link_judge_trial(struct link *l, const struct delivery_job *job);
 void link_go_on_trial(struct link *l, bool is_refused);
 enum temper_news link_learn_temper(struct link *l, struct attempt *a);
 

@@ -98,14 +98,15 @@ static struct span reply_for(const struct delivery_job *job, enum outcome o)
 	return span_of("", 0);
 }
 
-void link_judge_trial(struct link *l, const struct delivery_job *job,
-		      bool *is_refused)
+bool link_judge_trial(struct link *l, const struct delivery_job *job)
 {
-	*is_refused = job->refused_at != REFUSED_NOT;
-	if (!*is_refused || l->is_leaving)
-		return;
+	if (job->refused_at == REFUSED_NOT)
+		return false;
+	if (l->is_leaving)
+		return true;
 	dest_note_text(l->dest, l->target, reply_for(job, OUTCOME_TRANSIENT));
 	link_say_failure(l, stage_of(job), l->dest->last_reply);
+	return true;
 }
 
 /* A refusal ends the trial, a message that is refused for good (or cannot go

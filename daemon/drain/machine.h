@@ -82,6 +82,8 @@ int machine_next(struct machine *m, bool has_mail, unsigned live,
 /* The target for a connection beside those it decides on; MACHINE_NONE: all are
  * down, and their time has not come. */
 int machine_any(const struct machine *m, int64_t now_ms);
+/* May this target be tried now? */
+bool machine_may_try(const struct machine_target *t, int64_t now_ms);
 /* It is not up, and a target may be tried now. */
 bool machine_is_due(const struct machine *m, int64_t now_ms);
 /* A down target of better rank than the best that is up, or of an equal host,

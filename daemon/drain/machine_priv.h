@@ -4,7 +4,6 @@
 
 #include "daemon/drain/machine.h"
 
-bool machine_may_try(const struct machine_target *t, int64_t now_ms);
 /* In order of trial; one that is up before one of its rank that is not.
  * MACHINE_NONE: none may be tried now. */
 int machine_first_to_try(const struct machine *m, int64_t now_ms);

@@ -1,6 +1,8 @@
 /*
  * Which of a destination's targets is tried next, and how long each may take.
  */
+#include <limits.h>
+
 #include "common/base/clock.h"
 #include "daemon/drain/machine_priv.h"
 
@@ -122,18 +124,7 @@ static bool is_missed(const struct machine *m, const struct machine_target *t,
 	       (t->rank < rank || (t->rank == rank && is_way_in(m, t)));
 }
 
-/* When one of those that are down may be asked. */
-static int64_t earliest(const struct machine *m)
-{
-	int64_t at = 0;
-
-	for (size_t i = 0; i < m->count; i++)
-		if (m->targets[i].is_down &&
-		    (at == 0 || m->targets[i].next_ms < at))
-			at = m->targets[i].next_ms;
-	return at;
-}
-
+/* When one of those may be asked. */
 static int64_t earliest_missed(const struct machine *m, unsigned rank)
 {
 	int64_t at = 0;
@@ -207,7 +198,7 @@ int64_t machine_timer(const struct machine *m)
 		return m->resume_ms;
 	switch (m->state) {
 	case DRAIN_DOWN:
-		return earliest(m);
+		return earliest_missed(m, UINT_MAX); /* any that is down */
 	case DRAIN_UP:
 		up = machine_best_up(m);
 		return up == MACHINE_NONE

@@ -45,7 +45,7 @@ bool slots_have_room(const struct dest *dst)
 	return s->links < s->most;
 }
 
-static void leave(struct dest *dst)
+void slots_forget(struct dest *dst)
 {
 	if (dst->waits_in == NULL)
 		return;
@@ -74,15 +74,10 @@ void slots_wait(struct dest *dst)
 
 	if (dst->waits_in == s)
 		return;
-	leave(dst);
+	slots_forget(dst);
 	dst->waits_in = s;
 	TAILQ_INSERT_TAIL(&s->waiting, dst, slot);
 	say(s, slots_is_strangers(dst));
-}
-
-void slots_forget(struct dest *dst)
-{
-	leave(dst);
 }
 
 void slots_take(struct link *l)
@@ -113,7 +108,7 @@ static void serve(struct slots *s)
 
 	while (s->links < s->most && (dst = TAILQ_FIRST(&s->waiting)) != NULL) {
 		is_last = dst == last;
-		leave(dst);
+		slots_forget(dst);
 		dst->drain->turns.run(dst);
 		if (is_last)
 			return;
