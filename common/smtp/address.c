@@ -283,6 +283,31 @@ bool smtp_is_local(struct span s, bool utf8)
 	return s.n <= SMTP_PATH_MAX - 4 && take_local(&s, utf8) && s.n == 0;
 }
 
+struct span smtp_local_of(struct span mailbox)
+{
+	size_t at = mailbox.n;
+
+	while (at > 0 && mailbox.p[at - 1] != '@')
+		at--;
+	return span_of(mailbox.p, at > 0 ? at - 1 : mailbox.n);
+}
+
+void smtp_mailbox_add_ascii(struct buf *out, struct span mailbox)
+{
+	struct span local = smtp_local_of(mailbox);
+	size_t start = out->n;
+
+	if (local.n < mailbox.n) {
+		buf_add(out, local);
+		buf_addc(out, '@');
+		if (smtp_domain_canon(out, span_skip(mailbox, local.n + 1)) ==
+		    MX_OK)
+			return;
+		out->n = start;
+	}
+	buf_add(out, mailbox);
+}
+
 /* What was appended from there on, into NFC. */
 static void normalise(struct buf *out, size_t from)
 {

@@ -70,6 +70,17 @@ void smtp_local_canon(struct buf *out, struct span local);
  */
 enum mx_err smtp_domain_canon(struct buf *out, struct span domain);
 
+/* The local part of a mailbox that was parsed before: up to its last @, since a
+ * quoted one may hold others.  Without any: all of it. */
+struct span smtp_local_of(struct span mailbox);
+
+/*
+ * Append the mailbox with its domain in A-labels: one that is foreign only
+ * there needs no SMTPUTF8 then (RFC 6531 section 3.2).  As it is, if its domain
+ * has no such form.
+ */
+void smtp_mailbox_add_ascii(struct buf *out, struct span mailbox);
+
 /* A host or domain name in letters, digits and hyphens (RFC 5321 Domain). */
 bool smtp_is_domain(struct span s);
 

@@ -24,35 +24,16 @@ static struct smtp_rcpt rcpt_of(const struct recipient *rcpt)
 	};
 }
 
-static struct span local_of(struct span path)
-{
-	size_t at = path.n;
-
-	while (at > 0 && path.p[at - 1] != '@')
-		at--;
-	return span_of(path.p, at > 0 ? at - 1 : path.n);
-}
-
 /*
  * An address that is foreign only in its domain has an ASCII form, the
  * A-labels, and needs no SMTPUTF8 (RFC 6531 section 3.2).
  */
 static void add_sender(struct buf *out, struct span from, unsigned offered)
 {
-	struct span local = local_of(from);
-
-	if (span_has_8bit(from) && !(offered & SMTP_EXT_SMTPUTF8) &&
-	    local.n < from.n) {
-		size_t start = out->n;
-
-		buf_add(out, local);
-		buf_addc(out, '@');
-		if (smtp_domain_canon(out, span_skip(from, local.n + 1)) ==
-		    MX_OK)
-			return;
-		out->n = start;
-	}
-	buf_add(out, from);
+	if (span_has_8bit(from) && !(offered & SMTP_EXT_SMTPUTF8))
+		smtp_mailbox_add_ascii(out, from);
+	else
+		buf_add(out, from);
 }
 
 void command_mail(struct buf *out, const struct envelope *env, unsigned offered)
@@ -93,7 +74,7 @@ static void add_path(struct buf *out, const struct recipient *rcpt,
 		buf_add(out, rcpt->path);
 		return;
 	}
-	buf_add(out, local_of(rcpt->path));
+	buf_add(out, smtp_local_of(rcpt->path));
 	buf_addc(out, '@');
 	buf_add(out, rcpt->domain);
 }
@@ -130,8 +111,8 @@ static bool offers(const struct smtp_ehlo *ehlo, unsigned ext)
  */
 static bool needs_utf8(const struct envelope *env, const struct recipient *rcpt)
 {
-	return span_has_8bit(local_of(env->from)) ||
-	       span_has_8bit(local_of(rcpt->path));
+	return span_has_8bit(smtp_local_of(env->from)) ||
+	       span_has_8bit(smtp_local_of(rcpt->path));
 }
 
 /* RFC 1870 section 6.1: what it announces it will not take.  A size that no

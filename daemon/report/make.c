@@ -25,13 +25,12 @@ static struct span reply_path(struct unit *unit)
 /* The reverse-path's domain as the spool sorts it; in the unit's arena. */
 static struct span reply_domain(struct unit *unit)
 {
-	struct span from = unit->envelope.from, domain = from;
+	struct span domain = unit->envelope.from;
+	size_t local_n = smtp_local_of(domain).n;
 	struct buf canon = { 0 };
 
-	for (size_t i = 0; i < from.n; i++) /* the last @: a quoted local
-					       part may hold others */
-		if (from.p[i] == '@')
-			domain = span_skip(from, i + 1);
+	if (local_n < domain.n)
+		domain = span_skip(domain, local_n + 1);
 	/* an address literal has no canonical form: it stays as it is */
 	if (smtp_domain_canon(&canon, domain) == MX_OK)
 		domain = buf_span(&canon);

@@ -47,37 +47,19 @@ struct span report_host_name(struct span host)
 	return (struct span){ host.p, at < host.n ? at + 1 : host.n };
 }
 
-/* The last @: a quoted local part may hold others. */
-static size_t find_at(struct span path)
-{
-	size_t at = path.n;
-
-	while (at > 0 && path.p[at - 1] != '@')
-		at--;
-	return at > 0 ? at - 1 : path.n;
-}
-
 void report_reply_path(struct buf *out, struct span from)
 {
-	size_t start = out->n, at = find_at(from);
-	struct span local = { from.p, at };
-
-	if (at < from.n && span_has_8bit(from) && !span_has_8bit(local)) {
-		buf_add(out, local);
-		buf_addc(out, '@');
-		if (smtp_domain_canon(out, span_skip(from, at + 1)) == MX_OK)
-			return;
-		out->n = start;
-	}
-	buf_add(out, from);
+	if (span_has_8bit(from) && !span_has_8bit(smtp_local_of(from)))
+		smtp_mailbox_add_ascii(out, from);
+	else
+		buf_add(out, from);
 }
 
 bool report_is_global(const struct report *r)
 {
 	if (!r->env->smtputf8)
 		return false;
-	if (span_has_8bit(
-		    (struct span){ r->env->from.p, find_at(r->env->from) }))
+	if (span_has_8bit(smtp_local_of(r->env->from)))
 		return true;
 	for (size_t i = 0; i < r->count; i++)
 		if (span_has_8bit(r->rcpts[i].rcpt->path))

@@ -262,7 +262,7 @@ Test(smtp_local, canonical)
 		{ "\"\"", "" },
 		{ "\xc3\x84", "\xc3\x84" }, /* only ASCII has a lower case */
 		{ "Mu\xcc\x88ller", "m\xc3\xbcller" }, /* NFD is NFC */
-		{ "A\xcc\x88", "\xc3\x84" }, /* whatever its case */
+		{ "A\xcc\x88", "\xc3\x84" },	       /* whatever its case */
 		{ "\"a\xcc\x88 b\"", "\xc3\xa4 b" },
 		{ "\xc3\xa4\xff", "\xc3\xa4\xff" }, /* no UTF-8: as it is */
 		/* the few that become longer, and nothing is cut */
@@ -274,6 +274,51 @@ Test(smtp_local, canonical)
 
 		smtp_local_canon(&out, span_str(cases[i].in));
 		expect_span(buf_span(&out), cases[i].want, cases[i].in);
+		buf_fini(&out);
+	}
+}
+
+/* The last @ counts: a quoted local part may hold others. */
+Test(smtp_local, is_found)
+{
+	static const struct {
+		const char *in, *want;
+	} cases[] = {
+		{ "a@b", "a" }, { "\"a@b\"@c", "\"a@b\"" }, { "a@", "a" },
+		{ "@b", "" },	{ "alone", "alone" },	    { "", "" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		expect_span(smtp_local_of(span_str(cases[i].in)), cases[i].want,
+			    cases[i].in);
+}
+
+/* RFC 6531 section 3.2: foreign only in its domain, it has an ASCII form. */
+Test(smtp_mailbox, in_ascii)
+{
+	static const struct {
+		const char *in, *want;
+	} cases[] = {
+		{ "a@b\xc3\xbc"
+		  "cher.example",
+		  "a@xn--bcher-kva.example" },
+		{ "\"a@b\"@b\xc3\xbc"
+		  "cher.example",
+		  "\"a@b\"@xn--bcher-kva.example" },
+		{ "a@b.example", "a@b.example" },
+		{ "a@[192.0.2.1]", "a@[192.0.2.1]" },
+		{ "a@b..\xc3\xbc", "a@b..\xc3\xbc" },
+		{ "\xc3\xa4", "\xc3\xa4" },
+		{ "", "" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf out = { 0 };
+
+		buf_adds(&out, "<");
+		smtp_mailbox_add_ascii(&out, span_str(cases[i].in));
+		expect_span(span_skip(buf_span(&out), 1), cases[i].want,
+			    cases[i].in);
 		buf_fini(&out);
 	}
 }
