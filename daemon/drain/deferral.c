@@ -18,6 +18,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/base/log.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/deferral_priv.h"
@@ -225,14 +226,10 @@ void deferral_recall(struct drain *d, struct span name)
 
 /* ---- What the outcome of a job says of the host ---- */
 
-/* FNV-1a: who it is matters to nobody else; never 0. */
+/* Who it is matters to nobody else; never 0. */
 static uint64_t hash_of(struct span path)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < path.n; i++)
-		h = (h ^ (unsigned char)path.p[i]) * UINT64_C(0x100000001b3);
-	return h | 1;
+	return hash_keyed(path) | 1;
 }
 
 static void taken(struct dest *dst, struct refusals *r, struct attempt *a,
