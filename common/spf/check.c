@@ -19,6 +19,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/smtp/address.h"
 #include "common/spf/macro.h"
 #include "common/spf/record.h"
 
@@ -589,18 +590,14 @@ void spf_answer(struct spf *s, const struct spf_answer *a)
  * a local part postmaster. */
 static void set_sender(struct spf *s, const struct spf_request *r)
 {
-	struct span local = SPAN_LIT("postmaster"), domain = r->sender, whole;
-	size_t at = r->sender.n;
+	struct span local = smtp_local_of(r->sender);
+	struct span domain = span_skip(r->sender, local.n + 1), whole;
 	struct buf b = { 0 };
 
-	while (at > 0 && r->sender.p[at - 1] != '@')
-		at--;
-	if (r->sender.n == 0)
-		domain = r->helo;
-	else if (at > 0)
-		domain = span_skip(r->sender, at);
-	if (at > 1)
-		local = span_of(r->sender.p, at - 1);
+	if (local.n == r->sender.n)
+		domain = local.n > 0 ? r->sender : r->helo;
+	if (local.n == 0 || local.n == r->sender.n)
+		local = SPAN_LIT("postmaster");
 	buf_addf(&b, "%.*s@%.*s", SPAN_ARG(local), SPAN_ARG(domain));
 	whole = arena_span(&s->arena, buf_span(&b));
 	buf_fini(&b);

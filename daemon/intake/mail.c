@@ -4,6 +4,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/hash.h"
+#include "common/smtp/address.h"
 
 /* ---- The transaction ---- */
 
@@ -72,21 +73,12 @@ enum {
 };
 
 /* The local part, as it was written: its case is the primary's business (RFC
- * 5321 section 2.4).  The domain behind it has one canonical form. */
-static struct span local_of(const struct spool_rcpt *r)
-{
-	struct span local = r->path;
-
-	while (local.n > 0 && local.p[local.n - 1] != '@')
-		local.n--;
-	return local;
-}
-
-/* But postmaster has no case (section 4.5.1): one name for all spellings. */
+ * 5321 section 2.4).  The domain behind it has one canonical form.  But
+ * postmaster has no case (section 4.5.1): one name for all spellings. */
 static struct span name_of(const struct spool_rcpt *r)
 {
-	const struct span postmaster = SPAN_LIT("postmaster@");
-	struct span local = local_of(r);
+	const struct span postmaster = SPAN_LIT("postmaster");
+	struct span local = smtp_local_of(r->path);
 
 	return span_ieq(local, postmaster) ? postmaster : local;
 }
