@@ -111,9 +111,12 @@ def test_equal_preference_spreads_the_load(world, connections):
                    "one A 127.0.0.2\ntwo A 127.0.0.3\nworse A 127.0.0.4")
     daemon = world.start(drain={"connections": connections,
                                 "probe_max": "1s"})
+    daemon.ctl("hold", "--domain", "a.test", "--yes")
     send_many(daemon, 600)
     equals = [world.primary(f"127.0.0.{i}") for i in (2, 3)]
     worse = world.primary("127.0.0.4")
+    # all are there before any is looked for
+    daemon.ctl("release", "--domain", "a.test", "--yes")
     daemon.wait_empty()
     counts = [len(p.messages) for p in equals]
     # what there was before the second was found is with the worse
