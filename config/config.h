@@ -41,6 +41,8 @@ struct config {
 		 in_port_t sts_port; } tls;
 	struct { enum bounce_mode mode; struct config_hop relay;
 		 bool has_relay; unsigned rate; } bounce;
+	/* who is let in; 0, empty and false: that gate is open */
+	struct { bool require_tls; } policy;
 	enum log_level log_level;
 
 	/* made from the above */

@@ -138,6 +138,10 @@ const struct option config_options[] = {
 	{ "bounce.rate", K_COUNT, HAS_RANGE, AT(bounce.rate), 0, 1000000, "100",
 	  "reports a minute to one domain, the others wait; 0: no limit" },
 
+	{ "policy.require_tls", K_BOOL, 0,
+	  AT(policy.require_tls), NO_RANGE, "false",
+	  "mail is taken only over TLS" },
+
 	{ "log.level", K_LOG, 0, AT(log_level), NO_RANGE, "\"info\"",
 	  "error, warn, info or debug" },
 };

@@ -167,6 +167,9 @@ static void check_together(struct settings *s, struct config *c)
 	struct sockaddr_un un;
 
 	check_listen(s, c);
+	if (c->policy.require_tls && c->tls.pair_count == 0)
+		FAIL_AT(s, "policy.require_tls",
+			"policy.require_tls: needs tls.certificate");
 	if (c->control_path.n >= sizeof(un.sun_path))
 		FAIL_AT(s, "control",
 			"control: a socket's path has at most %zu bytes",

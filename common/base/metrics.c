@@ -29,7 +29,7 @@ static const char *const message_reasons[] = {
 	REASON(utf8_address),      REASON(message_size),
 	REASON(space),             REASON(domain_room),
 	REASON(network_room),      REASON(storage),
-	REASON(hops),
+	REASON(hops),              REASON(no_tls),
 };
 
 static const char *const handshakes[] = {

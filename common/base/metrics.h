@@ -67,7 +67,7 @@ void metrics_set(enum metric_id id, uint64_t value);
 /* What is less than nothing (a clock was set) counts as nothing. */
 void metrics_observe(enum metric_id id, int64_t value);
 
-enum { METRIC_NUMBERS = 24 }; /* of a row, at most */
+enum { METRIC_NUMBERS = 48 }; /* of a row, at most */
 
 /*
  * All numbers, as a plain value.  Read by the loop it is one moment of all that

@@ -34,7 +34,7 @@ static bool has_spoken(int fd)
 }
 
 static void log_refused(struct intake *in, const struct net_addr *peer,
-			struct span reply, const char *reason)
+			struct span reply, const struct verdict *v)
 {
 	if (!policy_may_log(in->policy, peer, clock_mono_ms()))
 		return;
@@ -42,7 +42,8 @@ static void log_refused(struct intake *in, const struct net_addr *peer,
 	net_addr_add(&in->scratch, peer);
 	log_info(EV_REJECTED, LOG_STR("stage", "connect"),
 		 LOG_SPAN("client", buf_span(&in->scratch)),
-		 LOG_SPAN("reply", reply), LOG_STR("reason", reason));
+		 LOG_SPAN("reply", reply), LOG_STR("reason", v->reason),
+		 LOG_STR("setting", v->setting));
 }
 
 /* Refused at the door: a line and no session.  What is speaking TLS already
@@ -56,7 +57,7 @@ static void turn_away(struct listening *l, int fd, const struct net_addr *peer,
 
 	verdict_set(&v, why);
 	reply = verdict_line(&v, line);
-	log_refused(l->in, peer, span_of(line, reply.n - 2), v.reason);
+	log_refused(l->in, peer, span_of(line, reply.n - 2), &v);
 	if (!l->is_implicit && !l->is_proxy)
 		(void)!send(fd, line, reply.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);

@@ -1,7 +1,9 @@
 #include "daemon/intake/replies.h"
 
-#define REPLY_ROW(id, why, text)                                               \
-	[SAY_##id] = { { text "\r\n", sizeof(text "\r\n") - 1 }, why },
+#define REPLY_ROW(id, why, setting, text)                                      \
+	[SAY_##id] = { { text "\r\n", sizeof(text "\r\n") - 1 },              \
+		       why,                                                    \
+		       setting },
 static const struct reply replies[] = { INTAKE_REPLIES(REPLY_ROW) };
 #undef REPLY_ROW
 

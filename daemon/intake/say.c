@@ -24,8 +24,10 @@ enum reply_id storage_reply(enum mx_err err)
 	}
 }
 
+/* setting: the one that is behind it; "": none. */
 static void log_refusal(struct session *s, struct span reply,
-			const char *reason, struct log_field what)
+			const char *reason, const char *setting,
+			struct log_field what)
 {
 	if (!log_enabled(LOG_LEVEL_INFO) ||
 	    !policy_may_log(s->in->policy, &s->client, clock_mono_ms())) {
@@ -38,7 +40,8 @@ static void log_refusal(struct session *s, struct span reply,
 		 LOG_SPAN("client", session_client(s)),
 		 s->mail != NULL ? LOG_PATH("from", s->mail->env.from)
 				 : LOG_SPAN("from", SPAN_LIT("")),
-		 what, LOG_SPAN("reply", reply), LOG_STR("reason", reason));
+		 what, LOG_SPAN("reply", reply), LOG_STR("reason", reason),
+		 LOG_STR("setting", setting));
 }
 
 /* 421 follows at once behind the reply to the last error, as Postfix does it.
@@ -69,7 +72,8 @@ static struct log_field line_field(struct span line)
 static enum step refuse(struct session *s, enum reply_id id,
 			struct log_field what)
 {
-	log_refusal(s, reply_text(id), reply_get(id)->reason, what);
+	log_refusal(s, reply_text(id), reply_get(id)->reason,
+		    reply_get(id)->setting, what);
 	session_say(s, id);
 	return reply_is_error(id) ? count_error(s) : STEP_ON;
 }
@@ -98,7 +102,8 @@ static void say_verdict(struct session *s, const struct verdict *v,
 	char line[VERDICT_LINE_MAX];
 	const struct span reply = verdict_line(v, line);
 
-	log_refusal(s, span_of(line, reply.n - 2), v->reason, what);
+	log_refusal(s, span_of(line, reply.n - 2), v->reason, v->setting,
+		    what);
 	conn_write(s->conn, reply);
 }
 
@@ -136,7 +141,7 @@ enum step session_bye(struct session *s, enum reply_id id)
 {
 	if (*reply_get(id)->reason != '\0')
 		log_refusal(s, reply_text(id), reply_get(id)->reason,
-			    line_field(SPAN_LIT("")));
+			    reply_get(id)->setting, line_field(SPAN_LIT("")));
 	session_say(s, id);
 	return STEP_END;
 }

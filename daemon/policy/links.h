@@ -4,6 +4,8 @@
 
 #include "daemon/policy/gate.h"
 
+/* MAIL: is the session encrypted, where it must be? */
+extern const struct gate_link link_require_tls;
 /* RCPT: what does the path stand for, and can it be a recipient at all? */
 extern const struct gate_link link_rcpt;
 /* RCPT: is the domain ours?  Its arg: the policy's options. */

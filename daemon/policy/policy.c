@@ -18,6 +18,7 @@ struct policy {
 /* The order in which they are asked. */
 static void add_links(struct gate *g, struct policy_options *opt)
 {
+	gate_add(g, &link_require_tls, NULL);
 	gate_add(g, &link_rcpt, NULL);
 	gate_add(g, &link_listed, opt);
 	gate_add(g, &link_recipients, NULL);

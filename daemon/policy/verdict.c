@@ -24,6 +24,8 @@ static const struct words {
 		"Your address connects too often, slow down",
 		"connection_rate", "limits.connection_rate" },
 	[V_NOT_A_PROXY] = { 421, "4.7.0", "", "not_a_proxy", "listen" },
+	[V_NO_TLS] = { 530, "5.7.0", "Must issue a STARTTLS command first",
+		"no_tls", "policy.require_tls" },
 	[V_RCPT_EMPTY] = { 501, "5.1.3", "The empty path is no recipient",
 		"empty_recipient", "" },
 	[V_RCPT_NO_DOMAIN] = { 501, "5.1.3", "A recipient needs a domain",

@@ -27,6 +27,7 @@ enum verdict_id {
 	V_CLIENT_BUSY,
 	V_CLIENT_FAST,
 	V_NOT_A_PROXY,
+	V_NO_TLS, /* RFC 3207 section 4 */
 	V_RCPT_EMPTY,
 	V_RCPT_NO_DOMAIN,
 	V_RCPT_BAD_DOMAIN,

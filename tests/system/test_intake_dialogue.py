@@ -367,7 +367,7 @@ def test_log_tells_the_story(mx20):
         mid = mid_of(c.data(message() + ".\r\n"))
     sid = daemon.wait_log(r"^rejected sid=(\w+) stage=rcpt client=127\.0\.0\.1"
                           r" from=<a@sender\.test> to=<x@elsewhere\.test>"
-                          r' reply="550 5\.7\.1 .*" reason=foreign_domain$'
+                          r' reply="550 5\.7\.1 .*" reason=foreign_domain setting=domains$'
                           ).group(1)
     daemon.wait_log(rf"^accepted sid={sid} mid={mid} from=<a@sender\.test> "
                     r"to=<u@example\.com> rcpts=1 size=\d+ client=127\.0\.0\.1 helo=client\.test "

@@ -103,6 +103,7 @@ Test(settings, defaults)
 	expect_span(c->tls.ca_file, "");
 	cr_expect_eq(c->bounce.mode, BOUNCE_DSN);
 	cr_expect_not(c->bounce.has_relay);
+	cr_expect_not(c->policy.require_tls);
 	cr_expect_eq(c->log_level, LOG_LEVEL_INFO);
 	config_unref(&c);
 }
@@ -168,7 +169,7 @@ Test(settings, faults_name_line_and_accepted_values)
 	/* clang-format off */
 	static const struct { const char *text, *error; } cases[] = {
 		{ "hostnam = \"a\";",
-		  "mx20.conf:2: hostnam: unknown key; known here: hostname aliases domains listen user postmaster control spool limits drain dns tls bounce log\n" },
+		  "mx20.conf:2: hostnam: unknown key; known here: hostname aliases domains listen user postmaster control spool limits drain dns tls bounce policy log\n" },
 		{ "\nspool = { path = \"x\";\n sise = \"1G\"; };",
 		  "mx20.conf:4: spool.sise: unknown key; known here: path size reserve lifetime warn_after\n" },
 		{ "listen = ( { port = 25; tls = true; } );",
@@ -251,6 +252,8 @@ Test(settings, faults_name_line_and_accepted_values)
 		  "mx20.conf:2: listen: address * port 26 has 192.0.2.1 port 26 in it\n" },
 		{ "listen = ( { implicit_tls = true; port = 465; } );",
 		  "mx20.conf:2: listen.implicit_tls: needs tls.certificate\n" },
+		{ "policy = { require_tls = true; };",
+		  "mx20.conf:2: policy.require_tls: needs tls.certificate\n" },
 		{ "hostname = \"again\";",
 		  "mx20.conf:2: duplicate setting name\n" },
 		{ "spool = { size = ; };", "mx20.conf:2: syntax error\n" },
@@ -350,7 +353,7 @@ Test(settings, all_faults_are_listed)
 		"mx20.conf:1: user: expected text such as \"mx20\"\n"
 		"mx20.conf:2: foo: unknown key; known here: hostname aliases "
 		"domains listen user postmaster control spool limits drain "
-		"dns tls bounce log\n"
+		"dns tls bounce policy log\n"
 		"mx20.conf:3: limits.hops: expected a whole number, from 1 to "
 		"1000\n"
 		"mx20.conf:4: limits.errors: expected a whole number, from 1 "
