@@ -340,3 +340,36 @@ bool shift_row_get(struct span value, struct shift_row *row)
 	row->pos = bytes_get(&in, 8);
 	return bytes_end(&in);
 }
+
+/*
+ * known: version:1 what:1 asked:1 at:8 destination:8 down:8 reply:str
+ *
+ * Example, "yes", from a callout:
+ *   01 01 01 00000199d8a1b2c3 5be1c07a99d2f013 0000000000000000
+ *   000c "250 2.1.5 Ok"
+ */
+char *known_row_put(char *p, const struct spool_known *k)
+{
+	p = bytes_put(p, RECORD_VERSION, 1);
+	p = bytes_put(p, k->what, 1);
+	p = bytes_put(p, k->is_asked, 1);
+	p = bytes_put(p, (uint64_t)k->at_ms, 8);
+	p = bytes_put(p, k->destination, 8);
+	p = bytes_put(p, (uint64_t)k->down_ms, 8);
+	return put_text(p, k->reply, sizeof(k->reply));
+}
+
+bool known_row_get(struct span value, struct spool_known *k)
+{
+	struct bytes_in in = { value, false };
+
+	*k = (struct spool_known){ 0 };
+	get_version(&in);
+	k->what = (enum spool_known_what)get_below(&in, KNOWN_WHATS);
+	k->is_asked = get_below(&in, 2);
+	k->at_ms = get_i64(&in);
+	k->destination = bytes_get(&in, 8);
+	k->down_ms = get_i64(&in);
+	get_text(&in, k->reply, sizeof(k->reply));
+	return bytes_end(&in) && k->at_ms >= 0 && k->down_ms >= 0;
+}

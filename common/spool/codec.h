@@ -46,6 +46,10 @@ enum { TARGET_ROW_MAX = 1 + 1 + 8 + 4 + 2 + 512 + 2 + 256 + 8 };
 char *target_row_put(char *p, const struct spool_target *t);
 bool target_row_get(struct span value, struct spool_target *t);
 
+enum { KNOWN_ROW_MAX = 3 + 3 * 8 + 2 + SPOOL_KNOWN_REPLY_MAX };
+char *known_row_put(char *p, const struct spool_known *k);
+bool known_row_get(struct span value, struct spool_known *k);
+
 /* When a unit that is not ready may go again; PARKED_HELD: when released, and
  * then why it is held (it may be empty; it is cut to PARKED_REASON_MAX). */
 #define PARKED_HELD INT64_MAX

@@ -94,4 +94,24 @@ struct spool_target {
 	uint32_t latency_ms;     /* good-day reply latency */
 };
 
+enum spool_known_what {
+	KNOWN_NO, /* the primary has no such recipient */
+	KNOWN_YES,
+	/* of a domain, by a made-up recipient: */
+	KNOWN_SELECTIVE, /* its primary refuses strangers */
+	KNOWN_CATCH_ALL, /* it takes everyone */
+	KNOWN_WHATS,
+};
+
+/* What is known of a recipient. */
+enum { SPOOL_KNOWN_REPLY_MAX = 160 };
+struct spool_known {
+	enum spool_known_what what;
+	bool is_asked;	      /* by a callout, else in a delivery */
+	int64_t at_ms;	      /* wall: when it was learned */
+	uint64_t destination; /* from whom, as a number: whose down time */
+	int64_t down_ms;      /* ... was so much by then */
+	char reply[SPOOL_KNOWN_REPLY_MAX + 1]; /* its words */
+};
+
 #endif

@@ -346,7 +346,7 @@ void spool_listed(struct spool *sp, struct span domain, int64_t until_ms,
 void spool_target_put(struct spool *sp, const struct spool_target *t);
 void spool_domain_destination(struct spool *sp, struct span domain,
 			      struct span route_key);
-/* Any other keyed fact (recipient knowledge "rcpt:", MTA-STS policy "sts:").
+/* Any other keyed fact (down time "down:", MTA-STS policy "sts:").
  * An empty value deletes. */
 void spool_fact_put(struct spool *sp, struct span key, struct span value);
 
@@ -358,6 +358,30 @@ void spool_fact_put(struct spool *sp, struct span key, struct span value);
 typedef bool spool_is_old(struct span key, struct span value);
 void spool_forget(struct spool *sp, int64_t before_ms, spool_is_old *is_old,
 		  spool_count_cb *cb, void *arg); /* of rows; may be NULL */
+
+/* ---- What is known of recipients ---------------------------------------- */
+
+enum { SPOOL_KNOWN_KEY_SIZE = 8 };
+
+/*
+ * Written behind, as facts are.  There are max rows at most, and the oldest go
+ * first; KNOWN_NO rows have half of it.  cb (may be NULL): it can be read now,
+ * or never will.
+ */
+void spool_known_put(struct spool *sp,
+		     const unsigned char key[static SPOOL_KNOWN_KEY_SIZE],
+		     const struct spool_known *row, uint64_t max,
+		     spool_count_cb *cb, void *arg);
+void spool_known_forget(struct spool *sp,
+			const unsigned char key[static SPOOL_KNOWN_KEY_SIZE],
+			spool_count_cb *cb, void *arg);
+/* MX_ENOENT: nothing is known.  Also for a reader. */
+enum mx_err
+spool_known_get(struct spool *sp,
+		const unsigned char key[static SPOOL_KNOWN_KEY_SIZE],
+		struct spool_known *out);
+/* How many rows there are; O(1).  Also for a reader. */
+enum mx_err spool_known_count(struct spool *sp, uint64_t *rows);
 
 /* ---- Reading (also for mx20ctl) ----------------------------------------- */
 

@@ -1,5 +1,7 @@
 #include "common/spool/table.h"
 
+#include <errno.h>
+
 #include "common/base/assert.h"
 
 static const char *const names[T_COUNT] = {
@@ -9,6 +11,8 @@ static const char *const names[T_COUNT] = {
 	[T_DEFERRED] = "deferred", [T_EXPIRY] = "expiry",
 	[T_DOMAIN] = "domain",	   [T_TARGET] = "target",
 	[T_FACT] = "fact",	   [T_GARBAGE] = "garbage",
+	[T_KNOWN] = "known",	   [T_KNOWN_GOOD] = "known-good",
+	[T_KNOWN_BAD] = "known-bad",
 };
 
 enum mx_err from_mdb(int rc)
@@ -73,14 +77,23 @@ static enum mx_err learn_last(struct table *t, MDB_txn *txn)
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
+static enum mx_err open_table(struct table *t, MDB_txn *txn, size_t id,
+			      bool create)
+{
+	unsigned flags = create || id >= T_YOUNG ? MDB_CREATE : 0;
+	int rc = mdb_dbi_open(txn, names[id], flags, &t->dbi);
+
+	/* what a reader must not make */
+	t->is_missing = rc == EACCES && id >= T_YOUNG;
+	return t->is_missing ? MX_OK : from_mdb(rc);
+}
+
 enum mx_err tables_open(struct table *tables, MDB_txn *txn, bool create)
 {
 	for (size_t i = 0; i < T_COUNT; i++) {
-		enum mx_err err = from_mdb(mdb_dbi_open(txn, names[i],
-							create ? MDB_CREATE : 0,
-							&tables[i].dbi));
+		enum mx_err err = open_table(&tables[i], txn, i, create);
 
-		if (err == MX_OK)
+		if (err == MX_OK && !tables[i].is_missing)
 			err = learn_last(&tables[i], txn);
 		if (err != MX_OK)
 			return err;
@@ -133,7 +146,9 @@ enum mx_err table_get_name(const struct table *t, MDB_txn *txn,
 			   struct span name, struct span *value)
 {
 	MDB_val k = val_of(name), v = { 0, NULL };
-	enum mx_err err = from_mdb(mdb_get(txn, t->dbi, &k, &v));
+	enum mx_err err = t->is_missing
+				  ? MX_ENOENT
+				  : from_mdb(mdb_get(txn, t->dbi, &k, &v));
 
 	*value = span_of_val(v);
 	return err;
@@ -145,9 +160,21 @@ enum mx_err table_get(const struct table *t, MDB_txn *txn, const struct key *k,
 	return table_get_name(t, txn, span_of_key(k), value);
 }
 
+enum mx_err table_rows(const struct table *t, MDB_txn *txn, uint64_t *rows)
+{
+	MDB_stat st = { 0 };
+	enum mx_err err = t->is_missing ? MX_OK
+					: from_mdb(mdb_stat(txn, t->dbi, &st));
+
+	*rows = st.ms_entries;
+	return err;
+}
+
 enum mx_err scan_open(struct scan *p, const struct table *t, MDB_txn *txn)
 {
 	*p = (struct scan){ 0 };
+	if (t->is_missing)
+		return MX_ENOENT;
 	return from_mdb(mdb_cursor_open(txn, t->dbi, &p->cursor));
 }
 

@@ -21,6 +21,11 @@ enum table_id {
 	T_TARGET,    /* target -> last known state */
 	T_FACT,	     /* name -> value */
 	T_GARBAGE,   /* kind, id -> nothing: content without a message */
+	/* Spools of earlier versions lack those from here on: */
+	T_YOUNG,
+	T_KNOWN = T_YOUNG, /* key -> what is known of a recipient: known.c */
+	T_KNOWN_GOOD,	   /* at, key -> nothing: who is one, by age */
+	T_KNOWN_BAD,	   /* at, key -> nothing: who is none */
 	T_COUNT,
 };
 
@@ -32,10 +37,12 @@ struct table {
 	 * above it may be appended, which leaves full pages behind. */
 	size_t last_n;
 	MDB_dbi dbi;
+	bool is_missing; /* to a reader, in a spool that lacks it: empty */
 	unsigned char last[KEY_NAME_MAX];
 };
 
-/* Open all tables (create: make what is missing) inside txn. */
+/* Open all tables inside txn.  create: make what is missing; else only the
+ * young ones are made, where the txn can write. */
 enum mx_err tables_open(struct table *tables, MDB_txn *txn, bool create);
 
 /* Writing; the txn is the writer's.  table_del of what is not there is
@@ -52,6 +59,9 @@ enum mx_err table_get(const struct table *t, MDB_txn *txn, const struct key *k,
 		      struct span *value);
 enum mx_err table_get_name(const struct table *t, MDB_txn *txn,
 			   struct span name, struct span *value);
+
+/* How many rows there are; O(1). */
+enum mx_err table_rows(const struct table *t, MDB_txn *txn, uint64_t *rows);
 
 /* Rows of a table, one after the other.  MX_ENOENT: no row there; key and value
  * are empty. */

@@ -90,6 +90,22 @@ static void check_target(struct span value)
 	FUZZ_CHECK(strcmp(again.ehlo, row.ehlo) == 0);
 }
 
+static void check_known(struct span value)
+{
+	struct spool_known row = { 0 }, again = { 0 };
+	const char *end;
+
+	if (!known_row_get(value, &row))
+		return;
+	end = known_row_put(out, &row);
+	FUZZ_CHECK(end - out <= KNOWN_ROW_MAX);
+	FUZZ_CHECK(known_row_get(span_of(out, (size_t)(end - out)), &again));
+	FUZZ_CHECK(again.what == row.what && again.is_asked == row.is_asked);
+	FUZZ_CHECK(again.at_ms == row.at_ms && again.down_ms == row.down_ms);
+	FUZZ_CHECK(again.destination == row.destination);
+	FUZZ_CHECK(strcmp(again.reply, row.reply) == 0);
+}
+
 static void check_small(struct span value)
 {
 	struct state_row state;
@@ -140,6 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static void (*const checks[])(struct span) = {
 		check_envelope, check_recipient, check_domain,
 		check_target,	check_small,	 check_keys,
+		check_known,
 	};
 	struct span in = span_of(data, size);
 	unsigned which = fuzz_byte(&in);
