@@ -58,6 +58,11 @@ bool dns_read_mx(struct arena *a, struct span rdata, unsigned *preference,
 	return read_name(a, span_skip(rdata, 2), host);
 }
 
+bool dns_read_ptr(struct arena *a, struct span rdata, struct span *host)
+{
+	return read_name(a, rdata, host);
+}
+
 bool dns_read_addr(enum dns_type type, struct span rdata, struct net_addr *out)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET };

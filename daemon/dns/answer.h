@@ -7,8 +7,8 @@
 #include "common/net/tls.h"
 
 enum dns_type {
-	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_MX = 15, DNS_TXT = 16,
-	DNS_AAAA = 28, DNS_TLSA = 52,
+	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15,
+	DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52,
 };
 
 enum dns_status {
@@ -45,6 +45,7 @@ struct dns_answer {
  */
 bool dns_read_mx(struct arena *a, struct span rdata, unsigned *preference,
 		 struct span *host);
+bool dns_read_ptr(struct arena *a, struct span rdata, struct span *host);
 bool dns_read_addr(enum dns_type type, struct span rdata, struct net_addr *out);
 bool dns_read_tlsa(struct arena *a, struct span rdata, struct tls_tlsa *out);
 /* The strings of one TXT record in one piece (RFC 8461 section 3.1). */

@@ -35,6 +35,8 @@ static void check_record(struct arena *a, struct span rdata)
 		FUZZ_CHECK(preference <= 65535);
 		check_name(text);
 	}
+	if (dns_read_ptr(a, rdata, &text))
+		check_name(text);
 	if (dns_read_addr(DNS_AAAA, rdata, &addr))
 		FUZZ_CHECK(rdata.n == 16);
 	if (dns_read_tlsa(a, rdata, &tlsa) && tlsa_is_usable(&tlsa))
