@@ -31,7 +31,8 @@ struct config {
 	struct { int64_t probe_max_ms, probe_busy_ms; unsigned connections;
 		 const int64_t *retry_ms; size_t retry_count;
 		 int64_t connect_timeout_ms; in_port_t port;
-		 int64_t reply_timeout_ms; /* 0: RFC 5321 s. 4.5.3.2 */ } drain;
+		 int64_t reply_timeout_ms; /* 0: RFC 5321 s. 4.5.3.2 */
+		 int64_t brake_window_ms;  /* 0: no brake */ } drain;
 	struct { const struct span *servers; size_t server_count;
 		 struct span trust_anchor;
 		 const struct net_cidr *allowed; size_t allowed_count; } dns;
@@ -39,7 +40,8 @@ struct config {
 		 size_t pair_count, key_count; /* equal */
 		 enum tls_level outbound; struct span ca_file;
 		 in_port_t sts_port; } tls;
-	struct { enum bounce_mode mode; struct config_hop relay;
+	struct { enum bounce_mode mode; int64_t shelf_ms;
+		 struct config_hop relay;
 		 bool has_relay; unsigned rate; } bounce;
 	/* who is let in; 0, empty and false: that gate is open */
 	struct { bool require_tls; } policy;

@@ -105,6 +105,9 @@ const struct option config_options[] = {
 	  AT(drain.reply_timeout_ms), 0,
 	  HOURS(1), "\"\"",
 	  "how long a reply may take; empty: RFC 5321 section 4.5.3.2" },
+	{ "drain.brake_window", K_TIME, HAS_RANGE | MAY_BE_EMPTY,
+	  AT(drain.brake_window_ms), 0, HOURS(1), "\"60s\"",
+	  "how long a refusal can be undone; 0: no brake" },
 
 	{ "dns.servers", K_SERVERS, 0,
 	  LIST(dns.servers, dns.server_count), NO_RANGE,
@@ -131,7 +134,10 @@ const struct option config_options[] = {
 	  "HTTPS port of MTA-STS policy hosts; others are for test beds" },
 
 	{ "bounce.mode", K_BOUNCE, 0, AT(bounce.mode), NO_RANGE, "\"dsn\"",
-	  "mail that failed: dsn (report to the sender) or hold" },
+	  "mail that failed: dsn (report to the sender), proven or hold" },
+	{ "bounce.shelf", K_TIME, HAS_RANGE, AT(bounce.shelf_ms),
+	  0, DAYS(365), "\"7d\"",
+	  "how long failed mail is kept of which no sender is told" },
 	{ "bounce.relay", K_HOP, MAY_BE_EMPTY,
 	  AT(bounce.relay), NO_RANGE, "\"\"",
 	  "HOST:PORT that takes our reports; empty: by MX" },

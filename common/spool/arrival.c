@@ -244,7 +244,8 @@ static enum mx_err put_rest(struct batch *b, const struct arrival *a)
 	MX_ASSERT(d->handed_bytes + rest_of(a) == a->bytes);
 	b->coming += rest_of(a);
 	if (d->prefix.n > 0 || d->handed_bytes > 0)
-		err = env_raise_schema(batch_table(b, T_META), b->txn);
+		err = env_raise_schema(batch_table(b, T_META), b->txn,
+				       ENV_BASED);
 	if (err == MX_OK && d->prefix.n > 0)
 		err = content_put(b, a->id, CONTENT_BASE - d->prefix.n,
 				  buf_span(&d->prefix));

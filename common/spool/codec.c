@@ -120,20 +120,29 @@ bool envelope_get(struct span value, struct envelope *e, uint32_t *units)
 
 /*
  * recipient:
- *   version:1 notify:1 held:1 attempts:4 attempt:8 expires:8 warn:8
- *   path:str orcpt:str reply:str host:str
+ *   version:1 notify:1 state:1 attempts:4 attempt:8 expires:8 warn:8
+ *   path:str orcpt:str reply:str host:str [until:8 failure:1]
+ *
+ * The last two only of a state that has them; earlier versions know neither
+ * those nor their states (env_raise_schema).
  *
  *   01 00 00 00000002 00000198a5d00000 00000198edc90000 0000000000000000
  *   0010 "user@example.com" 0000 000b "450 4.2.1 x" 0003 "mx1"
  * was tried twice, waits, and is never to be warned about.
  */
-enum { RECIPIENT_FIXED = 1 + 1 + 1 + 4 + 8 + 8 + 8, NOTIFY_ALL = 15 };
+enum {
+	RECIPIENT_FIXED = 1 + 1 + 1 + 4 + 8 + 8 + 8,
+	RECIPIENT_UNTIL = 8 + 1,
+	NOTIFY_ALL = 15
+};
 
 size_t recipient_size(const struct recipient_row *row)
 {
 	const struct recipient *r = &row->r;
 
-	return RECIPIENT_FIXED + (size_t)4 * 2 + r->path.n + r->orcpt.n +
+	size_t n = recipient_is_parked(r) ? RECIPIENT_UNTIL : 0;
+
+	return RECIPIENT_FIXED + n + (size_t)4 * 2 + r->path.n + r->orcpt.n +
 	       cut(r->last_reply, RECORD_TEXT_MAX).n +
 	       cut(r->last_host, RECORD_TEXT_MAX).n;
 }
@@ -144,7 +153,7 @@ char *recipient_put(char *p, const struct recipient_row *row)
 
 	p = bytes_put(p, RECORD_VERSION, 1);
 	p = bytes_put(p, r->notify & NOTIFY_ALL, 1);
-	p = bytes_put(p, r->is_held, 1);
+	p = bytes_put(p, r->state, 1);
 	p = bytes_put(p, r->attempts, 4);
 	p = bytes_put(p, (uint64_t)r->attempt_ms, 8);
 	p = bytes_put(p, (uint64_t)row->expires_ms, 8);
@@ -152,7 +161,11 @@ char *recipient_put(char *p, const struct recipient_row *row)
 	p = bytes_put_span(p, r->path);
 	p = bytes_put_span(p, r->orcpt);
 	p = bytes_put_span(p, cut(r->last_reply, RECORD_TEXT_MAX));
-	return bytes_put_span(p, cut(r->last_host, RECORD_TEXT_MAX));
+	p = bytes_put_span(p, cut(r->last_host, RECORD_TEXT_MAX));
+	if (!recipient_is_parked(r))
+		return p;
+	p = bytes_put(p, (uint64_t)r->until_ms, 8);
+	return bytes_put(p, r->failure, 1);
 }
 
 bool recipient_get(struct span value, struct recipient_row *row)
@@ -163,7 +176,7 @@ bool recipient_get(struct span value, struct recipient_row *row)
 	*row = (struct recipient_row){ 0 };
 	get_version(&in);
 	r->notify = get_below(&in, NOTIFY_ALL + 1);
-	r->is_held = get_below(&in, 2);
+	r->state = (enum recipient_state)get_below(&in, RECIPIENT_TAKEN + 1);
 	r->attempts = (uint32_t)bytes_get(&in, 4);
 	r->attempt_ms = get_i64(&in);
 	row->expires_ms = get_i64(&in);
@@ -172,6 +185,12 @@ bool recipient_get(struct span value, struct recipient_row *row)
 	r->orcpt = bytes_get_span(&in);
 	r->last_reply = bytes_get_span(&in);
 	r->last_host = bytes_get_span(&in);
+	if (recipient_is_parked(r)) {
+		r->until_ms = get_i64(&in);
+		r->failure = (enum recipient_failure)get_below(
+			&in, FAILURE_UNFIT + 1);
+		in.bad = in.bad || r->until_ms < 0;
+	}
 	return bytes_end(&in);
 }
 
@@ -193,7 +212,7 @@ static char *put_text(char *p, const char *text, size_t cap)
 /*
  * domain:
  *   version:1 units:8 bytes:8 oldest:8 oldest_id:8 ready:8 deferred:8 held:8
- *   hold:1 reason:str destination:str              (hold: bits, see below)
+ *   hold:1 reason:str destination:str [refused:8]  (hold: bits, see below)
  */
 enum { HOLD_HELD = 1, HOLD_UNLISTED = 2, HOLD_ALL = 3 };
 
@@ -214,7 +233,8 @@ char *domain_row_put(char *p, const struct domain_row *row)
 			      (d->is_unlisted ? HOLD_UNLISTED : 0U),
 		      1);
 	p = put_text(p, d->hold_reason, sizeof(d->hold_reason));
-	return put_text(p, d->destination, sizeof(d->destination));
+	p = put_text(p, d->destination, sizeof(d->destination));
+	return d->refused > 0 ? bytes_put(p, d->refused, 8) : p;
 }
 
 bool domain_row_get(struct span value, struct domain_row *row)
@@ -236,6 +256,7 @@ bool domain_row_get(struct span value, struct domain_row *row)
 	d->is_unlisted = hold & HOLD_UNLISTED;
 	get_text(&in, d->hold_reason, sizeof(d->hold_reason));
 	get_text(&in, d->destination, sizeof(d->destination));
+	d->refused = !in.bad && in.left.n > 0 ? bytes_get(&in, 8) : 0;
 	return bytes_end(&in);
 }
 

@@ -34,7 +34,7 @@ char *recipient_put(char *p, const struct recipient_row *row);
 bool recipient_get(struct span value, struct recipient_row *row);
 
 /* The name stands in the key: get leaves it alone. */
-enum { DOMAIN_ROW_MAX = 1 + 7 * 8 + 1 + 2 + 256 + 2 + 512 };
+enum { DOMAIN_ROW_MAX = 1 + 8 * 8 + 1 + 2 + 256 + 2 + 512 };
 struct domain_row {
 	struct spool_domain d; /* counters as if the domain were not held */
 	uint64_t oldest_id;
@@ -51,8 +51,10 @@ char *known_row_put(char *p, const struct spool_known *k);
 bool known_row_get(struct span value, struct spool_known *k);
 
 /* When a unit that is not ready may go again; PARKED_HELD: when released, and
- * then why it is held (it may be empty; it is cut to PARKED_REASON_MAX). */
+ * then why it is held (it may be empty; it is cut to PARKED_REASON_MAX);
+ * PARKED_REFUSED: its recipients say. */
 #define PARKED_HELD INT64_MAX
+#define PARKED_REFUSED (INT64_MAX - 1)
 enum { PARKED_REASON_MAX = 255, PARKED_ROW_MAX = 9 + 2 + PARKED_REASON_MAX };
 char *parked_put(char *p, int64_t due_ms, struct span reason);
 bool parked_get(struct span value, int64_t *due_ms, struct span *reason);

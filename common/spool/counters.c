@@ -27,7 +27,7 @@ static struct domain_entry *entry_find(struct batch *b, struct span domain)
 /* By how much is the sum wrong?  Nothing we do changes that. */
 static uint64_t sum_is_off(const struct spool_domain *d)
 {
-	return d->units - (d->ready + d->deferred + d->held);
+	return d->units - (d->ready + d->deferred + d->held + d->refused);
 }
 
 static enum mx_err entry_load(struct batch *b, struct span domain,

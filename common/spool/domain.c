@@ -92,7 +92,7 @@ enum mx_err domain_read(struct spool *sp, MDB_txn *txn, struct span domain,
 	/* A hold of the domain is one flag, whatever its rows say. */
 	if (row->d.is_held) {
 		row->d.held = row->d.units;
-		row->d.ready = row->d.deferred = 0;
+		row->d.ready = row->d.deferred = row->d.refused = 0;
 	}
 	return err;
 }

@@ -6,12 +6,13 @@
 enum { MAX_READERS = 126 };
 
 /*
- * 2 once a content is stored that does not begin at offset 0 (content.h):
- * versions that know only 1 would take it for damaged, and return the mail at
- * the end of its lifetime.
+ * One digit.  Versions that know only lower ones would take what is stored for
+ * damaged, and return the mail at the end of its lifetime.
  */
-#define SCHEMA SPAN_LIT("1")
-#define SCHEMA_BASED SPAN_LIT("2")
+static char schema_of(struct span value)
+{
+	return (char)(value.n == 1 ? value.p[0] - '0' : 0);
+}
 
 /* LMDB found what cannot be; it stops the process when this returns. */
 static void on_assert(MDB_env *env, const char *msg)
@@ -47,18 +48,28 @@ int env_open(MDB_env **out, const char *dir, unsigned flags, uint64_t map)
 
 bool env_knows_schema(struct span value)
 {
-	return span_eq(value, SCHEMA) || span_eq(value, SCHEMA_BASED);
+	return schema_of(value) >= ENV_PLAIN && schema_of(value) <= ENV_PARKED;
 }
 
-enum mx_err env_raise_schema(struct table *meta, MDB_txn *txn)
+static enum mx_err put_schema(struct table *meta, MDB_txn *txn,
+			      enum env_schema to)
+{
+	const char digit = (char)('0' + (int)to);
+
+	return table_put_name(meta, txn, SPAN_LIT("schema"),
+			      span_of(&digit, 1));
+}
+
+enum mx_err env_raise_schema(struct table *meta, MDB_txn *txn,
+			     enum env_schema to)
 {
 	struct span value;
 	enum mx_err err =
 		table_get_name(meta, txn, SPAN_LIT("schema"), &value);
 
-	if (err != MX_OK || span_eq(value, SCHEMA_BASED))
+	if (err != MX_OK)
 		return err == MX_ENOENT ? MX_ECORRUPT : err;
-	return table_put_name(meta, txn, SPAN_LIT("schema"), SCHEMA_BASED);
+	return schema_of(value) >= (char)to ? MX_OK : put_schema(meta, txn, to);
 }
 
 /* All tables, empty, and what kind of spool it is. */
@@ -71,8 +82,7 @@ static enum mx_err fill_new(MDB_env *env)
 	if (err == MX_OK)
 		err = tables_open(tables, txn, true);
 	if (err == MX_OK)
-		err = table_put_name(&tables[T_META], txn, SPAN_LIT("schema"),
-				     SCHEMA);
+		err = put_schema(&tables[T_META], txn, ENV_PLAIN);
 	if (err == MX_OK)
 		return from_mdb(mdb_txn_commit(txn));
 	if (txn != NULL)

@@ -16,8 +16,14 @@ int env_open(MDB_env **out, const char *dir, unsigned flags, uint64_t map);
 enum mx_err env_make(const char *dir);
 /* Does the row "schema" of meta name one that we know? */
 bool env_knows_schema(struct span value);
-/* Content that does not begin at offset 0 is stored: versions of mx20 that
- * could not read it do not open the spool any more. */
-enum mx_err env_raise_schema(struct table *meta, MDB_txn *txn);
+/* Something is stored that versions of mx20 which know only a lower schema
+ * would misread: they do not open the spool any more. */
+enum env_schema {
+	ENV_PLAIN = 1,
+	ENV_BASED,  /* content that does not begin at offset 0 (content.h) */
+	ENV_PARKED, /* recipients that are refused and not final, or shelved */
+};
+enum mx_err env_raise_schema(struct table *meta, MDB_txn *txn,
+			     enum env_schema to);
 
 #endif

@@ -11,7 +11,8 @@
 #include "common/spool/walk.h"
 
 /*
- * What time brings: units that are due again, lifetimes that end.
+ * What time brings: units that are due again, lifetimes that end, refusals that
+ * become final.
  *
  * A held unit has no lifetime: it is the operator's.  Holding one unit takes
  * its rows out of expiry; holding a domain only sets a flag, so rows of its
@@ -168,6 +169,7 @@ static void fill(struct spool_expiry *out, int64_t at_ms, uint64_t id,
 	memcpy(out->domain, domain.p, domain.n);
 	out->domain[domain.n] = '\0';
 	out->is_warning = kind == EXPIRY_WARNING;
+	out->is_parked = kind == EXPIRY_PARKED;
 }
 
 /* The first row behind after. */
@@ -178,7 +180,9 @@ static enum mx_err seek_behind(struct scan *p, const struct spool_expiry *after)
 	if (after == NULL)
 		return scan_seek(p, NULL);
 	key_expiry(&k, after->at_ms, after->id, span_str(after->domain),
-		   after->is_warning ? EXPIRY_WARNING : EXPIRY_END);
+		   after->is_warning  ? EXPIRY_WARNING
+		   : after->is_parked ? EXPIRY_PARKED
+				      : EXPIRY_END);
 	return scan_seek_behind(p, span_of(k.b, k.n));
 }
 

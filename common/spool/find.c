@@ -99,8 +99,10 @@ enum mx_err find_unit(struct spool *sp, MDB_txn *txn, uint64_t id,
 		return err;
 	if (!parked_get(value, &out->due_ms, &out->reason))
 		return MX_ECORRUPT;
-	out->state = out->due_ms == PARKED_HELD ? UNIT_HELD : UNIT_DEFERRED;
-	if (out->state == UNIT_HELD)
+	out->state = out->due_ms == PARKED_HELD	     ? UNIT_HELD
+		     : out->due_ms == PARKED_REFUSED ? UNIT_REFUSED
+						     : UNIT_DEFERRED;
+	if (out->state != UNIT_DEFERRED)
 		out->due_ms = 0;
 	return MX_OK;
 }

@@ -32,7 +32,7 @@ static enum keep as_if_untried(struct recipient_row *row, void *arg)
 	struct forgiving *f = arg;
 	struct recipient *r = &row->r;
 
-	if (r->attempts == 0 || r->is_held || r->attempt_ms < f->since_ms)
+	if (r->attempts == 0 || r->state != RECIPIENT_PENDING || r->attempt_ms < f->since_ms)
 		return KEEP_AS_IT_IS;
 	r->attempts = 0;
 	f->n++;

@@ -177,8 +177,8 @@ bool key_expiry_parse(struct span key, int64_t *at_ms, uint64_t *id,
 	*id = bytes_get(&in, 8);
 	*domain = get_domain(&in);
 	k = bytes_get(&in, 1);
-	*kind = k == EXPIRY_WARNING ? EXPIRY_WARNING : EXPIRY_END;
-	return bytes_end(&in) && k <= EXPIRY_WARNING;
+	*kind = k <= EXPIRY_PARKED ? (enum expiry_kind)k : EXPIRY_END;
+	return bytes_end(&in) && k <= EXPIRY_PARKED;
 }
 
 bool key_garbage_parse(struct span key, enum garbage_kind *kind, uint64_t *id)

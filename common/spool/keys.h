@@ -28,7 +28,11 @@ enum {
 	KEY_CAP = 8 + 8 + KEY_DOMAIN_MAX + 1 + 8,
 };
 
-enum expiry_kind { EXPIRY_END = 0, EXPIRY_WARNING = 1 };
+enum expiry_kind {
+	EXPIRY_END = 0,
+	EXPIRY_WARNING = 1,
+	EXPIRY_PARKED = 2 /* the first of its parked recipients is due */
+};
 
 /* Content whose draft is still open, or that is only to be deleted. */
 enum garbage_kind { GARBAGE_DEAD = 0, GARBAGE_OPEN = 1 };

@@ -43,9 +43,20 @@ static enum mx_err apply_unlisted(struct batch *b, struct request *r)
 
 /* ---- listed again ---- */
 
+static void raise_to(int64_t *at_ms, int64_t least_ms)
+{
+	if (*at_ms < least_ms)
+		*at_ms = least_ms;
+}
+
+/* The row of parked ones may have been struck off: it is put back. */
 static enum keep extend(struct recipient_row *row, void *arg)
 {
-	row->expires_ms = *(const int64_t *)arg;
+	int64_t until_ms = *(const int64_t *)arg;
+
+	raise_to(&row->expires_ms, until_ms);
+	if (recipient_is_parked(&row->r))
+		raise_to(&row->r.until_ms, until_ms);
 	return KEEP_CHANGED;
 }
 
@@ -53,18 +64,21 @@ static enum mx_err renew(struct batch *b, struct request *r, struct found *u)
 {
 	struct listing *l = CONTAINER_OF(r, struct listing, req);
 	struct ends ends;
+	bool is_long;
 	enum mx_err err;
 
 	r->count++;
 	if (u->state == UNIT_HELD) /* that is the operator's */
 		return MX_OK;
 	err = unit_ends(b, u, &ends);
-	if (err != MX_OK || ends.expires_ms >= l->until_ms)
+	is_long = ends.expires_ms >= l->until_ms;
+	if (err != MX_OK || (is_long && ends.parked_ms == 0))
 		return err; /* a row that was not met yet is still there */
 	err = unit_recipients(b, u, extend, &l->until_ms, &ends);
-	if (err == MX_OK)
-		err = unit_expiry_del(b, u, &ends);
-	ends = (struct ends){ l->until_ms, 0 };
+	if (err != MX_OK || is_long || u->state == UNIT_REFUSED)
+		return err;
+	err = unit_expiry_del(b, u, &ends);
+	ends = (struct ends){ .expires_ms = l->until_ms };
 	return err == MX_OK ? unit_expiry_put(b, u, &ends) : err;
 }
 

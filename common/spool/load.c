@@ -75,8 +75,30 @@ static enum mx_err count_recipients(struct scan *p, const struct key *unit,
 	return *n > 0 ? MX_OK : MX_ENOENT;
 }
 
+/* Which of its recipients. */
+struct choice {
+	enum { TO_BE_TRIED, DUE, ALL } what;
+	int64_t by_ms; /* DUE */
+};
+
+static bool is_chosen(const struct unit *u, const struct recipient *r,
+		      const struct choice *c)
+{
+	switch (c->what) {
+	case DUE:
+		return recipient_is_parked(r) && r->until_ms <= c->by_ms;
+	case TO_BE_TRIED:
+		return r->state == RECIPIENT_PENDING ||
+		       (r->state != RECIPIENT_TAKEN &&
+			(u->state == UNIT_HELD || u->state == UNIT_REFUSED));
+	case ALL:
+		break;
+	}
+	return true;
+}
+
 static enum mx_err load_recipients(struct spool *sp, MDB_txn *txn,
-				   struct unit *u, bool all)
+				   struct unit *u, const struct choice *c)
 {
 	struct key unit;
 	struct scan p;
@@ -102,7 +124,7 @@ static enum mx_err load_recipients(struct spool *sp, MDB_txn *txn,
 			break;
 		}
 		u->expires_ms = row.expires_ms;
-		if (all || !row.r.is_held || u->state == UNIT_HELD) {
+		if (is_chosen(u, &row.r, c)) {
 			own_recipient(u, &row.r);
 			u->rcpts[u->rcpt_count++] = row.r;
 		}
@@ -115,9 +137,9 @@ done:
 	return err;
 }
 
-/* all: also the recipients that are held in a unit that is not. */
 static enum mx_err load(struct spool *sp, MDB_txn *txn, uint64_t id,
-			struct span domain, bool all, struct unit **out)
+			struct span domain, const struct choice *c,
+			struct unit **out)
 {
 	struct unit *u = mx_alloc(sizeof(*u));
 	enum mx_err err =
@@ -130,7 +152,7 @@ static enum mx_err load(struct spool *sp, MDB_txn *txn, uint64_t id,
 		err = load_state(sp, txn, u);
 	}
 	if (err == MX_OK)
-		err = load_recipients(sp, txn, u, all);
+		err = load_recipients(sp, txn, u, c);
 	if (err == MX_OK)
 		*out = u;
 	else
@@ -138,8 +160,8 @@ static enum mx_err load(struct spool *sp, MDB_txn *txn, uint64_t id,
 	return err;
 }
 
-enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
-			    struct unit **out)
+static enum mx_err load_one(struct spool *sp, uint64_t id, struct span domain,
+			    const struct choice *c, struct unit **out)
 {
 	MDB_txn *txn;
 	enum mx_err err;
@@ -150,9 +172,30 @@ enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
 	err = read_begin(sp, &txn);
 	if (err != MX_OK)
 		return err;
-	err = load(sp, txn, id, domain, false, out);
+	err = load(sp, txn, id, domain, c, out);
 	read_end(sp);
 	return err;
+}
+
+enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
+			    struct unit **out)
+{
+	const struct choice c = { .what = TO_BE_TRIED };
+
+	return load_one(sp, id, domain, &c, out);
+}
+
+enum mx_err spool_unit_parked(struct spool *sp, uint64_t id,
+			      struct span domain, int64_t by_ms,
+			      struct unit **out)
+{
+	const struct choice c = { DUE, by_ms };
+	enum mx_err err = load_one(sp, id, domain, &c, out);
+
+	if (err != MX_OK || (*out)->rcpt_count > 0)
+		return err;
+	unit_free(out);
+	return MX_ENOENT;
 }
 
 /* ---- lists ---- */
@@ -161,6 +204,7 @@ struct page {
 	uint64_t ids[IDS_PER_LOOK];
 	size_t n;
 	size_t rcpts;
+	bool shelved_only;
 	bool is_last; /* no ids behind it */
 	struct unit **units;
 	size_t unit_count, unit_cap;
@@ -200,6 +244,25 @@ static enum mx_err ids_of_domain(struct spool *sp, MDB_txn *txn,
 	return err;
 }
 
+/* Has the unit a recipient on the shelf? */
+static enum mx_err is_on_shelf(struct spool *sp, MDB_txn *txn, uint64_t id,
+			       struct span domain, bool *yes)
+{
+	struct recipient_row row = { 0 };
+	uint32_t number = 0;
+	enum mx_err err;
+
+	*yes = false;
+	while ((err = find_recipient(sp, txn, id, domain, number, &row)) ==
+	       MX_OK) {
+		*yes = row.r.state == RECIPIENT_SHELVED;
+		number = row.r.number + 1;
+		if (*yes || number == 0)
+			break;
+	}
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
 static void page_add(struct page *page, struct unit *u)
 {
 	if (page->unit_count == page->unit_cap) {
@@ -211,6 +274,24 @@ static void page_add(struct page *page, struct unit *u)
 	page->rcpts += u->rcpt_count;
 }
 
+/* A unit that the page is about. */
+static enum mx_err add_unit(struct spool *sp, MDB_txn *txn, uint64_t id,
+			    struct span domain, struct page *page)
+{
+	const struct choice c = { .what = ALL };
+	bool is_wanted = true;
+	struct unit *u = NULL;
+	enum mx_err err = MX_OK;
+
+	if (page->shelved_only)
+		err = is_on_shelf(sp, txn, id, domain, &is_wanted);
+	if (err == MX_OK && is_wanted)
+		err = load(sp, txn, id, domain, &c, &u);
+	if (u != NULL)
+		page_add(page, u);
+	return err;
+}
+
 /* Every unit of a message, found by its recipients. */
 static enum mx_err units_of(struct spool *sp, MDB_txn *txn, uint64_t id,
 			    struct page *page)
@@ -220,12 +301,9 @@ static enum mx_err units_of(struct spool *sp, MDB_txn *txn, uint64_t id,
 	enum mx_err err;
 
 	while ((err = find_next_domain(sp, txn, id, name, &n)) == MX_OK) {
-		struct unit *u;
-
-		err = load(sp, txn, id, span_of(name, n), true, &u);
+		err = add_unit(sp, txn, id, span_of(name, n), page);
 		if (err != MX_OK)
 			break;
-		page_add(page, u);
 	}
 	return err == MX_ENOENT ? MX_OK : err;
 }
@@ -242,20 +320,14 @@ static enum mx_err load_page(struct spool *sp, struct span domain,
 			   : ids_of_all(sp, txn, after, page);
 	page->is_last = page->n < IDS_PER_LOOK;
 	for (size_t i = 0; err == MX_OK && i < page->n; i++) {
-		struct unit *u;
-
 		if (page->rcpts >= RCPTS_PER_LOOK) {
 			page->n = i;
 			page->is_last = false;
 			break;
 		}
-		if (domain.n == 0) {
-			err = units_of(sp, txn, page->ids[i], page);
-			continue;
-		}
-		err = load(sp, txn, page->ids[i], domain, true, &u);
-		if (err == MX_OK)
-			page_add(page, u);
+		err = domain.n == 0 ? units_of(sp, txn, page->ids[i], page)
+				    : add_unit(sp, txn, page->ids[i], domain,
+					       page);
 	}
 	read_end(sp);
 	return err;
@@ -274,15 +346,15 @@ static bool show_page(struct page *page, spool_unit_cb *cb, void *arg)
 	return go_on;
 }
 
-enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
-		       spool_unit_cb *cb, void *arg)
+static enum mx_err list(struct spool *sp, struct span domain, uint64_t after,
+			bool shelved_only, spool_unit_cb *cb, void *arg)
 {
 	bool go_on = true;
 
 	if (!key_domain_is_valid(domain))
 		return MX_OK;
 	while (go_on && after < UINT64_MAX) {
-		struct page page = { .n = 0 };
+		struct page page = { .shelved_only = shelved_only };
 		enum mx_err err = load_page(sp, domain, after, &page);
 
 		if (page.n > 0)
@@ -292,6 +364,18 @@ enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
 			return err;
 	}
 	return MX_OK;
+}
+
+enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
+		       spool_unit_cb *cb, void *arg)
+{
+	return list(sp, domain, after, false, cb, arg);
+}
+
+enum mx_err spool_list_shelved(struct spool *sp, struct span domain,
+			       uint64_t after, spool_unit_cb *cb, void *arg)
+{
+	return list(sp, domain, after, true, cb, arg);
 }
 
 enum mx_err spool_message(struct spool *sp, uint64_t id, spool_unit_cb *cb,

@@ -57,27 +57,46 @@ static enum mx_err hold_unit(struct batch *b, struct request *r,
 	return err == MX_OK ? unit_hold_reason(b, u, o->reason) : err;
 }
 
+struct freeing {
+	size_t freed, pending;
+};
+
+/* Those that failed are pending again, and due. */
 static enum keep set_free(struct recipient_row *row, void *arg)
 {
-	(void)arg;
-	if (!row->r.is_held)
+	struct freeing *f = arg;
+
+	if (row->r.state == RECIPIENT_TAKEN)
 		return KEEP_AS_IT_IS;
-	row->r.is_held = false;
+	f->pending++;
+	if (row->r.state == RECIPIENT_PENDING)
+		return KEEP_AS_IT_IS;
+	f->freed++;
+	if (recipient_is_parked(&row->r))
+		row->r.attempt_ms = 0;
+	row->r.state = RECIPIENT_PENDING;
 	return KEEP_CHANGED;
 }
 
-/* Recipients that were held are pending again; the lifetime counts again. */
+/* The lifetime counts again. */
 static enum mx_err release_unit(struct batch *b, struct request *r,
 				struct found *u)
 {
+	struct freeing f = { 0 };
 	struct ends ends;
-	enum mx_err err = unit_recipients(b, u, set_free, NULL, &ends);
+	enum mx_err err = unit_recipients(b, u, set_free, &f, &ends);
 
+	if (err == MX_OK && f.pending == 0)
+		return unit_move(b, u, UNIT_REFUSED, 0);
 	ends.warn_ms = 0;
 	if (err == MX_OK)
 		err = unit_expiry_put(b, u, &ends);
-	return err != MX_OK || u->state == UNIT_READY ? err
-						      : make_ready(b, r, u);
+	if (err != MX_OK || (u->state == UNIT_READY && f.freed == 0))
+		return err;
+	err = make_ready(b, r, u);
+	if (err == MX_OK) /* also of one that was, without them */
+		counters_announce(b, u->domain);
+	return err;
 }
 
 static enum mx_err flush_unit(struct batch *b, struct request *r,
@@ -86,19 +105,35 @@ static enum mx_err flush_unit(struct batch *b, struct request *r,
 	return u->state == UNIT_DEFERRED ? make_ready(b, r, u) : MX_OK;
 }
 
-/* The hold of its domain is over, not its own.  While that lasted, the end of
- * its lifetime may have been struck off. */
+static enum keep count_failed(struct recipient_row *row, void *arg)
+{
+	struct freeing *f = arg;
+
+	f->freed += row->r.state != RECIPIENT_PENDING &&
+		    row->r.state != RECIPIENT_TAKEN;
+	f->pending += row->r.state != RECIPIENT_HELD;
+	return KEEP_AS_IT_IS;
+}
+
+/*
+ * The hold of its domain is over, not its own.  While that lasted, the end of
+ * its lifetime may have been struck off.  Who failed has another chance; a unit
+ * of which all did is held for that, and not by the operator.
+ */
 static enum mx_err resume_unit(struct batch *b, struct request *r,
 			       struct found *u)
 {
+	struct freeing f = { 0 };
 	struct ends ends = { 0 };
-	enum mx_err err;
+	enum mx_err err = unit_recipients(b, u, count_failed, &f, &ends);
 
-	if (u->state == UNIT_HELD)
-		return MX_OK;
-	err = unit_ends(b, u, &ends);
+	if (err != MX_OK ||
+	    (u->state == UNIT_HELD && (f.pending > 0 || u->reason.n > 0)))
+		return err;
+	if (f.freed > 0)
+		return release_unit(b, r, u);
 	ends.warn_ms = 0;
-	if (err == MX_OK)
+	if (u->state != UNIT_REFUSED)
 		err = unit_expiry_put(b, u, &ends);
 	return err == MX_OK ? flush_unit(b, r, u) : err;
 }

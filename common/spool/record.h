@@ -28,7 +28,32 @@ struct envelope {
 				    never bounced */
 };
 
-/* One forward-path that is still pending. */
+/*
+ * Where a recipient stands.
+ *
+ *   pending --refused--> refused --final: no report--> shelved
+ *      ^                    |                             |
+ *      +----undone, or released by the operator-----------+--time over: gone
+ *
+ * Only pending ones are delivered.  Whatever is refused, shelved or taken has a
+ * time at which it is to be looked at again (until_ms).
+ */
+enum recipient_state {
+	RECIPIENT_PENDING,
+	RECIPIENT_HELD,    /* failed for good and kept for the operator */
+	RECIPIENT_REFUSED, /* failed; not final, or not yet reported */
+	RECIPIENT_SHELVED, /* failed for good, nobody is told; kept a while */
+	RECIPIENT_TAKEN,   /* delivered; a report of that may be due */
+};
+
+/* Why it failed: refused, shelved and held ones. */
+enum recipient_failure {
+	FAILURE_REFUSED, /* a host said so */
+	FAILURE_EXPIRED, /* its lifetime was over */
+	FAILURE_UNFIT,   /* no host takes what it is or needs */
+};
+
+/* One forward-path that is still here. */
 struct recipient {
 	uint32_t number;         /* within the message: the key's last part */
 	struct span path;        /* local@domain as the client wrote it */
@@ -40,12 +65,22 @@ struct recipient {
 	int64_t attempt_ms;      /* wall time of the last attempt; 0: none */
 	struct span last_reply;  /* "450 4.2.1 mailbox busy" */
 	struct span last_host;   /* who said it */
-	bool is_held;            /* failed for good and kept for the operator:
-				    not to be tried */
+	enum recipient_state state;
+	enum recipient_failure failure;
+	int64_t until_ms;        /* wall; refused: final then; shelved: gone
+				    then; else 0 */
 };
 
+/* Is it neither pending nor held? */
+bool recipient_is_parked(const struct recipient *r);
+
 /* Where a unit stands. */
-enum unit_state { UNIT_READY, UNIT_DEFERRED, UNIT_HELD };
+enum unit_state {
+	UNIT_READY,
+	UNIT_DEFERRED,
+	UNIT_HELD,
+	UNIT_REFUSED /* none of its recipients is pending, and one is parked */
+};
 
 /* One message for one domain. */
 struct unit {
@@ -74,7 +109,7 @@ struct spool_domain {
 	uint64_t units;          /* messages with pending recipients here */
 	uint64_t bytes;          /* sum of their envelope.bytes */
 	int64_t oldest_ms;       /* arrival of the oldest; 0: none */
-	uint64_t ready, deferred, held; /* sum is units */
+	uint64_t ready, deferred, held, refused; /* sum is units */
 	bool is_held;            /* the whole domain, by whomever */
 	bool is_unlisted;        /* its line went while mail waited */
 	char hold_reason[256];

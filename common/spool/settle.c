@@ -11,7 +11,7 @@
 
 /* Where the recipients of the unit stand after the settlement. */
 struct tally {
-	size_t transient, pending, held;
+	size_t transient, pending, held, parked;
 	bool has_news; /* pending, and the caller does not know of it */
 };
 
@@ -21,6 +21,7 @@ struct settling {
 	int64_t now_ms, due_ms;
 	struct arrival *report; /* NULL: none */
 	bool is_warned;		/* only strike the warning off */
+	bool is_of_parked;	/* they are, or nothing is recorded */
 	struct settlement *set; /* by number */
 	size_t count;
 	struct tally tally;
@@ -45,15 +46,36 @@ static const struct settlement *find(const struct settling *s, uint32_t number)
 	return bsearch(&key, s->set, s->count, sizeof(key), by_number);
 }
 
+/* What is parked was not tried: its words and its count stay. */
 static enum keep note(const struct settling *s, struct recipient_row *row,
-		      const struct settlement *what)
+		      const struct settlement *what, enum recipient_state state)
 {
-	row->r.attempts++;
-	row->r.attempt_ms = s->now_ms;
-	row->r.last_reply = what->reply;
-	row->r.last_host = what->host;
-	row->r.is_held = what->outcome == OUTCOME_HELD;
+	if (!recipient_is_parked(&row->r)) {
+		row->r.attempts++;
+		row->r.attempt_ms = s->now_ms;
+		row->r.last_reply = what->reply;
+		row->r.last_host = what->host;
+	}
+	row->r.state = state;
+	row->r.failure = what->failure;
+	row->r.until_ms = what->until_ms > 0 ? what->until_ms : 1;
 	return KEEP_CHANGED;
+}
+
+/* Not in the settlement, or not tried. */
+static enum keep leave(struct tally *t, const struct recipient_row *row,
+		       const struct settlement *what)
+{
+	if (recipient_is_parked(&row->r)) {
+		t->parked++;
+	} else if (row->r.state == RECIPIENT_HELD) {
+		t->held++;
+	} else {
+		t->pending++;
+		/* released while the caller had the unit in hand */
+		t->has_news = t->has_news || what == NULL;
+	}
+	return KEEP_AS_IT_IS;
 }
 
 static enum keep settle_one(struct recipient_row *row, void *arg)
@@ -68,24 +90,26 @@ static enum keep settle_one(struct recipient_row *row, void *arg)
 		return KEEP_NOT;
 	case OUTCOME_TRANSIENT:
 		t->transient++;
-		return note(s, row, what);
+		return note(s, row, what, RECIPIENT_PENDING);
 	case OUTCOME_HELD:
 		t->held++;
-		return note(s, row, what);
+		return note(s, row, what, RECIPIENT_HELD);
+	case OUTCOME_REFUSED:
+		t->parked++;
+		return note(s, row, what, RECIPIENT_REFUSED);
+	case OUTCOME_SHELVED:
+		t->parked++;
+		return note(s, row, what, RECIPIENT_SHELVED);
+	case OUTCOME_TAKEN:
+		t->parked++;
+		return note(s, row, what, RECIPIENT_TAKEN);
 	case OUTCOME_WAITING:
 		t->transient++;
 		return KEEP_AS_IT_IS;
 	case OUTCOME_UNTRIED:
 		break;
 	}
-	if (row->r.is_held) {
-		t->held++;
-		return KEEP_AS_IT_IS;
-	}
-	t->pending++;
-	/* released while the caller had the unit in hand */
-	t->has_news = t->has_news || what == NULL;
-	return KEEP_AS_IT_IS;
+	return leave(t, row, what);
 }
 
 static enum mx_err place_unit(struct batch *b, const struct settling *s,
@@ -98,19 +122,21 @@ static enum mx_err place_unit(struct batch *b, const struct settling *s,
 	if (err != MX_OK)
 		return err;
 	/* held by the operator while it was tried: it stays held */
-	if (u.state == UNIT_HELD && t->transient + t->pending > 0)
+	if (u.state == UNIT_HELD && t->transient + t->pending + t->parked > 0)
 		return MX_OK;
 	if (t->transient > 0)
 		return unit_move(b, &u, UNIT_DEFERRED, s->due_ms);
 	if (t->pending > 0) {
+		if (s->is_of_parked) /* these have their own time */
+			return MX_OK;
 		err = unit_move(b, &u, UNIT_READY, 0);
 		if (err == MX_OK && t->has_news)
 			counters_announce(b, s->domain);
 		return err;
 	}
-	if (t->held == 0)
+	if (t->held + t->parked == 0)
 		return unit_drop(b, &u, ends);
-	err = unit_move(b, &u, UNIT_HELD, 0);
+	err = unit_move(b, &u, t->parked > 0 ? UNIT_REFUSED : UNIT_HELD, 0);
 	return err == MX_OK ? unit_expiry_del(b, &u, ends) : err;
 }
 
@@ -135,6 +161,24 @@ static enum mx_err strike_warning(struct batch *b, const struct settling *s,
 	return table_del(batch_table(b, T_EXPIRY), b->txn, &k);
 }
 
+/* Released meanwhile, or undone: MX_ENOENT. */
+static enum mx_err are_parked(struct batch *b, const struct settling *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		uint32_t number = s->set[i].number;
+		struct recipient_row row;
+		enum mx_err err = find_recipient(b->sp, b->txn, s->req.id,
+						 s->domain, number, &row);
+
+		if (err == MX_OK && (row.r.number != number ||
+				     !recipient_is_parked(&row.r)))
+			err = MX_ENOENT;
+		if (err != MX_OK)
+			return err;
+	}
+	return MX_OK;
+}
+
 static enum mx_err apply_settle(struct batch *b, struct request *r)
 {
 	struct settling *s = CONTAINER_OF(r, struct settling, req);
@@ -145,6 +189,8 @@ static enum mx_err apply_settle(struct batch *b, struct request *r)
 	err = find_recipient(b->sp, b->txn, r->id, s->domain, 0, &row);
 	if (err == MX_OK && s->report != NULL)
 		r->err = s->report->draft->writer_err;
+	if (err == MX_OK && s->is_of_parked)
+		err = are_parked(b, s);
 	if (err == MX_OK && r->err == MX_OK && s->is_warned)
 		err = strike_warning(b, s, &row);
 	if (err == MX_ENOENT) {
@@ -240,6 +286,18 @@ void spool_settle(struct spool *sp, uint64_t id, struct span domain,
 
 	s->now_ms = now_ms;
 	s->due_ms = due_ms;
+	push(sp, s, report, cb, arg);
+}
+
+void spool_settle_parked(struct spool *sp, uint64_t id, struct span domain,
+			 const struct settlement *set, size_t count,
+			 int64_t now_ms, struct spool_report *report,
+			 spool_done_cb *cb, void *arg)
+{
+	struct settling *s = settle_new(id, domain, set, count);
+
+	s->now_ms = now_ms;
+	s->is_of_parked = true;
 	push(sp, s, report, cb, arg);
 }
 

@@ -35,12 +35,21 @@ static bool is_moved(const struct shift_row *s, int64_t expires_ms)
 	return s->by_ms > SURELY_MOVED && expires_ms >= s->until_ms + s->by_ms;
 }
 
+struct moving {
+	const struct shift_row *shift;
+	struct ends to;
+};
+
+/* Who was parked behind the jump has his time from the new clock. */
 static enum keep set_ends(struct recipient_row *row, void *arg)
 {
-	const struct ends *to = arg;
+	const struct moving *m = arg;
 
-	row->expires_ms = to->expires_ms;
-	row->warn_ms = to->warn_ms;
+	row->expires_ms = m->to.expires_ms;
+	row->warn_ms = m->to.warn_ms;
+	if (recipient_is_parked(&row->r) &&
+	    row->r.attempt_ms <= m->shift->until_ms)
+		row->r.until_ms += m->shift->by_ms;
 	return KEEP_CHANGED;
 }
 
@@ -48,20 +57,21 @@ static enum mx_err move_unit(struct batch *b, struct request *r,
 			     struct found *u)
 {
 	const struct shift_row *s = &CONTAINER_OF(r, struct shift, req)->row;
-	struct ends from, to;
+	struct moving m = { .shift = s };
+	struct ends from;
 	enum mx_err err = unit_ends(b, u, &from);
 
 	r->count++;
 	if (err != MX_OK || is_moved(s, from.expires_ms))
 		return err;
-	to = (struct ends){ from.expires_ms + s->by_ms,
-			    from.warn_ms > 0 ? from.warn_ms + s->by_ms : 0 };
-	err = unit_recipients(b, u, set_ends, &to, &from);
+	m.to.expires_ms = from.expires_ms + s->by_ms;
+	m.to.warn_ms = from.warn_ms > 0 ? from.warn_ms + s->by_ms : 0;
+	err = unit_recipients(b, u, set_ends, &m, &from);
 	if (err == MX_OK)
 		err = unit_expiry_del(b, u, &from);
-	/* what is held has no rows in expiry */
-	if (err == MX_OK && u->state != UNIT_HELD)
-		err = unit_expiry_put(b, u, &to);
+	/* what is held or refused has no lifetime */
+	if (err == MX_OK && u->state != UNIT_HELD && u->state != UNIT_REFUSED)
+		err = unit_expiry_put(b, u, &m.to);
 	return err;
 }
 

@@ -194,6 +194,10 @@ enum outcome {
 	OUTCOME_PERMANENT, /* forget it; the caller has made a report of it or
 			      decided that none is due */
 	OUTCOME_HELD,      /* failed for good, kept for the operator */
+	OUTCOME_REFUSED,   /* failed: final, or to be reported, at until_ms */
+	OUTCOME_SHELVED,   /* failed for good: kept until until_ms */
+	OUTCOME_TAKEN,     /* delivered; whether a report is due is seen at
+			      until_ms */
 	OUTCOME_WAITING,   /* stays as it is and was not tried: its own retry
 			      is not due yet; defers the unit */
 };
@@ -203,6 +207,8 @@ struct settlement {
 	enum outcome outcome;
 	struct span reply;      /* "450 4.2.1 ..." */
 	struct span host;
+	int64_t until_ms;       /* wall; the three that are parked */
+	enum recipient_failure failure; /* the same */
 };
 
 typedef void spool_done_cb(enum mx_err err, void *arg);
@@ -210,8 +216,10 @@ typedef void spool_done_cb(enum mx_err err, void *arg);
 /*
  * Record what became of a unit's recipients in one commit.  If a recipient is
  * transient or waiting the unit is deferred to due_ms (wall); if all that is
- * left is untried it stays ready; if any is held and none pending the unit is
- * held; if nothing is left the unit goes, and with its last unit the message.
+ * left is untried it stays ready; if any is parked and none pending the unit is
+ * refused; if any is held and no other left it is held; if nothing is left the
+ * unit goes, and with its last unit the message.  Who is parked already has its
+ * time moved, and its state; this is no attempt, and no words are changed.
  * MX_ENOENT: the unit was removed meanwhile (the report is dropped, too).
  * report, if not NULL, is a DSN draft that becomes a message in the same
  * transaction: neither a crash nor a full disk can lose or double it.  When
@@ -229,6 +237,16 @@ void spool_settle(struct spool *sp, uint64_t id, struct span domain,
 		  spool_done_cb *cb, void *arg);
 
 /*
+ * The same for recipients that were parked when they were loaded
+ * (spool_unit_parked); the others stand as they do.  MX_ENOENT also when one of
+ * them is parked no longer: then it is about to be tried.
+ */
+void spool_settle_parked(struct spool *sp, uint64_t id, struct span domain,
+			 const struct settlement *set, size_t count,
+			 int64_t now_ms, struct spool_report *report,
+			 spool_done_cb *cb, void *arg);
+
+/*
  * The next ready ids of a domain after `after` (0: from the oldest), oldest
  * first; *n says how many (0: none or domain held).  The unit stays ready
  * until settled: the caller remembers what it has in hand.
@@ -243,9 +261,15 @@ enum mx_err spool_ready_newest(struct spool *sp, struct span domain,
 			       uint64_t before, uint64_t *ids, size_t max,
 			       size_t *n);
 
-/* Load one unit with its pending recipients.  MX_ENOENT: gone meanwhile. */
+/* Load one unit with its pending recipients; of one that is held or refused,
+ * with all that are not delivered.  MX_ENOENT: gone meanwhile. */
 enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,
 			    struct unit **out);
+/* The same with those parked recipients that are due by then (wall).
+ * MX_ENOENT: there is none. */
+enum mx_err spool_unit_parked(struct spool *sp, uint64_t id,
+			      struct span domain, int64_t by_ms,
+			      struct unit **out);
 
 /*
  * Content by position: append up to max bytes from offset on to out.  Returns
@@ -271,14 +295,30 @@ void spool_requeue_due(struct spool *sp, int64_t now_ms);
  */
 void spool_forgive(struct spool *sp, struct span domain, int64_t since_ms);
 
-/* Units whose lifetime ended, or whose delay warning is due, by now_ms, in
- * this order; those behind `after` only, NULL: from the first.  *n says how
+typedef void spool_count_cb(enum mx_err err, uint64_t units, void *arg);
+
+/*
+ * Undo refusals that are not final: who was refused at since_ms (wall) or later
+ * in this domain, or (empty) in any, is pending again as if that had not been
+ * tried, and its unit ready.  Whoever is shelved stays so.  In bounded steps;
+ * units: how many.  cb may be NULL.
+ *
+ * A refusal that is not final within UNREFUSE_WITHIN from now is not looked
+ * for.
+ */
+#define UNREFUSE_WITHIN HOURS(1)
+void spool_unrefuse(struct spool *sp, struct span domain, int64_t since_ms,
+		    spool_count_cb *cb, void *arg);
+
+/* Units whose lifetime ended, whose delay warning is due, or of which a parked
+ * recipient is, by now_ms, in this order; those behind `after` only, NULL: from the first.  *n says how
  * many were filled in. */
 struct spool_expiry {
 	int64_t at_ms;
 	uint64_t id;
 	char domain[256];
-	bool is_warning; /* else: the end */
+	bool is_warning;
+	bool is_parked;	 /* neither: the end */
 };
 enum mx_err spool_expired(struct spool *sp, int64_t now_ms,
 			  const struct spool_expiry *after,
@@ -297,8 +337,6 @@ struct spool_selection {
 	struct span domain; /* canonical; empty with id: every domain of it */
 };
 
-typedef void spool_count_cb(enum mx_err err, uint64_t units, void *arg);
-
 /*
  * Keep from being delivered.  With a domain: also what arrives later, until
  * release; reason is shown by status.  The domain may be a pattern
@@ -308,8 +346,9 @@ typedef void spool_count_cb(enum mx_err err, uint64_t units, void *arg);
  */
 void spool_hold(struct spool *sp, struct spool_selection sel,
 		struct span reason, spool_count_cb *cb, void *arg);
-/* A message: its units become ready.  A domain: its hold ends, and its
- * deferred units become ready; units that are held by themselves stay so. */
+/* A message: its units become ready.  A domain: its hold ends, and its units
+ * that are deferred or failed (held for that, refused, shelved) become ready;
+ * those that the operator held by themselves stay so. */
 void spool_release(struct spool *sp, struct spool_selection sel,
 		   spool_count_cb *cb, void *arg);
 /* Deferred (not held) units become ready. */
@@ -438,6 +477,9 @@ enum mx_err spool_fact_get(struct spool *sp, struct span key, struct buf *out);
 typedef bool spool_unit_cb(const struct unit *u, void *arg);
 enum mx_err spool_list(struct spool *sp, struct span domain, uint64_t after,
 		       spool_unit_cb *cb, void *arg);
+/* The same of those units alone that have a recipient on the shelf. */
+enum mx_err spool_list_shelved(struct spool *sp, struct span domain,
+			       uint64_t after, spool_unit_cb *cb, void *arg);
 /* The units of one message. */
 enum mx_err spool_message(struct spool *sp, uint64_t id, spool_unit_cb *cb,
 			  void *arg);

@@ -5,6 +5,7 @@
 #include "common/base/alloc.h"
 #include "common/spool/content.h"
 #include "common/spool/counters.h"
+#include "common/spool/env.h"
 
 /* ---- Where it stands ---- */
 
@@ -15,6 +16,8 @@ static uint64_t *counter_of(struct domain_row *row, enum unit_state state)
 		return &row->d.ready;
 	case UNIT_DEFERRED:
 		return &row->d.deferred;
+	case UNIT_REFUSED:
+		return &row->d.refused;
 	case UNIT_HELD:
 		break;
 	}
@@ -31,7 +34,7 @@ static enum mx_err lift(struct batch *b, const struct found *u)
 	if (u->state == UNIT_READY)
 		return table_del(batch_table(b, T_READY), b->txn, &k);
 	err = table_del(batch_table(b, T_PARKED), b->txn, &k);
-	if (err != MX_OK || u->state == UNIT_HELD)
+	if (err != MX_OK || u->state != UNIT_DEFERRED)
 		return err;
 	key_deferred(&k, u->due_ms, u->domain, u->id);
 	return table_del(batch_table(b, T_DEFERRED), b->txn, &k);
@@ -41,7 +44,9 @@ static enum mx_err park(struct batch *b, const struct found *u)
 {
 	char value[PARKED_ROW_MAX];
 	char *end = parked_put(value,
-			       u->state == UNIT_HELD ? PARKED_HELD : u->due_ms,
+			       u->state == UNIT_HELD	  ? PARKED_HELD
+			       : u->state == UNIT_REFUSED ? PARKED_REFUSED
+							  : u->due_ms,
 			       u->reason);
 	struct key k;
 
@@ -61,9 +66,9 @@ static enum mx_err put_down(struct batch *b, const struct found *u)
 		return table_put(batch_table(b, T_READY), b->txn, &k,
 				 SPAN_LIT(""));
 	err = park(b, u);
-	if (err != MX_OK || u->state == UNIT_HELD)
+	if (err != MX_OK || u->state != UNIT_DEFERRED)
 		return err;
-	MX_ASSERT(u->due_ms < PARKED_HELD);
+	MX_ASSERT(u->due_ms < PARKED_REFUSED);
 	key_deferred(&k, u->due_ms, u->domain, u->id);
 	return table_put(batch_table(b, T_DEFERRED), b->txn, &k, SPAN_LIT(""));
 }
@@ -107,15 +112,20 @@ enum mx_err unit_hold_reason(struct batch *b, const struct found *u,
 
 /* ---- When it ends ---- */
 
+static enum keep look_on(struct recipient_row *row, void *arg)
+{
+	(void)row;
+	(void)arg;
+	return KEEP_AS_IT_IS;
+}
+
 enum mx_err unit_ends(struct batch *b, const struct found *u, struct ends *ends)
 {
 	struct recipient_row row;
 	enum mx_err err =
 		find_recipient(b->sp, b->txn, u->id, u->domain, 0, &row);
 
-	if (err == MX_OK)
-		*ends = (struct ends){ row.expires_ms, row.warn_ms };
-	return err;
+	return err == MX_OK ? unit_recipients(b, u, look_on, NULL, ends) : err;
 }
 
 enum mx_err unit_expiry_put(struct batch *b, const struct found *u,
@@ -163,7 +173,49 @@ static enum mx_err recipient_write(struct batch *b, const struct key *k,
 	err = table_put(batch_table(b, T_RECIPIENT), b->txn, k,
 			span_of(value, n));
 	free(value);
+	if (err == MX_OK && recipient_is_parked(&row->r))
+		err = env_raise_schema(batch_table(b, T_META), b->txn,
+				       ENV_PARKED);
 	return err;
+}
+
+static void first_of(int64_t *first_ms, const struct recipient *r)
+{
+	if (recipient_is_parked(r) &&
+	    (*first_ms == 0 || r->until_ms < *first_ms))
+		*first_ms = r->until_ms;
+}
+
+/* The row of a unit's parked recipients; it may have been struck off. */
+static enum mx_err move_parked(struct batch *b, const struct found *u,
+			       int64_t from_ms, int64_t to_ms)
+{
+	struct table *t = batch_table(b, T_EXPIRY);
+	enum mx_err err = MX_OK;
+	struct key k;
+
+	if (from_ms != 0 && from_ms != to_ms) {
+		key_expiry(&k, from_ms, u->id, u->domain, EXPIRY_PARKED);
+		err = table_del(t, b->txn, &k);
+	}
+	if (to_ms == 0 || (err != MX_OK && err != MX_ENOENT))
+		return err == MX_ENOENT ? MX_OK : err;
+	key_expiry(&k, to_ms, u->id, u->domain, EXPIRY_PARKED);
+	return table_put(t, b->txn, &k, SPAN_LIT(""));
+}
+
+static enum mx_err apply_keep(struct batch *b, const struct key *k,
+			      const struct recipient_row *row, enum keep keep)
+{
+	switch (keep) {
+	case KEEP_AS_IT_IS:
+		break;
+	case KEEP_CHANGED:
+		return recipient_write(b, k, row);
+	case KEEP_NOT:
+		return table_del(batch_table(b, T_RECIPIENT), b->txn, k);
+	}
+	return MX_OK;
 }
 
 enum mx_err unit_recipients(struct batch *b, const struct found *u,
@@ -171,30 +223,31 @@ enum mx_err unit_recipients(struct batch *b, const struct found *u,
 {
 	struct recipient_row row;
 	uint32_t number = 0;
+	int64_t before_ms = 0, after_ms = 0;
+	bool is_changed = false;
+	enum keep keep;
 	struct key k;
 	enum mx_err err;
 
 	*ends = (struct ends){ 0 };
 	while ((err = find_recipient(b->sp, b->txn, u->id, u->domain, number,
 				     &row)) == MX_OK) {
-		*ends = (struct ends){ row.expires_ms, row.warn_ms };
+		*ends = (struct ends){ row.expires_ms, row.warn_ms, 0 };
+		first_of(&before_ms, &row.r);
 		key_recipient(&k, u->id, u->domain, row.r.number);
 		number = row.r.number + 1;
-		switch (fn(&row, arg)) {
-		case KEEP_AS_IT_IS:
-			break;
-		case KEEP_CHANGED:
-			err = recipient_write(b, &k, &row);
-			break;
-		case KEEP_NOT:
-			err = table_del(batch_table(b, T_RECIPIENT), b->txn,
-					&k);
-			break;
-		}
+		keep = fn(&row, arg);
+		is_changed = is_changed || keep != KEEP_AS_IT_IS;
+		if (keep != KEEP_NOT)
+			first_of(&after_ms, &row.r);
+		err = apply_keep(b, &k, &row, keep);
 		if (err != MX_OK || number == 0)
 			break;
 	}
-	return err == MX_ENOENT ? MX_OK : err;
+	ends->parked_ms = after_ms;
+	if (err != MX_OK && err != MX_ENOENT)
+		return err;
+	return is_changed ? move_parked(b, u, before_ms, after_ms) : MX_OK;
 }
 
 /* ---- It comes, it goes ---- */

@@ -49,28 +49,43 @@ static json_t *message_object(const struct unit *u)
 	return o;
 }
 
-/* A recipient can be held while others of its unit go on. */
-static enum unit_state state_of(const struct unit *u, const struct recipient *r)
+/* A recipient can have failed while others of its unit go on. */
+static const char *state_of(const struct unit *u, const struct recipient *r)
 {
-	return r->is_held ? UNIT_HELD : u->state;
+	static const char *const units[] = {
+		[UNIT_READY] = "ready",
+		[UNIT_DEFERRED] = "deferred",
+		[UNIT_HELD] = "held",
+		[UNIT_REFUSED] = "refused",
+	};
+	static const char *const own[] = {
+		[RECIPIENT_HELD] = "held",
+		[RECIPIENT_REFUSED] = "unsettled",
+		[RECIPIENT_SHELVED] = "refused",
+		[RECIPIENT_TAKEN] = "delivered",
+	};
+
+	return r->state != RECIPIENT_PENDING ? own[r->state] : units[u->state];
+}
+
+static int64_t due_of(const struct unit *u, const struct recipient *r)
+{
+	if (recipient_is_parked(r))
+		return r->until_ms;
+	return r->state == RECIPIENT_PENDING && u->state == UNIT_DEFERRED
+		       ? u->due_ms
+		       : 0;
 }
 
 static json_t *recipient_object(const struct unit *u, const struct recipient *r)
 {
-	static const char *const names[] = {
-		[UNIT_READY] = "ready",
-		[UNIT_DEFERRED] = "deferred",
-		[UNIT_HELD] = "held",
-	};
-	enum unit_state state = state_of(u, r);
-	bool is_held = state == UNIT_HELD;
+	bool is_held = r->state == RECIPIENT_HELD || u->state == UNIT_HELD;
 
 	return json_pack(
 		"{s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "address",
 		control_text(r->path), "attempts", (json_int_t)r->attempts,
 		"last_reply", control_text_or_null(r->last_reply), "due",
-		control_time(state == UNIT_DEFERRED ? u->due_ms : 0), "state",
-		names[state], "domain", control_text(u->domain), "host",
+		control_time(due_of(u, r)), "state", state_of(u, r), "domain", control_text(u->domain), "host",
 		control_text_or_null(r->last_host), "expires",
 		control_time(u->expires_ms), "hold_reason",
 		control_text_or_null(is_held ? u->hold_reason : SPAN_LIT("")));

@@ -9,7 +9,7 @@
  * minds, and 10240, as other servers have it, for kilobytes. */
 enum { BARE_BYTES_MIN = 64 << 10 };
 
-static const char *const bounce_modes[] = { "dsn", "hold", NULL };
+static const char *const bounce_modes[] = { "dsn", "hold", "proven", NULL };
 static const char *const truths[] = { "false", "true", NULL };
 
 static struct span keep(const struct keeper *k, struct span text)
@@ -238,7 +238,7 @@ const struct kind kinds[] = {
 		"\"none\" \"may\" \"must\" \"verify\" \"dane\"",
 		"none may must verify dane",
 		sizeof(enum tls_level), ONE, TEXT, take_tls },
-	[K_BOUNCE] = { "one of", "\"dsn\" \"hold\"", NULL,
+	[K_BOUNCE] = { "one of", "\"dsn\" \"proven\" \"hold\"", NULL,
 		sizeof(enum bounce_mode), ONE, TEXT, take_bounce },
 	[K_LOG] = { "one of", "\"error\" \"warn\" \"info\" \"debug\"", NULL,
 		sizeof(enum log_level), ONE, TEXT, take_log },

@@ -14,7 +14,7 @@
 #define TLS_LEVEL_ENUM(id, name) TLS_LEVEL_##id,
 enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVELS(TLS_LEVEL_ENUM) };
 #undef TLS_LEVEL_ENUM
-enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD };
+enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD, BOUNCE_PROVEN };
 
 struct config_listen {
 	struct span address;     /* "*" or an address */

@@ -249,7 +249,7 @@ static void resume_domain(struct walk *w)
 static bool has_held_rcpt(const struct unit *u)
 {
 	for (size_t i = 0; i < u->rcpt_count; i++)
-		if (u->rcpts[i].is_held)
+		if (u->rcpts[i].state == RECIPIENT_HELD)
 			return true;
 	return false;
 }

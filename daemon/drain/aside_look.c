@@ -20,7 +20,8 @@ static struct attempt *take(struct drain *d, struct outcast *s)
 		return a;
 	s->suspect.due_ms = clock_mono_ms() + LOOK_AGAIN_MS;
 	err = spool_unit_load(d->spool, s->key.id, domain_name(dom), &u);
-	if (err == MX_ENOENT || (err == MX_OK && u->state == UNIT_HELD))
+	if (err == MX_ENOENT || (err == MX_OK &&
+	     (u->state == UNIT_HELD || u->state == UNIT_REFUSED)))
 		aside_drop(d, s);
 	unit_free(&u);
 	return NULL;

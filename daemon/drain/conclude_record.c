@@ -109,6 +109,9 @@ static void say_rcpt(const struct attempt *a, size_t i)
 				 a->cause == REPORT_EXPIRED ? "lifetime" : ""),
 			 LOG_SPAN("reply", s->reply));
 		break;
+	case OUTCOME_REFUSED:
+	case OUTCOME_SHELVED:
+	case OUTCOME_TAKEN:
 	case OUTCOME_UNTRIED:
 	case OUTCOME_WAITING:
 		break;

@@ -25,7 +25,7 @@ static bool pilot_call(struct drain *d, const struct pilot *p)
 		spool_flush(d->spool, sel, NULL, NULL);
 	else if (state == UNIT_READY && !p->domain->has_mail)
 		domain_announce(p->domain);
-	return state != UNIT_HELD;
+	return state != UNIT_HELD && state != UNIT_REFUSED;
 }
 
 void deferral_call(struct dest *dst)

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "common/spool/spool.h"
 #include "common/status/destination.h"
+#include "daemon/drain/proof.h"
 #include "daemon/route/route.h"
 
 struct drain;
@@ -25,6 +26,7 @@ struct drain_options {
 	struct spool *spool;
 	struct router *router;
 	struct config *config; /* a reference is taken */
+	const struct give_up_proof *proof; /* NULL: nobody is ever proven */
 	/* Descriptors for connections out; 0: enough. */
 	unsigned most_links;
 };

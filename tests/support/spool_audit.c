@@ -29,7 +29,7 @@ static bool has(struct audit *a, enum table_id t, const struct key *k)
 
 /* Rows of one domain: what its counters must say. */
 struct tally {
-	uint64_t units, bytes, ready, deferred, held, oldest;
+	uint64_t units, bytes, ready, deferred, held, refused, oldest;
 	bool is_held; /* the domain: its lifetimes may be struck off */
 };
 
@@ -43,6 +43,42 @@ static bool envelope_of(struct audit *a, uint64_t id, struct envelope *e,
 	return table_get(&a->sp->tables[T_MESSAGE], a->txn, &k, &value) ==
 		       MX_OK &&
 	       envelope_get(value, e, units);
+}
+
+/* When the first of its parked recipients is due; 0: none is parked. */
+static int64_t parked_of(struct audit *a, uint64_t id, struct span domain,
+			 bool *is_pending)
+{
+	struct recipient_row row;
+	uint32_t number = 0;
+	int64_t at = 0;
+
+	*is_pending = false;
+	for (; find_recipient(a->sp, a->txn, id, domain, number, &row) == MX_OK;
+	     number = row.r.number + 1) {
+		*is_pending |= row.r.state == RECIPIENT_PENDING;
+		if (recipient_is_parked(&row.r) &&
+		    (at == 0 || row.r.until_ms < at))
+			at = row.r.until_ms;
+	}
+	return at;
+}
+
+static bool check_parked(struct audit *a, const struct found *u,
+			 const struct tally *t)
+{
+	bool is_pending;
+	int64_t at = parked_of(a, u->id, u->domain, &is_pending);
+	struct key k;
+
+	key_expiry(&k, at, u->id, u->domain, EXPIRY_PARKED);
+	if (u->state == UNIT_REFUSED && (at == 0 || is_pending))
+		return wrong(a, u->id, "refused, and not for that");
+	if (u->state != UNIT_REFUSED && u->state != UNIT_HELD && !is_pending)
+		return wrong(a, u->id, "nobody of it is to be tried");
+	return at == 0 || u->state == UNIT_HELD || t->is_held ||
+	       has(a, T_EXPIRY, &k) ||
+	       wrong(a, u->id, "parked for ever");
 }
 
 static bool check_unit(struct audit *a, uint64_t id, struct span domain,
@@ -67,15 +103,20 @@ static bool check_unit(struct audit *a, uint64_t id, struct span domain,
 	if (u.state == UNIT_DEFERRED && !has(a, T_DEFERRED, &k))
 		return wrong(a, id, "deferred without a due row");
 	key_expiry(&k, row.expires_ms, id, domain, EXPIRY_END);
-	if (u.state != UNIT_HELD && !t->is_held && !has(a, T_EXPIRY, &k))
+	if (u.state != UNIT_HELD && u.state != UNIT_REFUSED && !t->is_held &&
+	    !has(a, T_EXPIRY, &k))
 		return wrong(a, id, "never expires");
-	if (u.state == UNIT_HELD && has(a, T_EXPIRY, &k))
-		return wrong(a, id, "held, and expires");
+	if ((u.state == UNIT_HELD || u.state == UNIT_REFUSED) &&
+	    has(a, T_EXPIRY, &k))
+		return wrong(a, id, "held or refused, and expires");
+	if (!check_parked(a, &u, t))
+		return false;
 	t->units++;
 	t->bytes += env.bytes;
 	t->ready += u.state == UNIT_READY;
 	t->deferred += u.state == UNIT_DEFERRED;
 	t->held += u.state == UNIT_HELD;
+	t->refused += u.state == UNIT_REFUSED;
 	if (t->oldest == 0 || id < t->oldest)
 		t->oldest = id;
 	return true;
@@ -112,7 +153,8 @@ static bool check_domain_row(struct audit *a, struct span domain,
 	    !walk_units(a, T_PARKED, domain, &t))
 		return false;
 	if (t.units != d->units || t.bytes != d->bytes || t.ready != d->ready ||
-	    t.deferred != d->deferred || t.held != d->held)
+	    t.deferred != d->deferred || t.held != d->held ||
+	    t.refused != d->refused)
 		return wrong(a, 0, "a domain's counters differ");
 	if (t.units > 0 && t.oldest != row->oldest_id)
 		return wrong(a, t.oldest, "is the oldest of its domain");

@@ -219,7 +219,7 @@ Test(settings, faults_name_line_and_accepted_values)
 		{ "tls = { key = \"k\"; };",
 		  "mx20.conf:2: tls.key: 1 keys for 0 certificates: one each, in the same order\n" },
 		{ "bounce = { mode = \"drop\"; };",
-		  "mx20.conf:2: bounce.mode: expected one of \"dsn\" \"hold\"\n" },
+		  "mx20.conf:2: bounce.mode: expected one of \"dsn\" \"proven\" \"hold\"\n" },
 		{ "bounce = { relay = \"a:b\"; };",
 		  "mx20.conf:2: bounce.relay: expected HOST:PORT such as \"relay.example.net:25\" \"[192.0.2.1]:25\"\n" },
 		{ "log = { level = \"loud\"; };",

@@ -31,7 +31,7 @@ static struct recipient_row sample_recipient(void)
 		       .attempt_ms = 1790000000001,
 		       .last_reply = SPAN_LIT("450 4.2.1 busy"),
 		       .last_host = SPAN_LIT("mx1.example.com"),
-		       .is_held = true },
+		       .state = RECIPIENT_HELD },
 		.expires_ms = 1790000000002,
 		.warn_ms = 1790000000003,
 	};
@@ -78,11 +78,33 @@ Test(spool_codec, recipient_comes_back)
 	cr_expect(span_eq(got.r.last_host, r.r.last_host));
 	cr_expect_eq(got.r.notify, r.r.notify);
 	cr_expect_eq(got.r.attempts, 3);
-	cr_expect(got.r.is_held);
+	cr_expect_eq(got.r.state, RECIPIENT_HELD);
 	cr_expect_eq(got.r.attempt_ms, r.r.attempt_ms);
 	cr_expect_eq(got.expires_ms, r.expires_ms);
 	cr_expect_eq(got.warn_ms, r.warn_ms);
 	free(p);
+}
+
+/* What earlier versions wrote had no more than two states, and ended there. */
+Test(spool_codec, a_recipient_that_is_parked)
+{
+	struct recipient_row r = sample_recipient(), got;
+	char value[512];
+	size_t held = (size_t)(recipient_put(value, &r) - value), n;
+
+	cr_assert(recipient_get(span_of(value, held), &got));
+	cr_expect(got.r.until_ms == 0 && got.r.failure == FAILURE_REFUSED);
+	r.r.state = RECIPIENT_SHELVED;
+	r.r.failure = FAILURE_EXPIRED;
+	r.r.until_ms = 1790000000004;
+	n = (size_t)(recipient_put(value, &r) - value);
+	cr_expect_eq(n, recipient_size(&r));
+	cr_expect_eq(n, held + 9);
+	cr_assert(recipient_get(span_of(value, n), &got));
+	cr_expect_eq(got.r.state, RECIPIENT_SHELVED);
+	cr_expect_eq(got.r.failure, FAILURE_EXPIRED);
+	cr_expect_eq(got.r.until_ms, 1790000000004);
+	cr_expect_not(recipient_get(span_of(value, held), &got));
 }
 
 /* A reply may be long; what is kept of it is not. */
@@ -116,6 +138,7 @@ Test(spool_codec, domain_and_target_come_back)
 	d.d.bytes = 1ULL << 40;
 	d.d.ready = 1;
 	d.d.deferred = 2;
+	d.d.refused = 3;
 	d.d.is_held = true;
 	/* as long as they can be, without a NUL at the end */
 	memset(d.d.hold_reason, 'r', sizeof(d.d.hold_reason));
@@ -124,7 +147,7 @@ Test(spool_codec, domain_and_target_come_back)
 	cr_assert_leq((size_t)(end - value), DOMAIN_ROW_MAX);
 	cr_assert(domain_row_get(span_of(value, (size_t)(end - value)), &dgot));
 	cr_expect(dgot.d.units == 3 && dgot.d.bytes == 1ULL << 40 &&
-		  dgot.d.deferred == 2 && dgot.oldest_id == 99);
+		  dgot.d.deferred == 2 && dgot.d.refused == 3 && dgot.oldest_id == 99);
 	cr_expect(dgot.d.is_held && !dgot.d.is_unlisted);
 	d.d.is_held = false;
 	d.d.is_unlisted = true;
@@ -250,6 +273,9 @@ Test(spool_codec, damage_is_refused)
 
 	damage(value, (size_t)(envelope_put(value, &e, 1) - value),
 	       try_envelope);
+	damage(value, (size_t)(recipient_put(value, &r) - value),
+	       try_recipient);
+	r.r.state = RECIPIENT_REFUSED;
 	damage(value, (size_t)(recipient_put(value, &r) - value),
 	       try_recipient);
 	damage(value, (size_t)(domain_row_put(value, &d) - value), try_domain);

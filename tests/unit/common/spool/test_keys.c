@@ -89,7 +89,7 @@ Test(spool_keys, cut_keys_are_refused)
 
 		cr_expect_not(key_expiry_parse(cut, &at, &id, &name, &kind));
 	}
-	k.b[k.n - 1] = 2;
+	k.b[k.n - 1] = 3;
 	cr_expect_not(
 		key_expiry_parse(span_of_key(&k), &at, &id, &name, &kind));
 	key_recipient(&k, 1, SPAN_LIT("example.com"), 1);

@@ -253,7 +253,7 @@ Test(spool_operator, held_recipients_are_not_tried)
 	cr_assert_eq(spool_unit_load(f.sp, id, SPAN_LIT("a.example"), &u),
 		     MX_OK);
 	cr_assert_eq(u->rcpt_count, 1);
-	cr_assert_not(u->rcpts[0].is_held);
+	cr_assert_eq(u->rcpts[0].state, RECIPIENT_PENDING);
 	cr_assert(span_eq(u->rcpts[0].last_reply, SPAN_LIT("550 5.1.1 no")));
 	unit_free(&u);
 }

@@ -144,6 +144,29 @@ Test(spool_shift, what_is_held)
 	cr_expect_eq(ends_by(now_ms), 0);
 }
 
+/* Who was parked before has what was left to him; who was behind the jump has
+ * his time from the new clock. */
+Test(spool_shift, what_is_parked)
+{
+	uint64_t before = arrive(now_ms - YEAR - DAYS(2), "a.example", 1);
+	uint64_t behind = arrive(now_ms - YEAR - DAYS(2), "a.example", 1);
+	struct settlement s = { .outcome = OUTCOME_SHELVED,
+				.until_ms = now_ms - YEAR + DAYS(5) };
+
+	spool_settle(f.sp, before, SPAN_LIT("a.example"), &s, 1,
+		     now_ms - YEAR - DAYS(2), 0, NULL, on_settled, &f);
+	s.until_ms = now_ms + DAYS(7);
+	spool_settle(f.sp, behind, SPAN_LIT("a.example"), &s, 1, now_ms, 0,
+		     NULL, on_settled, &f);
+	turn_until(&f, &f.done, 2);
+	doubt(YEAR);
+	look();
+	cr_expect_eq(ends_by(now_ms + DAYS(5) - 1), 0);
+	cr_expect_eq(ends_by(now_ms + DAYS(5)), 1);
+	cr_expect_eq(ends_by(now_ms + DAYS(7) - 1), 1);
+	cr_expect_eq(ends_by(now_ms + DAYS(7)), 2);
+}
+
 /* More than one transaction takes, and a stop between two of them. */
 Test(spool_shift, goes_on_after_a_restart)
 {
