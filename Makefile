@@ -188,7 +188,7 @@ $(B)/attack/tlsattack: tests/attack/tlsattack.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(XFLAGS) -o $@ $< -lssl -lcrypto
 attack: ## every attack in turn, honest sessions measured beside it
 	@tests/support/deps.sh test
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(B)/attack/tlsattack
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(B)/attack/tlsattack $(PRELOAD)
 	@MX20_BUILD=$(B) $(PYTHON) tests/attack/attack.py
 .PHONY: attack
 bench-reload: $(B)/bench/bench_reload ## reload with 1M domains and 10M recipients

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """make attack: each attack in turn, honest sessions measured beside it.
 
-At the end there is a table, and the exit status says whether every bar was
-kept.  ONLY="word word" runs the attacks whose names have one of the words;
+Under the row of an attack stand the bounds of its own.  The exit status says
+whether all were kept.  ONLY="word word" runs the attacks whose names have one of the words;
 SECONDS_EACH=n.
 """
 
@@ -11,6 +11,7 @@ import sys
 
 import frame
 import inward  # noqa: F401
+import onward  # noqa: F401
 import outward  # noqa: F401
 
 ONLY = os.environ.get("ONLY", "").split()

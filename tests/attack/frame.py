@@ -5,6 +5,9 @@ time is over.  Beside it an honest client, at an address of its own, delivers
 small messages in whole sessions, one after another.  Where the attack has a
 world (world.py), these are for its listed domain, and each is timed until its
 primary has it.
+
+Beside these an attack may have bounds of its own: figures that must not be
+exceeded, looked at all the time while it lasts, or once when it is over.
 """
 
 import dataclasses
@@ -25,6 +28,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
 
 from client import Raw, message  # noqa: E402
 from daemon import BUILD, Mx20, merge  # noqa: E402
+from faults import Clock  # noqa: E402
+from net import free_port  # noqa: E402
 from pki import Pki  # noqa: E402
 from world import World  # noqa: E402
 
@@ -34,6 +39,37 @@ TOOL = BUILD / "attack" / "tlsattack"
 MAIL_BAR_S = 5
 
 ATTACKS = []
+TOLD = multiprocessing.Value("d", 0)  # what the attacker says, of one attack
+
+
+def tell(value):
+    """The largest of what is told counts."""
+    with TOLD.get_lock():
+        TOLD.value = max(TOLD.value, value)
+
+
+def told(d, world):
+    return TOLD.value
+
+
+def descriptors(d, world):
+    return len(os.listdir(f"/proc/{d.process.pid}/fd"))
+
+
+def lines_of_attacker(d, world):
+    return sum(ATTACKER in line for line in d.log)
+
+
+@dataclasses.dataclass
+class Bound:
+    name: str
+    most: float
+    figure: typing.Callable = told  # (daemon, world) -> number
+    at_end: bool = False  # looked at once, when the attack is over
+    found: float = 0
+
+    def look(self, d, world):
+        self.found = max(self.found, self.figure(d, world))
 
 
 @dataclasses.dataclass
@@ -43,14 +79,18 @@ class Attack:
     conf: dict = dataclasses.field(default_factory=dict)
     tls: str = ""  # the daemon's certificate: "ecdsa" or "rsa4096"
     domains: str = "example.com recipients=*\n"
+    recipients: dict = None
+    wrapper: tuple = ()
+    has_proxy: bool = False  # d.proxy_port speaks the PROXY protocol
+    has_clock: bool = False  # d.clock moves all its clocks
     world: typing.Callable = None  # (folder, pki) -> World
     comes_back: bool = False  # the primary is away until half of the time
     wants_daemon: bool = False  # the function is given the daemon
     # bars: growth; honest=False: it is enough that honest sessions are
-    # served, however fast; check: (daemon, world) -> what is wrong or None
+    # served, however fast; and bounds
     memory_mib: int = 64
     honest: bool = True
-    check: typing.Callable = None
+    bounds: tuple = ()
 
 
 def attack(name, conf=None, **more):
@@ -148,8 +188,8 @@ def certificates(pki, kind):
         ec.generate_private_key = kept
 
 
-def start(a, world, pki):
-    conf = {}
+def start(a, folder, world, pki):
+    conf, clock = {}, Clock(folder) if a.has_clock else None
     if a.tls:
         cert = certificates(pki, a.tls)
         conf["tls"] = {"certificate": str(cert.cert_path),
@@ -157,12 +197,48 @@ def start(a, world, pki):
     if world:
         merge(conf, world.conf)
     merge(conf, a.conf)
-    return Mx20(conf=conf, domains=a.domains).start()
+    d = Mx20(conf=conf, domains=a.domains, recipients=a.recipients,
+             wrapper=a.wrapper,
+             env=dict(clock.env, CLOCKSHIM_MONOTONIC="1") if clock else None)
+    d.clock = clock
+    if a.has_proxy:
+        d.proxy_port = free_port()
+        d.conf["listen"].append({"address": "127.0.0.1", "proxy": True,
+                                 "port": d.proxy_port})
+        d.write_files()
+    return d.start()
 
 
 def nice(function, target, seconds):
     os.nice(10)  # two processors for all: the attacker is no part of the host
     function(target, seconds)
+
+
+class Watch:
+    """Looks at the bounds of an attack while it lasts."""
+
+    def __init__(self, a, d, world):
+        self.bounds = [dataclasses.replace(b) for b in a.bounds]
+        self.d, self.world = d, world
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _look(self, at_end):
+        for b in self.bounds:
+            if b.at_end == at_end:
+                b.look(self.d, self.world)
+
+    def _run(self):
+        while not self.over.wait(0.2):
+            self._look(False)
+
+    def finish(self):
+        self.over.set()
+        self.thread.join()
+        self._look(False)
+        self._look(True)
+        return self.bounds
 
 
 def measure(a, d, world):
@@ -176,6 +252,8 @@ def measure(a, d, world):
             world.go_down()
             threading.Timer(SECONDS_EACH / 2, world.go_up).start()
     before = d.rss_kib()
+    TOLD.value = 0
+    watch = Watch(a, d, world)
     attacker = multiprocessing.Process(
         target=nice, args=(a.function, d if a.wants_daemon else d.port,
                            SECONDS_EACH))
@@ -184,9 +262,12 @@ def measure(a, d, world):
     row["took"] = honest.run(SECONDS_EACH - 0.5)
     row["memory"] = (d.rss_kib() - before) / 1024
     attacker.join()
+    if attacker.exitcode != 0:
+        row["wrong"].append("the attacker failed")
     if world:
         row["mail"] = honest.worst_wait()
     row["error"] = honest.error
+    row["bounds"] = watch.finish()
     return row
 
 
@@ -202,15 +283,15 @@ def judge(a, row, d, world):
         wrong.append(f"memory above {a.memory_mib} MiB")
     if row["mail"] is not None and row["mail"] > MAIL_BAR_S:
         wrong.append(f"mail late by more than {MAIL_BAR_S} s")
-    if a.check:
-        wrong += [w for w in [a.check(d, world)] if w]
+    wrong += [f"more than {b.most:g} {b.name}" for b in row["bounds"]
+              if b.found > b.most]
 
 
 def run(a, pki):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mx20-attack-"))
     folder.chmod(0o755)
     world = a.world(folder, pki) if a.world else None
-    d = start(a, world, pki)
+    d = start(a, folder, world, pki)
     try:
         row = measure(a, d, world)
         judge(a, row, d, world)
@@ -233,6 +314,9 @@ def print_row(a, row):
           figure(row["p99"], 8) + f"{len(took):>7}" +
           figure(row["memory"], 7) + figure(row["mail"], 7) +
           f"  {'; '.join(row['wrong']) or 'kept'}", flush=True)
+    for b in row["bounds"]:
+        print(f"{'':<30}{b.found:>7.4g} {b.name}, at most {b.most:g}",
+              flush=True)
 
 
 def print_head():

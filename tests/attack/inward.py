@@ -1,13 +1,22 @@
 """What strangers do to the host that listens."""
 
 import functools
-import socket
+import pathlib
 import ssl
 import subprocess
+import tempfile
 import time
 
+import chains
 from client import Raw
-from frame import TOOL, attack, dial, forked
+from frame import (TOOL, Bound, attack, descriptors, dial, forked,
+                   lines_of_attacker, tell)
+
+
+@attack("(nobody)")
+def nobody(port, seconds):
+    """What the machine does to honest sessions by itself."""
+    time.sleep(seconds)
 
 
 def client_hello(**options):
@@ -77,6 +86,38 @@ def key_updates(port, seconds):
 def renegotiation(port, seconds):
     subprocess.run([TOOL, "renegotiate", "127.0.0.1", str(port),
                     str(seconds)], stdout=subprocess.DEVNULL)
+
+
+def present(port, seconds, chain, key):
+    """Handshakes with a certificate of ours; the verdict is waited for."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    # in TLS 1.2 it is judged before we have computed anything
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(chain, key)
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        try:
+            with starttls(port) as c, context.wrap_socket(c.sock) as s:
+                s.recv(1)
+        except OSError:  # that is the verdict
+            pass
+
+
+def client_certificates(port, seconds, links, large):
+    with tempfile.TemporaryDirectory() as folder:
+        made = chains.write(pathlib.Path(folder), "chain", links, large)
+        forked(2, present, port, seconds, *made)
+
+
+# a primary with a name has one of use: they are asked for
+BY_NAME = "example.com recipients=* primary=mx.example.test\n"
+
+for words, links, large in (("97 KB of RSA-16384", 23, True),
+                            ("RSA-16384", 2, True),
+                            ("200 links", 200, False)):
+    attack(f"client's chain: {words}", tls="ecdsa", domains=BY_NAME)(
+        functools.partial(client_certificates, links=links, large=large))
 
 
 def pipeline(port, seconds, line, connections=50, begin=(), again=4000):
@@ -229,3 +270,181 @@ def one_domain(port, seconds):
             return c.reply()[:1] == "2"
 
     to_the_brim(time.monotonic() + seconds, fill, 10000000)
+
+
+# -- connections ------------------------------------------------------------------
+
+LINGERING, PER_CLIENT = 256, 50
+
+
+@attack("lingering connections",
+        bounds=(Bound("descriptors", 64 + LINGERING + PER_CLIENT,
+                      descriptors),))
+def lingering(port, seconds):
+    """QUIT, and more behind it than is ever read."""
+    ends, held = time.monotonic() + seconds, []
+    while time.monotonic() < ends:
+        try:
+            c = Raw(None, sock=dial(port))
+            c.send(b"QUIT\r\n" + b"x" * 100000)
+            held.append(c)
+        except OSError:
+            time.sleep(0.001)
+        if len(held) > 5000:
+            held.pop(0).close()
+
+
+def proxied(port, client):
+    """A session as of that client; None: it is turned away."""
+    c = Raw(None, sock=dial(port), greet=False)
+    c.send(f"PROXY TCP6 {client} ::1 1234 25\r\n")
+    if c.reply()[:3] == "220":
+        return c
+    c.close()
+    return None
+
+
+def from_networks(d, seconds, networks, each=50):
+    """As many sessions as each network is given; how many live is told."""
+    ends, held = time.monotonic() + seconds, []
+    for network in networks:
+        for n in range(each):
+            c = proxied(d.proxy_port, network.format(n + 1))
+            if c is None:
+                break
+            held.append(c)
+        tell(len(held))
+        if time.monotonic() > ends:
+            break
+    until(ends, held)
+
+
+def many_networks(name, networks, most, **limits):
+    attack(name, has_proxy=True, wants_daemon=True,
+           conf={"limits": dict(limits, connections_per_client=PER_CLIENT)},
+           bounds=(Bound("sessions", most),))(
+               functools.partial(from_networks, networks=networks))
+
+
+many_networks("networks of one /56", [f"2001:db8:0:{n:x}::{{:x}}"
+                                      for n in range(201)], 4 * PER_CLIENT)
+many_networks("networks of one /48", [f"2001:db8:0:{n:04x}::{{:x}}"
+                                      for n in range(0, 65536, 256)],
+              16 * PER_CLIENT)
+
+
+def take_all(d, seconds):
+    """Sessions of ever new networks, more than there are places."""
+    ends, held = time.monotonic() + seconds, []
+    while time.monotonic() < ends:
+        n = len(held)
+        c = proxied(d.proxy_port, f"2001:{n // 20:x}::{n % 20 + 1:x}")
+        if c is None:
+            time.sleep(0.01)
+            continue
+        held.append(c)
+        if n == 3000:
+            break
+    until(ends, held)
+
+
+attack("places taken by many networks", has_proxy=True, wants_daemon=True,
+       conf={"limits": {"connections": 500}}, honest=False,
+       bounds=(Bound("descriptors", 64 + LINGERING + 500,
+                     descriptors),))(take_all)
+
+
+# -- the log, and guesses ---------------------------------------------------------
+
+LINES_A_MINUTE = 100
+
+
+def lines(name, function, **more):
+    attack(f"log: {name}", bounds=(
+        Bound("lines", 2 * LINES_A_MINUTE + 4, lines_of_attacker),),
+           **more)(function)
+
+
+def broken_handshakes(port, seconds):
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        try:
+            with starttls(port) as c:
+                c.send(b"no handshake\r\n" * 10)
+                c.sock.recv(1)
+        except OSError:
+            pass
+
+
+def turned_away(port, seconds):
+    """More connections than one may have."""
+    ends = time.monotonic() + seconds
+    held = [dial(port) for _ in range(PER_CLIENT)]
+    while time.monotonic() < ends:
+        try:
+            dial(port).close()
+        except OSError:
+            time.sleep(0.001)
+    for c in held:
+        c.close()
+
+
+def one_session(port, seconds, block):
+    """The same again and again, session after session."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        try:
+            with Raw(None, sock=dial(port)) as c:
+                c.cmd("EHLO attack.test")
+                while time.monotonic() < ends:
+                    c.send(block)
+                    if not c.sock.recv(1 << 20):
+                        break
+        except OSError:
+            time.sleep(0.001)
+
+
+LAX = {"limits": {"errors": 100000}}
+for words, line in (
+        ("refused commands", "\u202e" * 150),
+        ("refused senders", "MAIL FROM:<" + "\u202e" * 60 + "@>"),
+        ("odd orders", f"ETRN {'x' * 60}.test"),
+        ("guesses", "MAIL FROM:<a@x.test>\r\nRCPT TO:<u@nowhere.test>\r\n"
+                    "RSET")):
+    lines(words, functools.partial(one_session, block=f"{line}\r\n" * 100),
+          conf=LAX)
+lines("broken handshakes", broken_handshakes, tls="ecdsa")
+lines("turned away", turned_away)
+
+
+@attack("guesses of addresses", recipients={"users": "u\n"},
+        domains="example.com recipients=recipients/users\n",
+        bounds=(Bound("guesses a session", 12),))
+def guesses(port, seconds):
+    """A good recipient in front of each, and RSET behind it."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        heard = 0
+        with Raw(None, sock=dial(port)) as c:
+            c.cmd("EHLO attack.test")
+            while time.monotonic() < ends:
+                c.send("MAIL FROM:<a@x.test>\r\nRCPT TO:<u@example.com>\r\n"
+                       f"RCPT TO:<g{heard}@example.com>\r\nRSET\r\n")
+                said = [c.reply()[:1] for _ in range(4)]
+                heard += said[2] == "5"
+                if "" in said:
+                    break
+        tell(heard)
+
+
+@attack("no progress", bounds=(Bound("commands a session", 110),))
+def no_progress(port, seconds):
+    """Commands that are not mail, politely one by one."""
+    ends = time.monotonic() + seconds
+    words = ("NOOP", "VRFY u", "HELP", "RSET", "EHLO attack.test")
+    while time.monotonic() < ends:
+        heard = 0
+        with Raw(None, sock=dial(port)) as c:
+            while c.cmd(words[heard % len(words)])[:3] not in ("421", ""):
+                heard += 1
+        tell(heard)

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from client import Raw
-from frame import attack, dial
+from frame import TOLD, Bound, attack, dial, tell
 from world import World
 
 DOMAINS = "listed.test recipients=*\nrefused.test recipients=*\n"
@@ -32,24 +32,28 @@ def forge(port, seconds, below, least=0, senders=1 << 40):
     time.sleep(max(0, ends - time.monotonic()))
 
 
+# whatever may be reported at all, these bounds hold
+REPORTS = {"limits": {"connections_per_client": 1000},
+           "bounce": {"mode": "dsn"}}
+STRANGERS = 32  # connections to them
+
+
 def outward(name, below, comes_back=False, world=None, senders=1 << 40,
             **more):
-    conf = more.pop("conf", {"limits": {"connections_per_client": 1000}})
-    attack(name, conf=conf, domains=DOMAINS, comes_back=comes_back,
+    attack(name, conf=REPORTS, domains=DOMAINS, comes_back=comes_back,
            world=world or (lambda folder, pki: World(folder)), **more)(
                functools.partial(forge, below=below, senders=senders))
 
 
-def few_connections(d, world):
-    print("   strangers", world.most.value, world.reports.value, flush=True)
-
+FEW = (Bound("connections to strangers", STRANGERS,
+             lambda d, world: world.most.value),)
 
 for kind in ("mute", "slow", "tarpit", "ending", "lost", "flood", "busy"):
     outward(f"senders' hosts: {kind}", f"{kind}.test",
-            comes_back=kind == "mute", check=few_connections)
+            comes_back=kind == "mute", bounds=FEW)
 for kind in ("ending", "lost", "busy"):
     outward(f"few senders' hosts: {kind}", f"{kind}.test", senders=60,
-            check=few_connections)
+            bounds=FEW)
 for kind in ("silent", "huge", "chain"):
     outward(f"senders' names: {kind}", f"{kind}.test")
 
@@ -70,4 +74,71 @@ def costly_policies(folder, pki):
 
 
 outward("policy hosts: costly groups", "policy.test", world=costly_policies)
-outward("policy hosts: trickle", "policy.test", check=few_connections)
+outward("policy hosts: trickle", "policy.test", bounds=FEW)
+
+
+# -- one message in, many out -----------------------------------------------------
+
+def reports_more_than_told(d, world):
+    """They are under way, perhaps, and none more may come."""
+    time.sleep(3)
+    return world.reports.value - TOLD.value
+
+
+def kib_a_report(d, world):
+    return world.report_bytes.value / max(1, world.reports.value) / 1024
+
+
+def one_to_all(port, seconds, sender="x@s1.sink.test"):
+    """A thousand recipients who are all refused, and a forged sender; how
+    many messages were taken is told."""
+    ends, sent = time.monotonic() + seconds, 0
+    with Raw(None, sock=dial(port)) as c:
+        c.cmd("EHLO attack.test")
+        while time.monotonic() < ends:
+            c.send(f"MAIL FROM:<{sender}>\r\n" + "".join(
+                f"RCPT TO:<u{n}@refused.test>\r\n" for n in range(1000)))
+            assert all(c.reply()[:1] == "2" for _ in range(1001))
+            text = b"Subject: x\r\n\r\n" + b"x" * 65536
+            c.send(f"BDAT {len(text)} LAST\r\n".encode() + text)
+            sent += c.reply()[:1] == "2"
+            tell(sent)
+            time.sleep(1)
+
+
+def in_a_world(name, bounds, **more):
+    return attack(name, domains=more.pop("domains", DOMAINS), bounds=bounds,
+                  conf=more.pop("conf", REPORTS),
+                  world=lambda folder, pki: World(folder), **more)
+
+
+in_a_world("a thousand are refused", (
+    Bound("reports more than messages", 0, reports_more_than_told, True),
+    Bound("KiB a report", 400, kib_a_report, True)))(one_to_all)
+in_a_world("many messages of one sender", (
+    Bound("reports in a minute", 20, lambda d, world: world.reports.value),),
+    conf=dict(REPORTS, bounce={"mode": "dsn", "rate": 20}))(
+        functools.partial(forge, below="sink.test", senders=1))
+
+
+def many_domains(port, seconds):
+    """How many domains of recipients a transaction takes is told."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        with Raw(None, sock=dial(port)) as c:
+            c.cmd("EHLO attack.test")
+            c.cmd("MAIL FROM:<x@s1.sink.test>")
+            c.send("".join(f"RCPT TO:<u@d{n}.many.test>\r\n"
+                           for n in range(300)))
+            tell(sum(c.reply()[:1] == "2" for n in range(300)))
+
+
+in_a_world("domains of a transaction", (Bound("domains", 100),),
+           domains=DOMAINS + "*.many.test recipients=*\n")(many_domains)
+
+
+@attack("a primary with an absurd SIZE", domains=DOMAINS,
+        world=lambda folder, pki: World(folder, listed_ehlo="250-mx.test\r\n250 SIZE 100"))
+def absurd_size(port, seconds):
+    """It is the primary alone that does harm."""
+    time.sleep(seconds)

@@ -188,6 +188,10 @@ class Session:
 
 
 class Listed(Session):
+    @property
+    def ehlo(self):
+        return self.world.listed_ehlo or Session.ehlo
+
     async def greet(self):
         if not self.world.is_up.is_set():
             raise ConnectionResetError
@@ -261,7 +265,9 @@ BY_NETWORK = {1: Mute, 2: Slow, 3: Tarpit, 4: Ending, 5: Lost, 6: Flood,
 class World:
     """conf: what mx20.conf needs to live in it."""
 
-    def __init__(self, folder, policy_tls=None, ending_s=6):
+    def __init__(self, folder, policy_tls=None, ending_s=6,
+                 listed_ehlo=None):
+        self.listed_ehlo = listed_ehlo
         self.arrived = multiprocessing.Queue()
         self.is_up = multiprocessing.Event()
         self.go_up()
