@@ -125,6 +125,7 @@ static void load_domains(struct config *c, struct settings *st,
 		.tls = c->tls.outbound,
 		.lifetime_ms = c->spool.lifetime_ms,
 		.port = c->drain.port,
+		.unknown = c->policy.unknown,
 	};
 
 	if (settings_can_read(st, "domains", c->domains_path))

@@ -44,7 +44,8 @@ struct config {
 		 struct config_hop relay;
 		 bool has_relay; unsigned rate; } bounce;
 	/* who is let in; 0, empty and false: that gate is open */
-	struct { bool require_tls; } policy;
+	struct { enum unknown_mode unknown; int64_t refresh_ms;
+		 bool require_tls; } policy;
 	enum log_level log_level;
 
 	/* made from the above */

@@ -147,6 +147,12 @@ const struct option config_options[] = {
 	{ "policy.require_tls", K_BOOL, 0,
 	  AT(policy.require_tls), NO_RANGE, "false",
 	  "mail is taken only over TLS" },
+	{ "policy.unknown", K_UNKNOWN, 0, AT(policy.unknown), NO_RANGE,
+	  "\"defer\"", "a recipient of whom nothing is known while nobody can "
+	  "be asked: defer, accept or reject" },
+	{ "policy.refresh", K_TIME, HAS_RANGE,
+	  AT(policy.refresh_ms), SECONDS(1), DAYS(30), "\"15m\"",
+	  "how often recipients=https://... are fetched" },
 
 	{ "log.level", K_LOG, 0, AT(log_level), NO_RANGE, "\"info\"",
 	  "error, warn, info or debug" },

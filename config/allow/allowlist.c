@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/smtp/address.h"
 #include "config/allow/recipients.h"
+#include "config/allow/url.h"
 #include "config/value/error.h"
 #include "config/value/kind.h"
 #include "config/value/text.h"
@@ -23,7 +24,9 @@ struct reader {
 	struct domains *d;
 	struct lines lines;
 	struct pool scratch;
-	size_t room;		/* lines, and so rows, sets and sources */
+	size_t room;		/* lines, and so rows */
+	size_t source_room;	/* sets, uses and sources: with more of them
+				 * a line has a comma between two */
 	struct recipient_file *sources; /* one per set of d */
 	uint32_t *by_path;	/* open addressing: 1 + number of a source */
 	size_t by_path_mask;
@@ -41,7 +44,8 @@ enum { EMPTY_LISTED = 9 };
 
 /* ---- Which file, and is it one that is known already? ---- */
 
-/* named: the file as the line names it; empty: recipients/ and its domain. */
+/* path: also a URL.  named: the file as the line names it; empty: recipients/
+ * and its domain. */
 static uint32_t find_set(struct reader *r, struct span path, struct span named)
 {
 	size_t i = hash_keyed(path) & r->by_path_mask;
@@ -49,7 +53,7 @@ static uint32_t find_set(struct reader *r, struct span path, struct span named)
 	for (; r->by_path[i] != 0; i = (i + 1) & r->by_path_mask)
 		if (span_eq(r->sources[r->by_path[i] - 1].path, path))
 			return r->by_path[i] - 1;
-	MX_ASSERT(r->d->set_count < r->room);
+	MX_ASSERT(r->d->set_count < r->source_room);
 	uint32_t number = (uint32_t)r->d->set_count++;
 	r->by_path[i] = number + 1;
 	r->sources[number].path = pool_span(&r->scratch, path);
@@ -58,6 +62,17 @@ static uint32_t find_set(struct reader *r, struct span path, struct span named)
 	if (named.n > 0)
 		r->d->sets[number].file = pool_span(&r->d->pool, named).p;
 	return number;
+}
+
+static void use_set(struct reader *r, struct row *row, uint32_t set)
+{
+	struct domains *d = r->d;
+
+	if (row_use_of(d, row, set) != NULL) /* named twice: harmless */
+		return;
+	MX_ASSERT(d->use_count < r->source_room);
+	d->uses[d->use_count++] = (struct use){ .set = set };
+	row->use_count++;
 }
 
 /* Relative to the allowlist. */
@@ -73,11 +88,10 @@ static const char *beside(struct reader *r, const char *dir, struct span name)
 
 /* recipients/DOMAIN; a name that is written otherwise than it is looked up
  * (upper case, U-labels) may have its file under either. */
-static uint32_t default_set(struct reader *r, const struct row *row)
+static void use_default(struct reader *r, struct row *row)
 {
 	const char *path = beside(r, "recipients/", row->pub.name);
 	struct buf other = { 0 };
-	uint32_t set;
 
 	if (!span_eq(row->pub.name, r->as_written) && access(path, F_OK) != 0) {
 		buf_adds(&other, "recipients/");
@@ -87,19 +101,64 @@ static uint32_t default_set(struct reader *r, const struct row *row)
 			buf_reset(&other);
 		}
 	}
-	set = find_set(r, buf_span(&r->text), buf_span(&other));
+	use_set(r, row, find_set(r, buf_span(&r->text), buf_span(&other)));
 	buf_fini(&other);
-	return set;
 }
 
 /* ---- Options of a line ---- */
 
-static void take_recipients(struct reader *r, struct row *row, struct span file)
+static void take_file(struct reader *r, struct row *row, struct span file)
 {
-	row->pub.any_recipient = span_eq(file, SPAN_LIT("*"));
-	if (!row->pub.any_recipient) {
-		beside(r, "", file);
-		row->set = find_set(r, buf_span(&r->text), file);
+	beside(r, "", file);
+	use_set(r, row, find_set(r, buf_span(&r->text), file));
+}
+
+static void take_url(struct reader *r, struct row *row, struct span url)
+{
+	const char *wrong = url_wrong(url);
+	uint32_t set;
+
+	if (wrong != NULL) {
+		FAIL(r, "recipients: %s", wrong);
+		return;
+	}
+	set = find_set(r, url, url);
+	r->d->sets[set].is_url = true;
+	use_set(r, row, set);
+}
+
+static void take_source(struct reader *r, struct row *row, struct span word)
+{
+	if (span_eq(word, SPAN_LIT("*")))
+		row->pub.any_recipient = true;
+	else if (span_eq(word, SPAN_LIT("verify")))
+		row->pub.verify = true;
+	else if (url_is_one(word))
+		take_url(r, row, word);
+	else if (word.n > 0)
+		take_file(r, row, word);
+	else
+		FAIL(r, "recipients: nothing between two commas or at the end");
+}
+
+/* With * the others are not read: it is true of everyone. */
+static void take_recipients(struct reader *r, struct row *row, struct span list)
+{
+	struct span rest = list;
+
+	while (rest.n > 0 && !row->pub.any_recipient)
+		row->pub.any_recipient =
+			span_eq(span_cut(&rest, ','), SPAN_LIT("*"));
+	if (row->pub.any_recipient) {
+		row->has_idle = span_find(list, ',') < list.n;
+		return;
+	}
+	for (rest = list;;) {
+		bool is_last = span_find(rest, ',') == rest.n;
+
+		take_source(r, row, span_cut(&rest, ','));
+		if (is_last)
+			return;
 	}
 }
 
@@ -139,6 +198,7 @@ static const struct row_option {
 	[OPT_LIFETIME] =
 	{ { "lifetime", K_TIME, HAS_RANGE,
 	    AT(lifetime_ms), SECONDS(1), DAYS(365) }, NULL },
+	{ { "unknown", K_UNKNOWN, 0, AT(unknown) }, NULL },
 	{ { "tls", K_TLS, 0, AT(tls) }, NULL },
 	{ { "etrn", K_NETWORKS, 0, LIST(etrn, etrn_count) }, NULL },
 	{ { "delimiter", K_SIGN, 0, AT(delimiter) }, NULL },
@@ -193,8 +253,6 @@ static void take_option(struct reader *r, struct row *row, struct span word,
 		refuse_option(r, key);
 		return;
 	}
-	/* not taken again: a line names one recipient file at most, and that
-	 * is what there is room for */
 	if (seen[i])
 		FAIL(r, "%s: given twice", row_options[i].o.path);
 	else
@@ -272,7 +330,9 @@ static void take_row(struct reader *r, struct span word, struct span line)
 	bool seen[COUNT(row_options)] = { false };
 	const struct row *earlier;
 
-	*row = (struct row){ .set = NO_SET, .line = r->lines.number };
+	*row = (struct row){ .use = (uint32_t)r->d->use_count,
+			     .line = r->lines.number };
+	row->pub.unknown = r->defaults->unknown;
 	row->pub.tls = r->defaults->tls;
 	row->pub.lifetime_ms = r->defaults->lifetime_ms;
 	if (!is_text(r, word) || !take_name(r, row, word))
@@ -283,8 +343,10 @@ static void take_row(struct reader *r, struct span word, struct span line)
 		take_option(r, row, word, seen);
 	}
 	if (!seen[OPT_RECIPIENTS])
-		row->set = default_set(r, row);
+		use_default(r, row);
 	earlier = domains_add(r->d);
+	if (row->has_idle)
+		row_kind_count(&r->d->idle, row);
 	if (seen[OPT_LIFETIME] && row->pub.lifetime_ms < DAYS(1))
 		row_kind_count(&r->d->brief, row);
 	if (earlier != NULL)
@@ -324,7 +386,8 @@ static void read_sets(struct reader *r)
 	};
 
 	for (size_t i = 0; i < r->d->set_count; i++)
-		recipients_read(&rr, &r->d->sets[i], &r->sources[i]);
+		if (!r->d->sets[i].is_url)
+			recipients_read(&rr, &r->d->sets[i], &r->sources[i]);
 	buf_fini(&rr.local);
 	buf_fini(&rr.domain);
 }
@@ -334,7 +397,7 @@ static void doubt_row(struct reader *r, const struct row *row)
 {
 	struct buf file = { 0 };
 
-	row_file(&file, r->d, row);
+	set_file(&file, r->d, r->d->uses[row->use].set);
 	config_doubt(r->errors, buf_span(&file), 0,
 		     "no recipient for %.*s: all its mail is refused, but that "
 		     "to postmaster",
@@ -357,15 +420,17 @@ static void doubt_empty(struct reader *r)
 			     count - EMPTY_LISTED);
 }
 
-static void make_room(struct reader *r, size_t lines)
+static void make_room(struct reader *r, size_t lines, size_t sources)
 {
 	size_t slots = 16;
 
-	while (slots < lines * 2)
+	while (slots < sources * 2)
 		slots *= 2;
 	r->room = lines;
-	r->d = domains_new(r->path, lines);
-	r->sources = pool_alloc_array(&r->scratch, lines, sizeof(*r->sources));
+	r->source_room = sources;
+	r->d = domains_new(r->path, lines, sources);
+	r->sources = pool_alloc_array(&r->scratch, sources,
+				      sizeof(*r->sources));
 	r->by_path = pool_alloc_array(&r->scratch, slots, sizeof(*r->by_path));
 	r->by_path_mask = slots - 1;
 }
@@ -384,11 +449,11 @@ static void read_rows(struct reader *r)
 		read_failed(r, errno);
 		return;
 	}
-	if (count > ROWS_MAX) {
+	if (count > ROWS_MAX || r->lines.commas > ROWS_MAX) {
 		FAIL(r, "more than %d lines", ROWS_MAX);
 		return;
 	}
-	make_room(r, count);
+	make_room(r, count, count + r->lines.commas);
 	if (r->lines.is_utf16) {
 		FAIL(r, TEXT_UTF16);
 		return;
@@ -456,6 +521,9 @@ void allowlist_doubts(const struct domains *d, struct config_errors *errors)
 	warn_of_rows(d, errors, &d->any, "recipients=*",
 		     "takes mail that the primary will refuse, and returns it "
 		     "to senders that are mostly forged");
+	warn_of_rows(d, errors, &d->idle, "recipients",
+		     "with * everyone is a recipient: the other sources are "
+		     "not read");
 	warn_of_rows(d, errors, &d->brief, "lifetime",
 		     "less than a day: an outage of one night returns all "
 		     "mail; RFC 5321 section 4.5.4.1 asks for 4 to 5 days at "

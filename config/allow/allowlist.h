@@ -10,6 +10,7 @@ struct allowlist_defaults {
 	enum tls_level tls;
 	int64_t lifetime_ms;
 	in_port_t port; /* of primary= */
+	enum unknown_mode unknown;
 };
 
 /*

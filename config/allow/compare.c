@@ -120,8 +120,9 @@ void change_text(struct buf *out, const struct change *ch)
 /* Why a domain's recipients look like an accident; kept for each file, since
  * one may serve a million domains. */
 struct loss {
-	struct span domain;    /* the first such one of the new file */
-	const struct row *row; /* that has it now */
+	struct span domain; /* the first such one of the new file */
+	uint32_t set;
+	bool had_all; /* recipients=* */
 	uint64_t before, now;
 	size_t more; /* further domains */
 };
@@ -140,44 +141,97 @@ static bool is_loss(uint64_t before, uint64_t now)
 	       now < before - now;
 }
 
-static void compare_recipients(const struct change *ch, const struct row *old,
-			       const struct row *row, struct losses *l)
+static bool note_loss(struct losses *l, uint32_t set, const struct row *old,
+		      uint64_t before, uint64_t now)
 {
-	const struct domains *d = ch->now;
-	uint64_t before = row_recipients(ch->old, old);
-	uint64_t now = row_recipients(d, row);
-	uint32_t *number = row->set == NO_SET ? NULL : &l->of_set[row->set];
+	uint32_t *number = &l->of_set[set];
 
-	if (number == NULL || !is_loss(before, now))
-		return;
+	if (!is_loss(before, now))
+		return false;
 	if (*number != 0) {
 		l->rows[*number - 1].more++;
-		return;
+		return true;
 	}
 	if ((l->count & (l->count + 1)) == 0) /* 0 1 3 7 ... */
 		l->rows = mx_realloc(l->rows,
 				     (l->count + 1) * 2 * sizeof(*l->rows));
 	l->rows[l->count++] = (struct loss){
 		.domain = old->pub.name,
-		.row = row,
+		.set = set,
+		.had_all = old->pub.any_recipient,
 		.before = before,
 		.now = now,
 	};
 	*number = (uint32_t)l->count;
+	return true;
+}
+
+/* The same file among those of the row before; of what is remembered only the
+ * sum is known. */
+static const struct use *former_use(const struct change *ch,
+				    const struct row *old, uint32_t set)
+{
+	struct buf name = { 0 }, other = { 0 };
+	const struct use *found = NULL;
+
+	set_file(&name, ch->now, set);
+	for (uint32_t i = 0; i < old->use_count && found == NULL; i++) {
+		const struct use *use = &ch->old->uses[old->use + i];
+
+		buf_reset(&other);
+		set_file(&other, ch->old, use->set);
+		if (span_eq(buf_span(&name), buf_span(&other)))
+			found = use;
+	}
+	buf_fini(&name);
+	buf_fini(&other);
+	return found;
+}
+
+/* A file that is one of several: the others may hide that it is empty.  What
+ * comes from a URL is judged when it comes. */
+static bool compare_sources(const struct change *ch, const struct row *old,
+			    const struct row *row, struct losses *l)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; row->use_count > 1 && i < row->use_count; i++) {
+		const struct use *use = &ch->now->uses[row->use + i];
+		const struct use *was = NULL;
+
+		if (!ch->now->sets[use->set].is_url)
+			was = former_use(ch, old, use->set);
+		if (was != NULL)
+			found |= note_loss(l, use->set, old,
+					   use_recipients(ch->old, was),
+					   use_recipients(ch->now, use));
+	}
+	return found;
+}
+
+static void compare_recipients(const struct change *ch, const struct row *old,
+			       const struct row *row, struct losses *l)
+{
+	if (row->use_count > 0 && !compare_sources(ch, old, row, l))
+		(void)note_loss(l, ch->now->uses[row->use].set, old,
+				row_recipients(ch->old, old),
+				row_recipients(ch->now, row));
 }
 
 static void refuse_loss(struct change *ch, const struct loss *loss)
 {
 	struct buf file = { 0 }, text = { 0 };
 
-	row_file(&file, ch->now, loss->row);
+	set_file(&file, ch->now, loss->set);
 	buf_add(&text, loss->domain);
 	if (loss->more > 0) {
 		buf_adds(&text, " and ");
 		change_count(&text, loss->more, "more domain");
 	}
 	if (loss->before == NO_LIMIT) {
-		buf_adds(&text, " took every recipient");
+		buf_adds(&text, loss->had_all
+					? " took every recipient"
+					: " had recipients that are not listed");
 	} else {
 		buf_adds(&text, " had ");
 		change_count(&text, loss->before, "recipient");

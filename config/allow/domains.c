@@ -6,8 +6,9 @@
 #include "common/base/assert.h"
 #include "common/smtp/address.h"
 #include "config/allow/domains_priv.h"
+#include "config/allow/url.h"
 
-struct domains *domains_new(struct span path, size_t rows)
+struct domains *domains_new(struct span path, size_t rows, size_t sources)
 {
 	struct domains *d = mx_alloc(sizeof(*d));
 	size_t slots = 16;
@@ -16,7 +17,8 @@ struct domains *domains_new(struct span path, size_t rows)
 		slots *= 2;
 	d->path = pool_span(&d->pool, path);
 	d->rows = pool_alloc_array(&d->pool, rows, sizeof(*d->rows));
-	d->sets = pool_alloc_array(&d->pool, rows, sizeof(*d->sets));
+	d->sets = pool_alloc_array(&d->pool, sources, sizeof(*d->sets));
+	d->uses = pool_alloc_array(&d->pool, sources, sizeof(*d->uses));
 	d->index = pool_alloc_array(&d->pool, slots, sizeof(*d->index));
 	d->index_mask = slots - 1;
 	return d;
@@ -157,7 +159,7 @@ void set_init(struct domains *d, struct set *set, size_t recipients)
 }
 
 bool set_add(struct domains *d, struct set *set, struct span local,
-	     struct span domain, const struct row *owner)
+	     struct span domain, struct use *owner)
 {
 	uint64_t hash = hash_recipient(local, domain);
 	uint64_t *slot = set_locate(set, hash);
@@ -170,23 +172,52 @@ bool set_add(struct domains *d, struct set *set, struct span local,
 	set->used++;
 	d->recipient_count++;
 	if (owner != NULL)
-		d->rows[owner - d->rows].own++;
+		owner->own++;
 	else
 		set->locals++;
 	return true;
 }
 
-uint64_t row_recipients(const struct domains *d, const struct row *row)
+uint64_t use_recipients(const struct domains *d, const struct use *use)
 {
-	if (row->set == NO_SET)
-		return NO_LIMIT;
-	return (uint64_t)d->sets[row->set].locals + row->own;
+	const struct set *set = &d->sets[use->set];
+
+	return set->is_url ? NO_LIMIT : (uint64_t)set->locals + use->own;
 }
 
-void row_file(struct buf *out, const struct domains *d, const struct row *row)
+uint64_t row_recipients(const struct domains *d, const struct row *row)
 {
-	const struct set *set = &d->sets[row->set];
+	uint64_t sum = 0;
 
+	if (row->pub.any_recipient || row->pub.verify)
+		return NO_LIMIT;
+	for (uint32_t i = 0; i < row->use_count; i++) {
+		uint64_t n = use_recipients(d, &d->uses[row->use + i]);
+
+		if (n == NO_LIMIT)
+			return NO_LIMIT;
+		sum += n;
+	}
+	return sum;
+}
+
+struct use *row_use_of(const struct domains *d, const struct row *row,
+		       uint32_t set)
+{
+	for (uint32_t i = 0; i < row->use_count; i++)
+		if (d->uses[row->use + i].set == set)
+			return &d->uses[row->use + i];
+	return NULL;
+}
+
+void set_file(struct buf *out, const struct domains *d, uint32_t number)
+{
+	const struct set *set = &d->sets[number];
+
+	if (set->is_url) {
+		url_show(out, span_str(set->file));
+		return;
+	}
 	if (set->file == NULL || set->file[0] != '/')
 		buf_add(out, value_dir(d->path));
 	if (set->file != NULL) {
@@ -208,45 +239,64 @@ static bool set_has(const struct set *set, struct span local,
 		*set_locate(set, hash_recipient(local, domain)) != 0);
 }
 
-static bool is_listed(const struct set *set, struct span local,
-		      struct span domain)
+/* Do the sources of this row have him?  Canonical. */
+static enum listed_as look_up(const struct domains *d, const struct row *row,
+			      struct span local, struct span domain)
 {
-	return span_eq(local, SPAN_LIT("postmaster")) ||
-	       set_has(set, local, domain);
+	enum listed_as found = RECIPIENT_NO;
+
+	if (span_eq(local, SPAN_LIT("postmaster")))
+		return RECIPIENT_YES;
+	for (uint32_t i = 0; i < row->use_count; i++) {
+		const struct set *set = &d->sets[d->uses[row->use + i].set];
+
+		if (set->is_url)
+			found = RECIPIENT_UNKNOWN;
+		else if (set_has(set, local, domain))
+			return RECIPIENT_YES;
+	}
+	return found;
 }
 
 /* user+tag: what stands before any of the delimiters may be the user. */
-static bool is_listed_untagged(const struct set *set, struct span local,
-			       struct span domain, char delimiter)
+static bool is_listed_untagged(const struct domains *d, const struct row *row,
+			       struct span local, struct span domain)
 {
 	while (local.n > 1)
-		if (local.p[--local.n] == delimiter &&
-		    is_listed(set, local, domain))
+		if (local.p[--local.n] == row->pub.delimiter &&
+		    look_up(d, row, local, domain) == RECIPIENT_YES)
 			return true;
 	return false;
+}
+
+enum listed_as domains_recipient(const struct domains *d,
+				 const struct config_domain *pub,
+				 struct span domain, struct span local)
+{
+	const struct row *row = domains_row(pub);
+	enum listed_as found = RECIPIENT_NO;
+	struct buf canon = { 0 };
+	struct span user;
+
+	if (pub->any_recipient)
+		return RECIPIENT_YES;
+	if (local.n == 0 || local.n > SMTP_PATH_MAX ||
+	    domain.n > SMTP_DOMAIN_MAX)
+		return RECIPIENT_NO;
+	smtp_local_canon(&canon, local);
+	user = buf_span(&canon);
+	if (user.n > 0)
+		found = look_up(d, row, user, domain);
+	if (found != RECIPIENT_YES && pub->delimiter != '\0' &&
+	    is_listed_untagged(d, row, user, domain))
+		found = RECIPIENT_YES;
+	buf_fini(&canon);
+	return found;
 }
 
 bool domains_has_recipient(const struct domains *d,
 			   const struct config_domain *row, struct span domain,
 			   struct span local)
 {
-	const struct row *r = domains_row(row);
-	struct buf canon = { 0 };
-	bool found;
-
-	if (r->set == NO_SET)
-		return row->any_recipient;
-	if (local.n == 0 || local.n > SMTP_PATH_MAX ||
-	    domain.n > SMTP_DOMAIN_MAX)
-		return false;
-	smtp_local_canon(&canon, local);
-	const struct set *set = &d->sets[r->set];
-	struct span user = buf_span(&canon);
-
-	found = user.n > 0 &&
-		(is_listed(set, user, domain) ||
-		 (row->delimiter != '\0' &&
-		  is_listed_untagged(set, user, domain, row->delimiter)));
-	buf_fini(&canon);
-	return found;
+	return domains_recipient(d, row, domain, local) == RECIPIENT_YES;
 }

@@ -12,7 +12,9 @@ struct domains;
 /* Options of one allowlist line; the defaults of mx20.conf filled in. */
 struct config_domain {
 	struct span name;        /* canonical; "*." kept for subdomain rows */
-	bool any_recipient;
+	bool any_recipient;      /* recipients=* */
+	bool verify;             /* the primary may be asked who is one */
+	enum unknown_mode unknown;
 	char delimiter;          /* 0: none */
 	struct config_hop *primary; /* count 0: by MX */
 	size_t primary_count;
@@ -34,11 +36,23 @@ size_t domains_recipients(const struct domains *d);
 const struct config_domain *domains_find(const struct domains *d,
 					 struct span canonical);
 
+enum listed_as {
+	RECIPIENT_NO,	   /* no source has him */
+	RECIPIENT_YES,	   /* one has */
+	RECIPIENT_UNKNOWN, /* none has, but one of them was never fetched, or
+			    * has nobody at all in this domain */
+};
+
 /*
- * Is local@domain a recipient of the row?  domain is the canonical one that
- * row was found for (a "*." row covers many); local is as written.  postmaster
- * always is.  Honours any_recipient and delimiter.
+ * Is local@domain a recipient of the row, by its files and tables?  domain is
+ * the canonical one that row was found for (a "*." row covers many); local is
+ * as written.  postmaster always is.  Honours any_recipient and delimiter, not
+ * verify.
  */
+enum listed_as domains_recipient(const struct domains *d,
+				 const struct config_domain *row,
+				 struct span domain, struct span local);
+/* It is RECIPIENT_YES. */
 bool domains_has_recipient(const struct domains *d,
 			   const struct config_domain *row,
 			   struct span domain, struct span local);

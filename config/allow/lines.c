@@ -29,6 +29,7 @@ bool lines_open(struct lines *l, const char *path)
 	l->eof = false;
 	l->number = 0;
 	l->is_utf16 = l->is_cut = false;
+	l->commas = 0;
 	l->error = 0;
 	return l->fd >= 0;
 }
@@ -63,14 +64,14 @@ static bool refill(struct lines *l)
 	return true;
 }
 
-static size_t count_lf(const char *p, size_t n)
+static size_t count_sign(const char *p, size_t n, char sign)
 {
-	const char *end = p + n, *lf;
+	const char *end = p + n, *at;
 	size_t count = 0;
 
-	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+	while (p < end && (at = memchr(p, sign, (size_t)(end - p))) != NULL) {
 		count++;
-		p = lf + 1;
+		p = at + 1;
 	}
 	return count;
 }
@@ -90,7 +91,8 @@ bool lines_count(struct lines *l, size_t *count)
 			return false;
 		if (whole && had == 0)
 			l->is_utf16 = text_is_utf16(span_of(l->buf, l->end));
-		*count += count_lf(l->buf + had, l->end - had);
+		*count += count_sign(l->buf + had, l->end - had, '\n');
+		l->commas += count_sign(l->buf + had, l->end - had, ',');
 	}
 	if (whole) /* most recipient files: not read twice */
 		return true;

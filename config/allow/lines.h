@@ -13,6 +13,7 @@ struct lines {
 	bool is_cut;	   /* the line last returned had no LF behind it */
 	unsigned number;   /* of the line last returned, from 1 */
 	int error;         /* errno once reading failed */
+	size_t commas;	   /* in the whole file; known after lines_count */
 };
 
 void lines_init(struct lines *l);

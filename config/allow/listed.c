@@ -20,10 +20,12 @@ static void write_rows(FILE *f, const struct domains *d)
 		const struct row *row = &d->rows[i];
 
 		fprintf(f, "%.*s ", SPAN_ARG(row->pub.name));
-		if (row->set == NO_SET)
+		uint64_t recipients = row_recipients(d, row);
+
+		if (recipients == NO_LIMIT)
 			fputs("*\n", f);
 		else
-			fprintf(f, "%" PRIu64 "\n", row_recipients(d, row));
+			fprintf(f, "%" PRIu64 "\n", recipients);
 	}
 	fprintf(f, "%s\n", end);
 }
@@ -85,7 +87,9 @@ static bool take_row(struct domains *d, struct span line)
 	if (name.n == 0 ||
 	    (!any && (!span_u64(count, &own) || own > UINT32_MAX)))
 		return false;
-	*row = (struct row){ .set = any ? NO_SET : 0, .own = (uint32_t)own };
+	*row = (struct row){ .use = (uint32_t)d->use_count, .use_count = !any };
+	if (!any)
+		d->uses[d->use_count++] = (struct use){ .own = (uint32_t)own };
 	row->pub.name = pool_span(&d->pool, name);
 	row->pub.any_recipient = any;
 	return domains_add(d) == NULL;
@@ -103,7 +107,7 @@ static struct domains *read_lines(struct lines *l)
 	    !take_head(line, &rows, &recipients) || rows >= most)
 		return NULL;
 	/* one more: the set that all of them have */
-	d = domains_new(span_str(""), rows + 1);
+	d = domains_new(span_str(""), rows, rows + 1);
 	d->set_count = 1;
 	d->recipient_count = recipients;
 	while (d->row_count < rows && lines_next(l, &line) && take_row(d, line))

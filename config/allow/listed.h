@@ -4,7 +4,7 @@
  *
  *   mx20-listed 1 3 42        version, rows, recipients in all
  *   example.com 12            how many recipients hold for it
- *   example.org *             every local part does
+ *   example.org *             every local part does, or nobody can count them
  *   *.example.net 30
  *   end                       else it is no whole one, and not believed
  */

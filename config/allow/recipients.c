@@ -36,16 +36,15 @@ static struct span strip(struct span line)
 	return span_trim(line);
 }
 
-/* The row that covers the domain, if it uses this very file. */
-static const struct row *owner_of(const struct file *f, struct span domain)
+/* That of the row that covers the domain, if it uses this very file. */
+static struct use *owner_of(const struct file *f, struct span domain)
 {
 	const struct domains *d = f->r->d;
 	const struct config_domain *pub = domains_find(d, domain);
 
-	if (pub == NULL ||
-	    domains_row(pub)->set != (uint32_t)(f->set - d->sets))
-		return NULL;
-	return domains_row(pub);
+	return pub == NULL ? NULL
+			   : row_use_of(d, domains_row(pub),
+					(uint32_t)(f->set - d->sets));
 }
 
 static bool parse(struct span text, struct smtp_path *path)
@@ -75,7 +74,7 @@ static void refuse(struct file *f, struct span line, struct span text)
 static void take_text(struct file *f, struct span line, struct span text)
 {
 	struct recipients_reader *r = f->r;
-	const struct row *owner = NULL;
+	struct use *owner = NULL;
 	struct smtp_path path;
 
 	if (span_eq(text, SPAN_LIT("*")) || !parse(text, &path) ||

@@ -10,6 +10,8 @@
 enum { BARE_BYTES_MIN = 64 << 10 };
 
 static const char *const bounce_modes[] = { "dsn", "hold", "proven", NULL };
+static const char *const unknown_modes[] = { "defer", "accept", "reject",
+					     NULL };
 static const char *const truths[] = { "false", "true", NULL };
 
 static struct span keep(const struct keeper *k, struct span text)
@@ -105,6 +107,17 @@ static bool take_bounce(const struct option *o, struct span text,
 
 	(void)o, (void)k;
 	*(enum bounce_mode *)out = (enum bounce_mode)i;
+	return ok;
+}
+
+static bool take_unknown(const struct option *o, struct span text,
+			 const struct keeper *k, void *out)
+{
+	int64_t i = 0;
+	bool ok = value_word(unknown_modes, text, &i);
+
+	(void)o, (void)k;
+	*(enum unknown_mode *)out = (enum unknown_mode)i;
 	return ok;
 }
 
@@ -240,6 +253,9 @@ const struct kind kinds[] = {
 		sizeof(enum tls_level), ONE, TEXT, take_tls },
 	[K_BOUNCE] = { "one of", "\"dsn\" \"proven\" \"hold\"", NULL,
 		sizeof(enum bounce_mode), ONE, TEXT, take_bounce },
+	[K_UNKNOWN] = { "one of", "\"defer\" \"accept\" \"reject\"",
+		"defer accept reject",
+		sizeof(enum unknown_mode), ONE, TEXT, take_unknown },
 	[K_LOG] = { "one of", "\"error\" \"warn\" \"info\" \"debug\"", NULL,
 		sizeof(enum log_level), ONE, TEXT, take_log },
 	[K_TEXT] = { "text such as", "\"mx20\"", NULL,
@@ -274,7 +290,8 @@ const struct kind kinds[] = {
 	[K_LISTEN] = { "groups such as",
 		"( { address = \"*\"; port = 25; } )", NULL,
 		sizeof(struct config_listen), MANY, GROUP, NULL },
-	[K_RECIPIENTS] = { "a file, or * for every local part", NULL, NULL,
+	[K_RECIPIENTS] = { "files, https:// URLs, verify, or * for every local "
+		"part, with commas between", NULL, NULL,
 		0, ONE, TEXT, take_any },
 	[K_SIGN] = { "one sign such as", NULL, "+",
 		sizeof(char), ONE, TEXT, take_sign },

@@ -15,6 +15,8 @@
 enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVELS(TLS_LEVEL_ENUM) };
 #undef TLS_LEVEL_ENUM
 enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD, BOUNCE_PROVEN };
+/* What a recipient hears of whom nobody can say now whether he exists. */
+enum unknown_mode { UNKNOWN_DEFER, UNKNOWN_ACCEPT, UNKNOWN_REJECT };
 
 struct config_listen {
 	struct span address;     /* "*" or an address */

@@ -35,6 +35,7 @@ enum verdict_id {
 	V_RCPT_FOREIGN,
 	V_RCPT_LEFT, /* foreign since a moment ago */
 	V_RCPT_UNKNOWN,
+	V_RCPT_UNTOLD,
 	V_NULL_MX, /* RFC 7505 section 4.1 */
 	V_LOOP,
 	V_COUNT,

@@ -43,7 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct span in = span_of(data, size), list = fuzz_text(&in);
 	struct config_errors errors = { 0 };
 	struct buf path = { 0 };
-	const struct allowlist_defaults defaults = { TLS_LEVEL_MAY, 1000, 25 };
+	const struct allowlist_defaults defaults = {
+		TLS_LEVEL_MAY, 1000, 25, UNKNOWN_DEFER
+	};
 	struct domains *d;
 
 	if (list.n > 0 && memmem(list.p, list.n, "/", 1) != NULL)

@@ -76,6 +76,13 @@ Test(config_warn, domains)
 	expect_not("listen");
 	config_unref(&c);
 
+	folder_write(&folder, "domains",
+		     "a.example recipients=*\nb.example recipients=x,*\n");
+	c = load(NEEDED);
+	expect("domains:2: b.example: recipients: with * everyone is a "
+	       "recipient: the other sources are not read");
+	config_unref(&c);
+
 	folder_write(&folder, "domains", "# none\n");
 	c = load(NEEDED);
 	expect("domains: the allowlist is empty: no mail is taken");

@@ -288,3 +288,31 @@ Test(compare, a_file_for_many)
 	buf_fini(&many);
 	buf_fini(&list);
 }
+
+/* Others that are full must not hide that one is empty. */
+Test(compare, one_file_of_several)
+{
+	struct step s;
+	struct config *old;
+	struct buf many = { 0 };
+
+	for (int i = 0; i < 50; i++)
+		buf_addf(&many, "user%d\n", i);
+	folder_write(&folder, "big", buf_cstr(&many));
+	folder_write(&folder, "small", "a\nb\n");
+	buf_fini(&many);
+	old = load("a.example recipients=big,small\n");
+	folder_write(&folder, "small", "");
+	s = step_to(old, "a.example recipients=big,small\n");
+	expect(&s, "-2 recipients\n",
+	       "small: a.example had 2 recipients and would have none\n");
+	/* asked for, and not counted */
+	s = step_to(load("a.example recipients=verify\n"),
+		    "a.example recipients=small\n");
+	expect(&s, "",
+	       "small: a.example had recipients that are not listed and "
+	       "would have none\n");
+	s = step_to(load("a.example recipients=big\n"),
+		    "a.example recipients=small,verify\n");
+	expect(&s, "-50 recipients\n", "");
+}

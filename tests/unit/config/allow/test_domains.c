@@ -225,6 +225,9 @@ Test(domains, options_and_what_holds_without_them)
 #define FILE_WANTED                                                            \
 	"expected a file with one address or local part a line; "              \
 	"recipients=FILE names another, recipients=* accepts all\n"
+#define SOURCES_WANTED                                                         \
+	"expected files, https:// URLs, verify, or * for every local part, "   \
+	"with commas between, not "
 #define NO_BLANKS                                                              \
 	"no blanks around the = of an option: recipients=*\n"
 #define NAME_WANTED                                                            \
@@ -247,7 +250,7 @@ Test(domains, faults_name_file_line_and_accepted_values)
 		{ "\na.example recipients=nix", "domains:2: recipients: nix: No such file or directory: " FILE_WANTED },
 		{ "a.example recipients=/nix/da", "domains:1: recipients: /nix/da: No such file or directory: " FILE_WANTED },
 		{ "a.example recipients=dir", "dir: cannot be read: Is a directory\n" },
-		{ "a.example recipients=", "domains:1: recipients: expected a file, or * for every local part, not \"\"\n" },
+		{ "a.example recipients=", "domains:1: recipients: " SOURCES_WANTED "\"\"\n" },
 		{ "a.example recipients=* recipients=*", "domains:1: recipients: given twice\n" },
 		{ "a.example recipients=*\nA.Example. recipients=*", "domains:2: a.example: listed already in line 1\n" },
 		{ "*.a.example recipients=*\n\n*.A.example recipients=*", "domains:3: *.a.example: listed already in line 1\n" },
@@ -261,8 +264,17 @@ Test(domains, faults_name_file_line_and_accepted_values)
 		{ "a.example recipients=* etrn=192.0.2.0/33", "domains:1: etrn: expected networks such as 192.0.2.0/24,2001:db8::/32, not \"192.0.2.0/33\"\n" },
 		{ "a.example recipients=* primary=a,", "domains:1: primary: " HOSTS_WANTED "\"a,\"\n" },
 		{ "a.example recipients=* primary=b:0", "domains:1: primary: " HOSTS_WANTED "\"b:0\"\n" },
-		{ "a.example recipients=* primry=b", "domains:1: primry: unknown option; there are: recipients= primary= lifetime= tls= etrn= delimiter=\n" },
-		{ "a.example recipients=* OK", "domains:1: OK: unknown option; there are: recipients= primary= lifetime= tls= etrn= delimiter=\n" },
+		{ "a.example recipients=* primry=b", "domains:1: primry: unknown option; there are: recipients= primary= lifetime= unknown= tls= etrn= delimiter=\n" },
+		{ "a.example recipients=* OK", "domains:1: OK: unknown option; there are: recipients= primary= lifetime= unknown= tls= etrn= delimiter=\n" },
+		{ "a.example recipients=two2,", "domains:1: recipients: nothing between two commas or at the end\n" },
+		{ "a.example recipients=verify,,two2", "domains:1: recipients: nothing between two commas or at the end\n" },
+		{ "a.example recipients=two2,nix", "domains:1: recipients: nix: No such file or directory: " FILE_WANTED },
+		{ "a.example recipients=http://t.example/a", "domains:1: recipients: http:// is not fetched: whoever is on the way could add or remove recipients; write https://\n" },
+		{ "a.example recipients=verify,ftp://t.example/a", "domains:1: recipients: of URLs https:// alone is fetched\n" },
+		{ "a.example recipients=https:///a", "domains:1: recipients: expected https://HOST/PATH or https://USER:PASSWORD@HOST:PORT/PATH\n" },
+		{ "a.example recipients=https://u:secret@t.example:x/a", "domains:1: recipients: expected https://HOST/PATH or https://USER:PASSWORD@HOST:PORT/PATH\n" },
+		{ "a.example recipients=https://t.example/a#b", "domains:1: recipients: a URL holds ASCII without blanks, quotes and #; others are written as %23\n" },
+		{ "a.example recipients=verify unknown=maybe", "domains:1: unknown: expected one of defer accept reject, not \"maybe\"\n" },
 		{ "a.example recipients = *", "domains:1: " NO_BLANKS },
 		{ "a.example recipients =*", "domains:1: " NO_BLANKS },
 		{ "a.example recipients= *", "domains:1: " NO_BLANKS },
@@ -277,6 +289,7 @@ Test(domains, faults_name_file_line_and_accepted_values)
 
 	folder_write(&folder, "dir/file", "");
 	folder_write(&folder, "two", "a\nb c\n");
+	folder_write(&folder, "two2", "a\nb\n");
 	folder_write(&folder, "star", "*\n");
 	folder_write(&folder, "at", "@a.example\n");
 	folder_write(&folder, "foreign", "a\nx@a.example\nx@b.example\n");
@@ -290,6 +303,69 @@ Test(domains, faults_name_file_line_and_accepted_values)
 		cr_expect_eq(errors.count, 1, "%s", cases[i].text);
 		config_errors_fini(&errors);
 	}
+}
+
+static enum listed_as find(const struct config *c, const char *local,
+			   const char *domain)
+{
+	return domains_recipient(c->domains, row_of(c, domain),
+				 span_str(domain), span_str(local));
+}
+
+Test(domains, a_recipient_that_any_source_knows_is_one)
+{
+	folder_write(&folder, "one", "alice\nx@a.example\nx@b.example\n");
+	folder_write(&folder, "two", "bob\n");
+	struct config *c =
+		good("a.example recipients=one,two\n"
+		     "b.example recipients=two,one,verify,one delimiter=+\n"
+		     "c.example recipients=verify unknown=accept\n"
+		     "d.example recipients=two,https://t.example/d\n"
+		     "e.example recipients=missing,*,two unknown=reject\n");
+	/* clang-format off */
+	static const struct { const char *local, *domain; int found; } cases[] = {
+		{ "alice", "a.example", RECIPIENT_YES },
+		{ "bob", "a.example", RECIPIENT_YES },
+		{ "x", "a.example", RECIPIENT_YES },
+		{ "y", "a.example", RECIPIENT_NO },
+		{ "alice+x", "b.example", RECIPIENT_YES },
+		{ "x", "b.example", RECIPIENT_YES },
+		{ "y", "b.example", RECIPIENT_NO },
+		{ "alice", "c.example", RECIPIENT_NO },
+		{ "postmaster", "c.example", RECIPIENT_YES },
+		{ "bob", "d.example", RECIPIENT_YES },
+		{ "alice", "d.example", RECIPIENT_UNKNOWN },
+		{ "postmaster", "d.example", RECIPIENT_YES },
+		{ "who", "e.example", RECIPIENT_YES },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_eq(find(c, cases[i].local, cases[i].domain),
+			     cases[i].found, "%s@%s", cases[i].local,
+			     cases[i].domain);
+	cr_expect(!row_of(c, "a.example")->verify);
+	cr_expect(row_of(c, "b.example")->verify);
+	cr_expect(row_of(c, "c.example")->verify);
+	cr_expect_eq(row_of(c, "a.example")->unknown, UNKNOWN_DEFER);
+	cr_expect_eq(row_of(c, "c.example")->unknown, UNKNOWN_ACCEPT);
+	cr_expect_eq(row_of(c, "e.example")->unknown, UNKNOWN_REJECT);
+	cr_expect(row_of(c, "e.example")->any_recipient);
+	config_unref(&c);
+}
+
+Test(domains, the_default_of_unknown_is_that_of_the_settings)
+{
+	folder_write(&folder, "mx20.conf",
+		     "hostname = \"mx2.example.net\"; domains = \"domains\";\n"
+		     "policy = { unknown = \"accept\"; refresh = \"1h\"; };\n");
+	struct config *c = good("a.example recipients=verify\n"
+				"b.example recipients=verify unknown=defer\n");
+
+	cr_expect_eq(row_of(c, "a.example")->unknown, UNKNOWN_ACCEPT);
+	cr_expect_eq(row_of(c, "b.example")->unknown, UNKNOWN_DEFER);
+	cr_expect_eq(c->policy.refresh_ms, HOURS(1));
+	config_unref(&c);
 }
 
 /* What cannot be mistaken is taken as it is meant. */

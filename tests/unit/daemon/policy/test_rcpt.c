@@ -132,6 +132,34 @@ Test(policy_rcpt, verdicts)
 	config_unref(&c);
 }
 
+/* What was never fetched refuses nobody for good. */
+Test(policy_rcpt, who_is_unknown_hears_what_the_line_says)
+{
+	static const struct {
+		const char *path, *answer;
+	} cases[] = {
+		{ "<who@defer.test>", "451 4.4.1 unknown_yet" },
+		{ "<who@accept.test>", "who@accept.test accept.test" },
+		{ "<who@reject.test>", "550 5.1.1 unknown_recipient" },
+		{ "<user@reject.test>", "user@reject.test reject.test" },
+		{ "<postmaster@reject.test>",
+		  "postmaster@reject.test reject.test" },
+		{ "<who@url.test>", "451 4.4.1 unknown_yet" },
+		{ "<user@url.test>", "user@url.test url.test" },
+	};
+	struct config *c =
+		load("", "defer.test recipients=users,verify\n"
+			 "accept.test recipients=users,verify unknown=accept\n"
+			 "reject.test recipients=users,verify unknown=reject\n"
+			 "url.test recipients=users,https://t.test/ "
+			 "unknown=reject\n");
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_str_eq(ask(c, cases[i].path), cases[i].answer,
+				 "%s", cases[i].path);
+	config_unref(&c);
+}
+
 Test(policy_rcpt, postmaster_of_this_host)
 {
 	static const struct {
