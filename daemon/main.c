@@ -21,6 +21,7 @@
 #include "daemon/check.h"
 #include "daemon/control/control.h"
 #include "daemon/guard.h"
+#include "daemon/history/keeper.h"
 #include "daemon/hooks.h"
 #include "daemon/load.h"
 #include "daemon/notify.h"
@@ -44,6 +45,7 @@ struct daemon {
 
 	struct spool *spool;
 	struct router *router;
+	struct keeper *keeper;
 	struct drain *drain;
 	struct policy *policy;
 	struct intake *intake;
@@ -231,11 +233,13 @@ static int open_rooms(struct daemon *d, struct buf *why)
 		return EX_IOERR;
 	if (open_router(d, why) != MX_OK)
 		return EX_OSERR;
+	d->keeper = keeper_new(d->loop, d->spool, d->config);
 	d->drain = drain_new(&(struct drain_options){
 		.loop = d->loop,
 		.spool = d->spool,
 		.router = d->router,
 		.config = d->config,
+		.history = keeper_history(d->keeper),
 		.most_links = most_links(d->files),
 	});
 	open_intake(d);
@@ -290,6 +294,7 @@ static void swap_config(struct daemon *d, struct config *c)
 	local = sockets_addrs(d->sockets, &local_count);
 	router_listens(d->router, local, local_count);
 	router_reload(d->router, c);
+	keeper_reload(d->keeper, c);
 	drain_reload(d->drain, c);
 	control_set_config(d->control, c);
 	config_unref(&old);
@@ -454,6 +459,7 @@ static void close_rooms(struct daemon *d)
 		intake_free(&d->intake);
 	if (d->drain != NULL)
 		drain_free(&d->drain);
+	keeper_free(&d->keeper);
 	if (d->router != NULL)
 		router_free(&d->router);
 	if (d->spool != NULL)

@@ -275,3 +275,75 @@ enum mx_err spool_fact_get(struct spool *sp, struct span key, struct buf *out)
 {
 	return read_name(sp, T_FACT, key, out);
 }
+
+/* Copies of some facts: lengths, then bytes, of keys and values in turn. */
+struct facts {
+	struct buf text;
+	size_t ends[2 * ROWS_PER_LOOK];
+	size_t n; /* rows */
+};
+
+static struct span fact_part(const struct facts *f, size_t part)
+{
+	size_t begin = part > 0 ? f->ends[part - 1] : 0;
+
+	return span_of(f->text.p + begin, f->ends[part] - begin);
+}
+
+static void copy_fact(struct facts *f, const struct scan *p)
+{
+	buf_add(&f->text, p->key);
+	f->ends[2 * f->n] = f->text.n;
+	buf_add(&f->text, p->value);
+	f->ends[2 * f->n + 1] = f->text.n;
+	f->n++;
+}
+
+static enum mx_err read_facts(struct spool *sp, struct span prefix,
+			      struct span after, struct facts *f)
+{
+	struct scan p;
+	MDB_txn *txn;
+	enum mx_err err = read_begin(sp, &txn);
+
+	f->n = 0;
+	buf_reset(&f->text);
+	if (err != MX_OK)
+		return err;
+	err = scan_open(&p, &sp->tables[T_FACT], txn);
+	if (err == MX_OK)
+		err = after.n > 0 ? scan_seek_behind(&p, after)
+				  : scan_seek_name(&p, prefix);
+	while (err == MX_OK && f->n < ROWS_PER_LOOK &&
+	       span_starts(p.key, prefix)) {
+		copy_fact(f, &p);
+		err = scan_next(&p);
+	}
+	scan_close(&p);
+	read_end(sp);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+enum mx_err spool_facts(struct spool *sp, struct span prefix, struct span after,
+			spool_fact_cb *cb, void *arg)
+{
+	struct facts f = { 0 };
+	struct buf at = { 0 };
+	bool go_on = true;
+	enum mx_err err = MX_OK;
+
+	buf_add(&at, after);
+	do {
+		err = read_facts(sp, prefix, buf_span(&at), &f);
+		for (size_t i = 0; go_on && i < f.n; i++)
+			go_on = cb(fact_part(&f, 2 * i),
+				   fact_part(&f, 2 * i + 1), arg);
+		if (f.n == 0)
+			break;
+		buf_reset(&at);
+		buf_add(&at, fact_part(&f, 2 * (f.n - 1)));
+	} while (go_on && err == MX_OK && f.n == ROWS_PER_LOOK);
+	buf_fini(&at);
+	buf_fini(&f.text);
+	return err;
+}

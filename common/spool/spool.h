@@ -46,7 +46,8 @@ enum mx_err spool_open_reader(struct spool **out, const char *path,
 /*
  * The daemon's own spool, to be read on another thread: made on the loop,
  * used by one thread at a time, and only with spool_totals, spool_domains,
- * spool_domain_get and spool_list.  To be freed before spool_close.
+ * spool_domain_get, spool_list, spool_message and those of facts.  To be freed
+ * before spool_close.
  */
 struct spool *spool_view(struct spool *sp);
 void spool_view_free(struct spool **view);
@@ -467,6 +468,12 @@ enum mx_err spool_target_get(struct spool *sp, struct span name,
 			     struct spool_target *out);
 
 enum mx_err spool_fact_get(struct spool *sp, struct span key, struct buf *out);
+/* Facts whose key begins so, in the order of their keys, behind the key `after`
+ * (empty: from the first on); stops when cb returns false.  Both spans are
+ * valid during cb, which may look at the spool. */
+typedef bool spool_fact_cb(struct span key, struct span value, void *arg);
+enum mx_err spool_facts(struct spool *sp, struct span prefix, struct span after,
+			spool_fact_cb *cb, void *arg);
 
 /*
  * Messages in id order after `after`, of one domain or (empty) of all; a unit

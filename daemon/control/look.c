@@ -6,6 +6,7 @@
 #include "daemon/control/control_priv.h"
 
 #include "common/base/msgid.h"
+#include "common/status/outage.h"
 #include "common/status/status.h"
 #include "config/allow/domains.h"
 
@@ -171,4 +172,13 @@ void look_content(struct request *r)
 	else
 		send_one(r, NULL, err);
 	buf_fini(&piece);
+}
+
+void look_outages(struct request *r)
+{
+	struct status_page page;
+	enum mx_err err = status_outages(r->control->opt.spool, r->sel.domain,
+					 buf_span(&r->after), &page);
+
+	send_page(r, &page, err);
 }

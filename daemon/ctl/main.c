@@ -46,6 +46,8 @@ static const struct verb verbs[] = {
 	  "every message that waits, with its recipients" },
 	{ "show", NEEDS_ARGUMENT | TAKES_RAW, ctl_show, "ID [--raw]",
 	  "one message whole" },
+	{ "outages", TAKES_ARGUMENT, ctl_outages, "[DOMAIN]",
+	  "when destinations were down, and what that cost" },
 	{ "route", NEEDS_ARGUMENT, ctl_route, "DOMAIN",
 	  "where a domain's mail goes, and how safely" },
 	{ "flush", TAKES_ARGUMENT | TAKES_MANY | TAKES_DESTINATION, ctl_flush,

@@ -121,15 +121,27 @@ static enum mx_err domain(struct source *s, struct span name, json_t **out)
 		       out);
 }
 
-static enum mx_err messages(struct source *s, struct span domain_name,
-			    struct status_page *p)
+static enum mx_err ask_rows(struct source *s, const char *verb,
+			    struct span domain_name, struct status_page *p)
 {
-	json_t *request = json_pack("{s:s}", "verb", "messages");
+	json_t *request = json_pack("{s:s}", "verb", verb);
 
 	if (domain_name.n > 0)
 		json_object_set_new(request, "domain",
 				    control_text(domain_name));
 	return ask_page(s, request, p);
+}
+
+static enum mx_err messages(struct source *s, struct span domain_name,
+			    struct status_page *p)
+{
+	return ask_rows(s, "messages", domain_name, p);
+}
+
+static enum mx_err outages(struct source *s, struct span domain_name,
+			   struct status_page *p)
+{
+	return ask_rows(s, "outages", domain_name, p);
 }
 
 static json_t *about_message(const char *verb, struct span id)
@@ -160,5 +172,5 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_link_ops = {
-	overview, domains, domain, messages, message, content,
+	overview, domains, domain, messages, message, outages, content,
 };

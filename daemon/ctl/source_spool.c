@@ -1,5 +1,6 @@
 /* The spool itself is looked at. */
 #include "common/base/msgid.h"
+#include "common/status/outage.h"
 #include "daemon/ctl/source.h"
 
 enum { PIECE = 64 * 1024 };
@@ -60,6 +61,18 @@ static enum mx_err message(struct source *s, struct span id, json_t **out)
 		       : MX_ENOENT;
 }
 
+static enum mx_err outages(struct source *s, struct span domain_name,
+			   struct status_page *p)
+{
+	struct status_page next;
+	enum mx_err err = status_outages(s->spool, domain_name,
+					 buf_span(&p->next), &next);
+
+	status_page_fini(p);
+	*p = next;
+	return err;
+}
+
 static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 			   struct buf *out)
 {
@@ -71,5 +84,5 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_spool_ops = {
-	overview, domains, domain, messages, message, content,
+	overview, domains, domain, messages, message, outages, content,
 };

@@ -11,6 +11,7 @@
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/due.h"
 #include "daemon/drain/give_up.h"
+#include "daemon/drain/outages.h"
 #include "daemon/drain/retry.h"
 #include "daemon/drain/risk.h"
 
@@ -246,6 +247,8 @@ static void on_recorded(enum mx_err err, void *arg)
 		a->report_id = 0;
 	if (err == MX_OK || err == MX_ENOENT)
 		say_all(a);
+	if (d != NULL && err == MX_OK)
+		outages_settled(a);
 	if (d == NULL) { /* drain_free was faster */
 		attempt_free(a);
 		return;

@@ -9,6 +9,7 @@
 #include "daemon/drain/aside.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/outages.h"
 
 enum { RECORDS_PER_FALL = 1000, DOUBT_PAUSE_MS = 600000, DOUBT_MAX = 100 };
 
@@ -207,6 +208,7 @@ static void note_state(struct dest *dst)
 	dst->since_ms = wall;
 	if (now == DRAIN_DOWN)
 		record_domains(dst);
+	outages_note(dst);
 }
 
 static int64_t earlier(int64_t a, int64_t b)

@@ -89,6 +89,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->router = opt->router;
 	d->config = config_ref(opt->config);
 	d->proof = opt->proof;
+	d->history = opt->history;
 	d->generation = 1;
 	d->reminded_ms = clock_mono_ms();
 	slots_start(d, opt->most_links);

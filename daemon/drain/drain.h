@@ -14,6 +14,7 @@
 #include "common/spool/spool.h"
 #include "common/status/destination.h"
 #include "daemon/drain/proof.h"
+#include "daemon/history/history.h"
 #include "daemon/route/route.h"
 
 struct drain;
@@ -27,6 +28,7 @@ struct drain_options {
 	struct router *router;
 	struct config *config; /* a reference is taken */
 	const struct give_up_proof *proof; /* NULL: nobody is ever proven */
+	struct history *history; /* NULL: none is kept */
 	/* Descriptors for connections out; 0: enough. */
 	unsigned most_links;
 };

@@ -15,6 +15,7 @@ struct drain {
 	struct router *router;
 	struct config *config;
 	const struct give_up_proof *proof; /* NULL: nobody is proven */
+	struct history *history; /* NULL: nobody keeps it */
 	unsigned generation; /* of config, counted from 1 */
 	unsigned left_said;  /* alarms of this hour, see unlisted.c */
 	int64_t reminded_ms;

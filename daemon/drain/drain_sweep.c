@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "daemon/drain/aside.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/outages.h"
 #include "daemon/drain/unlisted.h"
 #include "daemon/sts/known.h"
 
@@ -24,14 +25,20 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 	       row.units == 0;
 }
 
-/* Of hosts that are in no route any more. */
+static bool is_over(struct span key, struct span value)
+{
+	return sts_known_is_over(key, value) ||
+	       outage_is_over(key, value, clock_wall_ms());
+}
+
+/* Of hosts that are in no route any more, and what is old. */
 static void forget_facts(struct drain *d, int64_t now)
 {
 	if (now < d->forget_ms)
 		return;
 	d->forget_ms = now + DAYS(1);
-	spool_forget(d->spool, clock_wall_ms() - FACTS_KEPT_MS,
-		     sts_known_is_over, NULL, NULL);
+	spool_forget(d->spool, clock_wall_ms() - FACTS_KEPT_MS, is_over, NULL,
+		     NULL);
 }
 
 void domain_free(struct domain *dom)
@@ -61,6 +68,7 @@ static void sweep_dest(struct dest *dst, struct span name)
 {
 	(void)name;
 	dest_forget(dst);
+	outages_still(dst);
 	dest_free_unused(dst);
 }
 

@@ -153,8 +153,8 @@ def test_who_may_not_look_is_told_the_remedy(guarded):
     d, _ = guarded
     qid = send(d.address)
     become(d)
-    for args in (["status"], ["queue"], ["show", qid], ["status", "--json"],
-                 ["show", qid, "--raw"]):
+    for args in (["status"], ["queue"], ["show", qid], ["outages"],
+                 ["status", "--json"], ["show", qid, "--raw"]):
         done = d.ctl(*args, check=False)
         assert (done.returncode, done.stdout) == (1, ""), args
         assert "mx20-view" in done.stderr, done.stderr
@@ -164,7 +164,7 @@ def test_without_a_daemon_only_root_sees_anything(guarded):
     d, _ = guarded
     qid = send(d.address)
     d.stop()
-    for args in (["status"], ["queue"], ["show", qid]):
+    for args in (["status"], ["queue"], ["outages"], ["show", qid]):
         d.ctl_wrapper = []
         assert d.ctl(*args).returncode == 0
         become(d, OPERATORS)

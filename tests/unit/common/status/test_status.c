@@ -2,6 +2,7 @@
 #include "common/base/assert.h"
 #include "common/base/msgid.h"
 #include "common/control/control.h"
+#include "common/status/outage.h"
 #include "common/status/status.h"
 #include "tests/unit/common/spool/fixture.h"
 
@@ -294,4 +295,82 @@ Test(status, recipients_of_a_message_are_bounded)
 	expect_cut(json_array_get(page.items, 0), 100, 2 * EACH - 100);
 	expect_cut(json_array_get(page.items, 1), 100, EACH - 100);
 	status_page_fini(&page);
+}
+
+static void put_outage(uint64_t n, const char *domains, uint64_t left_out)
+{
+	struct outage o = {
+		.began_ms = NOW + (int64_t)n,
+		.ended_ms = n == 3 ? 0 : NOW + (int64_t)n + 1,
+		.destination = SPAN_LIT("mx.example:25"),
+		.domains = span_str(domains),
+		.domains_left_out = left_out,
+		.messages = n,
+	};
+	struct buf key = { 0 }, value = { 0 };
+
+	outage_key(&key, (uint64_t)o.began_ms << 16);
+	outage_put(&value, &o);
+	spool_fact_put(f.sp, buf_span(&key), buf_span(&value));
+	buf_fini(&key);
+	buf_fini(&value);
+}
+
+/* All pages of a domain's; "": of all.  What is in them goes to the caller. */
+static json_t *all_outages(const char *domain)
+{
+	json_t *all = json_array();
+	struct buf after = { 0 };
+	struct status_page p;
+
+	do {
+		cr_assert_eq(status_outages(f.sp, span_str(domain),
+					    buf_span(&after), &p),
+			     MX_OK);
+		cr_expect_leq(json_array_size(p.items), STATUS_OUTAGES);
+		json_array_extend(all, p.items);
+		buf_reset(&after);
+		buf_add(&after, buf_span(&p.next));
+		status_page_fini(&p);
+	} while (after.n > 0);
+	buf_fini(&after);
+	return all;
+}
+
+Test(status, outages_come_in_pages_and_the_newest_first)
+{
+	json_t *all;
+
+	spool_fact_put(f.sp, SPAN_LIT("outagf"), SPAN_LIT("x"));
+	spool_fact_put(f.sp, SPAN_LIT("last:a.example"), SPAN_LIT("x"));
+	for (uint64_t n = 0; n < 1000; n++)
+		put_outage(n,
+			   n % 500 == 3 ? "a.example b.example" : "c.example",
+			   n == 17 ? 9000 : 0);
+	put_simple(&f, "a.example");
+	put_simple(&f, "d.example");
+	spool_domain_destination(f.sp, SPAN_LIT("d.example"),
+				 SPAN_LIT("mx.example:25"));
+	put_simple(&f, "e.example");
+	all = all_outages("");
+	cr_assert_eq(json_array_size(all), 1000);
+	for (size_t i = 0; i < 999; i++)
+		cr_assert_eq(
+			control_get_int(json_array_get(all, i), "messages", 0),
+			999 - (int64_t)i + (i == 996));
+	json_decref(all);
+	all = all_outages("a.example");
+	cr_assert_eq(json_array_size(all), 2);
+	cr_expect_eq(control_get_int(json_array_get(all, 1), "messages", 0), 4,
+		     "it goes on: what waits is in it");
+	json_decref(all);
+	all = all_outages("d.example");
+	cr_assert_eq(json_array_size(all), 1, "too many to be named");
+	cr_expect_eq(
+		control_get_int(json_array_get(all, 0), "domains_left_out", 0),
+		9000);
+	json_decref(all);
+	all = all_outages("example");
+	cr_expect_eq(json_array_size(all), 0);
+	json_decref(all);
 }

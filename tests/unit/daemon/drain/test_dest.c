@@ -66,3 +66,41 @@ Test(dest, a_route_of_strangers_replaces_no_whole_one)
 	dest_free(dst);
 	world_end(&w);
 }
+
+static void keep(struct span key, struct span value, void *arg)
+{
+	struct buf *last = arg;
+
+	(void)key;
+	buf_reset(last);
+	buf_add(last, value);
+}
+
+/* The machine's time is monotonic, the history's the wall's. */
+Test(dest, tells_the_history_what_it_does)
+{
+	struct world w;
+	struct buf last = { 0 };
+	struct history *h =
+		history_new(&(struct history_options){ keep, &last });
+	struct outage o;
+
+	world_begin(&w, "", NULL);
+	w.drain->history = h;
+	world_send_one(&w, "u@away.example");
+	WAIT_FOR(&w, world_state(&w, "away.example") == DRAIN_DOWN);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_queued(&w) == 1);
+	history_tick(h, MINUTES(1), clock_wall_ms() + 11000);
+	cr_assert(outage_get(SPAN_LIT("outage:0000000000000000"),
+			     buf_span(&last), &o),
+		  "%s", buf_cstr(&last));
+	cr_expect(span_eq(o.domains, SPAN_LIT("away.example")));
+	cr_expect_lt(clock_wall_ms() - o.began_ms, 10000);
+	cr_expect_eq(o.messages, 0);
+	cr_expect_gt(o.reply.n, 0);
+	cr_expect_eq(o.ended_ms, 0);
+	world_end(&w);
+	history_free(&h);
+	buf_fini(&last);
+}
