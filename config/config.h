@@ -40,9 +40,14 @@ struct config {
 		 size_t pair_count, key_count; /* equal */
 		 enum tls_level outbound; struct span ca_file;
 		 in_port_t sts_port; } tls;
-	struct { enum bounce_mode mode; int64_t shelf_ms;
-		 struct config_hop relay;
-		 bool has_relay; unsigned rate; } bounce;
+	struct {
+		enum bounce_mode mode;
+		int64_t shelf_ms;
+		bool digest;
+		struct config_hop relay;
+		bool has_relay;
+		unsigned rate;
+	} bounce;
 	/* who is let in; 0, empty and false: that gate is open */
 	struct { enum unknown_mode unknown; int64_t refresh_ms;
 		 bool require_tls; } policy;

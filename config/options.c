@@ -138,6 +138,8 @@ const struct option config_options[] = {
 	{ "bounce.shelf", K_TIME, HAS_RANGE, AT(bounce.shelf_ms),
 	  0, DAYS(365), "\"7d\"",
 	  "how long failed mail is kept of which no sender is told" },
+	{ "bounce.digest", K_BOOL, 0, AT(bounce.digest), NO_RANGE, "true",
+	  "one message a day to a domain's postmaster about its shelf" },
 	{ "bounce.relay", K_HOP, MAY_BE_EMPTY,
 	  AT(bounce.relay), NO_RANGE, "\"\"",
 	  "HOST:PORT that takes our reports; empty: by MX" },

@@ -27,6 +27,7 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
+#include "daemon/report/daily.h"
 #include "daemon/sockets.h"
 #include "daemon/watch.h"
 
@@ -50,6 +51,7 @@ struct daemon {
 	struct policy *policy;
 	struct intake *intake;
 	struct control *control;
+	struct daily *daily;
 	struct reload *reload;
 	struct guard *guard;
 	struct hooks hooks;
@@ -242,6 +244,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 		.history = keeper_history(d->keeper),
 		.most_links = most_links(d->files),
 	});
+	d->daily = daily_new(d->loop, d->spool, d->config);
 	open_intake(d);
 	d->control = control_new(
 		&(struct control_options){
@@ -296,6 +299,7 @@ static void swap_config(struct daemon *d, struct config *c)
 	router_reload(d->router, c);
 	keeper_reload(d->keeper, c);
 	drain_reload(d->drain, c);
+	daily_reload(d->daily, c);
 	control_set_config(d->control, c);
 	config_unref(&old);
 }
@@ -457,6 +461,7 @@ static void close_rooms(struct daemon *d)
 	guard_free(&d->guard);
 	if (d->intake != NULL)
 		intake_free(&d->intake);
+	daily_free(&d->daily);
 	if (d->drain != NULL)
 		drain_free(&d->drain);
 	keeper_free(&d->keeper);

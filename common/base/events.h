@@ -19,6 +19,8 @@
 	X(REMOVED,   "removed",   "the operator removed a message") \
 	X(FALLBACK,  "fallback", \
 	  "something was refused or lacking: tried another way") \
+	X(DIGEST,    "digest", \
+	  "a postmaster is told of the day's refused mail") \
 	X(DELAYED,   "delayed",   "the sender was told of a delay") \
 	X(PROBE,     "probe",     "a primary was probed") \
 	X(STATE,     "state",     "a destination changed its state") \

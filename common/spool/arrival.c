@@ -257,6 +257,14 @@ static enum mx_err put_rest(struct batch *b, const struct arrival *a)
 	return err;
 }
 
+static enum mx_err put_fact(struct batch *b, const struct spool_draft *d)
+{
+	if (d->fact_key.n == 0)
+		return MX_OK;
+	return table_put_name(batch_table(b, T_FACT), b->txn,
+			      buf_span(&d->fact_key), buf_span(&d->fact_value));
+}
+
 /* Has one of its domains had its share already?  Exact: the rows are those of
  * this transaction.  Nothing is changed. */
 static enum mx_err judge(struct batch *b, const struct arrival *a,
@@ -302,6 +310,8 @@ enum mx_err arrival_apply(struct batch *b, struct arrival *a,
 		err = table_put(batch_table(b, T_MESSAGE), b->txn, &k, row);
 	for (uint32_t i = 0; i < a->units && err == MX_OK; i++)
 		err = put_unit(b, a, &in);
+	if (err == MX_OK)
+		err = put_fact(b, a->draft);
 	b->state.bytes += a->bytes;
 	MX_ASSERT(err != MX_OK || bytes_end(&in));
 	return err;

@@ -168,6 +168,14 @@ void spool_draft_hold(struct spool_draft *d, struct span reason)
 	buf_add(&d->hold_reason, reason);
 }
 
+void spool_draft_fact(struct spool_draft *d, struct span key, struct span value)
+{
+	MX_ASSERT(key.n > 0 && key.n <= KEY_NAME_MAX && value.n > 0);
+	MX_ASSERT(d->fact_key.n == 0);
+	buf_add(&d->fact_key, key);
+	buf_add(&d->fact_value, value);
+}
+
 void spool_draft_discard(struct spool_draft **draft)
 {
 	struct spool_draft *d = *draft;

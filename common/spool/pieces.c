@@ -68,6 +68,8 @@ static void draft_free(struct spool_draft *d)
 	room_give(d->sp, d->reserved);
 	buf_fini(&d->prefix);
 	buf_fini(&d->hold_reason);
+	buf_fini(&d->fact_key);
+	buf_fini(&d->fact_value);
 	free(d);
 }
 

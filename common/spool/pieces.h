@@ -31,6 +31,7 @@ struct spool_draft {
 	struct piece *piece; /* the one being filled */
 	struct buf prefix;   /* goes in front; empty: none, or in the tail */
 	struct buf hold_reason;
+	struct buf fact_key, fact_value; /* recorded with it; empty: none */
 	bool is_held; /* is to be when it is committed */
 	enum mx_err err;
 	bool may_use_margin;

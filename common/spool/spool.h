@@ -133,6 +133,11 @@ enum mx_err spool_draft_prefix(struct spool_draft *d, struct span lines);
  * empty. */
 void spool_draft_hold(struct spool_draft *d, struct span reason);
 
+/* A fact (see below) that is put in the same transaction: it is known if, and
+ * only if, the message is.  Once at most. */
+void spool_draft_fact(struct spool_draft *d, struct span key,
+		      struct span value);
+
 void spool_draft_discard(struct spool_draft **d);
 
 typedef void spool_commit_cb(enum mx_err err, uint64_t msg_id, void *arg);

@@ -99,6 +99,9 @@ struct listing {
 	size_t recipients;	  /* in all of them */
 	size_t most, left;	  /* of one: how many are shown, may still be */
 	size_t left_out;	  /* of this one */
+	bool is_shelf;		  /* of recipients on the shelf alone */
+	size_t looked_at;	  /* units, for that */
+	uint64_t seen;		  /* the message of the last */
 	bool is_bounded, is_full; /* more messages follow */
 };
 
@@ -121,24 +124,34 @@ static bool begin_message(struct listing *l, const struct unit *u)
 	return true;
 }
 
+static bool is_wanted(const struct listing *l, const struct recipient *r)
+{
+	return !l->is_shelf || r->state == RECIPIENT_SHELVED;
+}
+
 /* A message has a unit for each domain. */
 static bool add_unit(const struct unit *u, void *arg)
 {
 	struct listing *l = arg;
 	json_t *message, *list;
-	size_t n = u->rcpt_count;
 
 	if (!begin_message(l, u))
 		return false;
 	message = json_array_get(l->items, json_array_size(l->items) - 1);
 	list = json_object_get(message, "recipients");
-	if (n > l->left)
-		n = l->left;
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, recipient_object(u, &u->rcpts[i]));
-	l->left -= n;
-	l->recipients += n;
-	l->left_out += u->rcpt_count - n;
+	for (size_t i = 0; i < u->rcpt_count; i++) {
+		const struct recipient *r = &u->rcpts[i];
+
+		if (!is_wanted(l, r))
+			continue;
+		if (l->left == 0) {
+			l->left_out++;
+			continue;
+		}
+		json_array_append_new(list, recipient_object(u, r));
+		l->left--;
+		l->recipients++;
+	}
 	if (l->left_out > 0)
 		json_object_set_new(message, "recipients_left_out",
 				    json_integer((json_int_t)l->left_out));
@@ -153,6 +166,42 @@ enum mx_err status_messages(struct spool *sp, struct span domain,
 			     .most = most,
 			     .is_bounded = true };
 	enum mx_err err = spool_list(sp, domain, after, add_unit, &l);
+
+	*out = (struct status_page){ .items = l.items };
+	if (l.is_full)
+		msg_id_add(&out->next, l.last);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
+/* Most of what is looked at may be no part of the page: that is bounded, too.
+ * A page begins with a message. */
+static bool add_shelved(const struct unit *u, void *arg)
+{
+	struct listing *l = arg;
+	bool is_there = false;
+
+	if (l->looked_at >= STATUS_LOOKED_AT && u->envelope.id != l->seen) {
+		l->last = l->seen;
+		l->is_full = true;
+		return false;
+	}
+	for (size_t i = 0; i < u->rcpt_count && !is_there; i++)
+		is_there = is_wanted(l, &u->rcpts[i]);
+	l->looked_at++;
+	if (is_there && !add_unit(u, l))
+		return false;
+	l->seen = u->envelope.id;
+	return true;
+}
+
+enum mx_err status_refused(struct spool *sp, struct span domain, uint64_t after,
+			   size_t most, struct status_page *out)
+{
+	struct listing l = { .items = json_array(),
+			     .most = most,
+			     .is_bounded = true,
+			     .is_shelf = true };
+	enum mx_err err = spool_list(sp, domain, after, add_shelved, &l);
 
 	*out = (struct status_page){ .items = l.items };
 	if (l.is_full)

@@ -33,9 +33,10 @@ typedef void status_state_fn(const struct spool_domain *row,
 /* ---- Looks at the spool, each bounded ---- */
 
 enum {
-	STATUS_ROWS = 64,	/* domains of a page */
-	STATUS_MESSAGES = 32,	/* messages of a page; fewer when they have */
-	STATUS_RECIPIENTS = 256 /* many recipients: one message at least */
+	STATUS_ROWS = 64,	 /* domains of a page */
+	STATUS_MESSAGES = 32,	 /* messages of a page; fewer when they have */
+	STATUS_RECIPIENTS = 256, /* many recipients: one message at least */
+	STATUS_LOOKED_AT = 512	 /* units, for messages of some kind */
 };
 
 /* All zero is empty. */
@@ -65,6 +66,10 @@ enum mx_err status_domain_get(struct spool *sp, struct span name,
 enum mx_err status_messages(struct spool *sp, struct span domain,
 			    uint64_t after, size_t most,
 			    struct status_page *out);
+/* The same of messages with recipients on the shelf, and of these alone.  A
+ * page may be empty and have a next one. */
+enum mx_err status_refused(struct spool *sp, struct span domain, uint64_t after,
+			   size_t most, struct status_page *out);
 /* One message. */
 enum mx_err status_message(struct spool *sp, uint64_t id, size_t most,
 			   json_t **out);

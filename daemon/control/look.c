@@ -136,7 +136,12 @@ void look_domain(struct request *r)
 	send_one(r, item, err);
 }
 
-void look_messages(struct request *r)
+/* status_messages, or another list like it. */
+typedef enum mx_err list_fn(struct spool *sp, struct span domain,
+			    uint64_t after, size_t most,
+			    struct status_page *out);
+
+static void look_list(struct request *r, list_fn *list)
 {
 	struct status_page page;
 	uint64_t after = 0;
@@ -146,9 +151,19 @@ void look_messages(struct request *r)
 		request_fail(r, "not a queue id");
 		return;
 	}
-	err = status_messages(r->control->opt.spool, r->sel.domain, after,
-			      RECIPIENTS_SHOWN, &page);
+	err = list(r->control->opt.spool, r->sel.domain, after,
+		   RECIPIENTS_SHOWN, &page);
 	send_page(r, &page, err);
+}
+
+void look_messages(struct request *r)
+{
+	look_list(r, status_messages);
+}
+
+void look_refused(struct request *r)
+{
+	look_list(r, status_refused);
 }
 
 void look_message(struct request *r)

@@ -44,6 +44,7 @@ static const struct verb verbs[] = {
 	{ "messages", TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_messages },
 	{ "message",  TAKES_ID | LOOKS,                     look_message },
 	{ "content",  TAKES_ID | LOOKS,                     look_content },
+	{ "refused",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_refused },
 	{ "outages",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_outages },
 	{ "route",    TAKES_DOMAIN | LOOKS,                 explain_run },
 	{ "flush",    TAKES_UNITS | TAKES_NOTHING,          flush_run },

@@ -46,6 +46,8 @@ static const struct verb verbs[] = {
 	  "every message that waits, with its recipients" },
 	{ "show", NEEDS_ARGUMENT | TAKES_RAW, ctl_show, "ID [--raw]",
 	  "one message whole" },
+	{ "refused", TAKES_ARGUMENT, ctl_refused, "[DOMAIN]",
+	  "what primaries refused and nobody was told of" },
 	{ "outages", TAKES_ARGUMENT, ctl_outages, "[DOMAIN]",
 	  "when destinations were down, and what that cost" },
 	{ "route", NEEDS_ARGUMENT, ctl_route, "DOMAIN",

@@ -1,5 +1,6 @@
 /*
- * mx20ctl queue: every message that waits, with its recipients.
+ * mx20ctl queue: every message that waits, with its recipients; mx20ctl
+ * refused: those that are on the shelf.
  *
  * A million messages take no memory and hold no read transaction: a page is
  * gathered, the look ends, the page is written, the next one begins behind the
@@ -13,6 +14,9 @@
 
 struct listing {
 	const struct ctl *ctl;
+	enum mx_err (*page)(struct source *s, struct span domain,
+			    struct status_page *p);
+	const char *nothing; /* what is said when there is none */
 	uint64_t messages;
 	struct buf lines;
 	/* for people */
@@ -108,7 +112,7 @@ static enum mx_err list(struct listing *l, struct source *s, struct span domain)
 	enum mx_err err;
 
 	do {
-		err = source_messages(s, domain, &page);
+		err = l->page(s, domain, &page);
 		add_page(l, page.items);
 		if (!ctl_write(buf_span(&l->lines)))
 			break;
@@ -162,7 +166,7 @@ static enum ctl_exit say_nothing(const struct listing *l, struct span domain)
 			     " no mail is here for it");
 		return CTL_FAILED;
 	}
-	ctl_write(SPAN_LIT("nothing is waiting\n"));
+	ctl_write(span_str(l->nothing));
 	return CTL_DONE;
 }
 
@@ -179,23 +183,41 @@ static enum ctl_exit run(struct listing *l, struct source *s,
 	return source_end(s, err);
 }
 
-enum ctl_exit ctl_queue(struct ctl *ctl)
+static enum ctl_exit show(struct listing *l)
 {
-	struct listing l = { .ctl = ctl };
+	const struct ctl *ctl = l->ctl;
 	struct buf name = { 0 };
 	struct source s;
 	enum ctl_exit rc;
 
 	if (ctl->argument != NULL && !ctl_domain(ctl->argument, &name))
 		return CTL_FAILED;
-	table_init(&l.table, columns, COUNT(columns), ctl->width);
+	table_init(&l->table, columns, COUNT(columns), ctl->width);
 	rc = source_open(&s, ctl, SOURCE_SPOOL);
 	if (rc == CTL_DONE)
-		rc = run(&l, &s, buf_span(&name));
+		rc = run(l, &s, buf_span(&name));
 	source_close(&s);
-	status_page_fini(&l.reasons);
-	table_fini(&l.table);
-	buf_fini(&l.lines);
+	status_page_fini(&l->reasons);
+	table_fini(&l->table);
+	buf_fini(&l->lines);
 	buf_fini(&name);
 	return rc;
+}
+
+enum ctl_exit ctl_queue(struct ctl *ctl)
+{
+	struct listing l = { .ctl = ctl,
+			     .page = source_messages,
+			     .nothing = "nothing is waiting\n" };
+
+	return show(&l);
+}
+
+enum ctl_exit ctl_refused(struct ctl *ctl)
+{
+	struct listing l = { .ctl = ctl,
+			     .page = source_refused,
+			     .nothing = "nothing is on the shelf\n" };
+
+	return show(&l);
 }

@@ -154,6 +154,17 @@ enum mx_err source_messages(struct source *s, struct span domain,
 	return err;
 }
 
+enum mx_err source_refused(struct source *s, struct span domain,
+			   struct status_page *p)
+{
+	enum mx_err err;
+
+	do
+		err = s->ops->refused(s, domain, p);
+	while (falls_back(s, err));
+	return err;
+}
+
 enum mx_err source_outages(struct source *s, struct span domain,
 			   struct status_page *p)
 {

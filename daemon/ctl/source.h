@@ -18,6 +18,8 @@ struct source_ops {
 	enum mx_err (*domain)(struct source *s, struct span name, json_t **out);
 	enum mx_err (*messages)(struct source *s, struct span domain,
 				struct status_page *p);
+	enum mx_err (*refused)(struct source *s, struct span domain,
+			       struct status_page *p);
 	enum mx_err (*message)(struct source *s, struct span id, json_t **out);
 	enum mx_err (*outages)(struct source *s, struct span domain,
 			       struct status_page *p);
@@ -66,6 +68,8 @@ enum mx_err source_overview(struct source *s, json_t **out);
 enum mx_err source_domains(struct source *s, struct status_page *p);
 enum mx_err source_messages(struct source *s, struct span domain,
 			    struct status_page *p);
+enum mx_err source_refused(struct source *s, struct span domain,
+			   struct status_page *p);
 enum mx_err source_outages(struct source *s, struct span domain,
 			   struct status_page *p);
 enum mx_err source_domain(struct source *s, struct span name, json_t **out);

@@ -138,6 +138,12 @@ static enum mx_err messages(struct source *s, struct span domain_name,
 	return ask_rows(s, "messages", domain_name, p);
 }
 
+static enum mx_err refused(struct source *s, struct span domain_name,
+			   struct status_page *p)
+{
+	return ask_rows(s, "refused", domain_name, p);
+}
+
 static enum mx_err outages(struct source *s, struct span domain_name,
 			   struct status_page *p)
 {
@@ -172,5 +178,5 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_link_ops = {
-	overview, domains, domain, messages, message, outages, content,
+	overview, domains, domain, messages, refused, message, outages, content,
 };

@@ -36,8 +36,12 @@ static enum mx_err domain(struct source *s, struct span name, json_t **out)
 				 out);
 }
 
-static enum mx_err messages(struct source *s, struct span domain_name,
-			    struct status_page *p)
+typedef enum mx_err list_fn(struct spool *sp, struct span domain,
+			    uint64_t after, size_t most,
+			    struct status_page *out);
+
+static enum mx_err list(struct source *s, list_fn *fn, struct span domain_name,
+			struct status_page *p)
 {
 	struct status_page next;
 	uint64_t after = 0;
@@ -45,10 +49,22 @@ static enum mx_err messages(struct source *s, struct span domain_name,
 
 	(void)msg_id_parse(buf_span(&p->next), &after); /* empty: from the
 							    first on */
-	err = status_messages(s->spool, domain_name, after, SIZE_MAX, &next);
+	err = fn(s->spool, domain_name, after, SIZE_MAX, &next);
 	status_page_fini(p);
 	*p = next;
 	return err;
+}
+
+static enum mx_err messages(struct source *s, struct span domain_name,
+			    struct status_page *p)
+{
+	return list(s, status_messages, domain_name, p);
+}
+
+static enum mx_err refused(struct source *s, struct span domain_name,
+			   struct status_page *p)
+{
+	return list(s, status_refused, domain_name, p);
 }
 
 static enum mx_err message(struct source *s, struct span id, json_t **out)
@@ -84,5 +100,5 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_spool_ops = {
-	overview, domains, domain, messages, message, outages, content,
+	overview, domains, domain, messages, refused, message, outages, content,
 };

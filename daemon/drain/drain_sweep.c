@@ -6,6 +6,7 @@
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/outages.h"
 #include "daemon/drain/unlisted.h"
+#include "daemon/report/daily.h"
 #include "daemon/sts/known.h"
 
 enum { SWEEP_S = 60, FORGET_MS = 600000 };
@@ -28,6 +29,7 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 static bool is_over(struct span key, struct span value)
 {
 	return sts_known_is_over(key, value) ||
+	       daily_is_over(key, value, clock_wall_ms()) ||
 	       outage_is_over(key, value, clock_wall_ms());
 }
 

@@ -374,3 +374,41 @@ Test(status, outages_come_in_pages_and_the_newest_first)
 	cr_expect_eq(json_array_size(all), 0);
 	json_decref(all);
 }
+
+/* The shelf among much that is not on it. */
+Test(status, lists_who_is_on_the_shelf)
+{
+	struct settlement s = { .outcome = OUTCOME_SHELVED,
+				.reply = SPAN_LIT("550 5.7.1 no"),
+				.until_ms = NOW + 1000 };
+	struct buf after = { 0 };
+	struct status_page p;
+	uint64_t id = 0, last = 0;
+	size_t n = 0, pages = 0;
+
+	for (int i = 0; i < STATUS_LOOKED_AT * 2 + 3; i++)
+		id = put_simple(&f, "a.example");
+	spool_settle(f.sp, id, SPAN_LIT("a.example"), &s, 1, NOW, 0, NULL,
+		     on_settled, &f);
+	turn_until(&f, &f.done, 1);
+	do {
+		(void)msg_id_parse(buf_span(&after), &last);
+		cr_assert_eq(status_refused(f.sp, SPAN_LIT(""), last, 9, &p),
+			     MX_OK);
+		for (size_t i = 0; i < json_array_size(p.items); i++, n++) {
+			const json_t *list = json_object_get(
+				json_array_get(p.items, i), "recipients");
+
+			cr_assert_eq(json_array_size(list), 1);
+			cr_expect(is_text(json_array_get(list, 0), "state",
+					  "refused"));
+		}
+		buf_reset(&after);
+		buf_add(&after, buf_span(&p.next));
+		status_page_fini(&p);
+		pages++;
+	} while (after.n > 0);
+	cr_expect_eq(n, 1);
+	cr_expect_eq(pages, 3);
+	buf_fini(&after);
+}
