@@ -211,7 +211,9 @@ FUZZMAIN := $(if $(findstring fuzzer,$(SAN)),,$(B)/tests/fuzz/replay.o)
 $(FUZZ): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZMAIN) $(FUZZLIBS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(if $(FUZZMAIN),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(if $(FUZZMAIN),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+# a connection without a socket, in the place of the library's
+$(B)/fuzz/fuzz_delivery: $(B)/tests/fuzz/fakeconn.o
 -include $(patsubst %.c,$(B)/%.d,$(wildcard tests/fuzz/*.c))
 
 fuzz-programs: $(FUZZ)

@@ -166,6 +166,7 @@ static struct span best_name(struct spf *s)
 	return s->valid_count > 0 ? s->names[0] : SPAN_LIT("unknown");
 }
 
+/* Empty: it is longer than anything that could be asked or said. */
 static struct span expand(struct spf *s, struct span text)
 {
 	struct buf b = { 0 };
@@ -173,7 +174,8 @@ static struct span expand(struct spf *s, struct span text)
 
 	s->macros.domain = top(s)->domain;
 	s->macros.name = best_name(s);
-	spf_expand(&b, text, &s->macros);
+	if (!spf_expand(&b, text, &s->macros))
+		buf_reset(&b);
 	done = arena_span(&s->arena, buf_span(&b));
 	buf_fini(&b);
 	return done;

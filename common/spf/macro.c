@@ -282,20 +282,21 @@ static void add_macro(struct buf *out, const struct macro *m,
 	buf_fini(&changed);
 }
 
-void spf_expand(struct buf *out, struct span s, const struct spf_macros *m)
+bool spf_expand(struct buf *out, struct span s, const struct spf_macros *m)
 {
 	struct macro one;
 
-	while (s.n > 0) {
+	while (s.n > 0 && out->n <= SPF_EXPANDED_MOST) {
 		size_t plain = span_find(s, '%'), n;
 
 		buf_add(out, span_of(s.p, plain));
 		s = span_skip(s, plain);
 		if (s.n == 0)
-			return;
+			break;
 		n = read_macro(s, &one);
 		MX_ASSERT(n > 0);
 		add_macro(out, &one, m);
 		s = span_skip(s, n);
 	}
+	return out->n <= SPF_EXPANDED_MOST;
 }

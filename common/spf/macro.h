@@ -22,7 +22,12 @@ struct spf_macros {
 	struct span name;   /* validated, or "unknown" */
 };
 
-/* Append s with all macros replaced.  s was found ok. */
-void spf_expand(struct buf *out, struct span s, const struct spf_macros *m);
+/* So much is more than any name, and than an explanation of ours. */
+enum { SPF_EXPANDED_MOST = 4096 };
+
+/* Append s with all macros replaced.  s was found ok.  False: out has a part of
+ * it, since the whole is longer than SPF_EXPANDED_MOST.  A record of 64 KiB
+ * stands for 100 times as much, and a stranger wrote it. */
+bool spf_expand(struct buf *out, struct span s, const struct spf_macros *m);
 
 #endif

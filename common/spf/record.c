@@ -186,15 +186,25 @@ static bool read_term(struct span s, struct spf_terms *out)
 	return read_directive(s, &out->terms[out->count++]);
 }
 
+static size_t count_terms(struct span text)
+{
+	size_t n = 0;
+
+	for (size_t i = 1; i < text.n; i++)
+		n += text.p[i - 1] == ' ' && text.p[i] != ' ';
+	return n;
+}
+
 bool spf_read(struct arena *a, struct span text, struct spf_terms *out,
 	      struct span *bad)
 {
-	size_t most = 1;
+	size_t most = count_terms(text);
 	bool has_all = false;
 
 	*out = (struct spf_terms){ 0 };
-	for (size_t i = 0; i < text.n; i++)
-		most += text.p[i] == ' ';
+	*bad = text;
+	if (most > SPF_TERMS_MOST)
+		return false;
 	out->terms = arena_alloc_array(a, most, sizeof(*out->terms));
 	span_cut(&text, ' '); /* the version */
 	while (text.n > 0) {

@@ -26,12 +26,15 @@ struct spf_terms {
 	struct span redirect, explain; /* domain-spec; empty: none */
 };
 
+/* What is read takes 40 times the room of what was written. */
+enum { SPF_TERMS_MOST = 2000 };
+
 /* Does a TXT record begin as an SPF record does? */
 bool spf_is_record(struct span text);
 
 /* Read one that does.  False: a syntax error anywhere in it, which is a
- * permerror whatever stands before (section 4.6); *bad is the term.  Spans
- * point into text. */
+ * permerror whatever stands before (section 4.6); *bad is the term, or all of
+ * it where there are more than SPF_TERMS_MOST.  Spans point into text. */
 bool spf_read(struct arena *a, struct span text, struct spf_terms *out,
 	      struct span *bad);
 

@@ -25,6 +25,7 @@ from net import free_port  # noqa: E402
 import exim as exim_module  # noqa: E402
 import postfix as postfix_module  # noqa: E402
 
+OTHER = os.environ.get("OTHER", "")
 SHIM = BUILD / "preload" / "syncshim.so"
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -126,6 +127,16 @@ class Mx20Server(Server):
     def stop(self):
         self.daemon.stop()
         shutil.rmtree(self.daemon.dir, ignore_errors=True)
+
+
+class OtherServer(Mx20Server):
+    """mx20 of another build: OTHER=folder."""
+
+    name = "other"
+
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.daemon.build = pathlib.Path(OTHER).resolve()
 
 
 class PostfixServer(Server):
@@ -377,8 +388,11 @@ def wait_port(port, seconds=20):
 
 
 def found():
-    """Server classes that can run here, mx20 first."""
+    """Server classes that can run here, mx20 first.  OTHER: another build
+    of mx20 instead of the peers."""
     servers = [Mx20Server]
+    if OTHER:
+        return servers + [OtherServer]
     if os.getuid() != 0:
         return servers
     if shutil.which("postfix"):

@@ -54,6 +54,8 @@ class Mx20:
     in mx20.conf.  env: for the process.
     """
 
+    build = BUILD
+
     def __init__(self, domains="example.com recipients=*\n", recipients=None,
                  conf=None, env=None, wrapper=()):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mx20-test-"))
@@ -117,7 +119,7 @@ class Mx20:
             env = dict(os.environ, NOTIFY_SOCKET=address, **self.env)
             env.setdefault("ASAN_OPTIONS", "detect_leaks=1")
             self.process = subprocess.Popen(
-                self.wrapper + [str(BUILD / "mx20d"), "-c",
+                self.wrapper + [str(self.build / "mx20d"), "-c",
                                 str(self.conf_path)],
                 stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=env)
             self._reader = threading.Thread(
@@ -210,7 +212,7 @@ class Mx20:
     def ctl(self, *args, check=True, **options):
         """Run mx20ctl; returns the CompletedProcess."""
         done = subprocess.run(
-            self.ctl_wrapper + [str(BUILD / "mx20ctl"), "-c",
+            self.ctl_wrapper + [str(self.build / "mx20ctl"), "-c",
                                 str(self.conf_path), *args],
             capture_output=True, text=True, timeout=PATIENCE * 2,
             stdin=subprocess.DEVNULL, **options)

@@ -4,6 +4,7 @@
 
 #include "common/base/assert.h"
 #include "common/spf/macro.h"
+#include "common/spf/record.h"
 #include "common/spf/spf.h"
 
 /* ---- A zone ---- */
@@ -723,6 +724,66 @@ Test(spf, long_names_are_cut)
 }
 
 /* ---- Section 4.6.4: limits ---- */
+
+/* A record has up to 64 KiB, and each four octets of it can stand for a whole
+ * address: what is longer than any name is neither asked for nor made. */
+Test(spf, what_macros_stand_for_is_bounded)
+{
+	char address[280];
+	struct buf b = { 0 }, made = { 0 };
+	struct spf_record record;
+	struct spf_lookup q;
+	struct spf *s;
+
+	memset(address, '!', sizeof(address) - 1);
+	memcpy(address + sizeof(address) - 13, "@t.example\0\0", 13);
+	buf_adds(&b, "v=spf1 exists:");
+	for (int i = 0; i < 16000; i++)
+		buf_adds(&b, "%{S}");
+	s = begin("192.0.2.1", address);
+	cr_assert(spf_next(s, &q));
+	record.text = buf_span(&b);
+	spf_answer(s, &(struct spf_answer){ SPF_FOUND, &record, 1 });
+	cr_expect(!spf_next(s, &q), "not asked: %.*s", SPAN_ARG(q.name));
+	spf_free(&s);
+	cr_expect(!spf_expand(&made, span_skip(buf_span(&b), 14),
+			      &(struct spf_macros){
+				      .sender = span_str(address) }));
+	cr_expect_leq(made.n, SPF_EXPANDED_MOST + 3 * sizeof(address));
+	buf_fini(&b);
+	buf_fini(&made);
+}
+
+Test(spf, more_terms_than_anybody_has)
+{
+	static const struct {
+		int terms;
+		enum spf_result result;
+	} cases[] = { { SPF_TERMS_MOST, SPF_PASS },
+		      { SPF_TERMS_MOST + 1, SPF_PERMERROR } };
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf b = { 0 };
+		struct spf_record record;
+		struct spf_verdict v;
+		struct spf_lookup q;
+		struct spf *s = begin("192.0.2.1", "u@t.example");
+
+		cr_assert(spf_next(s, &q));
+		buf_adds(&b, "v=spf1");
+		for (int k = 1; k < cases[i].terms; k++)
+			buf_adds(&b, " ip4:198.51.100.7");
+		buf_adds(&b, "  +all ");
+		record.text = buf_span(&b);
+		spf_answer(s, &(struct spf_answer){ SPF_FOUND, &record, 1 });
+		cr_assert(!spf_next(s, &q));
+		spf_verdict(s, &v);
+		cr_expect_eq(v.result, cases[i].result, "%d terms: %s",
+			     cases[i].terms, spf_result_name(v.result));
+		spf_free(&s);
+		buf_fini(&b);
+	}
+}
 
 Test(spf, limits)
 {
