@@ -213,7 +213,7 @@ $(FUZZ): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZMAIN) $(FUZZLIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(if $(FUZZMAIN),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # a connection without a socket, in the place of the library's
-$(B)/fuzz/fuzz_delivery: $(B)/tests/fuzz/fakeconn.o
+$(B)/fuzz/fuzz_delivery $(B)/fuzz/fuzz_session: $(B)/tests/fuzz/fakeconn.o
 -include $(patsubst %.c,$(B)/%.d,$(wildcard tests/fuzz/*.c))
 
 fuzz-programs: $(FUZZ)

@@ -137,6 +137,8 @@ class OtherServer(Mx20Server):
     def __init__(self, *args, **more):
         super().__init__(*args, **more)
         self.daemon.build = pathlib.Path(OTHER).resolve()
+        del self.daemon.conf["dns"]["private"]  # older ones do not know it
+        self.daemon.write_files()
 
 
 class PostfixServer(Server):

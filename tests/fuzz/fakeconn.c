@@ -58,7 +58,7 @@ static bool leave(struct conn *c)
 
 static void offer(struct conn *c)
 {
-	if (c->in.n == c->used || c->is_paused || c->is_shaking)
+	if (c->is_over || c->in.n == c->used || c->is_paused || c->is_shaking)
 		return;
 	enter(c);
 	c->events->on_input(c, c->arg);
@@ -129,6 +129,8 @@ void fake_end(enum conn_end why)
 {
 	struct conn *c = live;
 
+	if (c == NULL || c->is_over)
+		return;
 	enter(c);
 	c->is_over = true;
 	c->events->on_end(c, why, c->arg);
@@ -142,7 +144,8 @@ void fake_block(bool is_blocked)
 
 	c->is_blocked = is_blocked;
 	flush(c);
-	if (!had || c->kept.n > 0 || c->events->on_drained == NULL)
+	if (!had || c->kept.n > 0 || c->is_over ||
+	    c->events->on_drained == NULL)
 		return;
 	enter(c);
 	c->events->on_drained(c, c->arg);
