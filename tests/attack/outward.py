@@ -16,7 +16,7 @@ from world import World
 DOMAINS = "listed.test recipients=*\nrefused.test recipients=*\n"
 
 
-def forge(port, seconds, below, least=0, senders=1 << 40):
+def forge(port, seconds, below, least=0, senders=1 << 40, local="x"):
     """One message after another, each from a sender's domain of its own, or
     one of so many."""
     ends, n = time.monotonic() + seconds, 0
@@ -25,8 +25,9 @@ def forge(port, seconds, below, least=0, senders=1 << 40):
             c.cmd("EHLO attack.test")
             for _ in range(50):
                 n += 1
-                c.send(f"MAIL FROM:<x@s{n % senders}.{below}>\r\n"
+                c.send(f"MAIL FROM:<{local}@s{n % senders}.{below}>\r\n"
                        "RCPT TO:<u@refused.test>\r\nBDAT 6 LAST\r\nX: y\r\n")
+            tell(n)
             for _ in range(150):
                 c.reply()
     time.sleep(max(0, ends - time.monotonic()))
@@ -39,10 +40,11 @@ STRANGERS = 32  # connections to them
 
 
 def outward(name, below, comes_back=False, world=None, senders=1 << 40,
-            **more):
-    attack(name, conf=REPORTS, domains=DOMAINS, comes_back=comes_back,
+            conf=REPORTS, local="x", **more):
+    attack(name, conf=conf, domains=DOMAINS, comes_back=comes_back,
            world=world or (lambda folder, pki: World(folder)), **more)(
-               functools.partial(forge, below=below, senders=senders))
+               functools.partial(forge, below=below, senders=senders,
+                                 local=local))
 
 
 FEW = (Bound("connections to strangers", STRANGERS,
@@ -75,6 +77,27 @@ def costly_policies(folder, pki):
 
 outward("policy hosts: costly groups", "policy.test", world=costly_policies)
 outward("policy hosts: trickle", "policy.test", bounds=FEW)
+
+
+# -- is the sender proven? --------------------------------------------------------
+
+PROVEN = {"limits": {"connections_per_client": 1000},
+          "bounce": {"mode": "proven"}}
+LONG = "!" * 60  # 180 octets in a URL
+SPF_QUESTIONS = 11 + 10 * 11 + 11  # RFC 7208 section 4.6.4
+
+
+def questions_a_message(d, world):
+    """However little of that is asked twice."""
+    return world.asked.value / max(1, TOLD.value)
+
+
+for kind in ("include", "macros", "terms", "hosts", "silent", "chain"):
+    outward(f"senders' SPF: {kind}", f"{kind}.test", conf=PROVEN, local=LONG,
+            bounds=FEW + (
+                Bound("reports", 0, lambda d, world: world.reports.value),
+                Bound("questions a message", SPF_QUESTIONS,
+                      questions_a_message)))
 
 
 # -- one message in, many out -----------------------------------------------------
@@ -138,7 +161,8 @@ in_a_world("domains of a transaction", (Bound("domains", 100),),
 
 
 @attack("a primary with an absurd SIZE", domains=DOMAINS,
-        world=lambda folder, pki: World(folder, listed_ehlo="250-mx.test\r\n250 SIZE 100"))
+        world=lambda folder, pki: World(
+            folder, listed_ehlo="250-mx.test\r\n250 SIZE 100"))
 def absurd_size(port, seconds):
     """It is the primary alone that does harm."""
     time.sleep(seconds)

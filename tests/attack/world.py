@@ -9,6 +9,10 @@ that there is any number of domains:
     *.silent.test         no answer to anything about it
     *.huge.test           answers of 60 KB, by TCP
     *.chain.test          aliases without an end
+    *.include.test        SPF records that include others, without an end
+    *.macros.test         64 KiB of one, each macro of it an address
+    *.terms.test          64 KiB of it, in terms
+    *.hosts.test          all the hosts that one may make us ask for
     s1.KIND.test          five MX of two addresses in the network of that kind
 
     KIND    network      its mail hosts
@@ -50,6 +54,30 @@ def address_of(name, kind):
     return bytes([127, KINDS[kind], h[0], 1 + h[1] % 250])
 
 
+def txt(text):
+    text = text.encode()
+    return [(TXT, b"".join(bytes([len(text[i:i + 255])]) + text[i:i + 255]
+                           for i in range(0, len(text), 255)))]
+
+
+def spf_records(kind, head, rest, qtype):
+    """What senders publish who want us to do much.  They can be reached."""
+    if qtype == MX and head[0] == "s":
+        return [(MX, b"\0\x0a" + wire(f"mx.{head}.sink.test"))]
+    if qtype == MX and kind == "hosts":
+        return [(MX, struct.pack("!H", i) + wire(f"h{i}{head}.{rest}"))
+                for i in range(10)]
+    if qtype == A and kind == "hosts":
+        return [(A, bytes([192, 0, 2, i])) for i in range(100)]
+    if qtype != TXT:
+        return []
+    return txt("v=spf1 " + {
+        "include": f"include:{head}a.{rest} include:{head}b.{rest} -all",
+        "macros": "exists:" + "%{S}" * 16000,
+        "terms": "ip4:192.0.2.1 " * 4500 + "-all",
+        "hosts": " ".join(f"mx:m{i}{head}.{rest}" for i in range(10))}[kind])
+
+
 def records(name, qtype):
     """[(type, rdata)], or None for no answer at all."""
     labels = name.split(".")
@@ -62,6 +90,8 @@ def records(name, qtype):
     if kind == "huge" and qtype in (TXT, A):
         return ([(TXT, b"\xff" + b"x" * 255)] * 200 if qtype == TXT else
                 [(A, bytes([127, 1, i % 250, i // 250])) for i in range(3000)])
+    if kind in ("include", "macros", "terms", "hosts"):
+        return spf_records(kind, labels[0], ".".join(labels[1:]), qtype)
     if kind == "chain":
         head, _, rest = labels[0].partition("-")
         return [(CNAME, wire(".".join(
@@ -106,10 +136,14 @@ def answer(query, most):
 
 
 class Names(asyncio.DatagramProtocol):
+    def __init__(self, world):
+        self.world = world
+
     def connection_made(self, transport):
         self.transport = transport
 
     def datagram_received(self, query, peer):
+        self.world.asked.value += 1
         reply = answer(query, 1232)
         if reply is not None:
             self.transport.sendto(reply, peer)
@@ -273,6 +307,7 @@ class World:
         self.go_up()
         self.reports = multiprocessing.Value("q", 0)
         self.report_bytes = multiprocessing.Value("q", 0)
+        self.asked = multiprocessing.Value("q", 0)  # questions by UDP
         self.open = multiprocessing.Value("i", 0)  # to strangers, now
         self.most = multiprocessing.Value("i", 0)  # and at most
         self.ending_s = ending_s
@@ -323,7 +358,7 @@ class World:
     async def _serve_strangers(self, ready):
         os.nice(10)  # they are no part of this host
         await asyncio.get_running_loop().create_datagram_endpoint(
-            Names, local_addr=("127.0.0.53", self.port))
+            lambda: Names(self), local_addr=("127.0.0.53", self.port))
         servers = [await self._listen("0.0.0.0", self.port, self._client),
                    await self._listen("0.0.0.0", self.sts_port, self._policy,
                                       ssl=self.policy_tls)]
