@@ -227,6 +227,14 @@ void conn_starttls_client(struct conn *c, struct tls_client *tls)
 	start_tls(c, tls_engine_client(tls));
 }
 
+void conn_ack(struct conn *c)
+{
+	const int on = 1;
+
+	MX_ASSERT(c->magic == CONN_MAGIC && !c->is_freed);
+	setsockopt(c->io.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 void conn_charge(struct conn *c, const struct net_addr *peer)
 {
 	c->lane = shake_lane(peer);

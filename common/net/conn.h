@@ -88,6 +88,14 @@ size_t conn_output_pending(const struct conn *c);
  * written outside a conn callback, in the next round of the loop. */
 void conn_flush(struct conn *c);
 
+/*
+ * Acknowledge what came at once, instead of with the next output or 40 ms
+ * later: a peer that sends what it has to say in pieces and leaves Nagle's
+ * algorithm on (RFC 9293 section 3.7.4) holds the next one back until then.
+ * For who waits for more and has nothing to say meanwhile.
+ */
+void conn_ack(struct conn *c);
+
 /* End with CONN_DEADLINE ms from now unless set again; 0: none.  Cheap: meant
  * to be called for every line. */
 void conn_deadline(struct conn *c, int64_t ms);

@@ -67,14 +67,18 @@ static struct delivery *enter(void *arg)
 	return d;
 }
 
+/* Many servers answer commands that came together one by one, in a write each:
+ * we wait for more, and say nothing that would carry the acknowledgement. */
 static void on_input(struct conn *c, void *arg)
 {
 	struct delivery *d = enter(arg);
+	uint64_t written = d->written;
 	enum step step = d->life == LIFE_OVER ? STEP_END : replies_read(d);
 
-	(void)c;
 	if (step == STEP_ON)
 		step = pump(d);
+	if (step == STEP_ON && d->expects.count > 0 && d->written == written)
+		conn_ack(c);
 	leave(d, step);
 }
 

@@ -1,4 +1,6 @@
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -66,6 +68,41 @@ Test(conn, flush_sends_before_the_loop_runs)
 	conn_flush(b.c);
 	cr_expect_eq(conn_output_pending(b.c), 0);
 	cr_expect_eq(recv(fd, got, sizeof(got), MSG_DONTWAIT), 7);
+	close(fd);
+}
+
+static size_t unacked(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	return info.tcpi_unacked;
+}
+
+static bool take_and_ack(struct side *s, enum side_event e)
+{
+	if (e != SIDE_INPUT)
+		return false;
+	conn_ack(s->c);
+	return false;
+}
+
+/* A peer with Nagle's algorithm sends nothing more until then. */
+Test(conn, what_came_is_acknowledged_at_once)
+{
+	char got[100];
+	int fd = sides_open_raw(loop, &b);
+
+	b.hook = take_and_ack;
+	for (size_t i = 1; i <= 20; i++) { /* else the output would do it */
+		conn_write(b.c, SPAN_LIT("NOOP\r\n"));
+		conn_flush(b.c);
+		cr_assert_eq(recv(fd, got, sizeof(got), 0), 6);
+		cr_assert_eq(send(fd, "250 \r\n", 6, 0), 6);
+		run_until_got(loop, &b, 6 * i);
+		cr_expect_eq(unacked(fd), 0, "round %zu", i);
+	}
 	close(fd);
 }
 
