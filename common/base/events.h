@@ -14,9 +14,13 @@
 	X(DEFERRED,  "deferred",  "a recipient waits for its own retry") \
 	X(BOUNCED,   "bounced", \
 	  "a recipient failed for good; a DSN was made") \
+	X(REFUSED,   "refused", \
+	  "the primary refused a recipient for good; it is not final yet") \
+	X(SHELVED,   "shelved", \
+	  "a recipient failed for good; the mail is kept, nobody is told") \
 	X(HELD,      "held",      "mail is kept for the operator") \
 	X(RELEASED,  "released",  "held mail may go again") \
-	X(REMOVED,   "removed",   "the operator removed a message") \
+	X(REMOVED,   "removed",   "the operator, or time, removed a message") \
 	X(FALLBACK,  "fallback", \
 	  "something was refused or lacking: tried another way") \
 	X(DIGEST,    "digest", \

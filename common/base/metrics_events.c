@@ -28,6 +28,7 @@ static const struct feed {
 	/* reason: a lifetime is over; no host: the operator's, or no way there */
 	{ EV_BOUNCED,   METRIC_REFUSED,             NULL,     "host",  NULL,   "reason" },
 	{ EV_HELD,      METRIC_REFUSED,             NULL,     "host",  NULL,   "reason" },
+	{ EV_SHELVED,   METRIC_REFUSED,             NULL,     "host",  NULL,   "reason" },
 };
 /* clang-format on */
 

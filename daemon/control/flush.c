@@ -82,6 +82,8 @@ static void flush_unit(struct walk *w, const struct unit *u)
 			  u->domain);
 		return;
 	}
+	if (u->state == UNIT_REFUSED) /* a word about it is no reason to try */
+		return;
 	w->done++;
 	flush(w, u->envelope.id, u->domain);
 }
@@ -95,7 +97,7 @@ static bool flush_domain(struct walk *w, const struct spool_domain *row)
 		return false;
 	}
 	walk_keep(w, row->held, 0, NULL, name);
-	w->done += row->units - row->held;
+	w->done += row->ready + row->deferred;
 	flush(w, 0, name);
 	return false; /* its units need no look */
 }

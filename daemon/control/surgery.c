@@ -87,7 +87,7 @@ static struct deed *deed_new(struct walk *w, enum log_event event,
 	unit_list_rcpts(u, &d->to);
 	d->is_under_way = event != EV_RELEASED &&
 			  drain_is_in_flight(w->request->control->opt.drain,
-					    d->id, u->domain);
+					     d->id, u->domain);
 	walk_begin(w);
 	return d;
 }
@@ -149,7 +149,7 @@ static void hold_unit(struct walk *w, const struct unit *u)
 	if (w->request->scope != SCOPE_ID) {
 		w->under_way +=
 			drain_is_in_flight(w->request->control->opt.drain,
-					  u->envelope.id, u->domain);
+					   u->envelope.id, u->domain);
 		tell(w, EV_HELD, u);
 		return;
 	}
@@ -168,7 +168,8 @@ static const struct walk_ops hold_ops = {
  * line. */
 static void answer_hold(struct request *r, uint64_t units)
 {
-	size_t under_way = drain_in_flight(r->control->opt.drain, r->sel.domain);
+	size_t under_way =
+		drain_in_flight(r->control->opt.drain, r->sel.domain);
 	json_t *answer =
 		json_pack("{s:b, s:I}", "ok", 1, "count", (json_int_t)units);
 
@@ -246,12 +247,25 @@ static void resume_domain(struct walk *w)
 		      on_resumed, w);
 }
 
-static bool has_held_rcpt(const struct unit *u)
+/* Those that failed: held for that, refused, shelved. */
+static bool has_failed_rcpt(const struct unit *u)
 {
 	for (size_t i = 0; i < u->rcpt_count; i++)
-		if (u->rcpts[i].state == RECIPIENT_HELD)
+		if (u->rcpts[i].state != RECIPIENT_PENDING &&
+		    u->rcpts[i].state != RECIPIENT_TAKEN)
 			return true;
 	return false;
+}
+
+/* By the operator: what failed is not his, unless he said why. */
+static bool is_held_by_hand(const struct unit *u)
+{
+	if (!u->is_held_alone)
+		return false;
+	for (size_t i = 0; i < u->rcpt_count; i++)
+		if (u->rcpts[i].state != RECIPIENT_HELD)
+			return true;
+	return u->hold_reason.n > 0;
 }
 
 /* It is held by its domain, or by what is above that. */
@@ -266,13 +280,13 @@ static void release_unit(struct walk *w, const struct unit *u)
 {
 	const struct request *r = w->request;
 	bool by_id = r->scope == SCOPE_ID;
-	bool is_held = u->is_held_alone || has_held_rcpt(u);
+	bool is_stuck = u->is_held_alone || has_failed_rcpt(u);
 	bool is_wanted = by_id || r->all;
 	struct deed *d;
 
-	if (is_held && !is_wanted) {
+	if (is_held_by_hand(u) && !is_wanted) {
 		walk_keep(w, 1, u->envelope.id, NULL, u->domain);
-	} else if (is_held || (by_id && u->state == UNIT_DEFERRED)) {
+	} else if (is_stuck || (by_id && u->state == UNIT_DEFERRED)) {
 		d = deed_new(w, EV_RELEASED, u);
 		spool_release(w->spool, unit_of(d), on_done, d);
 		keep_with_domain(w, u);

@@ -145,6 +145,8 @@ static void next_domain(struct walk *w)
 
 static void free_walk(struct walk *w)
 {
+	if (w->ops->forget != NULL)
+		w->ops->forget(w);
 	ev_timer_stop(w->loop, &w->turn);
 	free(w);
 }

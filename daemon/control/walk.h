@@ -27,6 +27,8 @@ struct walk_ops {
 	/* It is over; answers with request_done (or lets it be answered by
 	 * nobody).  w goes afterwards. */
 	void (*end)(struct walk *w);
+	/* w goes, by whatever way: so does w->own.  NULL: there is none. */
+	void (*forget)(struct walk *w);
 };
 
 struct walk {
@@ -46,11 +48,12 @@ struct walk {
 	size_t pending;	    /* asked of the spool, not done */
 	/* what came of it */
 	uint64_t done, under_way, kept;
-	char release[300];   /* what lets kept mail go: arguments of release */
-	uint64_t kept_id;    /* the last of it that is held by itself; 0: none */
+	char release[300]; /* what lets kept mail go: arguments of release */
+	uint64_t kept_id;  /* the last of it that is held by itself; 0: none */
 	int64_t patience_ms; /* monotonic: when to look no more again */
 	bool was_held;	     /* release: more than single messages */
 	enum mx_err err;     /* the first failure: no further step */
+	void *own;	     /* of whoever walks */
 };
 
 /* Start it; r is the walk's. */

@@ -29,6 +29,14 @@ static void add_reason(struct buf *out, const json_t *domains,
 	}
 }
 
+static void add_until(struct buf *out, const char *word, int64_t left_ms)
+{
+	if (left_ms <= 0)
+		return;
+	buf_adds(out, word);
+	print_age(out, left_ms);
+}
+
 static void add_state(struct buf *out, const json_t *r, int64_t now_ms)
 {
 	struct span state = control_get_text(r, "state");
@@ -48,6 +56,14 @@ static void add_state(struct buf *out, const json_t *r, int64_t now_ms)
 	} else if (span_eq(state, SPAN_LIT("deferred")) && due_ms > now_ms) {
 		buf_adds(out, "deferred, retry in ");
 		print_age(out, due_ms - now_ms);
+	} else if (span_eq(state, SPAN_LIT("unsettled"))) {
+		buf_adds(out, "refused, not final");
+		add_until(out, ", for ", due_ms - now_ms);
+	} else if (span_eq(state, SPAN_LIT("refused"))) {
+		buf_adds(out, "refused, on the shelf");
+		add_until(out, " for ", due_ms - now_ms);
+	} else if (span_eq(state, SPAN_LIT("delivered"))) {
+		buf_adds(out, "delivered, to be reported");
 	} else {
 		buf_adds(out, "ready");
 	}

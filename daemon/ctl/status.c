@@ -52,9 +52,8 @@ static bool goes_to(const json_t *item, struct span name)
 
 static bool is_shown(const struct ctl *ctl, const json_t *item)
 {
-	return is_domain(item) &&
-	       (ctl->destination == NULL ||
-		goes_to(item, span_str(ctl->destination)));
+	return is_domain(item) && (ctl->destination == NULL ||
+				   goes_to(item, span_str(ctl->destination)));
 }
 
 /* ---- For programs ---- */
@@ -144,6 +143,7 @@ static void cell_next(struct table *t, const json_t *row, int64_t now_ms)
 static void cell_state(struct table *t, const json_t *row)
 {
 	int64_t held = control_get_int(row, "held_messages", 0);
+	int64_t refused = control_get_int(row, "refused_messages", 0);
 	struct buf b = { 0 };
 
 	if (status_is_held(row))
@@ -152,6 +152,8 @@ static void cell_state(struct table *t, const json_t *row)
 		buf_add(&b, control_get_text(row, "state"));
 	if (!status_is_held(row) && held > 0)
 		buf_addf(&b, ", %lld held", (long long)held);
+	if (!status_is_held(row) && refused > 0)
+		buf_addf(&b, ", %lld refused", (long long)refused);
 	table_cell(t, buf_span(&b));
 	buf_fini(&b);
 }

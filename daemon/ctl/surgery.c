@@ -207,10 +207,10 @@ static bool say_left(const struct ctl *ctl, const struct result *o)
 	bool is_one = o->under_way == 1;
 
 	if (o->under_way > 0 && is_bounce)
-		ctl_complain("%s %s being delivered at this moment and %s left "
-			     "alone: ask again if it fails",
+		ctl_complain("%s %s being delivered at this moment: what that "
+			     "leaves is returned then",
 			     messages(o->under_way, &text),
-			     is_one ? "is" : "are", is_one ? "was" : "were");
+			     is_one ? "is" : "are");
 	else if (o->under_way > 0)
 		ctl_complain("%s %s being delivered at this moment and may "
 			     "still arrive",

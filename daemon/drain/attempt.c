@@ -62,8 +62,12 @@ static size_t put_due_first(const struct config *c, struct unit *u)
 	return n > 0 ? n : u->rcpt_count;
 }
 
-struct attempt *attempt_new_for(struct domain *dom, struct unit **unit,
-				struct order *order)
+bool attempt_is_delivery(const struct attempt *a)
+{
+	return a->order == NULL && !a->is_parked;
+}
+
+static struct attempt *make(struct domain *dom, struct unit **unit)
 {
 	struct drain *d = dom->drain;
 	struct attempt *a = mx_alloc(sizeof(*a));
@@ -76,22 +80,48 @@ struct attempt *attempt_new_for(struct domain *dom, struct unit **unit,
 	a->job = delivery_job_new(unit, delivery_from_spool(d->spool),
 				  d->link_listener, a);
 	a->tls = "";
-	a->order = order;
 	TAILQ_INIT(&a->followers);
+	TAILQ_INIT(&a->next);
 	dom->in_flight++;
-	dom->ordered += order != NULL;
 	HASH_ADD_BYHASHVALUE(hh, d->attempts, key, sizeof(a->key),
 			     attempt_hash(&a->key), a);
+	return a;
+}
+
+struct attempt *attempt_new_for(struct domain *dom, struct unit **unit,
+				struct order *order)
+{
+	struct attempt *a = make(dom, unit);
+
+	a->order = order;
+	a->is_parked = order == NULL;
+	dom->ordered++;
 	return a;
 }
 
 struct attempt *attempt_new(struct domain *dom, struct unit **unit)
 {
 	size_t due = put_due_first(dom->drain->config, *unit);
-	struct attempt *a = attempt_new_for(dom, unit, NULL);
+	struct attempt *a = make(dom, unit);
 
 	a->job->count = due;
 	return a;
+}
+
+void order_end(struct order *o, enum mx_err err)
+{
+	o->cb(err, o->arg);
+	free(o);
+}
+
+void attempt_end_orders(struct attempt *a, enum mx_err err)
+{
+	struct order *o;
+
+	while ((o = TAILQ_FIRST(&a->next)) != NULL) {
+		TAILQ_REMOVE(&a->next, o, link);
+		order_end(o, err);
+	}
 }
 
 void attempt_free(struct attempt *a)
@@ -104,14 +134,21 @@ void attempt_free(struct attempt *a)
 void attempt_drop(struct attempt *a)
 {
 	struct drain *d = a->drain;
+	struct order_list next = TAILQ_HEAD_INITIALIZER(next);
+	struct domain *dom = a->domain;
+	uint64_t id = a->key.id;
 
 	MX_ASSERT(a->magic == ATTEMPT_MAGIC && !a->is_submitted);
+	MX_ASSERT(a->question == NULL);
 	MX_ASSERT(TAILQ_EMPTY(&a->followers));
 	risk_over(a);
 	ev_timer_stop(d->loop, &a->retry);
 	HASH_DEL(d->attempts, a);
-	MX_ASSERT(a->domain->in_flight > 0);
-	a->domain->in_flight--;
-	a->domain->ordered -= a->order != NULL;
+	MX_ASSERT(dom->in_flight > 0);
+	dom->in_flight--;
+	dom->ordered -= !attempt_is_delivery(a);
+	TAILQ_CONCAT(&next, &a->next, link);
 	attempt_free(a);
+	if (!TAILQ_EMPTY(&next))
+		d->on_dropped(dom, id, &next);
 }

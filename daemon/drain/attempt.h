@@ -9,12 +9,12 @@
 
 #include "common/base/hash.h"
 #include "daemon/delivery/delivery.h"
+#include "daemon/drain/drain.h"
 #include "daemon/report/report.h"
 
 struct dest;
 struct domain;
 struct drain;
-struct order;
 
 enum {
 	ATTEMPT_MAGIC = 0x4468616e,
@@ -23,6 +23,16 @@ enum {
 
 /* May the primary have it while the disk does not know?  See risk.c. */
 enum risk { RISK_NONE, RISK_UNANSWERED, RISK_UNCOUNTED, RISK_ANSWERED };
+
+/* The operator's word that a unit is given up. */
+struct order {
+	TAILQ_ENTRY(order) link; /* waits for what is under way to end */
+	struct drain_order by;
+	drain_given_up_cb *cb;
+	void *arg;
+};
+
+TAILQ_HEAD(order_list, order);
 
 struct attempt_key {
 	uint64_t id;
@@ -40,10 +50,14 @@ struct attempt {
 	char host[300];		 /* whose words the outcomes are */
 	const char *tls;	 /* static; "": clear text */
 	enum report_cause cause; /* why it is given up, if it is */
-	const char *status;	 /* static, for the report; NULL: as the
-				    reply says */
 	struct order *order;	 /* the operator's; NULL: none */
-	unsigned offered;	 /* SMTP_EXT_ bits */
+	struct order_list next;	 /* what is left of it is theirs then */
+	bool is_parked;		 /* of recipients that are due, see parked.c;
+				    it was not delivered */
+	bool is_unproven;	 /* nobody may be told what becomes of it */
+	void *question;		 /* whether he is; NULL: not asked */
+	TAILQ_ENTRY(attempt) asking;
+	unsigned offered; /* SMTP_EXT_ bits */
 	int64_t conn_ms;
 	int alternate_from;	  /* the target that could not take it */
 	int alternate_next;	  /* the next to be asked */
@@ -56,12 +70,12 @@ struct attempt {
 	bool is_submitted;	  /* the spool will call back */
 	bool is_late;		  /* no room for it: that was said */
 	bool has_report;
-	bool is_taken_known;	  /* to the disk, ahead of the rest */
+	bool is_taken_known;		 /* to the disk, ahead of the rest */
 	void (*then)(struct attempt *a); /* once that was tried */
 	enum risk risk;
 	int64_t risky_ms; /* since when */
 	struct dest *risk_dest;
-	bool is_strangers_risk;	     /* counted among theirs */
+	bool is_strangers_risk; /* counted among theirs */
 	TAILQ_ENTRY(attempt) unanswered;
 	int64_t concluded_ms, due_ms;	/* wall */
 	uint64_t report_id;		/* of the last try to record; 0: none */
@@ -78,13 +92,20 @@ struct attempt {
 
 /* Takes the unit; those of its recipients that are due stand first. */
 struct attempt *attempt_new(struct domain *dom, struct unit **unit);
-/* The same with all recipients, and not to be delivered. */
+/* The same with all recipients, and not to be delivered: they are parked and
+ * due, or (order) the operator gives it up. */
 struct attempt *attempt_new_for(struct domain *dom, struct unit **unit,
 				struct order *order);
+/* Is it being delivered, or what came of that not yet durable? */
+bool attempt_is_delivery(const struct attempt *a);
 struct attempt *attempt_find(struct drain *d, uint64_t id,
 			     const struct domain *dom);
 bool attempt_has(struct drain *d, uint64_t id, const struct domain *dom);
 void attempt_drop(struct attempt *a);
+/* What came of an order; it goes. */
+void order_end(struct order *o, enum mx_err err);
+/* Nobody will obey those that wait for its end. */
+void attempt_end_orders(struct attempt *a, enum mx_err err);
 /* One that no drain knows of any more. */
 void attempt_free(struct attempt *a);
 unsigned attempt_hash(const struct attempt_key *k);

@@ -13,9 +13,6 @@ void conclude_with(struct attempt *a, enum outcome outcome, struct span reply);
 /* ---- conclude_record.c ---- */
 /* Does anything of the unit stay? */
 bool conclude_is_partial(const struct attempt *a);
-/* What was refused, and would be reported, is tried again then; but not
- * before its own retry, and not later than the longest. */
-void conclude_defer_failed(struct attempt *a, int64_t wait_ms);
 /* Was recipient i taken, and is nobody to be told? */
 bool conclude_is_taken(const struct attempt *a, size_t i);
 /* Record those alone; the others stay as they are.  then: also on failure. */

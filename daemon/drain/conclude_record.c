@@ -53,21 +53,87 @@ static int64_t next_due(const struct attempt *a, int64_t now)
 
 /* ---- The log: what it says is durable ---- */
 
+static const char *reason_of(const struct attempt *a, size_t i)
+{
+	return give_up_cause(a, i) == REPORT_EXPIRED ? "lifetime" : "";
+}
+
 static void say_bounced(const struct attempt *a, size_t i)
 {
 	const struct unit *u = a->job->unit;
 	uint64_t report = give_up_report_of(a, i);
 
-	log_info(
-		EV_BOUNCED, LOG_ID("mid", u->envelope.id),
-		LOG_PATH("to", u->rcpts[i].path),
-		LOG_PATH("from", u->envelope.from), LOG_STR("host", a->host),
-		LOG_ID("report", report),
-		LOG_STR("report", report == 0 ? "none" : ""),
-		LOG_STR("reason", a->cause == REPORT_EXPIRED ? "lifetime" : ""),
-		LOG_INT("wait_s",
-			(a->concluded_ms - u->envelope.arrived_ms) / 1000),
-		LOG_SPAN("reply", a->job->set[i].reply));
+	log_info(EV_BOUNCED, LOG_ID("mid", u->envelope.id),
+		 LOG_PATH("to", u->rcpts[i].path),
+		 LOG_PATH("from", u->envelope.from),
+		 LOG_SPAN("host", a->job->set[i].host),
+		 LOG_ID("report", report),
+		 LOG_STR("report", report == 0 ? "none" : ""),
+		 LOG_STR("reason", reason_of(a, i)),
+		 LOG_INT("wait_s",
+			 (a->concluded_ms - u->envelope.arrived_ms) / 1000),
+		 LOG_SPAN("reply", a->job->set[i].reply));
+}
+
+/* Why it is not final, or on the shelf, beside the refusal. */
+static const char *why_parked(const struct attempt *a, size_t i)
+{
+	if (a->job->set[i].outcome == OUTCOME_REFUSED && a->is_parked)
+		return a->is_early ? "reported lately" : "the sender's DNS";
+	return reason_of(a, i);
+}
+
+static void say_parked(const struct attempt *a, size_t i)
+{
+	const struct settlement *s = &a->job->set[i];
+	const struct unit *u = a->job->unit;
+	bool is_shelf = s->outcome == OUTCOME_SHELVED;
+
+	log_info(is_shelf ? EV_SHELVED : EV_REFUSED,
+		 LOG_ID("mid", u->envelope.id),
+		 LOG_PATH("to", u->rcpts[i].path),
+		 LOG_PATH("from", u->envelope.from), LOG_SPAN("host", s->host),
+		 LOG_STR("reason", why_parked(a, i)),
+		 LOG_INT(is_shelf ? "kept_s" : "final_s",
+			 (s->until_ms - a->concluded_ms) / 1000),
+		 LOG_SPAN("reply", s->reply));
+}
+
+/* The end of its time on the shelf. */
+static void say_gone(const struct attempt *a, size_t i)
+{
+	const struct unit *u = a->job->unit;
+
+	log_info(EV_REMOVED, LOG_STR("by", "shelf"),
+		 LOG_ID("mid", u->envelope.id),
+		 LOG_PATH("to", u->rcpts[i].path),
+		 LOG_PATH("from", u->envelope.from),
+		 LOG_SPAN("reply", a->job->set[i].reply));
+}
+
+static bool was(const struct attempt *a, size_t i, enum recipient_state state)
+{
+	return a->is_parked && a->job->unit->rcpts[i].state == state;
+}
+
+static void say_delivered(const struct attempt *a, size_t i)
+{
+	const struct delivery_job *job = a->job;
+	const struct envelope *env = &job->unit->envelope;
+
+	if (was(a, i, RECIPIENT_TAKEN)) /* that was said then */
+		return;
+	if (env->is_dsn)
+		metrics_count(METRIC_REPORTS_SENT);
+	log_info(EV_DELIVERED, LOG_ID("mid", env->id),
+		 LOG_PATH("to", job->unit->rcpts[i].path),
+		 LOG_STR("host", a->host),
+		 LOG_INT("wait_s", (a->concluded_ms - env->arrived_ms) / 1000),
+		 LOG_INT("conn_ms", a->conn_ms),
+		 LOG_INT("xfer_ms", job->ended_ms - job->started_ms),
+		 LOG_STR("tls", a->tls),
+		 LOG_ID("report", give_up_report_of(a, i)),
+		 LOG_SPAN("reply", job->set[i].reply));
 }
 
 static void say_rcpt(const struct attempt *a, size_t i)
@@ -79,17 +145,8 @@ static void say_rcpt(const struct attempt *a, size_t i)
 
 	switch (s->outcome) {
 	case OUTCOME_DELIVERED:
-		if (env->is_dsn)
-			metrics_count(METRIC_REPORTS_SENT);
-		log_info(EV_DELIVERED, LOG_ID("mid", env->id),
-			 LOG_PATH("to", to), LOG_STR("host", a->host),
-			 LOG_INT("wait_s",
-				 (a->concluded_ms - env->arrived_ms) / 1000),
-			 LOG_INT("conn_ms", a->conn_ms),
-			 LOG_INT("xfer_ms", job->ended_ms - job->started_ms),
-			 LOG_STR("tls", a->tls),
-			 LOG_ID("report", give_up_report_of(a, i)),
-			 LOG_SPAN("reply", s->reply));
+	case OUTCOME_TAKEN:
+		say_delivered(a, i);
 		break;
 	case OUTCOME_TRANSIENT: /* a trial is in the log as a probe */
 		log_at(a->is_trial ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
@@ -101,18 +158,21 @@ static void say_rcpt(const struct attempt *a, size_t i)
 		       LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_PERMANENT:
-		say_bounced(a, i);
+		if (was(a, i, RECIPIENT_SHELVED))
+			say_gone(a, i);
+		else
+			say_bounced(a, i);
 		break;
 	case OUTCOME_HELD:
 		log_warn(EV_HELD, LOG_ID("mid", env->id), LOG_PATH("to", to),
-			 LOG_STR("host", a->host),
-			 LOG_STR("reason",
-				 a->cause == REPORT_EXPIRED ? "lifetime" : ""),
+			 LOG_SPAN("host", s->host),
+			 LOG_STR("reason", reason_of(a, i)),
 			 LOG_SPAN("reply", s->reply));
 		break;
 	case OUTCOME_REFUSED:
 	case OUTCOME_SHELVED:
-	case OUTCOME_TAKEN:
+		say_parked(a, i);
+		break;
 	case OUTCOME_UNTRIED:
 	case OUTCOME_WAITING:
 		break;
@@ -167,6 +227,7 @@ static void stuck(struct attempt *a, enum mx_err err)
 	MX_ASSERT(a->drain->unsettled > 0);
 	a->drain->unsettled--;
 	risk_over(a);
+	attempt_end_orders(a, err);
 }
 
 /* After a failed sync nothing is known of the disk: what we delivered from
@@ -191,24 +252,9 @@ static bool is_deferred(const struct delivery_job *job)
 bool conclude_is_partial(const struct attempt *a)
 {
 	return is_deferred(a->job) ||
-	       delivery_job_count(a->job, OUTCOME_UNTRIED) > 0;
-}
-
-void conclude_defer_failed(struct attempt *a, int64_t wait_ms)
-{
-	struct delivery_job *job = a->job;
-	int64_t most_ms = retry_longest_ms(a->drain->config);
-
-	if (a->cause == REPORT_EXPIRED)
-		return;
-	for (size_t i = 0; i < job->count; i++)
-		if (job->set[i].outcome == OUTCOME_PERMANENT &&
-		    report_is_due(&job->unit->envelope, &job->unit->rcpts[i],
-				  REPORT_FAILED)) {
-			job->set[i].outcome = OUTCOME_TRANSIENT;
-			a->is_early = true;
-			a->wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
-		}
+	       delivery_job_count(a->job, OUTCOME_UNTRIED) > 0 ||
+	       delivery_job_count(a->job, OUTCOME_REFUSED) > 0 ||
+	       (a->is_parked && a->job->unit->state != UNIT_REFUSED);
 }
 
 /* Its report is on disk, or it left without: so go those behind it. */
@@ -234,6 +280,14 @@ static void go_on_behind(struct attempt *lead, bool has_report)
 	}
 }
 
+/* They come back at their time. */
+static void look_at_parked(const struct attempt *a)
+{
+	for (size_t i = 0; i < a->job->count; i++)
+		if (a->job->set[i].until_ms > 0)
+			due_end_at(a->drain, a->job->set[i].until_ms);
+}
+
 static void on_recorded(enum mx_err err, void *arg)
 {
 	struct attempt *a = arg;
@@ -245,7 +299,7 @@ static void on_recorded(enum mx_err err, void *arg)
 	a->is_submitted = false;
 	if (err == MX_ENOENT) /* removed meanwhile, and no report is sent */
 		a->report_id = 0;
-	if (err == MX_OK || err == MX_ENOENT)
+	if (err == MX_OK || (err == MX_ENOENT && !a->is_parked))
 		say_all(a);
 	if (d != NULL && err == MX_OK)
 		outages_settled(a);
@@ -270,6 +324,10 @@ static void on_recorded(enum mx_err err, void *arg)
 		again |= cap_is_recorded(dom);
 	if (is_deferred(a->job))
 		due_at(d, a->due_ms);
+	look_at_parked(a);
+	/* others of it waited, or it was let go meanwhile */
+	again |= a->is_parked &&
+		 (err != MX_OK || a->job->unit->state == UNIT_READY);
 	MX_ASSERT(d->unsettled > 0);
 	d->unsettled--;
 	attempt_drop(a);
@@ -296,16 +354,23 @@ void conclude_submit(struct attempt *a)
 	a->is_submitted = true;
 	a->concluded_ms = now;
 	a->due_ms = next_due(a, now);
-	spool_settle(d->spool, a->key.id, job->unit->domain, job->set,
-		     job->unit->rcpt_count, now, a->due_ms,
-		     report.draft != NULL ? &report : NULL, on_recorded, a);
+	if (a->is_parked)
+		spool_settle_parked(d->spool, a->key.id, job->unit->domain,
+				    job->set, job->count, now,
+				    report.draft != NULL ? &report : NULL,
+				    on_recorded, a);
+	else
+		spool_settle(d->spool, a->key.id, job->unit->domain, job->set,
+			     job->unit->rcpt_count, now, a->due_ms,
+			     report.draft != NULL ? &report : NULL, on_recorded,
+			     a);
 }
 
 /* ---- Ahead of the rest ---- */
 
 bool conclude_is_taken(const struct attempt *a, size_t i)
 {
-	return a->job->set[i].outcome == OUTCOME_DELIVERED &&
+	return a->job->set[i].outcome == OUTCOME_DELIVERED && !a->is_parked &&
 	       !give_up_is_reported(a, i);
 }
 
@@ -330,8 +395,8 @@ void conclude_taken(struct attempt *a, void (*then)(struct attempt *a))
 {
 	const struct delivery_job *job = a->job;
 	size_t count = job->unit->rcpt_count;
-	struct settlement *set = arena_alloc_array(&job->unit->arena, count,
-						   sizeof(*set));
+	struct settlement *set =
+		arena_alloc_array(&job->unit->arena, count, sizeof(*set));
 
 	MX_ASSERT(a->is_concluding && !a->is_submitted);
 	memcpy(set, job->set, count * sizeof(*set));

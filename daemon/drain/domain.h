@@ -48,8 +48,8 @@ struct domain {
 	bool is_stranger;	/* only our reports may go there; see
 				   unlisted.c, drain_strangers.c */
 	TAILQ_ENTRY(domain) stranger;
-	bool is_left;		/* its mail is held: that was said */
-	bool is_barred;		/* it has mail that must not go */
+	bool is_left;	/* its mail is held: that was said */
+	bool is_barred; /* it has mail that must not go */
 	enum mark { MARK_NONE, MARK_UNLISTED, MARK_LISTED } mark;
 	unsigned remembered; /* generation its options are kept of */
 	int64_t marked_ms;   /* when its row was to be marked so */
@@ -72,7 +72,7 @@ struct domain {
 	bool is_deferral_known; /* the spool knows of deferred_ms */
 	int64_t rewound_ms;
 	struct ready_ids oldest, newest;
-	size_t in_flight, ordered; /* of them, by the operator */
+	size_t in_flight, ordered; /* of them, not delivered */
 	TAILQ_ENTRY(domain) late;  /* in its destination's deferred */
 	int64_t deferred_ms;	   /* wall: 4yz to its mail since; 0: no */
 	int64_t deferred_run_ms;   /* the same, monotonic */

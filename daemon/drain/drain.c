@@ -10,6 +10,8 @@
 #include "daemon/drain/due.h"
 #include "daemon/drain/expire.h"
 #include "daemon/drain/join.h"
+#include "daemon/drain/order.h"
+#include "daemon/drain/parked.h"
 #include "daemon/drain/risk.h"
 #include "daemon/drain/unlisted.h"
 
@@ -104,6 +106,8 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->sight.data = d;
 	risk_start(d);
 	join_start(d);
+	parked_start(d);
+	order_start(d);
 	due_start(d);
 	expire_start(d);
 	holds_load(d);
@@ -118,6 +122,7 @@ void drain_stop(struct drain *d)
 
 	d->is_stopping = true;
 	join_hurry(d);
+	parked_forget(d);
 	HASH_ITER (hh, d->dests, dst, tmp)
 		dest_stop(dst);
 }
@@ -137,6 +142,7 @@ static void drop_attempts(struct drain *d)
 	HASH_ITER (hh, d->attempts, a, tmp) {
 		HASH_DEL(d->attempts, a);
 		ev_timer_stop(d->loop, &a->retry);
+		attempt_end_orders(a, MX_ESTOP);
 		a->drain = NULL;
 		if (a->is_submitted)
 			continue;
@@ -157,6 +163,7 @@ void drain_free(struct drain **dp)
 	*dp = NULL;
 	d->is_stopping = true;
 	spool_subscribe(d->spool, NULL, NULL);
+	parked_forget(d);
 	due_stop(d);
 	expire_stop(d);
 	risk_stop(d);

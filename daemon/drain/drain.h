@@ -26,7 +26,7 @@ struct drain_options {
 	struct ev_loop *loop;
 	struct spool *spool;
 	struct router *router;
-	struct config *config; /* a reference is taken */
+	struct config *config;		   /* a reference is taken */
 	const struct give_up_proof *proof; /* NULL: nobody is ever proven */
 	struct history *history; /* NULL: none is kept */
 	/* Descriptors for connections out; 0: enough. */
@@ -65,10 +65,12 @@ bool drain_flows(struct drain *d, struct span domain);
  * Return a unit to its sender, whatever state it is in and whatever the mode;
  * by whom goes into the log.  Nobody delivers it from now on.
  *
+ * What is being delivered is left to it, and what it leaves is given up then.
+ *
  * MX_OK: cb is called once, after this call and perhaps after drain_free, with
- * what came of it (MX_ENOENT: it had left meanwhile).  MX_EBUSY: it is being
- * delivered, or what became of it is not yet durable, and its fate is decided
- * there; MX_ENOENT, MX_ESPACE, MX_EIO: as they say.  Then cb is not called.
+ * what came of it (MX_ENOENT: it had left meanwhile; MX_ESTOP: the daemon
+ * left).  MX_EBUSY: an order for it is waiting; MX_ENOENT, MX_ESPACE, MX_EIO:
+ * as they say.  Then cb is not called.
  */
 struct drain_order {
 	int64_t uid;

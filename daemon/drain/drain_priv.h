@@ -28,8 +28,8 @@ struct drain {
 	unsigned hold_changes;	  /* of that list */
 	struct outcast *outcasts; /* hash by the same */
 	struct strangers strangers;
-	struct asking asking[2];  /* [1]: of strangers */
-	struct slots slots[2];	  /* the same */
+	struct asking asking[2]; /* [1]: of strangers */
+	struct slots slots[2];	 /* the same */
 	ev_timer slots_timer;
 	TAILQ_HEAD(, domain) to_refresh;
 	ev_timer pace; /* of refreshing */
@@ -39,12 +39,19 @@ struct drain {
 	const struct delivery_listener *link_listener;
 	route_cb *on_route;
 	const struct visit_ops *reap;
+	/* what is left of a unit is to be given up */
+	void (*on_dropped)(struct domain *dom, uint64_t id,
+			   struct order_list *orders);
 	unsigned unsettled;
 	struct group *groups; /* hash by message; see join.c */
 	TAILQ_HEAD(, group) group_order;
 	size_t joining;		   /* attempts in them */
 	struct reported *reported; /* hash by message */
 	TAILQ_HEAD(, reported) reported_order;
+	TAILQ_HEAD(, warning) warnings; /* that wait for a proof */
+	size_t warning_count;
+	struct attempt_queue asking_proof; /* attempts, see parked.c */
+	size_t asked;
 	unsigned at_risk;		 /* counted units, see risk.c */
 	unsigned strangers_at_risk;	 /* of these */
 	struct attempt_queue unanswered; /* of these, the oldest first */

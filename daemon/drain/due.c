@@ -54,6 +54,16 @@ static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
 	due_at(d, at);
 }
 
+void due_end_at(struct drain *d, int64_t at_ms)
+{
+	int64_t wait_ms = at_ms - clock_wall_ms();
+
+	if (wait_ms < 0)
+		wait_ms = 0;
+	if (ev_timer_remaining(d->loop, &d->ends) * 1000. > (double)wait_ms)
+		due_arm(d, &d->ends, wait_ms);
+}
+
 void due_at(struct drain *d, int64_t due_ms)
 {
 	int64_t wait = due_ms - clock_wall_ms();

@@ -3,6 +3,9 @@
  * says so is to be believed is the spool's business
  * (common/spool/trusted_clock.h).
  */
+#include <stdlib.h>
+
+#include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -10,13 +13,22 @@
 #include "daemon/drain/due.h"
 #include "daemon/drain/expire.h"
 #include "daemon/drain/give_up.h"
+#include "daemon/drain/parked.h"
 #include "daemon/drain/unlisted.h"
 
-enum { BATCH = 32 };
+enum { BATCH = 32, WARNINGS_MAX = 32 };
 
-/* ---- Warnings: one report for the units of a message that are due ---- */
+/*
+ * ---- Warnings: one report for the units of a message that are due ----
+ *
+ * With bounce.mode "proven" it waits for a word about the sender.  If that is
+ * not a clear yes, nobody is warned.
+ */
 
 struct warning {
+	TAILQ_ENTRY(warning) link; /* while that was asked */
+	struct drain *drain;
+	void *question;
 	struct unit *units[BATCH];
 	size_t count, rcpt_count;
 };
@@ -45,8 +57,15 @@ static size_t list_delayed(struct drain *d, struct unit *u,
 	return n;
 }
 
+static void warning_free(struct warning *w)
+{
+	for (size_t i = 0; i < w->count; i++)
+		unit_free(&w->units[i]);
+	free(w);
+}
+
 /* With the first of them, which is recorded first, goes the report. */
-static void warn(struct drain *d, const struct warning *w)
+static void warn(struct drain *d, const struct warning *w, bool is_allowed)
 {
 	struct unit *first = w->units[0];
 	struct report_rcpt *rcpts =
@@ -55,7 +74,7 @@ static void warn(struct drain *d, const struct warning *w)
 	int64_t now = clock_wall_ms();
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->count; i++)
+	for (size_t i = 0; is_allowed && i < w->count; i++)
 		n += list_delayed(d, w->units[i], rcpts + n);
 	if (n > 0 && report_make(d->spool, d->config, first, rcpts, n, now,
 				 &report) != MX_OK)
@@ -68,6 +87,64 @@ static void warn(struct drain *d, const struct warning *w)
 	for (size_t i = 0; i < w->count; i++)
 		spool_warned(d->spool, first->envelope.id, w->units[i]->domain,
 			     n > 0 && i == 0 ? &report : NULL, NULL, NULL);
+}
+
+static void answered(struct warning *w)
+{
+	TAILQ_REMOVE(&w->drain->warnings, w, link);
+	w->drain->warning_count--;
+}
+
+static void on_proof(enum proof proof, void *arg)
+{
+	struct warning *w = arg;
+
+	answered(w);
+	warn(w->drain, w, proof == PROOF_PASS);
+	warning_free(w);
+}
+
+static bool is_asked(const struct drain *d, uint64_t id)
+{
+	const struct warning *w;
+
+	TAILQ_FOREACH (w, &d->warnings, link)
+		if (w->units[0]->envelope.id == id)
+			return true;
+	return false;
+}
+
+static bool is_anybody_warned(const struct warning *w)
+{
+	for (size_t i = 0; i < w->count; i++)
+		for (size_t k = 0; k < w->units[i]->rcpt_count; k++)
+			if (report_is_due(&w->units[i]->envelope,
+					  &w->units[i]->rcpts[k],
+					  REPORT_DELAYED))
+				return true;
+	return false;
+}
+
+/* Takes it.  False: it has to wait. */
+static bool warn_if_proven(struct drain *d, struct warning *w)
+{
+	const struct give_up_proof *p = d->proof;
+	bool is_free = d->config->bounce.mode != BOUNCE_PROVEN;
+
+	if (is_free || p == NULL || !is_anybody_warned(w)) {
+		warn(d, w, is_free);
+		warning_free(w);
+		return true;
+	}
+	if (d->warning_count >= WARNINGS_MAX) {
+		warning_free(w);
+		return false;
+	}
+	w->drain = d;
+	TAILQ_INSERT_TAIL(&d->warnings, w, link);
+	d->warning_count++;
+	w->question = p->ask(&w->units[0]->envelope, on_proof, w, p->arg);
+	return true;
 }
 
 /* ---- The end ---- */
@@ -85,7 +162,7 @@ static struct unit *take_end(struct drain *d, const struct spool_expiry *e)
 		return NULL; /* what is held has no lifetime */
 	if (spool_unit_load(d->spool, e->id, name, &u) != MX_OK)
 		return NULL;
-	if (!unlisted_may_end(dom, u))
+	if (u->state == UNIT_REFUSED || !unlisted_may_end(dom, u))
 		unit_free(&u);
 	return u;
 }
@@ -95,23 +172,25 @@ static struct unit *take_end(struct drain *d, const struct spool_expiry *e)
 static size_t warn_all(struct drain *d, const struct spool_expiry *found,
 		       size_t n, size_t *done)
 {
-	struct warning w = { .count = 0 };
-	size_t at = 0;
+	bool is_waiting = is_asked(d, found[0].id);
+	struct warning *w = mx_alloc(sizeof(*w));
+	size_t at = 0, count;
 
 	while (at < n && found[at].is_warning && found[at].id == found[0].id) {
-		struct unit *u = take_end(d, &found[at++]);
+		const struct spool_expiry *e = &found[at++];
+		struct unit *u = is_waiting ? NULL : take_end(d, e);
 
 		if (u == NULL)
 			continue;
-		MX_ASSERT(w.count < BATCH);
-		w.units[w.count++] = u;
-		w.rcpt_count += u->rcpt_count;
+		MX_ASSERT(w->count < BATCH);
+		w->units[w->count++] = u;
+		w->rcpt_count += u->rcpt_count;
 	}
-	if (w.count > 0)
-		warn(d, &w);
-	for (size_t i = 0; i < w.count; i++)
-		unit_free(&w.units[i]);
-	*done += w.count;
+	count = w->count;
+	if (count == 0)
+		warning_free(w);
+	else if (warn_if_proven(d, w))
+		*done += count;
 	return at;
 }
 
@@ -124,6 +203,10 @@ static size_t end_all(struct drain *d, const struct spool_expiry *found,
 	for (size_t i = 0; i < n;) {
 		struct unit *u;
 
+		if (found[i].is_parked) {
+			done += parked_take(d, &found[i++]);
+			continue;
+		}
 		if (found[i].is_warning) {
 			i += warn_all(d, found + i, n - i, &done);
 			continue;
@@ -188,6 +271,7 @@ void expire_look(struct drain *d)
 
 void expire_start(struct drain *d)
 {
+	TAILQ_INIT(&d->warnings);
 	ev_timer_init(&d->ends, on_ends, 0., 0.);
 	d->ends.data = d;
 	due_arm(d, &d->ends, 0);
@@ -195,5 +279,12 @@ void expire_start(struct drain *d)
 
 void expire_stop(struct drain *d)
 {
+	struct warning *w;
+
+	while ((w = TAILQ_FIRST(&d->warnings)) != NULL) {
+		answered(w);
+		d->proof->cancel(w->question, d->proof->arg);
+		warning_free(w);
+	}
 	ev_timer_stop(d->loop, &d->ends);
 }

@@ -18,11 +18,11 @@
  *
  * What comes later, since its primary does, is held against a second bound: a
  * message that was reported on is not again before its age is four times what
- * it was, and a minute has gone by.  What is refused before that is deferred
- * like a 4yz, tried then, and reported with whatever else there is by then.
- * That makes eight reports in two weeks at most, whatever the number of
- * recipients.  The end of a lifetime does not wait, nor does what is already
- * delivered (relayed): these cannot be tried again.
+ * it was, and a minute has gone by.  What is refused before that is parked
+ * until then (without drain.brake_window: deferred like a 4yz, and tried), and
+ * reported with whatever else there is by then. That makes eight reports in two
+ * weeks at most, whatever the number of recipients.  The end of a lifetime does
+ * not wait, nor does what is already delivered (relayed).
  *
  * All of it is in memory only: after a restart a message may be reported on
  * once more.
@@ -157,7 +157,7 @@ static void dispatch(struct attempt_queue *attempts)
 
 		TAILQ_REMOVE(attempts, a, join);
 		if (wait_ms > 0)
-			conclude_defer_failed(a, wait_ms);
+			give_up_defer(a, wait_ms);
 		if (!give_up_has_report(a)) {
 			conclude_submit(a);
 			continue;
@@ -234,9 +234,11 @@ static bool has_taken(const struct attempt *a)
 	return false;
 }
 
-/* Would a crash send again what was taken? */
+/* Would a crash send again what was taken?  Not what was parked. */
 static bool is_at_risk(const struct attempt *a)
 {
+	if (a->is_parked)
+		return false;
 	for (size_t i = 0; i < a->job->count; i++)
 		if (a->job->set[i].outcome == OUTCOME_DELIVERED &&
 		    !(a->is_taken_known && conclude_is_taken(a, i)))

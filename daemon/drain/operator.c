@@ -6,7 +6,7 @@ bool drain_is_in_flight(struct drain *d, uint64_t id, struct span name)
 	const struct domain *dom = domain_find(d, name);
 	const struct attempt *a = dom != NULL ? attempt_find(d, id, dom) : NULL;
 
-	return a != NULL && a->order == NULL;
+	return a != NULL && attempt_is_delivery(a);
 }
 
 size_t drain_in_flight(struct drain *d, struct span name)

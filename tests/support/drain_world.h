@@ -25,6 +25,7 @@ struct world {
 	const char *sender;
 	bool are_reports; /* what is sent */
 	int64_t lifetime_ms;
+	const struct give_up_proof *proof; /* of the next drain */
 	unsigned most_links; /* of the next drain; 0: as many as there are */
 	bool committed;
 };

@@ -74,6 +74,10 @@ class Mx20:
                       "reserve": "1M"},
             "dns": {"servers": ["127.0.0.1@1"],
                     "private": ["127.0.0.0/8", "::1/128"]},
+            # what a primary refuses is final and reported at once, so that
+            # a test need not wait: those about that say otherwise
+            "drain": {"brake_window": "0"},
+            "bounce": {"mode": "dsn"},
         }, conf or {})
         self.domains = domains
         self.recipients = recipients or {}

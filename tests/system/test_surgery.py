@@ -73,6 +73,24 @@ def test_what_is_delivered_is_not_bounced(world):
     assert home.sessions == [] and "bounced" not in d.text()
 
 
+def test_what_a_long_delivery_leaves_is_bounced(world):
+    """The order waits for it when nobody waits for the order any more."""
+    gate = Gate("451 4.3.0 not now")
+    d, p, home = world(on={"dot": gate})
+    p.start()
+    qid = send(d.address)
+    assert gate.reached.wait(30)
+    done = d.ctl("bounce", qid, check=False)
+    assert done.returncode == 1
+    assert "what that leaves is returned then" in done.stderr
+    assert "bounced" not in d.text()
+    gate.opened.set()
+    d.wait_log(f"^bounced .*mid={qid}.* by=operator")
+    home.wait_messages(1)
+    d.wait_empty()
+    assert p.messages == []
+
+
 @pytest.mark.parametrize("scope", ["id", "domain"])
 def test_what_is_refused_meanwhile_is_bounced(world, scope):
     gate = Gate("451 4.3.0 not now")

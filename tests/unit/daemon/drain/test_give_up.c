@@ -119,21 +119,46 @@ Test(give_up, what_the_operator_returns_is_reported)
 	cr_expect_eq(g.calls, 1);
 }
 
+/* An order that comes while the host has the message in hand. */
+static void give_up_in_flight(struct world *w, struct given *g)
+{
+	uint64_t id;
+
+	world_begin(w, "", hang_at_dot);
+	world_send_one(w, "u@d0.example");
+	WAIT_FOR(w, w->peer->message_count == 1);
+	id = only_id(w, "d0.example");
+	cr_assert_eq(give_up(w, id, g), MX_OK);
+	cr_expect_eq(give_up(w, id, g), MX_EBUSY, "once");
+	cr_expect(drain_is_in_flight(w->drain, id, SPAN_LIT("d0.example")));
+	cr_expect_eq(g->calls, 0);
+}
+
 /* Delivered or returned, never both. */
-Test(give_up, what_is_being_delivered_is_left_alone)
+Test(give_up, what_is_being_delivered_is_left_to_that)
 {
 	struct world w;
 	struct given g = { 0 };
-	uint64_t id;
 
-	world_begin(&w, "", hang_at_dot);
-	world_send_one(&w, "u@d0.example");
-	WAIT_FOR(&w, w.peer->message_count == 1);
-	id = only_id(&w, "d0.example");
-	cr_assert_eq(give_up(&w, id, &g), MX_EBUSY);
-	cr_expect(drain_is_in_flight(w.drain, id, SPAN_LIT("d0.example")));
+	give_up_in_flight(&w, &g);
+	cr_expect_eq(world_row(&w, "d0.example").units, 1);
 	world_end(&w);
-	cr_expect_eq(g.calls, 0);
+	cr_expect_eq(g.calls, 1);
+	cr_expect_eq(g.err, MX_ESTOP);
+}
+
+Test(give_up, what_a_delivery_leaves_is_returned)
+{
+	struct world w;
+	struct given g = { 0 };
+
+	give_up_in_flight(&w, &g);
+	peer_say(w.peer, PEER_CLOSE);
+	WAIT_FOR(&w, g.calls == 1);
+	cr_expect_eq(g.err, MX_OK);
+	cr_expect_eq(world_row(&w, "d0.example").units, 0);
+	cr_expect_eq(reports(&w), 1);
+	world_end(&w);
 }
 
 /* The answer comes also when the drain has gone. */
@@ -151,5 +176,243 @@ Test(give_up, an_order_outlives_the_drain)
 	WAIT_FOR(&w, g.calls == 1);
 	cr_expect_eq(g.err, MX_OK);
 	world_start_drain(&w);
+	world_end(&w);
+}
+
+/* ---- Not final ---- */
+
+#define LATE "drain = { brake_window = \"300ms\"; };"
+
+Test(give_up, a_refusal_is_final_later)
+{
+	struct world w;
+	struct spool_domain row;
+
+	world_begin(&w, LATE "bounce = { mode = \"dsn\"; };", refuse_all);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").refused == 1);
+	cr_expect_eq(reports(&w), 0);
+	WAIT_FOR(&w, world_row(&w, "d0.example").units == 0);
+	cr_expect_eq(reports(&w), 1);
+	cr_expect_eq(peer_saw(w.peer, "RCPT"), 1, "it is not asked again");
+	row = world_row(&w, "d0.example");
+	cr_expect_eq(row.refused, 0);
+	world_end(&w);
+}
+
+Test(give_up, a_refusal_outlives_a_restart)
+{
+	struct world w;
+
+	world_begin(&w, LATE, refuse_all);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").refused == 1);
+	drain_free(&w.drain);
+	world_start_drain(&w);
+	WAIT_FOR(&w, world_row(&w, "d0.example").units == 0);
+	cr_expect_eq(reports(&w), 1);
+	world_end(&w);
+}
+
+static const char *never(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return strncmp(line, "RCPT", 4) == 0 ? "250 2.1.5 fine" : NULL;
+}
+
+Test(give_up, an_undone_refusal_is_tried_again)
+{
+	struct world w;
+
+	world_begin(&w, "drain = { brake_window = \"1h\"; };", refuse_all);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").refused == 1);
+	w.peer->opt.reply = never;
+	spool_unrefuse(w.spool, SPAN_LIT("d0.example"), 0, NULL, NULL);
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(peer_saw(w.peer, "RCPT"), 2);
+	world_end(&w);
+}
+
+/* ---- Proven ---- */
+
+#define PROVEN LATE "bounce = { mode = \"proven\"; shelf = \"7d\"; };"
+
+/* Whoever asks is answered with this, when it is let go. */
+struct oracle {
+	struct give_up_proof proof;
+	struct ev_loop *loop;
+	ev_timer timer;
+	enum proof answer;
+	bool is_silent;
+	unsigned asked, cancelled;
+	give_up_proof_cb *cb;
+	void *arg;
+};
+
+static void on_oracle(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct oracle *o = w->data;
+
+	(void)loop;
+	(void)revents;
+	o->cb(o->answer, o->arg);
+}
+
+static void *ask(const struct envelope *env, give_up_proof_cb *cb, void *cb_arg,
+		 void *arg)
+{
+	struct oracle *o = arg;
+
+	cr_expect(env->from.n > 0 && !env->is_dsn);
+	o->asked++;
+	o->cb = cb;
+	o->arg = cb_arg;
+	if (!o->is_silent)
+		ev_timer_start(o->loop, &o->timer);
+	return o;
+}
+
+static void cancel(void *question, void *arg)
+{
+	struct oracle *o = arg;
+
+	cr_expect_eq(question, o);
+	ev_timer_stop(o->loop, &o->timer);
+	o->cancelled++;
+}
+
+static void begin_proven(struct world *w, struct oracle *o, enum proof answer,
+			 const char *conf)
+{
+	world_begin(w, conf, refuse_all);
+	*o = (struct oracle){ .proof = { ask, cancel, o },
+			      .loop = w->loop,
+			      .answer = answer };
+	ev_timer_init(&o->timer, on_oracle, 0.01, 0.);
+	o->timer.data = o;
+	w->proof = &o->proof;
+	drain_free(&w->drain);
+	world_start_drain(w);
+}
+
+/* How its only recipient stands. */
+static enum recipient_state state_of(struct world *w, uint64_t id)
+{
+	enum recipient_state state = RECIPIENT_PENDING;
+	struct unit *u = NULL;
+
+	if (spool_unit_load(w->spool, id, SPAN_LIT("d0.example"), &u) == MX_OK)
+		state = u->rcpts[0].state;
+	unit_free(&u);
+	return state;
+}
+
+Test(give_up, who_is_proven_is_told)
+{
+	struct world w;
+	struct oracle o;
+
+	begin_proven(&w, &o, PROOF_PASS, PROVEN);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").units == 0);
+	cr_expect_eq(reports(&w), 1);
+	cr_expect_eq(o.asked, 1);
+	world_end(&w);
+}
+
+Test(give_up, who_is_not_goes_on_the_shelf)
+{
+	struct world w;
+	struct oracle o;
+	struct given g = { 0 };
+	uint64_t id;
+
+	begin_proven(&w, &o, PROOF_NONE, PROVEN);
+	world_send_one(&w, "u@d0.example");
+	id = only_id(&w, "d0.example");
+	WAIT_FOR(&w, state_of(&w, id) == RECIPIENT_SHELVED);
+	cr_expect_eq(o.asked, 1);
+	cr_expect_eq(reports(&w), 0);
+	cr_expect_eq(world_row(&w, "d0.example").refused, 1);
+	/* by hand it is returned whatever he is */
+	cr_assert_eq(give_up(&w, id, &g), MX_OK);
+	WAIT_FOR(&w, g.calls == 1);
+	cr_expect_eq(world_row(&w, "d0.example").units, 0);
+	cr_expect_eq(reports(&w), 1);
+	world_end(&w);
+}
+
+/* Nobody is there to be told, nobody is asked about. */
+Test(give_up, nobody_goes_on_the_shelf)
+{
+	struct world w;
+	struct oracle o;
+	uint64_t id;
+
+	begin_proven(&w, &o, PROOF_PASS, PROVEN);
+	w.sender = "";
+	world_send_one(&w, "u@d0.example");
+	id = only_id(&w, "d0.example");
+	WAIT_FOR(&w, state_of(&w, id) == RECIPIENT_SHELVED);
+	cr_expect_eq(o.asked, 0);
+	world_end(&w);
+}
+
+Test(give_up, the_shelf_ends_without_a_word)
+{
+	struct world w;
+	struct oracle o;
+
+	begin_proven(&w, &o, PROOF_NONE,
+		     LATE "bounce = { mode = \"proven\"; shelf = \"300ms\"; };");
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").units == 0);
+	cr_expect_eq(reports(&w), 0);
+	world_end(&w);
+}
+
+/* For want of an answer: not final, and not asked at once. */
+Test(give_up, a_word_that_does_not_come)
+{
+	struct world w;
+	struct oracle o;
+	uint64_t id;
+
+	begin_proven(&w, &o, PROOF_LATER, PROVEN);
+	world_send_one(&w, "u@d0.example");
+	id = only_id(&w, "d0.example");
+	WAIT_FOR(&w, o.asked == 1 && !ev_is_active(&o.timer));
+	WAIT_FOR(&w, !drain_busy(w.drain));
+	cr_expect_eq(state_of(&w, id), RECIPIENT_REFUSED);
+	cr_expect_eq(world_row(&w, "d0.example").refused, 1);
+	cr_expect_eq(reports(&w), 0);
+	world_end(&w);
+}
+
+/* The operator's order, and the end of the daemon, do not wait for it. */
+Test(give_up, a_question_is_taken_back)
+{
+	struct world w;
+	struct oracle o;
+	struct given g = { 0 };
+	uint64_t id;
+
+	begin_proven(&w, &o, PROOF_PASS, PROVEN);
+	o.is_silent = true;
+	world_send_one(&w, "u@d0.example");
+	id = only_id(&w, "d0.example");
+	WAIT_FOR(&w, o.asked == 1);
+	cr_expect_not(drain_is_in_flight(w.drain, id, SPAN_LIT("d0.example")));
+	cr_assert_eq(give_up(&w, id, &g), MX_OK);
+	cr_expect_eq(o.cancelled, 1);
+	WAIT_FOR(&w, g.calls == 1);
+	cr_expect_eq(reports(&w), 1);
+	world_send_one(&w, "v@d0.example");
+	WAIT_FOR(&w, o.asked == 2);
+	drain_stop(w.drain);
+	cr_expect_eq(o.cancelled, 2);
+	cr_expect_eq(drain_busy(w.drain), 0);
 	world_end(&w);
 }
