@@ -32,8 +32,8 @@ SHARED  := common/base common/smtp common/mail common/control common/net \
            common/spf config/value config/allow config common/spool \
            common/status
 ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
-           daemon/sts daemon/dns daemon/proof daemon/delivery daemon/history \
-           daemon/report daemon/control
+           daemon/sts daemon/tables daemon/dns daemon/proof daemon/delivery \
+           daemon/history daemon/report daemon/control
 SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
 SHSRC   := $(wildcard $(addsuffix /*.c,$(SHARED)))
 CTLSRC  := $(wildcard daemon/ctl/*.c)

@@ -126,6 +126,7 @@ static void load_domains(struct config *c, struct settings *st,
 		.lifetime_ms = c->spool.lifetime_ms,
 		.port = c->drain.port,
 		.unknown = c->policy.unknown,
+		.tables = c->spool.path,
 	};
 
 	if (settings_can_read(st, "domains", c->domains_path))

@@ -29,6 +29,7 @@
 #include "daemon/privileges.h"
 #include "daemon/report/daily.h"
 #include "daemon/sockets.h"
+#include "daemon/tables/tables.h"
 #include "daemon/watch.h"
 
 /* Sessions and deliveries have so long for their last replies when we stop. */
@@ -54,6 +55,7 @@ struct daemon {
 	struct daily *daily;
 	struct reload *reload;
 	struct guard *guard;
+	struct tables *tables;
 	struct hooks hooks;
 
 	ev_signal on_term, on_int, on_hup;
@@ -349,6 +351,7 @@ static bool take(struct daemon *d, const struct reload_result *result,
 		return false;
 	swap_config(d, config_ref(result->config));
 	guard_taken(d->guard, result->config);
+	tables_reload(d->tables, result->config, result->is_forced);
 	log_taken(result->config, ch);
 	return true;
 }
@@ -458,6 +461,7 @@ static void close_rooms(struct daemon *d)
 		control_free(&d->control);
 	if (d->reload != NULL)
 		reload_free(&d->reload);
+	tables_free(&d->tables);
 	guard_free(&d->guard);
 	if (d->intake != NULL)
 		intake_free(&d->intake);
@@ -508,6 +512,7 @@ static void run(struct daemon *d, int64_t begin_ms)
 			       &(struct reload_hooks){ current_config,
 						       look_at_mail,
 						       on_reloaded, d });
+	d->tables = tables_new(d->loop, d->config);
 	metrics_set(METRIC_RELOAD, 1);
 	config_warn(d->config);
 	check_reload(d->config);

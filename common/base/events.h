@@ -30,6 +30,8 @@
 	X(STATE,     "state",     "a destination changed its state") \
 	X(ROUTE,     "route",     "what a route look-up found or dropped") \
 	X(RELOAD,    "reload",    "the configuration was replaced, or not") \
+	X(TABLE,     "table", \
+	  "a table of recipients was fetched, or not") \
 	X(CONNECT,   "connect",   "a client connected") \
 	X(DISCONNECT,"disconnect","a client left") \
 	X(TLS,       "tls",       "a TLS handshake ended") \

@@ -46,32 +46,33 @@ enum { EMPTY_LISTED = 9 };
 
 /* path: also a URL.  named: the file as the line names it; empty: recipients/
  * and its domain. */
-static uint32_t find_set(struct reader *r, struct span path, struct span named)
+static uint32_t find_source(struct reader *r, struct span path, struct span named)
 {
 	size_t i = hash_keyed(path) & r->by_path_mask;
 
 	for (; r->by_path[i] != 0; i = (i + 1) & r->by_path_mask)
 		if (span_eq(r->sources[r->by_path[i] - 1].path, path))
 			return r->by_path[i] - 1;
-	MX_ASSERT(r->d->set_count < r->source_room);
-	uint32_t number = (uint32_t)r->d->set_count++;
+	MX_ASSERT(r->d->source_count < r->source_room);
+	uint32_t number = (uint32_t)r->d->source_count++;
 	r->by_path[i] = number + 1;
 	r->sources[number].path = pool_span(&r->scratch, path);
 	r->sources[number].line = r->lines.number;
-	r->d->sets[number].row = (uint32_t)r->d->row_count;
+	r->d->sources[number].row = (uint32_t)r->d->row_count;
 	if (named.n > 0)
-		r->d->sets[number].file = pool_span(&r->d->pool, named).p;
+		r->d->sources[number].file = pool_span(&r->d->pool, named).p;
 	return number;
 }
 
-static void use_set(struct reader *r, struct row *row, uint32_t set)
+static void use_source(struct reader *r, struct row *row,
+		       uint32_t source)
 {
 	struct domains *d = r->d;
 
-	if (row_use_of(d, row, set) != NULL) /* named twice: harmless */
+	if (row_use_of(d, row, source) != NULL) /* named twice: harmless */
 		return;
 	MX_ASSERT(d->use_count < r->source_room);
-	d->uses[d->use_count++] = (struct use){ .set = set };
+	d->uses[d->use_count++] = (struct use){ .source = source };
 	row->use_count++;
 }
 
@@ -101,7 +102,7 @@ static void use_default(struct reader *r, struct row *row)
 			buf_reset(&other);
 		}
 	}
-	use_set(r, row, find_set(r, buf_span(&r->text), buf_span(&other)));
+	use_source(r, row, find_source(r, buf_span(&r->text), buf_span(&other)));
 	buf_fini(&other);
 }
 
@@ -110,21 +111,43 @@ static void use_default(struct reader *r, struct row *row)
 static void take_file(struct reader *r, struct row *row, struct span file)
 {
 	beside(r, "", file);
-	use_set(r, row, find_set(r, buf_span(&r->text), file));
+	use_source(r, row, find_source(r, buf_span(&r->text), file));
+}
+
+/* Its last good copy serves until it is fetched. */
+static void get_feed(struct reader *r, struct source *source, struct span url)
+{
+	struct buf why = { 0 };
+	struct feed_state state;
+
+	source->feed = feed_get(url, r->defaults->tables, &why);
+	feed_state(source->feed, SPAN_LIT(""), &state);
+	r->d->recipient_count += state.count;
+	if (why.n > 0)
+		config_doubt(r->errors, r->path, r->lines.number,
+			     "recipients: the copy of %s %s",
+			     feed_shown(source->feed), buf_cstr(&why));
+	if (!state.has_table)
+		config_doubt(r->errors, r->path, r->lines.number,
+			     "recipients: %s was not fetched yet: whom it "
+			     "lists is not known until it is",
+			     feed_shown(source->feed));
+	buf_fini(&why);
 }
 
 static void take_url(struct reader *r, struct row *row, struct span url)
 {
 	const char *wrong = url_wrong(url);
-	uint32_t set;
+	uint32_t source;
 
 	if (wrong != NULL) {
 		FAIL(r, "recipients: %s", wrong);
 		return;
 	}
-	set = find_set(r, url, url);
-	r->d->sets[set].is_url = true;
-	use_set(r, row, set);
+	source = find_source(r, url, url);
+	use_source(r, row, source);
+	if (r->d->sources[source].feed == NULL)
+		get_feed(r, &r->d->sources[source], url);
 }
 
 static void take_source(struct reader *r, struct row *row, struct span word)
@@ -376,7 +399,7 @@ static bool take_line(struct reader *r, struct span line)
 	return true;
 }
 
-static void read_sets(struct reader *r)
+static void read_files(struct reader *r)
 {
 	struct recipients_reader rr = {
 		.d = r->d,
@@ -385,9 +408,9 @@ static void read_sets(struct reader *r)
 		.lines = &r->lines,
 	};
 
-	for (size_t i = 0; i < r->d->set_count; i++)
-		if (!r->d->sets[i].is_url)
-			recipients_read(&rr, &r->d->sets[i], &r->sources[i]);
+	for (size_t i = 0; i < r->d->source_count; i++)
+		if (r->d->sources[i].feed == NULL)
+			recipients_read(&rr, &r->d->sources[i], &r->sources[i]);
 	buf_fini(&rr.local);
 	buf_fini(&rr.domain);
 }
@@ -397,7 +420,7 @@ static void doubt_row(struct reader *r, const struct row *row)
 {
 	struct buf file = { 0 };
 
-	set_file(&file, r->d, r->d->uses[row->use].set);
+	source_name(&file, r->d, r->d->uses[row->use].source);
 	config_doubt(r->errors, buf_span(&file), 0,
 		     "no recipient for %.*s: all its mail is refused, but that "
 		     "to postmaster",
@@ -488,7 +511,7 @@ struct domains *allowlist_read(struct span path,
 		lines_close(&r.lines);
 	}
 	if (r.d != NULL) {
-		read_sets(&r);
+		read_files(&r);
 		doubt_empty(&r);
 	}
 	pool_free(&r.scratch);

@@ -11,6 +11,7 @@ struct allowlist_defaults {
 	int64_t lifetime_ms;
 	in_port_t port; /* of primary= */
 	enum unknown_mode unknown;
+	struct span tables; /* the folder of copies of what is fetched */
 };
 
 /*

@@ -121,7 +121,7 @@ void change_text(struct buf *out, const struct change *ch)
  * one may serve a million domains. */
 struct loss {
 	struct span domain; /* the first such one of the new file */
-	uint32_t set;
+	uint32_t source;
 	bool had_all; /* recipients=* */
 	uint64_t before, now;
 	size_t more; /* further domains */
@@ -130,7 +130,7 @@ struct loss {
 struct losses {
 	struct loss *rows;
 	size_t count;
-	uint32_t *of_set; /* by number of the new set: 1 + number of a loss */
+	uint32_t *of_source; /* by number of the new source: 1 + number of a loss */
 };
 
 static bool is_loss(uint64_t before, uint64_t now)
@@ -141,10 +141,10 @@ static bool is_loss(uint64_t before, uint64_t now)
 	       now < before - now;
 }
 
-static bool note_loss(struct losses *l, uint32_t set, const struct row *old,
+static bool note_loss(struct losses *l, uint32_t source, const struct row *old,
 		      uint64_t before, uint64_t now)
 {
-	uint32_t *number = &l->of_set[set];
+	uint32_t *number = &l->of_source[source];
 
 	if (!is_loss(before, now))
 		return false;
@@ -157,7 +157,7 @@ static bool note_loss(struct losses *l, uint32_t set, const struct row *old,
 				     (l->count + 1) * 2 * sizeof(*l->rows));
 	l->rows[l->count++] = (struct loss){
 		.domain = old->pub.name,
-		.set = set,
+		.source = source,
 		.had_all = old->pub.any_recipient,
 		.before = before,
 		.now = now,
@@ -169,17 +169,17 @@ static bool note_loss(struct losses *l, uint32_t set, const struct row *old,
 /* The same file among those of the row before; of what is remembered only the
  * sum is known. */
 static const struct use *former_use(const struct change *ch,
-				    const struct row *old, uint32_t set)
+				    const struct row *old, uint32_t source)
 {
 	struct buf name = { 0 }, other = { 0 };
 	const struct use *found = NULL;
 
-	set_file(&name, ch->now, set);
+	source_name(&name, ch->now, source);
 	for (uint32_t i = 0; i < old->use_count && found == NULL; i++) {
 		const struct use *use = &ch->old->uses[old->use + i];
 
 		buf_reset(&other);
-		set_file(&other, ch->old, use->set);
+		source_name(&other, ch->old, use->source);
 		if (span_eq(buf_span(&name), buf_span(&other)))
 			found = use;
 	}
@@ -199,12 +199,12 @@ static bool compare_sources(const struct change *ch, const struct row *old,
 		const struct use *use = &ch->now->uses[row->use + i];
 		const struct use *was = NULL;
 
-		if (!ch->now->sets[use->set].is_url)
-			was = former_use(ch, old, use->set);
+		if (ch->now->sources[use->source].feed == NULL)
+			was = former_use(ch, old, use->source);
 		if (was != NULL)
-			found |= note_loss(l, use->set, old,
-					   use_recipients(ch->old, was),
-					   use_recipients(ch->now, use));
+			found |= note_loss(l, use->source, old,
+					   use_recipients(ch->old, old, was),
+					   use_recipients(ch->now, row, use));
 	}
 	return found;
 }
@@ -213,7 +213,7 @@ static void compare_recipients(const struct change *ch, const struct row *old,
 			       const struct row *row, struct losses *l)
 {
 	if (row->use_count > 0 && !compare_sources(ch, old, row, l))
-		(void)note_loss(l, ch->now->uses[row->use].set, old,
+		(void)note_loss(l, ch->now->uses[row->use].source, old,
 				row_recipients(ch->old, old),
 				row_recipients(ch->now, row));
 }
@@ -222,7 +222,7 @@ static void refuse_loss(struct change *ch, const struct loss *loss)
 {
 	struct buf file = { 0 }, text = { 0 };
 
-	set_file(&file, ch->now, loss->set);
+	source_name(&file, ch->now, loss->source);
 	buf_add(&text, loss->domain);
 	if (loss->more > 0) {
 		buf_adds(&text, " and ");
@@ -267,7 +267,7 @@ void change_find(struct change *ch, const struct domains *old,
 	ch->recipients_before = old->recipient_count;
 	ch->domains = now->row_count;
 	ch->recipients = now->recipient_count;
-	losses.of_set = mx_alloc_array(now->set_count + 1, sizeof(uint32_t));
+	losses.of_source = mx_alloc_array(now->source_count + 1, sizeof(uint32_t));
 	for (size_t i = 0; i < old->row_count; i++) {
 		const struct row *heir = heir_of(now, &old->rows[i]);
 
@@ -282,7 +282,7 @@ void change_find(struct change *ch, const struct domains *old,
 	for (size_t i = 0; i < losses.count; i++)
 		refuse_loss(ch, &losses.rows[i]);
 	free(losses.rows);
-	free(losses.of_set);
+	free(losses.of_source);
 }
 
 void change_mail(struct change *ch, struct span domain, uint64_t messages)

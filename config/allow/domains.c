@@ -6,7 +6,6 @@
 #include "common/base/assert.h"
 #include "common/smtp/address.h"
 #include "config/allow/domains_priv.h"
-#include "config/allow/url.h"
 
 struct domains *domains_new(struct span path, size_t rows, size_t sources)
 {
@@ -17,7 +16,8 @@ struct domains *domains_new(struct span path, size_t rows, size_t sources)
 		slots *= 2;
 	d->path = pool_span(&d->pool, path);
 	d->rows = pool_alloc_array(&d->pool, rows, sizeof(*d->rows));
-	d->sets = pool_alloc_array(&d->pool, sources, sizeof(*d->sets));
+	d->sources =
+		pool_alloc_array(&d->pool, sources, sizeof(*d->sources));
 	d->uses = pool_alloc_array(&d->pool, sources, sizeof(*d->uses));
 	d->index = pool_alloc_array(&d->pool, slots, sizeof(*d->index));
 	d->index_mask = slots - 1;
@@ -28,6 +28,8 @@ void domains_free(struct domains **d)
 {
 	if (*d == NULL)
 		return;
+	for (size_t i = 0; i < (*d)->source_count; i++)
+		feed_unref(&(*d)->sources[i].feed);
 	pool_free(&(*d)->pool);
 	free(*d);
 	*d = NULL;
@@ -118,71 +120,31 @@ void domains_each(const struct domains *d, domains_cb *cb, void *arg)
 			return;
 }
 
-/* ---- Sets of recipients ---- */
+/* ---- Recipients ---- */
 
-/* local NUL domain: a quoted local part may hold any sign but that one. */
-static uint64_t hash_recipient(struct span local, struct span domain)
+bool domains_take(struct domains *d, struct set *set, struct span local,
+		  struct span domain, struct use *owner)
 {
-	char text[SMTP_CANON_MAX + 1 + SMTP_DOMAIN_MAX];
-	size_t n = local.n;
+	enum set_added added = set_add(set, local, domain);
 
-	if (n > 0) /* "" is a local part, too */
-		memcpy(text, local.p, n);
-	if (domain.n > 0) {
-		text[n++] = '\0';
-		memcpy(text + n, domain.p, domain.n);
-		n += domain.n;
-	}
-	uint64_t hash = hash_keyed((struct span){ text, n });
-	return hash != 0 ? hash : 1;
-}
-
-/* The slot that holds the hash, or the free one where it belongs; there is
- * always a free one. */
-static uint64_t *set_locate(const struct set *set, uint64_t hash)
-{
-	/* the upper half scaled to the room: no division */
-	size_t i = (size_t)((hash >> 32) * set->room >> 32);
-
-	while (set->slots[i] != 0 && set->slots[i] != hash)
-		if (++i == set->room)
-			i = 0;
-	return &set->slots[i];
-}
-
-void set_init(struct domains *d, struct set *set, size_t recipients)
-{
-	MX_ASSERT(recipients < ROWS_MAX);
-	/* at most two thirds full */
-	set->room = (uint32_t)(recipients + recipients / 2 + 1);
-	set->slots = pool_alloc_array(&d->pool, set->room, sizeof(uint64_t));
-}
-
-bool set_add(struct domains *d, struct set *set, struct span local,
-	     struct span domain, struct use *owner)
-{
-	uint64_t hash = hash_recipient(local, domain);
-	uint64_t *slot = set_locate(set, hash);
-
-	if (*slot == hash) /* listed twice: harmless */
-		return true;
-	if (set->used + 1 >= set->room)
-		return false;
-	*slot = hash;
-	set->used++;
+	if (added != SET_NEW)
+		return added == SET_OLD;
 	d->recipient_count++;
 	if (owner != NULL)
 		owner->own++;
-	else
-		set->locals++;
 	return true;
 }
 
-uint64_t use_recipients(const struct domains *d, const struct use *use)
+uint64_t use_recipients(const struct domains *d, const struct row *row,
+			const struct use *use)
 {
-	const struct set *set = &d->sets[use->set];
+	const struct source *s = &d->sources[use->source];
+	struct feed_state state;
 
-	return set->is_url ? NO_LIMIT : (uint64_t)set->locals + use->own;
+	if (s->feed == NULL)
+		return (uint64_t)s->set.locals + use->own;
+	feed_state(s->feed, row->pub.name, &state);
+	return state.has_table ? state.count : NO_LIMIT;
 }
 
 uint64_t row_recipients(const struct domains *d, const struct row *row)
@@ -192,7 +154,7 @@ uint64_t row_recipients(const struct domains *d, const struct row *row)
 	if (row->pub.any_recipient || row->pub.verify)
 		return NO_LIMIT;
 	for (uint32_t i = 0; i < row->use_count; i++) {
-		uint64_t n = use_recipients(d, &d->uses[row->use + i]);
+		uint64_t n = use_recipients(d, row, &d->uses[row->use + i]);
 
 		if (n == NO_LIMIT)
 			return NO_LIMIT;
@@ -202,41 +164,45 @@ uint64_t row_recipients(const struct domains *d, const struct row *row)
 }
 
 struct use *row_use_of(const struct domains *d, const struct row *row,
-		       uint32_t set)
+		       uint32_t source)
 {
 	for (uint32_t i = 0; i < row->use_count; i++)
-		if (d->uses[row->use + i].set == set)
+		if (d->uses[row->use + i].source == source)
 			return &d->uses[row->use + i];
 	return NULL;
 }
 
-void set_file(struct buf *out, const struct domains *d, uint32_t number)
+void source_name(struct buf *out, const struct domains *d, uint32_t number)
 {
-	const struct set *set = &d->sets[number];
+	const struct source *s = &d->sources[number];
 
-	if (set->is_url) {
-		url_show(out, span_str(set->file));
+	if (s->feed != NULL) {
+		buf_adds(out, feed_shown(s->feed));
 		return;
 	}
-	if (set->file == NULL || set->file[0] != '/')
+	if (s->file == NULL || s->file[0] != '/')
 		buf_add(out, value_dir(d->path));
-	if (set->file != NULL) {
-		buf_adds(out, set->file);
+	if (s->file != NULL) {
+		buf_adds(out, s->file);
 		return;
 	}
 	buf_adds(out, "recipients/");
-	buf_add(out, d->rows[set->row].pub.name);
+	buf_add(out, d->rows[s->row].pub.name);
 }
 
-static bool set_has(const struct set *set, struct span local,
-		    struct span domain)
+/* A table that lacks a whole domain says nothing about it. */
+static enum listed_as ask_source(const struct source *s, struct span local,
+				 struct span domain)
 {
-	const struct span none = { "", 0 };
+	const struct table *t;
 
-	return (set->locals > 0 &&
-		*set_locate(set, hash_recipient(local, none)) != 0) ||
-	       (set->used > set->locals &&
-		*set_locate(set, hash_recipient(local, domain)) != 0);
+	if (s->feed == NULL)
+		return set_has(&s->set, local, domain) ? RECIPIENT_YES
+						       : RECIPIENT_NO;
+	t = feed_table(s->feed);
+	if (t == NULL || table_is_silent(t, domain))
+		return RECIPIENT_UNKNOWN;
+	return table_has(t, local, domain) ? RECIPIENT_YES : RECIPIENT_NO;
 }
 
 /* Do the sources of this row have him?  Canonical. */
@@ -248,12 +214,14 @@ static enum listed_as look_up(const struct domains *d, const struct row *row,
 	if (span_eq(local, SPAN_LIT("postmaster")))
 		return RECIPIENT_YES;
 	for (uint32_t i = 0; i < row->use_count; i++) {
-		const struct set *set = &d->sets[d->uses[row->use + i].set];
+		enum listed_as said =
+			ask_source(&d->sources[d->uses[row->use + i].source],
+				   local, domain);
 
-		if (set->is_url)
-			found = RECIPIENT_UNKNOWN;
-		else if (set_has(set, local, domain))
-			return RECIPIENT_YES;
+		if (said == RECIPIENT_YES)
+			return said;
+		if (said == RECIPIENT_UNKNOWN)
+			found = said;
 	}
 	return found;
 }
@@ -299,4 +267,77 @@ bool domains_has_recipient(const struct domains *d,
 			   struct span local)
 {
 	return domains_recipient(d, row, domain, local) == RECIPIENT_YES;
+}
+
+/* ---- What they come from ---- */
+
+struct feed *domains_feed(const struct domains *d, size_t *at)
+{
+	while (d != NULL && *at < d->source_count) {
+		struct feed *feed = d->sources[(*at)++].feed;
+
+		if (feed != NULL)
+			return feed;
+	}
+	return NULL;
+}
+
+static void fill_file(const struct domains *d, const struct row *row,
+		      const struct use *use, struct domains_source *out)
+{
+	out->count = (int64_t)use_recipients(d, row, use);
+	out->fetched_ms = d->sources[use->source].changed_ms;
+}
+
+static void fill_feed(const struct row *row, struct feed *feed,
+		      struct domains_source *out)
+{
+	struct feed_state state;
+
+	feed_state(feed, row->pub.name, &state);
+	out->count = state.has_table ? (int64_t)state.count : -1;
+	out->fetched_ms = state.fetched_ms;
+	buf_adds(&out->error, state.error);
+}
+
+/* Those without a list: by number behind the others. */
+static bool fill_word(const struct row *row, size_t i,
+		      struct domains_source *out)
+{
+	out->count = -1;
+	if (row->pub.any_recipient && i == 0)
+		buf_adds(&out->name, "*");
+	else if (row->pub.verify && i == 0)
+		buf_adds(&out->name, "verify");
+	else
+		return false;
+	return true;
+}
+
+bool domains_source(const struct domains *d, const struct config_domain *pub,
+		    size_t i, struct domains_source *out)
+{
+	const struct row *row = domains_row(pub);
+	const struct use *use;
+	struct feed *feed;
+
+	buf_reset(&out->name);
+	buf_reset(&out->error);
+	out->fetched_ms = 0;
+	if (i >= row->use_count)
+		return fill_word(row, i - row->use_count, out);
+	use = &d->uses[row->use + i];
+	feed = d->sources[use->source].feed;
+	source_name(&out->name, d, use->source);
+	if (feed != NULL)
+		fill_feed(row, feed, out);
+	else
+		fill_file(d, row, use, out);
+	return true;
+}
+
+void domains_source_fini(struct domains_source *s)
+{
+	buf_fini(&s->name);
+	buf_fini(&s->error);
 }

@@ -57,6 +57,24 @@ bool domains_has_recipient(const struct domains *d,
 			   const struct config_domain *row,
 			   struct span domain, struct span local);
 
+/* One source of a row, for people and for `mx20ctl status`. */
+struct domains_source {
+	struct buf name;    /* path, URL without password, "verify" or "*" */
+	int64_t count;	    /* how many hold for the row; -1: not known */
+	int64_t fetched_ms; /* wall; of a file: changed; 0: never, or nothing
+			     * that is fetched */
+	struct buf error;   /* empty: none */
+};
+/* The one with number i, in the order in which they are looked up; false: there
+ * are no more.  out is all zero, or of a call before. */
+bool domains_source(const struct domains *d, const struct config_domain *row,
+		    size_t i, struct domains_source *out);
+void domains_source_fini(struct domains_source *s);
+
+/* The next URL of any row behind *at, which begins as 0; NULL: no more. */
+struct feed;
+struct feed *domains_feed(const struct domains *d, size_t *at);
+
 /* Row i, in no order; NULL: there are no more. */
 const struct config_domain *domains_at(const struct domains *d, size_t i);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
@@ -21,10 +22,11 @@ void lines_fini(struct lines *l)
 	l->buf = NULL;
 }
 
-bool lines_open(struct lines *l, const char *path)
+static bool open_as(struct lines *l, const char *path, int flags)
 {
 	/* O_NONBLOCK: a FIFO that nobody writes to must not stop a reload. */
-	l->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	l->fd = open(path,
+		     O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
 	l->start = l->end = 0;
 	l->eof = false;
 	l->number = 0;
@@ -32,6 +34,34 @@ bool lines_open(struct lines *l, const char *path)
 	l->commas = 0;
 	l->error = 0;
 	return l->fd >= 0;
+}
+
+bool lines_open(struct lines *l, const char *path)
+{
+	return open_as(l, path, 0);
+}
+
+bool lines_open_own(struct lines *l, const char *path)
+{
+	struct stat st;
+
+	if (!open_as(l, path, O_NOFOLLOW))
+		return false;
+	if (fstat(l->fd, &st) == 0 && S_ISREG(st.st_mode))
+		return true;
+	lines_close(l);
+	errno = EINVAL;
+	return false;
+}
+
+int64_t lines_changed_ms(const struct lines *l)
+{
+	struct stat st;
+
+	if (fstat(l->fd, &st) != 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000 +
+	       st.st_mtim.tv_nsec / 1000000;
 }
 
 void lines_close(struct lines *l)

@@ -21,7 +21,13 @@ void lines_fini(struct lines *l);
 
 /* path ends with NUL.  False: errno says why. */
 bool lines_open(struct lines *l, const char *path);
+/* The same of a file of our own where others may write: no symbolic link, and
+ * nothing but a file. */
+bool lines_open_own(struct lines *l, const char *path);
 void lines_close(struct lines *l);
+
+/* When the open file was last changed; wall ms, 0: not known. */
+int64_t lines_changed_ms(const struct lines *l);
 
 /* An upper bound of the lines in the whole file, before the first
  * lines_next.  False: errno says why. */

@@ -106,9 +106,9 @@ static struct domains *read_lines(struct lines *l)
 	if (!lines_count(l, &most) || !lines_next(l, &line) ||
 	    !take_head(line, &rows, &recipients) || rows >= most)
 		return NULL;
-	/* one more: the set that all of them have */
+	/* one more: the source that all of them have */
 	d = domains_new(span_str(""), rows, rows + 1);
-	d->set_count = 1;
+	d->source_count = 1;
 	d->recipient_count = recipients;
 	while (d->row_count < rows && lines_next(l, &line) && take_row(d, line))
 		;

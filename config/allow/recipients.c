@@ -2,39 +2,19 @@
 
 #include <errno.h>
 
-#include "common/base/utf8.h"
 #include "common/smtp/address.h"
+#include "config/allow/recipient.h"
 #include "config/value/text.h"
 
 struct file {
 	struct recipients_reader *r;
-	struct set *set;
+	struct source *source;
 	struct span path;
 };
 
 #define FAIL(f, ...)                                                           \
 	config_fail((f)->r->errors, (f)->path, (f)->r->lines->number,          \
 		    __VA_ARGS__)
-
-/* Without comment and blanks.  A quoted local part may hold both. */
-static struct span strip(struct span line)
-{
-	bool quoted = false;
-
-	line = span_trim(line);
-	for (size_t i = 0; i < line.n; i++) {
-		bool blank =
-			i == 0 || line.p[i - 1] == ' ' || line.p[i - 1] == '\t';
-
-		if (line.p[i] == '\\' && quoted)
-			i++;
-		else if (line.p[i] == '"')
-			quoted = !quoted;
-		else if (line.p[i] == '#' && blank && !quoted)
-			line.n = i;
-	}
-	return span_trim(line);
-}
 
 /* That of the row that covers the domain, if it uses this very file. */
 static struct use *owner_of(const struct file *f, struct span domain)
@@ -44,30 +24,15 @@ static struct use *owner_of(const struct file *f, struct span domain)
 
 	return pub == NULL ? NULL
 			   : row_use_of(d, domains_row(pub),
-					(uint32_t)(f->set - d->sets));
+					(uint32_t)(f->source - d->sources));
 }
 
-static bool parse(struct span text, struct smtp_path *path)
-{
-	*path = (struct smtp_path){ .local = text };
-	return text.n <= SMTP_PATH_MAX &&
-	       (smtp_is_local(text, true) ||
-		smtp_mailbox_parse(text, true, path) == MX_OK);
-}
-
-/* Why it is no recipient. */
 static void refuse(struct file *f, struct span line, struct span text)
 {
 	struct buf what = { 0 };
 
-	if (span_eq(text, SPAN_LIT("*")))
-		FAIL(f, "to accept every local part write recipients=* in the "
-			"allowlist");
-	else if (text_hides(line, text, &what))
-		FAIL(f, TEXT_HIDES, buf_cstr(&what));
-	else
-		FAIL(f, "expected one address or local part, not \"%.*s\"",
-		     SPAN_ARG(text));
+	recipient_wrong(&what, line, text);
+	FAIL(f, "%s", buf_cstr(&what));
 	buf_fini(&what);
 }
 
@@ -77,8 +42,7 @@ static void take_text(struct file *f, struct span line, struct span text)
 	struct use *owner = NULL;
 	struct smtp_path path;
 
-	if (span_eq(text, SPAN_LIT("*")) || !parse(text, &path) ||
-	    (span_has_8bit(text) && text_hides(line, text, NULL))) {
+	if (!recipient_parse(line, text, &path)) {
 		refuse(f, line, text);
 		return;
 	}
@@ -93,8 +57,8 @@ static void take_text(struct file *f, struct span line, struct span text)
 		     SPAN_ARG(text));
 		return;
 	}
-	if (!set_add(r->d, f->set, buf_span(&r->local), buf_span(&r->domain),
-		     owner))
+	if (!domains_take(r->d, &f->source->set, buf_span(&r->local),
+			  buf_span(&r->domain), owner))
 		FAIL(f, "was written to while it was read");
 }
 
@@ -102,11 +66,11 @@ static void take_text(struct file *f, struct span line, struct span text)
 static bool take_line(struct file *f, struct span line)
 {
 	size_t before = f->r->errors->count;
-	struct span text = strip(line);
+	struct span text = recipient_strip(line);
 
 	if (text.n > 0)
 		take_text(f, line, text);
-	if (f->r->errors->count > before && f->set->used == 0 &&
+	if (f->r->errors->count > before && f->source->set.used == 0 &&
 	    text_is_complaint(text)) {
 		FAIL(f, TEXT_COMPLAINT);
 		return false;
@@ -131,28 +95,28 @@ static void read_lines(struct file *f)
 		FAIL(f, TEXT_UTF16);
 		count = 0;
 	}
-	if (count >= ROWS_MAX) {
-		FAIL(f, "more than %d lines", ROWS_MAX);
+	if (count >= SET_MAX) {
+		FAIL(f, "more than %d lines", SET_MAX);
 		count = 0;
 	}
-	set_init(f->r->d, f->set, count);
+	set_init(&f->source->set, &f->r->d->pool, count);
 	while (count > 0 && lines_next(l, &line) && take_line(f, line))
 		;
 	if (l->error != 0)
 		FAIL(f, "cannot be read: %s", strerror(l->error));
 }
 
-void recipients_read(struct recipients_reader *r, struct set *set,
-		     const struct recipient_file *source)
+void recipients_read(struct recipients_reader *r, struct source *source,
+		     const struct recipient_file *file)
 {
-	struct file f = { r, set, source->path };
+	struct file f = { r, source, file->path };
 
-	if (!lines_open(r->lines, source->path.p)) {
+	if (!lines_open(r->lines, file->path.p)) {
 		int errnum = errno;
 
 		config_fail(
-			r->errors, r->allowlist, source->line,
-			"recipients: %.*s: %s%s", SPAN_ARG(source->path),
+			r->errors, r->allowlist, file->line,
+			"recipients: %.*s: %s%s", SPAN_ARG(file->path),
 			strerror(errnum),
 			errnum == ENOENT
 				? ": expected a file with one address or "
@@ -160,9 +124,10 @@ void recipients_read(struct recipients_reader *r, struct set *set,
 				  "another, recipients=* accepts all"
 				: "");
 		/* a set that has none, so that look-ups stay safe */
-		set_init(r->d, set, 0);
+		set_init(&source->set, &r->d->pool, 0);
 		return;
 	}
+	source->changed_ms = lines_changed_ms(r->lines);
 	read_lines(&f);
 	lines_close(r->lines);
 }

@@ -1,4 +1,4 @@
-/* A recipient file, read into a set of domains_priv.h. */
+/* A recipient file, read into a source of domains_priv.h. */
 #ifndef MX_ALLOW_RECIPIENTS_H
 #define MX_ALLOW_RECIPIENTS_H
 
@@ -20,8 +20,9 @@ struct recipients_reader {
 	struct buf local, domain; /* scratch: canonical forms */
 };
 
-/* Fill set from its file; allowlist is named where the file is missing. */
-void recipients_read(struct recipients_reader *r, struct set *set,
-		     const struct recipient_file *source);
+/* Fill the set of a source from its file; allowlist is named where the file is
+ * missing. */
+void recipients_read(struct recipients_reader *r, struct source *source,
+		     const struct recipient_file *file);
 
 #endif

@@ -95,6 +95,18 @@ const char *url_wrong(struct span url)
 			 "https://USER:PASSWORD@HOST:PORT/PATH";
 }
 
+struct span url_user(struct span url)
+{
+	struct span authority = authority_of(url);
+	struct span user = { authority.p,
+			     authority.n - place_of(authority).n };
+
+	if (user.n > 0)
+		user.n--; /* the @ */
+	user.n = span_find(user, ':');
+	return user;
+}
+
 void url_show(struct buf *out, struct span url)
 {
 	struct span authority = authority_of(url);

@@ -9,6 +9,8 @@ bool url_is_one(struct span word);
 /* What is wrong with it, as a phrase, which never holds any of it; NULL: it is
  * one that can be fetched. */
 const char *url_wrong(struct span url);
+/* The user, as it is written; empty: none. */
+struct span url_user(struct span url);
 /* Append it without user and password: for the log, and for people. */
 void url_show(struct buf *out, struct span url);
 

@@ -5,15 +5,18 @@
  */
 #include "daemon/control/control_priv.h"
 
+#include "common/base/clock.h"
 #include "common/base/msgid.h"
 #include "common/status/outage.h"
 #include "common/status/status.h"
 #include "config/allow/domains.h"
+#include "config/allow/feed.h"
 
 enum {
 	PIECE = 45 * 1024, /* of content: in base 64 it fits a line */
 	RECIPIENTS_A_LINE = 16,
 	RECIPIENTS_SHOWN = 4096, /* of one message */
+	TABLES_SHOWN = 5,	 /* that fail */
 };
 
 /* status_state_fn */
@@ -98,6 +101,42 @@ static int64_t certificate_end_ms(const struct config *c)
 	return first_ms < INT64_MAX ? first_ms : 0;
 }
 
+/* A table that does not come for so long is an operator's matter; one that
+ * comes and is not believed is one at once. */
+static const int64_t AWAY_MS = HOURS(1);
+
+static bool is_alarm(const struct feed_state *s)
+{
+	return s->failed_ms != 0 &&
+	       (s->is_doubted || !s->has_table ||
+		clock_wall_ms() - s->failed_ms > AWAY_MS);
+}
+
+/* Of those that cannot be had or are not believed, a few. */
+static json_t *failing_tables(const struct config *c)
+{
+	json_t *list = json_array();
+	struct feed_state s;
+	struct feed *feed;
+	size_t at = 0;
+
+	while (json_array_size(list) < TABLES_SHOWN &&
+	       (feed = domains_feed(c->domains, &at)) != NULL) {
+		feed_state(feed, SPAN_LIT(""), &s);
+		if (is_alarm(&s))
+			json_array_append_new(
+				list,
+				json_pack("{s:o, s:s, s:o, s:o, s:b}", "source",
+					  control_text(span_str(
+						  feed_shown(feed))),
+					  "error", s.error, "since",
+					  control_time(s.failed_ms), "fetched",
+					  control_time(s.fetched_ms), "doubted",
+					  (int)s.is_doubted));
+	}
+	return list;
+}
+
 void look_overview(struct request *r)
 {
 	const struct control_options *opt = &r->control->opt;
@@ -109,11 +148,12 @@ void look_overview(struct request *r)
 		return;
 	}
 	request_done(r,
-		     json_pack("{s:b, s:o, s:s, s:b, s:o, s:o}", "ok", 1,
+		     json_pack("{s:b, s:o, s:s, s:b, s:o, s:o, s:o}", "ok", 1,
 			       "hostname", control_text(opt->config->hostname),
 			       "version", MX_VERSION, "running", 1, "spool",
 			       status_spool(&totals), "certificate_end",
-			       control_time(certificate_end_ms(opt->config))));
+			       control_time(certificate_end_ms(opt->config)),
+			       "tables_failing", failing_tables(opt->config)));
 }
 
 void look_domains(struct request *r)
@@ -126,12 +166,43 @@ void look_domains(struct request *r)
 	send_page(r, &page, err);
 }
 
+/* null: it is not known, or nothing that can be counted. */
+static json_t *count_or_null(int64_t n)
+{
+	return n < 0 ? json_null() : json_integer((json_int_t)n);
+}
+
+/* {"source","count","fetched","error"} of each source of its recipients. */
+static json_t *sources_of(const struct config *c, struct span domain)
+{
+	const struct config_domain *row = domains_find(c->domains, domain);
+	struct domains_source s = { 0 };
+	json_t *list = json_array();
+
+	for (size_t i = 0;
+	     row != NULL && domains_source(c->domains, row, i, &s); i++)
+		json_array_append_new(
+			list, json_pack("{s:o, s:o, s:o, s:o}", "source",
+					control_text(buf_span(&s.name)),
+					"count", count_or_null(s.count),
+					"fetched", control_time(s.fetched_ms),
+					"error",
+					control_text_or_null(
+						buf_span(&s.error))));
+	domains_source_fini(&s);
+	return list;
+}
+
 void look_domain(struct request *r)
 {
 	json_t *item;
 	enum mx_err err =
 		status_domain_get(r->control->opt.spool, r->sel.domain,
 				  live_state, r->control, &item);
+	if (item != NULL)
+		json_object_set_new(item, "recipients",
+				    sources_of(r->control->opt.config,
+					       r->sel.domain));
 
 	send_one(r, item, err);
 }

@@ -93,10 +93,42 @@ static void look_at_certificate(struct alarms *a, int64_t end_ms)
 	buf_fini(&text);
 }
 
+static void look_at_tables(struct alarms *a, const json_t *tables)
+{
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < json_array_size(tables); i++) {
+		buf_reset(&text);
+		alarms_table_text(&text, json_array_get(tables, i), a->now_ms);
+		add(a, "recipients", buf_span(&text));
+	}
+	buf_fini(&text);
+}
+
+void alarms_table_text(struct buf *out, const json_t *t, int64_t now_ms)
+{
+	int64_t fetched_ms = print_get_time(t, "fetched");
+
+	buf_adds(out, "recipients of ");
+	buf_add(out, control_get_text(t, "source"));
+	buf_addf(out, " %s: ",
+		 control_get_bool(t, "doubted") ? "are not believed"
+						: "cannot be fetched");
+	buf_add(out, control_get_text(t, "error"));
+	if (fetched_ms == 0) {
+		buf_adds(out, "; there never were any");
+		return;
+	}
+	buf_adds(out, "; in force are those of ");
+	print_age(out, now_ms - fetched_ms);
+	buf_adds(out, " ago");
+}
+
 void alarms_overview(struct alarms *a, const json_t *overview)
 {
 	look_at_spool(a, json_object_get(overview, "spool"));
 	look_at_certificate(a, print_get_time(overview, "certificate_end"));
+	look_at_tables(a, json_object_get(overview, "tables_failing"));
 }
 
 /* ---- Mail ---- */

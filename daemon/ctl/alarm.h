@@ -22,6 +22,8 @@ void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c);
 void alarms_fini(struct alarms *a);
 /* The spool's room and the certificate; of source_overview. */
 void alarms_overview(struct alarms *a, const json_t *overview);
+/* Append what is the matter with one of its "tables_failing". */
+void alarms_table_text(struct buf *out, const json_t *t, int64_t now_ms);
 /* A status_domain.  A thousand domains behind one host that is down are one
  * alarm. */
 void alarms_row(struct alarms *a, const json_t *row);
@@ -29,7 +31,8 @@ void alarms_row(struct alarms *a, const json_t *row);
 /*
  * All of them, an array of {"alarm","text"} and for mail that waits
  * {"domains","messages","domain","since"}: to be called once, the caller's.
- * "alarm" is "unreachable", "spool", "certificate", "down" or "held".
+ * "alarm" is "unreachable", "spool", "certificate", "recipients", "down" or
+ * "held".
  */
 json_t *alarms_take(struct alarms *a);
 

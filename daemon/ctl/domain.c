@@ -184,6 +184,46 @@ void status_show_targets(const struct ctl *ctl, const json_t *state,
 	table_fini(&t);
 }
 
+/* clang-format off */
+static const struct column source_columns[] = {
+	{ "RECIPIENTS FROM", false, 20 },
+	{ "COUNT",           true,  0 },
+	{ "AGE",             true,  0 },
+	{ "ERROR",           false, 20 },
+};
+/* clang-format on */
+
+/* Who says who has a mailbox there, and how old that is. */
+static void add_sources(const struct ctl *ctl, const json_t *row,
+			struct buf *out)
+{
+	const json_t *list = json_object_get(row, "recipients");
+	struct buf count = { 0 };
+	struct table t;
+
+	if (json_array_size(list) == 0)
+		return;
+	buf_adds(out, "\n");
+	table_init(&t, source_columns, COUNT(source_columns), ctl->width);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *o = json_array_get(list, i);
+		int64_t n = control_get_int(o, "count", -1);
+
+		buf_reset(&count);
+		if (n < 0)
+			buf_adds(&count, "-");
+		else
+			buf_addu(&count, (uint64_t)n);
+		table_cell(&t, control_get_text(o, "source"));
+		table_cell(&t, buf_span(&count));
+		status_age_cell(&t, print_get_time(o, "fetched"), ctl->now_ms);
+		table_cell(&t, control_get_text(o, "error"));
+	}
+	table_print(&t, out);
+	table_fini(&t);
+	buf_fini(&count);
+}
+
 static void add_state(const struct ctl *ctl, const json_t *state,
 		      struct buf *out)
 {
@@ -234,6 +274,7 @@ void status_show_domain(const struct ctl *ctl, const json_t *row, bool is_live,
 	add_mail(ctl, row, out);
 	add_state(ctl, row, out);
 	status_show_targets(ctl, row, out);
+	add_sources(ctl, row, out);
 	add_advice(matter_of(row, is_live), pattern.n > 0 ? pattern : name,
 		   out);
 }

@@ -10,6 +10,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/spool/scope.h"
+#include "daemon/ctl/alarm.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/status.h"
 #include "daemon/ctl/table.h"
@@ -225,6 +226,21 @@ static void add_space(const json_t *spool, struct buf *out)
 	}
 }
 
+static void add_tables(const struct ctl *ctl, const json_t *tables,
+		       struct buf *out)
+{
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < json_array_size(tables); i++) {
+		buf_reset(&text);
+		alarms_table_text(&text, json_array_get(tables, i),
+				  ctl->now_ms);
+		print_text(out, buf_span(&text));
+		buf_adds(out, "\n");
+	}
+	buf_fini(&text);
+}
+
 /* The two lines above everything: is it running, how much waits. */
 static void add_head(const struct ctl *ctl, const json_t *overview,
 		     struct buf *out)
@@ -248,6 +264,7 @@ static void add_head(const struct ctl *ctl, const json_t *overview,
 		print_age(out, ctl->now_ms - print_get_time(spool, "oldest"));
 	}
 	add_space(spool, out);
+	add_tables(ctl, json_object_get(overview, "tables_failing"), out);
 }
 
 static void add_advice(const struct seen *seen, bool is_live, struct buf *out)

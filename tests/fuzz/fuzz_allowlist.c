@@ -44,7 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct config_errors errors = { 0 };
 	struct buf path = { 0 };
 	const struct allowlist_defaults defaults = {
-		TLS_LEVEL_MAY, 1000, 25, UNKNOWN_DEFER
+		.tls = TLS_LEVEL_MAY,
+		.lifetime_ms = 1000,
+		.port = 25,
+		.tables = SPAN_LIT("/nonexistent"),
 	};
 	struct domains *d;
 
