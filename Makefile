@@ -238,7 +238,7 @@ MAN5    := $(wildcard config/*.5)
 MAN8    := $(wildcard daemon/*.8 daemon/ctl/*.8)
 SAMPLES := mx20.conf domains $(patsubst config/%,%,$(wildcard config/recipients/*))
 PUT     := install -D -m 644
-install: all ## copy binaries, manuals, units and a sample configuration
+install: all ## copy binaries, manuals, units, samples and scripts
 	install -D -m 755 build/mx20d "$(DESTDIR)$(PREFIX)/sbin/mx20d"
 	install -D -m 755 build/mx20ctl "$(DESTDIR)$(PREFIX)/bin/mx20ctl"
 	@set -ex; for m in $(MAN5); do \
@@ -251,6 +251,9 @@ install: all ## copy binaries, manuals, units and a sample configuration
 		>"$(DESTDIR)$(PREFIX)/$(UNITDIR)/mx20.$$u"; done
 	@set -ex; for d in sysusers.d tmpfiles.d; do $(PUT) \
 		contrib/$$d/mx20.conf "$(DESTDIR)$(PREFIX)/lib/$$d/mx20.conf"; done
+	@set -ex; for f in $(wildcard contrib/recipients/*); do \
+		install -D -t "$(DESTDIR)$(PREFIX)/share/doc/mx20/recipients" \
+		-m $$([ -x $$f ] && echo 755 || echo 644) $$f; done
 	@set -ex; for f in $(SAMPLES); do \
 		[ -e "$(DESTDIR)/etc/mx20/$$f" ] || \
 		$(PUT) config/$$f "$(DESTDIR)/etc/mx20/$$f"; done
