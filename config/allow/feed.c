@@ -77,7 +77,7 @@ static void load(struct feed *f, struct span folder, struct buf *why)
 
 	copy_path(&path, folder, span_str(f->url));
 	f->table = table_read(buf_cstr(&path), span_str(f->url), &f->head,
-			      why);
+			      NULL, why);
 	if (f->table != NULL)
 		f->fetched_ms = table_time_ms(f->table);
 	else

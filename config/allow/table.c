@@ -23,6 +23,7 @@ struct reader {
 	struct lines lines;
 	unsigned head; /* lines of it */
 	struct buf local, domain; /* scratch */
+	const atomic_bool *is_over;
 	struct buf *why;
 };
 
@@ -58,6 +59,12 @@ static bool enter(struct reader *r, const struct smtp_path *path)
 	if (added == SET_NEW && r->domain.n > 0)
 		places_count(&r->t->places, buf_span(&r->domain));
 	return added != SET_FULL;
+}
+
+static bool must_end(const struct reader *r)
+{
+	return r->is_over != NULL && r->lines.number % 1024 == 0 &&
+	       atomic_load_explicit(r->is_over, memory_order_relaxed);
 }
 
 static bool take_line(struct reader *r, struct span line)
@@ -103,16 +110,17 @@ static bool read_lines(struct reader *r, struct span url,
 	r->t->is_forced = head->is_forced;
 	set_init(&r->t->set, &r->t->pool, count);
 	while (lines_next(&r->lines, &line))
-		if (!take_line(r, line))
+		if (must_end(r) || !take_line(r, line))
 			return false;
 	places_sum(&r->t->places);
 	return r->lines.error == 0 || cannot_read(r, r->lines.error);
 }
 
 struct table *table_read(const char *path, struct span url,
-			 struct copy_head *head, struct buf *why)
+			 struct copy_head *head, const atomic_bool *is_over,
+			 struct buf *why)
 {
-	struct reader r = { .why = why };
+	struct reader r = { .is_over = is_over, .why = why };
 
 	lines_init(&r.lines);
 	/* the daemon's user owns the folder, and this may be root */

@@ -6,6 +6,8 @@
 #ifndef MX_ALLOW_TABLE_H
 #define MX_ALLOW_TABLE_H
 
+#include <stdatomic.h>
+
 #include "common/base/buf.h"
 #include "config/allow/copy.h"
 
@@ -15,10 +17,12 @@ struct table;
  * Read a copy (config/allow/copy.h) of this URL.  NULL: why says in one line
  * what is wrong; nothing at all: there is no such file.  head is that of the
  * copy.  Lines that are no recipients are a fault, or, where the operator
- * forced it, left out.  Blocks.
+ * forced it, left out.  Blocks, for seconds where there are millions; another
+ * thread may set *is_over (NULL: none does), and then it ends, with NULL.
  */
 struct table *table_read(const char *path, struct span url,
-			 struct copy_head *head, struct buf *why);
+			 struct copy_head *head, const atomic_bool *is_over,
+			 struct buf *why);
 void table_free(struct table **t); /* *t may be NULL */
 
 size_t table_count(const struct table *t); /* 0 of NULL */

@@ -17,13 +17,15 @@
 /* So much is written between two looks at the room on the disk. */
 enum { LOOK_BYTES = 4 << 20 };
 
-struct job *job_new(struct feed *feed, struct span folder)
+struct job *job_new(struct feed *feed, struct span folder,
+		    const atomic_bool *is_over)
 {
 	struct job *j = mx_alloc(sizeof(*j));
 	struct buf path = { 0 };
 
 	j->feed = feed_ref(feed);
 	j->fd = -1;
+	j->is_over = is_over;
 	copy_path(&path, folder, span_str(feed_url(feed)));
 	j->path = mx_strdup(buf_cstr(&path));
 	buf_adds(&path, ".new");
@@ -180,7 +182,8 @@ static void judge(struct job *j)
 {
 	struct span url = span_str(feed_url(j->feed));
 	struct buf why = { 0 };
-	struct table *t = table_read(j->new_path, url, &j->head, &why);
+	struct table *t =
+		table_read(j->new_path, url, &j->head, j->is_over, &why);
 
 	if (t != NULL && feed_doubts(j->feed, t, &why))
 		table_free(&t);
@@ -188,7 +191,8 @@ static void judge(struct job *j)
 		if (why.n == 0)
 			buf_adds(&why, "is gone from the spool's folder");
 		copy_head_fini(&j->head);
-		fail(j, buf_span(&why), true);
+		if (!atomic_load(j->is_over))
+			fail(j, buf_span(&why), true);
 	} else {
 		keep(j);
 		j->table = t;

@@ -8,6 +8,7 @@
 #ifndef MX_TABLES_JOB_H
 #define MX_TABLES_JOB_H
 
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "config/allow/feed.h"
@@ -30,6 +31,7 @@ struct job {
 	uint64_t reserve_bytes; /* of its disk are left alone */
 	uint64_t unlooked_bytes; /* written since that was looked at */
 	int fd;
+	const atomic_bool *is_over; /* nobody wants it any more */
 	struct copy_head has, comes;
 	bool is_forced; /* this download */
 	/* for the schedule */
@@ -44,7 +46,8 @@ struct job {
 	struct copy_head head;
 };
 
-struct job *job_new(struct feed *feed, struct span folder);
+struct job *job_new(struct feed *feed, struct span folder,
+		    const atomic_bool *is_over);
 void job_free(struct job **j);
 
 /* What was offered was taken: the former table can go.  It may be NULL: no

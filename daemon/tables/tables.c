@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/queue.h>
@@ -33,11 +34,11 @@ struct tables {
 	pthread_t thread;
 	bool has_thread;
 	struct downloads *downloads; /* while there is a thread */
+	atomic_bool is_stopping;
 	/* under the lock */
 	pthread_mutex_t lock;
 	struct config *next; /* to be taken over; NULL: nothing new */
 	bool is_forced;
-	bool is_stopping;
 	struct job *offers[AT_ONCE], *taken[AT_ONCE]; /* to the loop, and back */
 	size_t offer_count, taken_count;
 	/* the thread's */
@@ -140,7 +141,7 @@ static void want(struct tables *t, struct feed *feed, bool is_forced)
 	struct job *j = job_of(t, feed);
 
 	if (j == NULL) {
-		j = job_new(feed, t->config->spool.path);
+		j = job_new(feed, t->config->spool.path, &t->is_stopping);
 		TAILQ_INSERT_TAIL(&t->jobs, j, link);
 	}
 	j->is_listed = true;
@@ -183,19 +184,18 @@ static void take_over(struct tables *t, struct config *c, bool is_forced)
 static bool look_around(struct tables *t)
 {
 	struct config *c;
-	bool is_forced, goes_on;
+	bool is_forced;
 
 	pthread_mutex_lock(&t->lock);
 	c = t->next;
 	is_forced = t->is_forced;
 	t->next = NULL;
 	t->is_forced = false;
-	goes_on = !t->is_stopping;
 	pthread_mutex_unlock(&t->lock);
 	take_back(t);
 	if (c != NULL)
 		take_over(t, c, is_forced);
-	return goes_on;
+	return !atomic_load(&t->is_stopping);
 }
 
 /* Returns how long there is nothing more to begin. */
@@ -291,9 +291,7 @@ struct tables *tables_new(struct ev_loop *loop, struct config *config)
 
 static void stop(struct tables *t)
 {
-	pthread_mutex_lock(&t->lock);
-	t->is_stopping = true;
-	pthread_mutex_unlock(&t->lock);
+	atomic_store(&t->is_stopping, true);
 	downloads_wake(t->downloads);
 	pthread_join(t->thread, NULL);
 }

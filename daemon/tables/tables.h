@@ -18,7 +18,7 @@ struct tables *tables_new(struct ev_loop *loop, struct config *config);
 /* Fetch all of this configuration at once; forced: what comes is believed
  * whatever it is. */
 void tables_reload(struct tables *t, struct config *config, bool forced);
-/* Ends what is under way; waits while a table is read. */
+/* Ends what is under way. */
 void tables_free(struct tables **t); /* *t may be NULL */
 
 #endif

@@ -33,7 +33,7 @@ static struct table *read_as(const char *text, bool is_forced,
 	copy_head_add(&file, url, &head);
 	buf_adds(&file, text);
 	t = table_read(folder_write(&folder, "table", buf_cstr(&file)), url,
-		       &got, why);
+		       &got, NULL, why);
 	if (t != NULL) {
 		cr_expect(span_eq(buf_span(&got.etag), buf_span(&head.etag)));
 		cr_expect_eq(got.modified.n, 0);
@@ -137,17 +137,40 @@ Test(table, what_is_no_copy_is_none)
 
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		path = folder_write(&folder, "table", texts[i]);
-		cr_expect_null(table_read(path, url, &head, &why), "%zu", i);
+		cr_expect_null(table_read(path, url, &head, NULL, &why), "%zu", i);
 		cr_expect_str_eq(buf_cstr(&why), "is no table of this URL");
 		buf_reset(&why);
 		copy_head_fini(&head);
 	}
 	path = folder_path(&folder, "none");
-	cr_expect_null(table_read(path, url, &head, &why));
+	cr_expect_null(table_read(path, url, &head, NULL, &why));
 	cr_expect_eq(why.n, 0, "there is none: nothing is wrong");
 	cr_assert_eq(symlink("table", path), 0);
-	cr_expect_null(table_read(path, url, &head, &why));
+	cr_expect_null(table_read(path, url, &head, NULL, &why));
 	cr_expect_gt(why.n, 0, "links are not followed");
+	buf_fini(&why);
+}
+
+/* The daemon is to leave while millions are read. */
+Test(table, reading_ends_when_it_is_asked_to)
+{
+	struct copy_head head = { 0 }, got = { 0 };
+	atomic_bool is_over = true;
+	struct buf file = { 0 }, why = { 0 };
+	const char *path;
+
+	copy_head_add(&file, url, &head);
+	for (int i = 0; i < 2000; i++)
+		buf_addf(&file, "u%d\n", i);
+	path = folder_write(&folder, "table", buf_cstr(&file));
+	cr_expect_null(table_read(path, url, &got, &is_over, &why));
+	copy_head_fini(&got);
+	is_over = false;
+	struct table *t = table_read(path, url, &got, &is_over, &why);
+
+	cr_expect_eq(table_count(t), 2000);
+	table_free(&t);
+	buf_fini(&file);
 	buf_fini(&why);
 }
 
