@@ -52,9 +52,6 @@ struct attempt {
 	enum report_cause cause; /* why it is given up, if it is */
 	struct order *order;	 /* the operator's; NULL: none */
 	struct order_list next;	 /* what is left of it is theirs then */
-	bool is_parked;		 /* of recipients that are due, see parked.c;
-				    it was not delivered */
-	bool is_unproven;	 /* nobody may be told what becomes of it */
 	void *question;		 /* whether he is; NULL: not asked */
 	TAILQ_ENTRY(attempt) asking;
 	unsigned offered; /* SMTP_EXT_ bits */
@@ -63,6 +60,9 @@ struct attempt {
 	int alternate_next;	  /* the next to be asked */
 	unsigned alternate_build; /* of the targets these are indices of */
 	int alternate_missed;	  /* the last that could not be asked */
+	bool is_parked;		  /* of recipients that are due, see parked.c;
+				     it was not delivered */
+	bool is_unproven;	  /* nobody may be told what becomes of it */
 	bool is_trial;		  /* the one message of a trial */
 	bool is_aside;		  /* a suspect on its own connection */
 	bool is_unasked;	  /* so could not a whole host before it */

@@ -113,12 +113,11 @@ static void decide_refused(struct attempt *a, size_t i, enum proof proof)
 		s->outcome = OUTCOME_HELD;
 	if (a->drain->config->bounce.mode != BOUNCE_PROVEN)
 		return;
-	if (!is_due(a, i, REPORT_FAILED) || proof == PROOF_NONE)
+	if (!is_due(a, i, REPORT_FAILED) || proof == PROOF_NONE ||
+	    (proof == PROOF_LATER && !has_patience(a, i)))
 		shelve(a, i);
-	else if (proof == PROOF_LATER && has_patience(a, i))
-		park(a, i, OUTCOME_REFUSED, PROOF_AGAIN_MS);
 	else if (proof == PROOF_LATER)
-		shelve(a, i);
+		park(a, i, OUTCOME_REFUSED, PROOF_AGAIN_MS);
 }
 
 static void decide_taken(struct attempt *a, size_t i, enum proof proof)

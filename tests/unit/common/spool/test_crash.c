@@ -42,6 +42,59 @@ static void on_gone(enum mx_err err, void *arg)
 	tell((uint64_t)(uintptr_t)arg, 0, SETTLED);
 }
 
+static const struct settlement both[] = {
+	{ .number = 0, .outcome = OUTCOME_DELIVERED },
+	{ .number = 1, .outcome = OUTCOME_PERMANENT },
+};
+
+/* The end of a refusal, unless that was undone. */
+static void on_final(enum mx_err err, void *arg)
+{
+	if (err == MX_ENOENT)
+		return;
+	on_gone(err, arg);
+}
+
+static size_t recipients_of(uint64_t id)
+{
+	struct unit *u = NULL;
+	size_t n = 0;
+
+	if (spool_unit_load(f.sp, id, SPAN_LIT("a.example"), &u) == MX_OK)
+		n = u->rcpt_count;
+	unit_free(&u);
+	return n;
+}
+
+static void on_refused(enum mx_err err, void *arg)
+{
+	uint64_t id = (uint64_t)(uintptr_t)arg;
+
+	if (err != MX_OK)
+		_exit(6);
+	spool_settle_parked(f.sp, id, SPAN_LIT("a.example"), both,
+			    recipients_of(id), NOW, NULL, on_final, arg);
+}
+
+/* Every third is refused before it goes. */
+static void settle(uint64_t id)
+{
+	struct settlement refusal[] = { both[0], both[1] };
+	void *arg = (void *)(uintptr_t)id;
+
+	tell(id, 0, SETTLING);
+	for (size_t i = 0; i < 2; i++) {
+		refusal[i].outcome = OUTCOME_REFUSED;
+		refusal[i].until_ms = clock_wall_ms();
+	}
+	if (id % 3 == 0)
+		spool_settle(f.sp, id, SPAN_LIT("a.example"), refusal, 2, NOW,
+			     0, NULL, on_refused, arg);
+	else
+		spool_settle(f.sp, id, SPAN_LIT("a.example"), both, 2, NOW, 0,
+			     NULL, on_gone, arg);
+}
+
 static size_t size_of(uint64_t n)
 {
 	return n % 5 == 0 ? 200000 : 500 + n * 37 % 9000;
@@ -59,10 +112,6 @@ static void child(uint64_t n)
 {
 	struct spool_rcpt r[] = { a_rcpt("x@a.example", "a.example"),
 				  a_rcpt("y@a.example", "a.example") };
-	struct settlement s[] = {
-		{ .number = 0, .outcome = OUTCOME_DELIVERED },
-		{ .number = 1, .outcome = OUTCOME_PERMANENT },
-	};
 	struct envelope env = an_envelope();
 	uint64_t ids[3] = { 0 };
 
@@ -83,12 +132,11 @@ static void child(uint64_t n)
 		if (n % 3 == 0)
 			k = ready_in(f.sp, SPAN_LIT("a.example"), ids[2],
 					ids, 3);
-		for (size_t i = 0; i < k; i++) {
-			tell(ids[i], 0, SETTLING);
-			spool_settle(f.sp, ids[i], SPAN_LIT("a.example"), s, 2,
-				     NOW, 0, NULL, on_gone,
-				     (void *)(uintptr_t)ids[i]);
-		}
+		for (size_t i = 0; i < k; i++)
+			settle(ids[i]);
+		if (n % 17 == 0)
+			spool_unrefuse(f.sp, SPAN_LIT("a.example"), 0, NULL,
+				       NULL);
 		if (k > 0)
 			ids[2] = ids[k - 1];
 		do
@@ -184,8 +232,9 @@ static void check_one(struct news *news, bool whole)
 	if (u != NULL && news->n != 0) {
 		cr_assert_eq(u->envelope.bytes, size_of(news->n));
 		cr_assert_eq(u->rcpt_count, 1 + news->n % 2);
-		cr_assert_eq(u->state, news->n % 13 == 0 ? UNIT_HELD
-							 : UNIT_READY);
+		cr_assert(u->state ==
+				  (news->n % 13 == 0 ? UNIT_HELD : UNIT_READY) ||
+			  (u->state == UNIT_REFUSED && news->id % 3 == 0));
 		if (whole)
 			check_content(&f, news->id, news->n, size_of(news->n),
 				      65536);
