@@ -59,9 +59,6 @@ static void add_state(struct buf *out, const json_t *r, int64_t now_ms)
 	} else if (span_eq(state, SPAN_LIT("unsettled"))) {
 		buf_adds(out, "refused, not final");
 		add_until(out, ", for ", due_ms - now_ms);
-	} else if (span_eq(state, SPAN_LIT("refused"))) {
-		buf_adds(out, "refused, on the shelf");
-		add_until(out, " for ", due_ms - now_ms);
 	} else if (span_eq(state, SPAN_LIT("delivered"))) {
 		buf_adds(out, "delivered, to be reported");
 	} else {

@@ -102,7 +102,7 @@ def test_what_nobody_is_told_of_is_on_the_shelf(world):
     until(lambda: states(d) == {"refused": 1})
     assert d.status()["spool"]["messages"] == 1
     assert row(d)["refused_messages"] == 1
-    assert "on the shelf for" in d.ctl("queue").stdout
+    assert "refused, goes in" in d.ctl("queue").stdout
     d.restart()
     assert states(d) == {"refused": 1}
     p.state["broken"] = False
