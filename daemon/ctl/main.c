@@ -10,6 +10,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/nearest.h"
 
 enum { /* what a verb takes */
        TAKES_ARGUMENT = 1,
@@ -108,6 +109,27 @@ static const struct verb *verb_find(const char *name)
 		if (strcmp(verbs[i].name, name) == 0)
 			return &verbs[i];
 	return NULL;
+}
+
+static void complain_of_verb(const char *name)
+{
+	const struct verb *nearest = NULL;
+	unsigned least = NEAREST_FAR;
+
+	for (size_t i = 0; i < COUNT(verbs); i++) {
+		unsigned d = nearest_distance(name, verbs[i].name);
+
+		if (d >= least)
+			continue;
+		least = d;
+		nearest = &verbs[i];
+	}
+	if (nearest != NULL && nearest_is_near(name, least))
+		ctl_complain("there is no verb \"%s\"; did you mean \"%s\"?",
+			     name, nearest->name);
+	else
+		ctl_complain("there is no verb \"%s\"; see mx20ctl --help",
+			     name);
 }
 
 /* What is wrong with this use of the verb; NULL: nothing. */
@@ -240,8 +262,7 @@ static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 	ctl->verb = argv[optind++];
 	v = verb_find(ctl->verb);
 	if (v == NULL) {
-		ctl_complain("there is no verb \"%s\"; see mx20ctl --help",
-			     ctl->verb);
+		complain_of_verb(ctl->verb);
 		return NULL;
 	}
 	if (optind < argc)

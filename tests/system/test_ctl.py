@@ -70,6 +70,12 @@ def test_usage_errors_exit_2(args):
     assert done.stderr and not done.stdout
 
 
+def test_a_verb_that_was_mistyped_is_guessed():
+    done = bare("qeue")
+    assert done.returncode == 2 and 'did you mean "queue"?' in done.stderr
+    assert "did you mean" not in bare("nonsense").stderr
+
+
 def test_missing_configuration_exits_1():
     done = bare("-c", "/nonexistent/mx20.conf", "status")
     assert done.returncode == 1
