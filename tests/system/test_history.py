@@ -1,6 +1,9 @@
-"""Outages are kept: when, for how long, and what they cost."""
+"""Outages are kept, and the postmaster hears of what was refused."""
 
+import email
+import email.policy
 import json
+import time
 
 from client import send
 from faults import FAST, Clock, allow, until
@@ -11,6 +14,11 @@ HOUR = 3600
 
 def outages(d, *args):
     out = d.ctl("outages", *args, "--json").stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def refused(d):
+    out = d.ctl("refused", "--json").stdout
     return [json.loads(line) for line in out.splitlines()]
 
 
@@ -44,3 +52,42 @@ def test_an_outage_goes_on_behind_a_crash(mx20, primary, tmp_path):
     assert outages(d, "example.org") == []
     shown = d.ctl("outages").stdout.splitlines()
     assert len(shown) == 2 and "2h" in shown[1] and "example.com" in shown[1]
+
+
+def at_noon(clock):
+    """The clock of a daemon at noon, UTC; how far ahead that is."""
+    ahead = (12 * HOUR - int(time.time())) % (24 * HOUR)
+    clock.set_ahead(ahead)
+    return ahead
+
+
+def test_a_postmaster_has_a_digest_of_the_shelf(mx20, primary, tmp_path):
+    clock = Clock(tmp_path)
+    ahead = at_noon(clock)
+    p = primary(on={"rcpt": lambda session, argument: "550 5.7.1 Not <wanted>"
+                    if "bad@" in argument else Accept()})
+    p.start()
+    d = mx20(domains=allow(p), env=clock.env,
+             conf={"drain": FAST, "bounce": {"mode": "proven"}})
+    for _ in range(2):  # from <>: nobody can be told
+        send(d.address, rcpts=["bad@example.com"], sender="")
+    until(lambda: len(refused(d)) == 2)
+    [to] = refused(d)[0]["recipients"]
+    assert (to["state"], to["address"]) == ("refused", "bad@example.com")
+    assert "refused, goes in" in d.ctl("refused", "example.com").stdout
+    d.kill()
+    assert len(refused(d)) == 2  # daemon down
+    assert not p.messages
+    clock.set_ahead(ahead + 19 * HOUR)
+    d.start()
+    [got] = p.wait_messages(1)
+    assert (got.sender, got.rcpts) == ("", ["postmaster@example.com"])
+    mail = email.message_from_bytes(got.content,
+                                    policy=email.policy.default)
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Subject"] == "2 messages refused for example.com"
+    plain, html = mail.iter_parts()
+    assert "         2  550 5.7.1 Not <wanted>" in plain.get_content()
+    assert "550 5.7.1 Not &lt;wanted&gt;" in html.get_content()
+    d.wait_log("^delivered .*postmaster@example.com")
+    d.ctl("release", "--domain", "example.com", "--yes")
