@@ -27,6 +27,7 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
+#include "daemon/proving.h"
 #include "daemon/report/daily.h"
 #include "daemon/sockets.h"
 #include "daemon/tables/tables.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct spool *spool;
 	struct router *router;
 	struct keeper *keeper;
+	struct proving *proving;
 	struct drain *drain;
 	struct policy *policy;
 	struct intake *intake;
@@ -238,12 +240,14 @@ static int open_rooms(struct daemon *d, struct buf *why)
 	if (open_router(d, why) != MX_OK)
 		return EX_OSERR;
 	d->keeper = keeper_new(d->loop, d->spool, d->config);
+	d->proving = proving_new(d->loop, d->router, d->config);
 	d->drain = drain_new(&(struct drain_options){
 		.loop = d->loop,
 		.spool = d->spool,
 		.router = d->router,
 		.config = d->config,
 		.history = keeper_history(d->keeper),
+		.proof = proving_hook(d->proving),
 		.most_links = most_links(d->files),
 	});
 	d->daily = daily_new(d->loop, d->spool, d->config);
@@ -298,8 +302,10 @@ static void swap_config(struct daemon *d, struct config *c)
 	intake_reload(d->intake, c);
 	local = sockets_addrs(d->sockets, &local_count);
 	router_listens(d->router, local, local_count);
+	proving_pause(d->proving);
 	router_reload(d->router, c);
 	keeper_reload(d->keeper, c);
+	proving_resume(d->proving, c);
 	drain_reload(d->drain, c);
 	daily_reload(d->daily, c);
 	control_set_config(d->control, c);
@@ -469,6 +475,7 @@ static void close_rooms(struct daemon *d)
 	if (d->drain != NULL)
 		drain_free(&d->drain);
 	keeper_free(&d->keeper);
+	proving_free(&d->proving);
 	if (d->router != NULL)
 		router_free(&d->router);
 	if (d->spool != NULL)

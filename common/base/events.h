@@ -26,6 +26,8 @@
 	X(DIGEST,    "digest", \
 	  "a postmaster is told of the day's refused mail") \
 	X(DELAYED,   "delayed",   "the sender was told of a delay") \
+	X(PROOF,     "proof", \
+	  "whether a sender is proven, before a report is sent") \
 	X(PROBE,     "probe",     "a primary was probed") \
 	X(STATE,     "state",     "a destination changed its state") \
 	X(ROUTE,     "route",     "what a route look-up found or dropped") \

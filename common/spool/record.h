@@ -16,7 +16,8 @@ struct envelope {
 	int64_t arrived_ms;      /* wall */
 	uint64_t bytes;          /* content, our Received field included */
 	struct span from;        /* reverse-path; empty: <> */
-	struct span client_addr; /* text; empty for our own DSNs */
+	struct span client_addr; /* text; of our own DSN: of what it is about,
+				    empty when that is proven */
 	struct span helo;
 	struct span envid;       /* xtext */
 	struct span tls;         /* "TLSv1.3 ..."; empty: none */

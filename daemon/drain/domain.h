@@ -70,9 +70,11 @@ struct domain {
 				   from the oldest at the page's end */
 	bool is_passing_over;	/* units that are set aside */
 	bool is_deferral_known; /* the spool knows of deferred_ms */
+	bool is_departing_full; /* more reports would be asked about */
 	int64_t rewound_ms;
 	struct ready_ids oldest, newest;
 	size_t in_flight, ordered; /* of them, not delivered */
+	size_t departing;	   /* reports to it that are asked about */
 	TAILQ_ENTRY(domain) late;  /* in its destination's deferred */
 	int64_t deferred_ms;	   /* wall: 4yz to its mail since; 0: no */
 	int64_t deferred_run_ms;   /* the same, monotonic */

@@ -6,6 +6,7 @@
 #include "daemon/drain/aside.h"
 #include "daemon/drain/cap.h"
 #include "daemon/drain/conclude.h"
+#include "daemon/drain/departure.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/unlisted.h"
 
@@ -115,6 +116,10 @@ static struct attempt *load(struct domain *dom, uint64_t id)
 		unit_free(&u);
 		return NULL;
 	}
+	if (!departure_allows(dom, u)) {
+		departure_ask(attempt_new(dom, &u));
+		return NULL;
+	}
 	if (u->envelope.is_dsn && !cap_allows(dom)) {
 		defer(attempt_new(dom, &u));
 		return NULL;
@@ -133,7 +138,8 @@ struct attempt *domain_take(struct domain *dom, bool newest)
 	uint64_t id;
 
 	dom->is_barred = false;
-	while (!cap_is_full(dom) && (id = peek(dom, newest)) != 0) {
+	while (!cap_is_full(dom) && !departure_is_full(dom) &&
+	       (id = peek(dom, newest)) != 0) {
 		a = load(dom, id);
 		if (dom->drain->is_blind)
 			return NULL; /* it is where it was */

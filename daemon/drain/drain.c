@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "daemon/drain/aside.h"
 #include "daemon/drain/deferral.h"
+#include "daemon/drain/departure.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/due.h"
 #include "daemon/drain/expire.h"
@@ -106,6 +107,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->sight.data = d;
 	risk_start(d);
 	join_start(d);
+	departure_start(d);
 	parked_start(d);
 	order_start(d);
 	due_start(d);
@@ -122,6 +124,7 @@ void drain_stop(struct drain *d)
 
 	d->is_stopping = true;
 	join_hurry(d);
+	departure_stop(d);
 	parked_forget(d);
 	HASH_ITER (hh, d->dests, dst, tmp)
 		dest_stop(dst);
@@ -176,6 +179,7 @@ void drain_free(struct drain **dp)
 		dest_free(dst);
 	slots_stop(d); /* the last connections are gone */
 	join_forget(d);
+	departure_stop(d);
 	drop_attempts(d);
 	HASH_ITER (hh, d->domains, dom, tmp)
 		domain_free(dom);

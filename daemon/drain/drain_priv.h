@@ -3,6 +3,7 @@
 #define MX_DRAIN_DRAIN_PRIV_H
 
 #include "common/base/buf.h"
+#include "daemon/drain/departure.h"
 #include "daemon/drain/holds.h"
 #include "daemon/drain/link.h"
 #include "daemon/drain/slots.h"
@@ -16,6 +17,7 @@ struct drain {
 	struct config *config;
 	const struct give_up_proof *proof; /* NULL: nobody is proven */
 	struct history *history; /* NULL: nobody keeps it */
+	struct departures departures;
 	unsigned generation; /* of config, counted from 1 */
 	unsigned left_said;  /* alarms of this hour, see unlisted.c */
 	int64_t reminded_ms;

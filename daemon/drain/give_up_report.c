@@ -326,6 +326,8 @@ enum mx_err give_up_report(struct attempt *a, int64_t now_ms,
 	if (count > 0)
 		err = report_make(a->drain->spool, a->drain->config,
 				  a->job->unit, rcpts, count, now_ms, out);
+	if (err == MX_OK && count > 0 && a->order != NULL)
+		report_is_proven(out);
 	if (err == MX_OK && !a->is_following)
 		a->report_id = count > 0 ? spool_draft_id(out->draft) : 0;
 	return err;

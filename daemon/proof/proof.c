@@ -28,7 +28,7 @@ enum {
 enum state { WAITING, RUNNING, KNOWN };
 
 TAILQ_HEAD(question_list, question);
-TAILQ_HEAD(proof_list, proof);
+TAILQ_HEAD(proof_list, proof_query);
 
 /*
  *  waiting --room--> running --verdict--> known --expired, evicted--> gone
@@ -53,10 +53,10 @@ struct question {
 	char key[];
 };
 
-struct proof {
+struct proof_query {
 	unsigned magic;
 	struct question *question;
-	TAILQ_ENTRY(proof) link;
+	TAILQ_ENTRY(proof_query) link;
 	proof_cb *cb;
 	void *arg;
 };
@@ -135,7 +135,7 @@ static void evict(struct prover *p)
  * has another turn. */
 static void tell(struct question *q)
 {
-	struct proof *o;
+	struct proof_query *o;
 	size_t n = 0;
 
 	TAILQ_FOREACH (o, &q->proofs, link)
@@ -342,10 +342,10 @@ static struct question *question_need(struct prover *p,
 	return q;
 }
 
-struct proof *proof_ask(struct prover *p, const struct proof_request *r,
+struct proof_query *proof_ask(struct prover *p, const struct proof_request *r,
 			proof_cb *cb, void *arg)
 {
-	struct proof *o = mx_alloc(sizeof(*o));
+	struct proof_query *o = mx_alloc(sizeof(*o));
 
 	MX_ASSERT(p->magic == PROVER_MAGIC);
 	o->magic = PROOF_MAGIC;
@@ -360,9 +360,9 @@ struct proof *proof_ask(struct prover *p, const struct proof_request *r,
 }
 
 /* One that runs goes on: its answer may be wanted again. */
-void proof_cancel(struct proof **op)
+void proof_cancel(struct proof_query **op)
 {
-	struct proof *o = *op;
+	struct proof_query *o = *op;
 	struct question *q;
 
 	*op = NULL;
@@ -419,7 +419,7 @@ void prover_free(struct prover **pp)
 {
 	struct prover *p = *pp;
 	struct question *q, *next;
-	struct proof *o;
+	struct proof_query *o;
 
 	*pp = NULL;
 	if (p == NULL)

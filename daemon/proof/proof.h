@@ -11,7 +11,7 @@
 #include "daemon/dns/resolver.h"
 
 struct prover;
-struct proof; /* a question under way */
+struct proof_query; /* a question under way */
 
 /* RFC 7208 section 4.6.4: of one evaluation, once it has begun. */
 enum { PROOF_MS = 20000 };
@@ -66,9 +66,9 @@ void prover_resume(struct prover *p, const struct proof_dns *dns,
  * questions are one, and its answer is good for as long as DNS says it is, five
  * minutes at most; a temperror for half a minute.
  */
-struct proof *proof_ask(struct prover *p, const struct proof_request *r,
+struct proof_query *proof_ask(struct prover *p, const struct proof_request *r,
 			proof_cb *cb, void *arg);
-void proof_cancel(struct proof **q); /* *q may be NULL */
+void proof_cancel(struct proof_query **q); /* *q may be NULL */
 
 /* The result if it is known without asking. */
 bool proof_known(struct prover *p, const struct proof_request *r,

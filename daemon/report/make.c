@@ -75,6 +75,8 @@ static void fill_envelope(struct spool_report *out, const struct config *config,
 		 * as the way back permits (command_obstacle) */
 		.requiretls = unit->envelope.requiretls,
 		.tls_required_no = unit->envelope.tls_required_no,
+		.client_addr = unit->envelope.client_addr,
+		.helo = unit->envelope.helo,
 		.is_dsn = true,
 	};
 	out->rcpt = (struct spool_rcpt){
@@ -84,6 +86,11 @@ static void fill_envelope(struct spool_report *out, const struct config *config,
 		.expires_ms = now_ms + lifetime_ms,
 		.warn_ms = 0,
 	};
+}
+
+void report_is_proven(struct spool_report *report)
+{
+	report->envelope.client_addr = report->envelope.helo = SPAN_LIT("");
 }
 
 enum mx_err report_make(struct spool *sp, const struct config *config,

@@ -41,9 +41,14 @@ bool report_is_due(const struct envelope *env, const struct recipient *rcpt,
  * into a draft for spool_settle or spool_warned.  On an error there is no
  * draft (MX_ESPACE, MX_EIO: try again later).  out->rcpt and envelope borrow
  * from the unit's arena.  Reads the spool, never waits for the disk's sync.
+ *
+ * Its envelope has the client of the original: what the report is to be proven
+ * by when it leaves.
  */
 enum mx_err report_make(struct spool *sp, const struct config *config,
 			struct unit *unit, const struct report_rcpt *rcpts,
 			size_t count, int64_t now_ms, struct spool_report *out);
+/* It is proven already, or the operator's word: nothing is asked then. */
+void report_is_proven(struct spool_report *report);
 
 #endif

@@ -13,6 +13,8 @@
 #include "config/config.h"
 #include "daemon/sts/policy.h"
 
+struct resolver;
+
 enum route_result {
 	ROUTE_OK,
 	ROUTE_TRANSIENT, /* SERVFAIL, time-out, bogus: ask again */
@@ -183,6 +185,9 @@ void router_listens(struct router *r, const struct net_addr *local,
 /* New settings; cached answers are dropped, questions under way begin
  * again. */
 void router_reload(struct router *r, struct config *config);
+
+/* The resolver for strangers; until router_reload or router_free. */
+struct resolver *router_strangers(struct router *r);
 
 typedef void route_cb(struct route *route, void *arg); /* a reference given */
 

@@ -523,6 +523,11 @@ enum mx_err router_new(struct router **out, const struct router_options *opt,
 	return MX_OK;
 }
 
+struct resolver *router_strangers(struct router *r)
+{
+	return r->sides[STRANGERS].resolver;
+}
+
 static void drop_entries(struct router *r)
 {
 	struct route_query *q;

@@ -66,6 +66,7 @@ void world_begin(struct world *w, const char *conf, peer_reply *reply)
 
 	memset(w, 0, sizeof(*w));
 	w->sender = "a@sender.example";
+	w->client = "";
 	w->lifetime_ms = DAYS(1);
 	w->loop = ev_loop_new(0);
 	folder_make(&w->folder);
@@ -132,7 +133,8 @@ void world_send(struct world *w, const char *const *paths, size_t count)
 {
 	struct spool_draft *d;
 	struct envelope env = { .from = span_str(w->sender),
-				.arrived_ms = clock_wall_ms(),
+				.arrived_ms = clock_wall_ms() - w->age_ms,
+				.client_addr = span_str(w->client),
 				.is_dsn = w->are_reports };
 	struct spool_rcpt rcpts[DOMAINS] = { 0 };
 

@@ -23,9 +23,11 @@ struct world {
 	struct peer_options popt;
 	struct peer *peer;
 	const char *sender;
-	bool are_reports; /* what is sent */
-	int64_t lifetime_ms;
+	const char *client; /* that brought it; "": none is known */
 	const struct give_up_proof *proof; /* of the next drain */
+	bool are_reports; /* what is sent */
+	int64_t age_ms; /* of what is sent */
+	int64_t lifetime_ms;
 	unsigned most_links; /* of the next drain; 0: as many as there are */
 	bool committed;
 };

@@ -222,7 +222,7 @@ static struct proof_request request(const char *client, const char *sender)
 	return r;
 }
 
-static struct proof *ask(const char *client, const char *sender,
+static struct proof_query *ask(const char *client, const char *sender,
 			 unsigned *count)
 {
 	struct proof_request r = request(client, sender);
@@ -449,7 +449,7 @@ Test(proof, time_is_limited_in_all)
 Test(proof, who_cancels_is_not_told)
 {
 	unsigned one = 0, two = 0;
-	struct proof *a, *b;
+	struct proof_query *a, *b;
 
 	fake.is_silent = true;
 	a = ask("192.0.2.1", "a@pass.example", &one);
