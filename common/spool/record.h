@@ -17,7 +17,8 @@ struct envelope {
 	uint64_t bytes;          /* content, our Received field included */
 	struct span from;        /* reverse-path; empty: <> */
 	struct span client_addr; /* text; of our own DSN: of what it is about,
-				    empty when that is proven */
+				    "unknown", or empty when its sender is
+				    proven */
 	struct span helo;
 	struct span envid;       /* xtext */
 	struct span tls;         /* "TLSv1.3 ..."; empty: none */

@@ -58,6 +58,14 @@ static enum mx_err read_original(struct spool *sp, const struct unit *unit,
 	}
 }
 
+/* One whose client is not known is not proven by that. */
+static struct span client_of(const struct unit *unit)
+{
+	struct span client = unit->envelope.client_addr;
+
+	return client.n > 0 ? client : SPAN_LIT("unknown");
+}
+
 static void fill_envelope(struct spool_report *out, const struct config *config,
 			  struct unit *unit, int64_t now_ms,
 			  const struct report_needs *needs)
@@ -75,7 +83,7 @@ static void fill_envelope(struct spool_report *out, const struct config *config,
 		 * as the way back permits (command_obstacle) */
 		.requiretls = unit->envelope.requiretls,
 		.tls_required_no = unit->envelope.tls_required_no,
-		.client_addr = unit->envelope.client_addr,
+		.client_addr = client_of(unit),
 		.helo = unit->envelope.helo,
 		.is_dsn = true,
 	};
