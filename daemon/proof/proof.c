@@ -19,8 +19,7 @@ enum {
 	WAITING_MOST = 4096,
 	KNOWN_MOST = 1024,
 	KNOWN_MS = 5 * 60 * 1000,
-	/* Whoever asks and then acts finds the answer still there. */
-	KNOWN_LEAST_MS = 60 * 1000,
+	KNOWN_LEAST_MS = 5 * 1000,
 	KNOWN_ERROR_MS = 30 * 1000,
 	TEXT_MOST = 512, /* of each text of a verdict that is kept */
 };
@@ -375,21 +374,6 @@ void proof_cancel(struct proof_query **op)
 	free(o);
 	if (q->state == WAITING && TAILQ_EMPTY(&q->proofs))
 		question_free(q);
-}
-
-bool proof_known(struct prover *p, const struct proof_request *r,
-		 enum spf_result *out)
-{
-	struct buf key = { 0 };
-	struct question *q;
-
-	key_add(&key, r);
-	q = find(p, buf_span(&key));
-	buf_fini(&key);
-	if (q == NULL || q->state != KNOWN)
-		return false;
-	*out = q->verdict.result;
-	return true;
 }
 
 /* ---- The module ---- */

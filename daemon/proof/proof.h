@@ -64,14 +64,10 @@ void prover_resume(struct prover *p, const struct proof_dns *dns,
  * in the order they came, those of one domain not in the way of others; of
  * more than some thousand the last are told a temperror at once.  Equal
  * questions are one, and its answer is good for as long as DNS says it is, five
- * minutes at most; a temperror for half a minute.
+ * seconds to five minutes; a temperror for half a minute.
  */
 struct proof_query *proof_ask(struct prover *p, const struct proof_request *r,
 			proof_cb *cb, void *arg);
 void proof_cancel(struct proof_query **q); /* *q may be NULL */
-
-/* The result if it is known without asking. */
-bool proof_known(struct prover *p, const struct proof_request *r,
-		 enum spf_result *out);
 
 #endif

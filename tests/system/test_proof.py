@@ -58,16 +58,18 @@ def world(mx20, dns, primary):
     """A daemon whose primary refuses everybody; home takes its reports."""
 
     class World:
-        def start(self, servers=None):
+        def start(self, servers=None, more_domains="", relay=None):
             dns.start()
             self.home = primary(name="home.test").start()
             self.primary = primary(
                 on={"rcpt": "550 5.1.1 no such user"}).start()
             self.daemon = mx20(
                 domains="example.com recipients=* "
-                        f"primary={self.primary.route}\n",
+                        f"primary={self.primary.route}\n" +
+                        more_domains.format(self.primary.route),
                 conf={"bounce": {"mode": "proven", "rate": 0,
-                                 "relay": self.home.route},
+                                 "relay": self.home.route if relay is None
+                                 else relay},
                       "dns": dict(dns.conf, **(servers or {}))})
             return self.daemon
 
@@ -118,3 +120,28 @@ def test_nobody_is_told_by_a_domain_that_does_not_answer(world):
         assert got.rcpts == ["ann@pass.test"]
     finally:
         relay.close()
+
+
+# -- silence ----------------------------------------------------------------
+
+def test_nobody_hears_of_a_refused_report(world):
+    """The sender is in a listed domain, and its primary refuses him as well:
+    a report is from <>, so it ends there."""
+    world.dns.zone("listed.test", txt("v=spf1 ip4:127.0.0.1 -all"))
+    d = world.start(more_domains="listed.test recipients=* primary={}\n")
+    world.send("ann@listed.test")
+    d.wait_log(r"^bounced .*to=<u@example.com> from=<ann@listed.test> ")
+    d.wait_log(r"^bounced .*to=<ann@listed.test> from=<> .*report=none")
+    d.wait_empty()
+    assert world.home.messages == []
+
+
+@pytest.mark.parametrize("way_back", ["@ MX 0 .", "@ MX 5 gone"])
+def test_a_sender_without_a_host_is_not_told(world, way_back):
+    """Null MX, or a host that is not there: no report lingers."""
+    world.dns.zone("sender.test", txt("v=spf1 ip4:127.0.0.1 -all") + "\n" +
+                   way_back)
+    d = world.start(relay="")
+    world.send("ann@sender.test")
+    d.wait_log(r"^bounced .*to=<ann@sender.test> from=<> .*report=none")
+    d.wait_empty()

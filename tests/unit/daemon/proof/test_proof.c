@@ -333,24 +333,18 @@ Test(proof, an_answer_is_good_for_as_long_as_dns_says)
 		{ "a@pass.example", 299, 2 }, /* an hour: five minutes */
 		{ "a@short.example", 69, 2 },
 		{ "a@both.example", 89, 2 }, /* the shortest of all */
-		{ "a@none.example", 59, 2 }, /* five seconds: a minute */
+		{ "a@none.example", 4, 2 }, /* of a denial: five seconds */
 		{ "a@forged.example", 29, 2 },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		enum spf_result r = result_of("192.0.2.1", cases[i].sender);
-		enum spf_result known;
-		struct proof_request again =
-			request("192.0.2.1", cases[i].sender);
 		unsigned asked = fake.asked;
 
 		let_pass(cases[i].good_s);
-		cr_expect(proof_known(prover, &again, &known));
-		cr_expect_eq(known, r);
 		cr_expect_eq(result_of("192.0.2.1", cases[i].sender), r);
 		cr_expect_eq(fake.asked, asked, "%s", cases[i].sender);
 		let_pass(cases[i].over_s);
-		cr_expect(!proof_known(prover, &again, &known));
 		(void)result_of("192.0.2.1", cases[i].sender);
 		cr_expect_gt(fake.asked, asked, "%s", cases[i].sender);
 	}
@@ -358,8 +352,7 @@ Test(proof, an_answer_is_good_for_as_long_as_dns_says)
 
 Test(proof, what_is_known_is_bounded)
 {
-	struct proof_request first = request("192.0.2.1", "u0@none.example");
-	enum spf_result r;
+	unsigned asked;
 
 	for (int i = 0; i < 1100; i++) {
 		char sender[40];
@@ -369,8 +362,11 @@ Test(proof, what_is_known_is_bounded)
 		run();
 	}
 	cr_expect_eq(told, 1100);
-	cr_expect(!proof_known(prover, &first, &r), "the oldest went");
+	asked = fake.asked;
 	cr_expect_eq(result_of("192.0.2.1", "u1099@none.example"), SPF_NONE);
+	cr_expect_eq(fake.asked, asked);
+	cr_expect_eq(result_of("192.0.2.1", "u0@none.example"), SPF_NONE);
+	cr_expect_eq(fake.asked, asked + 1, "the oldest went");
 }
 
 /* ---- How many at once ---- */
@@ -437,8 +433,6 @@ Test(proof, time_is_limited_in_all)
 	begin(20);
 	fake.is_silent = true;
 	(void)ask("192.0.2.1", "a@mx.example", &count);
-	run();
-	cr_expect_eq(count, 0);
 	while (count == 0)
 		ev_run(fake.loop, EVRUN_ONCE);
 	cr_expect_eq(last.result, SPF_TEMPERROR);
