@@ -133,8 +133,8 @@ const struct option config_options[] = {
 	{ "tls.sts_port", K_PORT, HAS_RANGE, AT(tls.sts_port), 1, 65535, "443",
 	  "HTTPS port of MTA-STS policy hosts; others are for test beds" },
 
-	{ "bounce.mode", K_BOUNCE, 0, AT(bounce.mode), NO_RANGE, "\"dsn\"",
-	  "mail that failed: dsn (report to the sender), proven or hold" },
+	{ "bounce.mode", K_BOUNCE, 0, AT(bounce.mode), NO_RANGE, "\"proven\"",
+	  "mail that failed: proven (report to who sent it), dsn or hold" },
 	{ "bounce.shelf", K_TIME, HAS_RANGE, AT(bounce.shelf_ms),
 	  0, DAYS(365), "\"7d\"",
 	  "how long failed mail is kept of which no sender is told" },

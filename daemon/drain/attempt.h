@@ -62,6 +62,7 @@ struct attempt {
 	int alternate_missed;	  /* the last that could not be asked */
 	bool is_parked;		  /* of recipients that are due, see parked.c;
 				     it was not delivered */
+	bool is_proven;		  /* the sender is who he says */
 	bool is_unproven;	  /* nobody may be told what becomes of it */
 	bool is_trial;		  /* the one message of a trial */
 	bool is_aside;		  /* a suspect on its own connection */

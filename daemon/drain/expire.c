@@ -65,7 +65,8 @@ static void warning_free(struct warning *w)
 }
 
 /* With the first of them, which is recorded first, goes the report. */
-static void warn(struct drain *d, const struct warning *w, bool is_allowed)
+static void warn(struct drain *d, const struct warning *w, bool is_allowed,
+		 bool is_proven)
 {
 	struct unit *first = w->units[0];
 	struct report_rcpt *rcpts =
@@ -79,6 +80,8 @@ static void warn(struct drain *d, const struct warning *w, bool is_allowed)
 	if (n > 0 && report_make(d->spool, d->config, first, rcpts, n, now,
 				 &report) != MX_OK)
 		return; /* asked again at the next turn */
+	if (n > 0 && is_proven)
+		report_is_proven(&report);
 	for (size_t i = 0; i < n; i++)
 		log_info(EV_DELAYED, LOG_ID("mid", first->envelope.id),
 			 LOG_PATH("to", rcpts[i].rcpt->path),
@@ -100,7 +103,7 @@ static void on_proof(enum proof proof, void *arg)
 	struct warning *w = arg;
 
 	answered(w);
-	warn(w->drain, w, proof == PROOF_PASS);
+	warn(w->drain, w, proof == PROOF_PASS, proof == PROOF_PASS);
 	warning_free(w);
 }
 
@@ -132,7 +135,7 @@ static bool warn_if_proven(struct drain *d, struct warning *w)
 	bool is_free = d->config->bounce.mode != BOUNCE_PROVEN;
 
 	if (is_free || p == NULL || !is_anybody_warned(w)) {
-		warn(d, w, is_free);
+		warn(d, w, is_free, false);
 		warning_free(w);
 		return true;
 	}

@@ -130,6 +130,7 @@ static void decide_taken(struct attempt *a, size_t i, enum proof proof)
 
 void give_up_parked(struct attempt *a, enum proof proof)
 {
+	a->is_proven = proof == PROOF_PASS;
 	a->is_unproven = a->drain->config->bounce.mode == BOUNCE_PROVEN &&
 			 proof != PROOF_PASS;
 	for (size_t i = 0; i < a->job->count; i++) {
@@ -326,7 +327,7 @@ enum mx_err give_up_report(struct attempt *a, int64_t now_ms,
 	if (count > 0)
 		err = report_make(a->drain->spool, a->drain->config,
 				  a->job->unit, rcpts, count, now_ms, out);
-	if (err == MX_OK && count > 0 && a->order != NULL)
+	if (err == MX_OK && count > 0 && (a->order != NULL || a->is_proven))
 		report_is_proven(out);
 	if (err == MX_OK && !a->is_following)
 		a->report_id = count > 0 ? spool_draft_id(out->draft) : 0;

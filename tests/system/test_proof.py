@@ -1,5 +1,6 @@
 """Reports go to whom SPF proves, by zones of a real name server."""
 
+import json
 import re
 
 import pytest
@@ -58,7 +59,8 @@ def world(mx20, dns, primary):
     """A daemon whose primary refuses everybody; home takes its reports."""
 
     class World:
-        def start(self, servers=None, more_domains="", relay=None):
+        def start(self, servers=None, more_domains="", relay=None,
+                  warn_after="0", mode="proven"):
             dns.start()
             self.home = primary(name="home.test").start()
             self.primary = primary(
@@ -67,11 +69,16 @@ def world(mx20, dns, primary):
                 domains="example.com recipients=* "
                         f"primary={self.primary.route}\n" +
                         more_domains.format(self.primary.route),
-                conf={"bounce": {"mode": "proven", "rate": 0,
+                conf={"bounce": {"mode": mode, "rate": 0,
                                  "relay": self.home.route if relay is None
                                  else relay},
+                      "spool": {"warn_after": warn_after},
                       "dns": dict(dns.conf, **(servers or {}))})
             return self.daemon
+
+        def queue(self):
+            return [json.loads(line) for line in self.daemon.ctl(
+                "queue", "--json").stdout.splitlines()]
 
         def send(self, sender):
             return send(self.daemon.address, sender=sender)
@@ -99,6 +106,62 @@ def test_only_a_pass_is_told(world):
     got = world.home.wait_messages(len(told))
     assert {r for m in got for r in m.rcpts} == told
     assert all(m.sender == "" for m in got)
+    # the others' mail is on the shelf, and stays there
+    kept = {f"ann@{name}" for name in CASES} - told
+    world.daemon.wait_log("^shelved ", count=len(kept))
+    assert {row["from"] for row in world.queue()} == kept
+    assert {r["state"] for row in world.queue()
+            for r in row["recipients"]} == {"refused"}
+
+
+def test_by_hand_a_report_leaves_whatever_spf_says(world):
+    world.dns.zone("fail.test", txt("v=spf1 -all"))
+    d = world.start()
+    qid = world.send("ann@fail.test")
+    d.wait_log("^shelved ")
+    assert world.home.messages == []
+    d.ctl("bounce", qid, "--yes")
+    [got] = world.home.wait_messages(1)
+    assert got.rcpts == ["ann@fail.test"]
+    d.wait_empty()
+
+
+def test_handed_on_and_delayed_are_told_to_the_proven_alone(world):
+    """NOTIFY=SUCCESS through a primary without DSN; a delay warning."""
+    for name, record in (("pass.test", "+all"), ("fail.test", "-all")):
+        world.dns.zone(name, txt(f"v=spf1 {record}"))
+    d = world.start(more_domains="away.test recipients=* primary="
+                    "[127.0.0.1]:1\n", warn_after="1s")
+    world.primary.on.clear()
+    world.primary.offers.remove("DSN")
+    for name in ("fail", "pass"):
+        send(d.address, sender=f"ann@{name}.test",
+             rcpt_options=["NOTIFY=SUCCESS"])
+        send(d.address, "u@away.test", sender=f"ann@{name}.test")
+    got = world.home.wait_messages(2)
+    d.wait_log(r"^proof .*from=<ann@fail.test> .*spf=fail", count=2)
+    assert {r for m in got for r in m.rcpts} == {"ann@pass.test"}
+    assert sorted(re.search(r"^Action: (\w+)", m.text, re.M)[1]
+                  for m in got) == ["delayed", "relayed"]
+
+
+def test_what_another_mode_left_is_held_to_the_same(world):
+    """A report that waits when the mode becomes "proven"."""
+    for name, record in (("pass.test", "+all"), ("fail.test", "-all")):
+        world.dns.zone(name, txt(f"v=spf1 {record}"))
+    d = world.start(mode="dsn")
+    world.home.stop()
+    for name in ("fail", "pass"):
+        world.send(f"ann@{name}.test")
+    d.wait_log("^bounced ", count=2)
+    d.conf["bounce"]["mode"] = "proven"
+    d.write_files()
+    d.ctl("reload")
+    world.home.start()
+    [got] = world.home.wait_messages(1)
+    assert got.rcpts == ["ann@pass.test"]
+    d.wait_log(r"^bounced .*to=<ann@fail.test> from=<> .*\(proof\)")
+    d.wait_empty()
 
 
 def test_nobody_is_told_by_a_domain_that_does_not_answer(world):

@@ -101,7 +101,7 @@ Test(settings, defaults)
 	cr_expect_eq(c->tls.pair_count, 0);
 	cr_expect_eq(c->tls.outbound, TLS_LEVEL_MAY);
 	expect_span(c->tls.ca_file, "");
-	cr_expect_eq(c->bounce.mode, BOUNCE_DSN);
+	cr_expect_eq(c->bounce.mode, BOUNCE_PROVEN);
 	cr_expect_not(c->bounce.has_relay);
 	cr_expect_not(c->policy.require_tls);
 	cr_expect_eq(c->log_level, LOG_LEVEL_INFO);
