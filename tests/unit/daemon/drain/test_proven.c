@@ -212,9 +212,11 @@ static void send_one(unsigned number, enum fate fate)
 	spool_commit(&d, &env, m->rcpts, count, on_commit, m);
 }
 
+/* What was said before is heard before. */
 static void restart(void)
 {
 	drain_free(&run.w.drain);
+	WAIT_FOR(&run.w, run.w.peer->open == 0);
 	world_start_drain(&run.w);
 }
 
