@@ -109,8 +109,9 @@ def test_only_a_pass_is_told(world):
     # the others' mail is on the shelf, and stays there
     kept = {f"ann@{name}" for name in CASES} - told
     world.daemon.wait_log("^shelved ", count=len(kept))
-    assert {row["from"] for row in world.queue()} == kept
-    assert {r["state"] for row in world.queue()
+    rows = [row for row in world.queue() if row["from"]]  # not a report
+    assert {row["from"] for row in rows} == kept
+    assert {r["state"] for row in rows
             for r in row["recipients"]} == {"refused"}
 
 
