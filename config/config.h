@@ -49,8 +49,10 @@ struct config {
 		unsigned rate;
 	} bounce;
 	/* who is let in; 0, empty and false: that gate is open */
-	struct { enum unknown_mode unknown; int64_t refresh_ms;
-		 bool require_tls; } policy;
+	struct { bool require_tls; enum unknown_mode unknown; int64_t refresh_ms,
+		 verify_timeout_ms;
+		 struct { int64_t positive_ms, negative_ms; unsigned max; }
+		 known; } policy;
 	enum log_level log_level;
 
 	/* made from the above */

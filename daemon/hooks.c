@@ -201,3 +201,32 @@ void hooks_fill(struct intake_hooks *out, struct hooks *h)
 		.arg = h,
 	};
 }
+
+/* ---- Questions to primaries ---- */
+
+static void *ask(struct span domain, struct span mailbox, known_said_cb *cb,
+		 void *cb_arg, void *arg)
+{
+	return drain_ask(arg, domain, mailbox, cb, cb_arg);
+}
+
+static void cancel(void *question, void *arg)
+{
+	(void)arg;
+	drain_ask_cancel(question);
+}
+
+static void destination(struct span domain, struct buf *out, void *arg)
+{
+	drain_destination(arg, domain, out);
+}
+
+void hooks_ask(struct known *known, struct drain *drain)
+{
+	known_connect(known, &(struct known_hooks){
+				     .ask = ask,
+				     .cancel = cancel,
+				     .destination = destination,
+				     .arg = drain,
+			     });
+}

@@ -14,6 +14,9 @@ struct hooks {
 	struct router *router;
 };
 
+/* What is asked of primaries is asked through the drain. */
+void hooks_ask(struct known *known, struct drain *drain);
+
 /* h must live as long as the intake. */
 void hooks_fill(struct intake_hooks *out, struct hooks *h);
 

@@ -50,6 +50,7 @@ struct daemon {
 	struct router *router;
 	struct keeper *keeper;
 	struct proving *proving;
+	struct known *known;
 	struct drain *drain;
 	struct policy *policy;
 	struct intake *intake;
@@ -208,6 +209,7 @@ static void open_intake(struct daemon *d)
 			.is_left = is_left,
 			.arg = d,
 			.router = d->router,
+			.known = d->known,
 		},
 		d->config);
 	d->intake = intake_new(&(struct intake_options){
@@ -241,6 +243,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 		return EX_OSERR;
 	d->keeper = keeper_new(d->loop, d->spool, d->config);
 	d->proving = proving_new(d->loop, d->router, d->config);
+	d->known = known_new(d->loop, d->spool, d->config);
 	d->drain = drain_new(&(struct drain_options){
 		.loop = d->loop,
 		.spool = d->spool,
@@ -248,8 +251,10 @@ static int open_rooms(struct daemon *d, struct buf *why)
 		.config = d->config,
 		.history = keeper_history(d->keeper),
 		.proof = proving_hook(d->proving),
+		.known = d->known,
 		.most_links = most_links(d->files),
 	});
+	hooks_ask(d->known, d->drain);
 	d->daily = daily_new(d->loop, d->spool, d->config);
 	open_intake(d);
 	d->control = control_new(
@@ -258,6 +263,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 			.spool = d->spool,
 			.drain = d->drain,
 			.router = d->router,
+			.known = d->known,
 			.config = d->config,
 			.reload = start_reload,
 			.arg = d,
@@ -306,6 +312,7 @@ static void swap_config(struct daemon *d, struct config *c)
 	router_reload(d->router, c);
 	keeper_reload(d->keeper, c);
 	proving_resume(d->proving, c);
+	known_reload(d->known, c);
 	drain_reload(d->drain, c);
 	daily_reload(d->daily, c);
 	control_set_config(d->control, c);
@@ -472,6 +479,8 @@ static void close_rooms(struct daemon *d)
 	if (d->intake != NULL)
 		intake_free(&d->intake);
 	daily_free(&d->daily);
+	if (d->known != NULL)
+		known_stop(d->known);
 	if (d->drain != NULL)
 		drain_free(&d->drain);
 	keeper_free(&d->keeper);
@@ -482,6 +491,7 @@ static void close_rooms(struct daemon *d)
 		spool_close(&d->spool);
 	if (d->policy != NULL) /* counts what was being committed */
 		policy_free(&d->policy);
+	known_free(&d->known); /* the same of what was being learned */
 	if (d->control_fd >= 0)
 		close(d->control_fd);
 	sockets_free(&d->sockets);

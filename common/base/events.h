@@ -39,6 +39,8 @@
 	X(TLS,       "tls",       "a TLS handshake ended") \
 	X(SPOOL,     "spool",     "the spool opened, filled up or failed") \
 	X(CONTROL,   "control",   "an operator's command") \
+	X(CALLOUT,   "callout",   "the primary was asked for a recipient") \
+	X(CATCH_ALL, "catch-all", "whether a primary takes everyone") \
 	X(WAKE,      "wake",      "something cut a wait short") \
 	X(CONFIG,    "config",    "a warning about the configuration") \
 	X(START,     "start",     "the daemon is ready") \

@@ -8,6 +8,7 @@
 #include "config/allow/compare.h"
 #include "config/config.h"
 #include "daemon/drain/drain.h"
+#include "daemon/known/known.h"
 #include "daemon/route/route.h"
 
 struct control;
@@ -17,6 +18,7 @@ struct control_options {
 	struct spool *spool;
 	struct drain *drain;
 	struct router *router;
+	struct known *known;
 	struct config *config; /* a reference is taken */
 	/* Begin a reload (RELOAD_FORCED, RELOAD_DRY); the number of the load
 	 * whose control_reloaded answers this request. */

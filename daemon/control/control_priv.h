@@ -10,6 +10,7 @@
 #include "daemon/control/rights.h"
 
 struct client; /* one connection */
+struct waiter; /* daemon/known/verify.h */
 struct walk;   /* over the units an order is about: walk.h */
 struct search; /* for what it is about: select.c */
 
@@ -54,6 +55,9 @@ struct request {
 	struct route_query *query;  /* route: the question under way */
 	unsigned awaits_reload;	    /* number of the load; 0: none */
 	bool is_forced, is_dry;	    /* reload */
+	struct buf address;	    /* recipient */
+	struct waiter *waiter;	    /* the primary is being asked; or NULL */
+	bool is_forget, is_recheck; /* recipient */
 };
 
 LIST_HEAD(client_list, client);
@@ -105,6 +109,8 @@ void bounce_run(struct request *r);
 void flush_run(struct request *r);
 /* verb reload: reload.c */
 void reload_run(struct request *r);
+/* verb recipient: recipient.c */
+void recipient_run(struct request *r);
 /* verb route: explain.c */
 void explain_run(struct request *r);
 /* verbs that look: look.c */

@@ -204,6 +204,11 @@ void look_domain(struct request *r)
 				    sources_of(r->control->opt.config,
 					       r->sel.domain));
 
+	if (item != NULL && r->control->opt.known != NULL)
+		json_object_set_new(
+			item, "catch_all",
+			json_boolean(known_is_catch_all(r->control->opt.known,
+							r->sel.domain)));
 	send_one(r, item, err);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/assert.h"
+#include "daemon/known/verify.h"
 
 void request_part(struct request *r, json_t *object)
 {
@@ -24,6 +25,8 @@ void request_drop(struct request *r)
 		LIST_REMOVE(r, link);
 	MX_ASSERT(r->search == NULL);
 	route_cancel(&r->query);
+	verify_cancel(&r->waiter);
+	buf_fini(&r->address);
 	buf_fini(&r->reason);
 	buf_fini(&r->after);
 	free(r->ids);

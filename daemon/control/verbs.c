@@ -46,6 +46,7 @@ static const struct verb verbs[] = {
 	{ "content",  TAKES_ID | LOOKS,                     look_content },
 	{ "refused",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_refused },
 	{ "outages",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_outages },
+	{ "recipient", TAKES_NOTHING | LOOKS,               recipient_run },
 	{ "route",    TAKES_DOMAIN | LOOKS,                 explain_run },
 	{ "flush",    TAKES_UNITS | TAKES_NOTHING,          flush_run },
 	{ "hold",     TAKES_UNITS,                          hold_run },
@@ -102,6 +103,9 @@ static void take_words(struct request *r, const json_t *object)
 	r->all = control_get_bool(object, "all");
 	r->is_forced = control_get_bool(object, "force");
 	r->is_dry = control_get_bool(object, "dry_run");
+	r->is_forget = control_get_bool(object, "forget");
+	r->is_recheck = control_get_bool(object, "recheck");
+	buf_add(&r->address, control_get_text(object, "address"));
 	buf_add(&r->reason, control_get_text(object, "reason"));
 	cut_text(&r->reason, REASON_MAX);
 }

@@ -31,6 +31,7 @@ struct ctl {
 	bool json, yes, raw, all;
 	bool alarm; /* status */
 	bool force, dry_run; /* reload */
+	bool forget, recheck; /* recipient */
 	int64_t now_ms; /* wall */
 	size_t width;	/* of the terminal; 0: unlimited */
 };
@@ -45,6 +46,7 @@ enum ctl_exit ctl_flush(struct ctl *ctl);
 enum ctl_exit ctl_surgery(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
 enum ctl_exit ctl_route(struct ctl *ctl);
+enum ctl_exit ctl_recipient(struct ctl *ctl);
 
 /* "mx20ctl: ..." on stderr. */
 void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -273,6 +273,9 @@ void status_show_domain(const struct ctl *ctl, const json_t *row, bool is_live,
 	}
 	add_mail(ctl, row, out);
 	add_state(ctl, row, out);
+	if (control_get_bool(row, "catch_all"))
+		buf_adds(out, "  catch-all: the primary takes everyone, so "
+			      "nothing is learned of its recipients\n");
 	status_show_targets(ctl, row, out);
 	add_sources(ctl, row, out);
 	add_advice(matter_of(row, is_live), pattern.n > 0 ? pattern : name,

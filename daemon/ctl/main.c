@@ -23,6 +23,7 @@ enum { /* what a verb takes */
        TAKES_ALL = 128,
        TAKES_FORCE = 512, /* and --dry-run */
        TAKES_ALARM = 1024, /* instead of an argument */
+       TAKES_FORGET = 2048, /* or --recheck */
        NEEDS_ONE = 256,	  /* an argument or one of these options */
        TAKES_UNITS = TAKES_ARGUMENT | TAKES_MANY | TAKES_DOMAIN |
 		     TAKES_DESTINATION | NEEDS_ONE,
@@ -53,6 +54,9 @@ static const struct verb verbs[] = {
 	  "when destinations were down, and what that cost" },
 	{ "route", NEEDS_ARGUMENT, ctl_route, "DOMAIN",
 	  "where a domain's mail goes, and how safely" },
+	{ "recipient", NEEDS_ARGUMENT | TAKES_FORGET, ctl_recipient,
+	  "ADDRESS [--forget|--recheck]",
+	  "is he one, and who says so" },
 	{ "flush", TAKES_ARGUMENT | TAKES_MANY | TAKES_DESTINATION, ctl_flush,
 	  "[DOMAIN|ID...|--destination NAME]", "probe and try again now" },
 	{ "hold", TAKES_UNITS | TAKES_REASON, ctl_surgery, WHICH,
@@ -96,6 +100,8 @@ static void print_help(FILE *out)
 		"      --dry-run      reload: only say what would change\n"
 		"      --force        reload: take what looks like an "
 		"accident\n"
+		"      --forget       recipient: what is known of him\n"
+		"      --recheck      recipient: ask his primary now\n"
 		"  -y, --yes          do not ask\n"
 		"      --help, --version\n\n"
 		"exit: 0 done, 1 failed, 2 usage, 3 mx20d does not answer\n"
@@ -165,6 +171,10 @@ static const char *misuse(const struct verb *v, const struct ctl *ctl)
 		return "takes no --reason";
 	if ((ctl->force || ctl->dry_run) && !(v->takes & TAKES_FORCE))
 		return "takes neither --force nor --dry-run";
+	if ((ctl->forget || ctl->recheck) && !(v->takes & TAKES_FORGET))
+		return "takes neither --forget nor --recheck";
+	if (ctl->forget && ctl->recheck)
+		return "takes --forget or --recheck";
 	return NULL;
 }
 
@@ -178,6 +188,8 @@ enum {
 	OPT_ALARM,
 	OPT_DRY_RUN,
 	OPT_FORCE,
+	OPT_FORGET,
+	OPT_RECHECK,
 	OPT_HELP,
 	OPT_VERSION
 };
@@ -194,6 +206,8 @@ static const struct option options[] = {
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "yes", no_argument, NULL, 'y' },
+	{ "forget", no_argument, NULL, OPT_FORGET },
+	{ "recheck", no_argument, NULL, OPT_RECHECK },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -211,6 +225,8 @@ static const struct {
 	{ OPT_RAW, offsetof(struct ctl, raw) },
 	{ OPT_DRY_RUN, offsetof(struct ctl, dry_run) },
 	{ OPT_FORCE, offsetof(struct ctl, force) },
+	{ OPT_FORGET, offsetof(struct ctl, forget) },
+	{ OPT_RECHECK, offsetof(struct ctl, recheck) },
 }, texts[] = {
 	{ OPT_DOMAIN, offsetof(struct ctl, domain) },
 	{ OPT_DESTINATION, offsetof(struct ctl, destination) },

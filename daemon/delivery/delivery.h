@@ -122,6 +122,10 @@ struct delivery_job {
 	enum delivery_more more;
 	struct settlement *set;           /* one per unit->rcpts, in order;
 					     spans live in unit->arena */
+	bool *is_rcpt_refused;            /* one per unit->rcpts: the outcome
+					     is the reply to his RCPT, in a
+					     transaction of which nothing else
+					     was found to be wrong */
 	size_t count;                     /* only the first so many of rcpts
 					     are to be tried; at first all */
 	int64_t started_ms, ended_ms;     /* monotonic; 0: MAIL never sent */

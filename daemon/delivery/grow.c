@@ -24,6 +24,8 @@ static void make_room(struct tx *tx)
 	u->rcpts = grown(&u->arena, u->rcpts, n, tx->cap, sizeof(*u->rcpts));
 	tx->job.set =
 		grown(&u->arena, tx->job.set, n, tx->cap, sizeof(*tx->job.set));
+	tx->job.is_rcpt_refused = grown(&u->arena, tx->job.is_rcpt_refused, n,
+					tx->cap, sizeof(bool));
 }
 
 void delivery_more_rcpt(struct delivery *d, struct delivery_job *job,

@@ -38,6 +38,8 @@ struct delivery_job *delivery_job_new(struct unit **unit,
 	tx->job.arg = arg;
 	tx->job.set = arena_alloc_array(&u->arena, u->rcpt_count,
 					sizeof(*tx->job.set));
+	tx->job.is_rcpt_refused = arena_alloc_array(&u->arena, u->rcpt_count,
+						    sizeof(bool));
 	for (size_t i = 0; i < u->rcpt_count; i++)
 		tx->job.set[i].number = u->rcpts[i].number;
 	return &tx->job;

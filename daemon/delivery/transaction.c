@@ -185,6 +185,13 @@ static void take_rcpt(struct delivery *d, struct tx *tx, size_t i)
 		s->reply = reply_span(d, tx);
 }
 
+/* A parameter of ours was refused: what else this transaction heard may have
+ * been for that, too, and says nothing of recipients. */
+static void doubt_refusals(struct tx *tx)
+{
+	memset(tx->job.is_rcpt_refused, 0, tx->job.count * sizeof(bool));
+}
+
 /* What it comes to, for now. */
 static enum meaning refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
 				enum meaning m)
@@ -193,9 +200,13 @@ static enum meaning refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
 
 	s->reply = reply_span(d, tx);
 	if ((m == MEANS_NEVER && fallback_rcpt(d, tx, i)) ||
-	    fallback_order(d, tx, "rcpt"))
+	    fallback_order(d, tx, "rcpt")) {
+		doubt_refusals(tx);
 		return MEANS_LATER;
+	}
 	s->outcome = outcome_of(m);
+	tx->job.is_rcpt_refused[tx->ask[i]] =
+		m == MEANS_NEVER && tx->refused == 0;
 	if (m == MEANS_LATER)
 		tx->job.refused_at = REFUSED_AT_RCPT;
 	refusal(d);

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "daemon/drain/aside.h"
+#include "daemon/drain/callout.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/outages.h"
@@ -46,6 +47,7 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 	LIST_INIT(&dst->domains);
 	LIST_INIT(&dst->links);
 	TAILQ_INIT(&dst->ring);
+	TAILQ_INIT(&dst->askers);
 	TAILQ_INIT(&dst->deferred);
 	ev_timer_init(&dst->timer, on_timer, 0., 0.);
 	dst->timer.data = dst;
@@ -141,7 +143,8 @@ static void connect_more(struct dest *dst)
 		bool is_probe = dst->trying == 0 && machine_is_due(m, now);
 		bool is_known;
 		bool has_mail = dest_waiting(dst, dst->trying + 1, is_probe,
-					     &is_known) > dst->trying;
+					     &is_known) > dst->trying ||
+				callout_wants(dst);
 
 		if (!is_known) {
 			turns_touch(dst);
@@ -206,6 +209,9 @@ static void note_state(struct dest *dst)
 	       LOG_STR("reply", dst->last_reply));
 	dst->logged = now;
 	dst->since_ms = wall;
+	if (dst->drain->known != NULL)
+		known_note_state(dst->drain->known, dst->route->key,
+				 now == DRAIN_DOWN, wall);
 	if (now == DRAIN_DOWN)
 		record_domains(dst);
 	outages_note(dst);
@@ -219,7 +225,8 @@ static int64_t earlier(int64_t a, int64_t b)
 /* What is due and finds no room is called when there is some. */
 static int64_t machine_at(struct dest *dst)
 {
-	int64_t at = TAILQ_EMPTY(&dst->ring) ? 0 : machine_timer(&dst->machine);
+	bool is_wanted = !TAILQ_EMPTY(&dst->ring) || callout_is_awaited(dst);
+	int64_t at = is_wanted ? machine_timer(&dst->machine) : 0;
 
 	if (at == 0 || at > clock_mono_ms() || slots_have_room(dst))
 		return at;
@@ -233,6 +240,7 @@ static void arm(struct dest *dst)
 	int64_t wait;
 
 	at = earlier(at, earlier(deferral_timer(dst), aside_timer(dst)));
+	at = earlier(at, callout_timer(dst));
 	wait = at - clock_mono_ms();
 	ev_timer_stop(dst->drain->loop, &dst->timer);
 	if (at == 0 || !drain_is_at_work(dst->drain))
@@ -250,6 +258,7 @@ void dest_run(struct dest *dst)
 
 	MX_ASSERT(dst->magic == DEST_MAGIC);
 	if (hold_of(dst) != NULL) {
+		callout_held(dst);
 		ev_timer_stop(dst->drain->loop, &dst->timer);
 		return;
 	}
@@ -263,6 +272,7 @@ void dest_run(struct dest *dst)
 	deferral_look(dst);
 	deferral_call(dst);
 	aside_look(dst);
+	callout_run(dst);
 	connect_more(dst);
 	if (had_mail && drain_is_at_work(dst->drain))
 		send_scout(dst);

@@ -44,6 +44,11 @@ struct dest {
 	struct slots *waits_in; /* for a connection, or NULL */
 	TAILQ_ENTRY(dest) slot;
 	struct domain_ring ring;
+	struct domain_ring askers;     /* with questions that wait */
+	unsigned callout_links;	       /* see callout.h */
+	int64_t callout_pause_ms;      /* monotonic: none is made before */
+	int64_t awaited_until_ms;      /* monotonic: probed for a question */
+	int64_t null_refused_until_ms; /* monotonic: it takes no <> */
 	struct link_list links;
 	unsigned live, trying; /* links that work; probes included */
 	unsigned singles;      /* links that carry one unit */

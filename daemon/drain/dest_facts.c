@@ -3,6 +3,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/drain/callout.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
 
@@ -15,7 +16,8 @@ void dest_note_links(struct dest *dst)
 	for (size_t i = 0; i < dst->target_count; i++)
 		dst->mtargets[i].links = 0;
 	LIST_FOREACH (l, &dst->links, entry)
-		if (l->kind != LINK_SINGLE && !l->is_leaving &&
+		if (l->kind != LINK_SINGLE && l->kind != LINK_CALLOUT &&
+		    !l->is_leaving &&
 		    l->target != MACHINE_NONE)
 			dst->mtargets[l->target].links++;
 }
@@ -146,6 +148,7 @@ void dest_quit(struct domain *dom)
 	deferral_leave(dom);
 	MX_ASSERT(dom->dest->magic == DEST_MAGIC);
 	domain_leave_ring(dom);
+	callout_leave(dom);
 	LIST_REMOVE(dom, member);
 	count(dom, false);
 	dom->dest = NULL; /* the sweep frees what nobody belongs to */

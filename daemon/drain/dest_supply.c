@@ -42,7 +42,8 @@ bool dest_is_idle(struct dest *dst)
 	unsigned n;
 
 	LIST_FOREACH (l, &dst->links, entry)
-		if (l->delivery != NULL && delivery_jobs(l->delivery) > 0)
+		if (l->delivery != NULL && l->kind != LINK_CALLOUT &&
+		    delivery_jobs(l->delivery) > 0)
 			return false;
 	n = dest_waiting(dst, 1, false, &is_known);
 	if (!is_known)

@@ -26,6 +26,8 @@ struct ready_ids {
 	uint64_t edge; /* the last id fetched; 0: from the end */
 };
 
+TAILQ_HEAD(callout_queue, callout);
+
 /*
  * A domain with mail.  It is in its destination's ring while it may have
  * ready units; the spool tells when a dry one has some again.
@@ -63,7 +65,8 @@ struct domain {
 	LIST_ENTRY(domain) member;
 	bool is_counted; /* there, as a listed one */
 	TAILQ_ENTRY(domain) ring;
-	bool in_ring;
+	bool in_ring, in_askers;
+	bool is_for_questions; /* made for one; counted */
 	bool has_mail;		/* may have ready units */
 	bool is_recorded;	/* the spool knows its destination */
 	bool is_rewound;	/* something was announced: look again
@@ -80,6 +83,10 @@ struct domain {
 	int64_t deferred_run_ms;   /* the same, monotonic */
 	int64_t idle_ms;	   /* since when there is nothing to do */
 	struct cap cap;		   /* of reports to it */
+
+	struct callout_queue waiting; /* questions, see callout.h */
+	size_t callouts;	      /* those that are out, too */
+	TAILQ_ENTRY(domain) asker;
 };
 LIST_HEAD(domain_list, domain);
 TAILQ_HEAD(domain_ring, domain);

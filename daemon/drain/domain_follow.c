@@ -1,6 +1,7 @@
 /* Where a domain goes, now that its route is known. */
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/drain/callout.h"
 #include "daemon/drain/drain_priv.h"
 
 /* Mail already waiting takes the new way at once. */
@@ -25,6 +26,7 @@ static void follow(struct domain *dom)
 	}
 	if (dom->has_mail)
 		domain_enter_ring(dom);
+	callout_enter(dom);
 	turns_touch(now);
 }
 
@@ -51,6 +53,7 @@ static void stand_still(struct domain *dom, int standing)
 
 	dest_quit(dom);
 	dom->standing = standing;
+	callout_no_route(dom);
 	if (dom->stuck_ms == 0) {
 		dom->stuck_ms = clock_wall_ms();
 		dom->stuck_mono_ms = now;

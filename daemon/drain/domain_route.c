@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/drain/callout.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/unlisted.h"
 
@@ -123,6 +124,7 @@ static void stand_aside(struct domain *dom)
 	route_unref(&dom->route);
 	dom->standing = HAS_NO_ROUTE;
 	dom->stuck_ms = 0;
+	callout_no_route(dom);
 	if (!dom->drain->is_blind)
 		domain_run_dry(dom);
 }
@@ -184,6 +186,7 @@ struct domain *domain_need(struct drain *d, struct span name)
 	dom = mx_alloc(sizeof(*dom));
 	dom->magic = DOMAIN_MAGIC;
 	dom->drain = d;
+	TAILQ_INIT(&dom->waiting);
 	dom->name = mx_alloc(name.n + 1);
 	memcpy(dom->name, name.p, name.n);
 	dom->name_len = name.n;

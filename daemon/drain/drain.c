@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/drain/aside.h"
+#include "daemon/drain/callout.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/departure.h"
 #include "daemon/drain/drain_priv.h"
@@ -90,6 +91,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->loop = opt->loop;
 	d->spool = opt->spool;
 	d->router = opt->router;
+	d->known = opt->known;
 	d->config = config_ref(opt->config);
 	d->proof = opt->proof;
 	d->history = opt->history;
@@ -100,6 +102,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	domain_pace_start(d);
 	turns_start(d, dest_run);
 	link_start(d);
+	callout_start(d);
 	domain_follow_start(d);
 	drain_reap_start(d);
 	drain_sweep_start(d);
@@ -177,6 +180,7 @@ void drain_free(struct drain **dp)
 		dest_quit(dom);
 	HASH_ITER (hh, d->dests, dst, dtmp)
 		dest_free(dst);
+	callout_stop(d);
 	slots_stop(d); /* the last connections are gone */
 	join_forget(d);
 	departure_stop(d);

@@ -15,6 +15,7 @@
 #include "common/status/destination.h"
 #include "daemon/drain/proof.h"
 #include "daemon/history/history.h"
+#include "daemon/known/known.h"
 #include "daemon/route/route.h"
 
 struct drain;
@@ -29,6 +30,8 @@ struct drain_options {
 	struct config *config;		   /* a reference is taken */
 	const struct give_up_proof *proof; /* NULL: nobody is ever proven */
 	struct history *history; /* NULL: none is kept */
+	/* Who learns from what primaries say; NULL: nobody. */
+	struct known *known;
 	/* Descriptors for connections out; 0: enough. */
 	unsigned most_links;
 };
@@ -58,6 +61,21 @@ bool drain_is_target(struct drain *d, struct span domain,
 /* Would the domain's mail leave at once?  Also when nothing is known of where
  * it goes: its first message finds out.  O(1). */
 bool drain_flows(struct drain *d, struct span domain);
+
+/* ---- Questions: known_hooks ---- */
+
+/*
+ * Would the primary of this listed domain take the mailbox?  As mail it wakes a
+ * destination that is down.  cb runs once, after return, within a minute; then
+ * the question is gone.  NULL: nobody can be asked now.
+ */
+struct callout;
+struct callout *drain_ask(struct drain *d, struct span domain,
+			  struct span mailbox, known_said_cb *cb, void *arg);
+/* cb will not run.  Before drain_free. */
+void drain_ask_cancel(struct callout *c);
+/* Append the key of the domain's route, if it is at hand. */
+void drain_destination(struct drain *d, struct span domain, struct buf *out);
 
 /* ---- For the operator ---- */
 

@@ -10,6 +10,18 @@
 #include "daemon/drain/strangers.h"
 #include "daemon/drain/turns.h"
 
+LIST_HEAD(callout_list, callout);
+
+/* Questions to primaries: callout.h. */
+struct callouts {
+	struct callout_list all;
+	size_t count;
+	size_t domains;		       /* made for a question */
+	struct callout_queue answered; /* and not told yet */
+	ev_timer timer;
+	const struct delivery_listener *listener;
+};
+
 struct drain {
 	struct ev_loop *loop;
 	struct spool *spool;
@@ -18,6 +30,8 @@ struct drain {
 	const struct give_up_proof *proof; /* NULL: nobody is proven */
 	struct history *history; /* NULL: nobody keeps it */
 	struct departures departures;
+	struct known *known; /* may be NULL */
+	struct callouts callouts;
 	unsigned generation; /* of config, counted from 1 */
 	unsigned left_said;  /* alarms of this hour, see unlisted.c */
 	int64_t reminded_ms;

@@ -70,7 +70,7 @@ static bool has_failed(const struct domain *dom)
 
 static bool is_free(const struct domain *dom)
 {
-	return dom->in_flight == 0 && !dom->is_asking && !dom->wants_ask &&
+	return dom->in_flight == 0 && dom->callouts == 0 && !dom->is_asking && !dom->wants_ask &&
 	       (!dom->has_mail || has_failed(dom)) && !cap_counts(&dom->cap);
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/outages.h"
 #include "daemon/drain/unlisted.h"
+#include "daemon/known/downtime.h"
 #include "daemon/report/daily.h"
 #include "daemon/sts/known.h"
 
@@ -18,8 +19,8 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 {
 	struct spool_domain row;
 
-	if (dom->has_mail || dom->in_flight > 0 || dom->is_asking ||
-	    dom->wants_ask || now - dom->idle_ms < FORGET_MS)
+	if (dom->has_mail || dom->callouts > 0 || dom->in_flight > 0 ||
+	    dom->is_asking || dom->wants_ask || now - dom->idle_ms < FORGET_MS)
 		return false;
 	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=
 		       MX_OK ||
@@ -30,7 +31,8 @@ static bool is_over(struct span key, struct span value)
 {
 	return sts_known_is_over(key, value) ||
 	       daily_is_over(key, value, clock_wall_ms()) ||
-	       outage_is_over(key, value, clock_wall_ms());
+	       outage_is_over(key, value, clock_wall_ms()) ||
+	       downtime_is_over(key, value, clock_wall_ms());
 }
 
 /* Of hosts that are in no route any more, and what is old. */
@@ -53,6 +55,7 @@ void domain_free(struct domain *dom)
 	domain_ask_no_more(dom);
 	turns_leave_domain(dom);
 	HASH_DEL(d->domains, dom);
+	d->callouts.domains -= dom->is_for_questions;
 	domain_start_over(dom);
 	route_unref(&dom->route);
 	dom->magic = 0;

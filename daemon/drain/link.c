@@ -17,6 +17,8 @@ static void count_in(struct link *l)
 	MX_ASSERT(l->kind != LINK_SCOUT || dst->scout == NULL);
 	if (l->kind == LINK_SINGLE)
 		dst->singles++;
+	else if (l->kind == LINK_CALLOUT)
+		dst->callout_links++;
 	else if (l->kind == LINK_SCOUT)
 		dst->scout = l;
 	else
@@ -32,6 +34,9 @@ void link_uncount(struct link *l)
 		dst->singles--;
 		if (dst->aside == l)
 			dst->aside = NULL;
+	} else if (l->kind == LINK_CALLOUT) {
+		MX_ASSERT(dst->callout_links > 0);
+		dst->callout_links--;
 	} else if (dst->scout == l) {
 		dst->scout = NULL;
 	} else if (l->is_ready) {
@@ -121,7 +126,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 	l->idle.data = l;
 	LIST_INSERT_HEAD(&dst->links, l, entry);
 	count_in(l);
-	if (kind != LINK_SINGLE)
+	if (kind != LINK_SINGLE && kind != LINK_CALLOUT)
 		machine_started(&dst->machine, target, l->started_ms);
 	l->delivery = delivery_new(&opt, d->link_events, l);
 	return l;

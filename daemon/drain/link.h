@@ -10,10 +10,10 @@ enum {
 };
 
 /* A scout probes a better target beside the connections in use; a
- * single one carries one unit to a target of its own.  Neither counts for the
- * machine.
+ * single one carries one unit to a target of its own; questions have theirs.
+ * None of these counts for the machine.
  */
-enum link_kind { LINK_USUAL, LINK_SCOUT, LINK_SINGLE };
+enum link_kind { LINK_USUAL, LINK_SCOUT, LINK_SINGLE, LINK_CALLOUT };
 TAILQ_HEAD(link_queue, link);
 
 /* One connection. */
@@ -31,6 +31,7 @@ struct link {
 	bool is_ready, is_leaving, is_newest_first;
 	bool is_held_back; /* waits for room, see risk.c */
 	TAILQ_ENTRY(link) held_back;
+	bool is_asking;		   /* LINK_CALLOUT: it can be given some */
 	bool is_trial;		   /* up when it has taken a message */
 	struct config *config;	   /* delivery borrows names from it */
 	size_t jobs_done, turn_at; /* then another host is looked for */

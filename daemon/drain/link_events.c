@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "daemon/drain/alternate.h"
 #include "daemon/drain/aside.h"
+#include "daemon/drain/callout.h"
 #include "daemon/drain/conclude.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
@@ -31,6 +32,10 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 		return;
 	if (l->kind == LINK_SINGLE) {
 		alternate_give(l);
+		return;
+	}
+	if (l->kind == LINK_CALLOUT) {
+		callout_ready(l);
 		return;
 	}
 	l->conn_ms = latency_ms;
@@ -101,6 +106,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 		mend(l);
 	link_take_latency(l, job);
 	news = link_learn_temper(l, a);
+	link_learn_recipients(l, job);
 	is_refused = l->is_trial && link_judge_trial(l, job);
 	hand_back(l, a);
 	if (l->is_trial)
@@ -120,6 +126,8 @@ static void on_room(struct delivery *dl, void *arg)
 	struct link *l = link_of(arg);
 
 	(void)dl;
+	if (l->kind == LINK_CALLOUT)
+		callout_fill(l);
 	if (l->is_leaving || !l->is_ready)
 		return;
 	link_fill(l);
@@ -194,14 +202,17 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 		link_learn_without(l, dl);
 	else if (end->why == DELIVERY_LOST)
 		link_test_without(l, false);
-	link_say_end(l, end);
+	if (l->kind == LINK_CALLOUT)
+		callout_ended(l, end);
+	else
+		link_say_end(l, end);
 	if (end->why == DELIVERY_TLS && target != MACHINE_NONE &&
 	    dst->targets[target].host->tls.is_sts)
 		dest_doubt_policy(dst);
 	if (!was_leaving) {
 		link_uncount(l);
 		l->is_leaving = true;
-		if (l->kind != LINK_SINGLE)
+		if (l->kind != LINK_SINGLE && l->kind != LINK_CALLOUT)
 			tell_machine(l, end);
 	}
 	l->delivery = NULL; /* delivery frees itself */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/smtp/address.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/link_priv.h"
 
@@ -84,4 +85,33 @@ void link_take_latency(const struct link *l, const struct delivery_job *job)
 		machine_success(&l->dest->machine, l->target,
 				ms / (int64_t)(delivery_jobs(l->delivery) + 1),
 				clock_mono_ms());
+}
+
+/* Content that was taken says that RCPT was; a refusal counts only if it was
+ * the answer to RCPT. */
+static enum known_said said_of(const struct delivery_job *job, size_t i)
+{
+	if (job->set[i].outcome == OUTCOME_DELIVERED)
+		return SAID_YES;
+	if (job->set[i].outcome != OUTCOME_PERMANENT ||
+	    !job->is_rcpt_refused[i])
+		return SAID_NOTHING;
+	return known_meaning(job->set[i].reply);
+}
+
+void link_learn_recipients(const struct link *l, const struct delivery_job *job)
+{
+	struct known *known = l->dest->drain->known;
+
+	if (known == NULL || job->is_obstructed)
+		return;
+	for (size_t i = 0; i < job->count; i++) {
+		enum known_said said = said_of(job, i);
+
+		if (said == SAID_YES || said == SAID_NO)
+			known_learn(known, job->unit->domain,
+				    smtp_local_of(job->unit->rcpts[i].path),
+				    l->dest->route->key, said == SAID_YES,
+				    false, job->set[i].reply, clock_wall_ms());
+	}
 }

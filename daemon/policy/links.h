@@ -10,7 +10,8 @@ extern const struct gate_link link_require_tls;
 extern const struct gate_link link_rcpt;
 /* RCPT: is the domain ours?  Its arg: the policy's options. */
 extern const struct gate_link link_listed;
-/* RCPT: does the domain have such a recipient? */
+/* RCPT: does the domain have such a recipient?  Its arg: what is known of them;
+ * NULL: nothing, and nobody is asked. */
 extern const struct gate_link link_recipients;
 /* RCPT: is it known that the domain takes no mail?  Its arg: the router. */
 extern const struct gate_link link_null_mx;

@@ -21,7 +21,7 @@ static void add_links(struct gate *g, struct policy_options *opt)
 	gate_add(g, &link_require_tls, NULL);
 	gate_add(g, &link_rcpt, NULL);
 	gate_add(g, &link_listed, opt);
-	gate_add(g, &link_recipients, NULL);
+	gate_add(g, &link_recipients, opt->known);
 	if (opt->router != NULL)
 		gate_add(g, &link_null_mx, opt->router);
 	gate_add(g, &link_hops, NULL);

@@ -8,6 +8,7 @@
 
 struct policy; /* counters per client, and the gate; one per process */
 
+struct known;
 struct router;
 struct shares;
 
@@ -17,6 +18,7 @@ struct policy_options {
 	bool (*is_left)(struct span domain, void *arg);
 	void *arg;
 	struct router *router;
+	struct known *known;
 };
 
 /* c: the settings in force, until policy_reload brings others. */

@@ -1,18 +1,109 @@
-/* The recipients that the allowlist names for a domain. */
+/*
+ * Is he a recipient?  By the allowlist, then by what is known, and then, with
+ * recipients=verify, by asking the primary while the client waits.
+ */
 #include "daemon/policy/links.h"
 
-#include "config/allow/domains.h"
+#include <stdlib.h>
 
-/* Nobody can say now whether he exists.  A table that was never fetched says
- * nothing of anybody: that refuses nobody. */
-static enum gate_reply say_unknown(const struct config_domain *row,
-				   enum listed_as found, struct verdict *v)
+#include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "config/allow/domains.h"
+#include "daemon/known/verify.h"
+
+/* A question that is out: the link's job. */
+struct asking {
+	struct gate_question *question;
+	struct waiter *waiter;
+};
+
+/* The option of the domain decides when nobody does. */
+static enum verdict_id without_answer(const struct config_domain *row,
+				      enum known_said said)
 {
-	if (row->unknown == UNKNOWN_ACCEPT)
+	static const struct {
+		enum verdict_id nothing, down;
+	} ids[] = {
+		[UNKNOWN_DEFER] = { V_RCPT_UNVERIFIED, V_RCPT_UNREACHED },
+		[UNKNOWN_ACCEPT] = { V_GO, V_GO },
+		[UNKNOWN_REJECT] = { V_RCPT_NOT_NOW, V_RCPT_NOT_NOW },
+	};
+
+	return said == SAID_DOWN ? ids[row->unknown].down
+				 : ids[row->unknown].nothing;
+}
+
+static enum verdict_id verdict_of(const struct config_domain *row,
+				  enum known_said said)
+{
+	switch (said) {
+	case SAID_YES:
+		return V_GO;
+	case SAID_NO:
+		return V_RCPT_UNKNOWN;
+	case SAID_NOTHING:
+	case SAID_DOWN:
+		break;
+	}
+	return without_answer(row, said);
+}
+
+static enum gate_reply reply_with(struct verdict *v, enum verdict_id id)
+{
+	return id == V_GO ? GATE_GO : gate_refuse(v, id);
+}
+
+static void on_said(enum known_said said, struct span reply, void *arg)
+{
+	struct asking *a = arg;
+	struct gate_question *q = a->question;
+	struct verdict v;
+
+	(void)reply;
+	free(a);
+	q->link_job = NULL;
+	verdict_set(&v, verdict_of(q->rcpt->row, said));
+	gate_answer(q, &v);
+}
+
+static enum gate_reply ask_primary(struct gate_question *q, struct verdict *v)
+{
+	struct asking *a = mx_alloc(sizeof(*a));
+
+	a->question = q;
+	a->waiter = verify_ask(q->link_arg, buf_span(&q->rcpt->domain),
+			       q->to->mailbox, q->client, on_said, a);
+	if (a->waiter != NULL) {
+		q->link_job = a;
+		return GATE_LATER;
+	}
+	free(a);
+	return reply_with(v, without_answer(q->rcpt->row, SAID_NOTHING));
+}
+
+static enum gate_reply ask_known(struct gate_question *q, struct verdict *v)
+{
+	const struct gate_rcpt *r = q->rcpt;
+	struct known_fact fact;
+
+	if (q->link_arg == NULL)
+		return reply_with(v, without_answer(r->row, SAID_DOWN));
+	known_look(q->link_arg, buf_span(&r->domain), q->to->local,
+		   r->row->delimiter, clock_wall_ms(), &fact);
+	if (fact.is == FACT_YES)
 		return GATE_GO;
-	if (row->unknown == UNKNOWN_REJECT && found == RECIPIENT_NO)
+	if (fact.is == FACT_NO)
 		return gate_refuse(v, V_RCPT_UNKNOWN);
-	return gate_refuse(v, V_RCPT_UNTOLD);
+	return ask_primary(q, v);
+}
+
+/* A table that was never fetched says nothing of anybody: that refuses nobody
+ * for good. */
+static enum gate_reply say_unread(const struct config_domain *row,
+				  struct verdict *v)
+{
+	return row->unknown == UNKNOWN_ACCEPT ? GATE_GO
+					      : gate_refuse(v, V_RCPT_UNTOLD);
 }
 
 static enum gate_reply ask_recipients(struct gate_question *q,
@@ -27,12 +118,22 @@ static enum gate_reply ask_recipients(struct gate_question *q,
 				  buf_span(&r->domain), q->to->local);
 	if (found == RECIPIENT_YES)
 		return GATE_GO;
-	if (found == RECIPIENT_UNKNOWN || r->row->verify)
-		return say_unknown(r->row, found, v);
-	return gate_refuse(v, V_RCPT_UNKNOWN);
+	if (r->row->verify)
+		return ask_known(q, v);
+	return found == RECIPIENT_UNKNOWN ? say_unread(r->row, v)
+					  : gate_refuse(v, V_RCPT_UNKNOWN);
+}
+
+static void cancel(struct gate_question *q)
+{
+	struct asking *a = q->link_job;
+
+	verify_cancel(&a->waiter);
+	free(a);
 }
 
 const struct gate_link link_recipients = {
 	.name = "recipients",
 	.ask = { [GATE_RCPT] = ask_recipients },
+	.cancel = cancel,
 };

@@ -35,7 +35,10 @@ enum verdict_id {
 	V_RCPT_FOREIGN,
 	V_RCPT_LEFT, /* foreign since a moment ago */
 	V_RCPT_UNKNOWN,
-	V_RCPT_UNTOLD,
+	V_RCPT_UNTOLD,	   /* his list was never read */
+	V_RCPT_UNVERIFIED, /* his primary was asked, and did not say */
+	V_RCPT_UNREACHED,  /* nobody can be asked now */
+	V_RCPT_NOT_NOW,	   /* either, with unknown=reject */
 	V_NULL_MX, /* RFC 7505 section 4.1 */
 	V_LOOP,
 	V_COUNT,

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "common/spool/bytes.h"
 #include "common/spool/content.h"
 #include "common/spool/find.h"
 #include "common/spool/spool_priv.h"
@@ -344,6 +345,40 @@ static bool walk_table(struct audit *a, enum table_id t, row_fn *fn)
 	return ok;
 }
 
+/* ---- What is known of recipients: each row has its place in one order ---- */
+
+enum { KNOWN_ORDER_SIZE = 8 + SPOOL_KNOWN_KEY_SIZE };
+
+static bool check_known_row(struct audit *a, struct span key,
+			    struct span value)
+{
+	char order[KNOWN_ORDER_SIZE];
+	struct spool_known k;
+	struct span none;
+
+	if (key.n != SPOOL_KNOWN_KEY_SIZE || !known_row_get(value, &k))
+		return wrong(a, 0, "a row of what is known");
+	memcpy(bytes_put(order, (uint64_t)k.at_ms, 8), key.p, key.n);
+	return table_get_name(&a->sp->tables[k.what == KNOWN_NO ? T_KNOWN_BAD
+								: T_KNOWN_GOOD],
+			      a->txn, span_of(order, sizeof(order)),
+			      &none) == MX_OK ||
+	       wrong(a, 0, "what is known has no place in the order");
+}
+
+static bool check_known_order(struct audit *a, struct span key,
+			      struct span value)
+{
+	struct bytes_in in = { key, false };
+	uint64_t at = bytes_get(&in, 8);
+	struct spool_known k;
+
+	return (table_get_name(&a->sp->tables[T_KNOWN], a->txn, in.left,
+			       &value) == MX_OK &&
+		known_row_get(value, &k) && (uint64_t)k.at_ms == at) ||
+	       wrong(a, 0, "an order of what is not known");
+}
+
 bool spool_audit(struct spool *sp, struct buf *why)
 {
 	static const struct {
@@ -358,6 +393,9 @@ bool spool_audit(struct spool *sp, struct buf *why)
 		{ T_DEFERRED, check_deferred_row },
 		{ T_EXPIRY, check_expiry_row },
 		{ T_CONTENT, check_content_row },
+		{ T_KNOWN, check_known_row },
+		{ T_KNOWN_GOOD, check_known_order },
+		{ T_KNOWN_BAD, check_known_order },
 	};
 	struct audit a = { .sp = sp, .why = why };
 	struct spool_totals totals;

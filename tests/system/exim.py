@@ -42,11 +42,12 @@ def user_env(folder):
 class Exim(Maildirs):
     """Accepts everything for `domains` into one file per message.
 
-    cert: a pki.Cert to offer STARTTLS with.
+    cert: a pki.Cert to offer STARTTLS with.  users: nobody else is there.
     """
 
     def __init__(self, domains=("example.com",), port=None,
-                 address="127.0.0.1", cert=None, name="primary.test"):
+                 address="127.0.0.1", cert=None, name="primary.test",
+                 users=None):
         if not can_run():
             pytest.skip("Exim is not here, or we are not root")
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mx20-exim-"))
@@ -62,6 +63,9 @@ class Exim(Maildirs):
             tls = (f"tls_advertise_hosts = *\n"
                    f"tls_certificate = {cert.cert_path}\n"
                    f"tls_privatekey = {cert.key_path}")
+        known = "" if users is None else f"""\
+  deny !local_parts = {" : ".join(users)}
+       message = unknown user"""
         (self.dir / "exim.conf").write_text(f"""\
 exim_user = nobody
 exim_group = nogroup
@@ -80,6 +84,7 @@ begin acl
 rcpt:
   deny local_parts = gone
        message = 5.1.1 no such mailbox
+{known}
   accept domains = {" : ".join(domains)}
   deny
 begin routers

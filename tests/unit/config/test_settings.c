@@ -525,7 +525,7 @@ static char *slurp(const char *path)
 /* The last part of "limits.hops". */
 static const char *key_of(const struct option *o)
 {
-	const char *dot = strchr(o->path, '.');
+	const char *dot = strrchr(o->path, '.');
 
 	return dot != NULL ? dot + 1 : o->path;
 }

@@ -1,6 +1,7 @@
 /* What is known of recipients: bounded rows, the oldest of which go first. */
 #include "common/spool/env.h"
 #include "common/spool/table.h"
+#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 static struct fixture f;
@@ -13,6 +14,10 @@ static void setup(void)
 
 static void teardown(void)
 {
+	struct buf why = { 0 };
+
+	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
+	buf_fini(&why);
 	fixture_close(&f);
 }
 

@@ -138,7 +138,7 @@ Test(policy_rcpt, who_is_unknown_hears_what_the_line_says)
 	static const struct {
 		const char *path, *answer;
 	} cases[] = {
-		{ "<who@defer.test>", "451 4.4.1 unknown_yet" },
+		{ "<who@defer.test>", "451 4.4.1 unknown_in_outage" },
 		{ "<who@accept.test>", "who@accept.test accept.test" },
 		{ "<who@reject.test>", "550 5.1.1 unknown_recipient" },
 		{ "<user@reject.test>", "user@reject.test reject.test" },

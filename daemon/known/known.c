@@ -1,0 +1,157 @@
+#include "daemon/known/known.h"
+
+#include <stdio.h>
+
+#include "common/smtp/reply.h"
+#include "daemon/known/known_priv.h"
+
+/* ---- Looking ---- */
+
+static bool is_of_domain(const struct spool_known *row)
+{
+	return row->what == KNOWN_SELECTIVE || row->what == KNOWN_CATCH_ALL;
+}
+
+/* What it was found to be last, however long ago: in an outage there is nothing
+ * newer. */
+bool known_is_catch_all(struct known *k, struct span domain)
+{
+	struct known_key key = key_of(k, domain, SPAN_LIT(""));
+	struct spool_known row;
+
+	return row_get(k, &key, &row) && row.what == KNOWN_CATCH_ALL;
+}
+
+static void tell(struct known *k, const struct spool_known *row,
+		 uint64_t destination, int64_t now_ms, struct known_fact *out)
+{
+	int64_t left = row_limit_ms(k, row) -
+		       row_age_ms(k, row, destination, now_ms);
+
+	out->is = row->what == KNOWN_YES ? FACT_YES : FACT_NO;
+	out->is_asked = row->is_asked;
+	out->since_ms = row->at_ms;
+	out->expires_ms = now_ms + left;
+	if (downtime_is_down(k->downtime, row->destination) &&
+	    (destination == 0 || destination == row->destination))
+		out->expires_ms = 0;
+	snprintf(out->reply, sizeof(out->reply), "%s", row->reply);
+}
+
+static bool look(struct known *k, struct span domain, struct span local,
+		 int64_t now_ms, struct known_fact *out)
+{
+	struct known_key key = key_of(k, domain, local);
+	struct spool_known row;
+	uint64_t destination;
+
+	if (!row_get(k, &key, &row) || is_of_domain(&row))
+		return false;
+	destination = row_destination(k, domain);
+	if (!row_is_fresh(k, &row, destination, now_ms))
+		return false;
+	tell(k, &row, destination, now_ms, out);
+	return true;
+}
+
+/* "user" of "user+tag"; empty: there is nothing to cut. */
+static struct span without_tag(struct span local, char delimiter)
+{
+	size_t at = delimiter != 0 ? span_find(local, delimiter) : local.n;
+
+	return span_of(local.p, at < local.n ? at : 0);
+}
+
+void known_look(struct known *k, struct span domain, struct span local,
+		char delimiter, int64_t now_ms, struct known_fact *out)
+{
+	struct span base = without_tag(local, delimiter);
+
+	*out = (struct known_fact){ 0 };
+	if (known_is_catch_all(k, domain) || look(k, domain, local, now_ms, out) ||
+	    base.n == 0)
+		return;
+	/* that there is no "user" does not say that there is no "user+tag" */
+	if (!look(k, domain, base, now_ms, out) || out->is != FACT_YES)
+		*out = (struct known_fact){ 0 };
+}
+
+/* ---- Learning ---- */
+
+/* Of an address, or of nothing in particular: then it is the code that says
+ * that there is no such mailbox (RFC 5321 section 4.2.3). */
+static bool is_about_address(const struct smtp_reply *r)
+{
+	return r->enhanced[0] == '\0' || strncmp(r->enhanced, "5.1.", 4) == 0;
+}
+
+enum known_said known_meaning(struct span text)
+{
+	enum known_said said = SAID_NOTHING;
+	struct smtp_reply r = { 0 };
+
+	if (smtp_reply_is_made(text) || smtp_reply_parse(text, &r) != MX_OK)
+		said = SAID_NOTHING;
+	else if (r.code / 100 == 2)
+		said = SAID_YES;
+	else if ((r.code == 550 || r.code == 551 || r.code == 553) &&
+		 is_about_address(&r))
+		said = SAID_NO;
+	smtp_reply_fini(&r);
+	return said;
+}
+
+/* Nothing new: it is not written again before a sixteenth of its time. */
+static bool is_news(struct known *k, const struct known_key *key,
+		    const struct spool_known *row)
+{
+	struct spool_known was;
+
+	return !row_get(k, key, &was) || was.what != row->what ||
+	       was.destination != row->destination ||
+	       row_age_ms(k, &was, row->destination, row->at_ms) >
+		       row_limit_ms(k, row) / 16;
+}
+
+static bool is_of_use(const struct known *k, struct span domain)
+{
+	const struct config_domain *d =
+		domains_find(k->config->domains, domain);
+
+	return d != NULL && d->verify;
+}
+
+void known_learn(struct known *k, struct span domain, struct span local,
+		 struct span destination, bool is_yes, bool is_asked,
+		 struct span reply, int64_t now_ms)
+{
+	struct spool_known row = {
+		.what = is_yes ? KNOWN_YES : KNOWN_NO,
+		.is_asked = is_asked,
+		.at_ms = now_ms,
+		.destination = key_destination(k, destination),
+	};
+	struct known_key key;
+
+	if (k->is_stopped || !is_of_use(k, domain))
+		return;
+	row.down_ms = downtime_total(k->downtime, row.destination, now_ms);
+	snprintf(row.reply, sizeof(row.reply), "%.*s", SPAN_ARG(reply));
+	key = key_of(k, domain, local);
+	if (is_news(k, &key, &row))
+		trial_learn(k, domain, &key, &row, now_ms);
+}
+
+void known_forget(struct known *k, struct span domain, struct span local)
+{
+	struct known_key key = key_of(k, domain, local);
+
+	row_forget(k, &key);
+}
+
+void known_note_state(struct known *k, struct span destination, bool is_down,
+		      int64_t now_ms)
+{
+	downtime_note(k->downtime, key_destination(k, destination), is_down,
+		      now_ms);
+}
