@@ -51,8 +51,6 @@ static void add_state(struct buf *out, const json_t *r, int64_t now_ms)
 	} else if (span_eq(state, SPAN_LIT("refused"))) {
 		buf_adds(out, "refused, goes in ");
 		print_age(out, due_ms - now_ms);
-	} else if (span_eq(state, SPAN_LIT("unsettled"))) {
-		buf_adds(out, "refused, not final yet");
 	} else if (span_eq(state, SPAN_LIT("deferred")) && due_ms > now_ms) {
 		buf_adds(out, "deferred, retry in ");
 		print_age(out, due_ms - now_ms);
