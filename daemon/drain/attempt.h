@@ -62,7 +62,6 @@ struct attempt {
 	int alternate_missed;	  /* the last that could not be asked */
 	bool is_parked;		  /* of recipients that are due, see parked.c;
 				     it was not delivered */
-	bool is_proven;		  /* the sender is who he says */
 	bool is_unproven;	  /* nobody may be told what becomes of it */
 	bool is_trial;		  /* the one message of a trial */
 	bool is_aside;		  /* a suspect on its own connection */
@@ -87,6 +86,7 @@ struct attempt {
 	bool is_following;		/* its report is that of another */
 	bool is_early;			/* deferred, lest it be reported */
 	bool is_capped;			/* a report above bounce.rate */
+	bool is_proven;			/* the sender is who he says */
 	bool is_paced; /* tried again after wait_ms, whatever its
 			  own retry */
 };
