@@ -50,11 +50,11 @@ struct attempt {
 	char host[300];		 /* whose words the outcomes are */
 	const char *tls;	 /* static; "": clear text */
 	enum report_cause cause; /* why it is given up, if it is */
+	unsigned offered;	 /* SMTP_EXT_ bits */
 	struct order *order;	 /* the operator's; NULL: none */
 	struct order_list next;	 /* what is left of it is theirs then */
 	void *question;		 /* whether he is; NULL: not asked */
 	TAILQ_ENTRY(attempt) asking;
-	unsigned offered; /* SMTP_EXT_ bits */
 	int64_t conn_ms;
 	int alternate_from;	  /* the target that could not take it */
 	int alternate_next;	  /* the next to be asked */
@@ -73,9 +73,9 @@ struct attempt {
 	bool is_taken_known;		 /* to the disk, ahead of the rest */
 	void (*then)(struct attempt *a); /* once that was tried */
 	enum risk risk;
+	bool is_strangers_risk; /* counted among theirs */
 	int64_t risky_ms; /* since when */
 	struct dest *risk_dest;
-	bool is_strangers_risk; /* counted among theirs */
 	TAILQ_ENTRY(attempt) unanswered;
 	int64_t concluded_ms, due_ms;	/* wall */
 	uint64_t report_id;		/* of the last try to record; 0: none */

@@ -303,6 +303,7 @@ static struct config *load(const char *mode)
 	buf_fini(&text);
 	c = config_load(folder_path(&run.w.folder, "other.conf"), &errors);
 	cr_assert_not_null(c, "%s", buf_cstr(&errors.text));
+	config_errors_fini(&errors);
 	return c;
 }
 
