@@ -124,6 +124,7 @@ static void load_domains(struct config *c, struct settings *st,
 	const struct allowlist_defaults defaults = {
 		.tls = c->tls.outbound,
 		.lifetime_ms = c->spool.lifetime_ms,
+		.quota_bytes = c->policy.quota_bytes,
 		.port = c->drain.port,
 		.unknown = c->policy.unknown,
 		.tables = c->spool.path,

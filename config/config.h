@@ -52,7 +52,12 @@ struct config {
 	struct { bool require_tls; enum unknown_mode unknown; int64_t refresh_ms,
 		 verify_timeout_ms;
 		 struct { int64_t positive_ms, negative_ms; unsigned max; }
-		 known; } policy;
+		 known;
+		 int64_t pregreet_ms; uint64_t quota_bytes;
+		 unsigned rate_messages, rate_unknown;
+		 const struct net_cidr *trusted; size_t trusted_count;
+		 const struct config_dnsbl *dnsbl; size_t dnsbl_count;
+		 unsigned dnsbl_score; } policy;
 	enum log_level log_level;
 
 	/* made from the above */

@@ -158,11 +158,24 @@ static bool take_listen(struct fill *f, const struct option *o,
 	return true;
 }
 
+static bool take_dnsbl(struct fill *f, const struct option *o,
+		       const config_setting_t *st, struct config_dnsbl *d)
+{
+	const struct option_table t = { dnsbl_options, dnsbl_option_count, d };
+
+	if (!config_setting_is_group(st))
+		return false;
+	fill_group(f, &t, st, o->path);
+	return true;
+}
+
 static bool take_value(struct fill *f, const struct option *o,
 		       const config_setting_t *st, struct span value, void *out)
 {
 	const struct keeper k = { arena_array, f->arena };
 
+	if (o->kind == K_DNSBL)
+		return take_dnsbl(f, o, st, out);
 	if (kinds[o->kind].form == GROUP)
 		return take_listen(f, o, st, out);
 	return value.p != NULL && kind_take(o, value, &k, out);

@@ -11,6 +11,8 @@
 #define L_LIST(f, n)                                                           \
 	offsetof(struct config_listen, f), offsetof(struct config_listen, n)
 
+#define D_AT(f) offsetof(struct config_dnsbl, f), 0
+
 #define NO_RANGE 0, 0
 #define KIB(n) ((int64_t)(n) << 10)
 #define GIB(n) ((int64_t)(n) << 30)
@@ -158,6 +160,27 @@ const struct option config_options[] = {
 	{ "policy.known.max", K_COUNT, HAS_RANGE,
 	  AT(policy.known.max), 1, 100000000, "1000000",
 	  "recipients that are known at most; the oldest are forgotten first" },
+	{ "policy.pregreet", K_TIME, HAS_RANGE,
+	  AT(policy.pregreet_ms), 0, MINUTES(1), "\"0\"",
+	  "how long the greeting waits for who talks first; 0: not at all" },
+	{ "policy.dnsbl", K_DNSBL, 0,
+	  LIST(policy.dnsbl, policy.dnsbl_count), NO_RANGE, "( )",
+	  "lists in DNS of clients whose mail is refused" },
+	{ "policy.dnsbl_score", K_COUNT, HAS_RANGE,
+	  AT(policy.dnsbl_score), 1, 10000, "1",
+	  "so much weight of lists refuses a client" },
+	{ "policy.rate.messages", K_COUNT, HAS_RANGE,
+	  AT(policy.rate_messages), 0, 60000, "0",
+	  "messages a minute from one network; 0: no limit" },
+	{ "policy.rate.unknown", K_COUNT, HAS_RANGE,
+	  AT(policy.rate_unknown), 0, 60000, "60",
+	  "unknown recipients a minute from one network; 0: no limit" },
+	{ "policy.trusted", K_NETWORKS, 0,
+	  LIST(policy.trusted, policy.trusted_count), NO_RANGE, "[ ]",
+	  "networks that pregreet, dnsbl and rate do not hold for" },
+	{ "policy.quota", K_SIZE, HAS_RANGE,
+	  AT(policy.quota_bytes), 0, TIB(16), "\"0\"",
+	  "what may wait for one domain; 0: what there is room for" },
 	{ "policy.require_tls", K_BOOL, 0,
 	  AT(policy.require_tls), NO_RANGE, "false",
 	  "mail is taken only over TLS" },
@@ -190,6 +213,14 @@ const struct option listen_options[] = {
 	  "TLS from the first byte, as on port 465" },
 };
 const size_t listen_option_count = COUNT(listen_options);
+
+const struct option dnsbl_options[] = {
+	{ "policy.dnsbl.zone", K_HOST, 0, D_AT(zone), NO_RANGE, NULL,
+	  "the list's domain" },
+	{ "policy.dnsbl.weight", K_COUNT, HAS_RANGE,
+	  D_AT(weight), 1, 10000, "1", "what it counts" },
+};
+const size_t dnsbl_option_count = COUNT(dnsbl_options);
 /* clang-format on */
 
 void options_need_restart(const struct config *was, const struct config *is,

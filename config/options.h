@@ -11,6 +11,9 @@ extern const size_t config_option_count;
 /* The keys of one element of listen, into struct config_listen. */
 extern const struct option listen_options[];
 extern const size_t listen_option_count;
+/* Of one group of policy.dnsbl, into struct config_dnsbl. */
+extern const struct option dnsbl_options[];
+extern const size_t dnsbl_option_count;
 
 /* Append "user: a restart is needed", a line for each setting that differs and
  * is looked at once, at the start. */

@@ -13,6 +13,9 @@
 #include "config/value/text.h"
 #include "config/value/value.h"
 
+/* Each new client asks all of them. */
+enum { DNSBL_MAX = 16 };
+
 struct settings {
 	struct fill fill;
 	config_t cf;
@@ -170,6 +173,9 @@ static void check_together(struct settings *s, struct config *c)
 	if (c->policy.require_tls && c->tls.pair_count == 0)
 		FAIL_AT(s, "policy.require_tls",
 			"policy.require_tls: needs tls.certificate");
+	if (c->policy.dnsbl_count > DNSBL_MAX)
+		FAIL_AT(s, "policy.dnsbl", "policy.dnsbl: more than %d lists",
+			DNSBL_MAX);
 	if (c->control_path.n >= sizeof(un.sun_path))
 		FAIL_AT(s, "control",
 			"control: a socket's path has at most %zu bytes",

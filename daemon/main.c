@@ -172,6 +172,22 @@ static bool is_left(struct span domain, void *arg)
 	       row.is_unlisted;
 }
 
+static bool is_target(const struct net_addr *client, void *arg)
+{
+	struct daemon *d = arg;
+
+	return drain_goes_to_address(d->drain, client);
+}
+
+static uint64_t waiting(struct span domain, void *arg)
+{
+	struct daemon *d = arg;
+	struct spool_domain row;
+
+	return spool_domain_get(d->spool, domain, &row) == MX_OK ? row.bytes
+								 : 0;
+}
+
 static enum mx_err open_spool(struct daemon *d, struct buf *why)
 {
 	struct spool_options o = {
@@ -206,7 +222,10 @@ static void open_intake(struct daemon *d)
 	hooks_fill(&hooks, &d->hooks);
 	d->policy = policy_new(
 		&(struct policy_options){
+			.loop = d->loop,
 			.is_left = is_left,
+			.is_target = is_target,
+			.waiting = waiting,
 			.arg = d,
 			.router = d->router,
 			.known = d->known,
@@ -264,6 +283,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 			.drain = d->drain,
 			.router = d->router,
 			.known = d->known,
+			.policy = d->policy,
 			.config = d->config,
 			.reload = start_reload,
 			.arg = d,

@@ -31,6 +31,8 @@ const char *mx_strerror(enum mx_err err)
 		return "system failure";
 	case MX_ESHARE:
 		return "share used up";
+	case MX_EQUOTA:
+		return "quota used up";
 	}
 	return "unknown error";
 }

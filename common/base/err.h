@@ -22,6 +22,7 @@ enum mx_err {
 	MX_ESTOP = -10,   /* shutting down */
 	MX_ESYS = -11,    /* any other failure of the system */
 	MX_ESHARE = -12,  /* one's part of what is nearly used up is */
+	MX_EQUOTA = -13,  /* more than was granted */
 };
 
 /* A short English phrase, static, never NULL. */

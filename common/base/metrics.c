@@ -21,6 +21,8 @@ static const char *const rcpt_reasons[] = {
 	REASON(utf8_address),      REASON(sequence),
 	REASON(recipients),        REASON(recipient_domains),
 	REASON(network_memory),    REASON(domain_room),
+	REASON(quota),             REASON(rate_unknown),
+	REASON(dnsbl),
 };
 
 /* ... and to a message: at MAIL, or to its content. */
@@ -31,6 +33,7 @@ static const char *const message_reasons[] = {
 	REASON(space),             REASON(domain_room),
 	REASON(network_room),      REASON(storage),
 	REASON(hops),              REASON(no_tls),
+	REASON(quota),             REASON(rate_messages),
 };
 
 static const char *const handshakes[] = {

@@ -43,7 +43,7 @@ static const struct spool_rcpt **sort_recipients(const struct spool_rcpt *rcpts,
 						 size_t count, uint32_t *units,
 						 size_t *bytes)
 {
-	enum { UNIT_FIXED = 2 + 8 + 8 + 1 + 4, RCPT_FIXED = 4 + 2 };
+	enum { UNIT_FIXED = 2 + 8 + 8 + 8 + 1 + 4, RCPT_FIXED = 4 + 2 };
 	const struct spool_rcpt **sorted =
 		mx_realloc(NULL, (count + 1) * sizeof(struct spool_rcpt *));
 
@@ -77,6 +77,7 @@ static char *put_unit_head(char *p, const struct spool_rcpt **sorted,
 	p = bytes_put_span(p, first->domain);
 	p = bytes_put(p, (uint64_t)first->expires_ms, 8);
 	p = bytes_put(p, (uint64_t)first->warn_ms, 8);
+	p = bytes_put(p, first->quota_bytes, 8);
 	p = bytes_put(p, first->claim, 1);
 	return bytes_put(p, n, 4);
 }
@@ -95,6 +96,14 @@ static char *put_units(char *p, const struct spool_rcpt *rcpts,
 		p = recipient_put(p, &row);
 	}
 	return p;
+}
+
+static bool has_quota(const struct spool_rcpt *rcpts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (rcpts[i].quota_bytes > 0)
+			return true;
+	return false;
 }
 
 static bool can_be_stored(const struct envelope *env,
@@ -130,6 +139,7 @@ static struct arrival *encode(struct spool_draft *d, const struct envelope *env,
 			       .bytes = d->bytes,
 			       .arrived_ms = env->arrived_ms,
 			       .units = units,
+			       .has_quota = has_quota(rcpts, count),
 			       .message_n = message_n,
 			       .n = message_n + units_n,
 			       .blob = p };
@@ -222,7 +232,7 @@ static enum mx_err put_unit(struct batch *b, const struct arrival *a,
 	u.domain = bytes_get_span(in);
 	ends.expires_ms = (int64_t)bytes_get(in, 8);
 	ends.warn_ms = (int64_t)bytes_get(in, 8);
-	bytes_get(in, 1); /* the claim: judged before */
+	bytes_get_n(in, 8 + 1); /* quota and claim: judged before */
 	err = put_recipients(b, in, a->id, u.domain);
 	if (err == MX_OK)
 		err = unit_put(b, &u, &ends, a->arrived_ms, a->bytes);
@@ -265,30 +275,50 @@ static enum mx_err put_fact(struct batch *b, const struct spool_draft *d)
 			      buf_span(&d->fact_key), buf_span(&d->fact_value));
 }
 
-/* Has one of its domains had its share already?  Exact: the rows are those of
- * this transaction.  Nothing is changed. */
+static bool is_over(uint64_t quota, const struct spool_domain *d,
+		    uint64_t bytes)
+{
+	return quota > 0 && (bytes > quota || d->bytes > quota - bytes);
+}
+
+/* Of one domain; *in stands at its unit, and behind it afterwards. */
+static enum mx_err judge_unit(struct batch *b, const struct arrival *a,
+			      struct bytes_in *in, enum mx_err *fault)
+{
+	struct span domain = bytes_get_span(in);
+	struct domain_row *row;
+	enum spool_claim claim;
+	enum mx_err err = counters_get(b, domain, &row);
+	uint64_t quota;
+
+	if (err != MX_OK)
+		return err;
+	bytes_get_n(in, 8 + 8);
+	quota = bytes_get(in, 8);
+	claim = (enum spool_claim)bytes_get(in, 1);
+	if (!fair_allows(b->sp, &row->d, a->bytes, b->coming + rest_of(a),
+			 claim))
+		*fault = MX_ESHARE;
+	else if (is_over(quota, &row->d, a->bytes))
+		*fault = MX_EQUOTA;
+	skip_recipients(in);
+	return MX_OK;
+}
+
+/* Has one of its domains had its share already, or its quota?  Exact: the rows
+ * are those of this transaction.  Nothing is changed. */
 static enum mx_err judge(struct batch *b, const struct arrival *a,
 			 struct bytes_in in, enum mx_err *fault)
 {
-	const uint64_t coming = b->coming + rest_of(a);
+	enum mx_err err = MX_OK;
 
-	if (a->draft->may_use_margin || !room_is_tight(b->sp, coming))
+	if (a->draft->may_use_margin ||
+	    (!a->has_quota && !room_is_tight(b->sp, b->coming + rest_of(a))))
 		return MX_OK;
-	for (uint32_t i = 0; i < a->units; i++) {
-		struct span domain = bytes_get_span(&in);
-		struct domain_row *row;
-		enum spool_claim claim;
-		enum mx_err err = counters_get(b, domain, &row);
-
-		if (err != MX_OK)
-			return err;
-		bytes_get(&in, 8 + 8);
-		claim = (enum spool_claim)bytes_get(&in, 1);
-		if (!fair_allows(b->sp, &row->d, a->bytes, coming, claim))
-			*fault = MX_ESHARE;
-		skip_recipients(&in);
-	}
-	return MX_OK;
+	for (uint32_t i = 0; i < a->units && err == MX_OK && *fault == MX_OK;
+	     i++)
+		err = judge_unit(b, a, &in, fault);
+	return err;
 }
 
 enum mx_err arrival_apply(struct batch *b, struct arrival *a,

@@ -8,7 +8,8 @@
  * A whole message on its way to the writer: the row of the message, then for
  * each unit
  *
- *   domain:str expires:8 warn:8 claim:1 recipients:4, of each number:4 row:str
+ *   domain:str expires:8 warn:8 quota:8 claim:1 recipients:4,
+ *                                                of each number:4 row:str
  *
  * encoded by the loop, so that the writer only puts.
  */
@@ -18,6 +19,7 @@ struct arrival {
 	uint64_t id, bytes;
 	int64_t arrived_ms;
 	uint32_t units;
+	bool has_quota; /* one of them does */
 	size_t message_n; /* the row of the message */
 	size_t n;
 	char *blob;

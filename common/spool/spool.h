@@ -151,6 +151,7 @@ struct spool_rcpt {
 	int64_t expires_ms;  /* wall; the end of its domain's lifetime */
 	int64_t warn_ms;     /* wall; when to warn of the delay; 0: never */
 	enum spool_claim claim; /* the same for all of a domain */
+	uint64_t quota_bytes;   /* so too; of what waits for it; 0: none */
 };
 
 /*
@@ -159,7 +160,8 @@ struct spool_rcpt {
  * On MX_OK the message survives power loss and the 250 may be sent; from that
  * reply on we owe delivery or a DSN (RFC 5321 section 4.2.5).  Otherwise
  * MX_ESPACE (answer 452 4.3.1), MX_ESHARE (the same: one of the domains has its
- * share) or MX_EIO (answer 451 4.3.0).
+ * share), MX_EQUOTA (452 4.2.2: with this one more would wait for a domain than
+ * its quota) or MX_EIO (answer 451 4.3.0).
  *
  * Takes the draft: *d is NULL on return, whatever the outcome.  env->id and
  * env->bytes are filled in from the draft.  cb runs exactly once (cb may be

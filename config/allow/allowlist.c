@@ -223,6 +223,8 @@ static const struct row_option {
 	    AT(lifetime_ms), SECONDS(1), DAYS(365) }, NULL },
 	{ { "unknown", K_UNKNOWN, 0, AT(unknown) }, NULL },
 	{ { "tls", K_TLS, 0, AT(tls) }, NULL },
+	{ { "quota", K_SIZE, HAS_RANGE, AT(quota_bytes), 0,
+	    INT64_C(16) << 40 }, NULL },
 	{ { "etrn", K_NETWORKS, 0, LIST(etrn, etrn_count) }, NULL },
 	{ { "delimiter", K_SIGN, 0, AT(delimiter) }, NULL },
 };
@@ -358,6 +360,7 @@ static void take_row(struct reader *r, struct span word, struct span line)
 	row->pub.unknown = r->defaults->unknown;
 	row->pub.tls = r->defaults->tls;
 	row->pub.lifetime_ms = r->defaults->lifetime_ms;
+	row->pub.quota_bytes = r->defaults->quota_bytes;
 	if (!is_text(r, word) || !take_name(r, row, word))
 		return;
 	while ((word = next_word(&line)).n > 0) {
@@ -367,6 +370,7 @@ static void take_row(struct reader *r, struct span word, struct span line)
 	}
 	if (!seen[OPT_RECIPIENTS])
 		use_default(r, row);
+	r->d->has_quota |= row->pub.quota_bytes > 0;
 	earlier = domains_add(r->d);
 	if (row->has_idle)
 		row_kind_count(&r->d->idle, row);

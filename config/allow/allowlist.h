@@ -9,6 +9,7 @@
 struct allowlist_defaults {
 	enum tls_level tls;
 	int64_t lifetime_ms;
+	uint64_t quota_bytes;
 	in_port_t port; /* of primary= */
 	enum unknown_mode unknown;
 	struct span tables; /* the folder of copies of what is fetched */

@@ -45,6 +45,11 @@ size_t domains_recipients(const struct domains *d)
 	return d != NULL ? d->recipient_count : 0;
 }
 
+bool domains_have_quota(const struct domains *d)
+{
+	return d != NULL && d->has_quota;
+}
+
 /* ---- The index of domains ---- */
 
 static bool is_wildcard(struct span name)

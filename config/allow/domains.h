@@ -21,6 +21,7 @@ struct config_domain {
 	struct span primary_text; /* normalised: equal text, equal route */
 	enum tls_level tls;
 	int64_t lifetime_ms;
+	uint64_t quota_bytes;    /* of its waiting mail; 0: none */
 	const struct net_cidr *etrn;
 	size_t etrn_count;
 };
@@ -30,6 +31,8 @@ void domains_free(struct domains **d); /* *d may be NULL */
 /* How many rows, and recipients in all; 0 of NULL. */
 size_t domains_count(const struct domains *d);
 size_t domains_recipients(const struct domains *d);
+/* Does any row have a quota? */
+bool domains_have_quota(const struct domains *d);
 
 /* The row that covers a canonical domain: its own, else the nearest "*."
  * above it.  NULL: not ours.  Lives as long as the snapshot. */

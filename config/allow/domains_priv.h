@@ -63,6 +63,7 @@ struct domains {
 	struct use *uses;
 	size_t source_count, use_count, recipient_count;
 	size_t wildcard_count;
+	bool has_quota;		/* a row does */
 	struct row_kind any;	/* with recipients=* */
 	struct row_kind idle;	/* with that and further sources */
 	struct row_kind brief;	/* with a lifetime of less than a day */

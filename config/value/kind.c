@@ -241,7 +241,7 @@ const struct kind kinds[] = {
 		sizeof(in_port_t), ONE, NUMBER, take_port },
 	[K_BOOL] = { "true or false", NULL, NULL,
 		sizeof(bool), ONE, TRUTH, take_bool },
-	[K_SIZE] = { "a size such as", "\"50M\"", NULL,
+	[K_SIZE] = { "a size such as", "\"50M\"", "10G",
 		sizeof(uint64_t), ONE, QUANTITY, take_size },
 	[K_TIME] = { "a time such as", "\"30s\" \"10m\" \"4h\" \"14d\"", "30d",
 		sizeof(int64_t), ONE, QUANTITY, take_time },
@@ -290,6 +290,9 @@ const struct kind kinds[] = {
 	[K_LISTEN] = { "groups such as",
 		"( { address = \"*\"; port = 25; } )", NULL,
 		sizeof(struct config_listen), MANY, GROUP, NULL },
+	[K_DNSBL] = { "groups such as",
+		"( { zone = \"bl.example\"; weight = 1; } )", NULL,
+		sizeof(struct config_dnsbl), MANY, GROUP, NULL },
 	[K_RECIPIENTS] = { "files, https:// URLs, verify, or * for every local "
 		"part, with commas between", NULL, NULL,
 		0, ONE, TEXT, take_any },

@@ -18,6 +18,12 @@ enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD, BOUNCE_PROVEN };
 /* What a recipient hears of whom nobody can say now whether he exists. */
 enum unknown_mode { UNKNOWN_DEFER, UNKNOWN_ACCEPT, UNKNOWN_REJECT };
 
+/* A list of clients in DNS. */
+struct config_dnsbl {
+	struct span zone;
+	unsigned weight;
+};
+
 struct config_listen {
 	struct span address;     /* "*" or an address */
 	in_port_t port;

@@ -12,6 +12,7 @@
 #include "daemon/route/route.h"
 
 struct control;
+struct policy;
 
 struct control_options {
 	struct ev_loop *loop;
@@ -19,6 +20,7 @@ struct control_options {
 	struct drain *drain;
 	struct router *router;
 	struct known *known;
+	struct policy *policy;
 	struct config *config; /* a reference is taken */
 	/* Begin a reload (RELOAD_FORCED, RELOAD_DRY); the number of the load
 	 * whose control_reloaded answers this request. */

@@ -12,6 +12,7 @@
 struct client; /* one connection */
 struct waiter; /* daemon/known/verify.h */
 struct walk;   /* over the units an order is about: walk.h */
+struct inquiry; /* at the gate: verdict.c */
 struct search; /* for what it is about: select.c */
 
 /* What an order is about. */
@@ -52,6 +53,8 @@ struct request {
 	uint64_t offset;	    /* look_content */
 	struct walk *walk;	    /* NULL: none is under way */
 	struct search *search;	    /* the same */
+	struct inquiry *inquiry;    /* explain: the same; and how it ends */
+	void (*stop_inquiry)(struct request *r);
 	struct route_query *query;  /* route: the question under way */
 	unsigned awaits_reload;	    /* number of the load; 0: none */
 	bool is_forced, is_dry;	    /* reload */
@@ -113,6 +116,8 @@ void reload_run(struct request *r);
 void recipient_run(struct request *r);
 /* verb route: explain.c */
 void explain_run(struct request *r);
+/* verb explain: verdict.c */
+void verdict_run(struct request *r, const json_t *object);
 /* verbs that look: look.c */
 void look_overview(struct request *r);
 void look_domains(struct request *r);

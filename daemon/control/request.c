@@ -27,6 +27,8 @@ void request_drop(struct request *r)
 	route_cancel(&r->query);
 	verify_cancel(&r->waiter);
 	buf_fini(&r->address);
+	if (r->inquiry != NULL)
+		r->stop_inquiry(r);
 	buf_fini(&r->reason);
 	buf_fini(&r->after);
 	free(r->ids);

@@ -246,7 +246,7 @@ void control_free(struct control **cp)
 
 		LIST_REMOVE(r, link);
 		r->control = NULL;
-		if (is_nobodys || r->query != NULL ||
+		if (is_nobodys || r->query != NULL || r->inquiry != NULL ||
 		    r->waiter != NULL || r->awaits_reload != 0 ||
 		    (r->walk != NULL && walk_stop(r->walk)))
 			request_drop(r);

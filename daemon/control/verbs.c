@@ -22,6 +22,8 @@ struct verb {
 	const char *name;
 	unsigned takes;
 	void (*run)(struct request *r);
+	/* Instead, with what else was said. */
+	void (*run_with)(struct request *r, const json_t *object);
 };
 
 /* ---- One verb each ---- */
@@ -37,23 +39,24 @@ static void run_hello(struct request *r)
 
 /* clang-format off */
 static const struct verb verbs[] = {
-	{ "hello",    TAKES_NOTHING | LOOKS,                run_hello },
-	{ "overview", TAKES_NOTHING | LOOKS,                look_overview },
-	{ "domains",  TAKES_NOTHING | LOOKS,                look_domains },
-	{ "domain",   TAKES_DOMAIN | TAKES_PATTERN | LOOKS, look_domain },
-	{ "messages", TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_messages },
-	{ "message",  TAKES_ID | LOOKS,                     look_message },
-	{ "content",  TAKES_ID | LOOKS,                     look_content },
-	{ "refused",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_refused },
-	{ "outages",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_outages },
-	{ "recipient", TAKES_NOTHING | LOOKS,               recipient_run },
-	{ "route",    TAKES_DOMAIN | LOOKS,                 explain_run },
-	{ "flush",    TAKES_UNITS | TAKES_NOTHING,          flush_run },
-	{ "hold",     TAKES_UNITS,                          hold_run },
-	{ "release",  TAKES_UNITS,                          release_run },
-	{ "remove",   TAKES_UNITS,                          remove_run },
-	{ "bounce",   TAKES_UNITS,                          bounce_run },
-	{ "reload",   TAKES_NOTHING,                        reload_run },
+	{ "hello",    TAKES_NOTHING | LOOKS,                run_hello, NULL },
+	{ "overview", TAKES_NOTHING | LOOKS,                look_overview, NULL },
+	{ "domains",  TAKES_NOTHING | LOOKS,                look_domains, NULL },
+	{ "domain",   TAKES_DOMAIN | TAKES_PATTERN | LOOKS, look_domain, NULL },
+	{ "messages", TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_messages, NULL },
+	{ "message",  TAKES_ID | LOOKS,                     look_message, NULL },
+	{ "content",  TAKES_ID | LOOKS,                     look_content, NULL },
+	{ "refused",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_refused, NULL },
+	{ "outages",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_outages, NULL },
+	{ "recipient", TAKES_NOTHING | LOOKS,               recipient_run, NULL },
+	{ "route",    TAKES_DOMAIN | LOOKS,                 explain_run, NULL },
+	{ "explain",  TAKES_NOTHING | LOOKS,                NULL, verdict_run },
+	{ "flush",    TAKES_UNITS | TAKES_NOTHING,          flush_run, NULL },
+	{ "hold",     TAKES_UNITS,                          hold_run, NULL },
+	{ "release",  TAKES_UNITS,                          release_run, NULL },
+	{ "remove",   TAKES_UNITS,                          remove_run, NULL },
+	{ "bounce",   TAKES_UNITS,                          bounce_run, NULL },
+	{ "reload",   TAKES_NOTHING,                        reload_run, NULL },
 };
 /* clang-format on */
 
@@ -130,6 +133,8 @@ void verb_run(struct request *r, const json_t *object)
 		wrong = "that is not what this verb is for: see mx20ctl(8)";
 	if (wrong != NULL)
 		request_fail(r, wrong);
+	else if (v->run_with != NULL)
+		v->run_with(r, object);
 	else
 		v->run(r);
 }

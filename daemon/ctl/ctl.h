@@ -28,6 +28,7 @@ struct ctl {
 	const char *domain;	 /* --domain */
 	const char *destination; /* --destination */
 	const char *reason;	 /* --reason */
+	const char *client, *helo, *from, *to; /* explain */
 	bool json, yes, raw, all;
 	bool alarm; /* status */
 	bool force, dry_run; /* reload */
@@ -45,6 +46,7 @@ enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_flush(struct ctl *ctl);
 enum ctl_exit ctl_surgery(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
+enum ctl_exit ctl_explain(struct ctl *ctl);
 enum ctl_exit ctl_route(struct ctl *ctl);
 enum ctl_exit ctl_recipient(struct ctl *ctl);
 

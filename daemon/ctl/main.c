@@ -22,6 +22,7 @@ enum { /* what a verb takes */
        TAKES_DESTINATION = 64,
        TAKES_ALL = 128,
        TAKES_FORCE = 512, /* and --dry-run */
+       TAKES_CLIENT = 4096, /* --client, --helo, --from, --to */
        TAKES_ALARM = 1024, /* instead of an argument */
        TAKES_FORGET = 2048, /* or --recheck */
        NEEDS_ONE = 256,	  /* an argument or one of these options */
@@ -57,6 +58,9 @@ static const struct verb verbs[] = {
 	{ "recipient", NEEDS_ARGUMENT | TAKES_FORGET, ctl_recipient,
 	  "ADDRESS [--forget|--recheck]",
 	  "is he one, and who says so" },
+	{ "explain", TAKES_CLIENT, ctl_explain,
+	  "--client IP [--helo NAME] [--from ADDRESS] --to ADDRESS",
+	  "what this client would hear, and why" },
 	{ "flush", TAKES_ARGUMENT | TAKES_MANY | TAKES_DESTINATION, ctl_flush,
 	  "[DOMAIN|ID...|--destination NAME]", "probe and try again now" },
 	{ "hold", TAKES_UNITS | TAKES_REASON, ctl_surgery, WHICH,
@@ -93,6 +97,8 @@ static void print_help(FILE *out)
 		"      --destination NAME\n"
 		"                     all mail that goes to a host\n"
 		"      --reason TEXT  hold: shown by status, queue and show\n"
+		"      --client IP, --helo NAME, --from ADDRESS, --to ADDRESS\n"
+		"                     explain: who comes, and with what\n"
 		"      --all          release: also what was held by its id\n"
 		"      --alarm        status: only what needs a person; exit 1 "
 		"if anything does\n"
@@ -165,6 +171,11 @@ static const char *misuse(const struct verb *v, const struct ctl *ctl)
 		return "takes no --alarm";
 	if (ctl->alarm && (has_argument || ctl->destination != NULL))
 		return "is about everything with --alarm";
+	if ((ctl->client != NULL || ctl->helo != NULL || ctl->from != NULL ||
+	     ctl->to != NULL) && !(v->takes & TAKES_CLIENT))
+		return "takes no --client, --helo, --from or --to";
+	if (v->takes & TAKES_CLIENT && (ctl->client == NULL || ctl->to == NULL))
+		return "needs --client and --to";
 	if (ctl->raw && !(v->takes & TAKES_RAW))
 		return "takes no --raw";
 	if (ctl->reason != NULL && !(v->takes & TAKES_REASON))
@@ -183,6 +194,10 @@ enum {
 	OPT_DOMAIN,
 	OPT_DESTINATION,
 	OPT_REASON,
+	OPT_CLIENT,
+	OPT_HELO,
+	OPT_FROM,
+	OPT_TO,
 	OPT_RAW,
 	OPT_ALL,
 	OPT_ALARM,
@@ -199,6 +214,10 @@ static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "domain", required_argument, NULL, OPT_DOMAIN },
 	{ "destination", required_argument, NULL, OPT_DESTINATION },
+	{ "client", required_argument, NULL, OPT_CLIENT },
+	{ "helo", required_argument, NULL, OPT_HELO },
+	{ "from", required_argument, NULL, OPT_FROM },
+	{ "to", required_argument, NULL, OPT_TO },
 	{ "all", no_argument, NULL, OPT_ALL },
 	{ "alarm", no_argument, NULL, OPT_ALARM },
 	{ "reason", required_argument, NULL, OPT_REASON },
@@ -231,6 +250,10 @@ static const struct {
 	{ OPT_DOMAIN, offsetof(struct ctl, domain) },
 	{ OPT_DESTINATION, offsetof(struct ctl, destination) },
 	{ OPT_REASON, offsetof(struct ctl, reason) },
+	{ OPT_CLIENT, offsetof(struct ctl, client) },
+	{ OPT_HELO, offsetof(struct ctl, helo) },
+	{ OPT_FROM, offsetof(struct ctl, from) },
+	{ OPT_TO, offsetof(struct ctl, to) },
 };
 
 /* One option; false: it is none. */

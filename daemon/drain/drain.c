@@ -259,6 +259,19 @@ void drain_heard_from(struct drain *d, const struct net_addr *peer)
 	}
 }
 
+bool drain_goes_to_address(struct drain *d, const struct net_addr *addr)
+{
+	const struct at_address *p = targets_at(d, addr);
+	const struct target *t;
+
+	if (p == NULL)
+		return false;
+	LIST_FOREACH (t, &p->targets, same)
+		if (!slots_is_strangers(t->dest))
+			return true;
+	return false;
+}
+
 static bool has_address(const struct route *r, const struct net_addr *peer)
 {
 	for (size_t h = 0; h < r->host_count; h++)

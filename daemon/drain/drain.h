@@ -58,6 +58,9 @@ void drain_heard_from(struct drain *d, const struct net_addr *peer);
 bool drain_is_target(struct drain *d, struct span domain,
 		     const struct net_addr *peer);
 
+/* Is it an address of any target in use, those of strangers aside?  O(1). */
+bool drain_goes_to_address(struct drain *d, const struct net_addr *addr);
+
 /* Would the domain's mail leave at once?  Also when nothing is known of where
  * it goes: its first message finds out.  O(1). */
 bool drain_flows(struct drain *d, struct span domain);

@@ -89,6 +89,7 @@ static void fill(struct session *s, struct asked *a)
 	q->sid = s->sid;
 	q->client = &s->client;
 	q->tls = conn_tls(s->conn);
+	q->visit = &s->visit;
 	q->helo = span_str(s->helo != NULL ? s->helo : "");
 	q->env = m != NULL ? &m->env : NULL;
 	q->size = 0;
@@ -123,6 +124,21 @@ enum step session_ask(struct session *s, enum gate_moment moment)
 	s->phase = PH_ASK;
 	session_arm(s);
 	return STEP_ON;
+}
+
+enum step session_spoke(struct session *s)
+{
+	struct asked *a = s->asked;
+	struct verdict v;
+	enum step step;
+
+	if (!gate_spoke(&a->question, &v))
+		return STEP_WAIT;
+	s->asked = NULL;
+	s->phase = a->phase;
+	step = moments[a->question.moment].go_on(s, a, &v);
+	give_back(s->in, a);
+	return step;
 }
 
 void session_unask(struct session *s)

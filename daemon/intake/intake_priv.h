@@ -138,6 +138,7 @@ struct session {
 	const char *stage; /* the command in hand, for the log */
 	uint64_t sid;
 	struct net_addr client; /* who PROXY says it is, or the peer */
+	struct gate_visit visit;
 	TAILQ_ENTRY(session) link;
 	TAILQ_ENTRY(session) turn; /* while is_queued */
 
@@ -258,6 +259,8 @@ void asked_free(struct asked **a);
 /* May it come in?  Goes on with *_judged, now or later, and then the phase is
  * the same as now. */
 enum step session_ask(struct session *s, enum gate_moment moment);
+/* In PH_ASK: there is input already.  STEP_WAIT, unless that decides. */
+enum step session_spoke(struct session *s);
 /* It no longer wants to know. */
 void session_unask(struct session *s);
 

@@ -243,6 +243,11 @@ static int64_t lifetime_ms(const struct config *c,
 	return row != NULL ? row->lifetime_ms : c->spool.lifetime_ms;
 }
 
+static uint64_t quota_of(const struct config_domain *row)
+{
+	return row != NULL ? row->quota_bytes : 0;
+}
+
 /* With a single row in the allowlist there is nobody to share with.  What flows
  * is asked for only where it makes a difference. */
 static enum spool_claim claim_of(const struct intake *in,
@@ -319,6 +324,7 @@ enum step rcpt_judged(struct session *s, struct asked *a,
 			    .domain = domain,
 			    .orcpt = a->rcpt.orcpt,
 			    .notify = a->rcpt.notify,
+			    .quota_bytes = quota_of(a->to.row),
 			    /* from the start of the content on */
 			    .expires_ms = lifetime_ms(m->config, a->to.row),
 		    });

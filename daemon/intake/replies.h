@@ -61,6 +61,8 @@
 	  "452 4.3.1 No space left, try again later") \
 	X(DOMAIN_FULL, "domain_room", "spool.size", \
 	  "452 4.3.1 No space left for this domain, try again later") \
+	X(QUOTA, "quota", "policy.quota", \
+	  "452 4.2.2 Too much mail waits for this domain, try again later") \
 	X(NETWORK_FULL, "network_room", "spool.size", \
 	  "452 4.3.1 Too much under way from your network") \
 	X(DISK, "storage", "", \

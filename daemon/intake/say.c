@@ -19,6 +19,8 @@ enum reply_id storage_reply(enum mx_err err)
 		return SAY_NO_SPACE;
 	case MX_ESHARE:
 		return SAY_DOMAIN_FULL;
+	case MX_EQUOTA:
+		return SAY_QUOTA;
 	default:
 		return SAY_DISK;
 	}
@@ -119,7 +121,7 @@ enum step session_refuse_mail(struct session *s, const struct verdict *v,
 	say_verdict(s, v, line_field(line));
 	if (v->code == 421) /* RFC 5321 section 3.8 */
 		return STEP_END;
-	return v->code >= 500 ? count_error(s) : STEP_ON;
+	return v->is_error ? count_error(s) : STEP_ON;
 }
 
 /*
@@ -132,7 +134,7 @@ enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 	say_verdict(s, v, LOG_PATH("to", path));
 	if (v->code == 421)
 		return STEP_END;
-	if (v->code < 500 || ++s->refused <= s->mail->count)
+	if (!v->is_error || ++s->refused <= s->mail->count)
 		return STEP_ON;
 	return count_error(s);
 }

@@ -145,6 +145,7 @@ static void session_free(struct session *s, const char *why)
 
 	log_connection(s, EV_DISCONNECT, why);
 	session_unask(s);
+	gate_leave(policy_gate(in->policy), &s->visit);
 	conn_free(&s->conn); /* why may be its text */
 	mail_drop(s);
 	if (s->is_entered)
@@ -410,6 +411,12 @@ void session_answered(struct session *s, enum step step)
 /* The client may send more, but beyond a bound it is not read. */
 static enum step step_hold(struct session *s)
 {
+	if (s->phase == PH_ASK && session_input_pending(s)) {
+		enum step step = session_spoke(s);
+
+		if (step != STEP_WAIT)
+			return step;
+	}
 	if (is_in_our_hands(s) && conn_input(s->conn).n > INPUT_MAX)
 		session_pause(s);
 	return STEP_WAIT;

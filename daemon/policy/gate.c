@@ -13,10 +13,12 @@ struct gate {
 	struct {
 		const struct gate_link *link;
 		void *arg;
+		uint8_t slot; /* of what it remembers, if it does */
 	} chain[LINKS_MAX];
-	unsigned count;
+	unsigned count, slots;
 	/* Which links are on and want this moment: bit n is number n. */
 	uint32_t wanted[GATE_MOMENTS];
+	uint32_t hearing; /* which are on and hear of refusals */
 };
 
 void gate_rcpt_fini(struct gate_rcpt *r)
@@ -43,17 +45,24 @@ void gate_add(struct gate *g, const struct gate_link *link, void *arg)
 {
 	MX_ASSERT(g->count < LINKS_MAX);
 	g->chain[g->count].link = link;
+	if (link->leave != NULL) {
+		MX_ASSERT(g->slots < GATE_SLOTS);
+		g->chain[g->count].slot = (uint8_t)g->slots++;
+	}
 	g->chain[g->count++].arg = arg;
 }
 
 void gate_configure(struct gate *g, const struct config *c)
 {
 	memset(g->wanted, 0, sizeof(g->wanted));
+	g->hearing = 0;
 	for (unsigned i = 0; i < g->count; i++) {
 		const struct gate_link *link = g->chain[i].link;
 
 		if (link->is_on != NULL && !link->is_on(c))
 			continue;
+		if (link->refused != NULL)
+			g->hearing |= UINT32_C(1) << i;
 		for (int m = 0; m < GATE_MOMENTS; m++)
 			if (link->ask[m] != NULL)
 				g->wanted[m] |= UINT32_C(1) << i;
@@ -86,6 +95,28 @@ static enum gate_reply ask_link(struct gate_question *q, struct verdict *v)
 	return reply;
 }
 
+static void report(struct gate_question *q, enum gate_reply reply,
+		   const struct verdict *v)
+{
+	static const struct verdict go = { .code = 0 };
+
+	if (q->heard != NULL && reply != GATE_LATER)
+		q->heard(q, link_of(q)->name, reply == GATE_GO ? &go : v);
+}
+
+/* All who want to know, in order. */
+static void tell_refused(struct gate_question *q, struct verdict *v)
+{
+	const struct gate *g = q->gate;
+
+	for (uint32_t left = g->hearing; left != 0; left &= left - 1) {
+		const int at = __builtin_ctz(left);
+
+		q->link_arg = g->chain[at].arg;
+		g->chain[at].link->refused(q, v);
+	}
+}
+
 /* The links from number `from` on.  False: one of them answers later. */
 static bool ask_from(struct gate_question *q, unsigned from, struct verdict *v)
 {
@@ -98,6 +129,9 @@ static bool ask_from(struct gate_question *q, unsigned from, struct verdict *v)
 		q->at = (uint8_t)__builtin_ctz(left);
 		reply = ask_link(q, v);
 		q->state = reply == GATE_LATER ? OUT : IDLE;
+		report(q, reply, v);
+		if (reply == GATE_REFUSE)
+			tell_refused(q, v);
 		if (reply != GATE_GO)
 			return reply == GATE_REFUSE;
 		from = q->at + 1u;
@@ -118,6 +152,37 @@ void gate_cancel(struct gate_question *q)
 	MX_ASSERT(q->state == OUT);
 	link_of(q)->cancel(q);
 	q->state = IDLE;
+}
+
+bool gate_spoke(struct gate_question *q, struct verdict *v)
+{
+	const struct gate_link *link = link_of(q);
+
+	MX_ASSERT(q->state == OUT);
+	if (link->spoke == NULL || !link->spoke(q, v))
+		return false;
+	q->state = IDLE;
+	tell_refused(q, v);
+	return true;
+}
+
+void gate_leave(struct gate *g, struct gate_visit *visit)
+{
+	for (unsigned i = 0; g->slots > 0 && i < g->count; i++) {
+		const struct gate_link *link = g->chain[i].link;
+		void **memory = &visit->slots[g->chain[i].slot];
+
+		if (link->leave == NULL || *memory == NULL)
+			continue;
+		link->leave(*memory, g->chain[i].arg);
+		*memory = NULL;
+	}
+}
+
+void **gate_memory(struct gate_question *q)
+{
+	MX_ASSERT(link_of(q)->leave != NULL);
+	return &q->visit->slots[q->gate->chain[q->at].slot];
 }
 
 const char *gate_waits_for(const struct gate_question *q)
@@ -147,10 +212,11 @@ void gate_answer(struct gate_question *q, const struct verdict *v)
 	}
 	MX_ASSERT(q->state == OUT);
 	q->state = IDLE;
-	if (v->code == 0) {
-		if (!ask_from(q, q->at + 1u, &next))
-			return;
-		v = &next;
-	}
-	q->cb(q, v); /* q may be gone */
+	next = *v;
+	report(q, next.code != 0 ? GATE_REFUSE : GATE_GO, v);
+	if (next.code != 0)
+		tell_refused(q, &next);
+	else if (!ask_from(q, q->at + 1u, &next))
+		return;
+	q->cb(q, &next); /* q may be gone */
 }

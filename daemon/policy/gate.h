@@ -50,6 +50,13 @@ void gate_rcpt_fini(struct gate_rcpt *r);
 struct gate;
 struct gate_question;
 
+/* What links remember of a client, from its connection to its end.  All zero is
+ * a valid start; the asker keeps it in place until gate_leave. */
+enum { GATE_SLOTS = 4 };
+struct gate_visit {
+	void *slots[GATE_SLOTS];
+};
+
 /* The answer to one that had to wait, once and never from inside gate_ask.  The
  * question is idle and may be asked or freed. */
 typedef void gate_cb(struct gate_question *q, const struct verdict *v);
@@ -68,6 +75,7 @@ struct gate_question {
 	uint64_t sid; /* for the log */
 	const struct net_addr *client;
 	const struct tls_facts *tls; /* NULL: in clear */
+	struct gate_visit *visit;
 	/* MAIL */
 	struct span helo;
 	const struct envelope *env; /* the sender and what MAIL asked for */
@@ -79,6 +87,12 @@ struct gate_question {
 	const struct spool_rcpt *rcpts;
 	size_t rcpt_count;
 	unsigned received; /* at its end: Received fields */
+
+	/* It is only explained, and nobody comes: nothing is counted. */
+	bool is_dry;
+	/* What each link answered; NULL: nobody wants to know. */
+	void (*heard)(struct gate_question *q, const char *link,
+		      const struct verdict *v);
 
 	/* For the link that is asked. */
 	void *link_arg; /* as given to gate_add */
@@ -100,6 +114,11 @@ enum gate_reply { GATE_GO, GATE_REFUSE, GATE_LATER };
  * gate_answer follows, whatever happens: a link that waits has a deadline of
  * its own.  It must not wait for the client, whose input is not read.
  * cancel: forget about q, which may be gone afterwards.  NULL: never later.
+ * spoke: the client has not waited for its turn.  True: it is refused, with *v
+ * filled in, and q is over as by cancel.  NULL: it is none of its business.
+ * leave: the client is gone, and what is remembered of it goes.
+ * refused: the chain has said no, by whatever link; it may say so in other
+ * words.
  */
 struct gate_link {
 	const char *name;
@@ -108,6 +127,9 @@ struct gate_link {
 	enum gate_reply (*ask[GATE_MOMENTS])(struct gate_question *q,
 					     struct verdict *v);
 	void (*cancel)(struct gate_question *q);
+	bool (*spoke)(struct gate_question *q, struct verdict *v);
+	void (*leave)(void *memory, void *arg);
+	void (*refused)(struct gate_question *q, struct verdict *v);
 };
 
 /* ---- The chain ---- */
@@ -135,10 +157,21 @@ bool gate_ask(struct gate *g, struct gate_question *q, struct verdict *v);
 /* cb will not run.  For a question that is out. */
 void gate_cancel(struct gate_question *q);
 
+/* The client speaks while the question is out.  True: *v is the answer, and cb
+ * will not run. */
+bool gate_spoke(struct gate_question *q, struct verdict *v);
+
+/* The client is gone, and no question of it is out. */
+void gate_leave(struct gate *g, struct gate_visit *visit);
+
 /* The name of the link whose answer a question that is out waits for. */
 const char *gate_waits_for(const struct gate_question *q);
 
 /* ---- For links ---- */
+
+/* Where a link that has a leave keeps what it remembers of the client; NULL at
+ * first.  While it is asked. */
+void **gate_memory(struct gate_question *q);
 
 /* return gate_refuse(v, V_NULL_MX); */
 enum gate_reply gate_refuse(struct verdict *v, enum verdict_id id);

@@ -4,6 +4,26 @@
 
 #include "daemon/policy/gate.h"
 
+struct dnsbl;
+struct policy_options;
+struct rates;
+
+/* Connection: does it wait for the greeting?  Its arg: the policy's options,
+ * with a loop. */
+extern const struct gate_link link_pregreet;
+/* MAIL: too many messages a minute from this network?  RCPT that was refused:
+ * too many guesses? */
+struct rate_arg {
+	const struct policy_options *opt;
+	struct rates *rates;
+};
+extern const struct gate_link link_rate;
+/* Connection: which lists name the client?  RCPT: is it listed too much? */
+struct dnsbl_arg {
+	const struct policy_options *opt;
+	struct dnsbl *dnsbl;
+};
+extern const struct gate_link link_dnsbl;
 /* MAIL: is the session encrypted, where it must be? */
 extern const struct gate_link link_require_tls;
 /* RCPT: what does the path stand for, and can it be a recipient at all? */
@@ -15,6 +35,9 @@ extern const struct gate_link link_listed;
 extern const struct gate_link link_recipients;
 /* RCPT: is it known that the domain takes no mail?  Its arg: the router. */
 extern const struct gate_link link_null_mx;
+/* RCPT: does the domain have room in its quota?  The writer of the spool judges
+ * again, exactly, at the end.  Its arg: the policy's options. */
+extern const struct gate_link link_quota;
 /* The end of the content: has the mail been here too often? */
 extern const struct gate_link link_hops;
 

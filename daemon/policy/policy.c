@@ -5,25 +5,40 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "daemon/policy/clients.h"
+#include "daemon/policy/dnsbl.h"
 #include "daemon/policy/links.h"
+#include "daemon/policy/names.h"
+#include "daemon/policy/rates.h"
 #include "daemon/policy/shares.h"
 
 struct policy {
 	struct policy_options opt;
 	struct clients *clients;
 	struct shares *shares;
+	struct rate_arg rate;
+	struct dnsbl_arg dnsbl;
+	struct names *names;
 	struct gate *gate;
 };
 
 /* The order in which they are asked. */
-static void add_links(struct gate *g, struct policy_options *opt)
+static void add_links(struct policy *p)
 {
+	struct policy_options *opt = &p->opt;
+	struct gate *g = p->gate;
+
 	gate_add(g, &link_require_tls, NULL);
+	if (opt->loop != NULL)
+		gate_add(g, &link_pregreet, opt);
+	gate_add(g, &link_rate, &p->rate);
 	gate_add(g, &link_rcpt, NULL);
 	gate_add(g, &link_listed, opt);
+	if (p->dnsbl.dnsbl != NULL)
+		gate_add(g, &link_dnsbl, &p->dnsbl);
 	gate_add(g, &link_recipients, opt->known);
 	if (opt->router != NULL)
 		gate_add(g, &link_null_mx, opt->router);
+	gate_add(g, &link_quota, opt);
 	gate_add(g, &link_hops, NULL);
 }
 
@@ -36,14 +51,21 @@ struct policy *policy_new(const struct policy_options *opt,
 	p->clients = clients_new();
 	p->shares = shares_new();
 	p->gate = gate_new();
-	add_links(p->gate, &p->opt);
-	gate_configure(p->gate, c);
+	if (opt->loop != NULL) {
+		p->dnsbl = (struct dnsbl_arg){ &p->opt, dnsbl_new(opt->loop) };
+		p->names = names_new(opt->loop);
+	}
+	p->rate = (struct rate_arg){ &p->opt, rates_new() };
+	add_links(p);
+	policy_reload(p, c);
 	return p;
 }
 
 void policy_reload(struct policy *p, const struct config *c)
 {
 	gate_configure(p->gate, c);
+	if (p->names != NULL)
+		names_configure(p->names, p->dnsbl.dnsbl, c);
 }
 
 struct gate *policy_gate(struct policy *p)
@@ -62,6 +84,9 @@ void policy_free(struct policy **p)
 		return;
 	clients_free(&(*p)->clients);
 	shares_free(&(*p)->shares);
+	rates_free(&(*p)->rate.rates);
+	dnsbl_free(&(*p)->dnsbl.dnsbl);
+	names_free(&(*p)->names);
 	gate_free(&(*p)->gate);
 	free(*p);
 	*p = NULL;

@@ -4,6 +4,8 @@
 #ifndef MX_POLICY_POLICY_H
 #define MX_POLICY_POLICY_H
 
+#include <ev.h>
+
 #include "daemon/policy/gate.h"
 
 struct policy; /* counters per client, and the gate; one per process */
@@ -14,8 +16,13 @@ struct shares;
 
 /* Whom the links ask.  NULL: what needs it is not asked. */
 struct policy_options {
+	struct ev_loop *loop;
 	/* Does mail wait here for a line that left the allowlist? */
 	bool (*is_left)(struct span domain, void *arg);
+	/* Does mail go to this address?  May be NULL: to none. */
+	bool (*is_target)(const struct net_addr *client, void *arg);
+	/* How many bytes wait for it?  May be NULL. */
+	uint64_t (*waiting)(struct span domain, void *arg);
 	void *arg;
 	struct router *router;
 	struct known *known;

@@ -24,8 +24,16 @@ static const struct words {
 		"Your address connects too often, slow down",
 		"connection_rate", "limits.connection_rate" },
 	[V_NOT_A_PROXY] = { 421, "4.7.0", "", "not_a_proxy", "listen" },
+	[V_EARLY] = { 554, "5.5.1", "You spoke before the greeting",
+		"early_talker", "policy.pregreet" },
 	[V_NO_TLS] = { 530, "5.7.0", "Must issue a STARTTLS command first",
 		"no_tls", "policy.require_tls" },
+	[V_RATE_MESSAGES] = { 450, "4.7.1",
+		"Too many messages from your network, slow down",
+		"rate_messages", "policy.rate.messages" },
+	[V_RATE_UNKNOWN] = { 450, "4.7.1",
+		"Too many unknown recipients from your network, slow down",
+		"rate_unknown", "policy.rate.unknown" },
 	[V_RCPT_EMPTY] = { 501, "5.1.3", "The empty path is no recipient",
 		"empty_recipient", "" },
 	[V_RCPT_NO_DOMAIN] = { 501, "5.1.3", "A recipient needs a domain",
@@ -52,6 +60,9 @@ static const struct words {
 		"unknown_in_outage", "unknown" },
 	[V_RCPT_NOT_NOW] = { 550, "5.1.1", "No such recipient here",
 		"unknown_recipient", "unknown" },
+	[V_QUOTA] = { 452, "4.2.2",
+		"Too much mail waits for this domain, try again later",
+		"quota", "policy.quota" },
 	[V_NULL_MX] = { 556, "5.1.10", "This domain takes no mail",
 		"null_mx", "" },
 	[V_LOOP] = { 554, "5.4.6", "Too many hops, this mail loops",
@@ -69,6 +80,9 @@ void verdict_set(struct verdict *v, enum verdict_id id)
 	snprintf(v->text, sizeof(v->text), "%s", w->text);
 	v->reason = w->reason;
 	v->setting = w->setting;
+	v->is_guess = id == V_RCPT_UNKNOWN || id == V_RCPT_NOT_NOW;
+	v->is_error = w->code >= 500 || id == V_RATE_MESSAGES ||
+		      id == V_RATE_UNKNOWN;
 }
 
 /* ---- What others say ---- */
@@ -123,6 +137,8 @@ void verdict_say(struct verdict *v, int code, struct span enhanced,
 	copy_text(v, text);
 	v->reason = reason;
 	v->setting = setting;
+	v->is_guess = false;
+	v->is_error = refusal >= 500;
 }
 
 struct span verdict_line(const struct verdict *v,

@@ -18,6 +18,10 @@ struct verdict {
 	/* Both static, for people: "unknown_recipient", and the setting that
 	 * is behind it: "limits.hops"; "": none can change it. */
 	const char *reason, *setting;
+	/* The recipient is none: somebody who has many of these guesses. */
+	bool is_guess;
+	/* It counts against limits.errors; all 5yz do. */
+	bool is_error;
 };
 
 /* Words that are ours and fixed, in one table. */
@@ -27,7 +31,10 @@ enum verdict_id {
 	V_CLIENT_BUSY,
 	V_CLIENT_FAST,
 	V_NOT_A_PROXY,
+	V_EARLY,
 	V_NO_TLS, /* RFC 3207 section 4 */
+	V_RATE_MESSAGES,
+	V_RATE_UNKNOWN,
 	V_RCPT_EMPTY,
 	V_RCPT_NO_DOMAIN,
 	V_RCPT_BAD_DOMAIN,
@@ -39,6 +46,7 @@ enum verdict_id {
 	V_RCPT_UNVERIFIED, /* his primary was asked, and did not say */
 	V_RCPT_UNREACHED,  /* nobody can be asked now */
 	V_RCPT_NOT_NOW,	   /* either, with unknown=reject */
+	V_QUOTA,
 	V_NULL_MX, /* RFC 7505 section 4.1 */
 	V_LOOP,
 	V_COUNT,

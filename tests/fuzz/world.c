@@ -36,9 +36,9 @@ static void add_message(struct spool *sp, size_t bytes, const char *domain,
 {
 	struct spool_rcpt rcpts[] = {
 		{ span_str("a"), span_str(domain), span_str("rfc822;x"), 3,
-		  NOW + 1000, NOW + 500, SPOOL_CLAIM_SHARE },
+		  NOW + 1000, NOW + 500, SPOOL_CLAIM_SHARE, 0 },
 		{ span_str("b"), span_str(other), span_str(""), 0, NOW + 2000,
-		  0, SPOOL_CLAIM_FLOW },
+		  0, SPOOL_CLAIM_FLOW, 0 },
 	};
 	struct envelope env = { .arrived_ms = NOW,
 				.from = SPAN_LIT("s@x.example"),

@@ -1,8 +1,13 @@
 """The gates that settings switch on: who is kept out, and how that is said."""
 
+import json
+import socket
 import ssl
 
-from client import Raw, message
+import pytest
+
+from client import PATIENCE, Raw, message, send
+from daemon import BUILD
 
 
 def test_require_tls(mx20, pki):
@@ -27,3 +32,224 @@ def test_require_tls(mx20, pki):
     assert done.returncode == 1
     assert "policy.require_tls: needs tls.certificate" in \
         done.stdout + done.stderr
+
+
+def test_quota(mx20):
+    daemon = mx20(domains="example.com recipients=* quota=100K\n"
+                          "example.org recipients=*\n",
+                  conf={"policy": {"quota": "1G"}})
+    body = "x" * 70 + "\r\n"
+    send(daemon.address, content=message(body=body * 900))
+    with Raw(daemon.address) as c:
+        # what is announced is refused at RCPT, what is not at the end
+        c.cmd("EHLO client.test")
+        assert c.cmd("MAIL FROM:<a@sender.test> SIZE=64000"
+                     ).startswith("250")
+        assert c.cmd("RCPT TO:<u@example.com>") == \
+            "452 4.2.2 Too much mail waits for this domain, try again later"
+        assert c.cmd("RCPT TO:<u@example.org>").startswith("250")
+        c.cmd("RSET")
+        c.envelope()
+        assert c.data(message(body=body * 900) + ".\r\n"
+                      ).startswith("452 4.2.2")
+        c.envelope()
+        assert c.data(message(body=body * 200) + ".\r\n"
+                      ).startswith("250")
+        c.envelope(rcpts=["u@example.org"])
+        assert c.data(message(body=body * 2000) + ".\r\n"
+                      ).startswith("250")
+    for stage in "rcpt", "data":
+        daemon.wait_log(rf"^rejected .* stage={stage} .*reason=quota "
+                        r"setting=policy\.quota$")
+    waits = {d["domain"]: d["bytes"] for d in daemon.status()["domains"]}
+    assert waits["example.com"] < 100 << 10 < waits["example.org"]
+
+
+# -- rates -----------------------------------------------------------------
+
+def behind_proxy(mx20, **conf):
+    """A daemon whose clients say which address they come from."""
+    daemon = mx20(start=False, domains="example.com recipients=users\n",
+                  conf=conf)
+    daemon.put(daemon.dir / "users", "user\n")
+    daemon.conf["listen"][0]["proxy"] = True
+    daemon.write_files()
+    return daemon.start()
+
+
+def come_from(daemon, client, greet=True):
+    sock = socket.create_connection(daemon.address, PATIENCE)
+    family = "TCP6" if ":" in client else "TCP4"
+    own = "::1" if ":" in client else "127.0.0.1"
+    sock.sendall(f"PROXY {family} {client} {own} 4711 25\r\n".encode())
+    return Raw(None, greet=greet, sock=sock)
+
+
+def guesses(daemon, client, count):
+    """The codes of so many unknown recipients, over many sessions."""
+    codes = []
+    while len(codes) < count:
+        with come_from(daemon, client) as c:
+            c.cmd("EHLO client.test")
+            c.cmd("MAIL FROM:<a@sender.test>")
+            while len(codes) < count:
+                reply = c.cmd(f"RCPT TO:<guess{len(codes)}@example.com>")
+                codes.append(reply[:9])
+                if c.cmd("NOOP")[:3] != "250":
+                    break
+    return codes
+
+
+def test_guesses_are_counted_across_sessions(mx20):
+    daemon = behind_proxy(
+        mx20, policy={"rate": {"unknown": 15},
+                      "trusted": ["203.0.113.0/24"]})
+    codes = guesses(daemon, "192.0.2.1", 25)
+    assert codes == ["550 5.1.1"] * 15 + ["450 4.7.1"] * 10
+    daemon.wait_log(r"^rejected .*client=192\.0\.2\.1 .*reason=rate_unknown "
+                    r"setting=policy\.rate\.unknown$")
+    # others are none of its business, and who exists is taken from all
+    assert guesses(daemon, "192.0.2.2", 3) == ["550 5.1.1"] * 3
+    assert guesses(daemon, "203.0.113.9", 25) == ["550 5.1.1"] * 25
+    assert guesses(daemon, "2001:db8::1", 15) == ["550 5.1.1"] * 15
+    assert guesses(daemon, "2001:db8::2", 1) == ["450 4.7.1"]
+    with come_from(daemon, "192.0.2.1") as c:
+        c.envelope(rcpts=["user@example.com"])
+        assert c.data(message() + ".\r\n").startswith("250")
+
+
+def test_messages_a_minute(mx20):
+    daemon = behind_proxy(mx20, policy={"rate": {"messages": 2}})
+    for _ in range(2):
+        with come_from(daemon, "192.0.2.1") as c:
+            c.envelope(rcpts=["user@example.com"])
+    with come_from(daemon, "192.0.2.1") as c:
+        c.cmd("EHLO client.test")
+        assert c.cmd("MAIL FROM:<a@sender.test>") == \
+            "450 4.7.1 Too many messages from your network, slow down"
+    with come_from(daemon, "192.0.2.2") as c:
+        c.envelope(rcpts=["user@example.com"])
+
+
+@pytest.mark.skipif("address" in str(BUILD), reason="memory of a sanitizer")
+def test_a_crowd_that_guesses_costs_no_memory(mx20):
+    daemon = behind_proxy(mx20, log={"level": "error"})
+
+    def crowd(third):
+        for i in range(5000):
+            with come_from(daemon, f"10.{third}.{i >> 8}.{i & 255}") as c:
+                c.send("EHLO c.test\r\nMAIL FROM:<a@sender.test>\r\n"
+                       "RCPT TO:<guess@example.com>\r\nQUIT\r\n")
+                assert [c.reply()[:3] for _ in range(4)] == \
+                    ["250", "250", "550", "221"]
+
+    crowd(0)
+    before = daemon.rss_kib()
+    crowd(1)
+    crowd(2)
+    # what is counted lies in a table that was there before
+    assert daemon.rss_kib() - before < 4096
+
+
+# -- who talks first -------------------------------------------------------
+
+def test_pregreet(mx20):
+    daemon = behind_proxy(mx20, policy={"pregreet": "200ms",
+                                        "trusted": ["203.0.113.0/24"]})
+    with come_from(daemon, "192.0.2.1", False) as c:
+        c.send("EHLO early.test\r\n")
+        assert c.reply() == "554 5.5.1 You spoke before the greeting"
+        assert c.closed()
+    daemon.wait_log(r"^rejected .*stage=connect client=192\.0\.2\.1 .*"
+                    r"reason=early_talker setting=policy\.pregreet$")
+    for client in "192.0.2.1", "203.0.113.9":
+        with come_from(daemon, client, False) as c:
+            assert c.reply().startswith("220 ")
+            c.envelope(rcpts=["user@example.com"])
+            assert c.data(message() + ".\r\n").startswith("250")
+
+
+# -- lists in DNS ----------------------------------------------------------
+
+def test_dnsbl(mx20, dns):
+    dns.zone("bl.test", "1.2.0.192 A 127.0.0.2\n2.2.0.192 A 192.0.2.9\n"
+             "3.2.0.192 A 127.255.255.254\n"
+             "9.113.0.203 A 127.0.0.2\n"
+             "1" + ".0" * 23 + ".8.b.d.0.1.0.0.2 A 127.0.0.4", signed=False)
+    dns.zone("dul.test", "4.2.0.192 A 127.0.0.2\n1.2.0.192 A 127.0.0.9",
+             signed=False)
+    dns.start()
+    daemon = behind_proxy(mx20, dns=dns.conf, policy={
+        "dnsbl": [{"zone": "bl.test", "weight": 2}, {"zone": "dul.test"}],
+        "dnsbl_score": 2, "trusted": ["203.0.113.0/24"]})
+
+    def hear(client, rcpt="user@example.com"):
+        with come_from(daemon, client) as c:
+            c.cmd("EHLO client.test")
+            c.cmd("MAIL FROM:<a@sender.test>")
+            return c.cmd(f"RCPT TO:<{rcpt}>")
+
+    assert hear("192.0.2.1") == \
+        "550 5.7.1 Your address is listed by bl.test, dul.test"
+    assert hear("192.0.2.1") == \
+        "550 5.7.1 Your address is listed by bl.test, dul.test"
+    daemon.wait_log(r"^rejected .*client=192\.0\.2\.1 .*reason=dnsbl "
+                    r"setting=policy\.dnsbl$")
+    assert hear("2001:db8::1") == "550 5.7.1 Your address is listed by bl.test"
+    assert hear("192.0.2.1", "Postmaster@example.com").startswith("250")
+    # an answer that means nothing, too little weight, trusted, unlisted
+    for client in "192.0.2.2", "192.0.2.3", "192.0.2.4", "203.0.113.9", \
+            "192.0.2.5":
+        assert hear(client).startswith("250"), client
+
+
+def test_a_silent_dnsbl_refuses_nobody(mx20, dns):
+    dns.zone("bl.test", "1.2.0.192 A 127.0.0.2", signed=False)
+    dns.zone("gone.test", missing=True, signed=False)
+    dns.start()
+    daemon = behind_proxy(mx20, dns=dns.conf, policy={
+        "dnsbl": [{"zone": "gone.test"}, {"zone": "bl.test"}]})
+    with come_from(daemon, "192.0.2.7") as c:
+        c.envelope(rcpts=["user@example.com"])
+    with come_from(daemon, "192.0.2.1") as c:
+        c.cmd("EHLO client.test")
+        c.cmd("MAIL FROM:<a@sender.test>")
+        assert c.cmd("RCPT TO:<user@example.com>").endswith("bl.test")
+
+
+# -- explain ---------------------------------------------------------------
+
+def test_explain(mx20, dns):
+    dns.zone("bl.test", "1.2.0.192 A 127.0.0.2", signed=False).start()
+    daemon = behind_proxy(mx20, dns=dns.conf, policy={
+        "pregreet": "5s", "dnsbl": [{"zone": "bl.test"}],
+        "rate": {"unknown": 2}})
+
+    def explain(client, to, *more):
+        return json.loads(daemon.ctl("explain", "--client", client, "--to",
+                                     to, *more, "--json").stdout)
+
+    for _ in range(4):  # nothing of it is counted
+        told = explain("192.0.2.9", "guess@example.com",
+                       "--helo", "client.test", "--from", "a@sender.test")
+        assert told["reply"] == "550 5.1.1 No such recipient here"
+        assert told["gates"][-1] == {
+            "gate": "recipients", "verdict": "refuse",
+            "reply": told["reply"],
+            "detail": "unknown_recipient, by recipients"}
+        assert all(g["verdict"] == "pass" for g in told["gates"][:-1])
+    told = explain("192.0.2.1", "user@example.com")
+    assert told["reply"] == "550 5.7.1 Your address is listed by bl.test"
+    assert told["gates"][-1]["gate"] == "dnsbl"
+    assert explain("192.0.2.9", "user@example.com")["reply"].startswith("250")
+    text = daemon.ctl("explain", "--client", "192.0.2.1", "--to",
+                      "user@example.com").stdout
+    assert "dnsbl, by policy.dnsbl" in text
+    assert text.endswith("\n550 5.7.1 Your address is listed by bl.test\n")
+    for wrong in (["--client", "x", "--to", "a@b.test"],
+                  ["--client", "192.0.2.1", "--to", "@"],
+                  ["--client", "192.0.2.1", "--to", "a@b", "--from", "x x"]):
+        done = daemon.ctl("explain", *wrong, check=False)
+        assert done.returncode == 1 and "expected an address" in done.stderr
+    assert daemon.ctl("explain", check=False).returncode == 2
+    assert daemon.ctl("status", "--to", "x", check=False).returncode == 2

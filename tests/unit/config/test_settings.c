@@ -103,6 +103,13 @@ Test(settings, defaults)
 	expect_span(c->tls.ca_file, "");
 	cr_expect_eq(c->bounce.mode, BOUNCE_PROVEN);
 	cr_expect_not(c->bounce.has_relay);
+	cr_expect_eq(c->policy.pregreet_ms, 0);
+	cr_expect_eq(c->policy.dnsbl_count, 0);
+	cr_expect_eq(c->policy.dnsbl_score, 1);
+	cr_expect_eq(c->policy.rate_messages, 0);
+	cr_expect_eq(c->policy.rate_unknown, 60);
+	cr_expect_eq(c->policy.trusted_count, 0);
+	cr_expect_eq(c->policy.quota_bytes, 0);
 	cr_expect_not(c->policy.require_tls);
 	cr_expect_eq(c->log_level, LOG_LEVEL_INFO);
 	config_unref(&c);

@@ -145,6 +145,61 @@ Test(spool_fair, a_domain_alone_has_all)
 	cr_expect_eq(ask("a.example", SPOOL_CLAIM_ALL, 100), MX_OK);
 }
 
+/* ---- Quotas ---- */
+
+static enum mx_err put_quota(const char *domain, uint64_t quota, size_t bytes)
+{
+	struct spool_rcpt r[2] = { a_rcpt("x@x", domain),
+				   a_rcpt("y@y", "other.example") };
+	struct spool_draft *d = draft_with(&f, 1, bytes);
+	struct envelope env = an_envelope();
+	unsigned want = f.committed + 1;
+
+	r[0].quota_bytes = quota;
+	spool_commit(&d, &env, r, 2, on_commit, &f);
+	turn_until(&f, &f.committed, want);
+	return f.err;
+}
+
+/* Exact to the byte, however empty the spool is, and whole: the other domain
+ * of the message has nothing of it. */
+Test(spool_fair, quota)
+{
+	struct spool_domain row;
+
+	cr_expect_eq(put_quota("a.example", 100, 101), MX_EQUOTA);
+	cr_expect_eq(put_quota("a.example", 100, 60), MX_OK);
+	cr_expect_eq(put_quota("a.example", 100, 41), MX_EQUOTA);
+	cr_expect_eq(put_quota("a.example", 100, 40), MX_OK);
+	cr_expect_eq(put_quota("a.example", 100, 1), MX_EQUOTA);
+	cr_expect_eq(put_quota("b.example", 100, 100), MX_OK);
+	cr_expect_eq(put_quota("a.example", 0, 1000), MX_OK);
+	cr_assert_eq(spool_domain_get(f.sp, SPAN_LIT("other.example"), &row),
+		     MX_OK);
+	cr_expect_eq(row.bytes, 60 + 40 + 100 + 1000);
+}
+
+/* Those that wait in one batch see each other. */
+Test(spool_fair, quota_within_a_batch)
+{
+	unsigned want = f.committed + 8, taken;
+	struct spool_domain row;
+
+	for (int i = 0; i < 8; i++) {
+		struct spool_rcpt r = a_rcpt("x@x", "a.example");
+		struct spool_draft *d = draft_with(&f, 1, 40);
+		struct envelope env = an_envelope();
+
+		r.quota_bytes = 100;
+		spool_commit(&d, &env, &r, 1, on_commit, &f);
+	}
+	turn_until(&f, &f.committed, want);
+	cr_assert_eq(spool_domain_get(f.sp, SPAN_LIT("a.example"), &row),
+		     MX_OK);
+	taken = (unsigned)row.units;
+	cr_expect_eq(taken, 2, "%u", taken);
+}
+
 /* Of several domains one has had its share: the message is refused whole, and
  * leaves no trace. */
 Test(spool_fair, one_domain_of_several)

@@ -481,7 +481,8 @@ Test(session, refused_recipients_are_counted)
 	struct metrics m;
 	int fd;
 
-	world_open("limits = { errors = 1000; };");
+	world_open("limits = { errors = 1000; };"
+		   " policy = { rate = { unknown = 0; }; };");
 	fd = client_open();
 	cr_expect_str_eq(say(fd, HELLO FROM), "250 250");
 	for (int i = 0; i < GUESSES; i++)

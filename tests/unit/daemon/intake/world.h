@@ -345,6 +345,7 @@ static void world_open(const char *conf)
 				   "*.example.org recipients=users\n");
 	world.policy = policy_new(
 		&(struct policy_options){
+			.loop = world.loop,
 			.is_left = fake_is_left,
 			.arg = &fake,
 		},

@@ -59,9 +59,16 @@ static bool is_strict(const struct config *c)
 	{                                                                      \
 		ask, ask, ask, ask, ask                                        \
 	}
-static const struct gate_link first = { "first", NULL, ALL, cancel };
-static const struct gate_link second = { "second", NULL, ALL, cancel };
-static const struct gate_link strict = { "strict", is_strict, ALL, cancel };
+static const struct gate_link first = { .name = "first",
+					.ask = ALL,
+					.cancel = cancel };
+static const struct gate_link second = { .name = "second",
+					 .ask = ALL,
+					 .cancel = cancel };
+static const struct gate_link strict = { .name = "strict",
+					 .is_on = is_strict,
+					 .ask = ALL,
+					 .cancel = cancel };
 static const struct gate_link at_mail = { .name = "at_mail",
 					  .ask = { [GATE_MAIL] = ask } };
 

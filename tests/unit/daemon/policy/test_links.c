@@ -1,5 +1,6 @@
 /* The links that settings switch on, each with the facts it goes by. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 
 #include "common/base/assert.h"
 #include "daemon/policy/policy.h"
@@ -61,6 +62,145 @@ static const char *ask(enum gate_moment moment)
 		return "";
 	verdict_line(&heard, line);
 	return line;
+}
+
+/* ---- A domain's quota ---- */
+
+static uint64_t waits;
+
+static uint64_t waiting(struct span domain, void *arg)
+{
+	cr_expect_eq(arg, (void *)&waits);
+	cr_expect(domain.n >= 11, "%.*s",
+		  SPAN_ARG(domain));
+	return waits;
+}
+
+static const char *ask_to(const char *path, uint64_t size)
+{
+	static struct gate_rcpt rcpt;
+	struct smtp_path to;
+
+	cr_assert_eq(smtp_mailbox_parse(span_str(path), false, &to), MX_OK);
+	q.to = &to;
+	q.rcpt = &rcpt;
+	q.size = size;
+	return ask(GATE_RCPT);
+}
+
+Test(links, quota)
+{
+	const struct policy_options opt = { .waiting = waiting,
+					    .arg = &waits };
+	static const char over[] = "452 4.2.2 Too much mail waits for this "
+				   "domain, try again later\r\n";
+
+	open_policy("policy = { quota = \"1M\"; };",
+		    "example.com recipients=*\n"
+		    "*.example.com recipients=* quota=2M\n"
+		    "free.example.com recipients=* quota=0\n");
+	policy_free(&policy);
+	policy = policy_new(&opt, config);
+	cr_expect_str_eq(ask_to("a@example.com", 1 << 20), "");
+	cr_expect_str_eq(ask_to("a@example.com", (1 << 20) + 1), over);
+	cr_expect_str_eq(heard.reason, "quota");
+	cr_expect_str_eq(ask_to("a@x.example.com", (1 << 20) + 1), "");
+	waits = 1 << 20;
+	cr_expect_str_eq(ask_to("a@example.com", 0), over);
+	cr_expect_str_eq(ask_to("a@x.example.com", 1 << 20), "");
+	cr_expect_str_eq(ask_to("a@free.example.com", 1 << 30), "");
+	waits--;
+	cr_expect_str_eq(ask_to("a@example.com", 0), "");
+}
+
+/* ---- Rates ---- */
+
+static bool is_a_target;
+
+static bool is_target(const struct net_addr *a, void *arg)
+{
+	(void)arg;
+	cr_expect(net_addr_eq(a, &client));
+	return is_a_target;
+}
+
+static void open_rates(const char *conf)
+{
+	static const struct policy_options opt = { .is_target = is_target };
+
+	is_a_target = false;
+	open_policy(conf, "example.com recipients=users\n");
+	policy_free(&policy);
+	policy = policy_new(&opt, config);
+}
+
+static void from(const char *text)
+{
+	cr_assert_eq(net_addr_parse(span_str(text), &client), MX_OK);
+}
+
+static unsigned code(const char *line)
+{
+	return (unsigned)atoi(line);
+}
+
+Test(links, guesses_of_a_network)
+{
+	open_rates("policy = { rate = { unknown = 3; }; };");
+	for (int i = 0; i < 3; i++) {
+		cr_expect_eq(code(ask_to("guess@example.com", 0)), 550);
+		cr_expect(heard.is_error);
+	}
+	cr_expect_str_eq(ask_to("guess@example.com", 0),
+			 "450 4.7.1 Too many unknown recipients from your "
+			 "network, slow down\r\n");
+	cr_expect_str_eq(heard.reason, "rate_unknown");
+	cr_expect_str_eq(heard.setting, "policy.rate.unknown");
+	cr_expect(heard.is_error, "or one session would go on for ever");
+	/* mail to who is there goes on, and all else is as it was */
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0);
+	cr_expect_eq(code(ask_to("x@elsewhere.test", 0)), 550);
+	from("192.0.2.8");
+	cr_expect_eq(code(ask_to("guess@example.com", 0)), 550);
+	/* a question without consequences counts for nothing */
+	q.is_dry = true;
+	for (int i = 0; i < 5; i++)
+		cr_expect_eq(code(ask_to("guess@example.com", 0)), 550);
+	from("192.0.2.7");
+	cr_expect_eq(code(ask_to("guess@example.com", 0)), 450);
+}
+
+Test(links, messages_of_a_network)
+{
+	open_rates("policy = { rate = { messages = 2; unknown = 0; }; };");
+	for (int i = 0; i < 5; i++)
+		cr_expect_eq(code(ask(GATE_MAIL)), i < 2 ? 0 : 450);
+	cr_expect_str_eq(heard.setting, "policy.rate.messages");
+	for (int i = 0; i < 100; i++)
+		cr_expect_eq(code(ask_to("guess@example.com", 0)), 550);
+	from("2001:db8::1");
+	cr_expect_eq(code(ask(GATE_MAIL)), 0);
+	from("2001:db8::2");
+	cr_expect_eq(code(ask(GATE_MAIL)), 0);
+	cr_expect_eq(code(ask(GATE_MAIL)), 450);
+}
+
+Test(links, who_is_trusted_has_no_rate)
+{
+	open_rates("policy = { rate = { messages = 1; unknown = 1; };"
+		   " trusted = [ \"198.51.100.0/24\" ]; };");
+	from("198.51.100.9");
+	for (int i = 0; i < 5; i++) {
+		cr_expect_eq(code(ask(GATE_MAIL)), 0);
+		cr_expect_eq(code(ask_to("guess@example.com", 0)), 550);
+	}
+	from("198.51.101.9");
+	is_a_target = true;
+	for (int i = 0; i < 5; i++)
+		cr_expect_eq(code(ask(GATE_MAIL)), 0);
+	is_a_target = false;
+	cr_expect_eq(code(ask(GATE_MAIL)), 0);
+	cr_expect_eq(code(ask(GATE_MAIL)), 450);
 }
 
 /* ---- TLS ---- */

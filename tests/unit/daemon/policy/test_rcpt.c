@@ -60,8 +60,12 @@ static const char *ask(struct config *c, const char *path)
 	struct gate_rcpt r = { 0 };
 	struct span in = span_str(path);
 	struct smtp_path to;
+	struct net_addr client = { .family = AF_INET };
+	struct gate_visit visit = { 0 };
 	struct gate_question q = { .moment = GATE_RCPT,
 				   .config = c,
+				   .client = &client,
+				   .visit = &visit,
 				   .to = &to,
 				   .rcpt = &r };
 	struct verdict v;

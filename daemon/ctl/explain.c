@@ -1,0 +1,79 @@
+/* mx20ctl explain: what a client would hear, and which gate says it. */
+#include "common/base/assert.h"
+#include "daemon/ctl/link.h"
+#include "daemon/ctl/print.h"
+#include "daemon/ctl/table.h"
+
+/* clang-format off */
+static const struct column columns[] = {
+	{ "GATE",    false, 0 },
+	{ "VERDICT", false, 0 },
+	{ "BECAUSE", false, 12 },
+};
+/* clang-format on */
+
+static void print_answer(const struct ctl *ctl, json_t *end)
+{
+	const json_t *gates = json_object_get(end, "gates");
+	struct buf out = { 0 };
+	struct table t;
+
+	table_init(&t, columns, COUNT(columns), ctl->width);
+	for (size_t i = 0; i < json_array_size(gates); i++) {
+		const json_t *row = json_array_get(gates, i);
+
+		table_cell(&t, control_get_text(row, "gate"));
+		table_cell(&t, control_get_text(row, "verdict"));
+		table_cell(&t, control_get_text(row, "detail"));
+	}
+	table_print(&t, &out);
+	table_fini(&t);
+	buf_adds(&out, "\n");
+	print_text(&out, control_get_text(end, "reply"));
+	buf_adds(&out, "\n");
+	ctl_write(buf_span(&out));
+	buf_fini(&out);
+}
+
+static json_t *question(const struct ctl *ctl)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "verb", "explain",
+			 "client", ctl->client, "helo",
+			 ctl->helo != NULL ? ctl->helo : "", "from",
+			 ctl->from != NULL ? ctl->from : "", "to", ctl->to);
+}
+
+enum ctl_exit ctl_explain(struct ctl *ctl)
+{
+	struct link link = { .fd = -1 };
+	enum ctl_exit rc = link_need(&link, ctl);
+	json_t *asked = rc == CTL_DONE ? question(ctl) : NULL, *end = NULL;
+
+	if (rc != CTL_DONE)
+		goto done;
+	rc = CTL_FAILED;
+	if (asked == NULL) {
+		ctl_complain("explain: text that is not UTF-8");
+		goto done;
+	}
+	end = link_ask(&link, asked, NULL, NULL);
+	if (end == NULL) {
+		rc = CTL_UNREACHABLE;
+		goto done;
+	}
+	if (!control_get_bool(end, "ok")) {
+		ctl_complain("explain: %.*s",
+			     SPAN_ARG(control_get_text(end, "error")));
+		goto done;
+	}
+	json_object_del(end, "ok");
+	if (ctl->json)
+		ctl_print_json(json_incref(end));
+	else
+		print_answer(ctl, end);
+	rc = CTL_DONE;
+done:
+	link_close(&link);
+	json_decref(end);
+	return rc;
+}
