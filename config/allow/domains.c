@@ -267,6 +267,26 @@ enum listed_as domains_recipient(const struct domains *d,
 	return found;
 }
 
+bool domains_is_fetched(const struct domains *d,
+			const struct config_domain *pub, struct span domain,
+			struct span local)
+{
+	const struct row *row = domains_row(pub);
+	const struct source *found = NULL;
+	struct buf canon = { 0 };
+
+	smtp_local_canon(&canon, local);
+	for (uint32_t i = 0; found == NULL && i < row->use_count; i++) {
+		const struct source *s =
+			&d->sources[d->uses[row->use + i].source];
+
+		if (ask_source(s, buf_span(&canon), domain) == RECIPIENT_YES)
+			found = s;
+	}
+	buf_fini(&canon);
+	return found != NULL && found->feed != NULL;
+}
+
 bool domains_has_recipient(const struct domains *d,
 			   const struct config_domain *row, struct span domain,
 			   struct span local)

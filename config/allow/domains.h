@@ -55,6 +55,10 @@ enum listed_as {
 enum listed_as domains_recipient(const struct domains *d,
 				 const struct config_domain *row,
 				 struct span domain, struct span local);
+/* Is he listed by a table that was fetched, and by no source before it? */
+bool domains_is_fetched(const struct domains *d,
+			const struct config_domain *row, struct span domain,
+			struct span local);
 /* It is RECIPIENT_YES. */
 bool domains_has_recipient(const struct domains *d,
 			   const struct config_domain *row,

@@ -52,7 +52,12 @@ static json_t *look(const struct request *r, const struct subject *s)
 
 	if (domains_has_recipient(opt->config->domains, s->row,
 				  buf_span(&s->domain), s->path.local))
-		return answer(r, s, "yes", "file");
+		return answer(r, s, "yes",
+			      domains_is_fetched(opt->config->domains, s->row,
+						 buf_span(&s->domain),
+						 s->path.local)
+				      ? "url"
+				      : "file");
 	if (s->row->verify)
 		known_look(opt->known, buf_span(&s->domain), s->path.local,
 			   s->row->delimiter, clock_wall_ms(), &fact);
@@ -66,23 +71,6 @@ static json_t *look(const struct request *r, const struct subject *s)
 
 /* ---- Once more ---- */
 
-/* The trial of its domain may still be under way: then it is known only when
- * that is over, and shown as it was said. */
-static json_t *as_said(const struct request *r, const struct subject *s,
-		       enum known_said said, struct span reply)
-{
-	const struct control_options *opt = &r->control->opt;
-	int64_t now = clock_wall_ms();
-	bool is_yes = said == SAID_YES;
-	json_t *o = answer(r, s, is_yes ? "yes" : "no", "callout");
-
-	add_fact(o, now,
-		 now + (is_yes ? opt->config->policy.known.positive_ms
-			       : opt->config->policy.known.negative_ms),
-		 reply);
-	return o;
-}
-
 static bool is_unknown(const json_t *o)
 {
 	return span_eq(control_get_text(o, "known"), SPAN_LIT("unknown"));
@@ -94,6 +82,7 @@ static void on_said(enum known_said said, struct span reply, void *arg)
 	struct subject s = { 0 };
 	json_t *o;
 
+	(void)said;
 	r->waiter = NULL;
 	if (subject_take(r, &s) != NULL) { /* a reload took it meanwhile */
 		buf_fini(&s.domain);
@@ -101,13 +90,8 @@ static void on_said(enum known_said said, struct span reply, void *arg)
 		return;
 	}
 	o = look(r, &s);
-	if (is_unknown(o) && (said == SAID_YES || said == SAID_NO) &&
-	    !known_is_catch_all(r->control->opt.known, buf_span(&s.domain))) {
-		json_decref(o);
-		o = as_said(r, &s, said, reply);
-	} else if (is_unknown(o)) {
+	if (is_unknown(o)) /* nothing that could be known */
 		json_object_set_new(o, "reply", control_text_or_null(reply));
-	}
 	buf_fini(&s.domain);
 	request_done(r, o);
 }

@@ -45,7 +45,8 @@ static bool look(struct known *k, struct span domain, struct span local,
 	struct spool_known row;
 	uint64_t destination;
 
-	if (!row_get(k, &key, &row) || is_of_domain(&row))
+	if (!trial_look(k, domain, &key, &row) &&
+	    (!row_get(k, &key, &row) || is_of_domain(&row)))
 		return false;
 	destination = row_destination(k, domain);
 	if (!row_is_fresh(k, &row, destination, now_ms))
@@ -54,25 +55,27 @@ static bool look(struct known *k, struct span domain, struct span local,
 	return true;
 }
 
-/* "user" of "user+tag"; empty: there is nothing to cut. */
-static struct span without_tag(struct span local, char delimiter)
+/* As for lists: what stands before any of the delimiters may be the user.  That
+ * there is no "user" does not say that there is no "user+tag". */
+static bool is_user(struct known *k, struct span domain, struct span local,
+		    char delimiter, int64_t now_ms, struct known_fact *out)
 {
-	size_t at = delimiter != 0 ? span_find(local, delimiter) : local.n;
-
-	return span_of(local.p, at < local.n ? at : 0);
+	while (local.n > 1)
+		if (local.p[--local.n] == delimiter &&
+		    look(k, domain, local, now_ms, out) && out->is == FACT_YES)
+			return true;
+	return false;
 }
 
 void known_look(struct known *k, struct span domain, struct span local,
 		char delimiter, int64_t now_ms, struct known_fact *out)
 {
-	struct span base = without_tag(local, delimiter);
-
 	*out = (struct known_fact){ 0 };
-	if (known_is_catch_all(k, domain) || look(k, domain, local, now_ms, out) ||
-	    base.n == 0)
+	if (known_is_catch_all(k, domain) ||
+	    look(k, domain, local, now_ms, out))
 		return;
-	/* that there is no "user" does not say that there is no "user+tag" */
-	if (!look(k, domain, base, now_ms, out) || out->is != FACT_YES)
+	if (delimiter == 0 ||
+	    !is_user(k, domain, local, delimiter, now_ms, out))
 		*out = (struct known_fact){ 0 };
 }
 
@@ -146,6 +149,7 @@ void known_forget(struct known *k, struct span domain, struct span local)
 {
 	struct known_key key = key_of(k, domain, local);
 
+	trial_forget(k, domain, &key);
 	row_forget(k, &key);
 }
 

@@ -65,6 +65,11 @@ void row_free_all(struct known *k);
 void trial_learn(struct known *k, struct span domain,
 		 const struct known_key *key, const struct spool_known *row,
 		 int64_t now_ms);
+/* What waits for that, and was said a moment ago. */
+bool trial_look(struct known *k, struct span domain,
+		const struct known_key *key, struct spool_known *out);
+void trial_forget(struct known *k, struct span domain,
+		  const struct known_key *key);
 void trial_stop_all(struct known *k);
 
 /* ---- verify.c ---- */

@@ -215,3 +215,40 @@ void trial_learn(struct known *k, struct span domain,
 	if (t->question != NULL)
 		wait_for(t, key, row);
 }
+
+bool trial_look(struct known *k, struct span domain,
+		const struct known_key *key, struct spool_known *out)
+{
+	const struct waiting *w;
+	struct trial *t;
+	bool found = false;
+
+	HASH_FIND(hh, k->trials, domain.p, domain.n, t);
+	if (t == NULL)
+		return false;
+	STAILQ_FOREACH (w, &t->waiting, link) {
+		if (memcmp(w->key.b, key->b, sizeof(key->b)) != 0)
+			continue;
+		*out = w->row; /* the last one counts */
+		found = true;
+	}
+	return found;
+}
+
+void trial_forget(struct known *k, struct span domain,
+		  const struct known_key *key)
+{
+	struct waiting *w, *next;
+	struct trial *t;
+
+	HASH_FIND(hh, k->trials, domain.p, domain.n, t);
+	for (w = t != NULL ? STAILQ_FIRST(&t->waiting) : NULL; w != NULL;
+	     w = next) {
+		next = STAILQ_NEXT(w, link);
+		if (memcmp(w->key.b, key->b, sizeof(key->b)) != 0)
+			continue;
+		STAILQ_REMOVE(&t->waiting, w, waiting, link);
+		t->waiting_count--;
+		free(w);
+	}
+}

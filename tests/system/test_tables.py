@@ -82,6 +82,9 @@ def test_one_table_of_many_domains_and_only_what_is_new(host, start):
     assert says(daemon, "dora@b.test") == KNOWN
     assert says(daemon, "dora@a.test") == NOBODY
     assert says(daemon, "alice+x@a.w.test") == KNOWN
+    for address, source in (("carol@b.test", "url"), ("dora@b.test", "file")):
+        got = json.loads(daemon.ctl("recipient", address, "--json").stdout)
+        assert (got["known"], got["source"]) == ("yes", source)
     assert [s["count"] for s in sources(daemon)] == [2]
     assert [s["count"] for s in sources(daemon, "b.test")] == [2, 1]
     before = sources(daemon)[0]["fetched"]

@@ -142,6 +142,7 @@ Test(known, a_tag)
 	learn("bad", false, now);
 	learn("good+no", false, now);
 	cr_expect_eq(look("good+x", now), 'y');
+	cr_expect_eq(look("good+x+y", now), 'y');
 	cr_expect_eq(look("good+no", now), 'n');
 	cr_expect_eq(look("bad+x", now), '?');
 	cr_expect_eq(look("+x", now), '?');
@@ -165,10 +166,18 @@ Test(known, nothing_before_the_trial)
 	cr_assert_eq(asked_count, 1, "one trial");
 	cr_expect(strncmp(asked[0].mailbox, "nobody-", 7) == 0);
 	cr_expect_str_eq(strchr(asked[0].mailbox, '@'), "@example.org");
-	cr_expect_eq(look("good", now), '?');
+	cr_expect_eq(known_count(known), 0);
+	/* but what was said a moment ago need not be asked again */
+	cr_expect_eq(look("good", now), 'y');
+	cr_expect_eq(look("bad", now), 'n');
+	cr_expect_eq(look("other", now), '?');
+	learn("gone", true, now);
+	known_forget(known, ORG, SPAN_LIT("gone"));
+	cr_expect_eq(look("gone", now), '?');
 	say(0, SAID_NO, "550 5.1.1 who?");
 	cr_expect_eq(look("good", now), 'y');
 	cr_expect_eq(look("bad", now), 'n');
+	cr_expect_eq(look("gone", now), '?');
 	world_restart();
 	cr_expect_eq(look("good", now), 'y');
 	learn("other", true, now + HOURS(20));
