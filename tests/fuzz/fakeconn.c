@@ -252,11 +252,6 @@ void conn_flush(struct conn *c)
 	flush(c);
 }
 
-void conn_ack(struct conn *c)
-{
-	(void)c;
-}
-
 void conn_deadline(struct conn *c, int64_t ms)
 {
 	c->deadline_ms = ms;
