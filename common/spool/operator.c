@@ -61,13 +61,14 @@ struct freeing {
 	size_t freed, pending;
 };
 
-/* Those that failed are pending again, and due. */
+/* Those that failed are pending again, and due; of those that were taken the
+ * time is put back, which may have been struck off. */
 static enum keep set_free(struct recipient_row *row, void *arg)
 {
 	struct freeing *f = arg;
 
 	if (row->r.state == RECIPIENT_TAKEN)
-		return KEEP_AS_IT_IS;
+		return KEEP_CHANGED;
 	f->pending++;
 	if (row->r.state == RECIPIENT_PENDING)
 		return KEEP_AS_IT_IS;
@@ -130,11 +131,10 @@ static enum mx_err resume_unit(struct batch *b, struct request *r,
 	if (err != MX_OK ||
 	    (u->state == UNIT_HELD && (f.pending > 0 || u->reason.n > 0)))
 		return err;
-	if (f.freed > 0)
+	if (f.freed > 0 || u->state == UNIT_REFUSED)
 		return release_unit(b, r, u);
 	ends.warn_ms = 0;
-	if (u->state != UNIT_REFUSED)
-		err = unit_expiry_put(b, u, &ends);
+	err = unit_expiry_put(b, u, &ends);
 	return err == MX_OK ? flush_unit(b, r, u) : err;
 }
 

@@ -40,7 +40,7 @@ struct moving {
 	struct ends to;
 };
 
-/* Who was parked behind the jump has his time from the new clock. */
+/* Who was parked behind the jump, or again, has his time from the new clock. */
 static enum keep set_ends(struct recipient_row *row, void *arg)
 {
 	const struct moving *m = arg;
@@ -48,7 +48,8 @@ static enum keep set_ends(struct recipient_row *row, void *arg)
 	row->expires_ms = m->to.expires_ms;
 	row->warn_ms = m->to.warn_ms;
 	if (recipient_is_parked(&row->r) &&
-	    row->r.attempt_ms <= m->shift->until_ms)
+	    row->r.attempt_ms <= m->shift->until_ms &&
+	    !is_moved(m->shift, row->r.until_ms))
 		row->r.until_ms += m->shift->by_ms;
 	return KEEP_CHANGED;
 }

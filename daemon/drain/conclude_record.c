@@ -325,9 +325,8 @@ static void on_recorded(enum mx_err err, void *arg)
 	if (is_deferred(a->job))
 		due_at(d, a->due_ms);
 	look_at_parked(a);
-	/* others of it waited, or it was let go meanwhile */
-	again |= a->is_parked &&
-		 (err != MX_OK || a->job->unit->state == UNIT_READY);
+	/* others of it may be ready by now, and were passed over */
+	again |= a->is_parked;
 	MX_ASSERT(d->unsettled > 0);
 	d->unsettled--;
 	attempt_drop(a);

@@ -332,6 +332,27 @@ Test(spool_parked, what_was_taken_is_not_tried_again)
 	check_row(0, 0, 0, 0);
 }
 
+/* A hold strikes its time off; behind that it is looked at all the same. */
+Test(spool_parked, what_was_taken_outlives_a_hold)
+{
+	uint64_t id = arrive("a.example", 1);
+	struct spool_selection one = { .id = id }, all = { .domain = A };
+
+	settle(id, 0, OUTCOME_TAKEN, now_ms);
+	spool_hold(f.sp, all, SPAN_LIT("why"), on_counted, &f);
+	turn_until(&f, &f.counted, 1);
+	check_ends(now_ms, "");
+	release(all);
+	check_ends(now_ms, "p");
+	spool_hold(f.sp, one, SPAN_LIT("why"), on_counted, &f);
+	turn_until(&f, &f.counted, 3);
+	check_row(0, 0, 1, 0);
+	check_ends(now_ms, "");
+	release(one);
+	check_row(0, 0, 0, 1);
+	check_ends(now_ms, "p");
+}
+
 /* No time ends while a domain is held or listed no longer. */
 Test(spool_parked, an_unlisted_domain)
 {

@@ -150,6 +150,7 @@ Test(spool_shift, what_is_parked)
 {
 	uint64_t before = arrive(now_ms - YEAR - DAYS(2), "a.example", 1);
 	uint64_t behind = arrive(now_ms - YEAR - DAYS(2), "a.example", 1);
+	uint64_t again = arrive(now_ms - YEAR - DAYS(2), "a.example", 1);
 	struct settlement s = { .outcome = OUTCOME_SHELVED,
 				.until_ms = now_ms - YEAR + DAYS(5) };
 
@@ -158,13 +159,23 @@ Test(spool_shift, what_is_parked)
 	s.until_ms = now_ms + DAYS(7);
 	spool_settle(f.sp, behind, SPAN_LIT("a.example"), &s, 1, now_ms, 0,
 		     NULL, on_settled, &f);
-	turn_until(&f, &f.done, 2);
+	/* refused before, on the shelf behind it */
+	s.outcome = OUTCOME_REFUSED;
+	s.until_ms = now_ms - YEAR - DAYS(1);
+	spool_settle(f.sp, again, SPAN_LIT("a.example"), &s, 1,
+		     now_ms - YEAR - DAYS(2), 0, NULL, on_settled, &f);
+	turn_until(&f, &f.done, 3);
+	s.outcome = OUTCOME_SHELVED;
+	s.until_ms = now_ms + DAYS(7);
+	spool_settle_parked(f.sp, again, SPAN_LIT("a.example"), &s, 1, now_ms,
+			    NULL, on_settled, &f);
+	turn_until(&f, &f.done, 4);
 	doubt(YEAR);
 	look();
 	cr_expect_eq(ends_by(now_ms + DAYS(5) - 1), 0);
 	cr_expect_eq(ends_by(now_ms + DAYS(5)), 1);
 	cr_expect_eq(ends_by(now_ms + DAYS(7) - 1), 1);
-	cr_expect_eq(ends_by(now_ms + DAYS(7)), 2);
+	cr_expect_eq(ends_by(now_ms + DAYS(7)), 3);
 }
 
 /* More than one transaction takes, and a stop between two of them. */

@@ -391,6 +391,40 @@ Test(give_up, a_word_that_does_not_come)
 	world_end(&w);
 }
 
+static const char *refuse_one(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	if (strncmp(line, "RCPT", 4) != 0)
+		return NULL;
+	return strstr(line, "nobody@") != NULL ? "550 5.1.1 unknown"
+					       : "450 4.2.1 busy";
+}
+
+/* The others of its unit are due while that is asked. */
+Test(give_up, who_waits_beside_a_question_is_tried_again)
+{
+	static const char *const both[] = { "nobody@d0.example",
+					    "u@d0.example" };
+	struct world w;
+	struct oracle o;
+
+	begin_proven(&w, &o, PROOF_NONE,
+		     "drain = { brake_window = \"100ms\"; retry = [ \"1s\" ]; };"
+		     "bounce = { mode = \"proven\"; shelf = \"7d\"; };");
+	w.peer->opt.reply = refuse_one;
+	o.is_silent = true;
+	world_send(&w, both, COUNT(both));
+	WAIT_FOR(&w, o.asked == 1);
+	cr_assert_eq(world_row(&w, "d0.example").deferred, 1);
+	WAIT_FOR(&w, world_row(&w, "d0.example").ready == 1);
+	w.peer->opt.reply = never;
+	ev_timer_start(w.loop, &o.timer);
+	WAIT_FOR(&w, peer_saw(w.peer, "RCPT") == 3);
+	WAIT_FOR(&w, world_row(&w, "d0.example").refused == 1);
+	world_end(&w);
+}
+
 /* The operator's order, and the end of the daemon, do not wait for it. */
 Test(give_up, a_question_is_taken_back)
 {
