@@ -15,7 +15,10 @@ enum {
 	PROOF_MAGIC = 0x5207e401,
 	/* Evaluations hold what strangers publish, 64 KiB an answer. */
 	AT_ONCE = 16,
-	AT_ONCE_DOMAIN = 4, /* one that is silent leaves room for others */
+	/* One that is silent leaves room for others, and so do all names that
+	 * its owner can make up. */
+	AT_ONCE_DOMAIN = 4,
+	AT_ONCE_ZONE = 8, /* the same last two labels */
 	WAITING_MOST = 4096,
 	KNOWN_MOST = 1024,
 	KNOWN_MS = 5 * 60 * 1000,
@@ -45,7 +48,7 @@ struct question {
 	bool is_telling;
 	struct arena arena; /* of the request and the verdict */
 	struct spf_request request;
-	uint64_t domain; /* a hash of the sender's */
+	uint64_t domain, zone; /* hashes of the sender's */
 	struct spf_verdict verdict;
 	int64_t expires_ms; /* monotonic */
 	size_t key_len;
@@ -217,14 +220,16 @@ static void on_verdict(const struct spf_verdict *v, int64_t ttl_s, void *arg)
 	run_waiting(q->prover);
 }
 
-static unsigned running_of(const struct prover *p, uint64_t domain)
+static bool has_turn(const struct prover *p, const struct question *q)
 {
-	const struct question *q;
-	unsigned n = 0;
+	const struct question *other;
+	unsigned of_domain = 0, of_zone = 0;
 
-	TAILQ_FOREACH (q, &p->lists[RUNNING], link)
-		n += q->domain == domain;
-	return n;
+	TAILQ_FOREACH (other, &p->lists[RUNNING], link) {
+		of_domain += other->domain == q->domain;
+		of_zone += other->zone == q->zone;
+	}
+	return of_domain < AT_ONCE_DOMAIN && of_zone < AT_ONCE_ZONE;
 }
 
 static struct question *next_to_run(struct prover *p)
@@ -232,7 +237,7 @@ static struct question *next_to_run(struct prover *p)
 	struct question *q;
 
 	TAILQ_FOREACH (q, &p->lists[WAITING], link)
-		if (running_of(p, q->domain) < AT_ONCE_DOMAIN)
+		if (has_turn(p, q))
 			return q;
 	return NULL;
 }
@@ -272,13 +277,27 @@ static void key_add(struct buf *out, const struct proof_request *r)
 	buf_add(out, r->helo);
 }
 
-static uint64_t domain_of(const struct spf_request *r)
+/* What its owner has made up in front of it does not count. */
+static struct span zone_of(struct span domain)
 {
-	struct span local = smtp_local_of(r->sender);
+	size_t at = domain.n;
+	unsigned dots = 0;
 
-	return hash_keyed(local.n < r->sender.n
-				  ? span_skip(r->sender, local.n + 1)
-				  : r->helo);
+	while (at > 0 && (dots += domain.p[at - 1] == '.') < 2)
+		at--;
+	return span_skip(domain, at);
+}
+
+static void note_domain(struct question *q)
+{
+	const struct spf_request *r = &q->request;
+	struct span local = smtp_local_of(r->sender);
+	struct span domain = local.n < r->sender.n
+				     ? span_skip(r->sender, local.n + 1)
+				     : r->helo;
+
+	q->domain = hash_keyed(domain);
+	q->zone = hash_keyed(zone_of(domain));
 }
 
 static struct question *find(struct prover *p, struct span key)
@@ -313,7 +332,7 @@ static struct question *question_new(struct prover *p,
 		.helo = arena_span(&q->arena, r->helo),
 	};
 	buf_fini(&sender);
-	q->domain = domain_of(&q->request);
+	note_domain(q);
 	HASH_ADD(hh, p->questions, key, q->key_len, q);
 	TAILQ_INSERT_TAIL(&p->lists[WAITING], q, link);
 	p->counts[WAITING]++;

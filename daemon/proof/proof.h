@@ -61,8 +61,8 @@ void prover_resume(struct prover *p, const struct proof_dns *dns,
 /*
  * Ask.  cb runs exactly once, never before return, unless cancelled; 20 seconds
  * after the evaluation began at the latest.  A few run at once, the others wait
- * in the order they came, those of one domain not in the way of others; of
- * more than some thousand the last are told a temperror at once.  Equal
+ * in the order they came, those of one domain, or one zone, not in the way of
+ * others; of more than some thousand the last are told a temperror at once.  Equal
  * questions are one, and its answer is good for as long as DNS says it is, five
  * seconds to five minutes; a temperror for half a minute.
  */

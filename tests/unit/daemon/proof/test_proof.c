@@ -401,6 +401,24 @@ Test(proof, few_run_at_once_and_of_one_domain_fewer)
 	cr_expect_eq(fake.most_open, 16);
 }
 
+/* Its owner makes up names. */
+Test(proof, nor_do_all_names_of_an_owner_take_every_place)
+{
+	unsigned quick = 0;
+	char sender[64];
+
+	fake.is_silent = true;
+	for (int i = 0; i < 20; i++) {
+		snprintf(sender, sizeof(sender), "u@n%d.silent.example", i);
+		(void)ask("192.0.2.1", sender, NULL);
+	}
+	cr_expect_eq(fake.asked, 8);
+	fake.is_silent = false;
+	(void)ask("192.0.2.1", "u@pass.example", &quick);
+	run();
+	cr_expect_eq(quick, 1);
+}
+
 Test(proof, too_many_are_told_at_once)
 {
 	unsigned late = 0;
