@@ -26,9 +26,12 @@ enum {
 #define LIFETIME_MAX_MS DAYS(5)
 #define KEPT_MS DAYS(366)
 
+/* Of a domain that was looked at: its digest, or that there is no news. */
 struct made {
 	char name[256]; /* what digest.domain borrows */
 	struct digest digest;
+	int64_t until_ms; /* what it is about */
+	bool has_news;
 };
 
 struct daily {
@@ -129,7 +132,7 @@ static bool add_outage(struct span key, struct span value, void *arg)
 	return !atomic_load(&g->daily->is_stopping);
 }
 
-/* False: there is nothing new, or it is not known. */
+/* False: it is not known. */
 static bool gather(struct daily *d, struct made *m,
 		   const struct digest_span *about)
 {
@@ -143,12 +146,16 @@ static bool gather(struct daily *d, struct made *m,
 		.shelf_ms = d->using->bounce.shelf_ms,
 		.now_ms = d->now_ms,
 	};
+	m->until_ms = about->until_ms;
 	if (spool_list_shelved(d->view, name, 0, add_unit, &g) != MX_OK ||
-	    m->digest.messages == 0 || atomic_load(&d->is_stopping)) {
+	    atomic_load(&d->is_stopping)) {
 		digest_fini(&m->digest);
 		return false;
 	}
-	(void)spool_facts(d->view, OUTAGE_PREFIX, SPAN_LIT(""), add_outage, &g);
+	m->has_news = m->digest.messages > 0;
+	if (m->has_news)
+		(void)spool_facts(d->view, OUTAGE_PREFIX, SPAN_LIT(""),
+				  add_outage, &g);
 	return true;
 }
 
@@ -251,6 +258,25 @@ static void commit(struct daily *d, struct made *m, struct spool_draft *draft,
 	buf_fini(&path);
 }
 
+static void print_fact(const struct made *m, uint64_t id, struct buf *key,
+		       struct buf *value)
+{
+	fact_key(key, span_str(m->name));
+	buf_addf(value, "%lld %llu\n", (long long)m->until_ms,
+		 (unsigned long long)id);
+}
+
+/* All that waits was looked through for that: not again on this day. */
+static void put_nothing(struct daily *d, const struct made *m)
+{
+	struct buf key = { 0 }, value = { 0 };
+
+	print_fact(m, 0, &key, &value);
+	spool_fact_put(d->spool, buf_span(&key), buf_span(&value));
+	buf_fini(&key);
+	buf_fini(&value);
+}
+
 static void put(struct daily *d, struct made *m)
 {
 	struct buf text = { 0 }, key = { 0 }, value = { 0 };
@@ -267,9 +293,7 @@ static void put(struct daily *d, struct made *m)
 	s->recipients = m->digest.recipients;
 	digest_build(&m->digest, spool_draft_id(draft), random_secret(), &text);
 	spool_draft_write(draft, buf_span(&text));
-	fact_key(&key, span_str(m->name));
-	buf_addf(&value, "%lld %llu\n", (long long)m->digest.about.until_ms,
-		 (unsigned long long)spool_draft_id(draft));
+	print_fact(m, spool_draft_id(draft), &key, &value);
 	spool_draft_fact(draft, buf_span(&key), buf_span(&value));
 	commit(d, m, draft, s);
 	buf_fini(&text);
@@ -289,8 +313,10 @@ static void join(struct daily *d)
 static void take_made(struct daily *d, bool is_wanted)
 {
 	for (size_t i = 0; i < d->count; i++) {
-		if (is_wanted)
+		if (is_wanted && d->made[i].has_news)
 			put(d, &d->made[i]);
+		else if (is_wanted)
+			put_nothing(d, &d->made[i]);
 		digest_fini(&d->made[i].digest);
 	}
 	d->count = 0;

@@ -159,6 +159,23 @@ Test(daily, has_one_a_day_and_none_without_news)
 	buf_fini(&value);
 }
 
+/* The shelf of a domain is looked through once a day, not at each look. */
+Test(daily, without_news_it_is_not_looked_for_again)
+{
+	struct buf value = { 0 };
+
+	shelve(DAYS(2));
+	buf_addf(&value, "%lld 7\n",
+		 (long long)(clock_wall_ms() - DAYS(1) - HOURS(12)));
+	spool_fact_put(w.spool, SPAN_LIT("digest:away.example"),
+		       buf_span(&value));
+	WAIT_FOR(&w, has_fact(buf_span(&value)));
+	look();
+	cr_expect_eq(find().n, 0);
+	WAIT_FOR(&w, !has_fact(buf_span(&value)));
+	buf_fini(&value);
+}
+
 Test(daily, is_off_where_the_settings_say_so)
 {
 	shelve(DAYS(2));
