@@ -48,7 +48,7 @@ struct entry {
 	ev_timer timer;
 	struct visit_list waiting;
 	UT_hash_handle hh;
-	TAILQ_ENTRY(entry) idle; /* while refs is 0 */
+	TAILQ_ENTRY(entry) idle; /* of all_idle while refs is 0, else busy */
 	int64_t ttl_s;
 	struct asked_zone asked[];
 };
@@ -68,6 +68,7 @@ struct dnsbl {
 	struct entry_list all_idle; /* who was left first stands first */
 	struct entry_list busy;
 	size_t idle_count;
+	size_t left_count; /* of these, that are being asked about */
 };
 
 /* ---- Pure ---- */
@@ -173,15 +174,31 @@ static void stop_asking(struct entry *e)
 	ev_timer_stop(e->dnsbl->loop, &e->timer);
 }
 
-static void entry_free(struct entry *e)
+static void enter_idle(struct entry *e)
 {
 	struct dnsbl *d = e->dnsbl;
 
-	MX_ASSERT(e->refs == 0 && TAILQ_EMPTY(&e->waiting));
-	take_out(e);
-	zones_unref(&e->zones);
+	TAILQ_INSERT_TAIL(&d->all_idle, e, idle);
+	d->idle_count++;
+	d->left_count += e->pending > 0;
+}
+
+static void leave_idle(struct entry *e)
+{
+	struct dnsbl *d = e->dnsbl;
+
 	TAILQ_REMOVE(&d->all_idle, e, idle);
 	d->idle_count--;
+	d->left_count -= e->pending > 0;
+}
+
+static void entry_free(struct entry *e)
+{
+	MX_ASSERT(e->refs == 0 && TAILQ_EMPTY(&e->waiting));
+	leave_idle(e);
+	stop_asking(e);
+	take_out(e);
+	zones_unref(&e->zones);
 	free(e);
 }
 
@@ -192,14 +209,11 @@ static void leave(struct entry *e)
 	if (--e->refs > 0)
 		return;
 	TAILQ_REMOVE(&d->busy, e, idle);
-	TAILQ_INSERT_TAIL(&d->all_idle, e, idle);
-	d->idle_count++;
-	if (e->pending > 0 || !e->is_listed_here) {
-		stop_asking(e);
+	enter_idle(e);
+	if (!e->is_listed_here || d->left_count > DNSBL_LEFT_MAX)
 		entry_free(e);
-	} else if (d->idle_count > DNSBL_KEPT_MAX) {
+	else if (d->idle_count > DNSBL_KEPT_MAX)
 		entry_free(TAILQ_FIRST(&d->all_idle));
-	}
 }
 
 /* All is known: whoever waits is told.  Any of them may leave meanwhile. */
@@ -209,10 +223,15 @@ static void tell(struct entry *e)
 
 	ev_timer_stop(e->dnsbl->loop, &e->timer);
 	e->ends_ms = clock_mono_ms() + e->ttl_s * 1000;
+	if (e->refs == 0) { /* all have left: it is kept */
+		e->dnsbl->left_count--;
+		return;
+	}
 	e->refs++;
 	while ((v = TAILQ_FIRST(&e->waiting)) != NULL) {
 		dnsbl_cb *cb = v->cb;
 
+		MX_ASSERT(cb != NULL);
 		dnsbl_unwait(v);
 		cb(v->arg);
 	}
@@ -298,9 +317,8 @@ static struct entry *entry_new(struct dnsbl *d, const struct net_addr *key)
 	e->is_listed_here = true;
 	TAILQ_INIT(&e->waiting);
 	HASH_ADD(hh, d->table, key, sizeof(e->key), e);
-	TAILQ_INSERT_TAIL(&d->all_idle, e, idle);
-	d->idle_count++;
 	ask(e);
+	enter_idle(e);
 	return e;
 }
 
@@ -334,8 +352,7 @@ struct dnsbl_visit *dnsbl_begin(struct dnsbl *d, const struct net_addr *client)
 		return NULL;
 	e = find(d, client);
 	if (e->refs++ == 0) {
-		TAILQ_REMOVE(&d->all_idle, e, idle);
-		d->idle_count--;
+		leave_idle(e);
 		TAILQ_INSERT_TAIL(&d->busy, e, idle);
 	}
 	v = mx_alloc(sizeof(*v));
@@ -391,6 +408,11 @@ unsigned dnsbl_score(const struct dnsbl_visit *v, struct buf *names)
 	return score;
 }
 
+bool dnsbl_is_left_often(const struct dnsbl *d)
+{
+	return d->left_count >= DNSBL_LEFT_MAX;
+}
+
 size_t dnsbl_count(const struct dnsbl *d)
 {
 	return HASH_COUNT(d->table);
@@ -421,6 +443,11 @@ static void give_up_asking(struct dnsbl *d, bool are_same)
 {
 	struct entry *e, *next;
 
+	for (e = TAILQ_FIRST(&d->all_idle); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, idle);
+		if (e->pending > 0)
+			entry_free(e);
+	}
 	for (e = TAILQ_FIRST(&d->busy); e != NULL; e = next) {
 		bool was_pending = e->pending > 0;
 

@@ -3,7 +3,11 @@
  * once, when the client connects; equal clients share the look-up.
  *
  *   asking --all zones, or 5 s--> known --last visitor leaves--> idle, kept for
- *      \--last visitor leaves--> gone                     its time, then gone
+ *                                                        its time, then gone
+ *
+ * It goes on when the last visitor leaves: who comes back finds the answer, and
+ * is not asked about each time.  Of those that connect and leave so many are
+ * asked about at a time; then the others are when there is need to know.
  *
  * What fails, and what does not come in time, lists nobody.  A zone that was
  * silent for many on end is left alone for a minute.
@@ -30,6 +34,7 @@ struct dnsbl_dns {
 enum {
 	DNSBL_MS = 5000,	 /* of one address */
 	DNSBL_KEPT_MAX = 16384,	 /* addresses that nobody is interested in */
+	DNSBL_LEFT_MAX = 256,	 /* of these, that are being asked about */
 	DNSBL_TIRED = 20,	 /* silences on end */
 	DNSBL_REST_MS = 60 * 1000,
 };
@@ -55,6 +60,9 @@ void dnsbl_unwait(struct dnsbl_visit *v);
 /* The sum of the weights of the zones that have it; their names, with ", "
  * between, are appended. */
 unsigned dnsbl_score(const struct dnsbl_visit *v, struct buf *names);
+
+/* Have many left before it was known?  Then begin when it has to be known. */
+bool dnsbl_is_left_often(const struct dnsbl *d);
 
 /* Addresses in memory. */
 size_t dnsbl_count(const struct dnsbl *d);

@@ -16,7 +16,7 @@ static enum gate_reply begin(struct gate_question *q, struct verdict *v)
 	const struct dnsbl_arg *a = q->link_arg;
 
 	(void)v;
-	if (!trusted_is(a->opt, q))
+	if (!trusted_is(a->opt, q) && !dnsbl_is_left_often(a->dnsbl))
 		*gate_memory(q) = dnsbl_begin(a->dnsbl, q->client);
 	return GATE_GO;
 }
@@ -59,9 +59,15 @@ static bool is_postmaster(const struct gate_question *q)
 
 static enum gate_reply ask_dnsbl(struct gate_question *q, struct verdict *v)
 {
-	struct dnsbl_visit *visit = *gate_memory(q);
+	const struct dnsbl_arg *a = q->link_arg;
+	struct dnsbl_visit *visit;
 
-	if (visit == NULL || is_postmaster(q))
+	if (is_postmaster(q))
+		return GATE_GO;
+	visit = *gate_memory(q);
+	if (visit == NULL && !trusted_is(a->opt, q))
+		visit = *gate_memory(q) = dnsbl_begin(a->dnsbl, q->client);
+	if (visit == NULL)
 		return GATE_GO;
 	if (dnsbl_is_known(visit))
 		return judge(visit, q->config, v);

@@ -9,8 +9,9 @@ enum { WAYS = 8, SETS = RATES_PLACES / WAYS };
 
 struct place {
 	int64_t since_ms; /* 0: nobody's */
-	uint64_t network; /* the first 64 bits of IPv6, 32 of IPv4 */
+	uint64_t network; /* the first 64 or 48 bits of IPv6, 32 of IPv4 */
 	sa_family_t family;
+	bool is_wide; /* the 48 */
 	uint16_t counts[RATE_COUNT];
 };
 
@@ -29,22 +30,25 @@ void rates_free(struct rates **r)
 	*r = NULL;
 }
 
-static struct place key_of(const struct net_addr *client)
+static struct place key_of(const struct net_addr *client, bool is_wide)
 {
+	const size_t narrow = client->family == AF_INET6 ? 8 : 4;
 	struct place key;
 
 	memset(&key, 0, sizeof(key));
 	key.family = client->family;
-	memcpy(&key.network, client->ip, client->family == AF_INET6 ? 8 : 4);
+	key.is_wide = is_wide;
+	memcpy(&key.network, client->ip, is_wide ? 6 : narrow);
 	return key;
 }
 
 static size_t set_of(const struct place *key)
 {
-	char bytes[sizeof(key->network) + 1];
+	char bytes[sizeof(key->network) + 2];
 
 	memcpy(bytes, &key->network, sizeof(key->network));
 	bytes[sizeof(key->network)] = (char)key->family;
+	bytes[sizeof(key->network) + 1] = (char)key->is_wide;
 	return hash_keyed(span_of(bytes, sizeof(bytes))) % SETS;
 }
 
@@ -56,7 +60,7 @@ static bool is_live(const struct place *p, int64_t now_ms)
 static bool is_same(const struct place *p, const struct place *key)
 {
 	return p->since_ms != 0 && p->network == key->network &&
-	       p->family == key->family;
+	       p->family == key->family && p->is_wide == key->is_wide;
 }
 
 static const struct place *find(const struct place *set,
@@ -95,29 +99,58 @@ static struct place *least(struct place *set, int64_t now_ms)
 	return found;
 }
 
-unsigned rates_get(const struct rates *r, const struct net_addr *client,
-		   enum rate what, int64_t now_ms)
+static unsigned get(const struct rates *r, const struct place *key,
+		    enum rate what, int64_t now_ms)
 {
-	const struct place key = key_of(client);
-	const struct place *p = find(r->places[set_of(&key)], &key);
+	const struct place *p = find(r->places[set_of(key)], key);
 
 	return p != NULL && is_live(p, now_ms) ? p->counts[what] : 0;
 }
 
-unsigned rates_add(struct rates *r, const struct net_addr *client,
-		   enum rate what, int64_t now_ms)
+static unsigned add(struct rates *r, const struct place *key, enum rate what,
+		    int64_t now_ms)
 {
-	const struct place key = key_of(client);
-	struct place *set = r->places[set_of(&key)];
-	struct place *p = (struct place *)(uintptr_t)find(set, &key);
+	struct place *set = r->places[set_of(key)];
+	struct place *p = (struct place *)(uintptr_t)find(set, key);
 
 	if (p == NULL)
 		p = least(set, now_ms);
-	if (!is_same(p, &key) || !is_live(p, now_ms)) {
-		*p = key;
+	if (!is_same(p, key) || !is_live(p, now_ms)) {
+		*p = *key;
 		p->since_ms = now_ms > 0 ? now_ms : 1;
 	}
 	if (p->counts[what] < UINT16_MAX)
 		p->counts[what]++;
 	return p->counts[what];
+}
+
+/* The own count, or the share of all around it. */
+static unsigned larger(unsigned narrow, unsigned wide)
+{
+	wide /= RATES_WIDER;
+	return narrow > wide ? narrow : wide;
+}
+
+unsigned rates_get(const struct rates *r, const struct net_addr *client,
+		   enum rate what, int64_t now_ms)
+{
+	const struct place narrow = key_of(client, false);
+	const struct place wide = key_of(client, true);
+	unsigned n = get(r, &narrow, what, now_ms);
+
+	return client->family == AF_INET6
+		       ? larger(n, get(r, &wide, what, now_ms))
+		       : n;
+}
+
+unsigned rates_add(struct rates *r, const struct net_addr *client,
+		   enum rate what, int64_t now_ms)
+{
+	const struct place narrow = key_of(client, false);
+	const struct place wide = key_of(client, true);
+	unsigned n = add(r, &narrow, what, now_ms);
+
+	return client->family == AF_INET6
+		       ? larger(n, add(r, &wide, what, now_ms))
+		       : n;
 }

@@ -232,7 +232,7 @@ Test(dnsbl, shared)
 	dnsbl_end(&v[0]);
 }
 
-/* Nobody waits for it any more: it is not asked any more. */
+/* Who connects and leaves is asked about once, and not each time. */
 Test(dnsbl, all_leave)
 {
 	struct dnsbl_visit *a = visit(1), *b = visit(1);
@@ -240,10 +240,40 @@ Test(dnsbl, all_leave)
 	dnsbl_wait(a, on_known, NULL);
 	dnsbl_unwait(a);
 	dnsbl_end(&a);
-	cr_expect_eq(cancelled, 0);
 	dnsbl_end(&b);
-	cr_expect_eq(cancelled, 2);
-	cr_expect_eq(dnsbl_count(d), 0);
+	for (int i = 0; i < 100; i++) {
+		a = visit(1);
+		cr_expect_not(dnsbl_is_known(a));
+		dnsbl_end(&a);
+	}
+	cr_expect_eq(asked, 2);
+	answer(DNS_NXDOMAIN);
+	answer(DNS_OK);
+	a = visit(1);
+	cr_expect_eq(asked, 2);
+	expect_score(a, 1, "bl.test");
+	dnsbl_end(&a);
+	cr_expect_eq(cancelled, 0);
+}
+
+/* From however many addresses: so many at a time. */
+Test(dnsbl, many_leave)
+{
+	struct dnsbl_visit *v;
+
+	for (unsigned i = 0; i < DNSBL_LEFT_MAX + 100; i++) {
+		cr_expect_eq(dnsbl_is_left_often(d), i >= DNSBL_LEFT_MAX);
+		v = visit(i);
+		dnsbl_end(&v);
+	}
+	cr_expect_eq(dnsbl_count(d), DNSBL_LEFT_MAX);
+	cr_expect_eq(cancelled, 2 * 100);
+	answer(DNS_NXDOMAIN);
+	answer(DNS_NXDOMAIN);
+	cr_expect_not(dnsbl_is_left_often(d));
+	configure(2); /* the old resolver goes */
+	cr_expect_eq(dnsbl_count(d), 1);
+	cr_expect_null(out);
 }
 
 /* What is kept is bounded. */

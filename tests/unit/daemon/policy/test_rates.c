@@ -61,6 +61,24 @@ Test(rates, networks)
 	}
 }
 
+/* Whoever has a /48 has 65,536 networks: all of them have 16 times as much. */
+Test(rates, a_site)
+{
+	struct net_addr a = at("2001:db8:7::1"), b = at("2001:db8:8::1");
+
+	for (unsigned n = 1; n <= 1000; n++) {
+		unsigned want = n / 16 > 1 ? n / 16 : 1;
+
+		a.ip[6] = (unsigned char)(n >> 8);
+		a.ip[7] = (unsigned char)n;
+		cr_expect_eq(rates_add(r, &a, RATE_UNKNOWN, 5), want);
+		cr_expect_eq(rates_get(r, &a, RATE_UNKNOWN, 5), want);
+	}
+	cr_expect_eq(rates_get(r, &b, RATE_UNKNOWN, 5), 0, "its neighbour");
+	for (unsigned n = 1; n <= 100; n++)
+		cr_expect_eq(rates_add(r, &b, RATE_UNKNOWN, 5), n);
+}
+
 /* A minute from the first on, however many follow. */
 Test(rates, a_minute)
 {
