@@ -30,8 +30,8 @@ extern const struct gate_link link_require_tls;
 extern const struct gate_link link_rcpt;
 /* RCPT: is the domain ours?  Its arg: the policy's options. */
 extern const struct gate_link link_listed;
-/* RCPT: does the domain have such a recipient?  Its arg: what is known of them;
- * NULL: nothing, and nobody is asked. */
+/* RCPT: does the domain have such a recipient?  Its arg is that of the rate; the
+ * primary is asked for nobody who has guessed enough. */
 extern const struct gate_link link_recipients;
 /* RCPT: is it known that the domain takes no mail?  Its arg: the router. */
 extern const struct gate_link link_null_mx;

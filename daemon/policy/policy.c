@@ -35,7 +35,7 @@ static void add_links(struct policy *p)
 	gate_add(g, &link_listed, opt);
 	if (p->dnsbl.dnsbl != NULL)
 		gate_add(g, &link_dnsbl, &p->dnsbl);
-	gate_add(g, &link_recipients, opt->known);
+	gate_add(g, &link_recipients, &p->rate);
 	if (opt->router != NULL)
 		gate_add(g, &link_null_mx, opt->router);
 	gate_add(g, &link_quota, opt);

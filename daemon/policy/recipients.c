@@ -10,6 +10,8 @@
 #include "common/base/clock.h"
 #include "config/allow/domains.h"
 #include "daemon/known/verify.h"
+#include "daemon/policy/rates.h"
+#include "daemon/policy/trusted.h"
 
 /* A question that is out: the link's job. */
 struct asking {
@@ -66,12 +68,31 @@ static void on_said(enum known_said said, struct span reply, void *arg)
 	gate_answer(q, &v);
 }
 
+static struct known *known_of(const struct gate_question *q)
+{
+	const struct rate_arg *a = q->link_arg;
+
+	return a->opt->known;
+}
+
+/* Whoever guesses names does not have the primary asked for more of them. */
+static bool has_guessed_enough(const struct gate_question *q)
+{
+	const struct rate_arg *a = q->link_arg;
+	const unsigned most = q->config->policy.rate_unknown;
+
+	return most > 0 &&
+	       rates_get(a->rates, q->client, RATE_UNKNOWN, clock_mono_ms()) >=
+		       most &&
+	       !trusted_is(a->opt, q);
+}
+
 static enum gate_reply ask_primary(struct gate_question *q, struct verdict *v)
 {
 	struct asking *a = mx_alloc(sizeof(*a));
 
 	a->question = q;
-	a->waiter = verify_ask(q->link_arg, buf_span(&q->rcpt->domain),
+	a->waiter = verify_ask(known_of(q), buf_span(&q->rcpt->domain),
 			       q->to->mailbox, q->client, on_said, a);
 	if (a->waiter != NULL) {
 		q->link_job = a;
@@ -84,16 +105,20 @@ static enum gate_reply ask_primary(struct gate_question *q, struct verdict *v)
 static enum gate_reply ask_known(struct gate_question *q, struct verdict *v)
 {
 	const struct gate_rcpt *r = q->rcpt;
-	struct known_fact fact;
+	struct known *known = known_of(q);
+	struct known_fact fact = { 0 };
 
-	if (q->link_arg == NULL)
-		return reply_with(v, without_answer(r->row, SAID_DOWN));
-	known_look(q->link_arg, buf_span(&r->domain), q->to->local,
-		   r->row->delimiter, clock_wall_ms(), &fact);
+	if (known != NULL)
+		known_look(known, buf_span(&r->domain), q->to->local,
+			   r->row->delimiter, clock_wall_ms(), &fact);
 	if (fact.is == FACT_YES)
 		return GATE_GO;
 	if (fact.is == FACT_NO)
 		return gate_refuse(v, V_RCPT_UNKNOWN);
+	if (has_guessed_enough(q))
+		return gate_refuse(v, V_RATE_UNKNOWN);
+	if (known == NULL)
+		return reply_with(v, without_answer(r->row, SAID_DOWN));
 	return ask_primary(q, v);
 }
 

@@ -170,6 +170,26 @@ Test(links, guesses_of_a_network)
 	cr_expect_eq(code(ask_to("guess@example.com", 0)), 450);
 }
 
+/* The primary is not asked for more of them: as if it could not be. */
+Test(links, who_guesses_is_not_asked_for)
+{
+	static const struct policy_options opt = { .is_target = NULL };
+
+	open_policy("policy = { rate = { unknown = 3; }; };",
+		    "example.com recipients=users\n"
+		    "ask.example.com recipients=verify unknown=defer\n");
+	policy_free(&policy);
+	policy = policy_new(&opt, config);
+	for (int i = 0; i < 3; i++) {
+		cr_expect_eq(code(ask_to("guess@ask.example.com", 0)), 451);
+		cr_expect_eq(code(ask_to("guess@example.com", 0)), 550);
+	}
+	cr_expect_eq(code(ask_to("guess@ask.example.com", 0)), 450);
+	cr_expect_str_eq(heard.reason, "rate_unknown");
+	from("192.0.2.8");
+	cr_expect_eq(code(ask_to("guess@ask.example.com", 0)), 451);
+}
+
 Test(links, messages_of_a_network)
 {
 	open_rates("policy = { rate = { messages = 2; unknown = 0; }; };");
