@@ -141,7 +141,10 @@ void world_send(struct world *w, const char *const *paths, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		rcpts[i].path = span_str(paths[i]);
 		rcpts[i].domain = span_str(strchr(paths[i], '@') + 1);
+		rcpts[i].notify = w->notify;
 		rcpts[i].expires_ms = clock_wall_ms() + w->lifetime_ms;
+		if (w->warn_after_ms > 0)
+			rcpts[i].warn_ms = clock_wall_ms() + w->warn_after_ms;
 	}
 	cr_assert_eq(spool_draft_new(w->spool, clock_wall_ms(), 0, &d), MX_OK);
 	spool_draft_write(d, SPAN_LIT("Subject: x\r\n\r\nhello\r\n"));

@@ -28,6 +28,8 @@ struct world {
 	bool are_reports; /* what is sent */
 	int64_t age_ms; /* of what is sent */
 	int64_t lifetime_ms;
+	int64_t warn_after_ms; /* 0: nobody is warned */
+	unsigned notify;       /* SMTP_NOTIFY_ bits of what is sent */
 	unsigned most_links; /* of the next drain; 0: as many as there are */
 	bool committed;
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/assert.h"
+#include "common/smtp/command.h"
 #include "daemon/drain/give_up.h"
 #include "tests/support/drain_world.h"
 
@@ -449,4 +450,95 @@ Test(give_up, a_question_is_taken_back)
 	cr_expect_eq(o.cancelled, 2);
 	cr_expect_eq(drain_busy(w.drain), 0);
 	world_end(&w);
+}
+
+/* A word for who asked for one about a delivery (NOTIFY=SUCCESS; the peer lacks
+ * DSN, so it would be ours), and for who waits. */
+static const struct {
+	enum proof answer;
+	uint64_t reports;
+} words[] = { { PROOF_PASS, 1 }, { PROOF_NONE, 0 } };
+
+/* The rest of it is in the spool until that is known. */
+Test(give_up, of_a_delivery_the_proven_alone_are_told)
+{
+	for (size_t i = 0; i < COUNT(words); i++) {
+		struct world w;
+		struct oracle o;
+
+		begin_proven(&w, &o, words[i].answer, PROVEN);
+		w.peer->opt.reply = never;
+		w.notify = SMTP_NOTIFY_SUCCESS;
+		world_send_one(&w, "u@d0.example");
+		WAIT_FOR(&w, world_row(&w, "d0.example").units == 0);
+		cr_expect_eq(o.asked, 1);
+		cr_expect_eq(reports(&w), words[i].reports);
+		cr_expect_eq(w.peer->message_count, 1);
+		world_end(&w);
+	}
+}
+
+/* Unless nobody asked: then nobody is asked about. */
+Test(give_up, of_a_delivery_nobody_else_is_told)
+{
+	struct world w;
+	struct oracle o;
+
+	begin_proven(&w, &o, PROOF_PASS, PROVEN);
+	w.peer->opt.reply = never;
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_row(&w, "d0.example").units == 0);
+	cr_expect_eq(o.asked, 0);
+	cr_expect_eq(reports(&w), 0);
+	world_end(&w);
+}
+
+/* The word about the delivery that does not come takes nothing back. */
+Test(give_up, a_delivery_is_not_repeated_for_a_word)
+{
+	struct world w;
+	struct oracle o;
+
+	begin_proven(&w, &o, PROOF_LATER, PROVEN);
+	w.peer->opt.reply = never;
+	w.notify = SMTP_NOTIFY_SUCCESS;
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, o.asked == 1 && !ev_is_active(&o.timer));
+	WAIT_FOR(&w, !drain_busy(w.drain));
+	cr_expect_eq(world_row(&w, "d0.example").units, 1, "it waits");
+	cr_expect_eq(reports(&w), 0);
+	drain_free(&w.drain);
+	world_start_drain(&w);
+	world_send_one(&w, "v@d0.example");
+	WAIT_FOR(&w, w.peer->message_count == 2);
+	WAIT_FOR(&w, !drain_busy(w.drain));
+	cr_expect_eq(peer_saw(w.peer, "RCPT"), 2, "once each");
+	world_end(&w);
+}
+
+/* The warning is behind it: what comes next is the end of the lifetime. */
+static bool is_warned(struct world *w)
+{
+	int64_t at = 0;
+
+	return spool_next_expiry(w->spool, &at) == MX_OK &&
+	       at > clock_wall_ms() + HOURS(1);
+}
+
+Test(give_up, of_a_delay_the_proven_alone_are_told)
+{
+	for (size_t i = 0; i < COUNT(words); i++) {
+		struct world w;
+		struct oracle o;
+
+		begin_proven(&w, &o, words[i].answer, PROVEN);
+		peer_stop(w.peer);
+		w.warn_after_ms = 200;
+		world_send_one(&w, "u@d0.example");
+		WAIT_FOR(&w, is_warned(&w));
+		cr_expect_geq(o.asked, 1);
+		cr_expect_eq(world_row(&w, "d0.example").units, 1);
+		cr_expect_eq(reports(&w), words[i].reports);
+		world_end(&w);
+	}
 }

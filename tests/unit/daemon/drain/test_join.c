@@ -121,3 +121,91 @@ Test(join, what_was_taken_does_not_wait_for_the_report)
 	WAIT_FOR(&w, reports(&w) == 1 && left(&w) == 1);
 	world_end(&w);
 }
+
+/* ---- What is not final at once ---- */
+
+#define LATE "drain = { brake_window = \"300ms\"; };"
+
+static uint64_t parked(struct world *w)
+{
+	return world_row(w, "d0.example").refused +
+	       world_row(w, "d1.example").refused +
+	       world_row(w, "d2.example").refused;
+}
+
+/* They come back one by one. */
+Test(join, what_was_parked_is_in_one_report)
+{
+	struct world w;
+
+	world_begin(&w, LATE, refuse);
+	world_send(&w, paths, COUNT(paths));
+	WAIT_FOR(&w, parked(&w) == COUNT(paths));
+	cr_expect_eq(reports(&w), 0);
+	WAIT_FOR(&w, left(&w) == 0);
+	cr_expect_eq(reports(&w), 1);
+	cr_expect_eq(peer_saw(w.peer, "RCPT"), COUNT(paths));
+	world_end(&w);
+}
+
+/* After a restart, too: they are due together. */
+Test(join, what_was_parked_before_a_restart_is_in_one_report)
+{
+	struct world w;
+
+	world_begin(&w, LATE, refuse);
+	world_send(&w, paths, COUNT(paths));
+	WAIT_FOR(&w, parked(&w) == COUNT(paths));
+	drain_free(&w.drain);
+	world_start_drain(&w);
+	WAIT_FOR(&w, left(&w) == 0);
+	cr_expect_eq(reports(&w), 1);
+	world_end(&w);
+}
+
+static const char *refuse_all(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return strncmp(line, "RCPT", 4) == 0 ? "550 5.1.1 unknown" : NULL;
+}
+
+/* For how long the only recipient of d2.example is parked; -1: it is not. */
+static int64_t parked_ms(struct world *w, uint64_t id)
+{
+	struct unit *u = NULL;
+	int64_t ms = -1;
+
+	if (spool_unit_load(w->spool, id, SPAN_LIT("d2.example"), &u) ==
+		    MX_OK &&
+	    u->rcpts[0].state == RECIPIENT_REFUSED)
+		ms = u->rcpts[0].until_ms - clock_wall_ms();
+	unit_free(&u);
+	return ms;
+}
+
+/* Once it was reported on, what is refused later stays parked until it may be
+ * again; no host is asked about it meanwhile. */
+Test(join, what_is_parked_late_waits_for_the_next_report)
+{
+	static const char *const some[] = { "u1@d0.example", "u2@d1.example",
+					    "later@d2.example" };
+	struct world w;
+	uint64_t id = 0;
+	size_t n;
+
+	world_begin(&w, LATE, refuse);
+	world_send(&w, some, COUNT(some));
+	cr_assert_eq(spool_ready(w.spool, SPAN_LIT("d2.example"), 0, &id, 1,
+				 &n),
+		     MX_OK);
+	WAIT_FOR(&w, reports(&w) == 1 && left(&w) == 1);
+	w.peer->opt.reply = refuse_all;
+	spool_flush(w.spool,
+		    (struct spool_selection){ id, SPAN_LIT("d2.example") },
+		    NULL, NULL);
+	WAIT_FOR(&w, parked_ms(&w, id) > SECONDS(10));
+	cr_expect_eq(reports(&w), 1);
+	cr_expect_eq(peer_saw(w.peer, "RCPT"), COUNT(some) + 1);
+	world_end(&w);
+}
