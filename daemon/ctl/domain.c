@@ -34,6 +34,7 @@ enum matter {
 	MATTER_DOWN,
 	MATTER_DEFERRED,
 	MATTER_PARTLY_HELD,
+	MATTER_REFUSED,
 	MATTER_GOING,
 };
 
@@ -76,6 +77,11 @@ static const char *const advice[] = {
 		"Some messages are held by themselves.\n"
 		"To see them: mx20ctl queue %s\n"
 		"To let them go: mx20ctl release --all --domain %s",
+	[MATTER_REFUSED] =
+		"The primary refused some messages; they are kept a while, "
+		"and not tried again by\nthemselves.\n"
+		"To see which, and why: mx20ctl queue %s\n"
+		"To try them again: mx20ctl release --domain %s",
 	[MATTER_GOING] =
 		"The mail is on its way.",
 };
@@ -107,6 +113,8 @@ static enum matter matter_of(const json_t *row, bool is_live)
 		return MATTER_PARTLY_HELD;
 	if (control_get_bool(row, "down"))
 		return MATTER_DOWN;
+	if (control_get_int(row, "refused_messages", 0) > 0)
+		return MATTER_REFUSED;
 	return control_get_int(row, "deferred", 0) > 0 ? MATTER_DEFERRED
 						       : MATTER_GOING;
 }
@@ -140,11 +148,15 @@ static void add_mail(const struct ctl *ctl, const json_t *row, struct buf *out)
 	print_count(out, (uint64_t)messages, "message");
 	buf_adds(out, ", ");
 	human_size(out, (uint64_t)control_get_int(row, "bytes", 0));
-	buf_addf(out, ": %lld ready, %lld deferred, %lld held\n",
+	buf_addf(out, ": %lld ready, %lld deferred, %lld held",
 		 (long long)control_get_int(row, "ready", 0),
 		 (long long)control_get_int(row, "deferred", 0),
 		 (long long)control_get_int(row, "held_messages", 0));
-	buf_adds(out, "  the oldest arrived ");
+	if (control_get_int(row, "refused_messages", 0) > 0)
+		buf_addf(out, ", %lld refused",
+			 (long long)control_get_int(row, "refused_messages",
+						    0));
+	buf_adds(out, "\n  the oldest arrived ");
 	print_time(out, oldest_ms);
 	buf_adds(out, ", ");
 	print_age(out, ctl->now_ms - oldest_ms);

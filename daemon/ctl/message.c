@@ -49,7 +49,7 @@ static void add_state(struct buf *out, const json_t *r, int64_t now_ms)
 			buf_adds(out, ": ");
 		buf_add(out, reason);
 	} else if (span_eq(state, SPAN_LIT("refused"))) {
-		buf_adds(out, "refused, goes in ");
+		buf_adds(out, "refused, removed in ");
 		print_age(out, due_ms - now_ms);
 	} else if (span_eq(state, SPAN_LIT("deferred")) && due_ms > now_ms) {
 		buf_adds(out, "deferred, retry in ");

@@ -20,7 +20,7 @@ static const int64_t NEXT_MOST_MS = DAYS(30);
 
 /* What was seen on the way, for the advice at the end. */
 struct seen {
-	bool any, down, held, parts_held, unlisted, unknown, deferred;
+	bool any, down, held, parts_held, unlisted, unknown, deferred, refused;
 	struct buf holds; /* of destinations, in words */
 };
 
@@ -191,6 +191,7 @@ static void note(struct seen *seen, const json_t *row)
 	seen->parts_held |=
 		!is_held && control_get_int(row, "held_messages", 0) > 0;
 	seen->deferred |= control_get_int(row, "deferred", 0) > 0;
+	seen->refused |= control_get_int(row, "refused_messages", 0) > 0;
 	seen->down |= !is_held && is_state(row, "down");
 	seen->unknown |= !is_held && is_state(row, "unknown");
 }
@@ -294,6 +295,10 @@ static void add_advice(const struct seen *seen, bool is_live, struct buf *out)
 	if (seen->held)
 		buf_adds(out, "held: nothing goes before: mx20ctl release"
 			      " --domain DOMAIN\n");
+	if (seen->refused)
+		buf_adds(out, "some messages were refused by the primary, and"
+			      " are kept a while:\n  mx20ctl queue DOMAIN;"
+			      " again: mx20ctl release --domain DOMAIN\n");
 	if (seen->parts_held)
 		buf_adds(out, "some messages are held by themselves:"
 			      " mx20ctl queue DOMAIN; mx20ctl release ID\n");
