@@ -195,11 +195,6 @@ void conn_close_after_output(struct conn **cp, int64_t grace_ms)
 	conn_free(cp);
 }
 
-void conn_ack(struct conn *c)
-{
-	(void)c;
-}
-
 size_t conn_lingering(void)
 {
 	return 0;
@@ -274,6 +269,12 @@ void conn_starttls_client(struct conn *c, struct tls_client *tls)
 {
 	(void)tls;
 	shake(c);
+}
+
+/* Nobody waits for it here. */
+void conn_ack(struct conn *c)
+{
+	(void)c;
 }
 
 void conn_charge(struct conn *c, const struct net_addr *peer)
