@@ -32,7 +32,10 @@ struct config {
 		 const int64_t *retry_ms; size_t retry_count;
 		 int64_t connect_timeout_ms; in_port_t port;
 		 int64_t reply_timeout_ms; /* 0: RFC 5321 s. 4.5.3.2 */
-		 int64_t brake_window_ms;  /* 0: no brake */ } drain;
+		 int64_t brake_window_ms;  /* 0: no brake */
+		 unsigned brake_share;     /* in millionths */
+		 unsigned brake_least;
+		 int64_t canary_after_ms; } drain;
 	struct { const struct span *servers; size_t server_count;
 		 struct span trust_anchor;
 		 const struct net_cidr *allowed; size_t allowed_count; } dns;

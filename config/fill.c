@@ -112,6 +112,15 @@ static bool whole_number(struct fill *f, const config_setting_t *st,
 	return type == CONFIG_TYPE_INT64 || !was_cut(f, st);
 }
 
+/* As libconfig has read it; nothing that is finer counts. */
+static bool fraction(const config_setting_t *st, char digits[24])
+{
+	if (config_setting_type(st) != CONFIG_TYPE_FLOAT)
+		return false;
+	snprintf(digits, 24, "%.6f", config_setting_get_float(st));
+	return true;
+}
+
 /* The value as it would stand in quotes: whoever leaves them out where a unit
  * belongs means the same.  NULL inside: it is none of this form. */
 static struct span value_of(struct fill *f, const struct option *o,
@@ -126,13 +135,16 @@ static struct span value_of(struct fill *f, const struct option *o,
 		       : config_setting_get_bool(st) == CONFIG_TRUE
 			       ? SPAN_LIT("true")
 			       : SPAN_LIT("false");
-	if ((form == NUMBER || form == QUANTITY) && whole_number(f, st, &v)) {
+	if (form == FRACTION && fraction(st, digits))
+		return span_str(digits);
+	if ((form == NUMBER || form == FRACTION || form == QUANTITY) &&
+	    whole_number(f, st, &v)) {
 		snprintf(digits, 24, "%lld", (long long)v);
 		return span_str(digits);
 	}
 	if (form == PATH && text.n > 0)
 		return path_of(f, st, text);
-	return form == NUMBER ? no_text : text;
+	return form == NUMBER || form == FRACTION ? no_text : text;
 }
 
 /* ---- One option ---- */

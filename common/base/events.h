@@ -30,6 +30,8 @@
 	  "whether a sender is proven, before a report is sent") \
 	X(PROBE,     "probe",     "a primary was probed") \
 	X(STATE,     "state",     "a destination changed its state") \
+	X(BRAKE,     "brake", \
+	  "a primary refused too much: nothing more goes there") \
 	X(ROUTE,     "route",     "what a route look-up found or dropped") \
 	X(RELOAD,    "reload",    "the configuration was replaced, or not") \
 	X(TABLE,     "table", \

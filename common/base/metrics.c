@@ -92,6 +92,10 @@ static const struct metric table[METRIC_COUNT] = {
 	[METRIC_RELOAD] = { "mx20_config_reload_success",
 		"1: the configuration was taken the last time; 0: refused.",
 		PLAIN(GAUGE) },
+	[METRIC_BRAKES] = { "mx20_brakes",
+		"Domains and destinations that refused too much, and are given "
+		"nothing.",
+		PLAIN(GAUGE) },
 };
 /* clang-format on */
 

@@ -23,6 +23,7 @@ enum metric_id {
 	METRIC_COMMIT,	   /* in microseconds */
 	METRIC_WAIT,	   /* in seconds */
 	METRIC_RELOAD,
+	METRIC_BRAKES,
 	METRIC_COUNT,
 };
 

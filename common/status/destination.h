@@ -6,6 +6,7 @@
 #define MX_STATUS_DESTINATION_H
 
 #include "common/base/span.h"
+#include "common/status/braked.h"
 
 /* Times are wall milliseconds; 0: unknown, never, none. */
 struct status_target {
@@ -26,6 +27,8 @@ struct status_destination {
 	const char *hold_name;	 /* of a hold of destinations that it is under;
 				    NULL: of none, or not known */
 	const char *hold_reason; /* NULL: it is not held */
+	const struct braked *braked; /* why nothing goes there although it
+					answers; NULL: the brake is not pulled */
 	int connections;	 /* -1: not known */
 	enum { STATUS_LISTED_UNKNOWN, STATUS_LISTED, STATUS_UNLISTED } listed;
 	const struct status_target *targets;

@@ -41,15 +41,45 @@ json_t *status_targets(const struct status_destination *d)
 	return list;
 }
 
+static json_t *refusals(const struct braked *b)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < b->reply_count; i++)
+		json_array_append_new(
+			list, json_pack("{s:o, s:I}", "reply",
+					control_text(span_str(
+						b->replies[i].text)),
+					"count",
+					(json_int_t)b->replies[i].count));
+	if (b->others > 0)
+		json_array_append_new(list, json_pack("{s:n, s:I}", "reply",
+						      "count",
+						      (json_int_t)b->others));
+	return list;
+}
+
+/* Braked it is down, whatever it says. */
 void status_set_state(json_t *o, const struct status_destination *d)
 {
-	json_object_set_new(o, "state", json_string(d->state));
-	json_object_set_new(o, "down", json_boolean(d->is_down));
-	json_object_set_new(o, "since", control_time(d->since_ms));
-	json_object_set_new(o, "next_probe", control_time(d->next_probe_ms));
+	const struct braked *b = d->braked;
+	bool is_braked = b != NULL;
+
+	json_object_set_new(o, "state",
+			    json_string(is_braked ? "down" : d->state));
+	json_object_set_new(o, "down", json_boolean(d->is_down || is_braked));
+	json_object_set_new(o, "since",
+			    control_time(is_braked ? b->since_ms
+						   : d->since_ms));
+	json_object_set_new(o, "next_probe",
+			    control_time(is_braked ? 0 : d->next_probe_ms));
 	json_object_set_new(o, "checked", control_time(d->checked_ms));
 	json_object_set_new(o, "last_reply",
-			    control_text_or_null(d->last_reply));
+			    control_text_or_null(is_braked ? braked_most(b)
+							   : d->last_reply));
+	json_object_set_new(o, "braked", json_boolean(is_braked));
+	if (is_braked)
+		json_object_set_new(o, "refusals", refusals(b));
 }
 
 /* ---- Domains ---- */

@@ -110,6 +110,21 @@ static void load(struct status_memory *m)
 	m->is_loaded = true;
 }
 
+typedef void key_fn(struct buf *out, struct span name);
+
+static bool find_brake(struct status_memory *m, key_fn *print, struct span name)
+{
+	struct buf key = { 0 }, value = { 0 };
+	bool found;
+
+	print(&key, name);
+	found = spool_fact_get(m->spool, buf_span(&key), &value) == MX_OK &&
+		braked_parse(buf_span(&value), &m->braked);
+	buf_fini(&key);
+	buf_fini(&value);
+	return found;
+}
+
 void status_remembered(const struct spool_domain *row,
 		       struct status_destination *out, void *arg)
 {
@@ -133,5 +148,10 @@ void status_remembered(const struct spool_domain *row,
 		tells = t;
 		set_state(out, target);
 	}
+	if (find_brake(m, braked_domain_key, span_str(row->name)) ||
+	    (row->destination[0] != '\0' &&
+	     find_brake(m, braked_destination_key,
+			span_str(row->destination))))
+		out->braked = &m->braked;
 	(void)spool_domains(m->spool, SPAN_LIT("@"), look_at_hold, &search);
 }

@@ -15,6 +15,7 @@ struct status_memory {
 	/* of the domain looked at last */
 	struct status_target *targets;
 	struct spool_domain hold;
+	struct braked braked;
 };
 void status_memory_fini(struct status_memory *m);
 

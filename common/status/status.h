@@ -18,7 +18,8 @@ json_t *status_spool(const struct spool_totals *t);
 /* An array of {"target","state","since","checked","last_reply"} */
 json_t *status_targets(const struct status_destination *d);
 
-/* Set "state","down","since","next_probe","checked","last_reply". */
+/* Set "state","down","since","next_probe","checked","last_reply","braked" and,
+ * if it is, "refusals": an array of {"reply","count"}. */
 void status_set_state(json_t *o, const struct status_destination *d);
 
 /* A row, and how its destination does, in one object. */

@@ -57,6 +57,17 @@ static bool take_port(const struct option *o, struct span text,
 	return ok;
 }
 
+static bool take_share(const struct option *o, struct span text,
+		       const struct keeper *k, void *out)
+{
+	int64_t v = 0;
+	bool ok = value_share(text, &v) && in_range(o, v);
+
+	(void)k;
+	*(unsigned *)out = (unsigned)v;
+	return ok;
+}
+
 static bool take_size(const struct option *o, struct span text,
 		      const struct keeper *k, void *out)
 {
@@ -241,6 +252,8 @@ const struct kind kinds[] = {
 		sizeof(in_port_t), ONE, NUMBER, take_port },
 	[K_BOOL] = { "true or false", NULL, NULL,
 		sizeof(bool), ONE, TRUTH, take_bool },
+	[K_SHARE] = { "a share such as", "0.2", NULL,
+		sizeof(unsigned), ONE, FRACTION, take_share },
 	[K_SIZE] = { "a size such as", "\"50M\"", "10G",
 		sizeof(uint64_t), ONE, QUANTITY, take_size },
 	[K_TIME] = { "a time such as", "\"30s\" \"10m\" \"4h\" \"14d\"", "30d",
@@ -358,6 +371,8 @@ static void add_number(struct buf *out, enum option_kind kind, int64_t v)
 		value_size_add(out, v);
 	else if (kind == K_TIME || kind == K_TIMES)
 		value_time_add(out, v);
+	else if (kind == K_SHARE)
+		value_share_add(out, v);
 	else
 		buf_addf(out, "%lld", (long long)v);
 }

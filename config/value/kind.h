@@ -9,7 +9,7 @@
 #include "common/base/buf.h"
 
 enum option_kind {
-	K_COUNT, K_PORT, K_BOOL, K_SIZE, K_TIME, K_TIMES,
+	K_COUNT, K_PORT, K_BOOL, K_SHARE, K_SIZE, K_TIME, K_TIMES,
 	K_TLS, K_BOUNCE, K_UNKNOWN, K_LOG,
 	K_TEXT, K_PATH, K_PATHS, K_HOST, K_MAILBOX, K_HOP, K_HOPS,
 	K_ALIASES, K_SERVERS, K_BIND, K_NETWORKS, K_LISTEN, K_DNSBL,
@@ -46,7 +46,7 @@ struct kind {
 	size_t size;         /* of the field, or of one element */
 	enum { ONE, MANY, ONE_OR_MANY } shape;
 	/* What stands in mx20.conf.  A quantity may go without its quotes. */
-	enum { TEXT, PATH, NUMBER, QUANTITY, TRUTH, GROUP } form;
+	enum { TEXT, PATH, NUMBER, FRACTION, QUANTITY, TRUTH, GROUP } form;
 	bool (*take)(const struct option *o, struct span text,
 		     const struct keeper *k, void *out);
 };

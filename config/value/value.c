@@ -57,6 +57,39 @@ bool value_size(struct span text, int64_t *bytes)
 	return scale(text, size_units, COUNT(size_units), bytes);
 }
 
+/* Digits behind the point as millionths. */
+static bool take_decimals(struct span digits, uint64_t *v)
+{
+	enum { DECIMALS = 6 };
+
+	*v = 0;
+	for (size_t i = 0; i < digits.n || i < DECIMALS; i++) {
+		char c = i < digits.n ? digits.p[i] : '0';
+
+		if (c < '0' || c > '9')
+			return false;
+		if (i < DECIMALS)
+			*v = *v * 10 + (uint64_t)(c - '0');
+	}
+	return true;
+}
+
+bool value_share(struct span text, int64_t *millionths)
+{
+	struct span rest = text, whole = span_cut(&rest, '.');
+	bool has_point = whole.n < text.n;
+	uint64_t ones = 0, millions;
+
+	if (has_point ? rest.n == 0 : whole.n == 0)
+		return false;
+	if (whole.n > 0 && (!span_u64(whole, &ones) || ones > 1000))
+		return false;
+	if (!take_decimals(rest, &millions))
+		return false;
+	*millionths = (int64_t)(ones * SHARE_ALL + millions);
+	return true;
+}
+
 bool value_lacks_unit(struct span text)
 {
 	uint64_t number;
@@ -69,6 +102,11 @@ static void add_scaled(struct buf *out, int64_t v, const struct unit *units)
 	while (v % units->factor != 0)
 		units++;
 	buf_addf(out, "%lld%s", (long long)(v / units->factor), units->suffix);
+}
+
+void value_share_add(struct buf *out, int64_t millionths)
+{
+	buf_addf(out, "%g", (double)millionths / SHARE_ALL);
 }
 
 void value_time_add(struct buf *out, int64_t ms)

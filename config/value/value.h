@@ -44,12 +44,16 @@ struct config_hop {
 bool value_time(struct span text, int64_t *ms);
 /* "4096" "64K" "50M" "64G" "1T", powers of 1024. */
 bool value_size(struct span text, int64_t *bytes);
+/* "0.2" "1" ".05": from 0 to 1, in millionths; what is finer is cut. */
+enum { SHARE_ALL = 1000000 };
+bool value_share(struct span text, int64_t *millionths);
 /* "14": digits alone, and not 0.  Seconds, days?  Whoever wrote it knows. */
 bool value_lacks_unit(struct span text);
 
 /* Append in the largest unit that divides it: "14d", "64G". */
 void value_time_add(struct buf *out, int64_t ms);
 void value_size_add(struct buf *out, int64_t bytes);
+void value_share_add(struct buf *out, int64_t millionths);
 
 /* For people: the largest unit it has one of, "39.2G". */
 void value_size_round(struct buf *out, int64_t bytes);

@@ -48,6 +48,7 @@ struct request {
 	uint64_t *ids;		    /* each is, or was, a message */
 	size_t id_count;
 	bool all;		    /* release: what is held by itself, too */
+	bool was_braked;	    /* and something of it was */
 	struct buf reason;	    /* hold: the operator's words */
 	struct buf after;	    /* look_*: what the page is behind */
 	uint64_t offset;	    /* look_content */

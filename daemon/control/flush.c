@@ -62,13 +62,13 @@ static void flush(struct walk *w, uint64_t id, struct span domain)
 		    on_flushed, f);
 }
 
-/* Is its destination held? */
+/* Is its destination held, or the brake pulled? */
 static bool is_stopped(const struct walk *w, struct span domain)
 {
 	struct status_destination st;
 
 	return drain_status(w->request->control->opt.drain, domain, &st) &&
-	       st.hold_name != NULL;
+	       (st.hold_name != NULL || st.braked != NULL);
 }
 
 static void flush_unit(struct walk *w, const struct unit *u)

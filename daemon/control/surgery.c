@@ -224,6 +224,11 @@ void hold_run(struct request *r)
  * is held itself. */
 static bool release_domain(struct walk *w, const struct spool_domain *row)
 {
+	struct request *r = w->request;
+
+	if (r->scope != SCOPE_ID)
+		r->was_braked |= drain_release(r->control->opt.drain,
+					       span_str(row->name));
 	if (w->request->scope == SCOPE_DOMAIN || !w->was_held || !row->is_held)
 		return true;
 	walk_keep(w, row->units, 0, row, span_str(row->name));
@@ -295,7 +300,7 @@ static void release_unit(struct walk *w, const struct unit *u)
 		spool_flush(w->spool, unit_of(d), on_done, d);
 	} else if (u->state == UNIT_HELD) {
 		keep_with_domain(w, u);
-	} else if (w->was_held) {
+	} else if (w->was_held || r->was_braked) {
 		tell(w, EV_RELEASED, u);
 	}
 }
@@ -305,6 +310,8 @@ static void end_release(struct walk *w)
 	json_t *answer = walk_answer(w);
 
 	json_object_set_new(answer, "was_held", json_boolean(w->was_held));
+	json_object_set_new(answer, "was_braked",
+			    json_boolean(w->request->was_braked));
 	surgery_log_order(w->request, w->done);
 	request_done(w->request, answer);
 }
@@ -368,6 +375,9 @@ void release_run(struct request *r)
 		walk_start(r, &release_ops, false);
 		return;
 	}
+	if (r->scope == SCOPE_DOMAIN) /* it may have no mail */
+		r->was_braked = drain_release(r->control->opt.drain,
+					      r->sel.domain);
 	if (spool_domain_get(sp, name.domain, &row) != MX_OK)
 		row.is_held = false;
 	if (row.is_held && row.hold_pattern[0] != '\0') {

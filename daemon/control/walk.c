@@ -307,6 +307,8 @@ void walk_keep(struct walk *w, uint64_t units, uint64_t id,
 	else if (drain_status(w->request->control->opt.drain, domain, &st) &&
 		 st.hold_name != NULL)
 		buf_addf(&text, "--destination '%s'", st.hold_name);
+	else if (st.braked != NULL)
+		buf_addf(&text, "--domain %.*s", SPAN_ARG(domain));
 	else
 		buf_addf(&text, "--all --domain %.*s", SPAN_ARG(domain));
 	snprintf(w->release, sizeof(w->release), "%s", buf_cstr(&text));

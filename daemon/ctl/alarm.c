@@ -20,6 +20,7 @@ void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c)
 		.has_relay = c->bounce.has_relay,
 		.list = json_array(),
 		.down = json_object(),
+		.braked = json_object(),
 		.held = json_object(),
 	};
 }
@@ -28,6 +29,7 @@ void alarms_fini(struct alarms *a)
 {
 	json_decref(a->list);
 	json_decref(a->down);
+	json_decref(a->braked);
 	json_decref(a->held);
 }
 
@@ -161,7 +163,7 @@ static void join(json_t *groups, const char *name, const json_t *row,
 }
 
 /* Domains without a route have nothing in common. */
-static void join_down(struct alarms *a, const json_t *row, int64_t messages)
+static void join_by_route(json_t *groups, const json_t *row, int64_t messages)
 {
 	const char *key =
 		json_string_value(json_object_get(row, "destination"));
@@ -173,7 +175,7 @@ static void join_down(struct alarms *a, const json_t *row, int64_t messages)
 		buf_adds(&name, "route of ");
 		buf_add(&name, control_get_text(row, "domain"));
 	}
-	join(a->down, buf_cstr(&name), row, messages);
+	join(groups, buf_cstr(&name), row, messages);
 	buf_fini(&name);
 }
 
@@ -194,7 +196,9 @@ void alarms_row(struct alarms *a, const json_t *row)
 	if (json_is_false(json_object_get(row, "listed")) && !a->has_relay)
 		return;
 	if (messages > held && control_get_bool(row, "down"))
-		join_down(a, row, messages - held);
+		join_by_route(control_get_bool(row, "braked") ? a->braked
+							      : a->down,
+			      row, messages - held);
 }
 
 /* "340 messages of 12 domains" */
@@ -248,6 +252,29 @@ static void take_down(struct alarms *a)
 	buf_fini(&text);
 }
 
+static void take_braked(struct alarms *a)
+{
+	struct buf text = { 0 };
+	const char *name;
+	json_t *g;
+
+	json_object_foreach(a->braked, name, g)
+	{
+		buf_reset(&text);
+		buf_addf(&text, "%s refused too much, nothing goes there for ",
+			 name);
+		print_age(&text, a->now_ms - print_get_time(g, "since"));
+		buf_adds(&text, ", ");
+		add_counts(&text, g);
+		buf_addf(&text, " waiting: %.*s: mend it, then mx20ctl release"
+				" --domain %.*s",
+			 SPAN_ARG(control_get_text(g, "last_reply")),
+			 SPAN_ARG(control_get_text(g, "domain")));
+		add_group(a, "brake", g, buf_span(&text));
+	}
+	buf_fini(&text);
+}
+
 static void take_held(struct alarms *a)
 {
 	struct buf text = { 0 };
@@ -271,6 +298,7 @@ json_t *alarms_take(struct alarms *a)
 	json_t *list = a->list;
 
 	take_held(a);
+	take_braked(a);
 	take_down(a);
 	a->list = NULL;
 	return list;

@@ -15,7 +15,7 @@ struct alarms {
 	bool keeps_refused; /* bounce.mode is hold */
 	bool has_relay;	    /* bounce.relay: reports go there */
 	json_t *list;
-	json_t *down, *held; /* groups, by what they have in common */
+	json_t *down, *braked, *held; /* groups, by what they have in common */
 };
 
 void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c);
@@ -31,8 +31,8 @@ void alarms_row(struct alarms *a, const json_t *row);
 /*
  * All of them, an array of {"alarm","text"} and for mail that waits
  * {"domains","messages","domain","since"}: to be called once, the caller's.
- * "alarm" is "unreachable", "spool", "certificate", "recipients", "down" or
- * "held".
+ * "alarm" is "unreachable", "spool", "certificate", "recipients", "down",
+ * "brake" or "held".
  */
 json_t *alarms_take(struct alarms *a);
 

@@ -31,6 +31,7 @@ enum matter {
 	MATTER_PATTERN_HELD,
 	MATTER_DESTINATION_HELD,
 	MATTER_NOTHING,
+	MATTER_BRAKED,
 	MATTER_DOWN,
 	MATTER_DEFERRED,
 	MATTER_PARTLY_HELD,
@@ -64,6 +65,12 @@ static const char *const advice[] = {
 		"To let the mail go: mx20ctl release --destination NAME",
 	[MATTER_NOTHING] =
 		"Nothing is waiting: nothing to do.",
+	[MATTER_BRAKED] =
+		"The primary answers, but refused too much: it may be broken. "
+		"Nothing goes there,\n"
+		"and what it refused last waits, too.  Mend it, then: "
+		"mx20ctl release --domain %s\n"
+		"If it is right: mx20ctl bounce --domain %s",
 	[MATTER_DOWN] =
 		"The mail waits until the primary takes it, which is asked "
 		"again by itself.\n"
@@ -109,6 +116,8 @@ static enum matter matter_of(const json_t *row, bool is_live)
 		return json_is_false(json_object_get(row, "listed"))
 			       ? MATTER_FOREIGN
 			       : MATTER_NOTHING;
+	if (control_get_bool(row, "braked"))
+		return MATTER_BRAKED;
 	if (control_get_int(row, "held_messages", 0) > 0)
 		return MATTER_PARTLY_HELD;
 	if (control_get_bool(row, "down"))
@@ -246,6 +255,8 @@ static void add_state(const struct ctl *ctl, const json_t *state,
 
 	buf_adds(out, "  destination ");
 	print_text(out, control_get_text(state, "state"));
+	if (control_get_bool(state, "braked"))
+		buf_adds(out, ", BRAKED");
 	if (since_ms != 0) {
 		buf_adds(out, " since ");
 		print_time(out, since_ms);
@@ -269,6 +280,21 @@ static void add_state(const struct ctl *ctl, const json_t *state,
 	}
 }
 
+static void add_refusals(const json_t *row, struct buf *out)
+{
+	const json_t *list = json_object_get(row, "refusals");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *o = json_array_get(list, i);
+		struct span reply = control_get_text(o, "reply");
+
+		buf_addf(out, "  refused %lld times: ",
+			 (long long)control_get_int(o, "count", 0));
+		print_text(out, reply.n > 0 ? reply : SPAN_LIT("other words"));
+		buf_adds(out, "\n");
+	}
+}
+
 void status_show_domain(const struct ctl *ctl, const json_t *row, bool is_live,
 			struct buf *out)
 {
@@ -288,6 +314,7 @@ void status_show_domain(const struct ctl *ctl, const json_t *row, bool is_live,
 	if (control_get_bool(row, "catch_all"))
 		buf_adds(out, "  catch-all: the primary takes everyone, so "
 			      "nothing is learned of its recipients\n");
+	add_refusals(row, out);
 	status_show_targets(ctl, row, out);
 	add_sources(ctl, row, out);
 	add_advice(matter_of(row, is_live), pattern.n > 0 ? pattern : name,

@@ -20,7 +20,8 @@ static const int64_t NEXT_MOST_MS = DAYS(30);
 
 /* What was seen on the way, for the advice at the end. */
 struct seen {
-	bool any, down, held, parts_held, unlisted, unknown, deferred, refused;
+	bool any, down, braked, held, parts_held, unlisted, unknown, deferred;
+	bool refused;
 	struct buf holds; /* of destinations, in words */
 };
 
@@ -149,6 +150,8 @@ static void cell_state(struct table *t, const json_t *row)
 
 	if (status_is_held(row))
 		buf_adds(&b, "held");
+	else if (control_get_bool(row, "braked"))
+		buf_adds(&b, "braked");
 	else
 		buf_add(&b, control_get_text(row, "state"));
 	if (!status_is_held(row) && held > 0)
@@ -192,7 +195,9 @@ static void note(struct seen *seen, const json_t *row)
 		!is_held && control_get_int(row, "held_messages", 0) > 0;
 	seen->deferred |= control_get_int(row, "deferred", 0) > 0;
 	seen->refused |= control_get_int(row, "refused_messages", 0) > 0;
-	seen->down |= !is_held && is_state(row, "down");
+	seen->braked |= !is_held && control_get_bool(row, "braked");
+	seen->down |= !is_held && is_state(row, "down") &&
+		      !control_get_bool(row, "braked");
 	seen->unknown |= !is_held && is_state(row, "unknown");
 }
 
@@ -281,6 +286,11 @@ static void add_advice(const struct seen *seen, bool is_live, struct buf *out)
 			"down: the primary takes no mail now; it is asked again"
 			" by itself.\n  Why: mx20ctl route DOMAIN;"
 			"  now: mx20ctl flush DOMAIN\n");
+	if (seen->braked)
+		buf_adds(out, "braked: the primary refused too much; nothing"
+			      " goes there.\n  What it said: mx20ctl status"
+			      " DOMAIN;  when it is mended: mx20ctl release"
+			      " --domain DOMAIN\n");
 	if (seen->unknown && is_live)
 		buf_adds(out, "unknown: not tried yet.  Where it goes:"
 			      " mx20ctl route DOMAIN\n");

@@ -239,6 +239,9 @@ static bool say_nothing(const struct ctl *ctl, const char *about,
 		say(ctl, "%s is held; no mail waits there now\n", about);
 	} else if (control_get_bool(o->answer, "was_held")) {
 		say(ctl, "%s is held no longer; no mail waited there\n", about);
+	} else if (control_get_bool(o->answer, "was_braked")) {
+		say(ctl, "the brake of %s is released; no mail waited there\n",
+		    about);
 	} else if (is_verb(ctl, "release") && o->still_held == 0) {
 		ctl_complain("%s is not held", about);
 		return false;

@@ -54,7 +54,7 @@ enum {
 	DELIVERY_TRUST = 1 << 25,
 };
 
-/* What a transient refusal was the answer to. */
+/* What a refusal was the answer to. */
 enum refused_at {
 	REFUSED_NOT,
 	REFUSED_AT_MAIL,
@@ -138,6 +138,7 @@ struct delivery_job {
 					     take it */
 	enum refused_at refused_at;       /* where the server last said 4yz
 					     that settled anybody */
+	enum refused_at failed_at;        /* the same for 5yz */
 	bool was_head;                    /* its transaction was the one under
 					     way when the connection ended */
 	bool in_doubt;                    /* its content was all out, and no

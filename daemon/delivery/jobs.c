@@ -79,7 +79,7 @@ void delivery_job_renew(struct delivery_job *job)
 	tx->at = TX_START;
 	tx->without = tx->refused = 0;
 	job->is_obstructed = false;
-	job->refused_at = REFUSED_NOT;
+	job->refused_at = job->failed_at = REFUSED_NOT;
 	for (size_t i = 0; i < job->count; i++)
 		job->set[i].outcome = OUTCOME_UNTRIED;
 }

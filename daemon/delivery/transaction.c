@@ -58,6 +58,8 @@ static void decide_all(struct delivery *d, struct tx *tx, enum meaning m,
 		refusal(d);
 	if (m == MEANS_LATER)
 		tx->job.refused_at = at;
+	else if (m == MEANS_NEVER)
+		tx->job.failed_at = at;
 	for (size_t i = 0; i < tx->ask_count; i++) {
 		struct settlement *s = &tx->job.set[tx->ask[i]];
 
@@ -209,6 +211,8 @@ static enum meaning refuse_rcpt(struct delivery *d, struct tx *tx, size_t i,
 		m == MEANS_NEVER && tx->refused == 0;
 	if (m == MEANS_LATER)
 		tx->job.refused_at = REFUSED_AT_RCPT;
+	else if (m == MEANS_NEVER)
+		tx->job.failed_at = REFUSED_AT_RCPT;
 	refusal(d);
 	return m;
 }

@@ -53,7 +53,8 @@ bool aside_has(struct drain *d, uint64_t id, const struct domain *dom)
 /* In flight it has had its turn already. */
 bool aside_is_of(const struct dest *dst, const struct outcast *s)
 {
-	return s->domain->dest == dst && !s->is_usual &&
+	return s->domain->dest == dst && s->domain->flow.stop == NULL &&
+	       !s->is_usual &&
 	       !attempt_has(dst->drain, s->key.id, s->domain);
 }
 

@@ -327,6 +327,8 @@ static void on_recorded(enum mx_err err, void *arg)
 	look_at_parked(a);
 	/* others of it may be ready by now, and were passed over */
 	again |= a->is_parked;
+	if (delivery_job_count(a->job, OUTCOME_REFUSED) > 0)
+		flow_recorded(dom);
 	MX_ASSERT(d->unsettled > 0);
 	d->unsettled--;
 	attempt_drop(a);

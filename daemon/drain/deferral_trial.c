@@ -51,7 +51,8 @@ struct attempt *deferral_trial(struct dest *dst)
 	struct pilot *p = pilot_at(dst, turn / 3);
 	struct attempt *a = NULL;
 
-	if (!drain_is_at_work(dst->drain) || hold_of(dst) != NULL)
+	if (!drain_is_at_work(dst->drain) || hold_of(dst) != NULL ||
+	    !flow_is_open(&dst->flow))
 		return NULL;
 	if (is_pilots && p != NULL)
 		a = domain_take_unit(p->domain, p->id);

@@ -54,6 +54,7 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 	machine_init(&dst->machine, &none, random_secret());
 	targets_build(dst, route);
 	dest_set_params(dst);
+	dst->flow.stop = stops_of_route(d, route->key);
 	HASH_ADD_KEYPTR(hh, d->dests, dst->route->key.p, dst->route->key.n,
 			dst);
 	turns_enter_dest(dst);
@@ -110,6 +111,7 @@ void dest_free(struct dest *dst)
 	turns_leave_dest(dst);
 	HASH_DEL(dst->drain->dests, dst);
 	targets_clear(dst);
+	free(dst->flow.watch);
 	dst->magic = 0;
 	free(dst);
 }
@@ -257,7 +259,7 @@ void dest_run(struct dest *dst)
 	struct link *l, *next;
 
 	MX_ASSERT(dst->magic == DEST_MAGIC);
-	if (hold_of(dst) != NULL) {
+	if (hold_of(dst) != NULL || dst->flow.stop != NULL) {
 		callout_held(dst);
 		ev_timer_stop(dst->drain->loop, &dst->timer);
 		return;

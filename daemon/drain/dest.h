@@ -49,6 +49,7 @@ struct dest {
 	int64_t callout_pause_ms;      /* monotonic: none is made before */
 	int64_t awaited_until_ms;      /* monotonic: probed for a question */
 	int64_t null_refused_until_ms; /* monotonic: it takes no <> */
+	struct flow flow; /* is it stopped? */
 	struct link_list links;
 	unsigned live, trying; /* links that work; probes included */
 	unsigned singles;      /* links that carry one unit */

@@ -1,4 +1,5 @@
 /* The mail of a destination, one unit after the other. */
+#include "daemon/drain/canary.h"
 #include "daemon/drain/drain_priv.h"
 
 enum { OLD_AT_ONCE = 64, DRY_A_TURN = 64 };
@@ -59,7 +60,8 @@ struct attempt *dest_take(struct dest *dst, bool newest)
 	struct drain *d = dst->drain;
 	struct domain *dom;
 
-	if (!drain_is_at_work(d) || hold_of(dst) != NULL || drain_is_full(d))
+	if (!drain_is_at_work(d) || hold_of(dst) != NULL ||
+	    !flow_is_open(&dst->flow) || drain_is_full(d))
 		return NULL;
 	while ((dom = TAILQ_FIRST(&dst->ring)) != NULL) {
 		struct attempt *a;
@@ -71,6 +73,8 @@ struct attempt *dest_take(struct dest *dst, bool newest)
 			continue;
 		}
 		a = domain_take(dom, newest);
+		if (a != NULL)
+			canary_sent(a);
 		domain_leave_ring(dom);
 		if (dom->has_mail)
 			domain_enter_ring(dom);

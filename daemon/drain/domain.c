@@ -28,7 +28,7 @@ bool domain_is_old(const struct domain *dom)
 void domain_enter_ring(struct domain *dom)
 {
 	if (dom->in_ring || dom->dest == NULL || dom->is_asking ||
-	    dom->wants_ask)
+	    dom->wants_ask || !flow_is_open(&dom->flow))
 		return;
 	TAILQ_INSERT_TAIL(&dom->dest->ring, dom, ring);
 	dom->in_ring = true;

@@ -9,6 +9,7 @@
 #include "common/base/hash.h"
 #include "daemon/drain/attempt.h"
 #include "daemon/drain/cap.h"
+#include "daemon/drain/flow.h"
 #include "daemon/route/route.h"
 
 enum {
@@ -87,6 +88,7 @@ struct domain {
 	struct callout_queue waiting; /* questions, see callout.h */
 	size_t callouts;	      /* those that are out, too */
 	TAILQ_ENTRY(domain) asker;
+	struct flow flow;	   /* is it stopped? */
 };
 LIST_HEAD(domain_list, domain);
 TAILQ_HEAD(domain_ring, domain);

@@ -190,6 +190,7 @@ struct domain *domain_need(struct drain *d, struct span name)
 	dom->name = mx_alloc(name.n + 1);
 	memcpy(dom->name, name.p, name.n);
 	dom->name_len = name.n;
+	dom->flow.stop = stops_of_domain(d, name);
 	ev_timer_init(&dom->expiry, on_expiry, 0., 0.);
 	dom->expiry.data = dom;
 	HASH_ADD_KEYPTR(hh, d->domains, dom->name, dom->name_len, dom);

@@ -129,7 +129,9 @@ static struct attempt *load(struct domain *dom, uint64_t id)
 
 struct attempt *domain_take_unit(struct domain *dom, uint64_t id)
 {
-	return attempt_has(dom->drain, id, dom) ? NULL : load(dom, id);
+	if (dom->flow.stop != NULL || attempt_has(dom->drain, id, dom))
+		return NULL;
+	return load(dom, id);
 }
 
 struct attempt *domain_take(struct domain *dom, bool newest)

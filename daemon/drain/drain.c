@@ -32,6 +32,7 @@ static bool on_domain(const struct spool_domain *row, void *arg)
 
 	if (row->units > 0 && !drain_admits(d, span_str(row->name)))
 		return true;
+	flow_recall(d, row);
 	if (row->ready > 0)
 		domain_announce(domain_need(d, span_str(row->name)));
 	else if (row->units > 0)
@@ -116,6 +117,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	due_start(d);
 	expire_start(d);
 	holds_load(d);
+	stops_load(d);
 	spool_subscribe(d->spool, on_announced, d);
 	list_domains(d);
 	return d;
@@ -192,6 +194,7 @@ void drain_free(struct drain **dp)
 	turns_stop(d);
 	aside_forget(d);
 	holds_forget(d);
+	stops_forget(d);
 	config_unref(&d->config);
 	buf_fini(&d->text);
 	free(d->status);

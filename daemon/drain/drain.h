@@ -121,6 +121,10 @@ void drain_flush_destination(struct drain *d, struct span name);
  * of it: nothing goes to them, or everything again. */
 void drain_destination_changed(struct drain *d, struct span name);
 
+/* Release the brake of this domain and of its destination.  False: neither was
+ * pulled. */
+bool drain_release(struct drain *d, struct span domain);
+
 /* ---- For status ---- */
 
 /* State of the destination the domain belongs to; false: none known yet.

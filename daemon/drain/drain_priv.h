@@ -7,6 +7,7 @@
 #include "daemon/drain/holds.h"
 #include "daemon/drain/link.h"
 #include "daemon/drain/slots.h"
+#include "daemon/drain/stops.h"
 #include "daemon/drain/strangers.h"
 #include "daemon/drain/turns.h"
 
@@ -42,6 +43,7 @@ struct drain {
 	struct attempt *attempts;      /* hash by id and domain */
 	struct dest_hold_list dest_holds;
 	unsigned hold_changes;	  /* of that list */
+	struct stop *stops;	  /* hash by name */
 	struct outcast *outcasts; /* hash by the same */
 	struct strangers strangers;
 	struct asking asking[2]; /* [1]: of strangers */

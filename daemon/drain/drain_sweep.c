@@ -3,6 +3,7 @@
 
 #include "common/base/clock.h"
 #include "daemon/drain/aside.h"
+#include "daemon/drain/braking.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/outages.h"
 #include "daemon/drain/unlisted.h"
@@ -58,6 +59,7 @@ void domain_free(struct domain *dom)
 	d->callouts.domains -= dom->is_for_questions;
 	domain_start_over(dom);
 	route_unref(&dom->route);
+	free(dom->flow.watch);
 	dom->magic = 0;
 	free(dom->name);
 	free(dom);
@@ -65,6 +67,7 @@ void domain_free(struct domain *dom)
 
 static void sweep_domain(struct domain *dom)
 {
+	braking_sweep(dom->drain, &dom->flow);
 	if (is_forgettable(dom, clock_mono_ms()))
 		domain_free(dom);
 }
@@ -74,6 +77,7 @@ static void sweep_dest(struct dest *dst, struct span name)
 	(void)name;
 	dest_forget(dst);
 	outages_still(dst);
+	braking_sweep(dst->drain, &dst->flow);
 	dest_free_unused(dst);
 }
 

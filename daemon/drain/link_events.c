@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "daemon/drain/alternate.h"
 #include "daemon/drain/aside.h"
+#include "daemon/drain/braking.h"
 #include "daemon/drain/callout.h"
 #include "daemon/drain/conclude.h"
 #include "daemon/drain/deferral.h"
@@ -108,6 +109,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 	news = link_learn_temper(l, a);
 	link_learn_recipients(l, job);
 	is_refused = l->is_trial && link_judge_trial(l, job);
+	braking_weigh(l, a);
 	hand_back(l, a);
 	if (l->is_trial)
 		link_go_on_trial(l, is_refused);

@@ -80,6 +80,9 @@ void link_take_latency(const struct link *l, const struct delivery_job *job)
 {
 	int64_t ms = job->ended_ms - job->started_ms;
 
+	if (l->dest->flow.is_canary &&
+	    delivery_job_count(job, OUTCOME_DELIVERED) == 0)
+		return; /* it goes on alone */
 	if (link_is_answer(job) && l->target != MACHINE_NONE &&
 	    l->kind != LINK_SINGLE && job->unit->envelope.bytes <= SMALL_BYTES)
 		machine_success(&l->dest->machine, l->target,

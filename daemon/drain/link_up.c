@@ -2,6 +2,7 @@
  * everybody (it must take a message first), and hosts that are given up. */
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/drain/canary.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/link_priv.h"
@@ -32,6 +33,7 @@ void link_be_ready(struct link *l)
 	l->is_trial = false;
 	if (!is_scout)
 		dst->trying--;
+	canary_look_out(dst);
 	dst->live++;
 	machine_ready(&dst->machine, l->target, clock_mono_ms());
 	if (is_scout) {

@@ -1,4 +1,5 @@
 /* What the operator's orders ask of the drain. */
+#include "common/base/log.h"
 #include "daemon/drain/drain_priv.h"
 
 bool drain_is_in_flight(struct drain *d, uint64_t id, struct span name)
@@ -82,4 +83,61 @@ void drain_destination_changed(struct drain *d, struct span name)
 
 	holds_reread(d, name);
 	turns_visit(d, &touch, name);
+}
+
+/* ---- Brakes ---- */
+
+static void open_flow(struct drain *d, struct flow *f, struct stop *s)
+{
+	stops_drop(d, s);
+	f->stop = NULL;
+	f->tries = 0;
+	f->is_canary = true;
+}
+
+static bool release_domain(struct drain *d, struct span name)
+{
+	struct stop *s = stops_of_domain(d, name);
+	struct domain *dom;
+
+	if (s == NULL)
+		return false;
+	dom = domain_need(d, name);
+	open_flow(d, &dom->flow, s);
+	flow_unrefuse(d, name);
+	domain_rewind(dom);
+	return true;
+}
+
+static bool release_dest(struct drain *d, struct span route_key)
+{
+	struct stop *s = stops_of_route(d, route_key);
+	struct dest *dst = NULL;
+
+	if (s == NULL)
+		return false;
+	HASH_FIND(hh, d->dests, route_key.p, route_key.n, dst);
+	if (dst == NULL) {
+		stops_drop(d, s);
+		return true;
+	}
+	open_flow(d, &dst->flow, s);
+	dest_trigger(dst, "release");
+	return true;
+}
+
+bool drain_release(struct drain *d, struct span name)
+{
+	const struct domain *dom = domain_find(d, name);
+	struct spool_domain row;
+	bool was_stopped = release_domain(d, name);
+
+	if (dom != NULL && dom->dest != NULL)
+		was_stopped |= release_dest(d, dom->dest->route->key);
+	else if (spool_domain_get(d->spool, name, &row) == MX_OK)
+		was_stopped |= release_dest(d, span_str(row.destination));
+	if (was_stopped)
+		log_info(EV_BRAKE, LOG_SPAN("domain", name),
+			 LOG_STR("state", "released"));
+	return was_stopped;
 }

@@ -91,6 +91,17 @@ static bool is_down(const struct dest *dst)
 	return dst->target_count > 0;
 }
 
+static const struct braked *braked_by(struct drain *d, struct span name,
+				      const struct domain *dom)
+{
+	const struct stop *s;
+
+	if (dom != NULL)
+		return flow_stopped_by(dom);
+	s = stops_of_domain(d, name);
+	return s != NULL ? &s->why : NULL;
+}
+
 bool drain_status(struct drain *d, struct span name,
 		  struct status_destination *out)
 {
@@ -100,6 +111,7 @@ bool drain_status(struct drain *d, struct span name,
 
 	memset(out, 0, sizeof(*out));
 	out->state = drain_state_name(DRAIN_UNKNOWN);
+	out->braked = braked_by(d, name, dom);
 	if (dom == NULL)
 		return false;
 	dst = dom->dest;
@@ -125,7 +137,7 @@ bool drain_status(struct drain *d, struct span name,
 
 static bool dest_flows(struct dest *dst)
 {
-	if (hold_of(dst) != NULL)
+	if (hold_of(dst) != NULL || dst->flow.stop != NULL)
 		return false;
 	switch (dst->machine.state) {
 	case DRAIN_UP:
@@ -147,6 +159,8 @@ bool drain_flows(struct drain *d, struct span name)
 	bool flows;
 
 	if (!drain_is_at_work(d))
+		return false;
+	if (stops_of_domain(d, name) != NULL)
 		return false;
 	if (dom != NULL)
 		return dom->dest != NULL ? dest_flows(dom->dest)

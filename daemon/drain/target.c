@@ -6,6 +6,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/smtp/alike.h"
 #include "daemon/drain/drain_priv.h"
 
 enum { TARGETS_MAX = 64, SAY_AGAIN_MS = 3600000 };
@@ -51,71 +52,14 @@ static void leave_address(struct drain *d, struct target *t)
 
 /* ---- Failed probes in the log ---- */
 
-static bool is_word_char(char c)
-{
-	return c != '\0' && c != ' ';
-}
-
-/* The next word that has no digit: numbers, times and ids of sessions differ
- * each time. */
-static struct span next_word(const char **text)
-{
-	const char *p = *text;
-
-	for (;;) {
-		const char *start;
-		bool has_digit = false;
-
-		while (*p == ' ')
-			p++;
-		for (start = p; is_word_char(*p); p++)
-			has_digit |= *p >= '0' && *p <= '9';
-		if (!has_digit || p == start) {
-			*text = p;
-			return span_of(start, (size_t)(p - start));
-		}
-	}
-}
-
-static bool say_the_same(const char *a, const char *b)
-{
-	for (;;) {
-		struct span x = next_word(&a), y = next_word(&b);
-
-		if (!span_eq(x, y))
-			return false;
-		if (x.n == 0)
-			return true;
-	}
-}
-
-/* "ehlo 421 4.3.2": the stage and the codes are compared as they are. */
-static size_t codes_length(const char *said)
-{
-	size_t n = strcspn(said, " ");
-
-	for (;;) {
-		size_t gap = strspn(said + n, " ");
-		size_t digits = strspn(said + n + gap, "0123456789.");
-
-		if (digits == 0)
-			return n;
-		n += gap + digits;
-	}
-}
-
 bool target_is_news(struct target *t, const char *stage, const char *reply,
 		    int64_t now_ms, unsigned *left_out)
 {
 	char said[sizeof(t->said)];
-	size_t codes;
 
 	snprintf(said, sizeof(said), "%s %s", stage, reply);
-	codes = codes_length(said);
 	*left_out = t->left_out;
-	if (now_ms - t->said_ms < SAY_AGAIN_MS &&
-	    codes_length(t->said) == codes &&
-	    memcmp(said, t->said, codes) == 0 && say_the_same(said, t->said)) {
+	if (now_ms - t->said_ms < SAY_AGAIN_MS && smtp_alike(said, t->said)) {
 		t->left_out++;
 		return false;
 	}

@@ -96,6 +96,10 @@ Test(settings, defaults)
 	cr_expect_eq(c->drain.connect_timeout_ms, SECONDS(30));
 	cr_expect_eq(c->drain.port, 25);
 	cr_expect_eq(c->drain.reply_timeout_ms, 0);
+	cr_expect_eq(c->drain.brake_window_ms, SECONDS(60));
+	cr_expect_eq(c->drain.brake_share, 200000);
+	cr_expect_eq(c->drain.brake_least, 20);
+	cr_expect_eq(c->drain.canary_after_ms, SECONDS(60));
 	cr_expect_eq(c->dns.server_count, 0);
 	expect_span(c->dns.trust_anchor, "");
 	cr_expect_eq(c->tls.pair_count, 0);
@@ -128,7 +132,8 @@ Test(settings, values_reach_their_place)
 		"spool = { path = \"q\"; size = 3000000000L; lifetime = \"1h\";\n"
 		"  reserve = \"1M\"; warn_after = \"4m\"; };\n"
 		"drain = { retry = ( \"500ms\" ); port = 2526;\n"
-		"  reply_timeout = \"7s\"; };\n"
+		"  reply_timeout = \"7s\"; brake_share = 0.05;\n"
+		"  brake_window = \"0\"; };\n"
 		"dns = { servers = [ \"127.0.0.1@5353\", \"::1@5353\" ]; };\n"
 		"tls = { certificate = \"both.pem\"; outbound = \"dane\"; };\n"
 		"bounce = { mode = \"hold\"; relay = \"Out.example.net\"; };\n"
@@ -155,6 +160,8 @@ Test(settings, values_reach_their_place)
 	cr_assert_eq(c->drain.retry_count, 1);
 	cr_expect_eq(c->drain.retry_ms[0], 500);
 	cr_expect_eq(c->drain.reply_timeout_ms, SECONDS(7));
+	cr_expect_eq(c->drain.brake_share, 50000);
+	cr_expect_eq(c->drain.brake_window_ms, 0);
 	cr_assert_eq(c->dns.server_count, 2);
 	expect_span(c->dns.servers[1], "::1@5353");
 	/* no key: it stands in the certificate's file */
@@ -205,6 +212,10 @@ Test(settings, faults_name_line_and_accepted_values)
 		  "mx20.conf:2: spool.warn_after: 4 has no unit: ms, s, m, h, d or w, as in \"4d\"\n" },
 		{ "drain = { retry = [ \"1m\",\n\"5\" ]; };",
 		  "mx20.conf:3: drain.retry: 5 has no unit: ms, s, m, h, d or w, as in \"5d\"\n" },
+		{ "drain = { brake_share = 1.5; };",
+		  "mx20.conf:2: drain.brake_share: expected a share such as 0.2, from 0 to 1\n" },
+		{ "drain = { brake_share = \"0.2\"; };",
+		  "mx20.conf:2: drain.brake_share: expected a share such as 0.2, from 0 to 1\n" },
 		{ "drain = { reply_timeout = -5; };",
 		  "mx20.conf:2: drain.reply_timeout: expected a time such as \"30s\" \"10m\" \"4h\" \"14d\", from 0 to 1h\n" },
 		{ "spool = { reserve = 256; };",

@@ -93,6 +93,11 @@ Test(value, are_printed_as_they_are_written)
 	buf_addc(&out, ' ');
 	value_size_round(&out, 1023);
 	cr_expect_str_eq(buf_cstr(&out), "64G 39.2G 0 1023");
+	buf_reset(&out);
+	value_share_add(&out, 200000);
+	buf_addc(&out, ' ');
+	value_share_add(&out, SHARE_ALL);
+	cr_expect_str_eq(buf_cstr(&out), "0.2 1");
 	buf_fini(&out);
 }
 
@@ -134,5 +139,27 @@ Test(value, hops)
 		}
 		buf_fini(&name);
 		buf_fini(&out);
+	}
+}
+
+Test(value, shares)
+{
+	static const struct {
+		const char *text;
+		int64_t millionths; /* -1: none */
+	} cases[] = {
+		{ "0", 0 },	  { "1", 1000000 },    { "0.2", 200000 },
+		{ ".05", 50000 }, { "1.5", 1500000 },  { "0.1234567", 123456 },
+		{ "", -1 },	  { ".", -1 },	       { "1.", -1 },
+		{ "-0.1", -1 },	  { "0.2x", -1 },      { "0.1234567x", -1 },
+		{ "20%", -1 },	  { "1e-1", -1 },      { "0.2.1", -1 },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int64_t v = -1;
+
+		if (!value_share(span_str(cases[i].text), &v))
+			v = -1;
+		cr_expect_eq(v, cases[i].millionths, "%s", cases[i].text);
 	}
 }

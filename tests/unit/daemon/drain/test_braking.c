@@ -1,0 +1,166 @@
+/* A primary that is broken, and a brake that is pulled. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/assert.h"
+#include "tests/support/drain_world.h"
+
+static int rcpts, taken;
+static const char *refusal; /* NULL: everybody is taken */
+static const char *whom;    /* only those are refused; NULL: all */
+
+static const char *answer(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	if (strncmp(line, "RCPT", 4) != 0)
+		return NULL;
+	rcpts++;
+	if (refusal != NULL && (whom == NULL || strstr(line, whom) != NULL))
+		return refusal;
+	taken++;
+	return NULL;
+}
+
+static void begin(struct world *w, const char *words, const char *of)
+{
+	rcpts = taken = 0;
+	refusal = words;
+	whom = of;
+	world_begin(w, "drain = { brake_window = \"5s\"; };", answer);
+	w->sender = ""; /* no reports: they would wait, too */
+}
+
+/* To a second mailbox each. */
+static void send_some(struct world *w, const char *domain, int count)
+{
+	char path[64];
+
+	for (int i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "u%d@%s", i, domain);
+		world_send_one(w, path);
+	}
+}
+
+static const struct braked *brake_of(struct world *w, const char *domain)
+{
+	struct status_destination st;
+
+	drain_status(w->drain, span_str(domain), &st);
+	return st.braked;
+}
+
+Test(braking, who_refuses_everybody_is_asked_no_more)
+{
+	struct world w;
+	const struct braked *b;
+
+	begin(&w, "550 5.1.1 <u7@d0.example> unknown", NULL);
+	send_some(&w, "d0.example", 60);
+	WAIT_FOR(&w, brake_of(&w, "d0.example") != NULL);
+	WAIT_FOR(&w, drain_busy(w.drain) == 0);
+	cr_expect_leq(rcpts, 40, "%d", rcpts);
+	b = brake_of(&w, "d0.example");
+	cr_expect_eq(b->reply_count, 1);
+	cr_expect_geq(braked_refusals(b), 20);
+	cr_expect_not(drain_flows(w.drain, SPAN_LIT("d0.example")));
+	/* others go on, and so does it when the operator says so */
+	refusal = NULL;
+	send_some(&w, "d1.example", 1);
+	WAIT_FOR(&w, world_row(&w, "d1.example").units == 0);
+	cr_expect_gt(world_row(&w, "d0.example").units, 0);
+	cr_expect(drain_release(w.drain, SPAN_LIT("d0.example")));
+	cr_expect_not(drain_release(w.drain, SPAN_LIT("d0.example")));
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(taken, 61, "%d: none was lost", taken);
+	world_end(&w);
+}
+
+Test(braking, one_domain_of_many_stops_alone)
+{
+	struct world w;
+
+	begin(&w, "554 5.7.1 no", "@d0.example");
+	send_some(&w, "d0.example", 30);
+	send_some(&w, "d1.example", 30);
+	send_some(&w, "d2.example", 30);
+	WAIT_FOR(&w, brake_of(&w, "d0.example") != NULL);
+	WAIT_FOR(&w, world_row(&w, "d1.example").units +
+				     world_row(&w, "d2.example").units ==
+			     0);
+	cr_expect_null(brake_of(&w, "d1.example"));
+	cr_expect_eq(taken, 60);
+	WAIT_FOR(&w, world_row(&w, "d0.example").ready == 30);
+	world_end(&w);
+}
+
+Test(braking, many_domains_of_a_broken_destination_stop_together)
+{
+	struct world w;
+	char path[64];
+
+	begin(&w, "550 5.1.1 unknown", NULL);
+	for (int i = 0; i < 100; i++) {
+		snprintf(path, sizeof(path), "u@d%d.example", i);
+		world_send_one(&w, path);
+	}
+	WAIT_FOR(&w, brake_of(&w, "d99.example") != NULL);
+	WAIT_FOR(&w, drain_busy(w.drain) == 0);
+	cr_expect_leq(rcpts, 40, "%d", rcpts);
+	refusal = NULL;
+	cr_expect(drain_release(w.drain, SPAN_LIT("d99.example")));
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(taken, 100);
+	world_end(&w);
+}
+
+Test(braking, a_restart_changes_nothing)
+{
+	struct world w;
+
+	begin(&w, "554 5.7.1 no", NULL);
+	send_some(&w, "d0.example", 60);
+	WAIT_FOR(&w, brake_of(&w, "d0.example") != NULL);
+	WAIT_FOR(&w, drain_busy(w.drain) == 0);
+	drain_free(&w.drain);
+	rcpts = 0;
+	world_start_drain(&w);
+	cr_expect_not_null(brake_of(&w, "d0.example"));
+	refusal = NULL;
+	world_send_one(&w, "a@d1.example");
+	WAIT_FOR(&w, world_row(&w, "d1.example").units == 0);
+	cr_expect_eq(rcpts, 1);
+	drain_release(w.drain, SPAN_LIT("d0.example"));
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(taken, 61);
+	world_end(&w);
+}
+
+/* Every tenth is gone: they are final when their time has come. */
+Test(braking, a_healthy_primary_goes_on)
+{
+	struct world w;
+
+	begin(&w, "550 5.1.1 unknown", "5@");
+	send_some(&w, "d0.example", 50);
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(taken, 45);
+	cr_expect_null(brake_of(&w, "d0.example"));
+	world_end(&w);
+}
+
+Test(braking, there_is_none_without_a_window)
+{
+	struct world w;
+
+	rcpts = taken = 0;
+	refusal = "554 5.7.1 no";
+	whom = NULL;
+	world_begin(&w, "drain = { brake_window = \"0\"; };", answer);
+	w.sender = "";
+	send_some(&w, "d0.example", 60);
+	WAIT_FOR(&w, world_row(&w, "d0.example").units == 0);
+	cr_expect_eq(rcpts, 60);
+	world_end(&w);
+}
