@@ -107,7 +107,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 		mend(l);
 	link_take_latency(l, job);
 	news = link_learn_temper(l, a);
-	link_learn_recipients(l, job);
+	link_learn_recipients(l, a);
 	is_refused = l->is_trial && link_judge_trial(l, job);
 	braking_weigh(l, a);
 	hand_back(l, a);

@@ -80,9 +80,10 @@ void link_take_latency(const struct link *l, const struct delivery_job *job)
 {
 	int64_t ms = job->ended_ms - job->started_ms;
 
-	if (l->dest->flow.is_canary &&
+	/* who refuses all is not asked by more connections */
+	if (flow_is_watched(l->dest->drain) &&
 	    delivery_job_count(job, OUTCOME_DELIVERED) == 0)
-		return; /* it goes on alone */
+		return;
 	if (link_is_answer(job) && l->target != MACHINE_NONE &&
 	    l->kind != LINK_SINGLE && job->unit->envelope.bytes <= SMALL_BYTES)
 		machine_success(&l->dest->machine, l->target,
@@ -102,8 +103,15 @@ static enum known_said said_of(const struct delivery_job *job, size_t i)
 	return known_meaning(job->set[i].reply);
 }
 
-void link_learn_recipients(const struct link *l, const struct delivery_job *job)
+/* A primary that comes back with an empty directory knows nobody. */
+static bool is_believed(const struct link *l, const struct domain *dom)
 {
+	return !l->dest->flow.is_canary && flow_stopped_by(dom) == NULL;
+}
+
+void link_learn_recipients(const struct link *l, const struct attempt *a)
+{
+	const struct delivery_job *job = a->job;
 	struct known *known = l->dest->drain->known;
 
 	if (known == NULL || job->is_obstructed)
@@ -111,7 +119,8 @@ void link_learn_recipients(const struct link *l, const struct delivery_job *job)
 	for (size_t i = 0; i < job->count; i++) {
 		enum known_said said = said_of(job, i);
 
-		if (said == SAID_YES || said == SAID_NO)
+		if (said == SAID_YES ||
+		    (said == SAID_NO && is_believed(l, a->domain)))
 			known_learn(known, job->unit->domain,
 				    smtp_local_of(job->unit->rcpts[i].path),
 				    l->dest->route->key, said == SAID_YES,

@@ -17,8 +17,7 @@ bool link_is_decided(const struct delivery_job *job);
 void link_note_ehlo(struct link *l, const struct smtp_ehlo *ehlo);
 void link_learn_without(const struct link *l, const struct delivery *dl);
 void link_test_without(const struct link *l, bool is_better);
-void link_learn_recipients(const struct link *l,
-			   const struct delivery_job *job);
+void link_learn_recipients(const struct link *l, const struct attempt *a);
 void link_take_latency(const struct link *l, const struct delivery_job *job);
 
 /* ---- link_up.c ---- */

@@ -10,13 +10,17 @@ static int rcpts, taken;
 static const char *refusal; /* NULL: everybody is taken */
 static const char *whom;    /* only those are refused; NULL: all */
 
+static struct world *here;
+static size_t sent_ahead; /* with the first one */
+
 static const char *answer(struct peer *p, const char *line, void *arg)
 {
 	(void)p;
 	(void)arg;
 	if (strncmp(line, "RCPT", 4) != 0)
 		return NULL;
-	rcpts++;
+	if (rcpts++ == 0 && here != NULL)
+		sent_ahead = drain_in_flight(here->drain, SPAN_LIT("d0.example"));
 	if (refusal != NULL && (whom == NULL || strstr(line, whom) != NULL))
 		return refusal;
 	taken++;
@@ -135,6 +139,32 @@ Test(braking, a_restart_changes_nothing)
 	WAIT_FOR(&w, world_queued(&w) == 0);
 	cr_expect_eq(taken, 61);
 	world_end(&w);
+}
+
+/* Where nothing is known of a host, as after an outage. */
+static size_t first_of_many(const char *conf)
+{
+	struct world w;
+
+	rcpts = taken = 0;
+	refusal = NULL;
+	world_begin(&w, conf, answer);
+	drain_free(&w.drain);
+	send_some(&w, "d0.example", 30);
+	world_start_drain(&w);
+	here = &w;
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	here = NULL;
+	cr_expect_eq(taken, 30);
+	world_end(&w);
+	return sent_ahead;
+}
+
+Test(braking, one_goes_ahead)
+{
+	cr_expect_eq(first_of_many("drain = { brake_window = \"5s\"; };"), 1);
+	cr_expect_gt(first_of_many("drain = { brake_window = \"0\"; };"), 1,
+		     "without a brake there is no canary");
 }
 
 /* Every tenth is gone: they are final when their time has come. */
