@@ -43,6 +43,7 @@ struct row {
 	bool is_down;
 	int64_t since_ms;
 };
+static bool are_braked; /* the rows that are added */
 
 static void add_listed(struct row r, bool is_listed)
 {
@@ -54,6 +55,7 @@ static void add_listed(struct row r, bool is_listed)
 			      "(connect) Connection refused");
 
 	json_object_set_new(o, "listed", json_boolean(is_listed));
+	json_object_set_new(o, "braked", json_boolean(are_braked));
 	alarms_row(&a, o);
 	json_decref(o);
 }
@@ -144,6 +146,20 @@ Test(ctl_alarm, one_host_that_is_down_is_one_alarm)
 	cr_expect(is(1, "down",
 		     "mx2:25 is down, 1 message of c.example waiting:"
 		     " (connect) Connection refused"));
+}
+
+Test(ctl_alarm, a_brake_is_pulled)
+{
+	are_braked = true;
+	add((struct row){ "a.example", "mx:25", NULL, 300, 0, true,
+			  now_ms - MINUTES(2) });
+	add((struct row){ "none.example", "mx3:25", NULL, 0, 0, true, 0 });
+	cr_assert_eq(take(), 1);
+	cr_expect(is(0, "brake",
+		     "mx:25 refused too much, nothing goes there for 2m,"
+		     " 300 messages of a.example waiting: (connect) Connection"
+		     " refused: mend it, then mx20ctl release --domain"
+		     " a.example"));
 }
 
 Test(ctl_alarm, domains_without_a_way_are_each_their_own)

@@ -297,7 +297,8 @@ static struct config *load(const char *mode)
 		 "dns = { servers = [ \"127.0.0.1@1\" ]; };"
 		 "spool = { path = \"spool\"; size = \"256M\";"
 		 " reserve = \"1M\"; };"
-		 "drain = { connections = 2; probe_max = \"1s\"; };"
+		 "drain = { connections = 2; probe_max = \"1s\";"
+		 " brake_share = 1; };"
 		 "bounce = { mode = \"%s\"; rate = 0; };", mode);
 	folder_write(&run.w.folder, "other.conf", buf_cstr(&text));
 	buf_fini(&text);
