@@ -184,8 +184,9 @@ static uint64_t waiting(struct span domain, void *arg)
 	struct daemon *d = arg;
 	struct spool_domain row;
 
-	return spool_domain_get(d->spool, domain, &row) == MX_OK ? row.bytes
-								 : 0;
+	if (spool_domain_get(d->spool, domain, &row) != MX_OK)
+		return 0;
+	return spool_domain_waiting(&row);
 }
 
 static enum mx_err open_spool(struct daemon *d, struct buf *why)

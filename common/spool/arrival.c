@@ -278,7 +278,8 @@ static enum mx_err put_fact(struct batch *b, const struct spool_draft *d)
 static bool is_over(uint64_t quota, const struct spool_domain *d,
 		    uint64_t bytes)
 {
-	return quota > 0 && (bytes > quota || d->bytes > quota - bytes);
+	return quota > 0 &&
+	       (bytes > quota || spool_domain_waiting(d) > quota - bytes);
 }
 
 /* Of one domain; *in stands at its unit, and behind it afterwards. */

@@ -212,7 +212,9 @@ static char *put_text(char *p, const char *text, size_t cap)
 /*
  * domain:
  *   version:1 units:8 bytes:8 oldest:8 oldest_id:8 ready:8 deferred:8 held:8
- *   hold:1 reason:str destination:str [refused:8]  (hold: bits, see below)
+ *   hold:1 reason:str destination:str [refused:8 [refused_bytes:8]]
+ *
+ * hold: bits, see below.  Rows of earlier versions end before the last ones.
  */
 enum { HOLD_HELD = 1, HOLD_UNLISTED = 2, HOLD_ALL = 3 };
 
@@ -234,7 +236,16 @@ char *domain_row_put(char *p, const struct domain_row *row)
 		      1);
 	p = put_text(p, d->hold_reason, sizeof(d->hold_reason));
 	p = put_text(p, d->destination, sizeof(d->destination));
-	return d->refused > 0 ? bytes_put(p, d->refused, 8) : p;
+	if (d->refused == 0)
+		return p;
+	p = bytes_put(p, d->refused, 8);
+	return bytes_put(p, d->refused_bytes, 8);
+}
+
+/* A number that rows of earlier versions end before. */
+static uint64_t get_later(struct bytes_in *in)
+{
+	return !in->bad && in->left.n > 0 ? bytes_get(in, 8) : 0;
 }
 
 bool domain_row_get(struct span value, struct domain_row *row)
@@ -256,7 +267,8 @@ bool domain_row_get(struct span value, struct domain_row *row)
 	d->is_unlisted = hold & HOLD_UNLISTED;
 	get_text(&in, d->hold_reason, sizeof(d->hold_reason));
 	get_text(&in, d->destination, sizeof(d->destination));
-	d->refused = !in.bad && in.left.n > 0 ? bytes_get(&in, 8) : 0;
+	d->refused = get_later(&in);
+	d->refused_bytes = get_later(&in);
 	return bytes_end(&in);
 }
 

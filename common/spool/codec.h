@@ -34,7 +34,7 @@ char *recipient_put(char *p, const struct recipient_row *row);
 bool recipient_get(struct span value, struct recipient_row *row);
 
 /* The name stands in the key: get leaves it alone. */
-enum { DOMAIN_ROW_MAX = 1 + 8 * 8 + 1 + 2 + 256 + 2 + 512 };
+enum { DOMAIN_ROW_MAX = 1 + 9 * 8 + 1 + 2 + 256 + 2 + 512 };
 struct domain_row {
 	struct spool_domain d; /* counters as if the domain were not held */
 	uint64_t oldest_id;

@@ -17,6 +17,11 @@ bool domain_is_kept(const struct spool_domain *d)
 	return d->units > 0 || (d->is_held && !spool_is_held_unlisted(d));
 }
 
+uint64_t spool_domain_waiting(const struct spool_domain *d)
+{
+	return d->bytes > d->refused_bytes ? d->bytes - d->refused_bytes : 0;
+}
+
 static bool has_pattern_row(struct spool *sp, MDB_txn *txn)
 {
 	struct scan p;

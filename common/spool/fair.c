@@ -17,6 +17,9 @@
  * first message of a domain is taken wherever it fits: on a small spool it may
  * be larger than any share.
  *
+ * What a domain has on the shelf counts like all it holds: the room is gone for
+ * the others, whatever is to become of it.  (Its quota is of what waits alone.)
+ *
  * Two look-ups and a few numbers at hand: the queue's length is no matter.
  */
 enum {

@@ -112,6 +112,8 @@ struct spool_domain {
 	uint64_t bytes;          /* sum of their envelope.bytes */
 	int64_t oldest_ms;       /* arrival of the oldest; 0: none */
 	uint64_t ready, deferred, held, refused; /* sum is units */
+	uint64_t refused_bytes; /* of bytes; less when some were refused before
+				   this was counted */
 	bool is_held;            /* the whole domain, by whomever */
 	bool is_unlisted;        /* its line went while mail waited */
 	char hold_reason[256];

@@ -379,6 +379,9 @@ void spool_unlisted(struct spool *sp, struct span domain, spool_count_cb *cb,
 		    void *arg);
 /* Is it held for that reason, and not by the operator? */
 bool spool_is_held_unlisted(const struct spool_domain *d);
+/* Bytes that wait to be delivered: all but what was refused, for good or not
+ * yet.  A quota is of these. */
+uint64_t spool_domain_waiting(const struct spool_domain *d);
 /*
  * It is listed again: the hold goes at once if it came with the mark, the mark
  * when every unit has until then (wall) to live at least, in bounded steps.

@@ -24,6 +24,39 @@ static uint64_t *counter_of(struct domain_row *row, enum unit_state state)
 	return &row->d.held;
 }
 
+static void stands(struct domain_row *row, enum unit_state state,
+		   uint64_t bytes)
+{
+	(*counter_of(row, state))++;
+	if (state == UNIT_REFUSED)
+		row->d.refused_bytes += bytes;
+}
+
+/* What was refused before these bytes were counted is not among them. */
+static void stands_no_more(struct domain_row *row, enum unit_state state,
+			   uint64_t bytes)
+{
+	(*counter_of(row, state))--;
+	if (state == UNIT_REFUSED && row->d.refused_bytes > bytes)
+		row->d.refused_bytes -= bytes;
+	else if (state == UNIT_REFUSED)
+		row->d.refused_bytes = 0;
+}
+
+/* Only what is refused is counted in bytes, too. */
+static enum mx_err bytes_refused(struct batch *b, const struct found *u,
+				 enum unit_state to, uint64_t *bytes)
+{
+	struct envelope env = { .bytes = 0 };
+	enum mx_err err = MX_OK;
+	uint32_t units;
+
+	if (u->state == UNIT_REFUSED || to == UNIT_REFUSED)
+		err = find_message(b->sp, b->txn, u->id, &env, &units);
+	*bytes = env.bytes;
+	return err == MX_ENOENT ? MX_ECORRUPT : err;
+}
+
 /* Take the unit out of the rows that say where it stands. */
 static enum mx_err lift(struct batch *b, const struct found *u)
 {
@@ -78,6 +111,7 @@ enum mx_err unit_move(struct batch *b, struct found *u, enum unit_state to,
 {
 	const struct found from = *u;
 	struct domain_row *row;
+	uint64_t bytes;
 	enum mx_err err = counters_get(b, u->domain, &row);
 
 	MX_ASSERT(to == UNIT_DEFERRED || due_ms == 0);
@@ -85,6 +119,9 @@ enum mx_err unit_move(struct batch *b, struct found *u, enum unit_state to,
 		return err;
 	if (*counter_of(row, from.state) == 0)
 		return MX_ECORRUPT;
+	err = bytes_refused(b, &from, to, &bytes);
+	if (err != MX_OK)
+		return err;
 	u->state = to;
 	u->due_ms = due_ms;
 	u->reason = SPAN_LIT("");
@@ -93,8 +130,8 @@ enum mx_err unit_move(struct batch *b, struct found *u, enum unit_state to,
 		err = put_down(b, u);
 	if (err != MX_OK)
 		return err;
-	(*counter_of(row, from.state))--;
-	(*counter_of(row, to))++;
+	stands_no_more(row, from.state, bytes);
+	stands(row, to, bytes);
 	if (to == UNIT_READY)
 		counters_announce(b, u->domain);
 	return MX_OK;
@@ -271,7 +308,7 @@ enum mx_err unit_put(struct batch *b, const struct found *u,
 		row->d.oldest_ms = arrived_ms;
 	}
 	row->d.units++;
-	(*counter_of(row, u->state))++;
+	stands(row, u->state, bytes);
 	row->d.bytes += bytes;
 	if (u->state == UNIT_READY)
 		counters_announce(b, u->domain);
@@ -331,7 +368,7 @@ enum mx_err unit_drop(struct batch *b, const struct found *u,
 	    row->d.bytes < bytes)
 		return MX_ECORRUPT;
 	row->d.units--;
-	(*counter_of(row, u->state))--;
+	stands_no_more(row, u->state, bytes);
 	row->d.bytes -= bytes;
 	if (u->id == row->oldest_id)
 		counters_oldest_left(b, u->domain);

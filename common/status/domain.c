@@ -116,13 +116,14 @@ json_t *status_domain(const struct spool_domain *row,
 		      const struct status_destination *d)
 {
 	json_t *o = json_pack(
-		"{s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I}", "domain",
+		"{s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I}", "domain",
 		control_text(span_str(row->name)), "messages",
 		(json_int_t)row->units, "bytes", (json_int_t)row->bytes,
 		"oldest", control_time(row->oldest_ms), "ready",
 		(json_int_t)row->ready, "deferred", (json_int_t)row->deferred,
 		"held_messages", (json_int_t)row->held, "refused_messages",
-		(json_int_t)row->refused);
+		(json_int_t)row->refused, "refused_bytes",
+		(json_int_t)row->refused_bytes);
 
 	set_hold(o, row, d);
 	status_set_state(o, d);

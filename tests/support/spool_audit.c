@@ -31,6 +31,7 @@ static bool has(struct audit *a, enum table_id t, const struct key *k)
 /* Rows of one domain: what its counters must say. */
 struct tally {
 	uint64_t units, bytes, ready, deferred, held, refused, oldest;
+	uint64_t refused_bytes;
 	bool is_held; /* the domain: its lifetimes may be struck off */
 };
 
@@ -118,6 +119,7 @@ static bool check_unit(struct audit *a, uint64_t id, struct span domain,
 	t->deferred += u.state == UNIT_DEFERRED;
 	t->held += u.state == UNIT_HELD;
 	t->refused += u.state == UNIT_REFUSED;
+	t->refused_bytes += u.state == UNIT_REFUSED ? env.bytes : 0;
 	if (t->oldest == 0 || id < t->oldest)
 		t->oldest = id;
 	return true;
@@ -155,7 +157,7 @@ static bool check_domain_row(struct audit *a, struct span domain,
 		return false;
 	if (t.units != d->units || t.bytes != d->bytes || t.ready != d->ready ||
 	    t.deferred != d->deferred || t.held != d->held ||
-	    t.refused != d->refused)
+	    t.refused != d->refused || t.refused_bytes != d->refused_bytes)
 		return wrong(a, 0, "a domain's counters differ");
 	if (t.units > 0 && t.oldest != row->oldest_id)
 		return wrong(a, t.oldest, "is the oldest of its domain");

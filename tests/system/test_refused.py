@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from client import message, send
+from client import Raw, message, send
 from faults import FAST, preload, until
 
 NOBODY = "550 5.1.1 nobody here"
@@ -21,7 +21,7 @@ def world(mx20, primary):
     """A daemon, a primary that refuses every recipient while `broken` is set,
     and the server of the senders."""
 
-    def make(window="1s", mode="dsn", env=None, **bounce):
+    def make(window="1s", mode="dsn", env=None, quota="0", **bounce):
         state = {"broken": True}
 
         def rcpt(session, argument):
@@ -33,6 +33,7 @@ def world(mx20, primary):
         d = mx20(domains=f"example.com recipients=* primary={p.route}\n",
                  env=env, conf={
                      "drain": dict(FAST, brake_window=window),
+                     "policy": {"quota": quota},
                      "bounce": dict(bounce, mode=mode,
                                     relay=f"127.0.0.1:{home.port}")})
         return d, p, home
@@ -117,6 +118,26 @@ def test_what_nobody_is_told_of_is_on_the_shelf(world):
     p.wait_messages(1)
     d.wait_empty()
     assert home.sessions == []
+
+
+def test_the_shelf_leaves_a_quota_alone(world):
+    d, p, _ = world(window="0", mode="proven", quota="100K")
+    p.start()
+    body = ("x" * 70 + "\r\n") * 900
+    qid = send(d.address, sender="", content=message(body=body))
+    d.wait_log(f"^shelved mid={qid} ")
+    until(lambda: states(d) == {"refused": 1})
+    assert row(d)["refused_bytes"] == row(d)["bytes"] > 60000
+    p.stop()
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        c.cmd("MAIL FROM:<a@sender.test> SIZE=66000")
+        assert c.cmd("RCPT TO:<u@example.com>").startswith("250")
+    send(d.address, content=message(body=body))
+    with Raw(d.address) as c:
+        c.cmd("EHLO client.test")
+        c.cmd("MAIL FROM:<a@sender.test> SIZE=66000")
+        assert c.cmd("RCPT TO:<u@example.com>").startswith("452 4.2.2")
 
 
 @pytest.mark.parametrize("verb", ["bounce", "remove"])

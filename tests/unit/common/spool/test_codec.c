@@ -139,6 +139,7 @@ Test(spool_codec, domain_and_target_come_back)
 	d.d.ready = 1;
 	d.d.deferred = 2;
 	d.d.refused = 3;
+	d.d.refused_bytes = 1ULL << 39;
 	d.d.is_held = true;
 	/* as long as they can be, without a NUL at the end */
 	memset(d.d.hold_reason, 'r', sizeof(d.d.hold_reason));
@@ -148,6 +149,11 @@ Test(spool_codec, domain_and_target_come_back)
 	cr_assert(domain_row_get(span_of(value, (size_t)(end - value)), &dgot));
 	cr_expect(dgot.d.units == 3 && dgot.d.bytes == 1ULL << 40 &&
 		  dgot.d.deferred == 2 && dgot.d.refused == 3 && dgot.oldest_id == 99);
+	cr_expect_eq(dgot.d.refused_bytes, 1ULL << 39);
+	/* as earlier versions wrote it */
+	cr_assert(domain_row_get(span_of(value, (size_t)(end - value) - 8),
+				 &dgot));
+	cr_expect(dgot.d.refused == 3 && dgot.d.refused_bytes == 0);
 	cr_expect(dgot.d.is_held && !dgot.d.is_unlisted);
 	d.d.is_held = false;
 	d.d.is_unlisted = true;

@@ -179,6 +179,56 @@ Test(spool_fair, quota)
 	cr_expect_eq(row.bytes, 60 + 40 + 100 + 1000);
 }
 
+/* Refused, once: on the shelf. */
+static void shelve(uint64_t id, const char *domain)
+{
+	struct settlement s = { .outcome = OUTCOME_SHELVED,
+				.reply = SPAN_LIT("550 5.7.1 spam"),
+				.host = SPAN_LIT("mx1"),
+				.until_ms = NOW + DAYS(7) };
+	unsigned want = f.done + 1;
+
+	spool_settle(f.sp, id, span_str(domain), &s, 1, NOW, 0, NULL,
+		     on_settled, &f);
+	turn_until(&f, &f.done, want);
+}
+
+/* What is on the shelf does not wait, until it is let go. */
+Test(spool_fair, quota_is_not_of_the_shelf)
+{
+	struct spool_selection all = { .domain = SPAN_LIT("a.example") };
+	struct spool_domain row;
+	unsigned want = f.counted + 1;
+
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(put_quota("a.example", 100, 60), MX_OK, "%d", i);
+		shelve(f.id, "a.example");
+	}
+	cr_assert_eq(put_quota("a.example", 100, 60), MX_OK);
+	cr_expect_eq(put_quota("a.example", 100, 41), MX_EQUOTA);
+	cr_assert_eq(spool_domain_get(f.sp, all.domain, &row), MX_OK);
+	cr_expect_eq(row.bytes, 4 * 60);
+	cr_expect_eq(spool_domain_waiting(&row), 60);
+	spool_release(f.sp, all, on_counted, &f);
+	turn_until(&f, &f.counted, want);
+	cr_assert_eq(spool_domain_get(f.sp, all.domain, &row), MX_OK);
+	cr_expect_eq(spool_domain_waiting(&row), 4 * 60);
+	cr_expect_eq(put_quota("a.example", 100, 1), MX_EQUOTA);
+}
+
+/* The room that the shelf takes is gone for the others. */
+Test(spool_fair, the_share_is_of_the_shelf_too)
+{
+	unsigned n = 0;
+
+	while (n < 1000 && put("a.example", SPOOL_CLAIM_SHARE, BODY) == MX_OK) {
+		shelve(f.id, "a.example");
+		n++;
+	}
+	cr_expect_eq(f.err, MX_ESHARE, "%u", n);
+	cr_expect_eq(put("b.example", SPOOL_CLAIM_SHARE, BODY), MX_OK);
+}
+
 /* Those that wait in one batch see each other. */
 Test(spool_fair, quota_within_a_batch)
 {
