@@ -254,17 +254,23 @@ static void take(struct fill *f, const struct option *o,
 		take_many(f, o, st, base);
 }
 
+/* What must be set, at the root or in a row of a list, and is not. */
+static void fail_unset(struct fill *f, const struct option *o,
+		       const config_setting_t *group)
+{
+	bool row = !config_setting_is_root(group);
+
+	fill_fail(f, row ? group : NULL, "%s: not set; add  %s = %s;  (%s)",
+		  o->path, row ? strrchr(o->path, '.') + 1 : o->path,
+		  kinds[o->kind].example, o->help);
+}
+
 /* A default goes the way of a value from the file. */
 static void take_default(struct fill *f, const struct option *o, char *base)
 {
 	char line[256];
 	config_t cf;
 
-	if (o->dflt == NULL) {
-		fill_fail(f, NULL, "%s: not set; add  %s = %s;  (%s)", o->path,
-			  o->path, kinds[o->kind].example, o->help);
-		return;
-	}
 	config_init(&cf);
 	snprintf(line, sizeof(line), "v = %s;", o->dflt);
 	MX_ASSERT(config_read_string(&cf, line) == CONFIG_TRUE);
@@ -358,6 +364,8 @@ void fill_group(struct fill *f, const struct option_table *t,
 
 	walk(f, t, group, prefix, seen);
 	for (size_t i = 0; i < t->count; i++)
-		if (!seen[i])
+		if (!seen[i] && t->options[i].dflt == NULL)
+			fail_unset(f, &t->options[i], group);
+		else if (!seen[i])
 			take_default(f, &t->options[i], t->base);
 }

@@ -121,7 +121,8 @@ void recipients_read(struct recipients_reader *r, struct source *source,
 			errnum == ENOENT
 				? ": expected a file with one address or "
 				  "local part a line; recipients=FILE names "
-				  "another, recipients=* accepts all"
+				  "another, recipients=verify asks the "
+				  "primary, recipients=* accepts all"
 				: "");
 		/* a set that has none, so that look-ups stay safe */
 		set_init(&source->set, &r->d->pool, 0);

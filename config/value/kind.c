@@ -1,6 +1,7 @@
 #include "config/value/kind.h"
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/smtp/address.h"
 #include "config/value/value.h"
@@ -360,8 +361,8 @@ bool kind_lacks_unit(const struct option *o, struct span text, struct buf *why)
 	if (kind == K_SIZE)
 		buf_adds(why, "K, M, G or T, as in \"50M\"");
 	else
-		buf_addf(why, "ms, s, m, h, d or w, as in \"%.*sd\"",
-			 SPAN_ARG(text));
+		buf_addf(why, "ms, s, m, h, d or w, as in \"%.*s%c\"",
+			 SPAN_ARG(text), o->most < DAYS(1) ? 's' : 'd');
 	return true;
 }
 

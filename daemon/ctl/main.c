@@ -57,7 +57,7 @@ static const struct verb verbs[] = {
 	  "where a domain's mail goes, and how safely" },
 	{ "recipient", NEEDS_ARGUMENT | TAKES_FORGET, ctl_recipient,
 	  "ADDRESS [--forget|--recheck]",
-	  "is he one, and who says so" },
+	  "whether it is a recipient, and who says so" },
 	{ "explain", TAKES_CLIENT, ctl_explain,
 	  "--client IP [--helo NAME] [--from ADDRESS] --to ADDRESS",
 	  "what this client would hear, and why" },
@@ -292,8 +292,11 @@ static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:y", options, NULL)) != -1)
-		if (!take_option(c, ctl, path))
-			return NULL; /* getopt has said what */
+		if (!take_option(c, ctl, path)) {
+			/* getopt has said what */
+			ctl_complain("see mx20ctl --help");
+			return NULL;
+		}
 	if (optind == argc) {
 		print_help(stderr);
 		return NULL;

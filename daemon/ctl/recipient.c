@@ -1,4 +1,4 @@
-/* mx20ctl recipient: is he one, and who says so. */
+/* mx20ctl recipient: whether it is one, and who says so. */
 #include "daemon/ctl/link.h"
 #include "daemon/ctl/print.h"
 

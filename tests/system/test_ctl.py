@@ -74,6 +74,8 @@ def test_a_verb_that_was_mistyped_is_guessed():
     done = bare("qeue")
     assert done.returncode == 2 and 'did you mean "queue"?' in done.stderr
     assert "did you mean" not in bare("nonsense").stderr
+    for args in ("nonsense",), ("status", "--nonsense"):
+        assert "see mx20ctl --help" in bare(*args).stderr
 
 
 def test_missing_configuration_exits_1():

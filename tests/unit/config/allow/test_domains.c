@@ -224,7 +224,8 @@ Test(domains, options_and_what_holds_without_them)
 
 #define FILE_WANTED                                                            \
 	"expected a file with one address or local part a line; "              \
-	"recipients=FILE names another, recipients=* accepts all\n"
+	"recipients=FILE names another, recipients=verify asks the primary, "  \
+	"recipients=* accepts all\n"
 #define SOURCES_WANTED                                                         \
 	"expected files, https:// URLs, verify, or * for every local part, "   \
 	"with commas between, not "
