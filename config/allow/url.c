@@ -60,7 +60,7 @@ static bool is_host(struct span host)
 /* host[:port], or [address][:port] */
 static bool is_place(struct span place)
 {
-	struct span host = place, port = place;
+	struct span host, port = place;
 	struct net_addr addr;
 
 	if (span_starts(place, SPAN_LIT("["))) {

@@ -29,6 +29,7 @@ struct departure {
 
 static void forget(struct drain *d, struct departure *p)
 {
+	MX_ASSERT(p != NULL && d->departures.by_id != NULL);
 	HASH_DEL(d->departures.by_id, p);
 	TAILQ_REMOVE(&d->departures.allowed, p, link);
 	d->departures.allowed_count--;
