@@ -104,7 +104,8 @@ static void say(const struct callout *c, const struct link *l,
 		  LOG_SPAN("reply", reply));
 }
 
-static enum known_said said_by(const struct delivery_job *job)
+static enum known_said said_by(const struct callout *c,
+			       const struct delivery_job *job)
 {
 	const struct settlement *s = &job->set[0];
 
@@ -114,7 +115,10 @@ static enum known_said said_by(const struct delivery_job *job)
 		return SAID_YES;
 	if (s->outcome != OUTCOME_PERMANENT || !job->is_rcpt_refused[0])
 		return SAID_NOTHING;
-	return known_meaning(s->reply) == SAID_NO ? SAID_NO : SAID_NOTHING;
+	return known_meaning(s->reply) == SAID_NO &&
+			       flow_knows_its_own(c->domain)
+		       ? SAID_NO
+		       : SAID_NOTHING;
 }
 
 static bool is_once_more(struct callout *c, const struct delivery_job *job)
@@ -141,7 +145,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 {
 	struct link *l = arg;
 	struct callout *c = job->arg;
-	enum known_said said = said_by(job);
+	enum known_said said = said_by(c, job);
 
 	(void)dl;
 	MX_ASSERT(l->magic == LINK_MAGIC && c->job == job && c->carrier == l);

@@ -14,6 +14,12 @@ const struct braked *flow_stopped_by(const struct domain *dom)
 	return NULL;
 }
 
+bool flow_knows_its_own(const struct domain *dom)
+{
+	return flow_stopped_by(dom) == NULL && !dom->flow.is_canary &&
+	       (dom->dest == NULL || !dom->dest->flow.is_canary);
+}
+
 void flow_unrefuse(struct drain *d, struct span domain)
 {
 	spool_unrefuse(d->spool, domain, 0, NULL, NULL);

@@ -29,6 +29,9 @@ static inline bool flow_is_open(const struct flow *f)
 bool flow_is_watched(const struct drain *d);
 /* Why it is pulled, of the domain or its destination; NULL: it is not. */
 const struct braked *flow_stopped_by(const struct domain *dom);
+/* Is it believed that a recipient is none?  A primary that comes back with an
+ * empty directory knows nobody: not before it has taken some mail. */
+bool flow_knows_its_own(const struct domain *dom);
 
 /* What the domain was refused, and is not final yet, waits again. */
 void flow_unrefuse(struct drain *d, struct span domain);

@@ -103,12 +103,6 @@ static enum known_said said_of(const struct delivery_job *job, size_t i)
 	return known_meaning(job->set[i].reply);
 }
 
-/* A primary that comes back with an empty directory knows nobody. */
-static bool is_believed(const struct link *l, const struct domain *dom)
-{
-	return !l->dest->flow.is_canary && flow_stopped_by(dom) == NULL;
-}
-
 void link_learn_recipients(const struct link *l, const struct attempt *a)
 {
 	const struct delivery_job *job = a->job;
@@ -120,7 +114,7 @@ void link_learn_recipients(const struct link *l, const struct attempt *a)
 		enum known_said said = said_of(job, i);
 
 		if (said == SAID_YES ||
-		    (said == SAID_NO && is_believed(l, a->domain)))
+		    (said == SAID_NO && flow_knows_its_own(a->domain)))
 			known_learn(known, job->unit->domain,
 				    smtp_local_of(job->unit->rcpts[i].path),
 				    l->dest->route->key, said == SAID_YES,

@@ -89,6 +89,25 @@ Test(drain_callout, what_it_says)
 	world_end(&w);
 }
 
+/* One that is just back may know nobody: its "no" counts when it has taken
+ * some mail. */
+Test(drain_callout, who_is_back_from_an_outage_is_not_believed)
+{
+	struct world w;
+	struct dest *dst;
+
+	world_begin(&w, "", by_name);
+	cr_expect_eq(answer(&w, "no@d0.example"), SAID_NO);
+	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
+	dst->flow.is_canary = true;
+	cr_expect_eq(answer(&w, "no@d0.example"), SAID_NOTHING);
+	cr_expect_eq(answer(&w, "yes@d0.example"), SAID_YES);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(answer(&w, "no@d0.example"), SAID_NO);
+	world_end(&w);
+}
+
 /* Whatever becomes of the connection: it is no outage, and mail goes. */
 Test(drain_callout, never_makes_an_outage)
 {
