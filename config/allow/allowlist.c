@@ -546,8 +546,8 @@ void allowlist_doubts(const struct domains *d, struct config_errors *errors)
 		config_doubt(errors, d->path, 0,
 			     "the allowlist is empty: no mail is taken");
 	warn_of_rows(d, errors, &d->any, "recipients=*",
-		     "takes mail that the primary will refuse, and returns it "
-		     "to senders that are mostly forged");
+		     "takes mail that the primary will refuse, mostly from "
+		     "forged senders; recipients=verify asks the primary");
 	warn_of_rows(d, errors, &d->idle, "recipients",
 		     "with * everyone is a recipient: the other sources are "
 		     "not read");

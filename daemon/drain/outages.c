@@ -118,6 +118,7 @@ void outages_settled(const struct attempt *a)
 	struct history *h = dst != NULL ? history_of(dst) : NULL;
 	const struct delivery_job *job = a->job;
 	struct history_unit u;
+	bool waited = false;
 
 	if (h == NULL)
 		return;
@@ -131,10 +132,12 @@ void outages_settled(const struct attempt *a)
 
 		if (r->state != RECIPIENT_PENDING)
 			continue; /* its wait was over before */
+		waited = true;
 		if (r->attempt_ms > u.tried_ms)
 			u.tried_ms = r->attempt_ms;
 		u.has_left |= has_left(o);
 		u.refused += is_refused(o) && a->cause == REPORT_REFUSED;
 	}
-	history_settled(h, &u, clock_wall_ms());
+	if (waited) /* else it was counted when it was refused */
+		history_settled(h, &u, clock_wall_ms());
 }

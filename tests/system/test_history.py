@@ -27,10 +27,11 @@ def test_an_outage_goes_on_behind_a_crash(mx20, primary, tmp_path):
     p = primary(on={"rcpt": lambda session, argument: "550 5.1.1 gone"
                     if "bad@" in argument else Accept()})
     d = mx20(domains=allow(p), env=clock.env,
-             conf={"drain": FAST, "bounce": {"mode": "hold"}})
+             conf={"drain": dict(FAST, brake_window="1s"),
+                   "bounce": {"mode": "proven"}})
     assert d.ctl("outages").stdout == "no outage is on record\n"
     for to in ("a", "b", "bad"):
-        send(d.address, rcpts=[f"{to}@example.com"])
+        send(d.address, rcpts=[f"{to}@example.com"], sender="")
     d.wait_log("^state .*to=down")
     assert outages(d) == [], "a few seconds are none"
     clock.set_ahead(HOUR)
@@ -52,6 +53,10 @@ def test_an_outage_goes_on_behind_a_crash(mx20, primary, tmp_path):
     assert outages(d, "example.org") == []
     shown = d.ctl("outages").stdout.splitlines()
     assert len(shown) == 2 and "2h" in shown[1] and "example.com" in shown[1]
+    until(lambda: refused(d))  # who is shelved was counted when refused
+    d.ctl("bounce", refused(d)[0]["id"])
+    d.stop()
+    assert outages(d) == [row]
 
 
 def at_noon(clock):

@@ -65,8 +65,8 @@ Test(config_warn, domains)
 		     "d.example recipients=* lifetime=1d\n");
 	c = load(NEEDED);
 	expect("domains:2: a.example and 3 more: recipients=*: takes mail "
-	       "that the primary will refuse, and returns it to senders "
-	       "that are mostly forged");
+	       "that the primary will refuse, mostly from forged senders; "
+	       "recipients=verify asks the primary");
 	expect("domains:4: c.example: lifetime: less than a day: an outage "
 	       "of one night returns all mail; RFC 5321 section 4.5.4.1 "
 	       "asks for 4 to 5 days at least");
