@@ -32,7 +32,9 @@ def world(mx20, primary):
         home = primary(name="home.test")
         d = mx20(domains=f"example.com recipients=* primary={p.route}\n",
                  env=env, conf={
-                     "drain": dict(FAST, brake_window=window),
+                     # refused is refused: how it ends is what this is about
+                     "drain": dict(FAST, brake_window=window,
+                                   brake_share=1),
                      "policy": {"quota": quota},
                      "bounce": dict(bounce, mode=mode,
                                     relay=f"127.0.0.1:{home.port}")})
