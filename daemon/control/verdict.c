@@ -59,7 +59,10 @@ static void heard(struct gate_question *q, const char *link,
 						 v->setting));
 	} else {
 		json_object_set_new(row, "reply", json_null());
-		json_object_set_new(row, "detail", json_null());
+		json_object_set_new(row, "detail",
+				    q->would != NULL ? json_string(q->would)
+						     : json_null());
+		q->would = NULL;
 	}
 	json_array_append_new(i->gates, row);
 }

@@ -94,6 +94,9 @@ struct gate_question {
 	void (*heard)(struct gate_question *q, const char *link,
 		      const struct verdict *v);
 
+	/* Dry: what a link that says go would have begun; static. */
+	const char *would;
+
 	/* For the link that is asked. */
 	void *link_arg; /* as given to gate_add */
 	void *link_job; /* its own, from "later" to its answer */

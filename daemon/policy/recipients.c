@@ -89,8 +89,13 @@ static bool has_guessed_enough(const struct gate_question *q)
 
 static enum gate_reply ask_primary(struct gate_question *q, struct verdict *v)
 {
-	struct asking *a = mx_alloc(sizeof(*a));
+	struct asking *a;
 
+	if (q->is_dry) {
+		q->would = "would be asked: recipients=verify";
+		return GATE_GO;
+	}
+	a = mx_alloc(sizeof(*a));
 	a->question = q;
 	a->waiter = verify_ask(known_of(q), buf_span(&q->rcpt->domain),
 			       q->to->mailbox, q->client, on_said, a);

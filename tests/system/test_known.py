@@ -155,6 +155,11 @@ def test_a_primary_that_hangs(mx20, primary):
     """The client has an answer, others are served, and it is no outage."""
     p = primary(on={"rcpt": Hang()}).start()
     d = mx20(domains=line(p), conf={"policy": {"verify_timeout": "1s"}})
+    told = json.loads(d.ctl("explain", "--client", "192.0.2.1", "--to",
+                            "user@example.com", "--json").stdout)
+    assert "would be asked: recipients=verify" in [
+        g["detail"] for g in told["gates"]]
+    assert told["reply"].startswith("250")
     raw = Raw(d.address)
     raw.cmd("EHLO client.test")
     raw.cmd("MAIL FROM:<a@sender.test>")
