@@ -448,9 +448,8 @@ void downloads_run(struct downloads *d, int64_t wait_ms)
 
 	if (wait_ms > WAIT_MS)
 		wait_ms = WAIT_MS;
-	do
-		curl_multi_perform(d->multi, &running);
-	while (reap(d));
+	while (curl_multi_perform(d->multi, &running), reap(d))
+		wait_ms = 0; /* whoever has ended may want to go on */
 	curl_multi_poll(d->multi, NULL, 0, (int)(wait_ms > 0 ? wait_ms : 0),
 			NULL);
 }

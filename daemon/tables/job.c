@@ -207,6 +207,9 @@ static void on_end(const struct download_result *r, void *arg)
 	j->download = NULL;
 	tls_client_ctx_unref(&j->tls);
 	j->failures = r->end == DOWNLOAD_FAILED ? j->failures + 1 : 0;
+	/* the word is kept for what comes, but not against a later one */
+	if (r->end == DOWNLOAD_FAILED && j->is_forced && !j->wants_again)
+		j->wants_force = true;
 	if (r->end == DOWNLOAD_FAILED)
 		fail(j, r->why, r->is_page);
 	else if (r->end == DOWNLOAD_SAME)

@@ -37,7 +37,7 @@ struct job {
 	/* for the schedule */
 	bool is_listed;	  /* still */
 	bool is_offered;  /* the loop has it */
-	bool wants_force; /* the next one */
+	bool wants_force; /* the next one, until one has come */
 	bool wants_again; /* at once, when this one is over */
 	int64_t due_ms;	  /* monotonic */
 	unsigned failures;

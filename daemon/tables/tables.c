@@ -146,7 +146,7 @@ static void want(struct tables *t, struct feed *feed, bool is_forced)
 	}
 	j->is_listed = true;
 	j->reserve_bytes = t->config->spool.reserve_bytes;
-	j->wants_force |= is_forced;
+	j->wants_force = is_forced;
 	j->wants_again = is_busy(j);
 	j->failures = 0;
 	j->due_ms = clock_mono_ms();

@@ -163,6 +163,19 @@ def test_not_believed_until_it_is_forced(host, start, text, why):
     assert daemon.ctl("status", "--alarm", check=False).returncode == 0
 
 
+def test_force_is_kept_until_something_comes(host, start):
+    host.tables["/users"] = MANY
+    daemon = start(f"a.test recipients={host.url()}\n", refresh="1s")
+    fetched(daemon)
+    host.status["/users"] = 503
+    mark = reload(daemon, "--force")
+    daemon.wait_log("^table level=warn .*HTTP status 503", since=mark)
+    host.tables["/users"] = "user1\nuser2\n"
+    del host.status["/users"]
+    daemon.wait_log("^table .*recipients=2 before=40 changed=yes", since=mark)
+    assert says(daemon, "user7@a.test") == NOBODY
+
+
 def test_what_is_no_table_changes_nothing(host, start):
     host.tables["/users"] = host.tables["/else"] = MANY
     daemon = start(f"a.test recipients={host.url()}\n")
