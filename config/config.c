@@ -127,6 +127,7 @@ static void load_domains(struct config *c, struct settings *st,
 		.quota_bytes = c->policy.quota_bytes,
 		.port = c->drain.port,
 		.unknown = c->policy.unknown,
+		.standby = c->policy.standby,
 		.tables = c->spool.path,
 	};
 

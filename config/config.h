@@ -54,6 +54,7 @@ struct config {
 	/* who is let in; 0, empty and false: that gate is open */
 	struct { bool require_tls; enum unknown_mode unknown; int64_t refresh_ms,
 		 verify_timeout_ms;
+		 enum standby_mode standby; int64_t defer_ms;
 		 struct { int64_t positive_ms, negative_ms; unsigned max; }
 		 known;
 		 int64_t pregreet_ms; uint64_t quota_bytes;

@@ -196,6 +196,12 @@ const struct option config_options[] = {
 	{ "policy.unknown", K_UNKNOWN, 0, AT(policy.unknown), NO_RANGE,
 	  "\"defer\"", "a recipient of whom nothing is known while nobody can "
 	  "be asked: defer, accept or reject" },
+	{ "policy.standby", K_STANDBY, 0, AT(policy.standby), NO_RANGE,
+	  "\"accept\"", "mail that comes while the primary answers: relay, "
+	  "defer or accept" },
+	{ "policy.defer", K_TIME, HAS_RANGE,
+	  AT(policy.defer_ms), SECONDS(1), HOURS(24), "\"60s\"",
+	  "who comes back after that with the same mail is let in" },
 	{ "policy.refresh", K_TIME, HAS_RANGE,
 	  AT(policy.refresh_ms), SECONDS(1), DAYS(30), "\"15m\"",
 	  "how often recipients=https://... are fetched" },

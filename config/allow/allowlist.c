@@ -222,6 +222,7 @@ static const struct row_option {
 	{ { "lifetime", K_TIME, HAS_RANGE,
 	    AT(lifetime_ms), SECONDS(1), DAYS(365) }, NULL },
 	{ { "unknown", K_UNKNOWN, 0, AT(unknown) }, NULL },
+	{ { "standby", K_STANDBY, 0, AT(standby) }, NULL },
 	{ { "tls", K_TLS, 0, AT(tls) }, NULL },
 	{ { "quota", K_SIZE, HAS_RANGE, AT(quota_bytes), 0,
 	    INT64_C(16) << 40 }, NULL },
@@ -358,6 +359,7 @@ static void take_row(struct reader *r, struct span word, struct span line)
 	*row = (struct row){ .use = (uint32_t)r->d->use_count,
 			     .line = r->lines.number };
 	row->pub.unknown = r->defaults->unknown;
+	row->pub.standby = r->defaults->standby;
 	row->pub.tls = r->defaults->tls;
 	row->pub.lifetime_ms = r->defaults->lifetime_ms;
 	row->pub.quota_bytes = r->defaults->quota_bytes;
@@ -371,6 +373,7 @@ static void take_row(struct reader *r, struct span word, struct span line)
 	if (!seen[OPT_RECIPIENTS])
 		use_default(r, row);
 	r->d->has_quota |= row->pub.quota_bytes > 0;
+	r->d->has_standby[row->pub.standby] = true;
 	earlier = domains_add(r->d);
 	if (row->has_idle)
 		row_kind_count(&r->d->idle, row);

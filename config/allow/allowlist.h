@@ -12,6 +12,7 @@ struct allowlist_defaults {
 	uint64_t quota_bytes;
 	in_port_t port; /* of primary= */
 	enum unknown_mode unknown;
+	enum standby_mode standby;
 	struct span tables; /* the folder of copies of what is fetched */
 };
 

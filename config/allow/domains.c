@@ -50,6 +50,11 @@ bool domains_have_quota(const struct domains *d)
 	return d != NULL && d->has_quota;
 }
 
+bool domains_have_standby(const struct domains *d, enum standby_mode mode)
+{
+	return d != NULL && d->has_standby[mode];
+}
+
 /* ---- The index of domains ---- */
 
 static bool is_wildcard(struct span name)
@@ -111,6 +116,14 @@ const struct config_domain *domains_find(const struct domains *d,
 		s = locate(d, canonical, true);
 	}
 	return s->row != 0 ? &d->rows[s->row - 1].pub : NULL;
+}
+
+enum standby_mode domains_standby(const struct domains *d,
+				  struct span canonical)
+{
+	const struct config_domain *row = domains_find(d, canonical);
+
+	return row != NULL ? row->standby : STANDBY_ACCEPT;
 }
 
 const struct config_domain *domains_at(const struct domains *d, size_t i)

@@ -15,6 +15,7 @@ struct config_domain {
 	bool any_recipient;      /* recipients=* */
 	bool verify;             /* the primary may be asked who is one */
 	enum unknown_mode unknown;
+	enum standby_mode standby; /* see domains_standby */
 	char delimiter;          /* 0: none */
 	struct config_hop *primary; /* count 0: by MX */
 	size_t primary_count;
@@ -81,6 +82,13 @@ void domains_source_fini(struct domains_source *s);
 /* The next URL of any row behind *at, which begins as 0; NULL: no more. */
 struct feed;
 struct feed *domains_feed(const struct domains *d, size_t *at);
+
+/* What happens to mail for this canonical domain while its primary answers; of
+ * one that is not ours STANDBY_ACCEPT, which is as if there were nothing else. */
+enum standby_mode domains_standby(const struct domains *d,
+				  struct span canonical);
+/* Does any row say so? */
+bool domains_have_standby(const struct domains *d, enum standby_mode mode);
 
 /* Row i, in no order; NULL: there are no more. */
 const struct config_domain *domains_at(const struct domains *d, size_t i);

@@ -64,6 +64,7 @@ struct domains {
 	size_t source_count, use_count, recipient_count;
 	size_t wildcard_count;
 	bool has_quota;		/* a row does */
+	bool has_standby[STANDBY_MODES];
 	struct row_kind any;	/* with recipients=* */
 	struct row_kind idle;	/* with that and further sources */
 	struct row_kind brief;	/* with a lifetime of less than a day */

@@ -13,6 +13,11 @@ enum { BARE_BYTES_MIN = 64 << 10 };
 static const char *const bounce_modes[] = { "dsn", "hold", "proven", NULL };
 static const char *const unknown_modes[] = { "defer", "accept", "reject",
 					     NULL };
+static const char *const standby_modes[STANDBY_MODES + 1] = {
+	[STANDBY_ACCEPT] = "accept",
+	[STANDBY_DEFER] = "defer",
+	[STANDBY_RELAY] = "relay",
+};
 static const char *const truths[] = { "false", "true", NULL };
 
 static struct span keep(const struct keeper *k, struct span text)
@@ -130,6 +135,17 @@ static bool take_unknown(const struct option *o, struct span text,
 
 	(void)o, (void)k;
 	*(enum unknown_mode *)out = (enum unknown_mode)i;
+	return ok;
+}
+
+static bool take_standby(const struct option *o, struct span text,
+			 const struct keeper *k, void *out)
+{
+	int64_t i = 0;
+	bool ok = value_word(standby_modes, text, &i);
+
+	(void)o, (void)k;
+	*(enum standby_mode *)out = (enum standby_mode)i;
 	return ok;
 }
 
@@ -270,6 +286,9 @@ const struct kind kinds[] = {
 	[K_UNKNOWN] = { "one of", "\"defer\" \"accept\" \"reject\"",
 		"defer accept reject",
 		sizeof(enum unknown_mode), ONE, TEXT, take_unknown },
+	[K_STANDBY] = { "one of", "\"relay\" \"defer\" \"accept\"",
+		"relay defer accept",
+		sizeof(enum standby_mode), ONE, TEXT, take_standby },
 	[K_LOG] = { "one of", "\"error\" \"warn\" \"info\" \"debug\"", NULL,
 		sizeof(enum log_level), ONE, TEXT, take_log },
 	[K_TEXT] = { "text such as", "\"mx20\"", NULL,

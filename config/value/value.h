@@ -17,6 +17,10 @@ enum tls_level { TLS_LEVEL_DEFAULT, TLS_LEVELS(TLS_LEVEL_ENUM) };
 enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD, BOUNCE_PROVEN };
 /* What a recipient hears of whom nobody can say now whether he exists. */
 enum unknown_mode { UNKNOWN_DEFER, UNKNOWN_ACCEPT, UNKNOWN_REJECT };
+/* What a domain's mail meets here while its primary answers: it is taken, or
+ * sent there, or carried there while it arrives. */
+enum standby_mode { STANDBY_ACCEPT, STANDBY_DEFER, STANDBY_RELAY,
+		    STANDBY_MODES };
 
 /* A list of clients in DNS. */
 struct config_dnsbl {

@@ -114,6 +114,7 @@ Test(settings, defaults)
 	cr_expect_eq(c->policy.rate_unknown, 60);
 	cr_expect_eq(c->policy.trusted_count, 0);
 	cr_expect_eq(c->policy.quota_bytes, 0);
+	cr_expect_eq(c->policy.defer_ms, SECONDS(60));
 	cr_expect_not(c->policy.require_tls);
 	cr_expect_eq(c->log_level, LOG_LEVEL_INFO);
 	config_unref(&c);

@@ -267,8 +267,8 @@ Test(domains, faults_name_file_line_and_accepted_values)
 		{ "a.example recipients=* primary=b:0", "domains:1: primary: " HOSTS_WANTED "\"b:0\"\n" },
 		{ "a.example recipients=* quota=5", "domains:1: quota: 5 has no unit: K, M, G or T, as in \"50M\"\n" },
 		{ "a.example recipients=* quota=x", "domains:1: quota: expected a size such as 10G, from 0 to 16T, not \"x\"\n" },
-		{ "a.example recipients=* primry=b", "domains:1: primry: unknown option; there are: recipients= primary= lifetime= unknown= tls= quota= etrn= delimiter=\n" },
-		{ "a.example recipients=* OK", "domains:1: OK: unknown option; there are: recipients= primary= lifetime= unknown= tls= quota= etrn= delimiter=\n" },
+		{ "a.example recipients=* primry=b", "domains:1: primry: unknown option; there are: recipients= primary= lifetime= unknown= standby= tls= quota= etrn= delimiter=\n" },
+		{ "a.example recipients=* OK", "domains:1: OK: unknown option; there are: recipients= primary= lifetime= unknown= standby= tls= quota= etrn= delimiter=\n" },
 		{ "a.example recipients=two2,", "domains:1: recipients: nothing between two commas or at the end\n" },
 		{ "a.example recipients=verify,,two2", "domains:1: recipients: nothing between two commas or at the end\n" },
 		{ "a.example recipients=two2,nix", "domains:1: recipients: nix: No such file or directory: " FILE_WANTED },
@@ -368,6 +368,40 @@ Test(domains, the_default_of_unknown_is_that_of_the_settings)
 	cr_expect_eq(row_of(c, "a.example")->unknown, UNKNOWN_ACCEPT);
 	cr_expect_eq(row_of(c, "b.example")->unknown, UNKNOWN_DEFER);
 	cr_expect_eq(c->policy.refresh_ms, HOURS(1));
+	config_unref(&c);
+}
+
+Test(domains, what_happens_while_the_primary_answers)
+{
+	folder_write(&folder, "mx20.conf",
+		     "hostname = \"mx2.example.net\"; domains = \"domains\";\n"
+		     "policy = { standby = \"defer\"; };\n");
+	struct config *c = good("a.example recipients=verify\n"
+				"b.example recipients=verify standby=relay\n"
+				"*.c.example recipients=verify standby=accept\n");
+	/* clang-format off */
+	static const struct {
+		const char *domain;
+		enum standby_mode mode;
+	} cases[] = {
+		{ "a.example", STANDBY_DEFER },
+		{ "b.example", STANDBY_RELAY },
+		{ "x.c.example", STANDBY_ACCEPT },
+		{ "c.example", STANDBY_ACCEPT },
+		{ "foreign.example", STANDBY_ACCEPT },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_eq(domains_standby(c->domains,
+					     span_str(cases[i].domain)),
+			     cases[i].mode, "%s", cases[i].domain);
+	for (int i = 0; i < STANDBY_MODES; i++)
+		cr_expect(domains_have_standby(c->domains,
+					       (enum standby_mode)i));
+	config_unref(&c);
+	c = good("b.example recipients=verify standby=relay\n");
+	cr_expect_not(domains_have_standby(c->domains, STANDBY_DEFER));
 	config_unref(&c);
 }
 
