@@ -99,8 +99,8 @@ struct listing {
 	size_t recipients;	  /* in all of them */
 	size_t most, left;	  /* of one: how many are shown, may still be */
 	size_t left_out;	  /* of this one */
-	bool is_shelf;		  /* of recipients on the shelf alone */
-	size_t looked_at;	  /* units, for that */
+	struct status_filter *filter; /* NULL: of all */
+	size_t looked_at;	  /* units and recipients, for that */
 	uint64_t seen;		  /* the message of the last */
 	bool is_bounded, is_full; /* more messages follow */
 };
@@ -124,9 +124,12 @@ static bool begin_message(struct listing *l, const struct unit *u)
 	return true;
 }
 
-static bool is_wanted(const struct listing *l, const struct recipient *r)
+static bool is_wanted(const struct listing *l, const struct unit *u,
+		      const struct recipient *r)
 {
-	return !l->is_shelf || r->state == RECIPIENT_SHELVED;
+	return l->filter == NULL ||
+	       status_filter_recipient(l->filter, &u->envelope, r,
+				       state_of(u, r));
 }
 
 /* A message has a unit for each domain. */
@@ -142,7 +145,7 @@ static bool add_unit(const struct unit *u, void *arg)
 	for (size_t i = 0; i < u->rcpt_count; i++) {
 		const struct recipient *r = &u->rcpts[i];
 
-		if (!is_wanted(l, r))
+		if (!is_wanted(l, u, r))
 			continue;
 		if (l->left == 0) {
 			l->left_out++;
@@ -173,35 +176,46 @@ enum mx_err status_messages(struct spool *sp, struct span domain,
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
+/* Is a recipient of it asked for?  Each that is looked at counts. */
+static bool has_wanted(struct listing *l, const struct unit *u)
+{
+	if (!status_filter_message(l->filter, &u->envelope))
+		return false;
+	for (size_t i = 0; i < u->rcpt_count; i++) {
+		l->looked_at += i > 0;
+		if (is_wanted(l, u, &u->rcpts[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Most of what is looked at may be no part of the page: that is bounded, too.
  * A page begins with a message. */
-static bool add_shelved(const struct unit *u, void *arg)
+static bool add_wanted(const struct unit *u, void *arg)
 {
 	struct listing *l = arg;
-	bool is_there = false;
 
 	if (l->looked_at >= STATUS_LOOKED_AT && u->envelope.id != l->seen) {
 		l->last = l->seen;
 		l->is_full = true;
 		return false;
 	}
-	for (size_t i = 0; i < u->rcpt_count && !is_there; i++)
-		is_there = is_wanted(l, &u->rcpts[i]);
 	l->looked_at++;
-	if (is_there && !add_unit(u, l))
+	if (has_wanted(l, u) && !add_unit(u, l))
 		return false;
 	l->seen = u->envelope.id;
 	return true;
 }
 
-enum mx_err status_refused(struct spool *sp, struct span domain, uint64_t after,
-			   size_t most, struct status_page *out)
+enum mx_err status_search(struct spool *sp, struct span domain, uint64_t after,
+			  size_t most, struct status_filter *filter,
+			  struct status_page *out)
 {
 	struct listing l = { .items = json_array(),
 			     .most = most,
 			     .is_bounded = true,
-			     .is_shelf = true };
-	enum mx_err err = spool_list(sp, domain, after, add_shelved, &l);
+			     .filter = filter };
+	enum mx_err err = spool_list(sp, domain, after, add_wanted, &l);
 
 	*out = (struct status_page){ .items = l.items };
 	if (l.is_full)

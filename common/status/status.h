@@ -10,6 +10,7 @@
 
 #include "common/spool/spool.h"
 #include "common/status/destination.h"
+#include "common/status/filter.h"
 
 /* {"messages","bytes","oldest","used","size","disk_free","reserve","state",
  * "limit"} */
@@ -37,7 +38,8 @@ enum {
 	STATUS_ROWS = 64,	 /* domains of a page */
 	STATUS_MESSAGES = 32,	 /* messages of a page; fewer when they have */
 	STATUS_RECIPIENTS = 256, /* many recipients: one message at least */
-	STATUS_LOOKED_AT = 512	 /* units, for messages of some kind */
+	STATUS_LOOKED_AT = 512	 /* units and recipients, for those of some
+				    kind */
 };
 
 /* All zero is empty. */
@@ -67,10 +69,11 @@ enum mx_err status_domain_get(struct spool *sp, struct span name,
 enum mx_err status_messages(struct spool *sp, struct span domain,
 			    uint64_t after, size_t most,
 			    struct status_page *out);
-/* The same of messages with recipients on the shelf, and of these alone.  A
- * page may be empty and have a next one. */
-enum mx_err status_refused(struct spool *sp, struct span domain, uint64_t after,
-			   size_t most, struct status_page *out);
+/* The same of messages with recipients that the filter lets pass, and of these
+ * alone.  A page may be empty and have a next one. */
+enum mx_err status_search(struct spool *sp, struct span domain, uint64_t after,
+			  size_t most, struct status_filter *filter,
+			  struct status_page *out);
 /* One message. */
 enum mx_err status_message(struct spool *sp, uint64_t id, size_t most,
 			   json_t **out);

@@ -126,7 +126,7 @@ void look_domain(struct request *r);
 void look_messages(struct request *r);
 void look_message(struct request *r);
 void look_content(struct request *r);
-void look_refused(struct request *r);
+void look_search(struct request *r, const json_t *object);
 void look_outages(struct request *r);
 /* What the drain knows of a domain's destination; false: nothing yet. */
 bool explain_state(struct control *c, struct span domain,

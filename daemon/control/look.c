@@ -212,34 +212,44 @@ void look_domain(struct request *r)
 	send_one(r, item, err);
 }
 
-/* status_messages, or another list like it. */
-typedef enum mx_err list_fn(struct spool *sp, struct span domain,
-			    uint64_t after, size_t most,
-			    struct status_page *out);
-
-static void look_list(struct request *r, list_fn *list)
+static bool take_after(struct request *r, uint64_t *after)
 {
-	struct status_page page;
-	uint64_t after = 0;
-	enum mx_err err;
-
-	if (r->after.n > 0 && !msg_id_parse(buf_span(&r->after), &after)) {
-		request_fail(r, "not a queue id");
-		return;
-	}
-	err = list(r->control->opt.spool, r->sel.domain, after,
-		   RECIPIENTS_SHOWN, &page);
-	send_page(r, &page, err);
+	*after = 0;
+	if (r->after.n == 0 || msg_id_parse(buf_span(&r->after), after))
+		return true;
+	request_fail(r, "not a queue id");
+	return false;
 }
 
 void look_messages(struct request *r)
 {
-	look_list(r, status_messages);
+	struct status_page page;
+	uint64_t after;
+	enum mx_err err;
+
+	if (!take_after(r, &after))
+		return;
+	err = status_messages(r->control->opt.spool, r->sel.domain, after,
+			      RECIPIENTS_SHOWN, &page);
+	send_page(r, &page, err);
 }
 
-void look_refused(struct request *r)
+void look_search(struct request *r, const json_t *object)
 {
-	look_list(r, status_refused);
+	struct status_filter filter;
+	struct status_page page;
+	const char *wrong = status_filter_take(&filter, object);
+	uint64_t after;
+	enum mx_err err;
+
+	if (wrong != NULL) {
+		request_fail(r, wrong);
+	} else if (take_after(r, &after)) {
+		err = status_search(r->control->opt.spool, r->sel.domain, after,
+				    RECIPIENTS_SHOWN, &filter, &page);
+		send_page(r, &page, err);
+	}
+	status_filter_fini(&filter);
 }
 
 void look_message(struct request *r)

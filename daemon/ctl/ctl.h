@@ -28,7 +28,9 @@ struct ctl {
 	const char *domain;	 /* --domain */
 	const char *destination; /* --destination */
 	const char *reason;	 /* --reason */
-	const char *client, *helo, *from, *to; /* explain */
+	const char *client, *helo; /* explain */
+	const char *from, *to;	   /* explain, queue */
+	const char *older, *state, *sort, *limit; /* queue */
 	bool json, yes, raw, all;
 	bool alarm; /* status */
 	bool force, dry_run; /* reload */

@@ -25,6 +25,7 @@ enum { /* what a verb takes */
        TAKES_CLIENT = 4096, /* --client, --helo, --from, --to */
        TAKES_ALARM = 1024, /* instead of an argument */
        TAKES_FORGET = 2048, /* or --recheck */
+       TAKES_FILTER = 8192, /* --from, --to, --older ... */
        NEEDS_ONE = 256,	  /* an argument or one of these options */
        TAKES_UNITS = TAKES_ARGUMENT | TAKES_MANY | TAKES_DOMAIN |
 		     TAKES_DESTINATION | NEEDS_ONE,
@@ -45,7 +46,9 @@ static const struct verb verbs[] = {
 	{ "status", TAKES_ARGUMENT | TAKES_DESTINATION | TAKES_ALARM, ctl_status,
 	  "[DOMAIN|--destination NAME|--alarm]",
 	  "what waits for which domain, why, and until when" },
-	{ "queue", TAKES_ARGUMENT, ctl_queue, "[DOMAIN]",
+	{ "queue", TAKES_ARGUMENT | TAKES_FILTER, ctl_queue,
+	  "[DOMAIN] [--from A] [--to A] [--older TIME] [--state S] [--sort S]"
+	  " [--limit N]",
 	  "every message that waits, with its recipients" },
 	{ "show", NEEDS_ARGUMENT | TAKES_RAW, ctl_show, "ID [--raw]",
 	  "one message whole" },
@@ -76,6 +79,68 @@ static const struct verb verbs[] = {
 };
 /* clang-format on */
 
+/* An option, what it fills in, and which verbs take it. */
+struct choice {
+	const char *name;
+	int letter; /* 0: there is none */
+	size_t at;  /* of the field */
+	bool is_text;
+	unsigned takes;
+};
+
+#define EVERY ~0U
+#define SWITCH(field) offsetof(struct ctl, field), false
+#define TEXT(field) offsetof(struct ctl, field), true
+
+/* clang-format off */
+static const struct choice choices[] = {
+	{ "json",        0,   SWITCH(json),      EVERY },
+	{ "yes",         'y', SWITCH(yes),       EVERY },
+	{ "domain",      0,   TEXT(domain),      TAKES_DOMAIN },
+	{ "destination", 0,   TEXT(destination), TAKES_DESTINATION },
+	{ "reason",      0,   TEXT(reason),      TAKES_REASON },
+	{ "client",      0,   TEXT(client),      TAKES_CLIENT },
+	{ "helo",        0,   TEXT(helo),        TAKES_CLIENT },
+	{ "from",        0,   TEXT(from),        TAKES_CLIENT | TAKES_FILTER },
+	{ "to",          0,   TEXT(to),          TAKES_CLIENT | TAKES_FILTER },
+	{ "older",       0,   TEXT(older),       TAKES_FILTER },
+	{ "state",       0,   TEXT(state),       TAKES_FILTER },
+	{ "sort",        0,   TEXT(sort),        TAKES_FILTER },
+	{ "limit",       0,   TEXT(limit),       TAKES_FILTER },
+	{ "all",         0,   SWITCH(all),       TAKES_ALL },
+	{ "alarm",       0,   SWITCH(alarm),     TAKES_ALARM },
+	{ "raw",         0,   SWITCH(raw),       TAKES_RAW },
+	{ "dry-run",     0,   SWITCH(dry_run),   TAKES_FORCE },
+	{ "force",       0,   SWITCH(force),     TAKES_FORCE },
+	{ "forget",      0,   SWITCH(forget),    TAKES_FORGET },
+	{ "recheck",     0,   SWITCH(recheck),   TAKES_FORGET },
+};
+/* clang-format on */
+
+enum { OPT_HELP = 256, OPT_VERSION, OPT_FIRST };
+
+/* What getopt calls it. */
+static int choice_letter(const struct choice *o)
+{
+	return o->letter != 0 ? o->letter : OPT_FIRST + (int)(o - choices);
+}
+
+static const struct choice *choice_find(int c)
+{
+	for (size_t i = 0; i < COUNT(choices); i++)
+		if (choice_letter(&choices[i]) == c)
+			return &choices[i];
+	return NULL;
+}
+
+static bool choice_is_made(const struct choice *o, const struct ctl *ctl)
+{
+	const char *field = (const char *)ctl + o->at;
+
+	return o->is_text ? *(const char *const *)(const void *)field != NULL
+			  : *(const bool *)field;
+}
+
 static const char default_config[] = "/etc/mx20/mx20.conf";
 
 /* ---- The command line ---- */
@@ -99,6 +164,15 @@ static void print_help(FILE *out)
 		"      --reason TEXT  hold: shown by status, queue and show\n"
 		"      --client IP, --helo NAME, --from ADDRESS, --to ADDRESS\n"
 		"                     explain: who comes, and with what\n"
+		"      --from A, --to A\n"
+		"                     queue: an address, @domain or a part; "
+		"<> is no sender\n"
+		"      --older TIME   queue: that came before: 30m 4h 3d\n"
+		"      --state S,...  queue: ready deferred held unsettled "
+		"refused\n"
+		"      --sort S       queue: arrival newest size due tries "
+		"from\n"
+		"      --limit N      queue: so many at most\n"
 		"      --all          release: also what was held by its id\n"
 		"      --alarm        status: only what needs a person; exit 1 "
 		"if anything does\n"
@@ -144,10 +218,12 @@ static void complain_of_verb(const char *name)
 			     name);
 }
 
-/* What is wrong with this use of the verb; NULL: nothing. */
-static const char *misuse(const struct verb *v, const struct ctl *ctl)
+/* What is wrong with the arguments; NULL: nothing. */
+static const char *wrong_arguments(const struct verb *v, const struct ctl *ctl)
 {
 	bool has_argument = ctl->argument != NULL;
+	int things = has_argument + (ctl->domain != NULL) +
+		     (ctl->destination != NULL);
 
 	if (has_argument && !(v->takes & (TAKES_ARGUMENT | NEEDS_ARGUMENT)))
 		return "takes no argument";
@@ -155,119 +231,53 @@ static const char *misuse(const struct verb *v, const struct ctl *ctl)
 		return "needs an argument";
 	if (ctl->argument_count > 1 && !(v->takes & TAKES_MANY))
 		return "takes one argument at most";
-	if (ctl->domain != NULL && !(v->takes & TAKES_DOMAIN))
-		return "takes no --domain";
-	if (ctl->destination != NULL && !(v->takes & TAKES_DESTINATION))
-		return "takes no --destination";
-	if (has_argument + (ctl->domain != NULL) + (ctl->destination != NULL) >
-	    1)
+	if (things > 1)
 		return "is about one thing at a time";
-	if (v->takes & NEEDS_ONE && !has_argument && ctl->domain == NULL &&
-	    ctl->destination == NULL)
+	if (v->takes & NEEDS_ONE && things == 0)
 		return "needs an ID, --domain or --destination";
-	if (ctl->all && !(v->takes & TAKES_ALL))
-		return "takes no --all";
-	if (ctl->alarm && !(v->takes & TAKES_ALARM))
-		return "takes no --alarm";
-	if (ctl->alarm && (has_argument || ctl->destination != NULL))
+	if (ctl->alarm && things > 0)
 		return "is about everything with --alarm";
-	if ((ctl->client != NULL || ctl->helo != NULL || ctl->from != NULL ||
-	     ctl->to != NULL) && !(v->takes & TAKES_CLIENT))
-		return "takes no --client, --helo, --from or --to";
 	if (v->takes & TAKES_CLIENT && (ctl->client == NULL || ctl->to == NULL))
 		return "needs --client and --to";
-	if (ctl->raw && !(v->takes & TAKES_RAW))
-		return "takes no --raw";
-	if (ctl->reason != NULL && !(v->takes & TAKES_REASON))
-		return "takes no --reason";
-	if ((ctl->force || ctl->dry_run) && !(v->takes & TAKES_FORCE))
-		return "takes neither --force nor --dry-run";
-	if ((ctl->forget || ctl->recheck) && !(v->takes & TAKES_FORGET))
-		return "takes neither --forget nor --recheck";
 	if (ctl->forget && ctl->recheck)
 		return "takes --forget or --recheck";
 	return NULL;
 }
 
-enum {
-	OPT_JSON = 256,
-	OPT_DOMAIN,
-	OPT_DESTINATION,
-	OPT_REASON,
-	OPT_CLIENT,
-	OPT_HELO,
-	OPT_FROM,
-	OPT_TO,
-	OPT_RAW,
-	OPT_ALL,
-	OPT_ALARM,
-	OPT_DRY_RUN,
-	OPT_FORCE,
-	OPT_FORGET,
-	OPT_RECHECK,
-	OPT_HELP,
-	OPT_VERSION
-};
-
-static const struct option options[] = {
-	{ "config", required_argument, NULL, 'c' },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "domain", required_argument, NULL, OPT_DOMAIN },
-	{ "destination", required_argument, NULL, OPT_DESTINATION },
-	{ "client", required_argument, NULL, OPT_CLIENT },
-	{ "helo", required_argument, NULL, OPT_HELO },
-	{ "from", required_argument, NULL, OPT_FROM },
-	{ "to", required_argument, NULL, OPT_TO },
-	{ "all", no_argument, NULL, OPT_ALL },
-	{ "alarm", no_argument, NULL, OPT_ALARM },
-	{ "reason", required_argument, NULL, OPT_REASON },
-	{ "raw", no_argument, NULL, OPT_RAW },
-	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
-	{ "force", no_argument, NULL, OPT_FORCE },
-	{ "yes", no_argument, NULL, 'y' },
-	{ "forget", no_argument, NULL, OPT_FORGET },
-	{ "recheck", no_argument, NULL, OPT_RECHECK },
-	{ "help", no_argument, NULL, OPT_HELP },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ NULL, 0, NULL, 0 },
-};
-
-/* Where an option goes. */
-static const struct {
-	int c;
-	size_t at;
-} switches[] = {
-	{ 'y', offsetof(struct ctl, yes) },
-	{ OPT_JSON, offsetof(struct ctl, json) },
-	{ OPT_ALL, offsetof(struct ctl, all) },
-	{ OPT_ALARM, offsetof(struct ctl, alarm) },
-	{ OPT_RAW, offsetof(struct ctl, raw) },
-	{ OPT_DRY_RUN, offsetof(struct ctl, dry_run) },
-	{ OPT_FORCE, offsetof(struct ctl, force) },
-	{ OPT_FORGET, offsetof(struct ctl, forget) },
-	{ OPT_RECHECK, offsetof(struct ctl, recheck) },
-}, texts[] = {
-	{ OPT_DOMAIN, offsetof(struct ctl, domain) },
-	{ OPT_DESTINATION, offsetof(struct ctl, destination) },
-	{ OPT_REASON, offsetof(struct ctl, reason) },
-	{ OPT_CLIENT, offsetof(struct ctl, client) },
-	{ OPT_HELO, offsetof(struct ctl, helo) },
-	{ OPT_FROM, offsetof(struct ctl, from) },
-	{ OPT_TO, offsetof(struct ctl, to) },
-};
-
-/* One option; false: it is none. */
-static bool take_option(int c, struct ctl *ctl, const char **path)
+/* Append what is wrong with this use of the verb, if anything is. */
+static bool is_misused(const struct verb *v, const struct ctl *ctl,
+		       struct buf *why)
 {
-	for (size_t i = 0; i < COUNT(switches); i++)
-		if (switches[i].c == c)
-			return *(bool *)((char *)ctl + switches[i].at) = true;
-	for (size_t i = 0; i < COUNT(texts); i++) {
-		if (texts[i].c != c)
+	const char *wrong;
+
+	for (size_t i = 0; i < COUNT(choices); i++) {
+		const struct choice *o = &choices[i];
+
+		if (!choice_is_made(o, ctl) || o->takes == EVERY ||
+		    v->takes & o->takes)
 			continue;
-		*(const char **)((char *)ctl + texts[i].at) = optarg;
+		buf_addf(why, "takes no --%s", o->name);
 		return true;
 	}
+	wrong = wrong_arguments(v, ctl);
+	if (wrong != NULL)
+		buf_adds(why, wrong);
+	return wrong != NULL;
+}
+
+/* One option, unless main itself deals with it: its value, or that it is
+ * there. */
+static bool take_option(int c, struct ctl *ctl, const char **path)
+{
+	const struct choice *o = choice_find(c);
+	char *field = o != NULL ? (char *)ctl + o->at : NULL;
+
+	if (o != NULL && o->is_text)
+		*(const char **)(void *)field = optarg;
+	else if (o != NULL)
+		*(bool *)field = true;
+	if (o != NULL)
+		return true;
 	switch (c) {
 	case 'c':
 		*path = optarg;
@@ -283,14 +293,32 @@ static bool take_option(int c, struct ctl *ctl, const char **path)
 	}
 }
 
+/* As getopt wants them. */
+static void fill_options(struct option *out)
+{
+	size_t n = COUNT(choices);
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct option){ choices[i].name,
+					  choices[i].is_text ? required_argument
+							     : no_argument,
+					  NULL, choice_letter(&choices[i]) };
+	out[n++] = (struct option){ "config", required_argument, NULL, 'c' };
+	out[n++] = (struct option){ "help", no_argument, NULL, OPT_HELP };
+	out[n++] = (struct option){ "version", no_argument, NULL, OPT_VERSION };
+	out[n] = (struct option){ NULL, 0, NULL, 0 };
+}
+
 /* NULL: not to be used like this; it has been said. */
 static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 				const char **path)
 {
+	struct option options[COUNT(choices) + 4];
 	const struct verb *v;
-	const char *wrong;
+	struct buf wrong = { 0 };
 	int c;
 
+	fill_options(options);
 	while ((c = getopt_long(argc, argv, "c:y", options, NULL)) != -1)
 		if (!take_option(c, ctl, path)) {
 			/* getopt has said what */
@@ -311,10 +339,11 @@ static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 		ctl->argument = argv[optind];
 	ctl->arguments = argv + optind;
 	ctl->argument_count = (size_t)(argc - optind);
-	wrong = misuse(v, ctl);
-	if (wrong == NULL)
+	if (!is_misused(v, ctl, &wrong))
 		return v;
-	ctl_complain("%s %s: mx20ctl %s %s", v->name, wrong, v->name, v->usage);
+	ctl_complain("%s %s: mx20ctl %s %s", v->name, buf_cstr(&wrong), v->name,
+		     v->usage);
+	buf_fini(&wrong);
 	return NULL;
 }
 

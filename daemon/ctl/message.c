@@ -29,12 +29,17 @@ static void add_reason(struct buf *out, const json_t *domains,
 	}
 }
 
-static void add_until(struct buf *out, const char *word, int64_t left_ms)
+/* It waits for the end of the brake's window, which may undo it; then for its
+ * sender to be proven, or for the disk. */
+static void add_unsettled(struct buf *out, int64_t left_ms)
 {
-	if (left_ms <= 0)
+	if (left_ms <= 0) {
+		buf_adds(out, "refused, about to be settled");
 		return;
-	buf_adds(out, word);
+	}
+	buf_adds(out, "refused, final in ");
 	print_age(out, left_ms);
+	buf_adds(out, " unless braked");
 }
 
 static void add_state(struct buf *out, const json_t *r, int64_t now_ms)
@@ -49,14 +54,13 @@ static void add_state(struct buf *out, const json_t *r, int64_t now_ms)
 			buf_adds(out, ": ");
 		buf_add(out, reason);
 	} else if (span_eq(state, SPAN_LIT("refused"))) {
-		buf_adds(out, "refused, removed in ");
+		buf_adds(out, "on the shelf, removed in ");
 		print_age(out, due_ms - now_ms);
 	} else if (span_eq(state, SPAN_LIT("deferred")) && due_ms > now_ms) {
 		buf_adds(out, "deferred, retry in ");
 		print_age(out, due_ms - now_ms);
 	} else if (span_eq(state, SPAN_LIT("unsettled"))) {
-		buf_adds(out, "refused, not final");
-		add_until(out, ", for ", due_ms - now_ms);
+		add_unsettled(out, due_ms - now_ms);
 	} else if (span_eq(state, SPAN_LIT("delivered"))) {
 		buf_adds(out, "delivered, to be reported");
 	} else {

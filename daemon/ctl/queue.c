@@ -4,19 +4,23 @@
  *
  * A million messages take no memory and hold no read transaction: a page is
  * gathered, the look ends, the page is written, the next one begins behind the
- * last id.
+ * last id.  In another order than that of arrival all of them are looked at,
+ * and the first so many of that order are kept.
  */
+#include <inttypes.h>
+
 #include "common/base/assert.h"
 #include "daemon/ctl/message.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/source.h"
 #include "daemon/ctl/table.h"
+#include "daemon/ctl/wanted.h"
 
 struct listing {
 	const struct ctl *ctl;
-	enum mx_err (*page)(struct source *s, struct span domain,
-			    struct status_page *p);
 	const char *nothing; /* what is said when there is none */
+	struct wanted wanted;
+	struct best best; /* when they are sorted */
 	uint64_t messages;
 	struct buf lines;
 	/* for people */
@@ -89,9 +93,14 @@ static void recipient_rows(struct listing *l, const json_t *m)
 
 /* ---- The walk ---- */
 
+static bool is_enough(const struct listing *l)
+{
+	return l->messages >= l->wanted.limit;
+}
+
 static void add_page(struct listing *l, const json_t *items)
 {
-	for (size_t i = 0; i < json_array_size(items); i++) {
+	for (size_t i = 0; i < json_array_size(items) && !is_enough(l); i++) {
 		json_t *m = json_array_get(items, i);
 
 		if (l->ctl->json) {
@@ -106,21 +115,63 @@ static void add_page(struct listing *l, const json_t *items)
 		table_print(&l->table, &l->lines);
 }
 
+/* False: nobody reads it any more. */
+static bool write_page(struct listing *l, const json_t *items)
+{
+	add_page(l, items);
+	if (!ctl_write(buf_span(&l->lines)))
+		return false;
+	buf_reset(&l->lines);
+	/* the first page is there at once, whatever follows */
+	return ctl_flush_output() == 0;
+}
+
+/* For the order that was asked for. */
+static void keep_page(struct listing *l, const json_t *items)
+{
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		json_t *m = json_array_get(items, i);
+		struct best_key key = { 0 };
+
+		buf_reset(&text);
+		l->wanted.key(m, &key, &text);
+		best_add(&l->best, &key, m);
+	}
+	buf_fini(&text);
+}
+
+static void write_sorted(struct listing *l)
+{
+	uint64_t seen = l->best.seen;
+	json_t *items = best_take(&l->best);
+
+	write_page(l, items);
+	json_decref(items);
+	if (seen > l->messages && !l->wanted.is_limited)
+		ctl_complain("%" PRIu64 " more are not shown; --limit N shows"
+			     " them",
+			     seen - l->messages);
+}
+
 static enum mx_err list(struct listing *l, struct source *s, struct span domain)
 {
+	bool is_sorted = l->wanted.key != NULL, go_on = true;
 	struct status_page page = { 0 };
 	enum mx_err err;
 
+	s->wanted = l->wanted.filter;
+	l->best.most = (size_t)l->wanted.limit;
 	do {
-		err = l->page(s, domain, &page);
-		add_page(l, page.items);
-		if (!ctl_write(buf_span(&l->lines)))
-			break;
-		buf_reset(&l->lines);
-		/* the first page is there at once, whatever follows */
-		if (ctl_flush_output() != 0)
-			break;
-	} while (err == MX_OK && page.next.n > 0);
+		err = source_messages(s, domain, &page);
+		if (is_sorted)
+			keep_page(l, page.items);
+		else
+			go_on = write_page(l, page.items) && !is_enough(l);
+	} while (go_on && err == MX_OK && page.next.n > 0);
+	if (is_sorted)
+		write_sorted(l);
 	status_page_fini(&page);
 	return err;
 }
@@ -190,13 +241,17 @@ static enum ctl_exit show(struct listing *l)
 	struct source s;
 	enum ctl_exit rc;
 
-	if (ctl->argument != NULL && !ctl_domain(ctl->argument, &name))
+	if (ctl->argument != NULL && !ctl_domain(ctl->argument, &name)) {
+		wanted_fini(&l->wanted);
 		return CTL_FAILED;
+	}
 	table_init(&l->table, columns, COUNT(columns), ctl->width);
 	rc = source_open(&s, ctl, SOURCE_SPOOL);
 	if (rc == CTL_DONE)
 		rc = run(l, &s, buf_span(&name));
 	source_close(&s);
+	best_fini(&l->best);
+	wanted_fini(&l->wanted);
 	status_page_fini(&l->reasons);
 	table_fini(&l->table);
 	buf_fini(&l->lines);
@@ -206,18 +261,25 @@ static enum ctl_exit show(struct listing *l)
 
 enum ctl_exit ctl_queue(struct ctl *ctl)
 {
-	struct listing l = { .ctl = ctl,
-			     .page = source_messages,
-			     .nothing = "nothing is waiting\n" };
+	struct listing l = { .ctl = ctl };
 
+	if (!wanted_take(&l.wanted, ctl)) {
+		wanted_fini(&l.wanted);
+		return CTL_USAGE;
+	}
+	l.nothing = l.wanted.filter != NULL ? "nothing like that is waiting\n"
+					    : "nothing is waiting\n";
 	return show(&l);
 }
 
 enum ctl_exit ctl_refused(struct ctl *ctl)
 {
-	struct listing l = { .ctl = ctl,
-			     .page = source_refused,
-			     .nothing = "nothing is on the shelf\n" };
+	struct listing l = {
+		.ctl = ctl,
+		.nothing = "nothing is on the shelf\n",
+		.wanted = { .filter = json_pack("{s:s}", "states", "refused"),
+			    .limit = UINT64_MAX },
+	};
 
 	return show(&l);
 }

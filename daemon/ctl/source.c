@@ -149,18 +149,8 @@ enum mx_err source_messages(struct source *s, struct span domain,
 	enum mx_err err;
 
 	do
-		err = s->ops->messages(s, domain, p);
-	while (falls_back(s, err));
-	return err;
-}
-
-enum mx_err source_refused(struct source *s, struct span domain,
-			   struct status_page *p)
-{
-	enum mx_err err;
-
-	do
-		err = s->ops->refused(s, domain, p);
+		err = s->wanted != NULL ? s->ops->search(s, domain, p)
+					: s->ops->messages(s, domain, p);
 	while (falls_back(s, err));
 	return err;
 }

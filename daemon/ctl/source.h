@@ -18,8 +18,8 @@ struct source_ops {
 	enum mx_err (*domain)(struct source *s, struct span name, json_t **out);
 	enum mx_err (*messages)(struct source *s, struct span domain,
 				struct status_page *p);
-	enum mx_err (*refused)(struct source *s, struct span domain,
-			       struct status_page *p);
+	enum mx_err (*search)(struct source *s, struct span domain,
+			      struct status_page *p);
 	enum mx_err (*message)(struct source *s, struct span id, json_t **out);
 	enum mx_err (*outages)(struct source *s, struct span domain,
 			       struct status_page *p);
@@ -35,6 +35,7 @@ struct source {
 	struct spool *spool;	     /* NULL: not opened */
 	struct status_memory memory; /* of the spool's targets */
 	struct buf error;	     /* the daemon's words; empty: none */
+	json_t *wanted;	     /* borrowed: a filter (common/status); NULL: all */
 };
 
 /* The daemon knows more; the spool costs it nothing. */
@@ -66,10 +67,9 @@ enum mx_err source_overview(struct source *s, json_t **out);
 /* The page behind this one; all zero is the place before the first.  What is
  * in it is released. */
 enum mx_err source_domains(struct source *s, struct status_page *p);
+/* Those that s->wanted is about. */
 enum mx_err source_messages(struct source *s, struct span domain,
 			    struct status_page *p);
-enum mx_err source_refused(struct source *s, struct span domain,
-			   struct status_page *p);
 enum mx_err source_outages(struct source *s, struct span domain,
 			   struct status_page *p);
 enum mx_err source_domain(struct source *s, struct span name, json_t **out);

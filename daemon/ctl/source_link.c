@@ -121,33 +121,37 @@ static enum mx_err domain(struct source *s, struct span name, json_t **out)
 		       out);
 }
 
+/* extra: more of the request; NULL: nothing. */
 static enum mx_err ask_rows(struct source *s, const char *verb,
-			    struct span domain_name, struct status_page *p)
+			    json_t *extra, struct span domain_name,
+			    struct status_page *p)
 {
 	json_t *request = json_pack("{s:s}", "verb", verb);
 
 	if (domain_name.n > 0)
 		json_object_set_new(request, "domain",
 				    control_text(domain_name));
+	if (extra != NULL)
+		json_object_update(request, extra);
 	return ask_page(s, request, p);
 }
 
 static enum mx_err messages(struct source *s, struct span domain_name,
 			    struct status_page *p)
 {
-	return ask_rows(s, "messages", domain_name, p);
+	return ask_rows(s, "messages", NULL, domain_name, p);
 }
 
-static enum mx_err refused(struct source *s, struct span domain_name,
-			   struct status_page *p)
+static enum mx_err search(struct source *s, struct span domain_name,
+			  struct status_page *p)
 {
-	return ask_rows(s, "refused", domain_name, p);
+	return ask_rows(s, "search", s->wanted, domain_name, p);
 }
 
 static enum mx_err outages(struct source *s, struct span domain_name,
 			   struct status_page *p)
 {
-	return ask_rows(s, "outages", domain_name, p);
+	return ask_rows(s, "outages", NULL, domain_name, p);
 }
 
 static json_t *about_message(const char *verb, struct span id)
@@ -178,5 +182,5 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_link_ops = {
-	overview, domains, domain, messages, refused, message, outages, content,
+	overview, domains, domain, messages, search, message, outages, content,
 };

@@ -36,35 +36,45 @@ static enum mx_err domain(struct source *s, struct span name, json_t **out)
 				 out);
 }
 
-typedef enum mx_err list_fn(struct spool *sp, struct span domain,
-			    uint64_t after, size_t most,
-			    struct status_page *out);
-
-static enum mx_err list(struct source *s, list_fn *fn, struct span domain_name,
-			struct status_page *p)
+static uint64_t after_of(const struct status_page *p)
 {
-	struct status_page next;
 	uint64_t after = 0;
-	enum mx_err err;
 
 	(void)msg_id_parse(buf_span(&p->next), &after); /* empty: from the
 							    first on */
-	err = fn(s->spool, domain_name, after, SIZE_MAX, &next);
-	status_page_fini(p);
-	*p = next;
-	return err;
+	return after;
 }
 
 static enum mx_err messages(struct source *s, struct span domain_name,
 			    struct status_page *p)
 {
-	return list(s, status_messages, domain_name, p);
+	struct status_page next;
+	enum mx_err err = status_messages(s->spool, domain_name, after_of(p),
+					  SIZE_MAX, &next);
+
+	status_page_fini(p);
+	*p = next;
+	return err;
 }
 
-static enum mx_err refused(struct source *s, struct span domain_name,
-			   struct status_page *p)
+static enum mx_err search(struct source *s, struct span domain_name,
+			  struct status_page *p)
 {
-	return list(s, status_refused, domain_name, p);
+	struct status_page next = { 0 };
+	struct status_filter filter;
+	const char *wrong = status_filter_take(&filter, s->wanted);
+	enum mx_err err = MX_EINVAL;
+
+	buf_reset(&s->error);
+	if (wrong != NULL)
+		buf_adds(&s->error, wrong);
+	else
+		err = status_search(s->spool, domain_name, after_of(p),
+				    SIZE_MAX, &filter, &next);
+	status_filter_fini(&filter);
+	status_page_fini(p);
+	*p = next;
+	return err;
 }
 
 static enum mx_err message(struct source *s, struct span id, json_t **out)
@@ -100,5 +110,5 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_spool_ops = {
-	overview, domains, domain, messages, refused, message, outages, content,
+	overview, domains, domain, messages, search, message, outages, content,
 };

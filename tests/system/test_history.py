@@ -79,7 +79,7 @@ def test_a_postmaster_has_a_digest_of_the_shelf(mx20, primary, tmp_path):
     until(lambda: len(refused(d)) == 2)
     [to] = refused(d)[0]["recipients"]
     assert (to["state"], to["address"]) == ("refused", "bad@example.com")
-    assert "refused, removed in" in d.ctl("refused", "example.com").stdout
+    assert "on the shelf, removed in" in d.ctl("refused", "example.com").stdout
     d.kill()
     assert len(refused(d)) == 2  # daemon down
     assert not p.messages

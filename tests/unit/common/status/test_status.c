@@ -381,11 +381,14 @@ Test(status, lists_who_is_on_the_shelf)
 	struct settlement s = { .outcome = OUTCOME_SHELVED,
 				.reply = SPAN_LIT("550 5.7.1 no"),
 				.until_ms = NOW + 1000 };
+	json_t *shelf = json_pack("{s:s}", "states", "refused");
+	struct status_filter filter;
 	struct buf after = { 0 };
 	struct status_page p;
 	uint64_t id = 0, last = 0;
 	size_t n = 0, pages = 0;
 
+	cr_assert_null(status_filter_take(&filter, shelf));
 	for (int i = 0; i < STATUS_LOOKED_AT * 2 + 3; i++)
 		id = put_simple(&f, "a.example");
 	spool_settle(f.sp, id, SPAN_LIT("a.example"), &s, 1, NOW, 0, NULL,
@@ -393,7 +396,8 @@ Test(status, lists_who_is_on_the_shelf)
 	turn_until(&f, &f.done, 1);
 	do {
 		(void)msg_id_parse(buf_span(&after), &last);
-		cr_assert_eq(status_refused(f.sp, SPAN_LIT(""), last, 9, &p),
+		cr_assert_eq(status_search(f.sp, SPAN_LIT(""), last, 9, &filter,
+					   &p),
 			     MX_OK);
 		for (size_t i = 0; i < json_array_size(p.items); i++, n++) {
 			const json_t *list = json_object_get(
@@ -411,4 +415,93 @@ Test(status, lists_who_is_on_the_shelf)
 	cr_expect_eq(n, 1);
 	cr_expect_eq(pages, 3);
 	buf_fini(&after);
+	status_filter_fini(&filter);
+	json_decref(shelf);
+}
+
+/* Messages found with a filter such as {"from":"..."}. */
+static size_t found(const char *filter_text)
+{
+	json_t *object = json_loads(filter_text, 0, NULL);
+	struct status_filter filter;
+	struct status_page p;
+	size_t n;
+
+	cr_assert_null(status_filter_take(&filter, object), "%s", filter_text);
+	cr_assert_eq(status_search(f.sp, SPAN_LIT(""), 0, 9, &filter, &p),
+		     MX_OK);
+	n = json_array_size(p.items);
+	status_page_fini(&p);
+	status_filter_fini(&filter);
+	json_decref(object);
+	return n;
+}
+
+Test(status, finds_by_address_age_state_and_word)
+{
+	struct settlement s = { .outcome = OUTCOME_TRANSIENT,
+				.reply = SPAN_LIT("450 4.2.0 later (id 4XyZ1)") };
+	struct spool_rcpt a = a_rcpt("u@a.example", "a.example"),
+			  b = a_rcpt("\"U\"@B.example", "b.example");
+	uint64_t id = put_message(&f, 1, 300, &a, 1);
+
+	put_message(&f, 2, 300, &b, 1);
+	spool_settle(f.sp, id, SPAN_LIT("a.example"), &s, 1, NOW, NOW + 1000,
+		     NULL, on_settled, &f);
+	turn_until(&f, &f.done, 1);
+	cr_expect_eq(found("{}"), 2);
+	cr_expect_eq(found("{\"to\":\"@a.example\"}"), 1);
+	cr_expect_eq(found("{\"to\":\"@example\"}"), 0, "no subdomains");
+	cr_expect_eq(found("{\"to\":\"EXAMPLE\"}"), 2, "a part");
+	cr_expect_eq(found("{\"states\":\"deferred\"}"), 1);
+	cr_expect_eq(found("{\"states\":\"deferred,ready\"}"), 2);
+	cr_expect_eq(found("{\"states\":\"held\"}"), 0);
+	cr_expect_eq(found("{\"word\":\"4xyz1\"}"), 1);
+	cr_expect_eq(found("{\"word\":\"4xyz\"}"), 0, "a word is whole");
+	cr_expect_eq(found("{\"before_ms\":1}"), 0);
+	cr_expect_eq(found("{\"before_ms\":9000000000000}"), 2);
+	cr_expect_eq(found("{\"from\":\"<>\"}"), 0);
+	cr_expect_eq(found("{\"from\":\"A@Sender.example\"}"), 2);
+	cr_expect_eq(found("{\"either\":\"u@b.example\"}"), 1);
+	cr_expect_eq(found("{\"either\":\"@sender.example\"}"), 2);
+}
+
+Test(status, what_is_no_filter)
+{
+	static const char *const texts[] = {
+		"{\"states\":\"waiting\"}", "{\"states\":\"ready,\\u0000\"}",
+		"{\"from\":\"\"}", "{\"to\":\"@\"}", "{\"to\":\"@a..b\"}",
+	};
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		json_t *object = json_loads(texts[i], JSON_ALLOW_NUL, NULL);
+		struct status_filter filter;
+
+		cr_expect_not_null(status_filter_take(&filter, object), "%s",
+				   texts[i]);
+		status_filter_fini(&filter);
+		json_decref(object);
+	}
+}
+
+/* Whatever a message has of recipients: a look is bounded by them, too. */
+Test(status, many_recipients_are_looked_at_in_pieces)
+{
+	json_t *nobody = json_pack("{s:s}", "to", "x@nobody.example");
+	struct status_filter filter;
+	struct spool_rcpt many[400];
+	struct status_page p;
+
+	for (size_t i = 0; i < COUNT(many); i++)
+		many[i] = a_rcpt("u@a.example", "a.example");
+	for (uint64_t i = 0; i < 4; i++)
+		put_message(&f, i, 300, many, COUNT(many));
+	cr_assert_null(status_filter_take(&filter, nobody));
+	cr_assert_eq(status_search(f.sp, SPAN_LIT(""), 0, 9, &filter, &p),
+		     MX_OK);
+	cr_expect_eq(json_array_size(p.items), 0);
+	cr_expect_gt(p.next.n, 0, "the rest is another look");
+	status_page_fini(&p);
+	status_filter_fini(&filter);
+	json_decref(nobody);
 }
