@@ -6,14 +6,25 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "daemon/drain/answers.h"
 #include "daemon/drain/callout_priv.h"
 
 enum { TRIES_MAX = 2, IDLE_MS = 5000 };
 
+static struct domain *next_asker(const struct dest *dst)
+{
+	struct domain *dom;
+
+	TAILQ_FOREACH (dom, &dst->askers, asker)
+		if (!TAILQ_EMPTY(&dom->waiting))
+			return dom;
+	return NULL;
+}
+
 /* Domains take turns. */
 static struct callout *take(struct dest *dst)
 {
-	struct domain *dom = TAILQ_FIRST(&dst->askers);
+	struct domain *dom = next_asker(dst);
 	struct callout *c;
 
 	if (dom == NULL || hold_of(dst) != NULL ||
@@ -171,6 +182,9 @@ static const struct delivery_listener listener = { .on_done = on_done };
 void callout_ready(struct link *l)
 {
 	l->is_asking = true;
+	if (l->target != MACHINE_NONE)
+		machine_greeted(&l->dest->machine, l->target, clock_mono_ms());
+	turns_touch(l->dest);
 	callout_fill(l);
 }
 
@@ -242,18 +256,10 @@ void callout_ended(struct link *l, const struct delivery_end *end)
 
 /* ---- What a destination has to do ---- */
 
-/* As the last verdict has it. */
-static bool is_down(const struct dest *dst)
-{
-	return dst->machine.state == DRAIN_DOWN ||
-	       (dst->machine.state != DRAIN_UP && dst->logged == DRAIN_DOWN);
-}
-
 static int64_t patience_ends_ms(const struct dest *dst)
 {
 	const struct domain *dom = TAILQ_FIRST(&dst->askers);
-	const struct callout *c = dom != NULL ? TAILQ_FIRST(&dom->waiting)
-					      : NULL;
+	const struct callout *c = dom != NULL ? callout_first(dom) : NULL;
 
 	return c != NULL ? c->since_ms + CALLOUT_PATIENCE_MS : 0;
 }
@@ -263,7 +269,7 @@ static bool is_out_of_reach(const struct dest *dst)
 {
 	int64_t now = clock_mono_ms();
 
-	if (!is_down(dst) || dst->live + dst->callout_links > 0)
+	if (!dest_is_down(dst) || dst->live + dst->callout_links > 0)
 		return false;
 	return (dst->trying == 0 && !machine_is_due(&dst->machine, now)) ||
 	       now >= patience_ends_ms(dst);
@@ -275,6 +281,8 @@ void callout_run(struct dest *dst)
 
 	if (TAILQ_EMPTY(&dst->askers))
 		return;
+	if (dest_answers(dst) == ANSWERS_YES)
+		callout_answer_hails(dst);
 	if (is_out_of_reach(dst)) {
 		callout_answer_all(dst, span_str(dst->last_reply));
 		return;
@@ -306,7 +314,7 @@ int64_t callout_timer(const struct dest *dst)
 {
 	if (TAILQ_EMPTY(&dst->askers))
 		return 0;
-	if (is_down(dst))
+	if (dest_is_down(dst))
 		return patience_ends_ms(dst);
 	return dst->callout_pause_ms > clock_mono_ms() ? dst->callout_pause_ms
 						       : 0;
@@ -334,8 +342,8 @@ static void withdraw(struct callout *c)
 	if (c->state == OUT)
 		take_back(c);
 	else if (c->state == WAITS)
-		TAILQ_REMOVE(&c->domain->waiting, c, link);
-	if (c->domain != NULL && TAILQ_EMPTY(&c->domain->waiting))
+		TAILQ_REMOVE(callout_queue_of(c), c, link);
+	if (c->domain != NULL && callout_first(c->domain) == NULL)
 		callout_leave(c->domain);
 }
 
@@ -353,7 +361,7 @@ static void begin(struct callout *c)
 {
 	struct domain *dom = c->domain;
 
-	TAILQ_INSERT_TAIL(&dom->waiting, c, link);
+	TAILQ_INSERT_TAIL(callout_queue_of(c), c, link);
 	if (domain_is_old(dom))
 		domain_ask(dom); /* goes on in callout_enter or _no_route */
 	else if (dom->dest != NULL)
@@ -378,8 +386,31 @@ static struct domain *domain_for(struct drain *d, struct span name)
 	return dom;
 }
 
-struct callout *drain_ask(struct drain *d, struct span domain,
-			  struct span mailbox, known_said_cb *cb, void *arg)
+static struct callout *callout_new(struct domain *dom, struct span mailbox,
+				   int64_t deadline_ms)
+{
+	struct drain *d = dom->drain;
+	struct callout *c = mx_alloc(sizeof(*c) + mailbox.n);
+
+	c->drain = d;
+	c->domain = dom;
+	c->domain->callouts++;
+	c->since_ms = clock_mono_ms();
+	if (mailbox.n > 0)
+		memcpy(c->mailbox, mailbox.p, mailbox.n);
+	c->mailbox_len = mailbox.n;
+	ev_timer_init(&c->deadline, on_deadline, (double)deadline_ms / 1000.,
+		      0.);
+	c->deadline.data = c;
+	ev_timer_start(d->loop, &c->deadline);
+	LIST_INSERT_HEAD(&d->callouts.all, c, all);
+	d->callouts.count++;
+	return c;
+}
+
+static struct callout *ask(struct drain *d, struct span domain,
+			   struct span mailbox, int64_t deadline_ms,
+			   known_said_cb *cb, void *arg)
 {
 	struct domain *dom;
 	struct callout *c;
@@ -387,22 +418,25 @@ struct callout *drain_ask(struct drain *d, struct span domain,
 	if (!drain_is_at_work(d) || d->callouts.count >= CALLOUTS_MAX ||
 	    (dom = domain_for(d, domain)) == NULL)
 		return NULL;
-	c = mx_alloc(sizeof(*c) + mailbox.n);
-	c->drain = d;
-	c->domain = dom;
-	c->domain->callouts++;
+	c = callout_new(dom, mailbox, deadline_ms);
 	c->cb = cb;
 	c->arg = arg;
-	c->since_ms = clock_mono_ms();
-	memcpy(c->mailbox, mailbox.p, mailbox.n);
-	c->mailbox_len = mailbox.n;
-	ev_timer_init(&c->deadline, on_deadline, CALLOUT_MS / 1000., 0.);
-	c->deadline.data = c;
-	ev_timer_start(d->loop, &c->deadline);
-	LIST_INSERT_HEAD(&d->callouts.all, c, all);
-	d->callouts.count++;
 	begin(c);
 	return c;
+}
+
+struct callout *drain_ask(struct drain *d, struct span domain,
+			  struct span mailbox, known_said_cb *cb, void *arg)
+{
+	MX_ASSERT(mailbox.n > 0);
+	return ask(d, domain, mailbox, CALLOUT_MS, cb, arg);
+}
+
+struct callout *drain_hail(struct drain *d, struct span domain,
+			   known_said_cb *cb, void *arg)
+{
+	return ask(d, domain, SPAN_LIT(""),
+		   d->config->policy.verify_timeout_ms, cb, arg);
 }
 
 void drain_ask_cancel(struct callout *c)

@@ -1,6 +1,7 @@
 /*
  * Questions to a primary: would it take this recipient?  The answer is for
- * daemon/known, which asks once for all who want to know.
+ * daemon/known, which asks once for all who want to know.  A hail is one without
+ * a recipient: it is answered as soon as the host is heard of.
  *
  *          drain_ask                  a connection is free
  *   ------------------------> waits -----------------------> out

@@ -21,7 +21,7 @@ struct callout {
 	bool is_from_us; /* the null sender was refused */
 	enum known_said said;
 	struct buf reply;
-	size_t mailbox_len;
+	size_t mailbox_len; /* 0: a hail */
 	char mailbox[];
 };
 
@@ -31,6 +31,12 @@ void callout_wait_start(struct drain *d);
 void callout_answer(struct callout *c, enum known_said said,
 		    struct span reply);
 void callout_answer_all(struct dest *dst, struct span reply);
+/* It answers: that is all that hails want to know. */
+void callout_answer_hails(struct dest *dst);
+/* The queue where it waits. */
+struct callout_queue *callout_queue_of(const struct callout *c);
+/* The one that has waited for longest, or NULL. */
+const struct callout *callout_first(const struct domain *dom);
 void callout_leave_domain(struct callout *c);
 void callout_free(struct callout *c);
 

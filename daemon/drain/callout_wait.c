@@ -58,15 +58,34 @@ void callout_answer(struct callout *c, enum known_said said, struct span reply)
 	}
 }
 
-static void answer_domain(struct domain *dom, struct span reply)
+static void answer_queue(struct callout_queue *q, enum known_said said,
+			 struct span reply)
 {
 	struct callout *c;
 
-	while ((c = TAILQ_FIRST(&dom->waiting)) != NULL) {
-		TAILQ_REMOVE(&dom->waiting, c, link);
-		callout_answer(c, SAID_DOWN, reply);
+	while ((c = TAILQ_FIRST(q)) != NULL) {
+		TAILQ_REMOVE(q, c, link);
+		callout_answer(c, said, reply);
 	}
+}
+
+static void answer_domain(struct domain *dom, struct span reply)
+{
+	answer_queue(&dom->waiting, SAID_DOWN, reply);
+	answer_queue(&dom->hails, SAID_DOWN, reply);
 	callout_leave(dom);
+}
+
+void callout_answer_hails(struct dest *dst)
+{
+	struct domain *dom, *next;
+
+	for (dom = TAILQ_FIRST(&dst->askers); dom != NULL; dom = next) {
+		next = TAILQ_NEXT(dom, asker);
+		answer_queue(&dom->hails, SAID_YES, SPAN_LIT(""));
+		if (TAILQ_EMPTY(&dom->waiting))
+			callout_leave(dom);
+	}
 }
 
 void callout_answer_all(struct dest *dst, struct span reply)
@@ -84,11 +103,24 @@ void callout_held(struct dest *dst)
 
 /* ---- Where they wait: domains take turns ---- */
 
+struct callout_queue *callout_queue_of(const struct callout *c)
+{
+	return c->mailbox_len > 0 ? &c->domain->waiting : &c->domain->hails;
+}
+
+const struct callout *callout_first(const struct domain *dom)
+{
+	const struct callout *a = TAILQ_FIRST(&dom->waiting);
+	const struct callout *b = TAILQ_FIRST(&dom->hails);
+
+	return a == NULL || (b != NULL && b->since_ms < a->since_ms) ? b : a;
+}
+
 void callout_enter(struct domain *dom)
 {
 	struct dest *dst = dom->dest;
 
-	if (dom->in_askers || dst == NULL || TAILQ_EMPTY(&dom->waiting))
+	if (dom->in_askers || dst == NULL || callout_first(dom) == NULL)
 		return;
 	TAILQ_INSERT_TAIL(&dst->askers, dom, asker);
 	dom->in_askers = true;

@@ -86,6 +86,7 @@ struct domain {
 	struct cap cap;		   /* of reports to it */
 
 	struct callout_queue waiting; /* questions, see callout.h */
+	struct callout_queue hails;   /* those without a recipient */
 	size_t callouts;	      /* those that are out, too */
 	TAILQ_ENTRY(domain) asker;
 	struct flow flow;	   /* is it stopped? */

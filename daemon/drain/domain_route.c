@@ -187,6 +187,7 @@ struct domain *domain_need(struct drain *d, struct span name)
 	dom->magic = DOMAIN_MAGIC;
 	dom->drain = d;
 	TAILQ_INIT(&dom->waiting);
+	TAILQ_INIT(&dom->hails);
 	dom->name = mx_alloc(name.n + 1);
 	memcpy(dom->name, name.p, name.n);
 	dom->name_len = name.n;

@@ -18,6 +18,7 @@
 #include "daemon/known/known.h"
 #include "daemon/route/route.h"
 
+struct callout;
 struct drain;
 
 enum drain_state { DRAIN_UNKNOWN, DRAIN_PROBING, DRAIN_UP, DRAIN_DOWN };
@@ -65,6 +66,26 @@ bool drain_goes_to_address(struct drain *d, const struct net_addr *addr);
  * it goes: its first message finds out.  O(1). */
 bool drain_flows(struct drain *d, struct span domain);
 
+/* ---- Standby ---- */
+
+enum drain_answers {
+	ANSWERS_NO,	 /* down, held, or no route leads there */
+	ANSWERS_YES,	 /* up, and heard of within ANSWERS_MS */
+	ANSWERS_UNKNOWN, /* drain_hail finds out */
+};
+enum { ANSWERS_MS = 60000 };
+
+/* Does the primary of this listed domain answer now?  O(1), and nothing is
+ * begun. */
+enum drain_answers drain_answers(struct drain *d, struct span domain);
+/*
+ * Find out, over a connection if need be.  cb runs once, after return, within
+ * policy.verify_timeout: SAID_YES, or it does not answer.  NULL: nobody can be
+ * asked now, which is a no, too.  drain_ask_cancel takes it back.
+ */
+struct callout *drain_hail(struct drain *d, struct span domain,
+			   known_said_cb *cb, void *arg);
+
 /* ---- Questions: known_hooks ---- */
 
 /*
@@ -72,7 +93,6 @@ bool drain_flows(struct drain *d, struct span domain);
  * destination that is down.  cb runs once, after return, within a minute; then
  * the question is gone.  NULL: nobody can be asked now.
  */
-struct callout;
 struct callout *drain_ask(struct drain *d, struct span domain,
 			  struct span mailbox, known_said_cb *cb, void *arg);
 /* cb will not run.  Before drain_free. */

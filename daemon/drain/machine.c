@@ -265,6 +265,21 @@ void machine_ready(struct machine *m, int target, int64_t now_ms)
 	raise_event(m, EVENT_READY, now_ms);
 }
 
+void machine_greeted(struct machine *m, int target, int64_t now_ms)
+{
+	MX_ASSERT((size_t)target < m->count);
+	if (m->targets[target].is_up)
+		m->targets[target].heard_ms = now_ms;
+}
+
+bool machine_has_heard(const struct machine *m, int64_t since_ms)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (m->targets[i].is_up && m->targets[i].heard_ms >= since_ms)
+			return true;
+	return false;
+}
+
 void machine_failed(struct machine *m, int target, enum machine_fault fault,
 		    unsigned live_here, unsigned live, int64_t now_ms)
 {

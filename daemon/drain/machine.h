@@ -126,6 +126,10 @@ void machine_starved(struct machine *m, int64_t now_ms);
 void machine_ended(struct machine *m, int target, enum machine_fault fault,
 		   bool has_progressed, unsigned live_here, unsigned live,
 		   int64_t now_ms);
+/* Another connection to it, which does not count here, was greeted. */
+void machine_greeted(struct machine *m, int target, int64_t now_ms);
+/* Is one up that was heard of since then? */
+bool machine_has_heard(const struct machine *m, int64_t since_ms);
 /* A transaction was answered in so many ms. */
 void machine_success(struct machine *m, int target, int64_t latency_ms,
 		     int64_t now_ms);

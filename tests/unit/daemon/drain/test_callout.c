@@ -3,10 +3,12 @@
 #include <stdio.h>
 
 #include "common/base/assert.h"
+#include "daemon/drain/callout.h"
 #include "daemon/drain/drain_priv.h"
 #include "tests/support/drain_world.h"
 
 TestSuite(drain_callout, .timeout = 60);
+TestSuite(drain_hail, .timeout = 60);
 
 struct told {
 	unsigned count;
@@ -256,6 +258,114 @@ Test(drain_callout, mail_is_refused_whoever_sends)
 	world_begin(&w, "", no_mail);
 	cr_expect_eq(answer(&w, "yes@d0.example"), SAID_NOTHING);
 	cr_expect_eq(peer_saw(w.peer, "MAIL"), 2);
+	world_end(&w);
+}
+
+/* ---- Hails ---- */
+
+static enum known_said hail(struct world *w, const char *domain)
+{
+	struct told t = { 0 };
+
+	cr_assert_not_null(
+		drain_hail(w->drain, span_str(domain), on_said, &t));
+	cr_assert_eq(t.count, 0, "never before return");
+	WAIT_FOR(w, t.count == 1);
+	return t.said;
+}
+
+static enum drain_answers answers(struct world *w, const char *domain)
+{
+	return drain_answers(w->drain, span_str(domain));
+}
+
+static void be_silent(struct world *w, const char *domain, int64_t ms)
+{
+	struct dest *dst = domain_find(w->drain, span_str(domain))->dest;
+
+	for (size_t i = 0; i < dst->target_count; i++)
+		dst->mtargets[i].heard_ms -= ms;
+}
+
+/* Nothing is begun by asking; a hail finds out, and mail tells, too. */
+Test(drain_hail, does_it_answer)
+{
+	struct world w;
+
+	world_begin(&w, "", by_name);
+	cr_expect_eq(answers(&w, "d0.example"), ANSWERS_UNKNOWN);
+	cr_expect_eq(w.peer->connections, 0);
+	cr_expect_eq(hail(&w, "d0.example"), SAID_YES);
+	cr_expect_eq(answers(&w, "d0.example"), ANSWERS_YES);
+	cr_expect_eq(answers(&w, "d1.example"), ANSWERS_YES,
+		     "it has the same primary");
+	cr_expect_eq(w.peer->connections, 1);
+	cr_expect_eq(peer_saw(w.peer, "MAIL"), 0);
+	WAIT_FOR(&w, w.peer->open == 0); /* idle for long enough */
+	be_silent(&w, "d0.example", ANSWERS_MS);
+	cr_expect_eq(answers(&w, "d0.example"), ANSWERS_UNKNOWN);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(answers(&w, "d0.example"), ANSWERS_YES);
+	world_end(&w);
+}
+
+/* Whoever was up a minute ago is asked again, and found to be down. */
+Test(drain_hail, it_does_not)
+{
+	struct world w;
+
+	world_begin(&w, "", by_name);
+	cr_expect_eq(hail(&w, "away.example"), SAID_DOWN);
+	cr_expect_eq(answers(&w, "away.example"), ANSWERS_NO);
+	cr_expect_eq(hail(&w, "d0.example"), SAID_YES);
+	WAIT_FOR(&w, w.peer->open == 0);
+	peer_stop(w.peer);
+	be_silent(&w, "d0.example", ANSWERS_MS);
+	cr_expect_eq(hail(&w, "d0.example"), SAID_DOWN);
+	cr_expect_eq(world_state(&w, "d0.example"), DRAIN_DOWN);
+	cr_expect_eq(answers(&w, "d0.example"), ANSWERS_NO);
+	world_end(&w);
+}
+
+static const char *no_greeting(struct peer *p, const char *line, void *arg)
+{
+	(void)p;
+	(void)arg;
+	return strcmp(line, "CONNECT") == 0 ? PEER_HANG : NULL;
+}
+
+/* Nobody waits for longer than he may, and whoever left hears nothing. */
+Test(drain_hail, silence)
+{
+	struct told left = { 0 };
+	struct world w;
+
+	world_begin(&w, "policy = { verify_timeout = \"200ms\"; };",
+		    no_greeting);
+	struct callout *c = drain_hail(w.drain, SPAN_LIT("d0.example"),
+				       on_said, &left);
+	int64_t began_ms = clock_mono_ms();
+
+	drain_ask_cancel(c);
+	cr_expect_eq(hail(&w, "d0.example"), SAID_NOTHING);
+	cr_expect_geq(clock_mono_ms() - began_ms, 150);
+	cr_expect_eq(left.count, 0);
+	world_end(&w);
+}
+
+/* All questions hang, and mail keeps none of its connections: a connection is
+ * made that shows that it answers. */
+Test(drain_hail, beside_questions_that_hang)
+{
+	struct told told[CALLOUT_LINKS];
+	struct world w;
+
+	world_begin(&w, "", by_name);
+	for (size_t i = 0; i < COUNT(told); i++)
+		ask(&w, "hang@d0.example", &told[i]);
+	WAIT_FOR(&w, peer_saw(w.peer, "RCPT TO:<hang@") == 2);
+	cr_expect_eq(hail(&w, "d0.example"), SAID_YES);
 	world_end(&w);
 }
 
