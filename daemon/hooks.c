@@ -230,3 +230,32 @@ void hooks_ask(struct known *known, struct drain *drain)
 				     .arg = drain,
 			     });
 }
+
+/* ---- Standby ---- */
+
+static enum known_said answers(struct span domain, void *arg)
+{
+	static const enum known_said said[] = {
+		[ANSWERS_NO] = SAID_DOWN,
+		[ANSWERS_YES] = SAID_YES,
+		[ANSWERS_UNKNOWN] = SAID_NOTHING,
+	};
+
+	return said[drain_answers(arg, domain)];
+}
+
+static void *hail(struct span domain, known_said_cb *cb, void *cb_arg,
+		  void *arg)
+{
+	return drain_hail(arg, domain, cb, cb_arg);
+}
+
+struct policy_primary hooks_primary(struct drain *drain)
+{
+	return (struct policy_primary){
+		.answers = answers,
+		.hail = hail,
+		.cancel = cancel,
+		.arg = drain,
+	};
+}

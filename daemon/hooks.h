@@ -4,6 +4,7 @@
 
 #include "daemon/drain/drain.h"
 #include "daemon/intake/intake.h"
+#include "daemon/policy/policy.h"
 #include "daemon/route/route.h"
 
 /* Whom to ask; config changes with a reload. */
@@ -16,6 +17,9 @@ struct hooks {
 
 /* What is asked of primaries is asked through the drain. */
 void hooks_ask(struct known *known, struct drain *drain);
+
+/* Whether primaries answer the drain knows, or finds out. */
+struct policy_primary hooks_primary(struct drain *drain);
 
 /* h must live as long as the intake. */
 void hooks_fill(struct intake_hooks *out, struct hooks *h);

@@ -230,6 +230,7 @@ static void open_intake(struct daemon *d)
 			.arg = d,
 			.router = d->router,
 			.known = d->known,
+			.primary = hooks_primary(d->drain),
 		},
 		d->config);
 	d->intake = intake_new(&(struct intake_options){

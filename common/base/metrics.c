@@ -12,7 +12,8 @@
 /* Of `rejected` lines: those that are the answer to a recipient ... */
 static const char *const rcpt_reasons[] = {
 	REASON(unknown_recipient), REASON(unknown_yet),
-	REASON(unverified_recipient), REASON(unknown_in_outage), REASON(foreign_domain),
+	REASON(unverified_recipient), REASON(unknown_in_outage),
+	REASON(standby),           REASON(foreign_domain),
 	REASON(unlisted_domain),   REASON(null_mx),
 	REASON(empty_recipient),   REASON(no_domain),
 	REASON(bad_domain),        REASON(address_literal),

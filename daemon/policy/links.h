@@ -7,6 +7,7 @@
 struct dnsbl;
 struct policy_options;
 struct rates;
+struct returns;
 
 /* Connection: does it wait for the greeting?  Its arg: the policy's options,
  * with a loop. */
@@ -35,6 +36,13 @@ extern const struct gate_link link_listed;
 extern const struct gate_link link_recipients;
 /* RCPT: is it known that the domain takes no mail?  Its arg: the router. */
 extern const struct gate_link link_null_mx;
+/* RCPT: with standby=defer, does the primary answer, and has the client not been
+ * sent there before? */
+struct defer_arg {
+	const struct policy_options *opt;
+	struct returns *returns;
+};
+extern const struct gate_link link_defer;
 /* RCPT: does the domain have room in its quota?  The writer of the spool judges
  * again, exactly, at the end.  Its arg: the policy's options. */
 extern const struct gate_link link_quota;

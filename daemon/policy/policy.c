@@ -9,6 +9,7 @@
 #include "daemon/policy/links.h"
 #include "daemon/policy/names.h"
 #include "daemon/policy/rates.h"
+#include "daemon/policy/returns.h"
 #include "daemon/policy/shares.h"
 
 struct policy {
@@ -17,6 +18,7 @@ struct policy {
 	struct shares *shares;
 	struct rate_arg rate;
 	struct dnsbl_arg dnsbl;
+	struct defer_arg defer;
 	struct names *names;
 	struct gate *gate;
 };
@@ -38,6 +40,7 @@ static void add_links(struct policy *p)
 	gate_add(g, &link_recipients, &p->rate);
 	if (opt->router != NULL)
 		gate_add(g, &link_null_mx, opt->router);
+	gate_add(g, &link_defer, &p->defer);
 	gate_add(g, &link_quota, opt);
 	gate_add(g, &link_hops, NULL);
 }
@@ -56,6 +59,7 @@ struct policy *policy_new(const struct policy_options *opt,
 		p->names = names_new(opt->loop);
 	}
 	p->rate = (struct rate_arg){ &p->opt, rates_new() };
+	p->defer = (struct defer_arg){ &p->opt, returns_new() };
 	add_links(p);
 	policy_reload(p, c);
 	return p;
@@ -85,6 +89,7 @@ void policy_free(struct policy **p)
 	clients_free(&(*p)->clients);
 	shares_free(&(*p)->shares);
 	rates_free(&(*p)->rate.rates);
+	returns_free(&(*p)->defer.returns);
 	dnsbl_free(&(*p)->dnsbl.dnsbl);
 	names_free(&(*p)->names);
 	gate_free(&(*p)->gate);

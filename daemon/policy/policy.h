@@ -6,13 +6,25 @@
 
 #include <ev.h>
 
+#include "daemon/known/known.h"
 #include "daemon/policy/gate.h"
 
 struct policy; /* counters per client, and the gate; one per process */
 
-struct known;
 struct router;
 struct shares;
+
+/* Does the primary of a listed domain answer now?  answers NULL: none does. */
+struct policy_primary {
+	/* SAID_YES or SAID_DOWN at once; SAID_NOTHING: hail finds out. */
+	enum known_said (*answers)(struct span domain, void *arg);
+	/* cb runs once, after return, within policy.verify_timeout.  NULL: nobody
+	 * can be asked, it does not answer. */
+	void *(*hail)(struct span domain, known_said_cb *cb, void *cb_arg,
+		      void *arg);
+	void (*cancel)(void *hail, void *arg);
+	void *arg;
+};
 
 /* Whom the links ask.  NULL: what needs it is not asked. */
 struct policy_options {
@@ -26,6 +38,7 @@ struct policy_options {
 	void *arg;
 	struct router *router;
 	struct known *known;
+	struct policy_primary primary;
 };
 
 /* c: the settings in force, until policy_reload brings others. */

@@ -46,6 +46,7 @@ enum verdict_id {
 	V_RCPT_UNVERIFIED, /* his primary was asked, and did not say */
 	V_RCPT_UNREACHED,  /* nobody can be asked now */
 	V_RCPT_NOT_NOW,	   /* either, with unknown=reject */
+	V_STANDBY,	   /* his primary answers: it is to be asked */
 	V_QUOTA,
 	V_NULL_MX, /* RFC 7505 section 4.1 */
 	V_LOOP,

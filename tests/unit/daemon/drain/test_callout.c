@@ -267,6 +267,7 @@ static enum known_said hail(struct world *w, const char *domain)
 {
 	struct told t = { 0 };
 
+	ev_now_update(w->loop);
 	cr_assert_not_null(
 		drain_hail(w->drain, span_str(domain), on_said, &t));
 	cr_assert_eq(t.count, 0, "never before return");
@@ -343,6 +344,7 @@ Test(drain_hail, silence)
 
 	world_begin(&w, "policy = { verify_timeout = \"200ms\"; };",
 		    no_greeting);
+	ev_now_update(w.loop);
 	struct callout *c = drain_hail(w.drain, SPAN_LIT("d0.example"),
 				       on_said, &left);
 	int64_t began_ms = clock_mono_ms();

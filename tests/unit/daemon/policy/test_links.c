@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "daemon/policy/policy.h"
 #include "tests/support/folder.h"
 
@@ -221,6 +222,164 @@ Test(links, who_is_trusted_has_no_rate)
 	is_a_target = false;
 	cr_expect_eq(code(ask(GATE_MAIL)), 0);
 	cr_expect_eq(code(ask(GATE_MAIL)), 450);
+}
+
+/* ---- Standby ---- */
+
+/* What the primary is said to do, and the hail that is out. */
+static enum known_said primary;
+static known_said_cb *hail_cb;
+static void *hail_arg;
+static unsigned hails;
+
+static enum known_said answers(struct span domain, void *arg)
+{
+	(void)arg;
+	cr_expect(domain.n > 0);
+	return primary;
+}
+
+static void *hail(struct span domain, known_said_cb *cb, void *cb_arg,
+		  void *arg)
+{
+	(void)arg;
+	cr_expect(span_eq(domain, SPAN_LIT("example.com")));
+	hail_cb = cb;
+	hail_arg = cb_arg;
+	hails++;
+	return primary == SAID_NOTHING ? &hails : NULL;
+}
+
+static void cancel_hail(void *it, void *arg)
+{
+	(void)arg;
+	cr_expect_eq(it, (void *)&hails);
+	hail_cb = NULL;
+}
+
+static struct envelope envelope;
+
+static void open_standby(const char *conf)
+{
+	static const struct policy_options opt = {
+		.is_target = is_target,
+		.primary = { answers, hail, cancel_hail, NULL },
+	};
+
+	is_a_target = false;
+	primary = SAID_YES;
+	hails = 0;
+	open_policy(conf, "example.com recipients=users\n"
+			  "other.example recipients=users standby=accept\n");
+	policy_free(&policy);
+	policy = policy_new(&opt, config);
+	envelope = (struct envelope){ .from = SPAN_LIT("a@sender.test") };
+	q.env = &envelope;
+}
+
+static void wait_ms(int64_t ms)
+{
+	const int64_t until = clock_mono_ms() + ms;
+
+	while (clock_mono_ms() < until)
+		;
+}
+
+Test(links, who_is_sent_to_the_primary_may_come_back)
+{
+	open_standby("policy = { standby = \"defer\"; };");
+	config->policy.defer_ms = 300;
+	cr_expect_str_eq(ask_to("user@example.com", 0),
+			 "450 4.7.1 Another mail exchanger of this domain "
+			 "answers, deliver there\r\n");
+	cr_expect_str_eq(heard.reason, "standby");
+	cr_expect_not(heard.is_error);
+	cr_expect_eq(code(ask_to("user@other.example", 0)), 0);
+	cr_expect_eq(code(ask_to("guess@example.com", 0)), 550);
+	cr_expect_eq(hails, 0);
+	wait_ms(300);
+	q.is_dry = true;
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0);
+	cr_expect_eq(code(ask_to("postmaster@example.com", 0)), 450);
+	q.is_dry = false;
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0);
+	cr_expect_eq(code(ask_to("postmaster@example.com", 0)), 450);
+	from("192.0.2.8");
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 450);
+	from("192.0.2.7");
+	envelope.from = SPAN_LIT("");
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 450);
+}
+
+/* In an outage nobody is sent anywhere, nor are those that are trusted. */
+Test(links, who_is_not_sent_to_the_primary)
+{
+	open_standby("policy = { standby = \"defer\";"
+		     " trusted = [ \"198.51.100.0/24\" ]; };");
+	primary = SAID_DOWN;
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0);
+	primary = SAID_YES;
+	from("198.51.100.9");
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0);
+	from("192.0.2.7");
+	is_a_target = true;
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0);
+	is_a_target = false;
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 450);
+	config->policy.defer_ms = 0;
+	policy_free(&policy);
+	policy = policy_new(&(struct policy_options){ 0 }, config);
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0,
+		     "nobody knows the primary");
+}
+
+static unsigned told;
+
+static void on_verdict(struct gate_question *it, const struct verdict *v)
+{
+	cr_expect_eq(it, &q);
+	heard = *v;
+	told++;
+}
+
+static bool waits_for_hail(void)
+{
+	static struct gate_rcpt rcpt;
+	static struct smtp_path to;
+
+	cr_assert_eq(smtp_mailbox_parse(SPAN_LIT("user@example.com"), false,
+					&to),
+		     MX_OK);
+	q.to = &to;
+	q.rcpt = &rcpt;
+	q.moment = GATE_RCPT;
+	q.cb = on_verdict;
+	told = 0;
+	return !gate_ask(policy_gate(policy), &q, &heard);
+}
+
+/* Not known: the client waits for the hail; what that says decides. */
+Test(links, whether_the_primary_answers_is_found_out)
+{
+	open_standby("policy = { standby = \"defer\"; };");
+	primary = SAID_NOTHING;
+	cr_assert(waits_for_hail());
+	hail_cb(SAID_YES, SPAN_LIT(""), hail_arg);
+	cr_expect_eq(told, 1);
+	cr_expect_eq(heard.code, 450);
+	cr_assert(waits_for_hail());
+	hail_cb(SAID_DOWN, SPAN_LIT(""), hail_arg);
+	cr_expect_eq(told, 1);
+	cr_expect_eq(heard.code, 0);
+	cr_assert(waits_for_hail());
+	gate_cancel(&q);
+	cr_expect_null(hail_cb);
+	cr_expect_eq(told, 0);
+	hails = 0;
+	q.is_dry = true;
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0);
+	cr_expect_eq(hails, 0);
+	q.is_dry = false;
 }
 
 /* ---- TLS ---- */
