@@ -207,7 +207,7 @@ static void take_records(struct conn *c, struct span in)
 		take_secured(c, in);
 		return;
 	}
-	if (shake_is_offered()) {
+	if (shake_is_offered() && !tls_engine_is_light(c->tls, in.n)) {
 		c->shake = shake_submit(c->tls, in, c->lane, on_shaken, c);
 		return;
 	}

@@ -17,6 +17,10 @@ enum {
 	 * send; an SMTP session needs a handful.
 	 */
 	LATE_MAX = 64,
+	/* Of a client's answer to the ServerHello: two records with an empty
+	 * Certificate and a Finished are 110 bytes, and no certificate has
+	 * less than this. */
+	LIGHT_MAX = 192,
 };
 
 struct tls_engine {
@@ -37,6 +41,7 @@ struct tls_engine {
 	bool awaits_hello; /* a server: the first, or another (RFC 8446
 			      section 4.1.4) */
 	bool is_large;	   /* a ClientHello was */
+	size_t answer;	   /* bytes behind our ServerHello */
 	struct hello_watch hello;
 	struct buf names; /* demanded (client) or found (server) */
 	struct buf error;
@@ -409,6 +414,15 @@ const struct tls_facts *tls_engine_facts(const struct tls_engine *e)
 }
 
 /* ---- Bytes ---- */
+
+bool tls_engine_is_light(struct tls_engine *e, size_t n)
+{
+	if (e->server == NULL || e->awaits_hello ||
+	    SSL_version(e->ssl) != TLS1_3_VERSION)
+		return false;
+	e->answer = n > LIGHT_MAX - e->answer ? LIGHT_MAX : e->answer + n;
+	return e->answer < LIGHT_MAX;
+}
 
 enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 				      struct buf *out)

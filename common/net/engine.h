@@ -30,6 +30,13 @@ enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 				      struct buf *out);
 
 /*
+ * n bytes more came for a handshake that is under way: is what is left of it
+ * cheap, whatever they are?  A client's answer to our ServerHello (TLS 1.3) is,
+ * if it is too short for a certificate: nothing asymmetric is left to do.
+ */
+bool tls_engine_is_light(struct tls_engine *e, size_t n);
+
+/*
  * Decrypt all of *in to plain; *n says how much that came to.  room must be
  * in->n and one record more: a record may have been half read before.
  */

@@ -193,6 +193,7 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 	*out = NULL;
 	atomic_init(&t->refs, 1);
 	t->ctx = ctx;
+	t->tickets = tickets_new();
 	t->certs = mx_alloc_array(pairs, sizeof(*t->certs));
 	SSL_CTX_set_default_passwd_cb(ctx, no_pass_phrase);
 	for (size_t i = 0; err == MX_OK && i < pairs; i++)
@@ -203,11 +204,14 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 	}
 	bound_chain(ctx, &of_clients);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
-	/* tickets only: sessions cost us no memory; a session is bound to
-	 * this context, so that it does not outlive a reload */
+	/* what the file has is sent; else OpenSSL looks through the folder of
+	 * roots for a chain, in each handshake */
+	SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
+	/* tickets only: sessions cost us no memory */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"mx20", 4);
 	SSL_CTX_set_num_tickets(ctx, 1);
+	tickets_use(ctx, t->tickets);
 
 	*out = t;
 	return MX_OK;

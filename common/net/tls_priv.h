@@ -5,10 +5,13 @@
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
+#include "common/net/tickets.h"
 #include "common/net/tls.h"
 
 struct tls_server {
 	SSL_CTX *ctx;
+	struct tickets *tickets; /* a session does not outlive a reload: what
+				    it was judged by might be another */
 	atomic_uint refs; /* the last may go on another thread */
 	X509 **certs;     /* one a pair, each with a reference */
 	size_t pairs;

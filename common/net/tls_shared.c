@@ -9,6 +9,7 @@ static void server_free(struct tls_server *t)
 	for (size_t i = 0; i < t->pairs; i++)
 		X509_free(t->certs[i]);
 	SSL_CTX_free(t->ctx);
+	tickets_free(&t->tickets);
 	free(t->certs);
 	free(t);
 }

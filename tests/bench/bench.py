@@ -8,6 +8,7 @@ here fails: it measures.  QUICK=1 takes under two minutes.
 
 import json
 import os
+import pathlib
 import platform
 import shutil
 import statistics
@@ -305,11 +306,113 @@ def reload_config(c):
                          capture_output=True, text=True).stdout)
 
 
+# -- encrypted ---------------------------------------------------------------
+
+KINDS = {"RSA-2048": ("-newkey", "rsa:2048"),
+         "ECDSA P-256": ("-newkey", "ec", "-pkeyopt",
+                         "ec_paramgen_curve:P-256")}
+
+
+class Certificate:
+    """A self-signed one of a kind, and what its handshake costs here."""
+
+    def __init__(self, kind):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mx20-bench-"))
+        self.dir.chmod(0o755)
+        self.cert, self.key = self.dir / "cert.pem", self.dir / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", *KINDS[kind], "-nodes",
+                        "-subj", "/CN=mx2.test", "-days", "30", "-keyout",
+                        self.key, "-out", self.cert], check=True,
+                       capture_output=True)
+        self.key.chmod(0o644)
+
+    def bare_ms(self):
+        return tool("tlsload", "--sessions", 300, "--bare", self.cert,
+                    self.key)["handshake_ms"]
+
+    def drop(self):
+        shutil.rmtree(self.dir)
+
+
+def over_tls(c, kind, work):
+    """work(server, certificate) with a server that offers STARTTLS."""
+    if not hasattr(c, "offer_tls"):
+        return
+    certificate = Certificate(kind)
+    s = c(free_port())
+    s.offer_tls(certificate.cert, certificate.key)
+    s.know("u")
+    s.start()
+    try:
+        work(s, certificate)
+    finally:
+        s.stop()
+        certificate.drop()
+
+
+def tls_load(s, title, threads, sessions, rcpt):
+    """One message or one refusal a connection, a full handshake each."""
+    tool("tlsload", "--port", s.port, "--threads", 4, "--sessions", 3)
+    cpu, began = s.cpu(), time.monotonic()
+    r = tool("tlsload", "--port", s.port, "--threads", threads, "--sessions",
+             sessions, "--rcpt", rcpt)
+    each_ms = (s.cpu() - cpu) * 1e3 / max(r["sessions"], 1)
+    took = time.monotonic() - began
+    note(title, s.name, "rate", r["rate"], "/s", "more")
+    note(title, s.name, "CPU each", each_ms, "ms", "less")
+    note(title, s.name, "reply, p99", r["p99_ms"], "ms", "less")
+    note(title, s.name, "processors busy", (s.cpu() - cpu) / took, "")
+    note(title, s.name, "processors, generator", r["cpu_s"] / took, "")
+    if r["failed"]:
+        print(f"  {s.name}: {r['failed']} failed", file=sys.stderr)
+    return each_ms
+
+
+def tls_refuse(c):
+    for kind in KINDS:
+        def work(s, certificate, kind=kind):
+            title = f"h refuse over STARTTLS, {kind}, 100 at once"
+            bare = certificate.bare_ms()
+            each = tls_load(s, title, 100, 10 if QUICK else 50,
+                            "nobody@example.com")
+            note(title, s.name, "CPU each / OpenSSL's bare handshake",
+                 each / bare, "")
+        over_tls(c, kind, work)
+
+
+def tls_accept(c):
+    for kind in KINDS:
+        over_tls(c, kind, lambda s, _, kind=kind: tls_load(
+            s, f"i accept 4 KiB over STARTTLS, {kind}, 100 at once", 100,
+            10 if QUICK else 50, "u@example.com"))
+
+
+def tls_honest(c):
+    """An honest client while others are refused 300 times a second."""
+    def work(s, _):
+        title = "j honest client beside 300 refusals/s over STARTTLS, RSA-2048"
+        strangers = subprocess.Popen(
+            [TOOL / "tlsload", "--port", str(s.port), "--threads", "30",
+             "--sessions", "40" if QUICK else "100", "--pause-ms", "95",
+             "--rcpt", "nobody@example.com"], stdout=subprocess.PIPE,
+            text=True)
+        time.sleep(0.5)
+        r = tool("tlsload", "--port", s.port, "--threads", 1, "--sessions",
+                 100 if QUICK else 300, "--pause-ms", 10)
+        refused = json.loads(strangers.communicate()[0])
+        note(title, s.name, "reply, median", r["p50_ms"], "ms", "less")
+        note(title, s.name, "reply, p99", r["p99_ms"], "ms", "less")
+        note(title, s.name, "refused", refused["rate"], "/s")
+    over_tls(c, "RSA-2048", work)
+
+
 WORKLOADS = {
     "accept": accept_small, "sustained": accept_sustained,
     "burst": accept_burst, "one": accept_one, "slow_disk": accept_slow_disk,
     "large": accept_large, "drain": drain, "recovery": recovery,
     "idle": idle, "queue": queue_length, "rtt": long_way, "reload": reload_config,
+    "tls_refuse": tls_refuse, "tls_accept": tls_accept,
+    "tls_honest": tls_honest,
 }
 
 

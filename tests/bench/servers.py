@@ -108,6 +108,17 @@ class Mx20Server(Server):
         self.daemon.env = self.counters.env(delay_ms)
         self.port = self.daemon.port
 
+    def offer_tls(self, cert, key):
+        self.daemon.conf["tls"] = {"certificate": str(cert), "key": str(key)}
+        self.daemon.write_files()
+
+    def know(self, *mailboxes):
+        """Who is a recipient; nobody else is."""
+        self.daemon.recipients["example.com"] = "\n".join(mailboxes) + "\n"
+        self.daemon.domains = self.daemon.domains.replace(
+            "recipients=*", "recipients=recipients/example.com")
+        self.daemon.write_files()
+
     def start(self):
         self.daemon.start()
 
@@ -164,6 +175,15 @@ class PostfixServer(Server):
     def set(self, name, value):
         subprocess.run(["postconf", "-c", str(self.postfix.conf), "-e",
                         f"{name}={value}"], check=True)
+
+    def offer_tls(self, cert, key):
+        self.set("smtpd_tls_security_level", "may")
+        self.set("smtpd_tls_cert_file", cert)
+        self.set("smtpd_tls_key_file", key)
+
+    def know(self, *mailboxes):
+        self.set("relay_recipient_maps", "inline:{" + " ".join(
+            f"{{{m}@example.com=ok}}" for m in mailboxes) + "}")
 
     def start(self):
         self.postfix.start()

@@ -1,0 +1,151 @@
+/* What of a handshake the loop may do itself. */
+#include <criterion/criterion.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include "common/net/engine.h"
+#include "tests/support/certs.h"
+
+static struct cert root, leaf;
+static struct tls_server *server;
+static SSL_CTX *client;
+static BIO *to_client, *to_server;
+static struct tls_engine *engine;
+static SSL *ssl;
+
+/* The file has the one and not who issued it. */
+static void write_alone(const struct cert *c)
+{
+	FILE *f = fopen(c->cert_path, "w");
+
+	cr_assert_not_null(f);
+	PEM_write_X509(f, c->x509);
+	fclose(f);
+}
+
+static void setup(void)
+{
+	const char *cert = leaf.cert_path, *key = leaf.key_path;
+	struct buf why = { 0 };
+
+	cert_make(&root, &(struct cert_spec){
+				 .name = "root", .is_ca = true, .days = 30 });
+	cert_make(&leaf, &(struct cert_spec){
+				 .name = "leaf", .issuer = &root, .days = 30 });
+	write_alone(&leaf);
+	cr_assert_eq(tls_server_new(&server, &cert, &key, 1, root.cert_path,
+				    &why),
+		     MX_OK, "%s", buf_cstr(&why));
+	buf_fini(&why);
+	client = SSL_CTX_new(TLS_client_method());
+}
+
+static void teardown(void)
+{
+	SSL_free(ssl);
+	tls_engine_free(&engine);
+	SSL_CTX_free(client);
+	tls_server_unref(&server);
+	cert_free(&leaf);
+	cert_free(&root);
+	certs_clean();
+}
+
+TestSuite(engine, .init = setup, .fini = teardown);
+
+/* The client's turn: n bytes of what it says. */
+static struct span client_says(void)
+{
+	char *p;
+	long n;
+
+	SSL_do_handshake(ssl);
+	n = BIO_get_mem_data(to_server, &p);
+	return span_of(p, (size_t)n);
+}
+
+static enum engine_step server_hears(struct span s)
+{
+	struct buf out = { 0 };
+	enum engine_step step = tls_engine_handshake(engine, &s, &out);
+
+	BIO_reset(to_server);
+	BIO_write(to_client, out.p, (int)out.n);
+	buf_fini(&out);
+	return step;
+}
+
+/* The handshake to where the client has answered the ServerHello. */
+static struct span answer(void)
+{
+	struct span hello;
+
+	to_client = BIO_new(BIO_s_mem());
+	to_server = BIO_new(BIO_s_mem());
+	engine = tls_engine_server(server);
+	ssl = SSL_new(client);
+	SSL_set_bio(ssl, to_client, to_server);
+	SSL_set_connect_state(ssl);
+	hello = client_says();
+	cr_expect(!tls_engine_is_light(engine, 1));
+	cr_assert_eq(server_hears(hello), ENGINE_MORE);
+	return client_says();
+}
+
+Test(engine, a_finished_is_light)
+{
+	struct span s = answer();
+
+	cr_expect(tls_engine_is_light(engine, s.n));
+	cr_expect_eq(server_hears(s), ENGINE_OK);
+}
+
+/* Without looking for more among the roots. */
+Test(engine, what_the_file_has_is_sent)
+{
+	server_hears(answer());
+	cr_expect_eq(sk_X509_num(SSL_get_peer_cert_chain(ssl)), 1);
+}
+
+static void bring_certificate(void)
+{
+	SSL_CTX_use_certificate(client, leaf.x509);
+	SSL_CTX_use_PrivateKey(client, leaf.key);
+}
+
+/* A certificate has to be verified. */
+Test(engine, a_certificate_is_not)
+{
+	bring_certificate();
+	cr_expect(!tls_engine_is_light(engine, answer().n));
+}
+
+/* Long before all of it is there, if it comes byte by byte. */
+Test(engine, nor_is_one_that_trickles)
+{
+	struct span s;
+	size_t light = 0;
+
+	bring_certificate();
+	s = answer();
+	while (light < s.n && tls_engine_is_light(engine, 1))
+		light++;
+	cr_expect_lt(light, 192);
+	for (size_t i = light; i < s.n; i++)
+		cr_expect(!tls_engine_is_light(engine, 1));
+	cr_expect(!tls_engine_is_light(engine, SIZE_MAX));
+}
+
+/* There the client's half of the key exchange is still to come. */
+Test(engine, tls_1_2_is_not)
+{
+	SSL_CTX_set_max_proto_version(client, TLS1_2_VERSION);
+	cr_expect(!tls_engine_is_light(engine, answer().n));
+}
+
+/* Another ClientHello is awaited. */
+Test(engine, nor_is_a_second_hello)
+{
+	SSL_CTX_set1_groups_list(client, "P-521:P-256");
+	cr_expect(!tls_engine_is_light(engine, answer().n));
+}
