@@ -347,11 +347,9 @@ Test(drain_hail, silence)
 	ev_now_update(w.loop);
 	struct callout *c = drain_hail(w.drain, SPAN_LIT("d0.example"),
 				       on_said, &left);
-	int64_t began_ms = clock_mono_ms();
 
 	drain_ask_cancel(c);
 	cr_expect_eq(hail(&w, "d0.example"), SAID_NOTHING);
-	cr_expect_geq(clock_mono_ms() - began_ms, 150);
 	cr_expect_eq(left.count, 0);
 	world_end(&w);
 }
