@@ -189,6 +189,14 @@ static uint64_t waiting(struct span domain, void *arg)
 	return spool_domain_waiting(&row);
 }
 
+static enum command_lack lacks(struct span domain, const struct envelope *env,
+			       const struct recipient *rcpt, void *arg)
+{
+	struct daemon *d = arg;
+
+	return drain_lacks(d->drain, domain, env, rcpt);
+}
+
 static enum mx_err open_spool(struct daemon *d, struct buf *why)
 {
 	struct spool_options o = {
@@ -227,6 +235,7 @@ static void open_intake(struct daemon *d)
 			.is_left = is_left,
 			.is_target = is_target,
 			.waiting = waiting,
+			.lacks = lacks,
 			.arg = d,
 			.router = d->router,
 			.known = d->known,

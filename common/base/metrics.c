@@ -23,7 +23,8 @@ static const char *const rcpt_reasons[] = {
 	REASON(recipients),        REASON(recipient_domains),
 	REASON(network_memory),    REASON(domain_room),
 	REASON(quota),             REASON(rate_unknown),
-	REASON(dnsbl),
+	REASON(dnsbl),             REASON(primary_size),
+	REASON(primary_smtputf8),  REASON(primary_requiretls),
 };
 
 /* ... and to a message: at MAIL, or to its content. */
@@ -35,6 +36,7 @@ static const char *const message_reasons[] = {
 	REASON(network_room),      REASON(storage),
 	REASON(hops),              REASON(no_tls),
 	REASON(quota),             REASON(rate_messages),
+	REASON(primary_size),
 };
 
 static const char *const handshakes[] = {

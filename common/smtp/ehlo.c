@@ -57,6 +57,22 @@ void smtp_ehlo_print(struct buf *out, const struct smtp_ehlo *e)
 	}
 }
 
+void smtp_ehlo_recall(struct span text, struct smtp_ehlo *out)
+{
+	*out = (struct smtp_ehlo){ 0 };
+	while (text.n > 0) {
+		struct span value = span_cut(&text, ' ');
+		struct span keyword = span_cut(&value, '=');
+
+		for (size_t i = 0; i < SMTP_EXTENSIONS; i++)
+			if (span_eq(keyword,
+				    span_str(smtp_extensions[i].keyword)))
+				out->offered |= smtp_extensions[i].bit;
+		if (span_eq(keyword, SPAN_LIT("SIZE")) && value.n > 0)
+			span_u64(value, &out->size);
+	}
+}
+
 static void add_line(struct buf *out, const struct smtp_ehlo *e, unsigned line)
 {
 	for (size_t i = 0; i < SMTP_EXTENSIONS; i++) {

@@ -18,6 +18,8 @@ void smtp_ehlo_parse(const struct smtp_reply *r, struct smtp_ehlo *out);
 
 /* The offered extensions as text, "PIPELINING SIZE=1000 8BITMIME". */
 void smtp_ehlo_print(struct buf *out, const struct smtp_ehlo *e);
+/* What of it such a text says: the extensions, and SIZE's limit. */
+void smtp_ehlo_recall(struct span text, struct smtp_ehlo *out);
 
 /* The reply to EHLO of a server of that name that offers this. */
 void smtp_ehlo_write(struct buf *out, struct span host,

@@ -274,9 +274,9 @@ bool domain_row_get(struct span value, struct domain_row *row)
 
 /*
  * target:
- *   version:1 up:1 since:8 latency:4 reply:str ehlo:str [checked:8]
+ *   version:1 up:1 since:8 latency:4 reply:str ehlo:str [checked:8 [ehlo_at:8]]
  *
- * Rows of earlier versions end before the last one.
+ * Rows of earlier versions end before one of the last two.
  */
 char *target_row_put(char *p, const struct spool_target *t)
 {
@@ -286,8 +286,10 @@ char *target_row_put(char *p, const struct spool_target *t)
 	p = bytes_put(p, t->latency_ms, 4);
 	p = put_text(p, t->last_reply, sizeof(t->last_reply));
 	p = put_text(p, t->ehlo, sizeof(t->ehlo));
-	return t->checked_ms != 0 ? bytes_put(p, (uint64_t)t->checked_ms, 8)
-				  : p;
+	if (t->checked_ms == 0)
+		return p;
+	p = bytes_put(p, (uint64_t)t->checked_ms, 8);
+	return t->ehlo_ms != 0 ? bytes_put(p, (uint64_t)t->ehlo_ms, 8) : p;
 }
 
 bool target_row_get(struct span value, struct spool_target *t)
@@ -301,6 +303,7 @@ bool target_row_get(struct span value, struct spool_target *t)
 	get_text(&in, t->last_reply, sizeof(t->last_reply));
 	get_text(&in, t->ehlo, sizeof(t->ehlo));
 	t->checked_ms = !in.bad && in.left.n > 0 ? get_i64(&in) : 0;
+	t->ehlo_ms = !in.bad && in.left.n > 0 ? get_i64(&in) : 0;
 	return bytes_end(&in);
 }
 

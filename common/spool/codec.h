@@ -42,7 +42,7 @@ struct domain_row {
 char *domain_row_put(char *p, const struct domain_row *row);
 bool domain_row_get(struct span value, struct domain_row *row);
 
-enum { TARGET_ROW_MAX = 1 + 1 + 8 + 4 + 2 + 512 + 2 + 256 + 8 };
+enum { TARGET_ROW_MAX = 1 + 1 + 8 + 4 + 2 + 512 + 2 + 256 + 8 + 8 };
 char *target_row_put(char *p, const struct spool_target *t);
 bool target_row_get(struct span value, struct spool_target *t);
 

@@ -29,6 +29,8 @@ static bool is_over(const struct forget *f, enum table_id table,
 	if (!target_row_get(value, &t))
 		return true; /* of no use */
 	seen_ms = t.checked_ms != 0 ? t.checked_ms : t.since_ms;
+	if (t.ehlo_ms > seen_ms)
+		seen_ms = t.ehlo_ms;
 	return seen_ms < f->before_ms;
 }
 

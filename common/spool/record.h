@@ -130,6 +130,8 @@ struct spool_target {
 				    row, then not later than since_ms */
 	char last_reply[512];
 	char ehlo[256];
+	int64_t ehlo_ms;         /* wall: when it last said that; 0: never, or
+				    it is not known */
 	uint32_t latency_ms;     /* good-day reply latency */
 };
 

@@ -126,20 +126,38 @@ static bool is_too_large(const struct envelope *env,
 	       env->bytes > ehlo->size;
 }
 
+enum command_lack command_lack(const struct envelope *env,
+			       const struct recipient *rcpt,
+			       const struct smtp_ehlo *ehlo, bool is_verified)
+{
+	if (is_too_large(env, ehlo))
+		return LACKS_SIZE;
+	/* RFC 6531 section 3.5: no downgrade here. */
+	if (!offers(ehlo, SMTP_EXT_SMTPUTF8) && needs_utf8(env, rcpt))
+		return LACKS_SMTPUTF8;
+	/* RFC 8689 section 4.2.1: the promise cannot be passed on. */
+	if (must_have_tls(env) && !offers(ehlo, SMTP_EXT_REQUIRETLS))
+		return LACKS_REQUIRETLS;
+	if (must_have_tls(env) && !is_verified)
+		return LACKS_AUTHENTICATION;
+	return LACKS_NOTHING;
+}
+
 const char *command_obstacle(const struct envelope *env,
 			     const struct recipient *rcpt,
 			     const struct smtp_ehlo *ehlo, bool is_verified)
 {
-	if (is_too_large(env, ehlo))
-		return "(size) 5.3.4 Message is larger than the server takes";
-	/* RFC 6531 section 3.5: no downgrade here. */
-	if (!offers(ehlo, SMTP_EXT_SMTPUTF8) && needs_utf8(env, rcpt))
-		return "(smtputf8) 5.6.7 Server does not offer SMTPUTF8";
-	/* RFC 8689 section 4.2.1: the promise cannot be passed on. */
-	if (must_have_tls(env) && !offers(ehlo, SMTP_EXT_REQUIRETLS))
-		return "(requiretls) 5.7.30 REQUIRETLS support required";
-	if (must_have_tls(env) && !is_verified)
-		return "(requiretls) 5.7.10 REQUIRETLS: server not "
-		       "authenticated";
-	return NULL;
+	static const char *const texts[] = {
+		[LACKS_NOTHING] = NULL,
+		[LACKS_SIZE] =
+			"(size) 5.3.4 Message is larger than the server takes",
+		[LACKS_SMTPUTF8] =
+			"(smtputf8) 5.6.7 Server does not offer SMTPUTF8",
+		[LACKS_REQUIRETLS] =
+			"(requiretls) 5.7.30 REQUIRETLS support required",
+		[LACKS_AUTHENTICATION] =
+			"(requiretls) 5.7.10 Server is not authenticated",
+	};
+
+	return texts[command_lack(env, rcpt, ehlo, is_verified)];
 }

@@ -18,8 +18,19 @@ void command_rcpt(struct buf *out, const struct recipient *rcpt,
 unsigned command_mail_options(const struct envelope *env);
 unsigned command_rcpt_options(const struct recipient *rcpt);
 
-/* Can it go to this server at all?  NULL: yes; else a reply line as the
- * server would give it. */
+/* What keeps it from going to this server at all? */
+enum command_lack {
+	LACKS_NOTHING,
+	LACKS_SIZE,	  /* it is larger than the server takes */
+	LACKS_SMTPUTF8,
+	LACKS_REQUIRETLS,
+	LACKS_AUTHENTICATION, /* and REQUIRETLS wants it */
+};
+enum command_lack command_lack(const struct envelope *env,
+			       const struct recipient *rcpt,
+			       const struct smtp_ehlo *ehlo, bool is_verified);
+
+/* The same as a reply line, as the server would give it; NULL: nothing. */
 const char *command_obstacle(const struct envelope *env,
 			     const struct recipient *rcpt,
 			     const struct smtp_ehlo *ehlo, bool is_verified);

@@ -93,6 +93,8 @@ void dest_note_text(struct dest *dst, int target, struct span reply);
 void dest_note_links(struct dest *dst);
 void dest_count_links(const struct dest *dst, int target, unsigned *here,
 		      unsigned *live);
+/* What it says to EHLO now. */
+void dest_note_ehlo(struct dest *dst, int target, const struct smtp_ehlo *ehlo);
 void dest_store_target(struct dest *dst, int target);
 void dest_store_now_and_then(struct dest *dst, int target);
 /* What nobody has asked for long is not known any more. */

@@ -7,7 +7,9 @@
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
 
-enum { STORE_MS = 300000 };
+/* LONG_AGO_MS: of one that is neither up nor down, the wall's first instant.
+ * What it offers may be known all the same. */
+enum { STORE_MS = 300000, LONG_AGO_MS = 1 };
 
 void dest_note_links(struct dest *dst)
 {
@@ -72,12 +74,16 @@ void dest_store_target(struct dest *dst, int target)
 	if (slots_is_strangers(dst)) /* reports can do without */
 		return;
 	dst->targets[target].stored_ms = now;
-	st.since_ms = clock_wall_ms() - (now - mt->since_ms);
-	st.checked_ms = clock_wall_ms() - (now - mt->heard_ms);
+	st.since_ms = st.checked_ms = LONG_AGO_MS;
+	if (mt->is_up || mt->is_down) {
+		st.since_ms = clock_wall_ms() - (now - mt->since_ms);
+		st.checked_ms = clock_wall_ms() - (now - mt->heard_ms);
+	}
 	st.latency_ms = (uint32_t)(good < UINT32_MAX ? good : UINT32_MAX);
 	snprintf(st.name, sizeof(st.name), "%s", t->name);
 	snprintf(st.last_reply, sizeof(st.last_reply), "%s", t->last_reply);
 	snprintf(st.ehlo, sizeof(st.ehlo), "%s", t->ehlo);
+	st.ehlo_ms = t->ehlo_ms;
 	spool_target_put(dst->drain->spool, &st);
 }
 
@@ -86,6 +92,22 @@ void dest_store_now_and_then(struct dest *dst, int target)
 {
 	if (clock_mono_ms() - dst->targets[target].stored_ms >= STORE_MS &&
 	    (dst->mtargets[target].is_up || dst->mtargets[target].is_down))
+		dest_store_target(dst, target);
+}
+
+/* At once what is new; else so that the next start knows that it still holds. */
+void dest_note_ehlo(struct dest *dst, int target, const struct smtp_ehlo *ehlo)
+{
+	struct target *t = &dst->targets[target];
+	struct buf text = { 0 };
+	bool is_new;
+
+	smtp_ehlo_print(&text, ehlo);
+	is_new = t->ehlo_ms == 0 || !span_eq(span_str(t->ehlo), buf_span(&text));
+	snprintf(t->ehlo, sizeof(t->ehlo), "%s", buf_cstr(&text));
+	t->ehlo_ms = clock_wall_ms();
+	buf_fini(&text);
+	if (is_new || clock_mono_ms() - t->stored_ms >= STORE_MS)
 		dest_store_target(dst, target);
 }
 

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "daemon/drain/callout.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/offers.h"
 
 /* Mail already waiting takes the new way at once. */
 static void follow(struct domain *dom)
@@ -14,6 +15,7 @@ static void follow(struct domain *dom)
 	MX_ASSERT(now->magic == DEST_MAGIC);
 	dom->standing = HAS_ROUTE;
 	dom->stuck_ms = 0;
+	offers_remember(dom);
 	if (was == now) {
 		dest_weigh(dom);
 	} else {

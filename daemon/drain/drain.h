@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "common/spool/spool.h"
 #include "common/status/destination.h"
+#include "daemon/delivery/command.h"
 #include "daemon/drain/proof.h"
 #include "daemon/history/history.h"
 #include "daemon/known/known.h"
@@ -85,6 +86,14 @@ enum drain_answers drain_answers(struct drain *d, struct span domain);
  */
 struct callout *drain_hail(struct drain *d, struct span domain,
 			   known_said_cb *cb, void *arg);
+/*
+ * What does every host of the listed domain's route lack for this mail, by what
+ * it said to EHLO within a week?  LACKS_NOTHING unless that is known of each;
+ * whether a host can be authenticated is not asked.  Looks at the spool.
+ */
+enum command_lack drain_lacks(struct drain *d, struct span domain,
+			      const struct envelope *env,
+			      const struct recipient *rcpt);
 
 /* ---- Questions: known_hooks ---- */
 

@@ -5,6 +5,7 @@
 #include "daemon/drain/aside.h"
 #include "daemon/drain/braking.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/offers.h"
 #include "daemon/drain/outages.h"
 #include "daemon/drain/unlisted.h"
 #include "daemon/known/downtime.h"
@@ -33,7 +34,8 @@ static bool is_over(struct span key, struct span value)
 	return sts_known_is_over(key, value) ||
 	       daily_is_over(key, value, clock_wall_ms()) ||
 	       outage_is_over(key, value, clock_wall_ms()) ||
-	       downtime_is_over(key, value, clock_wall_ms());
+	       downtime_is_over(key, value, clock_wall_ms()) ||
+	       offers_is_over(key, value, clock_wall_ms());
 }
 
 /* Of hosts that are in no route any more, and what is old. */

@@ -31,6 +31,8 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 	(void)dl;
 	if (l->is_leaving)
 		return;
+	if (l->target != MACHINE_NONE)
+		dest_note_ehlo(dst, l->target, ehlo);
 	if (l->kind == LINK_SINGLE) {
 		alternate_give(l);
 		return;
@@ -40,8 +42,6 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 		return;
 	}
 	l->conn_ms = latency_ms;
-	if (!dst->mtargets[l->target].is_up)
-		link_note_ehlo(l, ehlo);
 	if (machine_wants_trial(&dst->machine, l->target)) {
 		l->is_trial = true;
 		link_try(l);

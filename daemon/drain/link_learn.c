@@ -8,16 +8,6 @@
 
 enum { SMALL_BYTES = 64 * 1024 }; /* latency of larger ones is bandwidth */
 
-void link_note_ehlo(struct link *l, const struct smtp_ehlo *ehlo)
-{
-	struct target *t = &l->dest->targets[l->target];
-	struct buf text = { 0 };
-
-	smtp_ehlo_print(&text, ehlo);
-	snprintf(t->ehlo, sizeof(t->ehlo), "%.*s", SPAN_ARG(buf_span(&text)));
-	buf_fini(&text);
-}
-
 /* Was it answered for good?  A host that says "later" to everything is not
  * asked by more connections. */
 bool link_is_answer(const struct delivery_job *job)

@@ -14,7 +14,6 @@ void link_say_end(struct link *l, const struct delivery_end *end);
 /* ---- link_learn.c ---- */
 bool link_is_answer(const struct delivery_job *job);
 bool link_is_decided(const struct delivery_job *job);
-void link_note_ehlo(struct link *l, const struct smtp_ehlo *ehlo);
 void link_learn_without(const struct link *l, const struct delivery *dl);
 void link_test_without(const struct link *l, bool is_better);
 void link_learn_recipients(const struct link *l, const struct attempt *a);

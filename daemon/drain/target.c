@@ -77,14 +77,20 @@ void target_forget_failure(struct target *t)
 
 /* ---- Building ---- */
 
+void target_add_name(struct buf *out, struct span host,
+		     const struct net_addr *addr)
+{
+	buf_add(out, host);
+	buf_addc(out, '[');
+	net_addr_add(out, addr);
+	buf_addf(out, "]:%u", (unsigned)addr->port);
+}
+
 static void set_name(struct target *t)
 {
 	struct buf name = { 0 };
 
-	buf_add(&name, t->host->name);
-	buf_addc(&name, '[');
-	net_addr_add(&name, &t->addr);
-	buf_addf(&name, "]:%u", (unsigned)t->addr.port);
+	target_add_name(&name, t->host->name, &t->addr);
 	snprintf(t->name, sizeof(t->name), "%s", buf_cstr(&name));
 	buf_fini(&name);
 }
@@ -115,6 +121,7 @@ static void recall(struct drain *d, struct target *t, struct machine_target *mt)
 		return;
 	snprintf(t->last_reply, sizeof(t->last_reply), "%s", st.last_reply);
 	snprintf(t->ehlo, sizeof(t->ehlo), "%s", st.ehlo);
+	t->ehlo_ms = st.ehlo_ms;
 	mt->good_ms = st.latency_ms;
 	if (st.checked_ms == 0)
 		st.checked_ms = st.since_ms;

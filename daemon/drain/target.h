@@ -18,6 +18,7 @@ struct target {
 	const struct route_host *host;
 	char last_reply[512];
 	char ehlo[256];
+	int64_t ehlo_ms;	  /* wall: when it last said that; 0: never */
 	unsigned without;	  /* SMTP_EXT_ and DELIVERY_ bits offered, but
 				     refused */
 	int64_t without_until_ms; /* monotonic: it may have been mended */
@@ -41,6 +42,10 @@ struct at_address {
 	UT_hash_handle hh;
 	LIST_HEAD(, target) targets;
 };
+
+/* "mx.example.org[192.0.2.1]:25": its name, in memory and in the spool. */
+void target_add_name(struct buf *out, struct span host,
+		     const struct net_addr *addr);
 
 void targets_build(struct dest *dst, struct route *route);
 void targets_clear(struct dest *dst);

@@ -40,6 +40,8 @@ static void add_links(struct policy *p)
 	gate_add(g, &link_recipients, &p->rate);
 	if (opt->router != NULL)
 		gate_add(g, &link_null_mx, opt->router);
+	if (opt->lacks != NULL)
+		gate_add(g, &link_promise, opt);
 	gate_add(g, &link_defer, &p->defer);
 	gate_add(g, &link_quota, opt);
 	gate_add(g, &link_hops, NULL);

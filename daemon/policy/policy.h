@@ -6,6 +6,7 @@
 
 #include <ev.h>
 
+#include "daemon/delivery/command.h"
 #include "daemon/known/known.h"
 #include "daemon/policy/gate.h"
 
@@ -35,6 +36,10 @@ struct policy_options {
 	bool (*is_target)(const struct net_addr *client, void *arg);
 	/* How many bytes wait for it?  May be NULL. */
 	uint64_t (*waiting)(struct span domain, void *arg);
+	/* What do all hosts lack that its mail would go to?  May be NULL. */
+	enum command_lack (*lacks)(struct span domain,
+				   const struct envelope *env,
+				   const struct recipient *rcpt, void *arg);
 	void *arg;
 	struct router *router;
 	struct known *known;

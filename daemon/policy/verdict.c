@@ -68,6 +68,16 @@ static const struct words {
 		"quota", "policy.quota" },
 	[V_NULL_MX] = { 556, "5.1.10", "This domain takes no mail",
 		"null_mx", "" },
+	[V_TOO_LARGE_THERE] = { 552, "5.3.4",
+		"Message is larger than the primary mail server of this "
+		"domain takes",
+		"primary_size", "" },
+	[V_NO_UTF8_THERE] = { 550, "5.6.7",
+		"The primary mail server of this domain has no SMTPUTF8",
+		"primary_smtputf8", "" },
+	[V_NO_REQUIRETLS_THERE] = { 550, "5.7.30",
+		"The primary mail server of this domain has no REQUIRETLS",
+		"primary_requiretls", "" },
 	[V_LOOP] = { 554, "5.4.6", "Too many hops, this mail loops",
 		"hops", "limits.hops" },
 };

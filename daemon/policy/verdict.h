@@ -49,6 +49,9 @@ enum verdict_id {
 	V_STANDBY,	   /* his primary answers: it is to be asked */
 	V_QUOTA,
 	V_NULL_MX, /* RFC 7505 section 4.1 */
+	V_TOO_LARGE_THERE, /* for the primary, not for us */
+	V_NO_UTF8_THERE,   /* RFC 6531 section 3.5 */
+	V_NO_REQUIRETLS_THERE, /* RFC 8689 section 4.2.1 */
 	V_LOOP,
 	V_COUNT,
 };

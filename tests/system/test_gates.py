@@ -253,3 +253,71 @@ def test_explain(mx20, dns):
         assert done.returncode == 1 and "expected an address" in done.stderr
     assert daemon.ctl("explain", check=False).returncode == 2
     assert daemon.ctl("status", "--to", "x", check=False).returncode == 2
+
+
+# -- what the primary lacks --------------------------------------------------
+
+LARGE = "x" * 70 + "\r\n"
+
+
+def test_what_the_primary_lacks(mx20, primary):
+    """It said so once, and is away now: its limits are kept over a restart,
+    ours are announced as before."""
+    server = primary(offers=["PIPELINING", "SIZE 100000"]).start()
+    daemon = mx20(domains=f"example.com recipients=* primary={server.route}\n"
+                          "example.org recipients=* primary=[127.0.0.1]:1\n")
+    send(daemon.address)
+    daemon.wait_empty()
+    server.stop()
+    daemon.restart()
+
+    def rcpt(c, params, to="u@example.com", sender="a@sender.test"):
+        c.cmd("RSET")
+        assert c.cmd(f"MAIL FROM:<{sender}>{params}").startswith("250")
+        return c.cmd(f"RCPT TO:<{to}>")
+
+    with Raw(daemon.address) as c:
+        assert "SIZE 52428800" in c.cmd("EHLO client.test")
+        assert rcpt(c, " SIZE=100001") == \
+            "552 5.3.4 Message is larger than the primary mail server of " \
+            "this domain takes"
+        assert rcpt(c, " SIZE=100000").startswith("250")
+        assert rcpt(c, " SIZE=100001", "u@example.org").startswith("250")
+        assert rcpt(c, " SMTPUTF8", "\u00fc@example.com") == \
+            "550 5.6.7 The primary mail server of this domain has no SMTPUTF8"
+        assert rcpt(c, " SMTPUTF8").startswith("250")
+        # not announced: at the end, unless another one takes it
+        c.envelope()
+        assert c.data(message(body=LARGE * 1500) + ".\r\n") == \
+            "552 5.3.4 Message is larger than the primary mail server of " \
+            "this domain takes"
+        c.envelope(rcpts=["u@example.com", "u@example.org"])
+        assert c.data(message(body=LARGE * 1500) + ".\r\n").startswith("250")
+    for stage, reason in (("rcpt", "primary_size"), ("data", "primary_size"),
+                          ("rcpt", "primary_smtputf8")):
+        daemon.wait_log(rf"^rejected .* stage={stage} .*reason={reason}")
+
+
+def test_requiretls_that_the_primary_lacks(mx20, primary, pki):
+    cert = pki.cert("mx2.test")
+    server = primary(offers=["SIZE 0"]).start()
+    daemon = mx20(domains=f"example.com recipients=* primary={server.route}\n",
+                  conf={"tls": {"certificate": str(cert.cert_path),
+                                "key": str(cert.key_path)}})
+    send(daemon.address)
+    daemon.wait_empty()
+    with Raw(daemon.address) as c:
+        c.cmd("EHLO client.test")
+        assert c.cmd("STARTTLS").startswith("220")
+        context = ssl._create_unverified_context()
+        c.sock = context.wrap_socket(c.sock)
+        assert "REQUIRETLS" in c.cmd("EHLO client.test")
+        assert c.cmd("MAIL FROM:<a@sender.test> REQUIRETLS SIZE=50000000"
+                     ).startswith("250")
+        assert c.cmd("RCPT TO:<u@example.com>") == \
+            "550 5.7.30 The primary mail server of this domain has no " \
+            "REQUIRETLS"
+        # a report is not lost for it
+        c.cmd("RSET")
+        assert c.cmd("MAIL FROM:<> REQUIRETLS").startswith("250")
+        assert c.cmd("RCPT TO:<u@example.com>").startswith("250")

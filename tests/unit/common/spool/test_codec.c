@@ -129,7 +129,8 @@ Test(spool_codec, domain_and_target_come_back)
 	struct spool_target t = { .is_up = true,
 				  .since_ms = 5,
 				  .latency_ms = 77,
-				  .checked_ms = 6 },
+				  .checked_ms = 6,
+				  .ehlo_ms = 7 },
 			    tgot = { 0 };
 	char value[DOMAIN_ROW_MAX + TARGET_ROW_MAX];
 	char *end;
@@ -167,12 +168,15 @@ Test(spool_codec, domain_and_target_come_back)
 	cr_assert_leq((size_t)(end - value), TARGET_ROW_MAX);
 	cr_assert(target_row_get(span_of(value, (size_t)(end - value)), &tgot));
 	cr_expect(tgot.is_up && tgot.since_ms == 5 && tgot.latency_ms == 77 &&
-		  tgot.checked_ms == 6);
+		  tgot.checked_ms == 6 && tgot.ehlo_ms == 7);
 	cr_expect_eq(strlen(tgot.ehlo), 255);
-	/* of an earlier version */
+	/* of earlier versions */
 	cr_assert(target_row_get(span_of(value, (size_t)(end - value) - 8),
 				 &tgot));
-	cr_expect_eq(tgot.checked_ms, 0);
+	cr_expect(tgot.checked_ms == 6 && tgot.ehlo_ms == 0);
+	cr_assert(target_row_get(span_of(value, (size_t)(end - value) - 16),
+				 &tgot));
+	cr_expect(tgot.checked_ms == 0 && tgot.ehlo_ms == 0);
 	cr_expect_eq(strlen(tgot.ehlo), 255);
 }
 

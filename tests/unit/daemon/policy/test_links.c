@@ -65,6 +65,11 @@ static const char *ask(enum gate_moment moment)
 	return line;
 }
 
+static unsigned code(const char *line)
+{
+	return (unsigned)atoi(line);
+}
+
 /* ---- A domain's quota ---- */
 
 static uint64_t waits;
@@ -114,6 +119,113 @@ Test(links, quota)
 	cr_expect_str_eq(ask_to("a@example.com", 0), "");
 }
 
+/* ---- What the primary lacks ---- */
+
+static enum command_lack lack;
+static uint64_t asked_size;
+
+static enum command_lack lacks(struct span domain, const struct envelope *env,
+			       const struct recipient *rcpt, void *arg)
+{
+	(void)arg;
+	cr_expect(rcpt->path.n > domain.n + 1);
+	asked_size = env->bytes;
+	return span_eq(domain, SPAN_LIT("other.example.com")) ? LACKS_NOTHING
+							       : lack;
+}
+
+static struct envelope env;
+
+static void open_promise(void)
+{
+	static const struct policy_options opt = { .lacks = lacks };
+
+	open_policy("", "example.com recipients=users\n"
+			"*.example.com recipients=*\n");
+	policy_free(&policy);
+	policy = policy_new(&opt, config);
+	env = (struct envelope){ .from = SPAN_LIT("a@s.example") };
+	q.env = &env;
+}
+
+Test(links, what_the_primary_lacks)
+{
+	static const struct {
+		enum command_lack lack;
+		const char *line, *reason;
+	} cases[] = {
+		{ LACKS_NOTHING, "", NULL },
+		{ LACKS_SIZE,
+		  "552 5.3.4 Message is larger than the primary mail server of "
+		  "this domain takes\r\n",
+		  "primary_size" },
+		{ LACKS_SMTPUTF8,
+		  "550 5.6.7 The primary mail server of this domain has no "
+		  "SMTPUTF8\r\n",
+		  "primary_smtputf8" },
+		{ LACKS_REQUIRETLS,
+		  "550 5.7.30 The primary mail server of this domain has no "
+		  "REQUIRETLS\r\n",
+		  "primary_requiretls" },
+		/* that is seen when it connects */
+		{ LACKS_AUTHENTICATION, "", NULL },
+	};
+
+	open_promise();
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		lack = cases[i].lack;
+		cr_expect_str_eq(ask_to("user@example.com", 65537),
+				 cases[i].line);
+		if (cases[i].reason != NULL)
+			cr_expect_str_eq(heard.reason, cases[i].reason);
+	}
+	cr_expect_eq(asked_size, 65537);
+	/* who does not exist is told that */
+	lack = LACKS_SIZE;
+	cr_expect_eq(code(ask_to("guess@example.com", 65537)), 550);
+}
+
+/* Nothing is looked up for mail that asks for nothing. */
+Test(links, small_mail_asks_for_nothing)
+{
+	open_promise();
+	lack = LACKS_SIZE;
+	asked_size = 1;
+	cr_expect_str_eq(ask_to("user@example.com", 65536), "");
+	cr_expect_eq(asked_size, 1);
+	env.smtputf8 = true;
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 552);
+	env.smtputf8 = false;
+	env.requiretls = true;
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 552);
+}
+
+/* What was not announced: at the end, unless somebody takes it. */
+Test(links, unannounced_size)
+{
+	const struct spool_rcpt to[] = {
+		{ .path = SPAN_LIT("user@example.com"),
+		  .domain = SPAN_LIT("example.com") },
+		{ .path = SPAN_LIT("b@example.com"),
+		  .domain = SPAN_LIT("example.com") },
+		{ .path = SPAN_LIT("c@other.example.com"),
+		  .domain = SPAN_LIT("other.example.com") },
+	};
+
+	open_promise();
+	lack = LACKS_SIZE;
+	q.size = 70000;
+	q.rcpts = to;
+	q.rcpt_count = 2;
+	cr_expect_eq(code(ask(GATE_END)), 552);
+	cr_expect_str_eq(heard.reason, "primary_size");
+	q.rcpt_count = 3;
+	cr_expect_str_eq(ask(GATE_END), "");
+	q.rcpt_count = 2;
+	q.size = 65536;
+	cr_expect_str_eq(ask(GATE_END), "");
+}
+
 /* ---- Rates ---- */
 
 static bool is_a_target;
@@ -138,11 +250,6 @@ static void open_rates(const char *conf)
 static void from(const char *text)
 {
 	cr_assert_eq(net_addr_parse(span_str(text), &client), MX_OK);
-}
-
-static unsigned code(const char *line)
-{
-	return (unsigned)atoi(line);
 }
 
 Test(links, guesses_of_a_network)
