@@ -294,6 +294,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 			.drain = d->drain,
 			.router = d->router,
 			.known = d->known,
+			.prover = proving_prover(d->proving),
 			.policy = d->policy,
 			.config = d->config,
 			.reload = start_reload,

@@ -13,6 +13,7 @@
 
 struct control;
 struct policy;
+struct prover;
 
 struct control_options {
 	struct ev_loop *loop;
@@ -20,6 +21,7 @@ struct control_options {
 	struct drain *drain;
 	struct router *router;
 	struct known *known;
+	struct prover *prover; /* who is proven, for explain */
 	struct policy *policy;
 	struct config *config; /* a reference is taken */
 	/* Begin a reload (RELOAD_FORCED, RELOAD_DRY); the number of the load

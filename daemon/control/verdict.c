@@ -1,6 +1,7 @@
 /*
  * What would this client hear?  The gate is asked as a session would ask it,
- * up to its first recipient, but nothing is counted and nothing begins.
+ * up to its first recipient, but nothing is counted and nothing begins.  Beside
+ * it SPF is asked who he may send for; the answer waits for both.
  */
 #include "daemon/control/control_priv.h"
 
@@ -9,9 +10,15 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "daemon/policy/policy.h"
+#include "daemon/proof/proof.h"
+
+/* A few evaluations run at once, those of reports included: whoever has to wait
+ * for the others is told so. */
+enum { SPF_MS = 20000 };
 
 struct inquiry {
 	struct request *request; /* NULL: nobody is to be answered */
+	struct ev_loop *loop;
 	struct gate *gate;
 	struct gate_question q;
 	struct gate_visit visit;
@@ -22,6 +29,11 @@ struct inquiry {
 	struct gate_rcpt rcpt;
 	json_t *gates;
 	bool is_out; /* the question is */
+	bool is_judged;
+	struct verdict verdict; /* then */
+	struct proof_query *proof; /* under way, or NULL */
+	ev_timer patience;	   /* with that */
+	json_t *spf;		   /* NULL: not known yet */
 };
 
 /* Whether it would say STARTTLS nobody knows: as one that does. */
@@ -29,6 +41,9 @@ static const struct tls_facts any_tls = { .version = "TLSv1.3" };
 
 static void inquiry_free(struct inquiry *i)
 {
+	ev_timer_stop(i->loop, &i->patience);
+	proof_cancel(&i->proof);
+	json_decref(i->spf);
 	gate_leave(i->gate, &i->visit);
 	config_unref(&i->q.config);
 	json_decref(i->gates);
@@ -69,22 +84,81 @@ static void heard(struct gate_question *q, const char *link,
 
 /* The words of the last link that refused may have been changed by one that
  * heard of it: these are what is said. */
-static void conclude(struct inquiry *i, const struct verdict *v)
+static void conclude(struct inquiry *i)
 {
+	const struct verdict *v = &i->verdict;
 	struct request *r = i->request;
 	char line[VERDICT_LINE_MAX];
 	struct span reply = SPAN_LIT("250 2.1.5 Recipient ok");
 
+	if (!i->is_judged || i->spf == NULL)
+		return;
 	if (v->code != 0) {
 		reply = verdict_line(v, line);
 		reply.n -= 2;
 	}
 	r->inquiry = NULL;
-	request_done(r, json_pack("{s:b, s:O, s:o, s:s}", "ok", 1, "gates",
-				  i->gates, "reply", control_text(reply),
-				  "reason", v->code != 0 ? v->reason : ""));
+	request_done(r, json_pack("{s:b, s:O, s:O, s:o, s:s}", "ok", 1, "spf",
+				  i->spf, "gates", i->gates, "reply",
+				  control_text(reply), "reason",
+				  v->code != 0 ? v->reason : ""));
 	inquiry_free(i);
 }
+
+static void judged(struct inquiry *i, const struct verdict *v)
+{
+	i->is_judged = true;
+	i->verdict = *v;
+	conclude(i);
+}
+
+/* ---- SPF ---- */
+
+static void on_proof(const struct spf_verdict *v, void *arg)
+{
+	struct inquiry *i = arg;
+
+	i->proof = NULL;
+	ev_timer_stop(i->loop, &i->patience);
+	i->spf = json_pack("{s:s, s:o, s:o, s:o}", "result",
+			   spf_result_name(v->result), "domain",
+			   control_text_or_null(v->domain), "mechanism",
+			   control_text_or_null(v->mechanism), "explanation",
+			   control_text_or_null(v->explanation.n > 0
+							? v->explanation
+							: v->problem));
+	conclude(i);
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct inquiry *i = w->data;
+	const struct spf_verdict late = {
+		.result = SPF_TEMPERROR,
+		.problem = SPAN_LIT("no answer within 20 seconds"),
+	};
+
+	(void)loop;
+	(void)revents;
+	proof_cancel(&i->proof);
+	on_proof(&late, i);
+}
+
+static void ask_spf(struct inquiry *i, struct prover *prover)
+{
+	ev_timer_init(&i->patience, on_patience, SPF_MS / 1000., 0.);
+	i->patience.data = i;
+	ev_timer_start(i->loop, &i->patience);
+	i->proof = proof_ask(prover,
+			     &(struct proof_request){
+				     .client = i->client,
+				     .sender = buf_span(&i->from),
+				     .helo = buf_span(&i->helo),
+			     },
+			     on_proof, i);
+}
+
+/* ---- The gate ---- */
 
 /* The moments of a session as far as a recipient. */
 static void go_on(struct inquiry *i, enum gate_moment moment)
@@ -102,7 +176,7 @@ static void go_on(struct inquiry *i, enum gate_moment moment)
 		if (i->is_out)
 			return;
 	}
-	conclude(i, &v);
+	judged(i, &v);
 }
 
 static void on_answer(struct gate_question *q, const struct verdict *v)
@@ -111,7 +185,7 @@ static void on_answer(struct gate_question *q, const struct verdict *v)
 
 	i->is_out = false;
 	if (v->code != 0 || q->moment == GATE_RCPT)
-		conclude(i, v);
+		judged(i, v);
 	else
 		go_on(i, q->moment + 1);
 }
@@ -150,6 +224,7 @@ void verdict_run(struct request *r, const json_t *o)
 	struct inquiry *i = mx_alloc(sizeof(*i));
 	const char *wrong;
 
+	i->loop = r->control->opt.loop;
 	i->gate = policy_gate(r->control->opt.policy);
 	i->gates = json_array();
 	i->q.config = config_ref(r->control->opt.config);
@@ -172,5 +247,6 @@ void verdict_run(struct request *r, const json_t *o)
 	i->q.env = &i->env;
 	i->q.to = &i->path;
 	i->q.rcpt = &i->rcpt;
+	ask_spf(i, r->control->opt.prover);
 	go_on(i, GATE_CONNECTION);
 }

@@ -12,6 +12,27 @@ static const struct column columns[] = {
 };
 /* clang-format on */
 
+/* "spf   softfail  of sender.test, by ~all" */
+static void add_spf(struct table *t, const json_t *spf)
+{
+	struct span domain = control_get_text(spf, "domain");
+	struct span mechanism = control_get_text(spf, "mechanism");
+	struct span words = control_get_text(spf, "explanation");
+	struct buf text = { 0 };
+
+	if (domain.n > 0)
+		buf_addf(&text, "of %.*s", SPAN_ARG(domain));
+	if (mechanism.n > 0)
+		buf_addf(&text, ", by %.*s", SPAN_ARG(mechanism));
+	if (words.n > 0)
+		buf_addf(&text, "%s%.*s", text.n > 0 ? ": " : "",
+			 SPAN_ARG(words));
+	table_cell(t, SPAN_LIT("(spf)"));
+	table_cell(t, control_get_text(spf, "result"));
+	table_cell(t, buf_span(&text));
+	buf_fini(&text);
+}
+
 static void print_answer(const struct ctl *ctl, json_t *end)
 {
 	const json_t *gates = json_object_get(end, "gates");
@@ -26,6 +47,7 @@ static void print_answer(const struct ctl *ctl, json_t *end)
 		table_cell(&t, control_get_text(row, "verdict"));
 		table_cell(&t, control_get_text(row, "detail"));
 	}
+	add_spf(&t, json_object_get(end, "spf"));
 	table_print(&t, &out);
 	table_fini(&t);
 	buf_adds(&out, "\n");

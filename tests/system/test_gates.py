@@ -1,13 +1,17 @@
 """The gates that settings switch on: who is kept out, and how that is said."""
 
 import json
+import re
 import socket
 import ssl
+import subprocess
 
 import pytest
 
 from client import PATIENCE, Raw, message, send
 from daemon import BUILD
+from dns import Relay
+from faults import until
 
 
 def test_require_tls(mx20, pki):
@@ -246,6 +250,8 @@ def test_explain(mx20, dns):
                       "user@example.com").stdout
     assert "dnsbl, by policy.dnsbl" in text
     assert text.endswith("\n550 5.7.1 Your address is listed by bl.test\n")
+    # nobody let in was asked for SPF: it decides where reports go
+    assert told["spf"]["result"] == "none"
     for wrong in (["--client", "x", "--to", "a@b.test"],
                   ["--client", "192.0.2.1", "--to", "@"],
                   ["--client", "192.0.2.1", "--to", "a@b", "--from", "x x"]):
@@ -253,6 +259,51 @@ def test_explain(mx20, dns):
         assert done.returncode == 1 and "expected an address" in done.stderr
     assert daemon.ctl("explain", check=False).returncode == 2
     assert daemon.ctl("status", "--to", "x", check=False).returncode == 2
+
+
+def test_explain_says_what_spf_says(mx20, dns):
+    dns.zone("sender.test",
+             '@ TXT "v=spf1 ip4:192.0.2.1 exp=why.sender.test -all"\n'
+             'why TXT "%{i} is none of ours"', signed=False)
+    dns.zone("helo.test", '@ TXT "v=spf1 ?all"', signed=False).start()
+    relay = Relay(dns.port)
+    daemon = mx20(conf={"dns": dict(dns.conf,
+                                    servers=[f"127.0.0.1@{relay.port}"])})
+
+    def explain(client, *more):
+        return daemon.ctl("explain", "--client", client, "--to",
+                          "u@example.com", *more).stdout
+
+    def spf(client, *more):
+        return json.loads(explain(client, *more, "--json"))["spf"]
+
+    ann = ["--from", "ann@sender.test", "--helo", "helo.test"]
+    assert spf("192.0.2.1", *ann) == {
+        "result": "pass", "domain": "sender.test",
+        "mechanism": "ip4:192.0.2.1", "explanation": None}
+    assert spf("192.0.2.2", *ann) == {
+        "result": "fail", "domain": "sender.test", "mechanism": "-all",
+        "explanation": "192.0.2.2 is none of ours"}
+    # without a sender it is about the name in HELO
+    assert spf("192.0.2.2", *ann[2:])["result"] == "neutral"
+    assert spf("192.0.2.2")["result"] == "none"
+    text = explain("192.0.2.2", *ann)
+    assert re.search(r"^\(spf\) +fail +of sender\.test, by -all: 192\.0\.2\.2 "
+                     "is none of ours$", text, re.M), text
+    # who asks hangs up, or the daemon leaves, before there is an answer
+    relay.silent = True
+    for name in "one.test", "two.test":
+        asking = subprocess.Popen(
+            [str(BUILD / "mx20ctl"), "-c", str(daemon.conf_path), "explain",
+             "--client", "192.0.2.3", "--to", "u@example.com", "--from",
+             f"a@{name}"], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        until(lambda: name in [n for n, _ in relay.asked])
+        asking.kill()
+        asking.wait()
+    assert daemon.ctl("status").returncode == 0
+    assert daemon.stop() == 0
+    relay.close()
 
 
 # -- what the primary lacks --------------------------------------------------
