@@ -8,7 +8,8 @@ PYTHON  ?= /usr/bin/python3
 B       := build/$(or $(SAN),plain)
 VERSION := 0.1.0
 
-PKGS    := libconfig lmdb openssl libunbound libcurl jansson libidn2 libsystemd
+PKGS    := libconfig lmdb openssl libunbound libcurl jansson libidn2 libsystemd \
+           libmicrohttpd
 CTLPKGS := libconfig lmdb openssl jansson libidn2
 XFLAGS  := -std=c17 -MMD -MP -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
            -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wformat=2 \
@@ -33,7 +34,8 @@ SHARED  := common/base common/smtp common/mail common/control common/net \
            common/status
 ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
            daemon/sts daemon/tables daemon/dns daemon/proof daemon/delivery \
-           daemon/known daemon/history daemon/report daemon/control
+           daemon/known daemon/history daemon/report daemon/control \
+           daemon/web
 SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
 SHSRC   := $(wildcard $(addsuffix /*.c,$(SHARED)))
 CTLSRC  := $(wildcard daemon/ctl/*.c)

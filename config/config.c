@@ -211,6 +211,20 @@ int64_t config_stale_ms(const struct config *c)
 
 /* ---- Sharing ---- */
 
+int64_t config_certificate_end_ms(const struct config *c)
+{
+	int64_t first_ms = INT64_MAX;
+
+	for (size_t i = 0; c->tls_server != NULL && i < c->tls.pair_count;
+	     i++) {
+		int64_t end_ms = tls_server_end_ms(c->tls_server, i);
+
+		if (end_ms < first_ms)
+			first_ms = end_ms;
+	}
+	return first_ms < INT64_MAX ? first_ms : 0;
+}
+
 struct config *config_ref(struct config *c)
 {
 	atomic_fetch_add_explicit(&snapshot(c)->refs, 1, memory_order_relaxed);

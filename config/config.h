@@ -62,6 +62,8 @@ struct config {
 		 const struct net_cidr *trusted; size_t trusted_count;
 		 const struct config_dnsbl *dnsbl; size_t dnsbl_count;
 		 unsigned dnsbl_score; } policy;
+	struct { struct span listen; } web; /* ADDRESS:PORT or path; empty:
+						off */
 	enum log_level log_level;
 
 	/* made from the above */
@@ -91,6 +93,9 @@ struct config *config_load_settings(const char *path,
  * so that freeing never stalls the loop.  Thread-safe. */
 /* A target that was not heard of for so long is neither up nor down. */
 int64_t config_stale_ms(const struct config *c);
+
+/* When the certificate that ends first does (wall); 0: there is none. */
+int64_t config_certificate_end_ms(const struct config *c);
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config **c);

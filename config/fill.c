@@ -142,8 +142,8 @@ static struct span value_of(struct fill *f, const struct option *o,
 		snprintf(digits, 24, "%lld", (long long)v);
 		return span_str(digits);
 	}
-	if (form == PATH && text.n > 0)
-		return path_of(f, st, text);
+	if (form == PATH || (form == PLACE && !value_is_endpoint(text)))
+		return text.n == 0 ? text : path_of(f, st, text);
 	return form == NUMBER || form == FRACTION ? no_text : text;
 }
 

@@ -206,6 +206,10 @@ const struct option config_options[] = {
 	  AT(policy.refresh_ms), SECONDS(1), DAYS(30), "\"15m\"",
 	  "how often recipients=https://... are fetched" },
 
+	{ "web.listen", K_PLACE, MAY_BE_EMPTY | NEEDS_RESTART,
+	  AT(web.listen), NO_RANGE, "\"\"",
+	  "where the status page and the metrics are; empty: nowhere" },
+
 	{ "log.level", K_LOG, 0, AT(log_level), NO_RANGE, "\"info\"",
 	  "error, warn, info or debug" },
 };

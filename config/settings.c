@@ -180,6 +180,11 @@ static void check_together(struct settings *s, struct config *c)
 		FAIL_AT(s, "control",
 			"control: a socket's path has at most %zu bytes",
 			sizeof(un.sun_path) - 1);
+	if (!value_is_endpoint(c->web.listen) &&
+	    c->web.listen.n >= sizeof(un.sun_path))
+		FAIL_AT(s, "web.listen",
+			"web.listen: a socket's path has at most %zu bytes",
+			sizeof(un.sun_path) - 1);
 	if (c->drain.retry_count == 0)
 		FAIL_AT(s, "drain.retry",
 			"drain.retry: at least one time is needed");

@@ -15,6 +15,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
+#include "common/net/local.h"
 #include "config/options.h"
 #include "config/reload.h"
 #include "config/value/error.h"
@@ -32,6 +33,7 @@
 #include "daemon/sockets.h"
 #include "daemon/tables/tables.h"
 #include "daemon/watch.h"
+#include "daemon/web/web.h"
 
 /* Sessions and deliveries have so long for their last replies when we stop. */
 enum { STOP_MS = 3000, STOP_LOOK_MS = 20 };
@@ -43,7 +45,7 @@ struct daemon {
 	struct ev_loop *loop;
 	struct config *config;
 	struct sockets *sockets;
-	int control_fd;
+	int control_fd, web_fd;
 	uint64_t files; /* descriptors we may have open */
 
 	struct spool *spool;
@@ -55,6 +57,7 @@ struct daemon {
 	struct policy *policy;
 	struct intake *intake;
 	struct control *control;
+	struct web *web;
 	struct daily *daily;
 	struct reload *reload;
 	struct guard *guard;
@@ -139,7 +142,8 @@ static int prepare(struct daemon *d, struct buf *why)
 		return EX_CONFIG;
 	if (sockets_open(&d->sockets, c, why) != MX_OK ||
 	    make_folders(&p, c, why) != MX_OK ||
-	    control_bind(c->control_path, &d->control_fd, why) != MX_OK)
+	    local_listen(c->control_path, &d->control_fd, why) != MX_OK ||
+	    web_bind(c->web.listen, &d->web_fd, why) != MX_OK)
 		return EX_OSERR;
 	d->files = raise_files(c);
 	if (privileges_drop(&p, why) != MX_OK)
@@ -265,6 +269,25 @@ static unsigned start_reload(unsigned flags, void *arg)
 	return reload_start(d->reload, flags);
 }
 
+/* Without web.listen there is nothing of it. */
+static int open_web(struct daemon *d, struct buf *why)
+{
+	int fd = d->web_fd;
+
+	d->web_fd = -1;
+	if (fd < 0)
+		return EX_OK;
+	d->web = web_new(
+		&(struct web_options){
+			.loop = d->loop,
+			.spool = d->spool,
+			.drain = d->drain,
+			.config = d->config,
+		},
+		fd, why);
+	return d->web != NULL ? EX_OK : EX_OSERR;
+}
+
 static int open_rooms(struct daemon *d, struct buf *why)
 {
 	if (open_spool(d, why) != MX_OK)
@@ -302,7 +325,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 		},
 		d->control_fd);
 	d->control_fd = -1;
-	return EX_OK;
+	return open_web(d, why);
 }
 
 /* ---- Reload ---- */
@@ -348,6 +371,7 @@ static void swap_config(struct daemon *d, struct config *c)
 	drain_reload(d->drain, c);
 	daily_reload(d->daily, c);
 	control_set_config(d->control, c);
+	web_set_config(d->web, c);
 	config_unref(&old);
 }
 
@@ -502,6 +526,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
  * goes last: what was asked of it is committed before it closes. */
 static void close_rooms(struct daemon *d)
 {
+	web_free(&d->web);
 	if (d->control != NULL)
 		control_free(&d->control);
 	if (d->reload != NULL)
@@ -526,6 +551,8 @@ static void close_rooms(struct daemon *d)
 	known_free(&d->known); /* the same of what was being learned */
 	if (d->control_fd >= 0)
 		close(d->control_fd);
+	if (d->web_fd >= 0)
+		close(d->web_fd);
 	sockets_free(&d->sockets);
 	config_unref(&d->config);
 }
@@ -591,7 +618,7 @@ static void *loop_alloc(void *p, long size)
 int main(int argc, char **argv)
 {
 	struct options o = options_parse(argc, argv);
-	struct daemon d = { .control_fd = -1 };
+	struct daemon d = { .control_fd = -1, .web_fd = -1 };
 	int64_t begin_ms = clock_mono_ms();
 	struct buf why = { 0 };
 	int status;

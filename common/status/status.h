@@ -16,6 +16,11 @@
  * "limit"} */
 json_t *status_spool(const struct spool_totals *t);
 
+/* Of a daemon that runs: {"ok","hostname","version","running","spool",
+ * "certificate_end","tables_failing"}. */
+struct config;
+json_t *status_overview(const struct config *c, const struct spool_totals *t);
+
 /* An array of {"target","state","since","checked","last_reply"} */
 json_t *status_targets(const struct status_destination *d);
 

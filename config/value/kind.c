@@ -259,6 +259,17 @@ static bool take_sign(const struct option *o, struct span text,
 	return text.n == 1 && strchr("+-_=#!%&~^|/$*?'`", text.p[0]) != NULL;
 }
 
+static bool take_place(const struct option *o, struct span text,
+		       const struct keeper *k, void *out)
+{
+	struct net_addr addr;
+
+	take_text(o, text, k, out);
+	return text.n == 0 || !value_is_endpoint(text) ||
+	       (net_endpoint_parse(text, ':', 0, &addr) == MX_OK &&
+		addr.port != 0);
+}
+
 /* clang-format off */
 const struct kind kinds[] = {
 	/* what, as in mx20.conf, as in the allowlist,
@@ -331,6 +342,9 @@ const struct kind kinds[] = {
 		0, ONE, TEXT, take_any },
 	[K_SIGN] = { "one sign such as", NULL, "+",
 		sizeof(char), ONE, TEXT, take_sign },
+	[K_PLACE] = { "ADDRESS:PORT, or the path of a socket, such as",
+		"\"127.0.0.1:8020\" \"/run/mx20/web.sock\"", NULL,
+		sizeof(struct span), ONE, PLACE, take_place },
 };
 /* clang-format on */
 

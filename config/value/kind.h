@@ -13,7 +13,7 @@ enum option_kind {
 	K_TLS, K_BOUNCE, K_UNKNOWN, K_STANDBY, K_LOG,
 	K_TEXT, K_PATH, K_PATHS, K_HOST, K_MAILBOX, K_HOP, K_HOPS,
 	K_ALIASES, K_SERVERS, K_BIND, K_NETWORKS, K_LISTEN, K_DNSBL,
-	K_RECIPIENTS, K_SIGN,
+	K_RECIPIENTS, K_SIGN, K_PLACE,
 };
 
 enum {
@@ -46,7 +46,8 @@ struct kind {
 	size_t size;         /* of the field, or of one element */
 	enum { ONE, MANY, ONE_OR_MANY } shape;
 	/* What stands in mx20.conf.  A quantity may go without its quotes. */
-	enum { TEXT, PATH, NUMBER, FRACTION, QUANTITY, TRUTH, GROUP } form;
+	enum { TEXT, PATH, NUMBER, FRACTION, QUANTITY, TRUTH, GROUP,
+	       PLACE /* an address and port, else a path */ } form;
 	bool (*take)(const struct option *o, struct span text,
 		     const struct keeper *k, void *out);
 };

@@ -203,6 +203,11 @@ bool value_hop(struct span text, struct buf *name, struct config_hop *out)
 	return true;
 }
 
+bool value_is_endpoint(struct span text)
+{
+	return span_find(text, '/') == text.n && span_find(text, ':') < text.n;
+}
+
 struct span value_dir(struct span path)
 {
 	while (path.n > 0 && path.p[path.n - 1] != '/')

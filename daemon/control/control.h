@@ -30,15 +30,9 @@ struct control_options {
 	void *arg;
 };
 
-/*
- * Bind the socket, before privileges are dropped.  Everybody may connect:
- * what who may ask is decided for each connection (rights.h).  A socket left
- * behind is removed if nobody answers on it; MX_EBUSY: somebody does.  why
- * gets a sentence that names the path.
- */
-enum mx_err control_bind(struct span path, int *fd, struct buf *why);
-
-/* fd is owned from here on. */
+/* fd: of common/net/local.h, bound before privileges are dropped.  Everybody
+ * may connect: what who may ask is decided for each connection (rights.h).  It
+ * is owned from here on. */
 struct control *control_new(const struct control_options *opt, int fd);
 
 /* Close every connection and remove the socket.  What was asked of the spool

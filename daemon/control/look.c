@@ -5,18 +5,15 @@
  */
 #include "daemon/control/control_priv.h"
 
-#include "common/base/clock.h"
 #include "common/base/msgid.h"
 #include "common/status/outage.h"
 #include "common/status/status.h"
 #include "config/allow/domains.h"
-#include "config/allow/feed.h"
 
 enum {
 	PIECE = 45 * 1024, /* of content: in base 64 it fits a line */
 	RECIPIENTS_A_LINE = 16,
 	RECIPIENTS_SHOWN = 4096, /* of one message */
-	TABLES_SHOWN = 5,	 /* that fail */
 };
 
 /* status_state_fn */
@@ -86,57 +83,6 @@ static void send_one(struct request *r, json_t *item, enum mx_err err)
 
 /* ---- Verbs ---- */
 
-/* The end of the certificate that ends first; 0: there is none. */
-static int64_t certificate_end_ms(const struct config *c)
-{
-	int64_t first_ms = INT64_MAX;
-
-	for (size_t i = 0; c->tls_server != NULL && i < c->tls.pair_count;
-	     i++) {
-		int64_t end_ms = tls_server_end_ms(c->tls_server, i);
-
-		if (end_ms < first_ms)
-			first_ms = end_ms;
-	}
-	return first_ms < INT64_MAX ? first_ms : 0;
-}
-
-/* A table that does not come for so long is an operator's matter; one that
- * comes and is not believed is one at once. */
-static const int64_t AWAY_MS = HOURS(1);
-
-static bool is_alarm(const struct feed_state *s)
-{
-	return s->failed_ms != 0 &&
-	       (s->is_doubted || !s->has_table ||
-		clock_wall_ms() - s->failed_ms > AWAY_MS);
-}
-
-/* Of those that cannot be had or are not believed, a few. */
-static json_t *failing_tables(const struct config *c)
-{
-	json_t *list = json_array();
-	struct feed_state s;
-	struct feed *feed;
-	size_t at = 0;
-
-	while (json_array_size(list) < TABLES_SHOWN &&
-	       (feed = domains_feed(c->domains, &at)) != NULL) {
-		feed_state(feed, SPAN_LIT(""), &s);
-		if (is_alarm(&s))
-			json_array_append_new(
-				list,
-				json_pack("{s:o, s:s, s:o, s:o, s:b}", "source",
-					  control_text(span_str(
-						  feed_shown(feed))),
-					  "error", s.error, "since",
-					  control_time(s.failed_ms), "fetched",
-					  control_time(s.fetched_ms), "doubted",
-					  (int)s.is_doubted));
-	}
-	return list;
-}
-
 void look_overview(struct request *r)
 {
 	const struct control_options *opt = &r->control->opt;
@@ -147,13 +93,7 @@ void look_overview(struct request *r)
 		request_fail_err(r, err);
 		return;
 	}
-	request_done(r,
-		     json_pack("{s:b, s:o, s:s, s:b, s:o, s:o, s:o}", "ok", 1,
-			       "hostname", control_text(opt->config->hostname),
-			       "version", MX_VERSION, "running", 1, "spool",
-			       status_spool(&totals), "certificate_end",
-			       control_time(certificate_end_ms(opt->config)),
-			       "tables_failing", failing_tables(opt->config)));
+	request_done(r, status_overview(opt->config, &totals));
 }
 
 void look_domains(struct request *r)

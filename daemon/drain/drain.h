@@ -160,5 +160,10 @@ bool drain_release(struct drain *d, struct span domain);
  * Spans live until the next return to the loop. */
 bool drain_status(struct drain *d, struct span domain,
 		  struct status_destination *out);
+/* Some destinations in use, `most` at most, in no order.  Spans live during
+ * cb. */
+typedef void drain_dest_cb(const struct status_destination *dst, void *arg);
+void drain_destinations(struct drain *d, size_t most, drain_dest_cb *cb,
+			void *arg);
 
 #endif

@@ -102,23 +102,11 @@ static const struct braked *braked_by(struct drain *d, struct span name,
 	return s != NULL ? &s->why : NULL;
 }
 
-bool drain_status(struct drain *d, struct span name,
-		  struct status_destination *out)
+static void of_dest(struct drain *d, struct dest *dst,
+		    struct status_destination *out)
 {
-	const struct domain *dom = domain_find(d, name);
-	const struct dest_hold *hold;
-	const struct dest *dst;
+	const struct dest_hold *hold = hold_of(dst);
 
-	memset(out, 0, sizeof(*out));
-	out->state = drain_state_name(DRAIN_UNKNOWN);
-	out->braked = braked_by(d, name, dom);
-	if (dom == NULL)
-		return false;
-	dst = dom->dest;
-	if (dst == NULL) {
-		without_route(dom, out);
-		return true;
-	}
 	out->state = drain_state_name(dst->machine.state);
 	out->is_down = is_down(dst);
 	out->since_ms = to_wall(dst->machine.since_ms);
@@ -127,12 +115,45 @@ bool drain_status(struct drain *d, struct span name,
 		out->next_probe_ms = to_wall(machine_timer(&dst->machine));
 	out->last_reply = span_str(dst->last_reply);
 	out->name = dst->route->key;
-	hold = hold_of(dom->dest);
 	out->hold_name = hold != NULL ? hold->name : NULL;
 	out->hold_reason = hold != NULL ? hold->reason : NULL;
 	out->connections = (int)dst->live;
 	list_targets(d, dst, out);
+}
+
+bool drain_status(struct drain *d, struct span name,
+		  struct status_destination *out)
+{
+	const struct domain *dom = domain_find(d, name);
+
+	memset(out, 0, sizeof(*out));
+	out->state = drain_state_name(DRAIN_UNKNOWN);
+	out->braked = braked_by(d, name, dom);
+	if (dom == NULL)
+		return false;
+	if (dom->dest == NULL) {
+		without_route(dom, out);
+		return true;
+	}
+	of_dest(d, dom->dest, out);
 	return true;
+}
+
+void drain_destinations(struct drain *d, size_t most, drain_dest_cb *cb,
+			void *arg)
+{
+	struct status_destination out;
+	struct dest *dst;
+
+	TAILQ_FOREACH (dst, &d->turns.dests, all) {
+		if (most-- == 0)
+			return;
+		memset(&out, 0, sizeof(out));
+		out.braked =
+			dst->flow.stop != NULL ? &dst->flow.stop->why : NULL;
+		of_dest(d, dst, &out);
+		cb(&out, arg);
+	}
 }
 
 static bool dest_flows(struct dest *dst)

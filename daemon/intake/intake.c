@@ -6,6 +6,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "common/base/metrics.h"
 
 /* A listening socket; its settings outlive the configuration they came from. */
 struct listening {
@@ -185,6 +186,14 @@ void intake_unlisten(struct intake *in, struct span address, in_port_t port)
 
 /* ---- Life ---- */
 
+static void note_limit(const struct intake *in)
+{
+	size_t limit = in->config->limits.connections;
+
+	metrics_set(METRIC_SESSION_LIMIT,
+		    limit < in->most_sessions ? limit : in->most_sessions);
+}
+
 struct intake *intake_new(const struct intake_options *opt)
 {
 	struct intake *in = mx_alloc(sizeof(*in));
@@ -204,6 +213,7 @@ struct intake *intake_new(const struct intake_options *opt)
 	/* short, and another one after a restart */
 	in->next_sid = ((uint64_t)clock_wall_ms() / 1000 & 0xffff) << 12;
 	hello_prepare(in);
+	note_limit(in);
 	return in;
 }
 
@@ -215,6 +225,7 @@ void intake_reload(struct intake *in, struct config *config)
 	in->config = config_ref(config);
 	config_unref(&old);
 	hello_prepare(in);
+	note_limit(in);
 	/* the same socket may now serve others */
 	LIST_FOREACH (l, &in->listening, link) {
 		for (size_t i = 0; i < config->listen_count; i++) {

@@ -184,7 +184,7 @@ Test(settings, faults_name_line_and_accepted_values)
 	/* clang-format off */
 	static const struct { const char *text, *error; } cases[] = {
 		{ "hostnam = \"a\";",
-		  "mx20.conf:2: hostnam: unknown key; known here: hostname aliases domains listen user postmaster control spool limits drain dns tls bounce policy log\n" },
+		  "mx20.conf:2: hostnam: unknown key; known here: hostname aliases domains listen user postmaster control spool limits drain dns tls bounce policy web log\n" },
 		{ "\nspool = { path = \"x\";\n sise = \"1G\"; };",
 		  "mx20.conf:4: spool.sise: unknown key; known here: path size reserve lifetime warn_after\n" },
 		{ "listen = ( { port = 25; tls = true; } );",
@@ -376,7 +376,7 @@ Test(settings, all_faults_are_listed)
 		"mx20.conf:1: user: expected text such as \"mx20\"\n"
 		"mx20.conf:2: foo: unknown key; known here: hostname aliases "
 		"domains listen user postmaster control spool limits drain "
-		"dns tls bounce policy log\n"
+		"dns tls bounce policy web log\n"
 		"mx20.conf:3: limits.hops: expected a whole number, from 1 to "
 		"1000\n"
 		"mx20.conf:4: limits.errors: expected a whole number, from 1 "

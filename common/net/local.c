@@ -1,8 +1,9 @@
-/* The socket file: made, found stale, removed. */
-#include "daemon/control/control.h"
+#include "common/net/local.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -38,9 +39,8 @@ static enum mx_err remove_stale(const struct sockaddr_un *at, struct buf *why)
 	struct stat st;
 
 	if (lstat(at->sun_path, &st) != 0)
-		return errno == ENOENT
-			       ? MX_OK
-			       : bind_fail(why, at->sun_path, "control");
+		return errno == ENOENT ? MX_OK
+				       : bind_fail(why, at->sun_path, "stat");
 	if (!S_ISSOCK(st.st_mode)) {
 		buf_addf(why, "%s: exists and is no socket", at->sun_path);
 		return MX_EBUSY;
@@ -69,7 +69,7 @@ static void make_folder(const char *path)
 	(void)mkdir(folder, 0755); /* bind says what is wrong, if anything */
 }
 
-enum mx_err control_bind(struct span path, int *fd, struct buf *why)
+enum mx_err local_listen(struct span path, int *fd, struct buf *why)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	enum mx_err err;
@@ -92,7 +92,7 @@ enum mx_err control_bind(struct span path, int *fd, struct buf *why)
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		return bind_fail(why, at.sun_path, "socket");
-	mask = umask(0111); /* for everybody to connect: see rights.h */
+	mask = umask(0111); /* for everybody to connect */
 	rc = bind(s, (const struct sockaddr *)&at, sizeof(at));
 	umask(mask);
 	if (rc != 0 || listen(s, BACKLOG) != 0) {

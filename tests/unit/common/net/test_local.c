@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/control/control.h"
+#include "common/net/local.h"
 
 static char folder[] = "/tmp/mx20-bind-XXXXXX";
 static char path[64];
@@ -38,55 +38,55 @@ static int connects(void)
 	return rc == 0;
 }
 
-Test(control_bind, everybody_may_connect, .init = setup, .fini = teardown)
+Test(local_listen, everybody_may_connect, .init = setup, .fini = teardown)
 {
 	struct stat st;
 
-	cr_assert_eq(control_bind(span_str(path), &fd, &why), MX_OK);
+	cr_assert_eq(local_listen(span_str(path), &fd, &why), MX_OK);
 	cr_assert_eq(stat(path, &st), 0);
 	cr_expect_eq(st.st_mode & 0777, 0666);
 	cr_expect(connects());
 }
 
-Test(control_bind, replaces_a_socket_that_was_left, .init = setup,
+Test(local_listen, replaces_a_socket_that_was_left, .init = setup,
      .fini = teardown)
 {
-	cr_assert_eq(control_bind(span_str(path), &fd, &why), MX_OK);
+	cr_assert_eq(local_listen(span_str(path), &fd, &why), MX_OK);
 	close(fd); /* as a crash does: the file stays */
 	cr_assert_not(connects());
-	cr_assert_eq(control_bind(span_str(path), &fd, &why), MX_OK);
+	cr_assert_eq(local_listen(span_str(path), &fd, &why), MX_OK);
 	cr_expect(connects());
 }
 
-Test(control_bind, leaves_a_living_daemon_alone, .init = setup,
+Test(local_listen, leaves_a_living_daemon_alone, .init = setup,
      .fini = teardown)
 {
 	int other;
 
-	cr_assert_eq(control_bind(span_str(path), &other, &why), MX_OK);
-	cr_expect_eq(control_bind(span_str(path), &fd, &why), MX_EBUSY);
+	cr_assert_eq(local_listen(span_str(path), &other, &why), MX_OK);
+	cr_expect_eq(local_listen(span_str(path), &fd, &why), MX_EBUSY);
 	cr_expect_not_null(strstr(buf_cstr(&why), path));
 	cr_expect(connects());
 }
 
-Test(control_bind, never_removes_what_is_no_socket, .init = setup,
+Test(local_listen, never_removes_what_is_no_socket, .init = setup,
      .fini = teardown)
 {
 	FILE *f = fopen(path, "w");
 
 	cr_assert_not_null(f);
 	fclose(f);
-	cr_expect_eq(control_bind(span_str(path), &fd, &why), MX_EBUSY);
+	cr_expect_eq(local_listen(span_str(path), &fd, &why), MX_EBUSY);
 	cr_expect_eq(access(path, F_OK), 0);
 }
 
-Test(control_bind, says_that_a_path_is_too_long)
+Test(local_listen, says_that_a_path_is_too_long)
 {
 	char longer[200];
 
 	memset(longer, 'x', sizeof(longer));
 	longer[0] = '/';
 	longer[sizeof(longer) - 1] = '\0';
-	cr_expect_eq(control_bind(span_str(longer), &fd, &why), MX_EINVAL);
+	cr_expect_eq(local_listen(span_str(longer), &fd, &why), MX_EINVAL);
 	cr_expect_gt(why.n, 0);
 }
