@@ -8,6 +8,7 @@
 #include "config/allow/compare.h"
 #include "config/config.h"
 #include "daemon/drain/drain.h"
+#include "daemon/history/traces.h"
 #include "daemon/known/known.h"
 #include "daemon/route/route.h"
 
@@ -23,6 +24,7 @@ struct control_options {
 	struct known *known;
 	struct prover *prover; /* who is proven, for explain */
 	struct policy *policy;
+	struct traces *traces; /* NULL: there is none */
 	struct config *config; /* a reference is taken */
 	/* Begin a reload (RELOAD_FORCED, RELOAD_DRY); the number of the load
 	 * whose control_reloaded answers this request. */

@@ -223,3 +223,25 @@ void look_outages(struct request *r)
 
 	send_page(r, &page, err);
 }
+
+/* Of those that have left; who waits is found by `search`. */
+void look_find(struct request *r, const json_t *object)
+{
+	const struct control_options *opt = &r->control->opt;
+	struct trace_filter filter;
+	struct trace_recent recent;
+	struct status_page page;
+	enum mx_err err;
+
+	if (!trace_filter_take(&filter, control_get_text(object, "word"))) {
+		request_fail(r, "nothing can be found by that");
+	} else {
+		if (opt->traces != NULL)
+			traces_recent(opt->traces, &recent);
+		err = status_traces(opt->spool, &filter, buf_span(&r->after),
+				    opt->traces != NULL ? &recent : NULL,
+				    &page);
+		send_page(r, &page, err);
+	}
+	trace_filter_fini(&filter);
+}

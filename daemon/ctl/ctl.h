@@ -42,6 +42,7 @@ struct ctl {
 /* The verbs.  Each says on stderr why it failed. */
 enum ctl_exit ctl_status(struct ctl *ctl);
 enum ctl_exit ctl_queue(struct ctl *ctl);
+enum ctl_exit ctl_find(struct ctl *ctl);
 enum ctl_exit ctl_refused(struct ctl *ctl);
 enum ctl_exit ctl_outages(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);

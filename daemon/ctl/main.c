@@ -50,6 +50,8 @@ static const struct verb verbs[] = {
 	  "[DOMAIN] [--from A] [--to A] [--older TIME] [--state S] [--sort S]"
 	  " [--limit N]",
 	  "every message that waits, with its recipients" },
+	{ "find", NEEDS_ARGUMENT, ctl_find, "WORD",
+	  "mail by an address, an id, or the primary's queue id" },
 	{ "show", NEEDS_ARGUMENT | TAKES_RAW, ctl_show, "ID [--raw]",
 	  "one message whole" },
 	{ "refused", TAKES_ARGUMENT, ctl_refused, "[DOMAIN]",

@@ -166,6 +166,17 @@ enum mx_err source_outages(struct source *s, struct span domain,
 	return err;
 }
 
+enum mx_err source_find(struct source *s, struct span word,
+			struct status_page *p)
+{
+	enum mx_err err;
+
+	do
+		err = s->ops->find(s, word, p);
+	while (falls_back(s, err));
+	return err;
+}
+
 enum mx_err source_domain(struct source *s, struct span name, json_t **out)
 {
 	enum mx_err err;

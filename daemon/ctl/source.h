@@ -23,6 +23,8 @@ struct source_ops {
 	enum mx_err (*message)(struct source *s, struct span id, json_t **out);
 	enum mx_err (*outages)(struct source *s, struct span domain,
 			       struct status_page *p);
+	enum mx_err (*find)(struct source *s, struct span word,
+			    struct status_page *p);
 	enum mx_err (*content)(struct source *s, struct span id,
 			       uint64_t offset, struct buf *out);
 };
@@ -72,6 +74,9 @@ enum mx_err source_messages(struct source *s, struct span domain,
 			    struct status_page *p);
 enum mx_err source_outages(struct source *s, struct span domain,
 			   struct status_page *p);
+/* Of what has left (common/status/trace.h). */
+enum mx_err source_find(struct source *s, struct span word,
+			struct status_page *p);
 enum mx_err source_domain(struct source *s, struct span name, json_t **out);
 /* MX_ENOENT: no such message. */
 enum mx_err source_message(struct source *s, struct span id, json_t **out);

@@ -154,6 +154,15 @@ static enum mx_err outages(struct source *s, struct span domain_name,
 	return ask_rows(s, "outages", NULL, domain_name, p);
 }
 
+static enum mx_err find(struct source *s, struct span word,
+			struct status_page *p)
+{
+	return ask_page(s,
+			json_pack("{s:s, s:o}", "verb", "find", "word",
+				  control_text(word)),
+			p);
+}
+
 static json_t *about_message(const char *verb, struct span id)
 {
 	return json_pack("{s:s, s:o}", "verb", verb, "id", control_text(id));
@@ -182,5 +191,5 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_link_ops = {
-	overview, domains, domain, messages, search, message, outages, content,
+	overview, domains, domain, messages, search, message, outages, find, content,
 };

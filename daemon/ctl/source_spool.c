@@ -1,6 +1,7 @@
 /* The spool itself is looked at. */
 #include "common/base/msgid.h"
 #include "common/status/outage.h"
+#include "common/status/trace.h"
 #include "daemon/ctl/source.h"
 
 enum { PIECE = 64 * 1024 };
@@ -99,6 +100,22 @@ static enum mx_err outages(struct source *s, struct span domain_name,
 	return err;
 }
 
+static enum mx_err find(struct source *s, struct span word,
+			struct status_page *p)
+{
+	struct status_page next = { 0 };
+	struct trace_filter filter;
+	enum mx_err err = MX_EINVAL;
+
+	if (trace_filter_take(&filter, word))
+		err = status_traces(s->spool, &filter, buf_span(&p->next), NULL,
+				    &next);
+	trace_filter_fini(&filter);
+	status_page_fini(p);
+	*p = next;
+	return err;
+}
+
 static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 			   struct buf *out)
 {
@@ -110,5 +127,5 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_spool_ops = {
-	overview, domains, domain, messages, search, message, outages, content,
+	overview, domains, domain, messages, search, message, outages, find, content,
 };

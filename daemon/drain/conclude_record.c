@@ -63,6 +63,7 @@ static void say_bounced(const struct attempt *a, size_t i)
 	const struct unit *u = a->job->unit;
 	uint64_t report = give_up_report_of(a, i);
 
+	outages_left(a, i, "bounced");
 	log_info(EV_BOUNCED, LOG_ID("mid", u->envelope.id),
 		 LOG_PATH("to", u->rcpts[i].path),
 		 LOG_PATH("from", u->envelope.from),
@@ -125,6 +126,7 @@ static void say_delivered(const struct attempt *a, size_t i)
 		return;
 	if (env->is_dsn)
 		metrics_count(METRIC_REPORTS_SENT);
+	outages_left(a, i, "delivered");
 	log_info(EV_DELIVERED, LOG_ID("mid", env->id),
 		 LOG_PATH("to", job->unit->rcpts[i].path),
 		 LOG_STR("host", a->host),

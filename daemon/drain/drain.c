@@ -96,6 +96,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->config = config_ref(opt->config);
 	d->proof = opt->proof;
 	d->history = opt->history;
+	d->traces = opt->traces;
 	d->generation = 1;
 	d->reminded_ms = clock_mono_ms();
 	slots_start(d, opt->most_links);

@@ -30,6 +30,7 @@ struct drain {
 	struct config *config;
 	const struct give_up_proof *proof; /* NULL: nobody is proven */
 	struct history *history; /* NULL: nobody keeps it */
+	struct traces *traces;	 /* so, too */
 	struct departures departures;
 	struct known *known; /* may be NULL */
 	struct callouts callouts;

@@ -141,3 +141,23 @@ void outages_settled(const struct attempt *a)
 	if (waited) /* else it was counted when it was refused */
 		history_settled(h, &u, clock_wall_ms());
 }
+
+void outages_left(const struct attempt *a, size_t i, const char *how)
+{
+	const struct unit *u = a->job->unit;
+	const struct settlement *s = &a->job->set[i];
+
+	if (a->drain == NULL || a->drain->traces == NULL)
+		return;
+	traces_add(a->drain->traces,
+		   &(struct trace){
+			   .left_ms = a->concluded_ms,
+			   .arrived_ms = u->envelope.arrived_ms,
+			   .id = u->envelope.id,
+			   .how = span_str(how),
+			   .from = u->envelope.from,
+			   .to = u->rcpts[i].path,
+			   .host = s->host.n > 0 ? s->host : span_str(a->host),
+			   .reply = s->reply,
+		   });
+}

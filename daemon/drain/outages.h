@@ -10,5 +10,7 @@ void outages_note(struct dest *dst);
 void outages_still(struct dest *dst);
 /* What became of a unit is durable. */
 void outages_settled(const struct attempt *a);
+/* A recipient has left: so is that; how: as daemon/history/traces.h has it. */
+void outages_left(const struct attempt *a, size_t i, const char *how);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "daemon/history/history.h"
+#include "daemon/history/traces.h"
 
 struct keeper;
 
@@ -16,5 +17,6 @@ struct keeper *keeper_new(struct ev_loop *loop, struct spool *sp,
 void keeper_free(struct keeper **k);
 void keeper_reload(struct keeper *k, const struct config *config);
 struct history *keeper_history(struct keeper *k);
+struct traces *keeper_traces(struct keeper *k);
 
 #endif

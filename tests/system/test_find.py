@@ -1,0 +1,85 @@
+"""mx20ctl find: where is that mail?"""
+
+import json
+
+import pytest
+
+from client import send
+from faults import until
+from test_queue import asked
+
+QUEUED = "250 2.0.0 Ok: queued as 4XyZ12pQ"
+
+
+def find(d, word, conf=None):
+    extra = ["-c", str(conf)] if conf else []
+    done = d.ctl(*extra, "find", word, "--json", check=False)
+    got = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == (0 if got else 1), done.stderr
+    return got
+
+
+@pytest.fixture
+def mail(mx20, primary):
+    """One message that was delivered, one that was refused, one that waits."""
+    p = primary(on={"dot": QUEUED, "bdat": QUEUED,
+                    "rcpt": lambda s, a: {
+                        "no": "550 5.1.1 no such (ref 77ab)",
+                        "later": "450 4.2.1 later (ref 88cd)"}.get(
+                            a.partition("@")[0])}).start()
+    d = mx20(domains=f"example.com recipients=* primary={p.route}\n")
+    ids = [send(d.address, [f"{who}@example.com"], sender=f"{who}@sender.test")
+           for who in ("yes", "no", "later")]
+    d.wait_log(f"^delivered .*mid={ids[0]}")
+    d.wait_log(f"^bounced .*mid={ids[1]}")
+    d.wait_log(f"^deferred .*mid={ids[2]}")
+    until(lambda: [m for m in d.queue() if m["id"] == ids[2] and
+                   m["recipients"][0]["attempts"]])
+    return d, p, ids
+
+
+def check(d, ids, conf=None):
+    yes, no, later = ids
+    for word in (yes, yes.lower(), "yes@example.com", "YES@sender.test",
+                 "4xyz12pq"):
+        [o] = find(d, word, conf)
+        assert (o["found"], o["id"], o["outcome"]) == ("left", yes,
+                                                       "delivered")
+        assert o["reply"] == QUEUED and o["host"]
+        assert o["to"] == "yes@example.com" and o["from"] == "yes@sender.test"
+    [o] = find(d, "77AB", conf)
+    assert (o["id"], o["outcome"], o["found"]) == (no, "bounced", "left")
+    for word in (later, "88cd", "later@sender.test", "later@example.com"):
+        [o] = find(d, word, conf)
+        assert (o["id"], o["found"]) == (later, "queue")
+        assert o["recipients"][0]["address"] == "later@example.com"
+    assert {o["id"] for o in find(d, "@example.com", conf)} >= set(ids)
+    assert find(d, "4xyz12p", conf) == []
+    assert find(d, "nobody@example.com", conf) == []
+
+
+def test_what_waits_and_what_left(mail):
+    d, _, ids = mail
+    check(d, ids)
+    check(d, ids, asked(d))
+    text = d.ctl("find", "4XyZ12pQ").stdout
+    assert ids[0] in text and f": {QUEUED}" in text
+    assert "delivered after 0s" in text or "delivered after 1s" in text
+    text = d.ctl("find", ids[2]).stdout
+    assert "waits: deferred, retry in" in text
+    done = d.ctl("find", "nobody@example.com", check=False)
+    assert done.returncode == 1 and "nothing is known" in done.stderr
+
+
+def test_it_survives_a_restart(mail):
+    d, _, ids = mail
+    d.stop()
+    check(d, ids)  # from the spool alone
+    d.start()
+    check(d, ids)
+
+
+@pytest.mark.parametrize("word", ["", "@", "@a..b", "x" * 2000])
+def test_what_is_nothing_to_be_found(mx20, word):
+    d = mx20(start=False)
+    assert d.ctl("find", word, check=False).returncode == 2
