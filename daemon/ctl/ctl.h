@@ -66,7 +66,18 @@ bool ctl_domain(const char *text, struct buf *out);
  */
 void ctl_expect_crash(void);
 
-/* Write to stdout.  False: nobody reads it any more, or the disk is full. */
+/* Columns of a terminal, or 0: whole lines go to files and pipes. */
+size_t ctl_width(FILE *to);
+
+/* To be called before anything is written: in which form, and how wide. */
+void ctl_output(struct ctl *ctl);
+
+/*
+ * Write lines to stdout.  False: nobody reads it any more, or the disk is full.
+ * Text for people has nothing that a terminal would act on, and is wrapped to
+ * its width; on a terminal that is so of what --raw shows, too, and JSON has
+ * escapes there.
+ */
 bool ctl_write(struct span s);
 
 /* Everything written so far goes out.  The errno of the first write that

@@ -174,11 +174,11 @@ static void add_mail(const struct ctl *ctl, const json_t *row, struct buf *out)
 
 /* clang-format off */
 static const struct column columns[] = {
-	{ "TARGET",     false, 20 },
-	{ "STATE",      false, 0 },
-	{ "SINCE",      true,  0 },
-	{ "SEEN",       true,  0 },
-	{ "LAST REPLY", false, 20 },
+	{ "TARGET",     false, 14, 0 },
+	{ "STATE",      false, 0, 0 },
+	{ "SINCE",      true,  0, 2 },
+	{ "SEEN",       true,  0, 1 },
+	{ "LAST REPLY", false, 12, 0 },
 };
 /* clang-format on */
 
@@ -207,10 +207,10 @@ void status_show_targets(const struct ctl *ctl, const json_t *state,
 
 /* clang-format off */
 static const struct column source_columns[] = {
-	{ "RECIPIENTS FROM", false, 20 },
-	{ "COUNT",           true,  0 },
-	{ "AGE",             true,  0 },
-	{ "ERROR",           false, 20 },
+	{ "RECIPIENTS FROM", false, 16, 0 },
+	{ "COUNT",           true,  0, 0 },
+	{ "AGE",             true,  0, 1 },
+	{ "ERROR",           false, 12, 0 },
 };
 /* clang-format on */
 

@@ -6,9 +6,9 @@
 
 /* clang-format off */
 static const struct column columns[] = {
-	{ "GATE",    false, 0 },
-	{ "VERDICT", false, 0 },
-	{ "BECAUSE", false, 12 },
+	{ "GATE",    false, 0, 0 },
+	{ "VERDICT", false, 0, 0 },
+	{ "BECAUSE", false, 12, 0 },
 };
 /* clang-format on */
 

@@ -20,11 +20,11 @@ struct finding {
 
 /* clang-format off */
 static const struct column columns[] = {
-	{ "WHEN (UTC)",        false, 0 },
-	{ "ID",                false, 0 },
-	{ "FROM",              false, 8 },
-	{ "TO",                false, 8 },
-	{ "WHAT BECAME OF IT", false, 12 },
+	{ "WHEN (UTC)",        false, 0, 1 },
+	{ "ID",                false, 0, 0 },
+	{ "FROM",              false, 8, 2 },
+	{ "TO",                false, 8, 0 },
+	{ "WHAT BECAME OF IT", false, 12, 0 },
 };
 /* clang-format on */
 

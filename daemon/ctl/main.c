@@ -4,13 +4,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/nearest.h"
+#include "daemon/ctl/print.h"
 
 enum { /* what a verb takes */
        TAKES_ARGUMENT = 1,
@@ -147,16 +146,24 @@ static const char default_config[] = "/etc/mx20/mx20.conf";
 
 /* ---- The command line ---- */
 
-static void print_help(FILE *out)
-{
-	fputs("usage: mx20ctl [-c FILE] VERB [--json]\n\n", out);
-	for (size_t i = 0; i < COUNT(verbs); i++) {
-		int n = fprintf(out, "  %s %s", verbs[i].name, verbs[i].usage);
+enum { HELP_AT = 26, HELP_WIDTH = 79 };
 
-		fprintf(out, "%s%*s%s\n", n < 26 ? "" : "\n",
-			n < 26 ? 26 - n : 26, "", verbs[i].help);
-	}
-	fprintf(out,
+static void add_verb(struct buf *out, const struct verb *v)
+{
+	struct buf use = { 0 };
+
+	buf_addf(&use, "  %s %s", v->name, v->usage);
+	print_wrapped(out, buf_span(&use), HELP_WIDTH);
+	if (use.n < HELP_AT)
+		buf_addf(out, "%*s%s\n", (int)(HELP_AT - use.n), "", v->help);
+	else
+		buf_addf(out, "\n%*s%s\n", HELP_AT, "", v->help);
+	buf_fini(&use);
+}
+
+static void add_options(struct buf *out)
+{
+	buf_addf(out,
 		"\n"
 		"  -c, --config FILE  default %s\n"
 		"      --json         for programs\n"
@@ -189,6 +196,20 @@ static void print_help(FILE *out)
 		"exit: 0 done, 1 failed, 2 usage, 3 mx20d does not answer\n"
 		"See mx20ctl(8).\n",
 		default_config);
+}
+
+static void print_help(FILE *to)
+{
+	struct buf text = { 0 }, lines = { 0 };
+
+	buf_adds(&text, "usage: mx20ctl [-c FILE] VERB [--json]\n\n");
+	for (size_t i = 0; i < COUNT(verbs); i++)
+		add_verb(&text, &verbs[i]);
+	add_options(&text);
+	print_wrapped(&lines, buf_span(&text), ctl_width(to));
+	fwrite(lines.p, 1, lines.n, to);
+	buf_fini(&text);
+	buf_fini(&lines);
 }
 
 static const struct verb *verb_find(const char *name)
@@ -349,18 +370,6 @@ static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 	return NULL;
 }
 
-/* 0: no terminal, so that whole lines go to files and pipes. */
-static size_t terminal_width(void)
-{
-	struct winsize size;
-
-	if (!isatty(STDOUT_FILENO))
-		return 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-		return size.ws_col;
-	return 80;
-}
-
 static bool load_config(struct ctl *ctl, const char *path)
 {
 	struct config_errors errors = { 0 };
@@ -402,7 +411,7 @@ int main(int argc, char **argv)
 	if (!load_config(&ctl, path))
 		return CTL_FAILED;
 	ctl.now_ms = clock_wall_ms();
-	ctl.width = terminal_width();
+	ctl_output(&ctl);
 	rc = v->run(&ctl);
 	config_unref(&ctl.config);
 	return (int)finish(rc);

@@ -14,13 +14,13 @@ struct listing {
 
 /* clang-format off */
 static const struct column columns[] = {
-	{ "BEGAN (UTC)", false, 0 },
-	{ "LASTED",      true,  0 },
-	{ "MSGS",        true,  0 },
-	{ "REFUSED",     true,  0 },
-	{ "WORST",       true,  0 },
-	{ "DESTINATION", false, 14 },
-	{ "DOMAINS",     false, 11 },
+	{ "BEGAN (UTC)", false, 0, 0 },
+	{ "LASTED",      true,  0, 0 },
+	{ "MSGS",        true,  0, 4 },
+	{ "REFUSED",     true,  0, 1 },
+	{ "WORST",       true,  0, 2 },
+	{ "DESTINATION", false, 14, 0 },
+	{ "DOMAINS",     false, 11, 3 },
 };
 /* clang-format on */
 

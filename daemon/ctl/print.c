@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistr.h>
+#include <uniwidth.h>
 
 #include "common/base/clock.h"
 #include "common/base/utf8.h"
@@ -61,29 +63,139 @@ void print_text(struct buf *out, struct span s)
 	}
 }
 
+/* Columns of the character that s begins with, and its length. */
+static size_t char_columns(struct span s, size_t *n)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	ucs4_t c;
+	int width;
+
+	*n = utf8_char(s);
+	if (*n == 0) {
+		*n = 1;
+		return 1;
+	}
+	u8_mbtouc(&c, p, *n);
+	width = uc_width(c, "UTF-8");
+	return width > 0 ? (size_t)width : 0;
+}
+
 size_t print_columns(struct span s)
 {
-	size_t columns = 0;
+	size_t columns = 0, n;
 
-	for (size_t i = 0; i < s.n; i++)
-		columns += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	for (; s.n > 0; s = span_skip(s, n))
+		columns += char_columns(s, &n);
 	return columns;
 }
 
 void print_cut(struct buf *out, struct span s, size_t columns)
 {
+	size_t room = columns, n, w;
+
 	if (print_columns(s) <= columns) {
 		buf_add(out, s);
 		return;
 	}
-	for (size_t i = 1; i < columns && s.n > 0; i++) {
-		size_t n = utf8_char(s);
-
-		n = n > 0 ? n : 1;
+	for (; s.n > 0; s = span_skip(s, n)) {
+		w = char_columns(s, &n);
+		if (w + 1 > room)
+			break;
+		room -= w;
 		buf_add(out, (struct span){ s.p, n });
-		s = span_skip(s, n);
 	}
 	buf_addc(out, '~');
+}
+
+/* How much of the line fits: to the end of a word, or all of its first one,
+ * what it begins with (blanks, so many octets) aside. */
+static size_t fitting(struct span line, size_t blanks, size_t width)
+{
+	size_t end = 0, columns = 0, n;
+
+	for (size_t i = 0; i < line.n; i += n) {
+		bool is_gap = line.p[i] == ' ' && i > blanks &&
+			      line.p[i - 1] != ' ';
+
+		columns += char_columns(span_skip(line, i), &n);
+		if (is_gap && (end == 0 || columns <= width + 1))
+			end = i;
+		if (columns > width && end > 0)
+			return end;
+	}
+	return line.n;
+}
+
+static void wrap_line(struct buf *out, struct span line, size_t width)
+{
+	size_t blanks = 0, room = width, n;
+
+	while (blanks < line.n && line.p[blanks] == ' ')
+		blanks++;
+	while ((n = fitting(line, blanks, room)) < line.n) {
+		buf_add(out, span_of(line.p, n));
+		buf_addf(out, "\n%*s", (int)blanks + 2, "");
+		line = span_skip(line, n);
+		while (line.n > 0 && line.p[0] == ' ')
+			line = span_skip(line, 1);
+		room = width > blanks + 2 ? width - blanks - 2 : 1;
+		if (line.n == 0)
+			return;
+	}
+	buf_add(out, line);
+}
+
+void print_wrapped(struct buf *out, struct span text, size_t width)
+{
+	while (text.n > 0) {
+		bool is_line = span_find(text, '\n') < text.n;
+		struct span line = span_cut(&text, '\n');
+
+		if (width == 0 || print_columns(line) <= width)
+			buf_add(out, line);
+		else
+			wrap_line(out, line, width);
+		if (is_line)
+			buf_addc(out, '\n');
+	}
+}
+
+void print_safe(struct buf *out, struct span text)
+{
+	while (text.n > 0) {
+		bool is_crlf;
+		size_t n = 0;
+
+		while (n < text.n && text.p[n] != '\n' && text.p[n] != '\t')
+			n++;
+
+		is_crlf = n < text.n && n > 0 && text.p[n] == '\n' &&
+			  text.p[n - 1] == '\r';
+		print_text(out, span_of(text.p, n - is_crlf));
+		if (n < text.n)
+			buf_addc(out, text.p[n]);
+		text = span_skip(text, n + 1);
+	}
+}
+
+void print_json_safe(struct buf *out, struct span text)
+{
+	while (text.n > 0) {
+		size_t n = utf8_char(text);
+		unsigned bidi = utf8_bidi(text, n);
+		bool is_c1 = n == 2 && (unsigned char)text.p[0] == 0xc2 &&
+			     (unsigned char)text.p[1] < 0xa0;
+
+		if (bidi != 0)
+			buf_addf(out, "\\u%04x", bidi);
+		else if (is_c1)
+			buf_addf(out, "\\u%04x", (unsigned char)text.p[1]);
+		else if (text.p[0] == 0x7f)
+			buf_adds(out, "\\u007f");
+		else
+			buf_add(out, (struct span){ text.p, n > 0 ? n : 1 });
+		text = span_skip(text, n > 0 ? n : 1);
+	}
 }
 
 void print_count(struct buf *out, uint64_t n, const char *what)

@@ -19,11 +19,21 @@ void print_time(struct buf *out, int64_t wall_ms);
  */
 void print_text(struct buf *out, struct span s);
 
-/* Columns that printed text takes: characters, not bytes. */
+/* The same, tabs and line ends aside; CR LF becomes LF. */
+void print_safe(struct buf *out, struct span text);
+/* JSON as it may: what would do harm becomes an escape, and the value stays. */
+void print_json_safe(struct buf *out, struct span text);
+
+/* Columns that printed text takes on a terminal. */
 size_t print_columns(struct span s);
 
 /* At most columns of it; when something is missing "~" says so. */
 void print_cut(struct buf *out, struct span s, size_t columns);
+
+/* Lines that are longer than width are broken between words, and go on two
+ * columns further to the right than they began; 0: none is.  A word that is
+ * longer stays whole. */
+void print_wrapped(struct buf *out, struct span text, size_t width);
 
 /* "1 message", "2 messages". */
 void print_count(struct buf *out, uint64_t n, const char *what);

@@ -32,11 +32,11 @@ struct listing {
 
 /* clang-format off */
 static const struct column columns[] = {
-	{ "ID",           false, 0 },
-	{ "AGE",          true,  0 },
-	{ "SIZE",         true,  0 },
-	{ "FROM, TO",     false, 16 },
-	{ "WHY IT WAITS", false, 12 },
+	{ "ID",           false, 0, 0 },
+	{ "AGE",          true,  0, 2 },
+	{ "SIZE",         true,  0, 1 },
+	{ "FROM, TO",     false, 10, 0 },
+	{ "WHY IT WAITS", false, 10, 0 },
 };
 /* clang-format on */
 

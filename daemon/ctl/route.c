@@ -52,20 +52,20 @@ static const struct {
 };
 
 static const struct column mx_columns[] = {
-	{ "PREF",      true,  0 },
-	{ "PUBLISHED", false, 12 },
-	{ "DNSSEC",    false, 0 },
-	{ "WHAT BECAME OF IT", false, 12 },
+	{ "PREF",      true,  0, 2 },
+	{ "PUBLISHED", false, 12, 0 },
+	{ "DNSSEC",    false, 0, 1 },
+	{ "WHAT BECAME OF IT", false, 12, 0 },
 };
 
 static const struct column columns[] = {
-	{ "PREF",    true,  0 },
-	{ "HOST",    false, 12 },
-	{ "ADDRESS", false, 12 },
-	{ "DNSSEC",  false, 0 },
-	{ "TLSA",    false, 0 },
-	{ "TLS",     false, 0 },
-	{ "BECAUSE", false, 12 },
+	{ "PREF",    true,  0, 4 },
+	{ "HOST",    false, 12, 0 },
+	{ "ADDRESS", false, 12, 0 },
+	{ "DNSSEC",  false, 0, 2 },
+	{ "TLSA",    false, 0, 1 },
+	{ "TLS",     false, 0, 0 },
+	{ "BECAUSE", false, 12, 3 },
 };
 /* clang-format on */
 

@@ -114,14 +114,14 @@ static bool json_page(const struct ctl *ctl, const json_t *items,
 
 /* clang-format off */
 static const struct column columns[] = {
-	{ "DOMAIN",     false, 12 },
-	{ "MSGS",       true,  0 },
-	{ "SIZE",       true,  0 },
-	{ "OLDEST",     true,  0 },
-	{ "STATE",      false, 0 },
-	{ "SINCE",      true,  0 },
-	{ "NEXT",       true,  0 },
-	{ "LAST REPLY", false, 16 },
+	{ "DOMAIN",     false, 12, 0 },
+	{ "MSGS",       true,  0, 0 },
+	{ "SIZE",       true,  0, 1 },
+	{ "OLDEST",     true,  0, 3 },
+	{ "STATE",      false, 0, 0 },
+	{ "SINCE",      true,  0, 2 },
+	{ "NEXT",       true,  0, 4 },
+	{ "LAST REPLY", false, 12, 0 },
 };
 /* clang-format on */
 

@@ -58,7 +58,8 @@ static size_t widest(const struct table *t)
 	for (size_t i = 0; i < t->column_count; i++) {
 		size_t least = t->columns[i].least;
 
-		if (least > 0 && t->widths[i] > least && t->widths[i] > most) {
+		if (!t->is_left_out[i] && least > 0 && t->widths[i] > least &&
+		    t->widths[i] > most) {
 			most = t->widths[i];
 			found = i;
 		}
@@ -66,19 +67,66 @@ static size_t widest(const struct table *t)
 	return found;
 }
 
-static void fit(struct table *t)
+static size_t total_width(const struct table *t)
 {
-	size_t total = GAP * (t->column_count - 1);
+	size_t total = 0;
 
 	for (size_t i = 0; i < t->column_count; i++)
-		total += t->widths[i];
-	while (t->width > 0 && total > t->width) {
+		if (!t->is_left_out[i])
+			total += t->widths[i] + (total > 0 ? GAP : 0);
+	return total;
+}
+
+/* However much each gives: how wide it still is. */
+static size_t least_width(const struct table *t)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < t->column_count; i++) {
+		size_t least = t->columns[i].least;
+
+		if (t->is_left_out[i])
+			continue;
+		total += total > 0 ? GAP : 0;
+		total += least > 0 && least < t->widths[i] ? least
+							   : t->widths[i];
+	}
+	return total;
+}
+
+/* The column that is missed least goes; false: none may. */
+static bool leave_out(struct table *t)
+{
+	size_t first = t->column_count;
+
+	for (size_t i = 0; i < t->column_count; i++) {
+		unsigned goes = t->columns[i].goes;
+
+		if (goes > 0 && !t->is_left_out[i] &&
+		    (first == t->column_count ||
+		     goes < t->columns[first].goes))
+			first = i;
+	}
+	if (first == t->column_count)
+		return false;
+	t->is_left_out[first] = true;
+	return true;
+}
+
+static void fit(struct table *t)
+{
+	if (t->width == 0)
+		return;
+	while (!t->has_title && least_width(t) > t->width)
+		if (!leave_out(t))
+			break;
+	t->is_list |= !t->has_title && least_width(t) > t->width;
+	while (total_width(t) > t->width) {
 		size_t i = widest(t);
 
 		if (i == t->column_count)
-			return; /* too narrow: lines will wrap */
+			return; /* a later page: lines are wrapped */
 		t->widths[i]--;
-		total--;
 	}
 }
 
@@ -88,16 +136,26 @@ static void pad(struct buf *out, size_t n)
 		buf_addc(out, ' ');
 }
 
+static bool is_last(const struct table *t, size_t column)
+{
+	while (++column < t->column_count)
+		if (!t->is_left_out[column])
+			return false;
+	return true;
+}
+
 static void print_cell(const struct table *t, size_t column, struct span s,
 		       struct buf *out)
 {
 	size_t width = t->widths[column], columns = print_columns(s);
 	size_t rest = columns < width ? width - columns : 0;
 
+	if (t->is_left_out[column])
+		return;
 	if (t->columns[column].is_right)
 		pad(out, rest);
 	print_cut(out, s, width);
-	if (column + 1 == t->column_count)
+	if (is_last(t, column))
 		return;
 	if (!t->columns[column].is_right)
 		pad(out, rest);
@@ -112,23 +170,50 @@ static void end_line(struct buf *out)
 	buf_addc(out, '\n');
 }
 
+static void print_row(const struct table *t, size_t first, struct buf *out)
+{
+	for (size_t i = 0; i < t->column_count; i++)
+		print_cell(t, i, cell(t, first + i), out);
+	end_line(out);
+}
+
+static void print_title(const struct table *t, struct buf *out)
+{
+	for (size_t i = 0; i < t->column_count; i++)
+		print_cell(t, i, span_str(t->columns[i].title), out);
+	end_line(out);
+}
+
+/* A line for each cell that says something. */
+static void print_list(const struct table *t, size_t first, struct buf *out)
+{
+	if (t->has_title && cell(t, first).n > 0)
+		buf_addc(out, '\n');
+	for (size_t i = 0; i < t->column_count; i++) {
+		struct span s = span_trim(cell(t, first + i));
+
+		if (s.n > 0)
+			buf_addf(out, "%s: %.*s\n", t->columns[i].title,
+				 SPAN_ARG(s));
+	}
+}
+
 void table_print(struct table *t, struct buf *out)
 {
-	const size_t columns = t->column_count;
 	size_t count = cell_count(t);
 
-	MX_ASSERT(columns > 0 && count % columns == 0);
+	MX_ASSERT(t->column_count > 0 && count % t->column_count == 0);
 	fit(t);
-	for (size_t i = 0; !t->has_title && i < columns; i++)
-		print_cell(t, i, span_str(t->columns[i].title), out);
-	if (!t->has_title)
-		end_line(out);
-	t->has_title = true;
-	for (size_t i = 0; i < count; i++) {
-		print_cell(t, i % columns, cell(t, i), out);
-		if ((i + 1) % columns == 0)
-			end_line(out);
+	if (!t->has_title && !t->is_list)
+		print_title(t, out);
+	for (size_t i = 0; i < count; i += t->column_count) {
+		if (t->is_list)
+			print_list(t, i, out);
+		else
+			print_row(t, i, out);
+		t->has_title = true;
 	}
+	t->has_title = true;
 	buf_reset(&t->text);
 	buf_reset(&t->ends);
 }

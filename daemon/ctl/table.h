@@ -1,4 +1,4 @@
-/* Aligned columns that fit the terminal. */
+/* Aligned columns that fit the terminal, or where none would, lists. */
 #ifndef MX_CTL_TABLE_H
 #define MX_CTL_TABLE_H
 
@@ -8,6 +8,7 @@ struct column {
 	const char *title;
 	bool is_right; /* numbers */
 	size_t least;  /* > 0: may be cut, down to this many columns */
+	unsigned goes; /* > 0: may be left out; the lowest goes first */
 };
 
 enum { TABLE_COLUMNS_MAX = 12 };
@@ -24,6 +25,8 @@ struct table {
 	size_t widths[TABLE_COLUMNS_MAX];
 	struct buf text; /* of all cells */
 	struct buf ends; /* size_t each: where a cell ends */
+	bool is_left_out[TABLE_COLUMNS_MAX];
+	bool is_list;	 /* too narrow for columns: a line for each cell */
 	bool has_title;	 /* it was printed */
 };
 

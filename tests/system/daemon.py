@@ -229,7 +229,7 @@ class Mx20:
 
     def queue(self, *args):
         out = self.ctl("queue", *args, "--json").stdout
-        return [json.loads(line) for line in out.splitlines()]
+        return [json.loads(line) for line in out.split("\n") if line]
 
     def wait_empty(self, timeout=PATIENCE):
         """Until nothing is queued: the spool has no event for outsiders."""

@@ -114,3 +114,47 @@ Test(ctl_print, times_survive_the_wire)
 	cr_expect_not(print_parse_time(
 		span_str("2026-11-21T21:34:38Z and more text than fits"), &ms));
 }
+
+/* Some characters take two columns, some none. */
+Test(ctl_print, columns_are_those_of_a_terminal)
+{
+	cr_expect_eq(print_columns(span_str("\u65e5\u672c")), 4);
+	cr_expect_eq(print_columns(span_str("e\u0301")), 1);
+	cr_expect_eq(print_columns(span_str("a\u200bb")), 2);
+	buf_reset(&text);
+	print_cut(&text, span_str("\u65e5\u672c\u8a9e"), 4);
+	cr_expect_str_eq(buf_cstr(&text), "\u65e5~");
+}
+
+Test(ctl_print, long_lines_are_broken_between_words)
+{
+	static const struct {
+		const char *in;
+		size_t width;
+		const char *out;
+	} cases[] = {
+		{ "one two three\n", 0, "one two three\n" },
+		{ "one two three\n", 13, "one two three\n" },
+		{ "one two three\n", 12, "one two\n  three\n" },
+		{ "one two three", 7, "one two\n  three" },
+		{ "  one two\nx\n", 6, "  one\n    two\nx\n" },
+		{ "unbreakable word\n", 5, "unbreakable\n  word\n" },
+		{ "a   b\n", 2, "a\n  b\n" },
+		{ "    \n", 2, "    \n" },
+		{ "", 5, "" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		buf_reset(&text);
+		print_wrapped(&text, span_str(cases[i].in), cases[i].width);
+		cr_expect_str_eq(buf_cstr(&text), cases[i].out, "%zu", i);
+	}
+}
+
+Test(ctl_print, json_keeps_its_values)
+{
+	buf_reset(&text);
+	print_json_safe(&text, span_str("{\"a\":\"\u202e\xc2\x9b\x7f\u00fc\"}\n"));
+	cr_expect_str_eq(buf_cstr(&text),
+			 "{\"a\":\"\\u202e\\u009b\\u007f\u00fc\"}\n");
+}

@@ -4,9 +4,9 @@
 #include "daemon/ctl/table.h"
 
 static const struct column columns[] = {
-	{ "NAME", false, 4 },
-	{ "N", true, 0 },
-	{ "TEXT", false, 4 },
+	{ "NAME", false, 4, 0 },
+	{ "N", true, 0, 0 },
+	{ "TEXT", false, 4, 0 },
 };
 
 static struct buf out;
@@ -45,14 +45,41 @@ Test(ctl_table, lines_fit_the_terminal)
 	table_fini(&t);
 }
 
-Test(ctl_table, a_terminal_too_narrow_loses_no_numbers)
+/* A line for each cell; what has no name of its own belongs to what is above. */
+Test(ctl_table, a_terminal_too_narrow_has_a_list)
 {
 	struct table t;
 
 	table_init(&t, columns, COUNT(columns), 5);
 	add(&t, "name-name", "123456", "text text");
+	add(&t, "", "", "  more");
+	add(&t, "b", "1", "");
 	table_print(&t, &out);
-	cr_expect_not_null(strstr(buf_cstr(&out), "nam~  123456  tex~\n"));
+	cr_expect_str_eq(buf_cstr(&out),
+			 "NAME: name-name\nN: 123456\nTEXT: text text\n"
+			 "TEXT: more\n\nNAME: b\nN: 1\n");
+	table_fini(&t);
+}
+
+Test(ctl_table, columns_go_before_that)
+{
+	static const struct column some[] = { { "A", false, 0, 2 },
+					      { "B", true, 4, 1 },
+					      { "C", false, 0, 0 } };
+	struct table t;
+
+	table_init(&t, some, COUNT(some), 14);
+	add(&t, "abcdef", "12345678", "x");
+	table_print(&t, &out);
+	cr_expect_str_eq(buf_cstr(&out), "A       C\nabcdef  x\n",
+			 "the first to go makes room enough");
+	table_fini(&t);
+	buf_reset(&out);
+	table_init(&t, some, COUNT(some), 15);
+	add(&t, "abcdef", "12345678", "x");
+	table_print(&t, &out);
+	cr_expect_str_eq(buf_cstr(&out), "A          B  C\nabcdef  123~  x\n",
+			 "none goes where cutting helps");
 	table_fini(&t);
 }
 
