@@ -262,8 +262,13 @@ install: all ## copy binaries, manuals, units, samples and scripts
 
 deb: ## install what is missing and make a Debian package in build/deb
 	@tests/support/deps.sh deb
-	@contrib/deb/build.sh $(VERSION) build/deb
-.PHONY: deb
+	@contrib/make-deb $(VERSION) build/deb
+check-package: ## lintian; install, send, upgrade, remove, purge in a Debian of its own
+	@tests/support/deps.sh package
+	@contrib/make-deb $(VERSION) build/deb
+	@lintian --allow-root --display-info --fail-on error,warning,info build/deb/*.changes
+	@$(PYTHON) tests/package/lifecycle.py build/deb/mx20_*.deb $(OLD)
+.PHONY: deb check-package
 
 LINTSRC = $(SRC) $(CTLSRC) $(wildcard daemon/*.c)
 lint: objects ## layers, cppcheck and clang-tidy

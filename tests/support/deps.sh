@@ -2,6 +2,7 @@
 # Install the Debian packages that are missing.
 #   deps.sh build   what it takes to build and to run the demo
 #   deps.sh deb     to build a Debian package
+#   deps.sh package to build one and to check it
 #   deps.sh test    and the test suites (Postfix among them, as a primary)
 #   deps.sh fuzz    to build, and clang with its fuzzer
 # Needs root or sudo only when something is missing.
@@ -12,6 +13,7 @@ build="build-essential pkg-config libev-dev liblmdb-dev libconfig-dev libssl-dev
        libunistring-dev libsystemd-dev libmicrohttpd-dev uthash-dev python3"
 test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb-utils openssl
       dns-root-data
+      debhelper mandoc python3-yaml
       python3-pytest python3-aiosmtpd python3-dnspython python3-cryptography
       libnss-wrapper libidn12 libgnutls-dane0 libnsl2 libdb5.3
       python3-pytest-timeout python3-pytest-xdist iproute2 prometheus"
@@ -51,7 +53,8 @@ quiet_install() {
 
 case "${1:-test}" in
 build) want=$(missing $build) ;;
-deb) want=$(missing $build dpkg-dev binutils gzip) ;;
+deb) want=$(missing $build dpkg-dev debhelper) ;;
+package) want=$(missing $build dpkg-dev debhelper debootstrap lintian) ;;
 fuzz) want=$(missing $build clang libclang-rt-14-dev) ;;
 test)
 	want=$(missing $build $test)
@@ -67,7 +70,7 @@ test)
 	fi
 	;;
 *)
-	echo "usage: $0 build|deb|test|fuzz" >&2
+	echo "usage: $0 build|deb|package|test|fuzz" >&2
 	exit 2
 	;;
 esac

@@ -17,6 +17,7 @@ SYSTEMCTL = r"""#!/bin/sh
 echo "$*" >>/calls
 case "$*" in
 *is-active*) [ -e /active ] ;;
+*is-enabled*) echo enabled ;;
 *"show -p ExecStart"*)
     echo "{ path=/usr/sbin/mx20d ; argv[]=/usr/sbin/mx20d $(cat /args) ;" \
         "ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 }" ;;
@@ -29,14 +30,16 @@ GOOD = 'hostname = "mx2.test";\ndomains = "domains";\nuser = "root";\n'
 @pytest.fixture(scope="module")
 def deb(tmp_path_factory):
     """The package, built once."""
-    if shutil.which("dpkg-shlibdeps") is None:
-        pytest.skip("dpkg-dev is not installed")
+    if shutil.which("dh_auto_build") is None:
+        pytest.skip("debhelper is not installed")
     if BUILD != ROOT / "build/plain":
         pytest.skip("the package holds the plain build")
     out = tmp_path_factory.mktemp("deb")
-    subprocess.run(["contrib/deb/build.sh", "1.2.3", str(out)], cwd=ROOT,
-                   check=True, capture_output=True)
-    [made] = out.glob("*.deb")
+    subprocess.run(["contrib/make-deb", "1.2.3", str(out), str(BUILD)],
+                   cwd=ROOT, check=True, capture_output=True,
+                   env=dict(os.environ,
+                            DEB_BUILD_OPTIONS="nostrip noautodbgsym"))
+    [made] = out.glob("mx20_*.deb")
     return made
 
 
@@ -62,6 +65,7 @@ def installed(root, deb):
 def systemd(root, active=True, args=""):
     """From now on there is one, and mx20.service runs in it."""
     root.put("/usr/local/bin/systemctl", SYSTEMCTL, 0o755)
+    root.ok("rm -f /usr/sbin/policy-rc.d")
     root.put("/args", args)
     root.put("/calls", "")
     root.ok("mkdir -p /run/systemd/system; " + (
@@ -104,7 +108,7 @@ def test_an_upgrade_restarts_the_daemon(installed):
     systemd(installed)
     said, calls = upgrade(installed)
     assert calls[0] == "daemon-reload"
-    assert calls[-1] == "restart mx20.service"
+    assert calls[-1] == "--quiet --system restart mx20.service"
     assert not [c for c in calls if "stop" in c.split()]
     installed.ok("rm /active; : >/calls")
     said, calls = upgrade(installed)  # one that is stopped stays so
@@ -129,7 +133,7 @@ def test_an_upgrade_checks_the_file_that_the_unit_names(installed):
                  "cp /etc/mx20/domains /etc/domains; : >/calls")
     installed.put("/etc/mx20/mx20.conf", "broken")
     said, calls = upgrade(installed)
-    assert calls[-1] == "restart mx20.service"
+    assert calls[-1] == "--quiet --system restart mx20.service"
 
 
 def test_an_upgrade_says_that_the_daemon_did_not_start(installed):
@@ -142,11 +146,15 @@ def test_an_upgrade_says_that_the_daemon_did_not_start(installed):
 def test_removal_stops_the_socket_with_the_service(installed):
     systemd(installed)
     installed.put("/var/spool/mx20/data.mdb", "mail")
+    wants = "/etc/systemd/system/multi-user.target.wants/mx20.service"
+    installed.ok(f"mkdir -p $(dirname {wants}) &&"
+                 f" ln -s /usr/lib/systemd/system/mx20.service {wants}")
     installed.ok("dpkg -r mx20")
-    stop, disable, reload = installed.ok("cat /calls").splitlines()
-    assert stop == "stop mx20.socket mx20.service"
-    assert disable.endswith("disable mx20.socket mx20.service")
+    stop, *_, reload = installed.ok("cat /calls").splitlines()
+    assert stop.split()[0] == "stop"
+    assert {"mx20.socket", "mx20.service"} <= set(stop.split()[1:])
     assert reload == "daemon-reload"
+    assert installed.ok("find /etc/systemd /var/lib/systemd -name '*mx20*'") == ""
     assert "was left alone" in installed.ok("dpkg -P mx20")
     assert installed.ok("cat /var/spool/mx20/data.mdb") == "mail"
 
@@ -162,6 +170,27 @@ def test_the_licence_is_in_the_package(deb):
     assert "BSD-2-Clause" in (ROOT / "README.md").read_text()
     terms = ours[ours.index("Redistribution"):].split()
     assert text.replace("\n .\n", "\n").split()[-len(terms):] == terms
+
+
+def test_the_package_is_of_this_version():
+    made = re.search(r"(?m)^VERSION *:= *(\S+)", (ROOT / "Makefile").read_text())
+    told = (ROOT / "contrib/debian/changelog").read_text()
+    assert told.startswith(f"mx20 ({made[1]}) ")
+
+
+def test_the_package_is_built_with_what_the_program_is():
+    deps = (ROOT / "tests/support/deps.sh").read_text()
+    build = re.search(r'(?s)^build="(.*?)"', deps, re.M)[1].split()
+    control = (ROOT / "contrib/debian/control").read_text()
+    wanted = re.search(r"(?s)Build-Depends:(.*?)\n\S", control)[1]
+    assert {p for p in build if p.endswith("-dev")} == set(
+        re.findall(r"[\w.+-]+-dev\b", wanted))
+
+
+def test_scripts_to_copy_can_be_run(installed):
+    assert installed.ok("find /usr/share/doc/mx20/recipients -name 'from-*'"
+                        " ! -name '*.ps1' ! -perm -111; ls /usr/share/doc/mx20/"
+                        "recipients/from-postfix").startswith("/usr/")
 
 
 def test_what_goes_away_by_itself_is_tried_for():
@@ -187,7 +216,7 @@ def test_make_deb_installs_what_it_needs(tmp_path):
         tool.chmod(0o755)
     plan = subprocess.run(["make", "-n", "deb"], cwd=ROOT, check=True,
                           capture_output=True, text=True).stdout
-    assert plan.index("tests/support/deps.sh deb") < plan.index("build.sh")
+    assert plan.index("tests/support/deps.sh deb") < plan.index("make-deb")
     calls = tmp_path / "calls"
     subprocess.run([ROOT / "tests/support/deps.sh", "deb"], check=True,
                    capture_output=True,
@@ -195,4 +224,4 @@ def test_make_deb_installs_what_it_needs(tmp_path):
                             PATH=f"{tmp_path}:{os.environ['PATH']}"))
     wanted = calls.read_text().split()
     assert {"install", "pkg-config", "libev-dev", "dpkg-dev",
-            "binutils"} <= set(wanted)
+            "debhelper"} <= set(wanted)
