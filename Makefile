@@ -34,8 +34,8 @@ SHARED  := common/base common/smtp common/mail common/control common/net \
            common/status
 ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
            daemon/sts daemon/tables daemon/dns daemon/proof daemon/delivery \
-           daemon/known daemon/history daemon/report daemon/control \
-           daemon/web
+           daemon/known daemon/relay daemon/history daemon/report \
+           daemon/control daemon/web
 SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
 SHSRC   := $(wildcard $(addsuffix /*.c,$(SHARED)))
 CTLSRC  := $(wildcard daemon/ctl/*.c)

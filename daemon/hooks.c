@@ -259,3 +259,27 @@ struct policy_primary hooks_primary(struct drain *drain)
 		.arg = drain,
 	};
 }
+
+/* ---- Relaying ---- */
+
+static bool may_answer(struct span domain, void *arg)
+{
+	return drain_may_answer(arg, domain);
+}
+
+static struct lane *ask_lane(const struct lane_ask *what, void *arg)
+{
+	return drain_lane_ask(arg, what);
+}
+
+void hooks_door(struct relay_door *out, struct drain *drain)
+{
+	*out = (struct relay_door){
+		.may_answer = may_answer,
+		.ask = ask_lane,
+		.more_rcpt = drain_lane_more_rcpt,
+		.more_content = drain_lane_more_content,
+		.close = drain_lane_close,
+		.arg = drain,
+	};
+}

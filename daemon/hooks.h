@@ -21,6 +21,9 @@ void hooks_ask(struct known *known, struct drain *drain);
 /* Whether primaries answer the drain knows, or finds out. */
 struct policy_primary hooks_primary(struct drain *drain);
 
+/* What is relayed goes through the drain. */
+void hooks_door(struct relay_door *out, struct drain *drain);
+
 /* h must live as long as the intake. */
 void hooks_fill(struct intake_hooks *out, struct hooks *h);
 

@@ -63,6 +63,7 @@ struct daemon {
 	struct guard *guard;
 	struct tables *tables;
 	struct hooks hooks;
+	struct relay_door door;
 
 	ev_signal on_term, on_int, on_hup;
 	ev_timer stop_look;
@@ -233,6 +234,7 @@ static void open_intake(struct daemon *d)
 
 	d->hooks = (struct hooks){ d->config, d->spool, d->drain, d->router };
 	hooks_fill(&hooks, &d->hooks);
+	hooks_door(&d->door, d->drain);
 	d->policy = policy_new(
 		&(struct policy_options){
 			.loop = d->loop,
@@ -252,6 +254,7 @@ static void open_intake(struct daemon *d)
 		.policy = d->policy,
 		.config = d->config,
 		.hooks = &hooks,
+		.door = &d->door,
 		.most_sessions = most_sessions(d->files),
 	});
 	sockets_serve(d->sockets, d->intake, d->config);

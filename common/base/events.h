@@ -8,6 +8,10 @@
 /* clang-format off */
 #define LOG_EVENTS(X) \
 	X(ACCEPTED,  "accepted",  "a message is durable and was answered 250") \
+	X(RELAYED,   "relayed", \
+	  "the primary took a message while its client waited") \
+	X(KEPT,      "kept", \
+	  "the primary could not take a message now: it goes through the spool") \
 	X(REJECTED,  "rejected",  "a command or message was refused") \
 	X(DELIVERED, "delivered", \
 	  "the primary took a message for a recipient") \

@@ -25,6 +25,7 @@ static const char *const rcpt_reasons[] = {
 	REASON(quota),             REASON(rate_unknown),
 	REASON(dnsbl),             REASON(primary_size),
 	REASON(primary_smtputf8),  REASON(primary_requiretls),
+	REASON(primary),
 };
 
 /* ... and to a message: at MAIL, or to its content. */
@@ -37,6 +38,7 @@ static const char *const message_reasons[] = {
 	REASON(hops),              REASON(no_tls),
 	REASON(quota),             REASON(rate_messages),
 	REASON(primary_size),
+	REASON(primary),
 };
 
 static const char *const handshakes[] = {

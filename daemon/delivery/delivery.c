@@ -41,6 +41,11 @@ bool delivery_is_proven(const struct delivery *d)
 	return d->is_proven;
 }
 
+const struct delivery_end *delivery_ending(const struct delivery *d)
+{
+	return d->life == LIFE_OVER ? &d->end : NULL;
+}
+
 void delivery_give(struct delivery *d, struct delivery_job *job)
 {
 	struct tx *tx = job_tx(job);

@@ -187,6 +187,9 @@ unsigned delivery_without(const struct delivery *d);
  * to what it answers, as far ahead as the server's offers allow? */
 bool delivery_is_proven(const struct delivery *d);
 
+/* How it ends; NULL: it does not.  In on_done: the job is lost with it. */
+const struct delivery_end *delivery_ending(const struct delivery *d);
+
 /* How many more jobs it would take now; 0 before on_ready. */
 size_t delivery_room(const struct delivery *d);
 size_t delivery_jobs(const struct delivery *d);

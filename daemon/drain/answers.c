@@ -61,3 +61,17 @@ enum drain_answers drain_answers(struct drain *d, struct span name)
 	return dom->route == NULL || domain_is_old(dom) ? ANSWERS_UNKNOWN
 							: ANSWERS_NO;
 }
+
+/* Enough of what was relayed was lost: others find out what is wrong. */
+static bool is_paused(struct drain *d, struct span name)
+{
+	const struct domain *dom = domain_find(d, name);
+
+	return dom != NULL && dom->dest != NULL &&
+	       clock_mono_ms() < dom->dest->lanes.pause_ms;
+}
+
+bool drain_may_answer(struct drain *d, struct span name)
+{
+	return drain_answers(d, name) != ANSWERS_NO && !is_paused(d, name);
+}

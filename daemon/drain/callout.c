@@ -370,22 +370,6 @@ static void begin(struct callout *c)
 		callout_no_route(dom);
 }
 
-/* Under a pattern of domains there is no end of names to be asked for.  NULL:
- * there are enough. */
-static struct domain *domain_for(struct drain *d, struct span name)
-{
-	struct domain *dom = domain_find(d, name);
-
-	if (dom != NULL)
-		return dom;
-	if (d->callouts.domains >= CALLOUT_DOMAINS_MAX)
-		return NULL;
-	dom = domain_need(d, name);
-	dom->is_for_questions = true;
-	d->callouts.domains++;
-	return dom;
-}
-
 static struct callout *callout_new(struct domain *dom, struct span mailbox,
 				   int64_t deadline_ms)
 {
@@ -416,7 +400,7 @@ static struct callout *ask(struct drain *d, struct span domain,
 	struct callout *c;
 
 	if (!drain_is_at_work(d) || d->callouts.count >= CALLOUTS_MAX ||
-	    (dom = domain_for(d, domain)) == NULL)
+	    (dom = domain_need_bounded(d, domain)) == NULL)
 		return NULL;
 	c = callout_new(dom, mailbox, deadline_ms);
 	c->cb = cb;

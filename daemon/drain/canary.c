@@ -55,3 +55,10 @@ void canary_back(struct dest *dst, struct attempt *a)
 		domain_enter_ring(dom);
 	turns_touch(dst);
 }
+
+void canary_relayed(struct domain *dom)
+{
+	dom->flow.is_canary = false;
+	if (dom->dest != NULL)
+		dom->dest->flow.is_canary = false;
+}

@@ -13,6 +13,8 @@
 void canary_look_out(struct dest *dst);
 /* This one was taken to be delivered. */
 void canary_sent(struct attempt *a);
+/* A message was taken that was relayed to this domain. */
+void canary_relayed(struct domain *dom);
 /* It is back from that destination, with its outcome. */
 void canary_back(struct dest *dst, struct attempt *a);
 

@@ -10,6 +10,7 @@
 #include "daemon/drain/callout.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/lane.h"
 #include "daemon/drain/outages.h"
 
 enum { RECORDS_PER_FALL = 1000, DOUBT_PAUSE_MS = 600000, DOUBT_MAX = 100 };
@@ -48,6 +49,8 @@ static struct dest *dest_new(struct drain *d, struct route *route)
 	LIST_INIT(&dst->links);
 	TAILQ_INIT(&dst->ring);
 	TAILQ_INIT(&dst->askers);
+	TAILQ_INIT(&dst->lanes.waiting);
+	dst->lanes.limit = 1;
 	TAILQ_INIT(&dst->deferred);
 	ev_timer_init(&dst->timer, on_timer, 0., 0.);
 	dst->timer.data = dst;
@@ -104,6 +107,7 @@ void dest_free(struct dest *dst)
 	struct link *l;
 
 	MX_ASSERT(LIST_EMPTY(&dst->domains) && TAILQ_EMPTY(&dst->ring));
+	MX_ASSERT(TAILQ_EMPTY(&dst->lanes.waiting));
 	while ((l = LIST_FIRST(&dst->links)) != NULL)
 		link_free(l);
 	ev_timer_stop(dst->drain->loop, &dst->timer);
@@ -146,7 +150,7 @@ static void connect_more(struct dest *dst)
 		bool is_known;
 		bool has_mail = dest_waiting(dst, dst->trying + 1, is_probe,
 					     &is_known) > dst->trying ||
-				callout_wants(dst);
+				callout_wants(dst) || lanes_want(dst);
 
 		if (!is_known) {
 			turns_touch(dst);
@@ -261,6 +265,7 @@ void dest_run(struct dest *dst)
 	MX_ASSERT(dst->magic == DEST_MAGIC);
 	if (hold_of(dst) != NULL || dst->flow.stop != NULL) {
 		callout_held(dst);
+		lanes_held(dst);
 		ev_timer_stop(dst->drain->loop, &dst->timer);
 		return;
 	}
@@ -275,6 +280,7 @@ void dest_run(struct dest *dst)
 	deferral_call(dst);
 	aside_look(dst);
 	callout_run(dst);
+	lanes_run(dst);
 	connect_more(dst);
 	if (had_mail && drain_is_at_work(dst->drain))
 		send_scout(dst);

@@ -26,6 +26,19 @@ struct pilot {
 	struct domain *domain;
 };
 
+/* Relayed mail: lane.h. */
+TAILQ_HEAD(lane_queue, lane);
+struct lanes {
+	struct lane_queue waiting; /* for a connection */
+	unsigned count;		   /* of those */
+	unsigned links, trying;	   /* all; not ready yet */
+	unsigned limit, streak;	   /* slow start, as in machine.h */
+	unsigned cap;		   /* more were refused, until: */
+	int64_t capped_until_ms;   /* monotonic */
+	unsigned losses;	   /* on end */
+	int64_t pause_ms;	   /* monotonic: none is made before */
+};
+
 /* All domains that share one route. */
 struct dest {
 	unsigned magic;
@@ -49,6 +62,7 @@ struct dest {
 	int64_t callout_pause_ms;      /* monotonic: none is made before */
 	int64_t awaited_until_ms;      /* monotonic: probed for a question */
 	int64_t null_refused_until_ms; /* monotonic: it takes no <> */
+	struct lanes lanes;
 	struct flow flow; /* is it stopped? */
 	struct link_list links;
 	unsigned live, trying; /* links that work; probes included */

@@ -6,6 +6,7 @@
 #include "daemon/drain/callout.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/lane.h"
 
 /* LONG_AGO_MS: of one that is neither up nor down, the wall's first instant.
  * What it offers may be known all the same. */
@@ -31,7 +32,7 @@ void dest_count_links(const struct dest *dst, int target, unsigned *here,
 
 	*here = *live = 0;
 	LIST_FOREACH (l, &dst->links, entry) {
-		if (!l->is_ready || l->is_leaving)
+		if (!link_works(l))
 			continue;
 		*live += 1;
 		*here += l->target == target;
@@ -171,6 +172,7 @@ void dest_quit(struct domain *dom)
 	MX_ASSERT(dom->dest->magic == DEST_MAGIC);
 	domain_leave_ring(dom);
 	callout_leave(dom);
+	lanes_leave(dom);
 	LIST_REMOVE(dom, member);
 	count(dom, false);
 	dom->dest = NULL; /* the sweep frees what nobody belongs to */

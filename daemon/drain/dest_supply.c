@@ -44,6 +44,7 @@ bool dest_is_idle(struct dest *dst)
 
 	LIST_FOREACH (l, &dst->links, entry)
 		if (l->delivery != NULL && l->kind != LINK_CALLOUT &&
+		    l->kind != LINK_RELAY &&
 		    delivery_jobs(l->delivery) > 0)
 			return false;
 	n = dest_waiting(dst, 1, false, &is_known);

@@ -67,7 +67,7 @@ struct domain {
 	bool is_counted; /* there, as a listed one */
 	TAILQ_ENTRY(domain) ring;
 	bool in_ring, in_askers;
-	bool is_for_questions; /* made for one; counted */
+	bool is_for_questions; /* or to relay; counted */
 	bool has_mail;		/* may have ready units */
 	bool is_recorded;	/* the spool knows its destination */
 	bool is_rewound;	/* something was announced: look again
@@ -89,6 +89,8 @@ struct domain {
 	struct callout_queue hails;   /* those without a recipient */
 	size_t callouts;	      /* those that are out, too */
 	TAILQ_ENTRY(domain) asker;
+	TAILQ_HEAD(, lane) lanes;     /* that wait for the route: lane.h */
+	size_t lane_count;	      /* all there are */
 	struct flow flow;	   /* is it stopped? */
 };
 LIST_HEAD(domain_list, domain);
@@ -116,6 +118,9 @@ void domain_run_dry(struct domain *dom);
 
 /* ---- domain_route.c ---- */
 struct domain *domain_need(struct drain *d, struct span name);
+/* The same for one without mail.  NULL: there are enough; under a pattern of
+ * domains there is no end of names. */
+struct domain *domain_need_bounded(struct drain *d, struct span name);
 /* Ask for its route; it is out of the ring until there is an answer. */
 void domain_ask(struct domain *dom);
 void domain_ask_next(struct drain *d);

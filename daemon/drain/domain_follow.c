@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "daemon/drain/callout.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/lane.h"
 #include "daemon/drain/offers.h"
 
 /* Mail already waiting takes the new way at once. */
@@ -29,6 +30,7 @@ static void follow(struct domain *dom)
 	if (dom->has_mail)
 		domain_enter_ring(dom);
 	callout_enter(dom);
+	lanes_enter(dom);
 	turns_touch(now);
 }
 
@@ -56,6 +58,7 @@ static void stand_still(struct domain *dom, int standing)
 	dest_quit(dom);
 	dom->standing = standing;
 	callout_no_route(dom);
+	lanes_no_route(dom);
 	if (dom->stuck_ms == 0) {
 		dom->stuck_ms = clock_wall_ms();
 		dom->stuck_mono_ms = now;

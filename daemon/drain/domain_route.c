@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "daemon/drain/callout.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/lane.h"
 #include "daemon/drain/unlisted.h"
 
 enum { REFRESH_MAX = 50 }; /* old routes asked for again each 100 ms */
@@ -125,6 +126,7 @@ static void stand_aside(struct domain *dom)
 	dom->standing = HAS_NO_ROUTE;
 	dom->stuck_ms = 0;
 	callout_no_route(dom);
+	lanes_no_route(dom);
 	if (!dom->drain->is_blind)
 		domain_run_dry(dom);
 }
@@ -188,6 +190,7 @@ struct domain *domain_need(struct drain *d, struct span name)
 	dom->drain = d;
 	TAILQ_INIT(&dom->waiting);
 	TAILQ_INIT(&dom->hails);
+	TAILQ_INIT(&dom->lanes);
 	dom->name = mx_alloc(name.n + 1);
 	memcpy(dom->name, name.p, name.n);
 	dom->name_len = name.n;
@@ -196,5 +199,19 @@ struct domain *domain_need(struct drain *d, struct span name)
 	dom->expiry.data = dom;
 	HASH_ADD_KEYPTR(hh, d->domains, dom->name, dom->name_len, dom);
 	turns_enter_domain(dom);
+	return dom;
+}
+
+struct domain *domain_need_bounded(struct drain *d, struct span name)
+{
+	struct domain *dom = domain_find(d, name);
+
+	if (dom != NULL)
+		return dom;
+	if (d->callouts.domains >= CALLOUT_DOMAINS_MAX)
+		return NULL;
+	dom = domain_need(d, name);
+	dom->is_for_questions = true;
+	d->callouts.domains++;
 	return dom;
 }

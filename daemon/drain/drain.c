@@ -12,6 +12,7 @@
 #include "daemon/drain/due.h"
 #include "daemon/drain/expire.h"
 #include "daemon/drain/join.h"
+#include "daemon/drain/lane.h"
 #include "daemon/drain/order.h"
 #include "daemon/drain/parked.h"
 #include "daemon/drain/risk.h"
@@ -105,6 +106,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	turns_start(d, dest_run);
 	link_start(d);
 	callout_start(d);
+	lanes_start(d);
 	domain_follow_start(d);
 	drain_reap_start(d);
 	drain_sweep_start(d);

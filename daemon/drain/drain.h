@@ -18,6 +18,7 @@
 #include "daemon/history/history.h"
 #include "daemon/history/traces.h"
 #include "daemon/known/known.h"
+#include "daemon/relay/door.h"
 #include "daemon/route/route.h"
 
 struct callout;
@@ -110,6 +111,15 @@ struct callout *drain_ask(struct drain *d, struct span domain,
 void drain_ask_cancel(struct callout *c);
 /* Append the key of the domain's route, if it is at hand. */
 void drain_destination(struct drain *d, struct span domain, struct buf *out);
+
+/* ---- Relaying: relay_door ---- */
+
+bool drain_may_answer(struct drain *d, struct span domain);
+struct lane *drain_lane_ask(struct drain *d, const struct lane_ask *ask);
+void drain_lane_more_rcpt(struct lane *l, const struct recipient *r);
+void drain_lane_more_content(struct lane *l, uint64_t bytes, bool is_all);
+/* All are closed before drain_free. */
+void drain_lane_close(struct lane **l);
 
 /* ---- For the operator ---- */
 

@@ -21,7 +21,7 @@ static bool is_forgettable(const struct domain *dom, int64_t now)
 {
 	struct spool_domain row;
 
-	if (dom->has_mail || dom->callouts > 0 || dom->in_flight > 0 ||
+	if (dom->has_mail || dom->callouts > 0 || dom->lane_count > 0 || dom->in_flight > 0 ||
 	    dom->is_asking || dom->wants_ask || now - dom->idle_ms < FORGET_MS)
 		return false;
 	return spool_domain_get(dom->drain->spool, domain_name(dom), &row) !=

@@ -19,6 +19,8 @@ static void count_in(struct link *l)
 		dst->singles++;
 	else if (l->kind == LINK_CALLOUT)
 		dst->callout_links++;
+	else if (l->kind == LINK_RELAY)
+		dst->lanes.links++, dst->lanes.trying++;
 	else if (l->kind == LINK_SCOUT)
 		dst->scout = l;
 	else
@@ -37,6 +39,11 @@ void link_uncount(struct link *l)
 	} else if (l->kind == LINK_CALLOUT) {
 		MX_ASSERT(dst->callout_links > 0);
 		dst->callout_links--;
+	} else if (l->kind == LINK_RELAY) {
+		MX_ASSERT(dst->lanes.links > 0);
+		dst->lanes.links--;
+		MX_ASSERT(l->is_asking || dst->lanes.trying > 0);
+		dst->lanes.trying -= !l->is_asking;
 	} else if (dst->scout == l) {
 		dst->scout = NULL;
 	} else if (l->is_ready) {

@@ -10,10 +10,16 @@ enum {
 };
 
 /* A scout probes a better target beside the connections in use; a
- * single one carries one unit to a target of its own; questions have theirs.
- * None of these counts for the machine.
+ * single one carries one unit to a target of its own; questions have theirs, and
+ * so has what is relayed.  None of these counts for the machine.
  */
-enum link_kind { LINK_USUAL, LINK_SCOUT, LINK_SINGLE, LINK_CALLOUT };
+enum link_kind {
+	LINK_USUAL,
+	LINK_SCOUT,
+	LINK_SINGLE,
+	LINK_CALLOUT,
+	LINK_RELAY
+};
 TAILQ_HEAD(link_queue, link);
 
 /* One connection. */
@@ -31,13 +37,22 @@ struct link {
 	bool is_ready, is_leaving, is_newest_first;
 	bool is_held_back; /* waits for room, see risk.c */
 	TAILQ_ENTRY(link) held_back;
-	bool is_asking;		   /* LINK_CALLOUT: it can be given some */
+	bool is_asking;		   /* LINK_CALLOUT, LINK_RELAY: it can be
+				      given some */
 	bool is_trial;		   /* up when it has taken a message */
 	struct config *config;	   /* delivery borrows names from it */
 	size_t jobs_done, turn_at; /* then another host is looked for */
 	int64_t started_ms, conn_ms;
+	uint64_t size_most; /* that the server announced; 0: none */
 	ev_timer idle;
 };
+
+/* Can it carry something? */
+static inline bool link_works(const struct link *l)
+{
+	return !l->is_leaving &&
+	       (l->is_ready || (l->kind == LINK_RELAY && l->is_asking));
+}
 
 /* ---- link.c ---- */
 struct link *link_new(struct dest *dst, int target, enum link_kind kind);

@@ -10,6 +10,7 @@
 #include "daemon/drain/conclude.h"
 #include "daemon/drain/deferral.h"
 #include "daemon/drain/drain_priv.h"
+#include "daemon/drain/lane.h"
 #include "daemon/drain/link_priv.h"
 #include "daemon/drain/risk.h"
 
@@ -33,6 +34,7 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 		return;
 	if (l->target != MACHINE_NONE)
 		dest_note_ehlo(dst, l->target, ehlo);
+	l->size_most = ehlo->size;
 	if (l->kind == LINK_SINGLE) {
 		alternate_give(l);
 		return;
@@ -42,6 +44,10 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 		return;
 	}
 	l->conn_ms = latency_ms;
+	if (l->kind == LINK_RELAY) {
+		lane_ready(l);
+		return;
+	}
 	if (machine_wants_trial(&dst->machine, l->target)) {
 		l->is_trial = true;
 		link_try(l);
@@ -130,6 +136,8 @@ static void on_room(struct delivery *dl, void *arg)
 	(void)dl;
 	if (l->kind == LINK_CALLOUT)
 		callout_fill(l);
+	if (l->kind == LINK_RELAY)
+		lane_fill(l);
 	if (l->is_leaving || !l->is_ready)
 		return;
 	link_fill(l);
@@ -206,6 +214,8 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 		link_test_without(l, false);
 	if (l->kind == LINK_CALLOUT)
 		callout_ended(l, end);
+	else if (l->kind == LINK_RELAY)
+		lane_ended(l, end);
 	else
 		link_say_end(l, end);
 	if (end->why == DELIVERY_TLS && target != MACHINE_NONE &&
@@ -214,7 +224,7 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	if (!was_leaving) {
 		link_uncount(l);
 		l->is_leaving = true;
-		if (l->kind != LINK_SINGLE && l->kind != LINK_CALLOUT)
+		if (l->kind == LINK_USUAL || l->kind == LINK_SCOUT)
 			tell_machine(l, end);
 	}
 	l->delivery = NULL; /* delivery frees itself */

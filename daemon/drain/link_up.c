@@ -15,7 +15,7 @@ static void retire_worse(struct dest *dst, int target)
 
 	for (l = LIST_FIRST(&dst->links); l != NULL; l = next) {
 		next = LIST_NEXT(l, entry);
-		if (l->target != MACHINE_NONE && l->is_ready &&
+		if (l->target != MACHINE_NONE && link_works(l) &&
 		    dst->mtargets[l->target].rank > rank)
 			link_leave(l);
 	}
@@ -136,7 +136,7 @@ static void give_up_target(struct link *l, struct span reply)
 	dest_note_text(dst, target, reply);
 	for (k = LIST_FIRST(&dst->links); k != NULL; k = next) {
 		next = LIST_NEXT(k, entry);
-		if (k->target == target && k->is_ready)
+		if (k->target == target && link_works(k))
 			link_leave(k);
 	}
 	dest_count_links(dst, target, &here, &live);

@@ -44,10 +44,29 @@ void asked_free(struct asked **a)
 static void give_back(struct intake *in, struct asked *a)
 {
 	config_unref(&a->question.config);
+	a->is_held = false;
 	if (in->asked == NULL)
 		in->asked = a;
 	else
 		asked_free(&a);
+}
+
+void session_hold(struct session *s, struct asked *a)
+{
+	if (!a->is_held) {
+		MX_ASSERT(s->in->asked == a);
+		s->in->asked = NULL;
+		config_ref(a->question.config);
+		a->is_held = true;
+	}
+	s->asked = a;
+	a->phase = s->phase;
+}
+
+void session_release(struct session *s, struct asked *a)
+{
+	if (a->is_held && s->asked != a)
+		give_back(s->in, a);
 }
 
 /* ---- The moments ---- */
@@ -74,7 +93,7 @@ static void on_answer(struct gate_question *q, const struct verdict *v)
 	s->asked = NULL;
 	s->phase = a->phase;
 	step = moments[q->moment].go_on(s, a, v);
-	give_back(s->in, a);
+	session_release(s, a);
 	session_answered(s, step); /* may free s */
 }
 
@@ -84,7 +103,9 @@ static void fill(struct session *s, struct asked *a)
 	struct gate_question *q = &a->question;
 	const struct mail *m = s->mail;
 
+	a->session = s;
 	q->cb = on_answer;
+	q->carries = s->in->door != NULL ? carry_is_due : NULL;
 	q->config = m != NULL ? m->config : s->in->config;
 	q->sid = s->sid;
 	q->client = &s->client;
@@ -106,24 +127,33 @@ static void fill(struct session *s, struct asked *a)
 	q->received = m->scan.received;
 }
 
-enum step session_ask(struct session *s, enum gate_moment moment)
+static enum step ask(struct session *s, struct asked *a)
 {
-	struct intake *in = s->in;
-	struct asked *a = asked_ready(in);
+	struct gate_question *q = &a->question;
 	struct verdict v;
 
-	a->question.moment = moment;
-	fill(s, a);
-	if (gate_ask(policy_gate(in->policy), &a->question, &v))
-		return moments[moment].go_on(s, a, &v);
-	in->asked = NULL;
-	s->asked = a;
-	a->session = s;
-	a->phase = s->phase;
-	config_ref(a->question.config);
+	if (gate_ask(policy_gate(s->in->policy), q, &v))
+		return moments[q->moment].go_on(s, a, &v);
+	session_hold(s, a);
 	s->phase = PH_ASK;
 	session_arm(s);
 	return STEP_ON;
+}
+
+enum step session_ask(struct session *s, enum gate_moment moment)
+{
+	struct asked *a = asked_ready(s->in);
+
+	a->question.moment = moment;
+	a->is_alone = false;
+	fill(s, a);
+	return ask(s, a);
+}
+
+enum step session_ask_again(struct session *s, struct asked *a)
+{
+	a->is_alone = true;
+	return ask(s, a);
 }
 
 enum step session_spoke(struct session *s)
@@ -137,18 +167,20 @@ enum step session_spoke(struct session *s)
 	s->asked = NULL;
 	s->phase = a->phase;
 	step = moments[a->question.moment].go_on(s, a, &v);
-	give_back(s->in, a);
+	session_release(s, a);
 	return step;
 }
 
 void session_unask(struct session *s)
 {
 	struct asked *a = s->asked;
+	const bool is_out = s->phase == PH_ASK;
 
 	if (a == NULL)
 		return;
 	s->asked = NULL;
 	s->phase = a->phase;
-	gate_cancel(&a->question);
+	if (is_out) /* else the primary is asked, and mail_drop says so */
+		gate_cancel(&a->question);
 	give_back(s->in, a);
 }

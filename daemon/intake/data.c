@@ -32,7 +32,10 @@ static enum mx_err draft_begin(struct session *s)
 	enum mx_err err = m->store->draft_new(s->in->spool, wall_ms, m->size,
 					      &m->draft);
 
-	if (err != MX_OK)
+	m->id = (uint64_t)wall_ms << 20;
+	if (err == MX_OK)
+		m->id = m->store->draft_id(m->draft);
+	if (!carry_begin(s, err == MX_OK ? SAY_NONE : storage_reply(err)))
 		return err;
 	m->waiter.cb = on_room;
 	trace_begin(s, m, wall_ms);
@@ -96,9 +99,22 @@ enum step content_judged(struct session *s, struct asked *a,
 /* The content is refused already: it is read to its end, and nothing kept. */
 static void fail_content(struct mail *m, enum reply_id why)
 {
+	relay_free(&m->relay);
+	m->is_full = false;
 	m->store->draft_discard(&m->draft);
 	holding_set_content(&m->holding, 0, 0);
 	m->fault = why;
+}
+
+/* The spool does not take it; perhaps the primary does. */
+static void lose_draft(struct mail *m, enum reply_id why)
+{
+	if (!carry_alone(m, why)) {
+		fail_content(m, why);
+		return;
+	}
+	m->store->draft_discard(&m->draft);
+	holding_set_content(&m->holding, 0, 0);
 }
 
 /* For octets that are not kept. */
@@ -125,32 +141,53 @@ static void look_at(struct mail *m, struct span s)
 	mail_scan_feed(&m->scan, s);
 }
 
-/* These n bytes were decoded to at, which decode_buffer gave. */
-static void decoded(struct spool *sp, struct mail *m, const char *at, size_t n)
+/* Is it still good for anything? */
+static bool is_wanted(const struct mail *m)
+{
+	return m->fault == SAY_NONE &&
+	       (m->draft != NULL || m->relay != NULL);
+}
+
+static void look_at_draft(struct spool *sp, struct mail *m)
 {
 	enum mx_err err;
 
-	if (m->draft != NULL && n > 0) {
-		look_at(m, span_of(at, n));
-		m->store->draft_used(m->draft, n);
-	}
-	m->bytes += n;
 	if (m->draft == NULL)
 		return;
 	err = m->store->draft_error(m->draft);
-	if (m->bytes > m->config->limits.message_bytes)
-		fail_content(m, SAY_TOO_BIG);
-	else if (err != MX_OK)
-		fail_content(m, storage_reply(err));
+	if (err != MX_OK)
+		lose_draft(m, storage_reply(err));
 	else if (!holding_set_content(&m->holding, m->bytes,
 				      m->store->left(sp)))
-		fail_content(m, SAY_NETWORK_FULL);
+		lose_draft(m, SAY_NETWORK_FULL);
 }
 
-/* The disk is slower than the client: leave the rest in the kernel. */
+/* These n bytes were decoded to at, which decode_buffer gave. */
+static void decoded(struct session *s, struct mail *m, const char *at, size_t n)
+{
+	if (is_wanted(m) && n > 0) {
+		look_at(m, span_of(at, n));
+		if (m->relay != NULL)
+			carry_content(s, span_of(at, n));
+		if (m->draft != NULL)
+			m->store->draft_used(m->draft, n);
+	}
+	m->bytes += n;
+	if (!is_wanted(m))
+		return;
+	if (m->bytes > m->config->limits.message_bytes)
+		fail_content(m, SAY_TOO_BIG);
+	else
+		look_at_draft(s->in->spool, m);
+}
+
+/* The disk, or the primary, is slower than the client: leave the rest in the
+ * kernel. */
 static bool must_wait(struct session *s)
 {
-	if (s->mail == NULL || s->mail->draft == NULL ||
+	if (s->mail == NULL || carry_must_wait(s))
+		return s->mail != NULL;
+	if (s->mail->draft == NULL ||
 	    !s->in->store->is_busy(s->in->spool))
 		return false;
 	if (!s->mail->waiter.is_waiting) {
@@ -185,12 +222,31 @@ static enum step refuse_content(struct session *s, enum reply_id id)
 	return refused(s, session_refuse(s, id, SPAN_LIT("")));
 }
 
+enum step content_failed(struct session *s, enum reply_id id)
+{
+	return refuse_content(s, id);
+}
+
 static enum step refuse_in_words(struct session *s, const struct verdict *v)
 {
 	return refused(s, session_refuse_mail(s, v, SPAN_LIT("")));
 }
 
-static void say_queued(struct session *s, uint64_t id)
+enum step content_refused(struct session *s, const struct verdict *v)
+{
+	return refuse_in_words(s, v);
+}
+
+void content_taken(struct session *s, struct span reply)
+{
+	s->errors = s->chatter = 0;
+	s->refused = 0;
+	s->accepted++;
+	conn_write(s->conn, reply);
+	mail_drop(s);
+}
+
+static struct span queued(struct session *s, uint64_t id)
 {
 	struct buf *b = &s->in->scratch;
 
@@ -198,7 +254,7 @@ static void say_queued(struct session *s, uint64_t id)
 	buf_adds(b, "250 2.6.0 Message accepted, queued as ");
 	msg_id_add(b, id);
 	buf_adds(b, "\r\n");
-	conn_write(s->conn, buf_span(b));
+	return buf_span(b);
 }
 
 static void on_commit(enum mx_err err, uint64_t id, void *arg)
@@ -214,21 +270,17 @@ static void on_commit(enum mx_err err, uint64_t id, void *arg)
 	}
 	s->phase = PH_RCPT; /* the mail is ours again, and dropped */
 	s->stage = "data";
-	if (err == MX_OK) {
-		s->errors = s->chatter = 0;
-		s->refused = 0;
-		s->accepted++;
-		say_queued(s, id);
-		mail_drop(s);
-	} else {
-		/* STEP_ON: a storage error is never the client's */
+	if (m->said != NULL)
+		carry_committed(s, err);
+	else if (err == MX_OK)
+		content_taken(s, queued(s, id));
+	else /* STEP_ON: a storage error is never the client's */
 		(void)refuse_content(s, storage_reply(err));
-	}
 	session_go_on(s);
 	/* s may be gone */
 }
 
-static enum step commit(struct session *s)
+enum step content_commit(struct session *s)
 {
 	struct mail *m = s->mail;
 
@@ -237,7 +289,9 @@ static enum step commit(struct session *s)
 	s->phase = PH_COMMIT;
 	session_arm(s);
 	mail_claim(s->in, m);
-	trace_received(s, m);
+	/* its parts are as short as a line: it fits */
+	MX_ASSERT(m->store->draft_prefix(m->draft, trace_received(s, m)) ==
+		  MX_OK);
 	m->store->commit(&m->draft, &m->env, m->rcpts, m->count, on_commit, m);
 	return STEP_ON;
 }
@@ -255,7 +309,9 @@ enum step end_judged(struct session *s, struct asked *a,
 		     const struct verdict *v)
 {
 	(void)a;
-	return v->code == 0 ? commit(s) : refuse_in_words(s, v);
+	if (v->code != 0)
+		return refuse_in_words(s, v);
+	return s->mail->relay != NULL ? carry_end(s) : content_commit(s);
 }
 
 /* ---- DATA ---- */
@@ -275,7 +331,7 @@ enum step step_data(struct session *s)
 		char *to = decode_buffer(m, &room);
 
 		is_end = smtp_decode_data(&m->decoder, &in, to, room, &used);
-		decoded(s->in->spool, m, to, used);
+		decoded(s, m, to, used);
 	}
 	consumed(s, before - in.n);
 	return is_end ? content_end(s) : STEP_ON;
@@ -344,14 +400,16 @@ enum step run_bdat(struct session *s, struct span arg)
 }
 
 /* Decode what is at hand of the chunk. */
-static void chunk_decode(struct spool *sp, struct mail *m, struct span in)
+static void chunk_decode(struct session *s, struct span in)
 {
+	struct mail *m = s->mail;
+
 	while (in.n > 0) {
 		size_t room, used;
 		char *to = decode_buffer(m, &room);
 
 		smtp_decode_bdat(&m->decoder, &in, to, room, &used);
-		decoded(sp, m, to, used);
+		decoded(s, m, to, used);
 	}
 }
 
@@ -392,7 +450,9 @@ static enum step chunk_end(struct session *s)
 	n = smtp_decode_end(&m->decoder, held);
 	if (n > 0) {
 		look_at(m, span_of(held, n));
-		m->store->draft_write(m->draft, span_of(held, n));
+		carry_content(s, span_of(held, n));
+		if (m->draft != NULL)
+			m->store->draft_write(m->draft, span_of(held, n));
 		m->bytes += n;
 	}
 	return content_end(s);
@@ -411,7 +471,7 @@ enum step step_chunk(struct session *s)
 	if (in.n > s->chunk_left)
 		in.n = (size_t)s->chunk_left;
 	if (s->chunk_reply == SAY_NONE)
-		chunk_decode(s->in->spool, s->mail, in);
+		chunk_decode(s, in);
 	s->chunk_left -= in.n;
 	consumed(s, in.n);
 	return STEP_ON;

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "daemon/intake/store.h"
 #include "daemon/policy/policy.h"
+#include "daemon/relay/door.h"
 
 struct intake;
 
@@ -31,6 +32,7 @@ struct intake_options {
 	struct policy *policy;
 	struct config *config;         /* a reference is taken */
 	const struct intake_hooks *hooks;
+	const struct relay_door *door; /* NULL: nothing is relayed */
 	size_t most_sessions; /* what descriptors allow; 0: any number */
 };
 

@@ -14,6 +14,7 @@
 #include "daemon/intake/line.h"
 #include "daemon/intake/replies.h"
 #include "daemon/policy/shares.h"
+#include "daemon/relay/relay.h"
 
 /*
  * Where a session stands.  The arrows without a word are commands.
@@ -32,7 +33,9 @@
  * CHUNK also swallows the octets of a BDAT that was out of place; what is said
  * then stands in session.chunk_reply.
  *
- * ASK may lie on every way from HELLO to COMMIT, and before HELLO: ask.c.
+ * ASK may lie on every way from HELLO to COMMIT, and before HELLO: ask.c.  What
+ * is relayed waits for the primary in CARRY, behind the ASK of RCPT, and in
+ * HAND_OVER, in front of COMMIT or in its place: carry.c.
  */
 enum phase {
 	PH_PROXY,  /* waiting for the PROXY header */
@@ -45,7 +48,9 @@ enum phase {
 	PH_CHUNK,  /* in a chunk */
 	PH_DATA,   /* in the content after DATA */
 	PH_ASK,	   /* the gate has yet to answer */
-	PH_COMMIT, /* all content is here; the disk decides */
+	PH_CARRY,  /* the primary has yet to answer RCPT */
+	PH_HAND_OVER, /* all content is here; the primary decides */
+	PH_COMMIT, /* the same; the disk decides */
 	PH_COUNT,
 };
 
@@ -68,6 +73,9 @@ enum step {
 	STEP_END,  /* send what was said and close */
 };
 
+/* Where a recipient is, or will be. */
+enum way { WAY_SPOOL, WAY_RELAY };
+
 /* One transaction, in an arena of its own: from MAIL to RSET or 250. */
 struct mail {
 	struct arena arena;	 /* holds this struct, too */
@@ -79,12 +87,23 @@ struct mail {
 
 	struct envelope env; /* spans point into the arena */
 	struct spool_rcpt *rcpts;
+	enum way *ways; /* of each of them */
 	uint32_t count, cap;
+	uint32_t kept; /* so many of them go through the spool */
 	uint32_t *slots;    /* hash table of 2 * cap: number + 1 */
 	struct span *domains; /* of the recipients, each once */
 	unsigned domain_count;
 	bool is_over_limit; /* said 452 4.5.3 already */
 	struct holding holding; /* its part of what all clients share */
+
+	struct relay *relay; /* NULL: none of it is carried */
+	bool is_full;	     /* the client waits for the primary */
+	bool has_field;	     /* the primary has our Received field */
+	/* Why it cannot be kept, if the primary does not take it: SAY_NONE,
+	 * it can. */
+	enum reply_id unkept;
+	struct relay_said *said; /* while the spool takes the others */
+	uint64_t id; /* in our Received field */
 
 	const struct store *store; /* the intake's */
 	struct spool_draft *draft; /* content comes and no fault yet */
@@ -102,6 +121,8 @@ struct asked {
 	struct gate_question question;
 	struct session *session;
 	enum phase phase; /* to go on in */
+	bool is_held;  /* somebody waits with it */
+	bool is_alone; /* the primary cannot be asked: as in an outage */
 	struct smtp_rcpt rcpt;
 	struct gate_rcpt to;
 	struct span arg; /* of MAIL */
@@ -161,6 +182,7 @@ struct intake {
 	const struct store *store;
 	struct spool *spool;
 	struct policy *policy;
+	const struct relay_door *door;
 	struct config *config;
 	struct intake_hooks hooks;
 	struct session_list sessions;
@@ -233,6 +255,8 @@ enum step session_refuse(struct session *s, enum reply_id id, struct span line);
 enum step session_refuse_path(struct session *s, enum reply_id id,
 			      struct span path);
 enum step session_refuse_again(struct session *s, enum reply_id id);
+/* Words of a yes; nothing is refused. */
+void session_say_words(struct session *s, const struct verdict *v);
 /* A verdict in its own words.  Code 421 ends the session. */
 enum step session_refuse_client(struct session *s, const struct verdict *v);
 enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
@@ -259,6 +283,12 @@ void asked_free(struct asked **a);
 /* May it come in?  Goes on with *_judged, now or later, and then the phase is
  * the same as now. */
 enum step session_ask(struct session *s, enum gate_moment moment);
+/* Keep what it was about beyond the return to the loop, in s->asked; and let go
+ * of it, unless it was kept again meanwhile. */
+void session_hold(struct session *s, struct asked *a);
+void session_release(struct session *s, struct asked *a);
+/* The same once more, of the recipient in it. */
+enum step session_ask_again(struct session *s, struct asked *a);
 /* In PH_ASK: there is input already.  STEP_WAIT, unless that decides. */
 enum step session_spoke(struct session *s);
 /* It no longer wants to know. */
@@ -291,6 +321,9 @@ enum step mail_judged(struct session *s, struct asked *a,
 		      const struct verdict *v);
 enum step rcpt_judged(struct session *s, struct asked *a,
 		      const struct verdict *v);
+/* It goes through the spool; or the primary has taken it. */
+enum step rcpt_keep(struct session *s, struct asked *a);
+void rcpt_relayed(struct session *s, struct asked *a);
 /* End the transaction, if there is one; phase READY if there was. */
 void mail_drop(struct session *s);
 void mail_free(struct mail **m);
@@ -309,12 +342,40 @@ enum step end_judged(struct session *s, struct asked *a,
 enum step step_data(struct session *s);
 enum step step_chunk(struct session *s);
 
+/* The content was refused, in these words; was taken, and is answered so. */
+enum step content_refused(struct session *s, const struct verdict *v);
+enum step content_failed(struct session *s, enum reply_id id);
+void content_taken(struct session *s, struct span reply);
+/* Into the spool, for all recipients that are left. */
+enum step content_commit(struct session *s);
+
+/* ---- carry.c: what is relayed ---- */
+
+/* As gate_question.carries. */
+bool carry_is_due(struct gate_question *q);
+/* The gate lets it pass: what does the primary say? */
+enum step carry_rcpt(struct session *s, struct asked *a);
+/* Content begins.  False: the spool does not take it (why), and it cannot go
+ * without. */
+bool carry_begin(struct session *s, enum reply_id why);
+/* The spool takes no more of it.  False: it cannot go on without. */
+bool carry_alone(struct mail *m, enum reply_id why);
+/* Octets of it; no more for now. */
+void carry_content(struct session *s, struct span octets);
+bool carry_must_wait(struct session *s);
+/* All of it is here, and nobody here objects. */
+enum step carry_end(struct session *s);
+/* What the spool was given beside the primary is durable, or not. */
+void carry_committed(struct session *s, enum mx_err err);
+
 /* ---- trace.c: what we say of a message ---- */
 
 /* Fill in the envelope from the session. */
 void trace_begin(struct session *s, struct mail *m, int64_t wall_ms);
-/* Put our Received field in front of the draft. */
-void trace_received(struct session *s, struct mail *m);
+/* Our Received field, in the scratch buffer. */
+struct span trace_received(struct session *s, struct mail *m);
 void trace_accepted(const struct mail *m, uint64_t id);
+void trace_relayed(const struct mail *m, const struct relay_said *said);
+void trace_kept(const struct mail *m, const struct relay_said *said);
 
 #endif

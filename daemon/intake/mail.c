@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/smtp/address.h"
+#include "config/allow/domains.h"
 
 /* ---- The transaction ---- */
 
@@ -36,6 +37,7 @@ void mail_free(struct mail **m)
 
 	if (*m == NULL)
 		return;
+	relay_free(&(*m)->relay);
 	config_unref(&(*m)->config);
 	holding_end(&(*m)->holding);
 	if ((*m)->draft != NULL)
@@ -113,11 +115,15 @@ static bool has_rcpt(const struct mail *m, const struct spool_rcpt *r)
 static void grow(struct mail *m)
 {
 	struct spool_rcpt *old = m->rcpts;
+	enum way *ways = m->ways;
 
 	m->cap = m->cap > 0 ? 2 * m->cap : RCPTS_FIRST;
 	m->rcpts = arena_alloc_array(&m->arena, m->cap, sizeof(*m->rcpts));
-	if (m->count > 0)
+	m->ways = arena_alloc_array(&m->arena, m->cap, sizeof(*m->ways));
+	if (m->count > 0) {
 		memcpy(m->rcpts, old, m->count * sizeof(*old));
+		memcpy(m->ways, ways, m->count * sizeof(*ways));
+	}
 	if (m->cap < SLOTS_FROM)
 		return;
 	m->slots = arena_alloc_array(&m->arena, 2 * (size_t)m->cap,
@@ -156,7 +162,7 @@ static struct span need_domain(struct mail *m, struct span domain)
 }
 
 /* Add a recipient unless it is there already.  Spans are copied. */
-static void add_rcpt(struct mail *m, const struct spool_rcpt *r)
+static void add_rcpt(struct mail *m, const struct spool_rcpt *r, enum way way)
 {
 	struct spool_rcpt *to;
 
@@ -164,6 +170,8 @@ static void add_rcpt(struct mail *m, const struct spool_rcpt *r)
 		return;
 	if (m->count == m->cap)
 		grow(m);
+	m->ways[m->count] = way;
+	m->kept += way == WAY_SPOOL;
 	to = &m->rcpts[m->count++];
 	*to = *r;
 	to->path = arena_span(&m->arena, r->path);
@@ -207,6 +215,13 @@ enum step run_mail(struct session *s, struct span arg)
 	return session_ask(s, GATE_MAIL);
 }
 
+/* May it do without the spool? */
+static bool may_relay(const struct session *s)
+{
+	return s->in->door != NULL &&
+	       domains_have_standby(s->mail->config->domains, STANDBY_RELAY);
+}
+
 enum step mail_judged(struct session *s, struct asked *a,
 		      const struct verdict *v)
 {
@@ -217,10 +232,12 @@ enum step mail_judged(struct session *s, struct asked *a,
 		return session_refuse_mail(s, v, a->arg);
 	}
 	err = s->in->store->room(s->in->spool, s->mail->size);
-	if (err != MX_OK) {
+	if (err != MX_OK && !may_relay(s)) {
 		mail_drop(s);
 		return session_refuse(s, storage_reply(err), a->arg);
 	}
+	if (err != MX_OK)
+		s->mail->unkept = storage_reply(err);
 	s->phase = PH_MAIL;
 	s->is_failed = false;
 	return session_say(s, SAY_SENDER_OK);
@@ -306,28 +323,53 @@ enum step run_rcpt(struct session *s, struct span arg)
 	return session_ask(s, GATE_RCPT);
 }
 
+static struct spool_rcpt rcpt_of(const struct mail *m, const struct asked *a)
+{
+	return (struct spool_rcpt){
+		.path = buf_span(&a->to.path),
+		.domain = buf_span(&a->to.domain),
+		.orcpt = a->rcpt.orcpt,
+		.notify = a->rcpt.notify,
+		.quota_bytes = quota_of(a->to.row),
+		/* from the start of the content on */
+		.expires_ms = lifetime_ms(m->config, a->to.row),
+	};
+}
+
+enum step rcpt_keep(struct session *s, struct asked *a)
+{
+	struct mail *m = s->mail;
+	const struct spool_rcpt r = rcpt_of(m, a);
+
+	if (m->unkept != SAY_NONE)
+		return session_refuse_path(s, m->unkept, a->rcpt.to.mailbox);
+	if (!has_room(s, r.domain))
+		return session_refuse_path(s, SAY_DOMAIN_FULL,
+					   a->rcpt.to.mailbox);
+	add_rcpt(m, &r, WAY_SPOOL);
+	s->phase = PH_RCPT;
+	return session_say(s, SAY_RCPT_OK);
+}
+
+void rcpt_relayed(struct session *s, struct asked *a)
+{
+	const struct spool_rcpt r = rcpt_of(s->mail, a);
+
+	add_rcpt(s->mail, &r, WAY_RELAY);
+	s->phase = PH_RCPT;
+}
+
 enum step rcpt_judged(struct session *s, struct asked *a,
 		      const struct verdict *v)
 {
 	struct mail *m = s->mail;
-	const struct span domain = buf_span(&a->to.domain);
+	const struct spool_rcpt r = rcpt_of(m, a);
 
 	if (v->code != 0)
 		return session_refuse_rcpt(s, v, a->rcpt.to.mailbox);
-	if (!has_room(s, domain))
-		return session_refuse_path(s, SAY_DOMAIN_FULL,
-					   a->rcpt.to.mailbox);
-	if (m->domain_count == DOMAINS_MAX && domain_of(m, domain) == NULL)
+	if (has_rcpt(m, &r))
+		return session_say(s, SAY_RCPT_OK);
+	if (m->domain_count == DOMAINS_MAX && domain_of(m, r.domain) == NULL)
 		return too_many(s, SAY_MANY_DOMAINS, a->rcpt.to.mailbox);
-	add_rcpt(m, &(struct spool_rcpt){
-			    .path = buf_span(&a->to.path),
-			    .domain = domain,
-			    .orcpt = a->rcpt.orcpt,
-			    .notify = a->rcpt.notify,
-			    .quota_bytes = quota_of(a->to.row),
-			    /* from the start of the content on */
-			    .expires_ms = lifetime_ms(m->config, a->to.row),
-		    });
-	s->phase = PH_RCPT;
-	return session_say(s, SAY_RCPT_OK);
+	return a->to.is_carried ? carry_rcpt(s, a) : rcpt_keep(s, a);
 }

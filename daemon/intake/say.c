@@ -109,6 +109,13 @@ static void say_verdict(struct session *s, const struct verdict *v,
 	conn_write(s->conn, reply);
 }
 
+void session_say_words(struct session *s, const struct verdict *v)
+{
+	char line[VERDICT_LINE_MAX];
+
+	conn_write(s->conn, verdict_line(v, line));
+}
+
 enum step session_refuse_client(struct session *s, const struct verdict *v)
 {
 	say_verdict(s, v, line_field(SPAN_LIT("")));

@@ -72,6 +72,8 @@ static const struct {
 	[PH_CHUNK]  = { "bdat",    PACE_DATA,    step_chunk },
 	[PH_DATA]   = { "data",    PACE_DATA,    step_data },
 	[PH_ASK]    = { "ask",     PACE_ASK,     step_hold },
+	[PH_CARRY]  = { "relay",   PACE_NONE,    step_hold },
+	[PH_HAND_OVER] = { "relay", PACE_NONE,   step_hold },
 	[PH_COMMIT] = { "commit",  PACE_NONE,    step_hold },
 };
 /* clang-format on */
@@ -188,6 +190,7 @@ void session_stop(struct session *s)
 	case PH_HELLO:
 	case PH_READY:
 	case PH_ASK:
+	case PH_CARRY:
 		session_kill(s);
 		break;
 	default: /* told at its next command */
@@ -205,8 +208,9 @@ enum {
 /* Does it wait for us, and not for its client? */
 static bool is_in_our_hands(const struct session *s)
 {
-	return s->phase == PH_ASK || s->phase == PH_COMMIT ||
-	       (s->mail != NULL && s->mail->waiter.is_waiting);
+	return s->phase >= PH_ASK ||
+	       (s->mail != NULL &&
+		(s->mail->waiter.is_waiting || s->mail->is_full));
 }
 
 /* How little it would be missed; 0: it stays. */
@@ -217,7 +221,8 @@ static int64_t expendable(const struct session *s, int64_t now_ms)
 
 	if (!is_busy && idle_ms >= IDLE_MS)
 		return idle_ms;
-	return s->phase != PH_COMMIT && s->is_entered &&
+	return s->phase != PH_COMMIT && s->phase != PH_HAND_OVER &&
+	       s->is_entered &&
 	       policy_has_many(s->in->policy, &s->client);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/metrics.h"
 
 /* RFC 3848 and RFC 6531 section 4.3; no name is registered for HELO with
  * TLS. */
@@ -58,7 +59,7 @@ void trace_begin(struct session *s, struct mail *m, int64_t wall_ms)
  * our field: gone from the content, and a stranger's words in our name.  Such
  * content has no header, so an empty line ends ours.
  */
-void trace_received(struct session *s, struct mail *m)
+struct span trace_received(struct session *s, struct mail *m)
 {
 	struct buf *b = &s->in->scratch;
 	const struct mail_received r = {
@@ -67,7 +68,7 @@ void trace_received(struct session *s, struct mail *m)
 		.by = m->config->hostname,
 		.with = with(s, m),
 		.tls = m->env.tls,
-		.id = m->store->draft_id(m->draft),
+		.id = m->id,
 		/* Bcc: with several, one must not read of another */
 		.rcpt = m->count == 1 ? m->rcpts[0].path : SPAN_LIT(""),
 		.wall_ms = m->env.arrived_ms,
@@ -77,8 +78,7 @@ void trace_received(struct session *s, struct mail *m)
 	mail_received_add(b, &r);
 	if (m->begins_blank)
 		buf_adds(b, "\r\n");
-	/* its parts are as short as a line: it fits */
-	MX_ASSERT(m->store->draft_prefix(m->draft, buf_span(b)) == MX_OK);
+	return buf_span(b);
 }
 
 /* Where is X?  One line has its ids and, up to a bound, its recipients. */
@@ -101,4 +101,47 @@ void trace_accepted(const struct mail *m, uint64_t id)
 		 LOG_STR("repaired", m->decoder.bare ? "line_ends" : ""),
 		 LOG_INT("ms", clock_mono_ms() - m->began_ms));
 	buf_fini(&to);
+}
+
+/* The primary took it while the client waited: both sides' times. */
+void trace_relayed(const struct mail *m, const struct relay_said *said)
+{
+	struct buf to = { 0 };
+	struct relay_facts facts;
+	uint32_t n = 0;
+
+	relay_facts(m->relay, &facts);
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->ways[i] == WAY_RELAY && n++ < LOG_PATHS_MAX)
+			log_list_path(&to, n - 1, m->rcpts[i].path);
+	metrics_add(METRIC_RELAYED, 0, n);
+	log_info(EV_RELAYED, LOG_HEX("sid", m->sid), LOG_ID("mid", m->id),
+		 LOG_SPAN("msgid", span_of(m->scan.msgid, m->scan.msgid_n)),
+		 LOG_PATH("from", m->env.from), LOG_SPAN("to", buf_span(&to)),
+		 LOG_INT("rcpts", n), LOG_INT("kept", m->count - n),
+		 LOG_INT("size", m->bytes),
+		 LOG_SPAN("client", m->env.client_addr),
+		 LOG_SPAN("helo", m->env.helo),
+		 LOG_SPAN("tls", m->env.tls),
+		 LOG_STR("repaired", m->decoder.bare ? "line_ends" : ""),
+		 LOG_INT("ms", clock_mono_ms() - m->began_ms),
+		 LOG_STR("host", facts.host), LOG_INT("conn_ms", facts.conn_ms),
+		 LOG_INT("host_ms", facts.ms), LOG_STR("reply", said->reply));
+	buf_fini(&to);
+}
+
+/* What the primary could not take, and why: the line `accepted` follows. */
+void trace_kept(const struct mail *m, const struct relay_said *said)
+{
+	struct relay_facts facts;
+
+	relay_facts(m->relay, &facts);
+	log_at(said->fate == FATE_DOUBT ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+	       EV_KEPT, LOG_HEX("sid", m->sid), LOG_ID("mid", m->id),
+	       LOG_STR("host", facts.host),
+	       LOG_STR("stage", relay_stage_name(said->stage)),
+	       LOG_STR("reply", said->reply),
+	       LOG_STR("note", said->fate == FATE_DOUBT
+				       ? "a duplicate is possible"
+				       : ""));
 }

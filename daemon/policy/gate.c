@@ -147,6 +147,13 @@ bool gate_ask(struct gate *g, struct gate_question *q, struct verdict *v)
 	return ask_from(q, 0, v);
 }
 
+void gate_refused(struct gate *g, struct gate_question *q, struct verdict *v)
+{
+	MX_ASSERT(q->state == IDLE);
+	q->gate = g;
+	tell_refused(q, v);
+}
+
 void gate_cancel(struct gate_question *q)
 {
 	MX_ASSERT(q->state == OUT);

@@ -44,6 +44,10 @@ struct gate_rcpt {
 	/* <postmaster> of this host (RFC 5321 section 4.5.1), wherever his mail
 	 * goes: not to be doubted any more. */
 	bool is_postmaster;
+	/* The primary itself is asked next, and its word counts; so whoever is
+	 * not vouched for by a list or by what is known is let pass. */
+	bool is_carried;
+	bool is_vouched;
 };
 void gate_rcpt_fini(struct gate_rcpt *r);
 
@@ -83,6 +87,9 @@ struct gate_question {
 	/* RCPT */
 	const struct smtp_path *to;
 	struct gate_rcpt *rcpt;
+	/* Will this recipient be carried to the primary at once?  NULL: none
+	 * is. */
+	bool (*carries)(struct gate_question *q);
 	/* content */
 	const struct spool_rcpt *rcpts;
 	size_t rcpt_count;
@@ -163,6 +170,10 @@ void gate_cancel(struct gate_question *q);
 /* The client speaks while the question is out.  True: *v is the answer, and cb
  * will not run. */
 bool gate_spoke(struct gate_question *q, struct verdict *v);
+
+/* It was refused by somebody else than a link, behind the gate: the links hear
+ * of it, and may say so in other words. */
+void gate_refused(struct gate *g, struct gate_question *q, struct verdict *v);
 
 /* The client is gone, and no question of it is out. */
 void gate_leave(struct gate *g, struct gate_visit *visit);

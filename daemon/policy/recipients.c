@@ -107,9 +107,17 @@ static enum gate_reply ask_primary(struct gate_question *q, struct verdict *v)
 	return reply_with(v, without_answer(q->rcpt->row, SAID_NOTHING));
 }
 
+static enum gate_reply vouch(struct gate_question *q)
+{
+	q->rcpt->is_vouched = true;
+	return GATE_GO;
+}
+
+/* By the primary's own earlier words, or now by itself: when it will be asked
+ * with the client's own transaction, no other question is put. */
 static enum gate_reply ask_known(struct gate_question *q, struct verdict *v)
 {
-	const struct gate_rcpt *r = q->rcpt;
+	struct gate_rcpt *r = q->rcpt;
 	struct known *known = known_of(q);
 	struct known_fact fact = { 0 };
 
@@ -117,11 +125,13 @@ static enum gate_reply ask_known(struct gate_question *q, struct verdict *v)
 		known_look(known, buf_span(&r->domain), q->to->local,
 			   r->row->delimiter, clock_wall_ms(), &fact);
 	if (fact.is == FACT_YES)
-		return GATE_GO;
-	if (fact.is == FACT_NO)
+		return vouch(q);
+	if (fact.is == FACT_NO && !r->is_carried)
 		return gate_refuse(v, V_RCPT_UNKNOWN);
 	if (has_guessed_enough(q))
 		return gate_refuse(v, V_RATE_UNKNOWN);
+	if (r->is_carried)
+		return GATE_GO;
 	if (known == NULL)
 		return reply_with(v, without_answer(r->row, SAID_DOWN));
 	return ask_primary(q, v);
@@ -139,17 +149,22 @@ static enum gate_reply say_unread(const struct config_domain *row,
 static enum gate_reply ask_recipients(struct gate_question *q,
 				      struct verdict *v)
 {
-	const struct gate_rcpt *r = q->rcpt;
+	struct gate_rcpt *r = q->rcpt;
 	enum listed_as found;
 
+	r->is_vouched = false;
+	r->is_carried =
+		r->row != NULL && q->carries != NULL && q->carries(q);
 	if (r->is_postmaster)
-		return GATE_GO;
+		return vouch(q);
 	found = domains_recipient(q->config->domains, r->row,
 				  buf_span(&r->domain), q->to->local);
 	if (found == RECIPIENT_YES)
-		return GATE_GO;
+		return vouch(q);
 	if (r->row->verify)
 		return ask_known(q, v);
+	if (found == RECIPIENT_UNKNOWN && r->is_carried)
+		return GATE_GO;
 	return found == RECIPIENT_UNKNOWN ? say_unread(r->row, v)
 					  : gate_refuse(v, V_RCPT_UNKNOWN);
 }

@@ -135,13 +135,13 @@ static bool is_enhanced(struct span s, int class)
 	       span_u64(rest, &number);
 }
 
-void verdict_say(struct verdict *v, int code, struct span enhanced,
-		 struct span text, const char *reason, const char *setting)
+void verdict_echo(struct verdict *v, int code, struct span enhanced,
+		  struct span text, const char *reason, const char *setting)
 {
-	const int refusal = code >= 400 && code <= 599 ? code : 451;
-	const int class = refusal / 100;
+	const int class = code / 100;
 
-	v->code = refusal;
+	MX_ASSERT(code >= 200 && code <= 599);
+	v->code = code;
 	if (is_enhanced(enhanced, class))
 		snprintf(v->enhanced, sizeof(v->enhanced), "%.*s",
 			 SPAN_ARG(enhanced));
@@ -151,7 +151,14 @@ void verdict_say(struct verdict *v, int code, struct span enhanced,
 	v->reason = reason;
 	v->setting = setting;
 	v->is_guess = false;
-	v->is_error = refusal >= 500;
+	v->is_error = code >= 500;
+}
+
+void verdict_say(struct verdict *v, int code, struct span enhanced,
+		 struct span text, const char *reason, const char *setting)
+{
+	verdict_echo(v, code >= 400 && code <= 599 ? code : 451, enhanced, text,
+		     reason, setting);
 }
 
 struct span verdict_line(const struct verdict *v,

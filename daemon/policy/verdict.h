@@ -68,6 +68,11 @@ void verdict_set(struct verdict *v, enum verdict_id id);
 void verdict_say(struct verdict *v, int code, struct span enhanced,
 		 struct span text, const char *reason, const char *setting);
 
+/* The same for words that may also be those of a yes: a code of 200 to 599
+ * stays. */
+void verdict_echo(struct verdict *v, int code, struct span enhanced,
+		  struct span text, const char *reason, const char *setting);
+
 /* "550 5.1.1 No such recipient here" with its CRLF, in line. */
 struct span verdict_line(const struct verdict *v,
 			 char line[static VERDICT_LINE_MAX]);

@@ -1,0 +1,39 @@
+/* The inside of lane.h. */
+#ifndef MX_DRAIN_LANE_PRIV_H
+#define MX_DRAIN_LANE_PRIV_H
+
+#include "daemon/drain/drain_priv.h"
+#include "daemon/drain/lane.h"
+
+enum { LANE_MAGIC = 0x446c616e };
+
+struct lane {
+	unsigned magic;
+	struct drain *drain;
+	struct domain *domain;
+	TAILQ_ENTRY(lane) link; /* where it waits */
+	enum lane_state {
+		LANE_ROUTED,  /* for its route: in domain->lanes */
+		LANE_WAITS,   /* for a connection: in dest->lanes.waiting */
+		LANE_CARRIES, /* has one */
+		LANE_OVER,
+	} state;
+	struct lane *beside;
+	struct link *carrier;
+	struct unit *unit; /* until it is given */
+	struct delivery_source source;
+	struct delivery_job *job;
+	const struct lane_listener *listener;
+	void *arg;
+	ev_timer deadline;
+	int64_t since_ms; /* monotonic */
+};
+
+/* ---- lane_wait.c ---- */
+/* It waits for its route; or for a connection, behind all others. */
+void lane_wait(struct lane *l);
+/* It is in no queue any more. */
+void lane_leave_queue(struct lane *l);
+void lane_answer(struct lane *l, enum lane_none why, struct span reply);
+
+#endif
