@@ -5,12 +5,15 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "daemon/history/plotter.h"
 
 struct keeper {
 	struct ev_loop *loop;
 	struct spool *spool;
 	struct history *history;
 	struct traces *traces;
+	struct plotter *plotter;
+	int64_t plotted_ms; /* wall */
 	ev_timer tick;
 	int64_t gone_ms;
 };
@@ -47,6 +50,35 @@ static uint64_t last_trace(struct spool *sp)
 	return serial;
 }
 
+static enum mx_err get(struct span key, struct buf *out, void *arg)
+{
+	struct keeper *k = arg;
+
+	return spool_fact_get(k->spool, key, out);
+}
+
+static bool load_hour(struct span key, struct span value, void *arg)
+{
+	struct keeper *k = arg;
+
+	plotter_load(k->plotter, key, value, clock_wall_ms());
+	return true;
+}
+
+/* Once a minute. */
+static void plot(struct keeper *k, int64_t now_ms)
+{
+	struct spool_totals t;
+
+	if (now_ms / MINUTES(1) == k->plotted_ms / MINUTES(1) ||
+	    spool_totals(k->spool, &t) != MX_OK)
+		return;
+	k->plotted_ms = now_ms;
+	plotter_add(k->plotter,
+		    &(struct curve_sample){ now_ms, t.space.used_bytes,
+					    t.messages });
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct keeper *k = w->data;
@@ -55,6 +87,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	history_tick(k->history, k->gone_ms, clock_wall_ms());
 	traces_tick(k->traces);
+	plot(k, clock_wall_ms());
 }
 
 /* A destination is said to be down once a minute. */
@@ -73,6 +106,9 @@ struct keeper *keeper_new(struct ev_loop *loop, struct spool *sp,
 	k->spool = sp;
 	k->history = history_new(&(struct history_options){ put, k });
 	err = spool_facts(sp, OUTAGE_PREFIX, SPAN_LIT(""), load, k);
+	k->plotter = plotter_new(&(struct plotter_options){ put, get, k });
+	if (err == MX_OK)
+		err = spool_facts(sp, CURVE_PREFIX, SPAN_LIT(""), load_hour, k);
 	if (err != MX_OK)
 		log_warn(EV_SPOOL, LOG_STR("what", "past outages are not read"),
 			 LOG_STR("error", mx_strerror(err)));
@@ -95,6 +131,7 @@ void keeper_free(struct keeper **kp)
 	ev_timer_stop(k->loop, &k->tick);
 	history_free(&k->history);
 	traces_free(&k->traces);
+	plotter_free(&k->plotter);
 	free(k);
 }
 

@@ -1,4 +1,5 @@
-/* The history of a daemon: its clock, its timer, its spool. */
+/* The history of a daemon: its clock, its timer, its spool.  Outages
+ * (history.h), and how full the spool was (plotter.h). */
 #ifndef MX_HISTORY_KEEPER_H
 #define MX_HISTORY_KEEPER_H
 
