@@ -50,6 +50,7 @@ BENCHSRC := $(wildcard tests/bench/*.c)
 BENCH   := $(BENCHSRC:tests/bench/%.c=$(B)/bench/%)
 SUPSRC  := $(wildcard tests/support/*.c)
 SUPOBJ  := $(SUPSRC:%.c=$(B)/%.o)
+TSANOBJ := $(if $(filter thread,$(SAN)),$(B)/tests/sanitizer/thread.o)
 LIB     := $(B)/libmx20.a
 SHLIB   := $(B)/libmx20shared.a
 SUPLIB  := $(B)/libsupport.a
@@ -67,7 +68,7 @@ endif
 build/mx20d build/mx20ctl: build/%: build/plain/%
 	@ln -f $< $@
 
-$(B)/mx20d: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)) $(LIB)
+$(B)/mx20d: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)) $(TSANOBJ) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -129,11 +130,14 @@ demo: ## tell the product's story on loopback: primary down, up, mail delivered
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(PYTHON) tests/support/demo.py
 
+# Criterion's memory is where ThreadSanitizer's must be; one thread has no races.
+CHECKS := $(if $(filter thread,$(SAN)),check-system,check-unit check-fuzz \
+            check-powercut check-system)
 check: ## install what is missing and run every test (SAN=... for sanitizers)
 	@tests/support/deps.sh test
 	@tests/support/peers.sh exim4-daemon-light
 	@$(MAKE) --no-print-directory -j$(JOBS) check-programs
-	@$(MAKE) --no-print-directory check-unit check-fuzz check-powercut check-system
+	@$(MAKE) --no-print-directory $(CHECKS)
 check-programs: all bench-tools $(UNIT) $(FUZZ)
 .PHONY: check-programs
 
@@ -233,6 +237,16 @@ check-fuzz: $(FUZZ) ## replay every fuzzing seed and every crash once found
 check-system: all $(BENCH) $(PRELOAD) ## the real daemon against real and scripted servers
 	@MX20_BUILD=$(B) $(PYTHON) -m pytest -q -p no:cacheprovider -n 4 --timeout 300 \
 		$(PYTESTFLAGS) tests/system
+
+# The gate's share of `make check SAN=thread`, which takes longer.
+RACES := $(addprefix tests/system/test_,intake_tls.py daemon.py tables.py \
+           crash.py route_tls.py path.py ctl_spool.py proof.py)
+check-races: ## modules where threads meet, under ThreadSanitizer
+	@tests/support/deps.sh test
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=thread all bench-tools
+	@MX20_BUILD=build/thread $(PYTHON) -m pytest -q -p no:cacheprovider -n 4 \
+		--timeout 300 $(RACES)
+.PHONY: check-races
 
 # Everything below DESTDIR; a configuration that is there already stays.
 UNITDIR := lib/systemd/system

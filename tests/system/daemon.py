@@ -17,7 +17,7 @@ from net import PATIENCE, free_port
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("MX20_BUILD", "build/plain")
 SANITIZER = re.compile(
-    r"ERROR: (Address|Leak)Sanitizer|runtime error:|event=assert")
+    r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|event=assert")
 
 
 def libconfig(value):
