@@ -253,14 +253,20 @@ UNITDIR := lib/systemd/system
 MAN5    := $(wildcard config/*.5)
 MAN8    := $(wildcard daemon/*.8 daemon/ctl/*.8)
 SAMPLES := mx20.conf domains $(patsubst config/%,%,$(wildcard config/recipients/*))
+# where Debian's zsh looks
+ZSHDIR  := $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 PUT     := install -D -m 644
-install: all ## copy binaries, manuals, units, samples and scripts
+install: all ## copy binaries, manuals, completion, units, samples and scripts
 	install -D -m 755 build/mx20d "$(DESTDIR)$(PREFIX)/sbin/mx20d"
 	install -D -m 755 build/mx20ctl "$(DESTDIR)$(PREFIX)/bin/mx20ctl"
 	@set -ex; for m in $(MAN5); do \
 		$(PUT) -t "$(DESTDIR)$(PREFIX)/share/man/man5" $$m; done
 	@set -ex; for m in $(MAN8); do \
 		$(PUT) -t "$(DESTDIR)$(PREFIX)/share/man/man8" $$m; done
+	$(PUT) contrib/completion/mx20ctl.bash \
+		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mx20ctl"
+	$(PUT) contrib/completion/_mx20ctl \
+		"$(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_mx20ctl"
 	install -d "$(DESTDIR)$(PREFIX)/$(UNITDIR)"
 	@set -ex; for u in service socket; do sed 's|@PREFIX@|$(PREFIX)|' \
 		contrib/systemd/mx20.$$u \

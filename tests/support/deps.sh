@@ -15,7 +15,7 @@ test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb
       dns-root-data
       debhelper mandoc python3-yaml
       python3-pytest python3-aiosmtpd python3-dnspython python3-cryptography
-      libnss-wrapper libidn12 libgnutls-dane0 libnsl2 libdb5.3
+      libnss-wrapper zsh libidn12 libgnutls-dane0 libnsl2 libdb5.3
       python3-pytest-timeout python3-pytest-xdist iproute2 prometheus"
 
 missing() {

@@ -789,7 +789,10 @@ def test_install(tmp_path):
 
     install()
     for name in ("sbin/mx20d", "bin/mx20ctl", "share/man/man8/mx20d.8",
-                 "share/man/man8/mx20ctl.8", "share/man/man5/mx20.conf.5",
+                 "share/man/man8/mx20ctl.8",
+                 "share/bash-completion/completions/mx20ctl",
+                 "share/zsh/vendor-completions/_mx20ctl",
+                 "share/man/man5/mx20.conf.5",
                  "share/man/man5/mx20-domains.5",
                  "lib/systemd/system/mx20.service",
                  "lib/systemd/system/mx20.socket",
