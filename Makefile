@@ -176,6 +176,7 @@ soak: ## two hours of mixed traffic, outages and kill -9, then an audit
 	@tests/support/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@MX20_BUILD=$(B) $(PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
+	@MX20_BUILD=$(B) $(PYTHON) tests/soak/flap.py $$(($(SOAK_SECONDS) / 12))
 .PHONY: soak
 
 OUT ?= build/corpus

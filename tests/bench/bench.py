@@ -19,6 +19,7 @@ import time
 
 import servers
 from servers import BUILD, free_port, memory_kib
+from primary import Hang, Primary
 
 QUICK = bool(os.environ.get("QUICK"))
 ROUNDS = int(os.environ.get("ROUNDS", "1" if QUICK else "3"))
@@ -298,6 +299,115 @@ def long_way(c):
         s.stop()
 
 
+# -- standby=relay -------------------------------------------------------------
+
+def relay_rate(c, conns, messages):
+    """Mail through a server to a sink while it is there; the servers that can
+    do so are of classes of their own."""
+    title = f"h1 relay 4 KiB, {conns} x {messages}"
+    port = free_port()
+    sink = Sink(port)
+    s = c(port)
+    s.start()
+    try:
+        load(s.port, 5, 5)
+        cpu = s.cpu()
+        r = load(s.port, conns, messages)
+        per_1000 = (s.cpu() - cpu) * 1000 / max(r["messages"], 1)
+        note(title, s.name, "rate", r["rate"], "msg/s", "more")
+        note(title, s.name, "reply after dot, p99", r["p99_ms"], "ms", "less")
+        note(title, s.name, "CPU per 1,000", per_1000, "s", "less")
+        if c is servers.RelayingMx20:
+            s.daemon.stop()  # the last lines of its log
+            note(title, s.name, "kept instead",
+                 100 - 100 * s.relayed() / (r["messages"] + 25), "%")
+        return per_1000
+    finally:
+        s.stop()
+        sink.stop()
+
+
+def relay_beside_spool(per_1000):
+    """The same mail taken first and delivered then."""
+    count = 2000 if QUICK else 20000
+    port = free_port()
+    s = servers.Mx20Server(port)
+    s.start()
+    try:
+        cpu = s.cpu()
+        fill(s, count)
+        sink = Sink(port, count)
+        sink.result()
+        apart = (s.cpu() - cpu) * 1000 / count
+    finally:
+        s.stop()
+    title = "h2 relay beside accept, then drain"
+    note(title, "mx20", "accept and drain, CPU per 1,000", apart, "s")
+    note(title, "mx20", "relay / (accept + drain)", per_1000 / apart, "")
+
+
+def relay_latency():
+    """What it adds to a transaction of one client, all replies waited for."""
+    count = 500 if QUICK else 2000
+    port = free_port()
+    sink = Sink(port)
+    s = servers.RelayingMx20(port)
+    s.start()
+    try:
+        load(s.port, 1, 50)
+        direct, through = load(port, 1, count), load(s.port, 1, count)
+        title = f"h3 one client, 1 x {count}"
+        note(title, "mx20", "added to a transaction",
+             1000 / through["rate"] - 1000 / direct["rate"], "ms")
+        note(title, "mx20", "added to the reply after the dot, median",
+             through["p50_ms"] - direct["p50_ms"], "ms")
+    finally:
+        s.stop()
+        sink.stop()
+
+
+def relay_beside_silence():
+    """Fifty sessions hang at a primary that does not answer the content."""
+    count = 50 if QUICK else 400
+    port = free_port()
+    sink = Sink(port)
+    silent = Primary(address="127.0.0.1", on={"dot": Hang()}).start()
+    s = servers.RelayingMx20(port, silent.port)
+    s.start()
+    hanging = None
+    try:
+        load(s.port, 10, 50)
+        alone = load(s.port, 10, count)
+        hanging = subprocess.Popen(
+            [TOOL / "smtpload", "--port", str(s.port), "--conns", "50",
+             "--messages", "1", "--rcpt", "u@second.test"],
+            stdout=subprocess.DEVNULL)
+        time.sleep(3)
+        beside = load(s.port, 10, count)
+        title = f"h4 beside 50 sessions with a silent primary, 10 x {count}"
+        for when, r in (("alone", alone), ("beside", beside)):
+            note(title, "mx20", f"reply after dot, p99, {when}", r["p99_ms"],
+                 "ms")
+            note(title, "mx20", f"rate, {when}", r["rate"], "msg/s")
+    finally:
+        if hanging is not None:
+            hanging.terminate()
+            hanging.wait()
+        s.stop()
+        silent.stop()
+        sink.stop()
+
+
+def relay(c):
+    conns, messages = 50, 20 if QUICK else 200
+    if c is servers.PostfixServer:
+        relay_rate(servers.ProxyingPostfix, conns, messages)
+    elif c is servers.Mx20Server:
+        relay_beside_spool(relay_rate(servers.RelayingMx20, conns, messages))
+        relay_latency()
+        relay_beside_silence()
+
+
 def reload_config(c):
     """1,000,000 domains and 10,000,000 recipients."""
     if c is not servers.Mx20Server:
@@ -410,7 +520,8 @@ WORKLOADS = {
     "accept": accept_small, "sustained": accept_sustained,
     "burst": accept_burst, "one": accept_one, "slow_disk": accept_slow_disk,
     "large": accept_large, "drain": drain, "recovery": recovery,
-    "idle": idle, "queue": queue_length, "rtt": long_way, "reload": reload_config,
+    "idle": idle, "queue": queue_length, "rtt": long_way, "relay": relay,
+    "reload": reload_config,
     "tls_refuse": tls_refuse, "tls_accept": tls_accept,
     "tls_honest": tls_honest,
 }

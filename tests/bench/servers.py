@@ -140,6 +140,22 @@ class Mx20Server(Server):
         shutil.rmtree(self.daemon.dir, ignore_errors=True)
 
 
+class RelayingMx20(Mx20Server):
+    """Mail is carried to the primary as it arrives; a second domain has a
+    primary of its own."""
+
+    def __init__(self, primary_port, second_port=1):
+        super().__init__(primary_port)
+        self.daemon.domains += ("second.test recipients=* "
+                                f"primary=[127.0.0.1]:{second_port}\n")
+        self.daemon.conf["policy"] = {"standby": "relay"}
+        self.daemon.conf["drain"]["connections"] = 50
+        self.daemon.write_files()
+
+    def relayed(self):
+        return sum(line.startswith("relayed ") for line in self.daemon.log)
+
+
 class OtherServer(Mx20Server):
     """mx20 of another build: OTHER=folder."""
 
@@ -215,6 +231,14 @@ class PostfixServer(Server):
 
     def stop(self):
         self.postfix.stop()
+
+
+class ProxyingPostfix(PostfixServer):
+    """The primary is its before-queue filter, and has the last word."""
+
+    def __init__(self, primary_port):
+        super().__init__(primary_port)
+        self.set("smtpd_proxy_filter", f"127.0.0.1:{primary_port}")
 
 
 class EximServer(Server):

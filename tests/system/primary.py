@@ -3,8 +3,8 @@
     p = primary(port=..., on={"greeting": "421 4.3.2 busy"})
     p.start()
 
-`on` maps a stage (greeting ehlo helo starttls mail rcpt data dot bdat rset
-quit) to what happens there: a reply, one of the actions below, a list of
+`on` maps a stage (greeting ehlo helo starttls mail rcpt data content dot bdat
+rset quit) to what happens there: a reply, one of the actions below, a list of
 these (one per occurrence over the life of the server, the last one stays), or
 a function of (session, argument) that returns one of these.
 """
@@ -127,6 +127,8 @@ class Session:
             if action.startswith("421"):
                 raise Closed
             return action[0] in "23"
+        if action is None:  # nothing is ordinary here
+            return True
         if isinstance(action, Delay):
             if self.server.stopping.wait(action.seconds):
                 raise Closed
@@ -216,19 +218,32 @@ class Session:
             return self.say("503 5.5.1 RCPT first")
         if not self.act("data", "354 go on", rest):
             return
-        while True:
-            if self.pending.startswith(b".\r\n") and not self.message.content:
-                end = 0
-            else:
-                end = self.pending.find(b"\r\n.\r\n")
-            if end >= 0:
-                break
-            self.fill()
-        skip = 3 if end == 0 and self.pending.startswith(b".\r\n") else 5
-        content = self.pending[:end + 2] if skip == 5 else b""
-        self.pending = self.pending[end + skip:]
-        self.message.content = re.sub(rb"(\A|\r\n)\.", rb"\1", content)
+        self.begin_content()
+        self.message.content = re.sub(rb"(\A|\r\n)\.", rb"\1",
+                                      self.take_content())
         self.finish("dot")
+
+    def take_content(self):
+        """As it came, without the final dot; what is behind it is pending."""
+        got, end, looked = bytearray(b"\r\n" + self.pending), -1, 0
+        while end < 0:
+            self.pending = b""
+            end = got.find(b"\r\n.\r\n", looked)
+            if end < 0:
+                looked = max(0, len(got) - 4)
+                self.fill()
+                got += self.pending
+        self.pending = bytes(got[end + 5:])
+        return bytes(got[2:end + 2])
+
+    def begin_content(self):
+        """In the middle of it: some has come, and its end may be far."""
+        action = self.server.scripted("content", self, "")
+        if action is None or isinstance(action, Accept):
+            return
+        if not self.pending:
+            self.fill()
+        self.perform(action, None)
 
     def do_bdat(self, rest):
         words = rest.split()
