@@ -10,7 +10,6 @@ VERSION := 0.1.0
 
 PKGS    := libconfig lmdb openssl libunbound libcurl jansson libidn2 libsystemd \
            libmicrohttpd
-CTLPKGS := libconfig lmdb openssl jansson libidn2
 XFLAGS  := -std=c17 -MMD -MP -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
            -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wformat=2 \
            -Wvla -fno-strict-aliasing -fstack-protector-strong -pthread \
@@ -26,7 +25,6 @@ XLDFLAGS := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now \
 # before the libevent it was built for, and write beyond its own structures;
 # so keep the archive to ourselves.
 LIBS     = $(shell pkg-config --libs $(PKGS)) -lunistring -l:libev.a -Wl,--exclude-libs,libev.a -lm
-CTLLIBS  = $(shell pkg-config --libs $(CTLPKGS)) -lunistring -l:libev.a -Wl,--exclude-libs,libev.a -lm
 
 # Folders in the order a mail travels; files by wildcard.
 SHARED  := common/base common/smtp common/mail common/control common/net \
@@ -34,15 +32,13 @@ SHARED  := common/base common/smtp common/mail common/control common/net \
            common/status
 ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
            daemon/sts daemon/tables daemon/dns daemon/proof daemon/delivery \
-           daemon/known daemon/relay daemon/history daemon/report \
+           daemon/known daemon/relay daemon/history daemon/report daemon/check \
            daemon/control daemon/web
 SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
-SHSRC   := $(wildcard $(addsuffix /*.c,$(SHARED)))
 CTLSRC  := $(wildcard daemon/ctl/*.c)
 UNITSRC := $(wildcard tests/unit/*/*/test_*.c tests/unit/*/test_*.c)
 FUZZSRC := $(wildcard tests/fuzz/fuzz_*.c)
 OBJ     := $(SRC:%.c=$(B)/%.o)
-SHOBJ   := $(SHSRC:%.c=$(B)/%.o)
 CTLOBJ  := $(CTLSRC:%.c=$(B)/%.o)
 UNIT    := $(UNITSRC:tests/unit/%.c=$(B)/unit/%)
 FUZZ    := $(FUZZSRC:tests/fuzz/%.c=$(B)/fuzz/%)
@@ -52,7 +48,6 @@ SUPSRC  := $(wildcard tests/support/*.c)
 SUPOBJ  := $(SUPSRC:%.c=$(B)/%.o)
 TSANOBJ := $(if $(filter thread,$(SAN)),$(B)/tests/sanitizer/thread.o)
 LIB     := $(B)/libmx20.a
-SHLIB   := $(B)/libmx20shared.a
 SUPLIB  := $(B)/libsupport.a
 
 # V=1 shows the commands.
@@ -72,15 +67,14 @@ $(B)/mx20d: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)) $(TSANOBJ) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/mx20ctl: $(CTLOBJ) $(SHLIB)
+$(B)/mx20ctl: $(CTLOBJ) $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(CTLLIBS)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # mx20ctl's parts are in it, too, for its unit tests.
 $(LIB): $(OBJ) $(filter-out %/main.o,$(CTLOBJ))
-$(SHLIB): $(SHOBJ)
 $(SUPLIB): $(SUPOBJ)
-$(LIB) $(SHLIB) $(SUPLIB):
+$(LIB) $(SUPLIB):
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
@@ -269,9 +263,9 @@ install: all ## copy binaries, manuals, completion, units, samples and scripts
 	$(PUT) contrib/completion/_mx20ctl \
 		"$(DESTDIR)$(PREFIX)/share/zsh/$(ZSHDIR)/_mx20ctl"
 	install -d "$(DESTDIR)$(PREFIX)/$(UNITDIR)"
-	@set -ex; for u in service socket; do sed 's|@PREFIX@|$(PREFIX)|' \
-		contrib/systemd/mx20.$$u \
-		>"$(DESTDIR)$(PREFIX)/$(UNITDIR)/mx20.$$u"; done
+	@set -ex; for u in $(notdir $(wildcard contrib/systemd/*)); do \
+		sed 's|@PREFIX@|$(PREFIX)|' contrib/systemd/$$u \
+		>"$(DESTDIR)$(PREFIX)/$(UNITDIR)/$$u"; done
 	@set -ex; for d in sysusers.d tmpfiles.d; do $(PUT) \
 		contrib/$$d/mx20.conf "$(DESTDIR)$(PREFIX)/lib/$$d/mx20.conf"; done
 	@set -ex; for f in $(wildcard contrib/recipients/*); do \

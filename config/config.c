@@ -137,15 +137,19 @@ static void load_domains(struct config *c, struct settings *st,
 	c->recipient_count = domains_recipients(c->domains);
 }
 
+/* What is read besides the settings. */
+enum load { LOAD_SETTINGS, LOAD_LISTS, LOAD_ALL };
+
 /* Whatever the settings name. */
-static void load_files(struct snapshot *s, struct settings *st,
+static void load_files(struct snapshot *s, enum load what, struct settings *st,
 		       struct config_errors *errors)
 {
 	struct config *c = &s->config;
 
 	load_domains(c, st, errors);
 	settings_can_read(st, "dns.trust_anchor", c->dns.trust_anchor);
-	make_server(s, st);
+	if (what == LOAD_ALL)
+		make_server(s, st);
 	ask_for_certificates(c);
 	make_client(c, st);
 }
@@ -165,7 +169,7 @@ static void keep_doubts(struct snapshot *s, struct settings *st,
 	config_errors_fini(&all);
 }
 
-static struct config *load(const char *path, bool with_files,
+static struct config *load(const char *path, enum load what,
 			   struct config_errors *errors)
 {
 	struct snapshot *s = mx_alloc(sizeof(*s));
@@ -176,10 +180,10 @@ static struct config *load(const char *path, bool with_files,
 	atomic_init(&s->refs, 1);
 	c->path = arena_span(&s->arena, span_str(path));
 	st = settings_read(c, &s->arena, errors);
-	if (with_files)
-		load_files(s, st, errors);
+	if (what != LOAD_SETTINGS)
+		load_files(s, what, st, errors);
 	if (errors->count == before)
-		keep_doubts(s, with_files ? st : NULL, errors);
+		keep_doubts(s, what == LOAD_ALL ? st : NULL, errors);
 	settings_close(st);
 	if (errors->count == before)
 		return c;
@@ -190,13 +194,19 @@ static struct config *load(const char *path, bool with_files,
 
 struct config *config_load(const char *path, struct config_errors *errors)
 {
-	return load(path, true, errors);
+	return load(path, LOAD_ALL, errors);
 }
 
 struct config *config_load_settings(const char *path,
 				    struct config_errors *errors)
 {
-	return load(path, false, errors);
+	return load(path, LOAD_SETTINGS, errors);
+}
+
+struct config *config_load_lists(const char *path,
+				 struct config_errors *errors)
+{
+	return load(path, LOAD_LISTS, errors);
 }
 
 enum { STALE_MS = 600000 };

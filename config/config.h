@@ -88,6 +88,12 @@ struct config *config_load(const char *path, struct config_errors *errors);
 struct config *config_load_settings(const char *path,
 				    struct config_errors *errors);
 
+/* The same without our own certificates and keys, which not everybody may read:
+ * with allowlist, recipients and the client side of TLS.  Blocks, as
+ * config_load. */
+struct config *config_load_lists(const char *path,
+				 struct config_errors *errors);
+
 /* Snapshots are shared by counting: sessions and the drain keep theirs across
  * a reload.  The last release of a large one happens on a thread of its own,
  * so that freeing never stalls the loop.  Thread-safe. */

@@ -247,6 +247,12 @@ const struct tls_facts *conn_tls(const struct conn *c)
 	return tls_engine_facts(c->tls);
 }
 
+bool conn_tls_shown(const struct conn *c, struct span name,
+		    struct tls_shown *out)
+{
+	return c->tls != NULL && tls_engine_shown(c->tls, name, out);
+}
+
 bool conn_tls_resumes(const struct conn *c)
 {
 	return c->tls != NULL && tls_engine_resumes(c->tls);

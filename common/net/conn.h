@@ -116,6 +116,11 @@ void conn_charge(struct conn *c, const struct net_addr *peer);
 /* Facts of the finished handshake; NULL without TLS. */
 const struct tls_facts *conn_tls(const struct conn *c);
 
+/* As a client, behind the handshake: the server's certificate.  False: there
+ * is none.  `chains` means nothing under TLS_AUTH_DANE. */
+bool conn_tls_shown(const struct conn *c, struct span name,
+		    struct tls_shown *out);
+
 /* As a client: was the server offered to resume a session?  And forget that
  * session, if it is suspected of being why the connection failed. */
 bool conn_tls_resumes(const struct conn *c);

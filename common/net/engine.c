@@ -3,9 +3,11 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/net/addr.h"
 #include "common/net/hello.h"
 #include "common/net/tls_priv.h"
@@ -411,6 +413,48 @@ static void take_facts(struct tls_engine *e)
 const struct tls_facts *tls_engine_facts(const struct tls_engine *e)
 {
 	return e->is_done ? &e->facts : NULL;
+}
+
+/* ---- What the server showed ---- */
+
+static int64_t end_of(const X509 *cert)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+		return INT64_MAX;
+	return SECONDS(timegm(&tm));
+}
+
+static void digest_key(const X509 *cert, unsigned char out[TLS_SPKI_BYTES])
+{
+	unsigned char *der = NULL;
+	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+
+	if (n > 0)
+		(void)EVP_Digest(der, (size_t)n, out, NULL, EVP_sha256(), NULL);
+	OPENSSL_free(der);
+}
+
+bool tls_engine_shown(const struct tls_engine *e, struct span name,
+		      struct tls_shown *out)
+{
+	X509 *cert = SSL_get1_peer_certificate(e->ssl);
+	const long result = SSL_get_verify_result(e->ssl);
+
+	*out = (struct tls_shown){ .why = "" };
+	if (cert == NULL)
+		return false;
+	out->end_ms = end_of(cert);
+	out->chains = result == X509_V_OK;
+	if (!out->chains)
+		out->why = X509_verify_cert_error_string(result);
+	out->has_name = name.n > 0 && X509_check_host(cert, name.p, name.n,
+						       0, NULL) == 1;
+	digest_key(cert, out->spki);
+	X509_free(cert);
+	ERR_clear_error();
+	return true;
 }
 
 /* ---- Bytes ---- */

@@ -57,6 +57,9 @@ void tls_engine_forget(struct tls_engine *e);
 
 /* NULL until the handshake is done. */
 const struct tls_facts *tls_engine_facts(const struct tls_engine *e);
+/* As conn_tls_shown. */
+bool tls_engine_shown(const struct tls_engine *e, struct span name,
+		      struct tls_shown *out);
 /* "certificate has expired", "name mismatch: wanted mx.example.org", ... */
 const char *tls_engine_error(const struct tls_engine *e);
 

@@ -105,4 +105,15 @@ struct tls_facts {
 	const char *peer_names;   /* its DNS names, one blank between them */
 };
 
+/* The certificate that a server showed, whatever was demanded of it. */
+enum { TLS_SPKI_BYTES = 32 };
+struct tls_shown {
+	int64_t end_ms; /* when it ends; wall */
+	bool chains;    /* to a root of the context, every date in order */
+	const char *why; /* it does not; else "" */
+	bool has_name;  /* it stands for the name asked about (RFC 6125) */
+	unsigned char spki[TLS_SPKI_BYTES]; /* SHA-256 of its key: the data of
+					       TLSA 3 1 1 (RFC 6698) */
+};
+
 #endif

@@ -51,6 +51,7 @@ enum ctl_exit ctl_surgery(struct ctl *ctl);
 enum ctl_exit ctl_reload(struct ctl *ctl);
 enum ctl_exit ctl_explain(struct ctl *ctl);
 enum ctl_exit ctl_route(struct ctl *ctl);
+enum ctl_exit ctl_check(struct ctl *ctl);
 enum ctl_exit ctl_recipient(struct ctl *ctl);
 
 /* "mx20ctl: ..." on stderr. */

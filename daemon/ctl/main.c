@@ -65,6 +65,9 @@ static const struct verb verbs[] = {
 	{ "explain", TAKES_CLIENT, ctl_explain,
 	  "--client IP [--helo NAME] [--from ADDRESS] --to ADDRESS",
 	  "what this client would hear, and why" },
+	{ "check", TAKES_ARGUMENT | TAKES_MANY | TAKES_ALL, ctl_check,
+	  "[DOMAIN...] [--all]",
+	  "whether this backup will work, asked as the world would" },
 	{ "flush", TAKES_ARGUMENT | TAKES_MANY | TAKES_DESTINATION, ctl_flush,
 	  "[DOMAIN|ID...|--destination NAME]", "probe and try again now" },
 	{ "hold", TAKES_UNITS | TAKES_REASON, ctl_surgery,
@@ -183,7 +186,8 @@ static void add_options(struct buf *out)
 		"      --sort S       queue: arrival newest size due tries "
 		"from\n"
 		"      --limit N      queue: so many at most\n"
-		"      --all          release: also what was held by its id\n"
+		"      --all          release: also what was held by its id;\n"
+		"                     check: also what is as it should be\n"
 		"      --alarm        status: only what needs a person; exit 1 "
 		"if anything does\n"
 		"      --raw          show: the content as it is\n"

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,7 +19,6 @@ static const struct {
 	{ "rrset-cache-size:", "8m" },
 	{ "key-cache-size:", "1m" },
 	{ "neg-cache-size:", "256k" },
-	{ "cache-max-ttl:", "3600" },
 	/* A server that was away is tried again soon, not in 15 minutes; and a
 	 * zone that was gone or broken is asked for again.  Denials that are
 	 * made up from cached NSEC records would outlive that. */
@@ -71,9 +71,10 @@ static void on_readable(EV_P_ ev_io *w, int revents)
 }
 
 static enum mx_err set_up(struct ub_ctx *ub, const struct config *config,
-			  const char *anchor, struct buf *why)
+			  int ttl_most_s, const char *anchor, struct buf *why)
 {
 	const char *what = "memory";
+	char ttl[16];
 	int err;
 
 	(void)ub_ctx_debugout(ub, NULL); /* stderr is the log's */
@@ -82,7 +83,10 @@ static enum mx_err set_up(struct ub_ctx *ub, const struct config *config,
 		if (err != 0)
 			return context_failed(err, options[i].name, why);
 	}
-	err = set_servers(ub, config, &what);
+	(void)snprintf(ttl, sizeof(ttl), "%d", ttl_most_s);
+	err = ub_ctx_set_option(ub, "cache-max-ttl:", ttl);
+	if (err == 0)
+		err = set_servers(ub, config, &what);
 	if (err != 0)
 		return context_failed(err, what, why);
 	if (anchor != NULL) {
@@ -102,8 +106,8 @@ static enum mx_err set_up(struct ub_ctx *ub, const struct config *config,
 }
 
 enum mx_err context_open(struct context **out, struct ev_loop *loop,
-			 const struct config *config, const char *anchor,
-			 struct buf *why)
+			 const struct config *config, int ttl_most_s,
+			 const char *anchor, struct buf *why)
 {
 	struct ub_ctx *ub = ub_ctx_create();
 	struct context *ctx;
@@ -114,7 +118,7 @@ enum mx_err context_open(struct context **out, struct ev_loop *loop,
 		buf_addf(why, "dns: set-up: %s", strerrordesc_np(errno));
 		return MX_ESYS;
 	}
-	err = set_up(ub, config, anchor, why);
+	err = set_up(ub, config, ttl_most_s, anchor, why);
 	if (err != MX_OK) {
 		ub_ctx_delete(ub);
 		return err;
@@ -126,6 +130,32 @@ enum mx_err context_open(struct context **out, struct ev_loop *loop,
 	ev_io_start(loop, &ctx->io);
 	*out = ctx;
 	return MX_OK;
+}
+
+/* RFC 6303, and the hosts of 172.16.0.0/12. */
+void context_ask_reverse(struct context *ctx)
+{
+	static const char *const zones[] = {
+		"0.in-addr.arpa.",	     "127.in-addr.arpa.",
+		"10.in-addr.arpa.",	     "168.192.in-addr.arpa.",
+		"254.169.in-addr.arpa.",     "2.0.192.in-addr.arpa.",
+		"100.51.198.in-addr.arpa.",  "113.0.203.in-addr.arpa.",
+		"d.f.ip6.arpa.",	     "8.e.f.ip6.arpa.",
+		"9.e.f.ip6.arpa.",	     "a.e.f.ip6.arpa.",
+		"b.e.f.ip6.arpa.",	     "8.b.d.0.1.0.0.2.ip6.arpa.",
+	};
+	char zone[40];
+
+	for (size_t i = 0; i < COUNT(zones); i++)
+		(void)ub_ctx_zone_remove(ctx->ub, zones[i]);
+	for (int i = 16; i < 32; i++) {
+		(void)snprintf(zone, sizeof(zone), "%d.172.in-addr.arpa.", i);
+		(void)ub_ctx_zone_remove(ctx->ub, zone);
+	}
+	for (int i = 64; i < 128; i++) {
+		(void)snprintf(zone, sizeof(zone), "%d.100.in-addr.arpa.", i);
+		(void)ub_ctx_zone_remove(ctx->ub, zone);
+	}
 }
 
 static void *nothing(void *arg)

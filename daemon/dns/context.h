@@ -23,12 +23,16 @@ struct context {
 
 #define CONTEXT_RESOLV_CONF "/etc/resolv.conf"
 
-/* anchor: a file, or NULL for no validation.  The thread starts with the first
- * question.  *out is NULL on failure; why says which server or file is at
- * fault. */
+/* anchor: a file, or NULL for no validation.  No TTL is longer than
+ * ttl_most_s.  The thread starts with the first question.  *out is NULL on
+ * failure; why says which server or file is at fault. */
 enum mx_err context_open(struct context **out, struct ev_loop *loop,
-			 const struct config *config, const char *anchor,
-			 struct buf *why);
+			 const struct config *config, int ttl_most_s,
+			 const char *anchor, struct buf *why);
+/* What libunbound makes up by itself for the addresses of private and
+ * documentation networks is asked of the servers instead.  Before the first
+ * question. */
+void context_ask_reverse(struct context *ctx);
 /* Before each question: false while the system gives no thread for it. */
 bool context_can_ask(struct context *ctx);
 /* Ends the thread: what it holds is never called back.  Joining it takes

@@ -23,6 +23,9 @@ enum {
 	PATIENCE_MS = 5000,
 	PLAIN_TTL_S = 60,
 	RETEST_MS = 60000,
+	/* How long libunbound keeps an answer at most. */
+	TTL_MOST_S = 3600,
+	TTL_SHOWN_S = 365 * 24 * 3600, /* RESOLVER_DOCTOR */
 };
 
 enum query_state { QUERY_WAITING, QUERY_ACTIVE, QUERY_BROKEN };
@@ -51,6 +54,7 @@ TAILQ_HEAD(query_list, dns_query);
 struct resolver {
 	unsigned magic;
 	struct ev_loop *loop;
+	enum resolver_use use;
 	struct config *config;
 	struct context *main;
 	/* The same without a trust anchor; see retry_plainly.  Or NULL. */
@@ -72,15 +76,30 @@ static void ignore(const struct dns_answer *a, void *arg)
 	(void)arg;
 }
 
+static enum mx_err open_context(struct resolver *r, struct context **out,
+				const char *anchor, struct buf *why)
+{
+	const bool is_doctor = r->use == RESOLVER_DOCTOR;
+	enum mx_err err = context_open(out, r->loop, r->config,
+				       is_doctor ? TTL_SHOWN_S : TTL_MOST_S,
+				       anchor, why);
+
+	if (err == MX_OK && is_doctor)
+		context_ask_reverse(*out);
+	return err;
+}
+
 enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
-			 const struct config *config, bool for_strangers,
+			 const struct config *config, enum resolver_use use,
 			 struct buf *why)
 {
+	const bool for_strangers = use == RESOLVER_STRANGERS;
 	struct resolver *r = mx_alloc(sizeof(*r));
 	enum mx_err err;
 
 	r->magic = RESOLVER_MAGIC;
 	r->loop = loop;
+	r->use = use;
 	/* A counted reference; the count is not part of the snapshot. */
 	r->config = config_ref((struct config *)(uintptr_t)config);
 	r->active_most =
@@ -101,7 +120,7 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 				 "dns.trust_anchor)"));
 	}
 	stamp_take(&r->stamp, CONTEXT_RESOLV_CONF);
-	err = context_open(&r->main, loop, config, r->anchor, why);
+	err = open_context(r, &r->main, r->anchor, why);
 	if (err != MX_OK)
 		resolver_free(&r);
 	else if (r->anchor_is_implicit && !for_strangers)
@@ -120,7 +139,7 @@ enum mx_err resolver_check(struct ev_loop *loop, const struct config *config,
 
 	if (anchor.n == 0) /* the rest was checked when it was read */
 		return MX_OK;
-	err = context_open(&ctx, loop, config, anchor.p, why);
+	err = context_open(&ctx, loop, config, TTL_MOST_S, anchor.p, why);
 	if (err == MX_OK)
 		context_close(&ctx, loop);
 	else if (err == MX_EINVAL)
@@ -265,7 +284,7 @@ static bool retry_plainly(struct dns_query *q)
 	if (!r->anchor_is_implicit || r->is_proven || q->ctx != r->main)
 		return false;
 	if (r->plain == NULL &&
-	    context_open(&r->plain, r->loop, r->config, NULL, &why) != MX_OK) {
+	    open_context(r, &r->plain, NULL, &why) != MX_OK) {
 		buf_fini(&why);
 		return false;
 	}
@@ -277,7 +296,7 @@ static bool retry_plainly(struct dns_query *q)
  * itself yet. */
 static void took_plain(struct resolver *r, struct dns_answer *a)
 {
-	if (a->ttl_s > PLAIN_TTL_S)
+	if (a->ttl_s > PLAIN_TTL_S && r->use != RESOLVER_DOCTOR)
 		a->ttl_s = PLAIN_TTL_S;
 	if (dns_failed(a->status) || r->is_proven || r->has_warned)
 		return;
@@ -446,8 +465,7 @@ void resolver_refresh(struct resolver *r)
 	stamp_take(&now, CONTEXT_RESOLV_CONF);
 	if (stamp_eq(&now, &r->stamp))
 		return;
-	if (context_open(&fresh, r->loop, r->config, r->anchor, &why) !=
-	    MX_OK) {
+	if (open_context(r, &fresh, r->anchor, &why) != MX_OK) {
 		log_error(EV_ROUTE, LOG_SPAN("error", buf_span(&why)),
 			  LOG_STR("note", "the old name servers stay"));
 		buf_fini(&why);

@@ -22,8 +22,15 @@ typedef void dns_cb(const struct dns_answer *answer, void *arg);
  * do to it (a name server that seems to be away, since it waits for them) is
  * nothing to the other.
  */
+enum resolver_use {
+	RESOLVER_OURS,
+	RESOLVER_STRANGERS,
+	/* For people: the TTLs are those of the zones, not of what we make of
+	 * them. */
+	RESOLVER_DOCTOR,
+};
 enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
-			 const struct config *config, bool for_strangers,
+			 const struct config *config, enum resolver_use use,
 			 struct buf *why);
 /* Would it work?  Nothing is asked.  As resolver_new, and MX_OK. */
 enum mx_err resolver_check(struct ev_loop *loop, const struct config *config,

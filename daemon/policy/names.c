@@ -58,7 +58,7 @@ void names_configure(struct names *n, struct dnsbl *d, const struct config *c)
 	struct buf why = { 0 };
 
 	if (c->policy.dnsbl_count > 0 &&
-	    resolver_new(&fresh, n->loop, c, true, &why) != MX_OK)
+	    resolver_new(&fresh, n->loop, c, RESOLVER_STRANGERS, &why) != MX_OK)
 		log_error(EV_CONFIG, LOG_STR("key", "policy.dnsbl"),
 			  LOG_SPAN("error", buf_span(&why)));
 	buf_fini(&why);

@@ -512,7 +512,9 @@ enum mx_err router_new(struct router **out, const struct router_options *opt,
 	files_start(r);
 	for (int i = 0; i < SIDES; i++) {
 		err = resolver_new(&r->sides[i].resolver, r->loop, r->config,
-				   i == STRANGERS, why);
+				   i == STRANGERS ? RESOLVER_STRANGERS
+						 : RESOLVER_OURS,
+				   why);
 		if (err != MX_OK) {
 			router_free(&r);
 			return err;
@@ -587,7 +589,8 @@ static void renew_resolver(struct router *r, int side)
 	struct resolver *resolver;
 	struct buf why = { 0 };
 
-	if (resolver_new(&resolver, r->loop, r->config, side == STRANGERS,
+	if (resolver_new(&resolver, r->loop, r->config,
+			 side == STRANGERS ? RESOLVER_STRANGERS : RESOLVER_OURS,
 			 &why) == MX_OK) {
 		resolver_retire(&r->sides[side].resolver);
 		r->sides[side].resolver = resolver;

@@ -53,6 +53,7 @@ class Dns:
         self.port = free_port()
         self.ttl, self.negative = ttl, negative
         self.zones = {}
+        self.outside = {}
         self.serial = 1
         self.process = None
 
@@ -71,6 +72,12 @@ class Dns:
         assert name.endswith(".test"), name
         self.zones[name] = Zone(name, text, signed, bogus, tamper, self.ttl,
                                 missing)
+        return self
+
+    def zone_outside(self, name, text):
+        """A zone that is not below test, not signed and without a parent:
+        for reverse names."""
+        self.outside[name] = text
         return self
 
     @property
@@ -125,12 +132,14 @@ class Dns:
                 parent.append(self._key(zone.name, int(zone.bogus))[2])
             if not zone.missing:
                 self._write(zone.name, zone.text, zone.signed, zone.tamper)
+        for name, text in self.outside.items():
+            self._write(name, text, signed=False)
         self._write("test", "\n".join(parent))
         self.anchor.write_text(self._key("test")[1])
         self.serial += 1
 
     def _write_conf(self):
-        names = ["test", *self.zones]
+        names = ["test", *self.zones, *self.outside]
         body = "".join(f'zone:\n  name: "{n}"\n  zonefile: "{n}.zone"\n'
                        for n in names)
         (self.dir / "nsd.conf").write_text(

@@ -78,14 +78,14 @@ class Pki:
                 [x509.DNSName(n) for n in names]), critical=False)
         return builder.sign(issuer_key, hashes.SHA256())
 
-    def cert(self, *names, expired=False, self_signed=False):
+    def cert(self, *names, expired=False, self_signed=False, days=30):
         """A certificate for these DNS names, by our CA unless told."""
         self.made += 1
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME,
                                                 names[0][:60])])
         ca = self.ca.certificate
-        start, end = (-30, -2) if expired else (-1, 30)
+        start, end = (-30, -2) if expired else (-1, days)
         made = self._build(subject, subject if self_signed else ca.subject,
                            key, key if self_signed else self.ca.key,
                            names, start, end)
