@@ -18,6 +18,7 @@ enum web_doc {
 	DOC_METRICS_OPEN,
 	DOC_STATUS,
 	DOC_OUTAGES,
+	DOC_PAGE,
 	DOC_COUNT,
 };
 

@@ -5,12 +5,15 @@
 #include "common/base/arena.h"
 #include "common/base/metrics.h"
 #include "common/spool/spool.h"
+#include "common/status/curve.h"
 #include "common/status/destination.h"
+#include "common/status/outage.h"
 
 enum {
 	WEB_LABELLED = 100,  /* destinations with metrics of their own */
 	WEB_SHOWN = 1000,    /* destinations on the page */
 	WEB_DOMAINS = 10000, /* domains in /api/status */
+	WEB_OUTAGES = 500,   /* outages on the page */
 };
 
 /* All that waits for one destination, and how that does. */
@@ -36,6 +39,11 @@ struct web_facts {
 	struct web_destination *destinations;
 	size_t destination_count;
 	uint64_t all_destinations; /* that mail waits for */
+	/* of the page alone: */
+	struct outage *outages; /* the newest first */
+	size_t outage_count;
+	struct curve_sample *curve; /* the oldest first */
+	size_t curve_count;
 };
 
 #endif

@@ -12,6 +12,8 @@
 #include "common/base/hash.h"
 #include "daemon/web/api.h"
 #include "daemon/web/exposition.h"
+#include "daemon/web/page.h"
+#include "daemon/web/past.h"
 #include "daemon/web/tally.h"
 
 enum {
@@ -72,6 +74,12 @@ static void make_outages(struct buf *out, struct round *r)
 	api_outages(out, r->g->opt.view);
 }
 
+static void make_page(struct buf *out, struct round *r)
+{
+	past_load(&r->tally.arena, r->g->opt.view, &r->facts);
+	page_make(out, &r->facts);
+}
+
 /* clang-format off */
 static const struct maker {
 	void (*make)(struct buf *out, struct round *r);
@@ -86,6 +94,8 @@ static const struct maker {
 		WEB_LABELLED, WEB_LABELLED, 0 },
 	[DOC_STATUS] = { make_status, "application/json", 0, 0, WEB_DOMAINS },
 	[DOC_OUTAGES] = { make_outages, "application/json", 0, 0, 0 },
+	[DOC_PAGE] = { make_page, "text/html; charset=utf-8",
+		WEB_SHOWN, WEB_LABELLED, 0 },
 };
 /* clang-format on */
 

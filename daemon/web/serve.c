@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "daemon/web/exposition.h"
 #include "daemon/web/response.h"
+#include "daemon/web/style.h"
 
 enum {
 	MAGIC = 0x68747470,
@@ -38,13 +39,14 @@ struct serve {
 /* ---- Answers ---- */
 
 static enum MHD_Result answer(struct MHD_Connection *c, unsigned status,
-			      const char *body, const char *content_type)
+			      const char *const *body, const char *content_type)
 {
 	struct buf text = { 0 };
 	struct MHD_Response *r;
 	enum MHD_Result result;
 
-	buf_adds(&text, body);
+	for (; *body != NULL; body++)
+		buf_adds(&text, *body);
 	r = response_new(&text, content_type);
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(r, "Allow", "GET, HEAD");
@@ -54,8 +56,10 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned status,
 }
 
 static enum MHD_Result say(struct MHD_Connection *c, unsigned status,
-			   const char *body)
+			   const char *line)
 {
+	const char *body[] = { line, NULL };
+
 	return answer(c, status, body, "text/plain; charset=utf-8");
 }
 
@@ -85,12 +89,22 @@ static enum web_doc outages_doc(struct MHD_Connection *c)
 	return DOC_OUTAGES;
 }
 
+static enum web_doc page_doc(struct MHD_Connection *c)
+{
+	(void)c;
+	return DOC_PAGE;
+}
+
 /* A document is made; or it is what it is. */
 static const struct place {
 	const char *path;
 	enum web_doc (*doc)(struct MHD_Connection *c);
-	const char *text, *content_type;
+	const char *const *text; /* pieces, NULL ends */
+	const char *content_type;
 } places[] = {
+	{ "/", page_doc, NULL, NULL },
+	{ "/style.css", NULL, style_css, "text/css; charset=utf-8" },
+	{ "/icon.svg", NULL, style_icon, "image/svg+xml" },
 	{ "/metrics", metrics_doc, NULL, NULL },
 	{ "/api/status", status_doc, NULL, NULL },
 	{ "/api/outages", outages_doc, NULL, NULL },
