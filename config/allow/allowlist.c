@@ -209,25 +209,26 @@ static void complete_hops(struct reader *r, struct row *row, struct span text)
 enum { OPT_RECIPIENTS, OPT_PRIMARY, OPT_LIFETIME };
 static const struct row_option {
 	struct option o;
+	uint8_t own; /* OWN_ bit */
 	/* what it means beyond its field */
 	void (*then)(struct reader *r, struct row *row, struct span word);
 } row_options[] = {
 	/* name, kind, flags, field, least, most */
 	[OPT_RECIPIENTS] =
-	{ { "recipients", K_RECIPIENTS, 0 }, take_recipients },
+	{ { "recipients", K_RECIPIENTS, 0 }, OWN_RECIPIENTS, take_recipients },
 	[OPT_PRIMARY] =
-	{ { "primary", K_HOPS, 0, LIST(primary, primary_count) },
+	{ { "primary", K_HOPS, 0, LIST(primary, primary_count) }, 0,
 	  complete_hops },
 	[OPT_LIFETIME] =
 	{ { "lifetime", K_TIME, HAS_RANGE,
-	    AT(lifetime_ms), SECONDS(1), DAYS(365) }, NULL },
-	{ { "unknown", K_UNKNOWN, 0, AT(unknown) }, NULL },
-	{ { "standby", K_STANDBY, 0, AT(standby) }, NULL },
-	{ { "tls", K_TLS, 0, AT(tls) }, NULL },
+	    AT(lifetime_ms), SECONDS(1), DAYS(365) }, 0, NULL },
+	{ { "unknown", K_UNKNOWN, 0, AT(unknown) }, OWN_UNKNOWN, NULL },
+	{ { "standby", K_STANDBY, 0, AT(standby) }, OWN_STANDBY, NULL },
+	{ { "tls", K_TLS, 0, AT(tls) }, 0, NULL },
 	{ { "quota", K_SIZE, HAS_RANGE, AT(quota_bytes), 0,
-	    INT64_C(16) << 40 }, NULL },
-	{ { "etrn", K_NETWORKS, 0, LIST(etrn, etrn_count) }, NULL },
-	{ { "delimiter", K_SIGN, 0, AT(delimiter) }, NULL },
+	    INT64_C(16) << 40 }, OWN_QUOTA, NULL },
+	{ { "etrn", K_NETWORKS, 0, LIST(etrn, etrn_count) }, 0, NULL },
+	{ { "delimiter", K_SIGN, 0, AT(delimiter) }, 0, NULL },
 };
 /* clang-format on */
 
@@ -284,6 +285,7 @@ static void take_option(struct reader *r, struct row *row, struct span word,
 	else
 		take_word(r, row, &row_options[i], value);
 	seen[i] = true;
+	row->pub.own |= row_options[i].own;
 }
 
 /* ---- Lines ---- */
@@ -358,6 +360,7 @@ static void take_row(struct reader *r, struct span word, struct span line)
 
 	*row = (struct row){ .use = (uint32_t)r->d->use_count,
 			     .line = r->lines.number };
+	row->pub.own = OWN_RECIPIENTS;
 	row->pub.unknown = r->defaults->unknown;
 	row->pub.standby = r->defaults->standby;
 	row->pub.tls = r->defaults->tls;

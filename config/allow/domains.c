@@ -45,6 +45,11 @@ size_t domains_recipients(const struct domains *d)
 	return d != NULL ? d->recipient_count : 0;
 }
 
+unsigned domains_line(const struct config_domain *row)
+{
+	return domains_row(row)->line;
+}
+
 bool domains_have_quota(const struct domains *d)
 {
 	return d != NULL && d->has_quota;

@@ -9,9 +9,19 @@
 
 struct domains;
 
+/* Options that a refusal may be due to.  Who is a recipient only the line says,
+ * be it by leaving that to the file of its name. */
+enum {
+	OWN_RECIPIENTS = 1,
+	OWN_UNKNOWN = 2,
+	OWN_QUOTA = 4,
+	OWN_STANDBY = 8,
+};
+
 /* Options of one allowlist line; the defaults of mx20.conf filled in. */
 struct config_domain {
 	struct span name;        /* canonical; "*." kept for subdomain rows */
+	uint8_t own;             /* OWN_ bits: what its line says itself */
 	bool any_recipient;      /* recipients=* */
 	bool verify;             /* the primary may be asked who is one */
 	enum unknown_mode unknown;
@@ -26,6 +36,9 @@ struct config_domain {
 	const struct net_cidr *etrn;
 	size_t etrn_count;
 };
+
+/* Its number in the allowlist. */
+unsigned domains_line(const struct config_domain *row);
 
 void domains_free(struct domains **d); /* *d may be NULL */
 

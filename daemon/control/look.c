@@ -9,6 +9,8 @@
 #include "common/status/outage.h"
 #include "common/status/status.h"
 #include "config/allow/domains.h"
+#include "daemon/policy/policy.h"
+#include "daemon/policy/rejections.h"
 
 enum {
 	PIECE = 45 * 1024, /* of content: in base 64 it fits a line */
@@ -133,6 +135,26 @@ static json_t *sources_of(const struct config *c, struct span domain)
 	return list;
 }
 
+static void add_rejection(const char *reason, uint64_t count, void *arg)
+{
+	json_array_append_new(arg, json_pack("{s:s, s:I}", "reason", reason,
+					     "count", (json_int_t)count));
+}
+
+/* {"reason","count"} of recipients that were refused since the start; those of
+ * a pattern count together. */
+static json_t *rejected(const struct control_options *opt, struct span domain)
+{
+	const struct config_domain *row =
+		domains_find(opt->config->domains, domain);
+	json_t *list = json_array();
+
+	if (row != NULL)
+		rejections_each(policy_rejections(opt->policy), row->name,
+				add_rejection, list);
+	return list;
+}
+
 void look_domain(struct request *r)
 {
 	json_t *item;
@@ -143,7 +165,10 @@ void look_domain(struct request *r)
 		json_object_set_new(item, "recipients",
 				    sources_of(r->control->opt.config,
 					       r->sel.domain));
-
+	if (item != NULL)
+		json_object_set_new(
+			item, "rejected",
+			rejected(&r->control->opt, r->sel.domain));
 	if (item != NULL && r->control->opt.known != NULL)
 		json_object_set_new(
 			item, "catch_all",

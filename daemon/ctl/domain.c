@@ -295,6 +295,24 @@ static void add_refusals(const json_t *row, struct buf *out)
 	}
 }
 
+/* "  rejected at RCPT since the start: 12 unknown_recipient, 3 quota" */
+static void add_rejected(const json_t *row, struct buf *out)
+{
+	const json_t *list = json_object_get(row, "rejected");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *o = json_array_get(list, i);
+
+		buf_addf(out, "%s%lld ",
+			 i == 0 ? "  recipients rejected since the start: "
+				: ", ",
+			 (long long)control_get_int(o, "count", 0));
+		print_text(out, control_get_text(o, "reason"));
+	}
+	if (json_array_size(list) > 0)
+		buf_adds(out, "\n");
+}
+
 void status_show_domain(const struct ctl *ctl, const json_t *row, bool is_live,
 			struct buf *out)
 {
@@ -315,6 +333,7 @@ void status_show_domain(const struct ctl *ctl, const json_t *row, bool is_live,
 		buf_adds(out, "  catch-all: the primary takes everyone, so "
 			      "nothing is learned of its recipients\n");
 	add_refusals(row, out);
+	add_rejected(row, out);
 	status_show_targets(ctl, row, out);
 	add_sources(ctl, row, out);
 	add_advice(matter_of(row, is_live), pattern.n > 0 ? pattern : name,

@@ -246,6 +246,29 @@ void content_taken(struct session *s, struct span reply)
 	mail_drop(s);
 }
 
+/* One of its domains has its quota full: whose that is decided as a gate would
+ * have it. */
+static enum step refuse_for_quota(struct session *s)
+{
+	const struct mail *m = s->mail;
+	const struct config_domain *row = NULL;
+	struct verdict v;
+
+	for (uint32_t i = 0; i < m->count && row == NULL; i++)
+		if (m->rcpts[i].quota_bytes > 0)
+			row = domains_find(m->config->domains,
+					   m->rcpts[i].domain);
+	verdict_set_for(&v, V_QUOTA, row);
+	policy_count(s->in->policy, row, v.reason);
+	return refuse_in_words(s, &v);
+}
+
+static enum step refuse_storage(struct session *s, enum mx_err err)
+{
+	return err == MX_EQUOTA ? refuse_for_quota(s)
+				: refuse_content(s, storage_reply(err));
+}
+
 static struct span queued(struct session *s, uint64_t id)
 {
 	struct buf *b = &s->in->scratch;
@@ -275,7 +298,7 @@ static void on_commit(enum mx_err err, uint64_t id, void *arg)
 	else if (err == MX_OK)
 		content_taken(s, queued(s, id));
 	else /* STEP_ON: a storage error is never the client's */
-		(void)refuse_content(s, storage_reply(err));
+		(void)refuse_storage(s, err);
 	session_go_on(s);
 	/* s may be gone */
 }

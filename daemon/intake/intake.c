@@ -273,6 +273,7 @@ void intake_free(struct intake **in)
 	config_unref(&i->config);
 	hello_fini(i);
 	buf_fini(&i->scratch);
+	buf_fini(&i->place);
 	asked_free(&i->asked);
 	free(i);
 }

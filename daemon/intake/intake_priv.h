@@ -196,6 +196,7 @@ struct intake {
 	struct buf hello[HELLO_VARIANTS], helo, greeting;
 	/* The loop is one thread: these are whoever's turn it is. */
 	struct buf scratch;
+	struct buf place; /* "domains:12", for the log */
 	struct asked *asked; /* NULL: who had it keeps it */
 };
 

@@ -343,9 +343,11 @@ enum step rcpt_keep(struct session *s, struct asked *a)
 
 	if (m->unkept != SAY_NONE)
 		return session_refuse_path(s, m->unkept, a->rcpt.to.mailbox);
-	if (!has_room(s, r.domain))
+	if (!has_room(s, r.domain)) {
+		policy_count(s->in->policy, a->to.row, "domain_room");
 		return session_refuse_path(s, SAY_DOMAIN_FULL,
 					   a->rcpt.to.mailbox);
+	}
 	add_rcpt(m, &r, WAY_SPOOL);
 	s->phase = PH_RCPT;
 	return session_say(s, SAY_RCPT_OK);

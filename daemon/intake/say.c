@@ -26,24 +26,54 @@ enum reply_id storage_reply(enum mx_err err)
 	}
 }
 
-/* setting: the one that is behind it; "": none. */
-static void log_refusal(struct session *s, struct span reply,
-			const char *reason, const char *setting,
+/* What is behind a refusal, for the log. */
+struct cause {
+	const char *reason, *setting; /* "": no setting is */
+	unsigned line;		      /* of the allowlist; 0: not that */
+};
+
+/* "/etc/mx20/domains:12" */
+static struct span place(struct session *s, unsigned line)
+{
+	struct buf *b = &s->in->place;
+
+	buf_reset(b);
+	buf_add(b, session_config(s)->domains_path);
+	buf_addf(b, ":%u", line);
+	return buf_span(b);
+}
+
+static void log_refusal(struct session *s, struct span reply, struct cause c,
 			struct log_field what)
 {
 	if (!log_enabled(LOG_LEVEL_INFO) ||
 	    !policy_may_log(s->in->policy, &s->client, clock_mono_ms())) {
 		log_unsaid(EV_REJECTED, LOG_STR("stage", s->stage),
-			   LOG_STR("reason", reason));
+			   LOG_STR("reason", c.reason));
 		return;
 	}
-	log_info(EV_REJECTED, LOG_HEX("sid", s->sid),
-		 LOG_STR("stage", s->stage),
-		 LOG_SPAN("client", session_client(s)),
-		 s->mail != NULL ? LOG_PATH("from", s->mail->env.from)
-				 : LOG_SPAN("from", SPAN_LIT("")),
-		 what, LOG_SPAN("reply", reply), LOG_STR("reason", reason),
-		 LOG_STR("setting", setting));
+	const struct log_field end = { LOG_KIND_END, NULL, { NULL, 0 }, 0 };
+	const struct log_field fields[] = {
+		LOG_HEX("sid", s->sid),
+		LOG_STR("stage", s->stage),
+		LOG_SPAN("client", session_client(s)),
+		s->mail != NULL ? LOG_PATH("from", s->mail->env.from)
+				: LOG_SPAN("from", SPAN_LIT("")),
+		what,
+		LOG_SPAN("reply", reply),
+		LOG_STR("reason", c.reason),
+		LOG_STR("setting", c.setting),
+		c.line > 0 ? LOG_SPAN("at", place(s, c.line)) : end,
+		end,
+	};
+
+	log_fields(LOG_LEVEL_INFO, EV_REJECTED, fields);
+}
+
+static struct cause cause_of(enum reply_id id)
+{
+	return (struct cause){ reply_get(id)->reason, reply_get(id)->setting,
+			       0 };
 }
 
 /* 421 follows at once behind the reply to the last error, as Postfix does it.
@@ -74,8 +104,7 @@ static struct log_field line_field(struct span line)
 static enum step refuse(struct session *s, enum reply_id id,
 			struct log_field what)
 {
-	log_refusal(s, reply_text(id), reply_get(id)->reason,
-		    reply_get(id)->setting, what);
+	log_refusal(s, reply_text(id), cause_of(id), what);
 	session_say(s, id);
 	return reply_is_error(id) ? count_error(s) : STEP_ON;
 }
@@ -104,8 +133,8 @@ static void say_verdict(struct session *s, const struct verdict *v,
 	char line[VERDICT_LINE_MAX];
 	const struct span reply = verdict_line(v, line);
 
-	log_refusal(s, span_of(line, reply.n - 2), v->reason, v->setting,
-		    what);
+	log_refusal(s, span_of(line, reply.n - 2),
+		    (struct cause){ v->reason, v->setting, v->line }, what);
 	conn_write(s->conn, reply);
 }
 
@@ -149,8 +178,8 @@ enum step session_refuse_rcpt(struct session *s, const struct verdict *v,
 enum step session_bye(struct session *s, enum reply_id id)
 {
 	if (*reply_get(id)->reason != '\0')
-		log_refusal(s, reply_text(id), reply_get(id)->reason,
-			    reply_get(id)->setting, line_field(SPAN_LIT("")));
+		log_refusal(s, reply_text(id), cause_of(id),
+			    line_field(SPAN_LIT("")));
 	session_say(s, id);
 	return STEP_END;
 }

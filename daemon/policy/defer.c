@@ -58,7 +58,7 @@ static bool has_come_back(const struct gate_question *q)
 
 static enum gate_reply send_away(struct gate_question *q, struct verdict *v)
 {
-	return has_come_back(q) ? GATE_GO : gate_refuse(v, V_STANDBY);
+	return has_come_back(q) ? GATE_GO : gate_refuse_rcpt(q, v, V_STANDBY);
 }
 
 static void on_hailed(enum known_said said, struct span reply, void *arg)

@@ -205,6 +205,13 @@ enum gate_reply gate_refuse(struct verdict *v, enum verdict_id id)
 	return GATE_REFUSE;
 }
 
+enum gate_reply gate_refuse_rcpt(const struct gate_question *q,
+				 struct verdict *v, enum verdict_id id)
+{
+	verdict_set_for(v, id, q->rcpt->row);
+	return GATE_REFUSE;
+}
+
 void gate_answer(struct gate_question *q, const struct verdict *v)
 {
 	static const struct verdict go = { .code = 0 };

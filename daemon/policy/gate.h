@@ -189,6 +189,9 @@ void **gate_memory(struct gate_question *q);
 
 /* return gate_refuse(v, V_NULL_MX); */
 enum gate_reply gate_refuse(struct verdict *v, enum verdict_id id);
+/* The same about q's recipient: verdict_set_for his domain's line. */
+enum gate_reply gate_refuse_rcpt(const struct gate_question *q,
+				 struct verdict *v, enum verdict_id id);
 
 /* The answer after GATE_LATER; v NULL: go.  May already be given inside ask,
  * before that has returned.  q may be gone afterwards. */

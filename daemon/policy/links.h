@@ -49,6 +49,9 @@ extern const struct gate_link link_promise;
 /* RCPT: does the domain have room in its quota?  The writer of the spool judges
  * again, exactly, at the end.  Its arg: the policy's options. */
 extern const struct gate_link link_quota;
+/* What the others refused is counted: it hears it as it is said, behind all of
+ * them.  Its arg: the counts. */
+extern const struct gate_link link_rejections;
 /* The end of the content: has the mail been here too often? */
 extern const struct gate_link link_hops;
 

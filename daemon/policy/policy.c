@@ -9,6 +9,7 @@
 #include "daemon/policy/links.h"
 #include "daemon/policy/names.h"
 #include "daemon/policy/rates.h"
+#include "daemon/policy/rejections.h"
 #include "daemon/policy/returns.h"
 #include "daemon/policy/shares.h"
 
@@ -20,6 +21,7 @@ struct policy {
 	struct dnsbl_arg dnsbl;
 	struct defer_arg defer;
 	struct names *names;
+	struct rejections *rejections;
 	struct gate *gate;
 };
 
@@ -45,6 +47,7 @@ static void add_links(struct policy *p)
 	gate_add(g, &link_defer, &p->defer);
 	gate_add(g, &link_quota, opt);
 	gate_add(g, &link_hops, NULL);
+	gate_add(g, &link_rejections, p->rejections);
 }
 
 struct policy *policy_new(const struct policy_options *opt,
@@ -56,6 +59,7 @@ struct policy *policy_new(const struct policy_options *opt,
 	p->clients = clients_new();
 	p->shares = shares_new();
 	p->gate = gate_new();
+	p->rejections = rejections_new();
 	if (opt->loop != NULL) {
 		p->dnsbl = (struct dnsbl_arg){ &p->opt, dnsbl_new(opt->loop) };
 		p->names = names_new(opt->loop);
@@ -95,8 +99,21 @@ void policy_free(struct policy **p)
 	dnsbl_free(&(*p)->dnsbl.dnsbl);
 	names_free(&(*p)->names);
 	gate_free(&(*p)->gate);
+	rejections_free(&(*p)->rejections);
 	free(*p);
 	*p = NULL;
+}
+
+void policy_count(struct policy *p, const struct config_domain *row,
+		  const char *reason)
+{
+	if (row != NULL)
+		rejections_add(p->rejections, row->name, reason);
+}
+
+const struct rejections *policy_rejections(const struct policy *p)
+{
+	return p->rejections;
 }
 
 bool policy_has_many(const struct policy *p, const struct net_addr *client)

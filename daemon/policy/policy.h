@@ -14,6 +14,7 @@ struct policy; /* counters per client, and the gate; one per process */
 
 struct router;
 struct shares;
+struct rejections;
 
 /* Does the primary of a listed domain answer now?  answers NULL: none does. */
 struct policy_primary {
@@ -55,6 +56,13 @@ struct shares *policy_shares(struct policy *p);
 /* The chain of all links; whoever is built later may add one of its own. */
 struct gate *policy_gate(struct policy *p);
 void policy_free(struct policy **p);
+
+/* A recipient of this line (NULL: of none) was refused, and not by the gate;
+ * reason is static. */
+void policy_count(struct policy *p, const struct config_domain *row,
+		  const char *reason);
+/* How many recipients were, since the start: rejections.h. */
+const struct rejections *policy_rejections(const struct policy *p);
 
 /*
  * A client connected.  On V_GO it is counted until policy_leave.  Too many at

@@ -23,7 +23,7 @@ static enum gate_reply ask_quota(struct gate_question *q, struct verdict *v)
 	if (size <= quota && opt->waiting(buf_span(&r->domain), opt->arg) <=
 				     quota - size)
 		return GATE_GO;
-	return gate_refuse(v, V_QUOTA);
+	return gate_refuse_rcpt(q, v, V_QUOTA);
 }
 
 const struct gate_link link_quota = {

@@ -50,9 +50,10 @@ static enum verdict_id verdict_of(const struct config_domain *row,
 	return without_answer(row, said);
 }
 
-static enum gate_reply reply_with(struct verdict *v, enum verdict_id id)
+static enum gate_reply reply_with(const struct gate_question *q,
+				  struct verdict *v, enum verdict_id id)
 {
-	return id == V_GO ? GATE_GO : gate_refuse(v, id);
+	return id == V_GO ? GATE_GO : gate_refuse_rcpt(q, v, id);
 }
 
 static void on_said(enum known_said said, struct span reply, void *arg)
@@ -64,7 +65,7 @@ static void on_said(enum known_said said, struct span reply, void *arg)
 	(void)reply;
 	free(a);
 	q->link_job = NULL;
-	verdict_set(&v, verdict_of(q->rcpt->row, said));
+	verdict_set_for(&v, verdict_of(q->rcpt->row, said), q->rcpt->row);
 	gate_answer(q, &v);
 }
 
@@ -104,7 +105,7 @@ static enum gate_reply ask_primary(struct gate_question *q, struct verdict *v)
 		return GATE_LATER;
 	}
 	free(a);
-	return reply_with(v, without_answer(q->rcpt->row, SAID_NOTHING));
+	return reply_with(q, v, without_answer(q->rcpt->row, SAID_NOTHING));
 }
 
 static enum gate_reply vouch(struct gate_question *q)
@@ -127,23 +128,25 @@ static enum gate_reply ask_known(struct gate_question *q, struct verdict *v)
 	if (fact.is == FACT_YES)
 		return vouch(q);
 	if (fact.is == FACT_NO && !r->is_carried)
-		return gate_refuse(v, V_RCPT_UNKNOWN);
+		return gate_refuse_rcpt(q, v, V_RCPT_UNKNOWN);
 	if (has_guessed_enough(q))
 		return gate_refuse(v, V_RATE_UNKNOWN);
 	if (r->is_carried)
 		return GATE_GO;
 	if (known == NULL)
-		return reply_with(v, without_answer(r->row, SAID_DOWN));
+		return reply_with(q, v, without_answer(r->row, SAID_DOWN));
 	return ask_primary(q, v);
 }
 
 /* A table that was never fetched says nothing of anybody: that refuses nobody
  * for good. */
-static enum gate_reply say_unread(const struct config_domain *row,
+static enum gate_reply say_unread(const struct gate_question *q,
 				  struct verdict *v)
 {
-	return row->unknown == UNKNOWN_ACCEPT ? GATE_GO
-					      : gate_refuse(v, V_RCPT_UNTOLD);
+	return reply_with(q, v,
+			  q->rcpt->row->unknown == UNKNOWN_ACCEPT
+				  ? V_GO
+				  : V_RCPT_UNTOLD);
 }
 
 static enum gate_reply ask_recipients(struct gate_question *q,
@@ -165,8 +168,8 @@ static enum gate_reply ask_recipients(struct gate_question *q,
 		return ask_known(q, v);
 	if (found == RECIPIENT_UNKNOWN && r->is_carried)
 		return GATE_GO;
-	return found == RECIPIENT_UNKNOWN ? say_unread(r->row, v)
-					  : gate_refuse(v, V_RCPT_UNKNOWN);
+	return found == RECIPIENT_UNKNOWN ? say_unread(q, v)
+					  : gate_refuse_rcpt(q, v, V_RCPT_UNKNOWN);
 }
 
 static void cancel(struct gate_question *q)

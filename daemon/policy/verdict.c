@@ -12,6 +12,7 @@ static const struct words {
 	int code;
 	const char *enhanced, *text;
 	const char *reason, *setting; /* for the log */
+	unsigned long own; /* OWN_ bit: the option of a domain in its place */
 /* clang-format off */
 } words[V_COUNT] = {
 	[V_GO] = { 0, "", "", "", "" },
@@ -48,24 +49,24 @@ static const struct words {
 		"This domain is not listed here just now, try again later",
 		"unlisted_domain", "domains" },
 	[V_RCPT_UNKNOWN] = { 550, "5.1.1", "No such recipient here",
-		"unknown_recipient", "recipients" },
+		"unknown_recipient", "recipients", OWN_RECIPIENTS },
 	[V_RCPT_UNTOLD] = { 451, "4.4.1",
 		"Recipients cannot be verified just now, try again later",
-		"unknown_yet", "unknown" },
+		"unknown_yet", "policy.unknown", OWN_UNKNOWN },
 	[V_RCPT_UNVERIFIED] = { 450, "4.1.1",
 		"Recipient could not be verified, try again later",
 		"unverified_recipient", "policy.verify_timeout" },
 	[V_RCPT_UNREACHED] = { 451, "4.4.1",
 		"Recipient cannot be verified just now, try again later",
-		"unknown_in_outage", "unknown" },
+		"unknown_in_outage", "policy.unknown", OWN_UNKNOWN },
 	[V_RCPT_NOT_NOW] = { 550, "5.1.1", "No such recipient here",
-		"unknown_recipient", "unknown" },
+		"unknown_recipient", "policy.unknown", OWN_UNKNOWN },
 	[V_STANDBY] = { 450, "4.7.1",
 		"Another mail exchanger of this domain answers, deliver there",
-		"standby", "standby" },
+		"standby", "policy.standby", OWN_STANDBY },
 	[V_QUOTA] = { 452, "4.2.2",
 		"Too much mail waits for this domain, try again later",
-		"quota", "policy.quota" },
+		"quota", "policy.quota", OWN_QUOTA },
 	[V_NULL_MX] = { 556, "5.1.10", "This domain takes no mail",
 		"null_mx", "" },
 	[V_TOO_LARGE_THERE] = { 552, "5.3.4",
@@ -93,9 +94,35 @@ void verdict_set(struct verdict *v, enum verdict_id id)
 	snprintf(v->text, sizeof(v->text), "%s", w->text);
 	v->reason = w->reason;
 	v->setting = w->setting;
+	v->line = 0;
 	v->is_guess = id == V_RCPT_UNKNOWN || id == V_RCPT_NOT_NOW;
 	v->is_error = w->code >= 500 || id == V_RATE_MESSAGES ||
 		      id == V_RATE_UNKNOWN;
+}
+
+static const char *name_of(unsigned long own)
+{
+	switch (own) {
+	case OWN_RECIPIENTS:
+		return "recipients";
+	case OWN_UNKNOWN:
+		return "unknown";
+	case OWN_QUOTA:
+		return "quota";
+	default:
+		MX_ASSERT(own == OWN_STANDBY);
+		return "standby";
+	}
+}
+
+void verdict_set_for(struct verdict *v, enum verdict_id id,
+		     const struct config_domain *row)
+{
+	verdict_set(v, id);
+	if (row == NULL || (row->own & words[id].own) == 0)
+		return;
+	v->setting = name_of(words[id].own);
+	v->line = domains_line(row);
 }
 
 /* ---- What others say ---- */
@@ -150,6 +177,7 @@ void verdict_echo(struct verdict *v, int code, struct span enhanced,
 	copy_text(v, text);
 	v->reason = reason;
 	v->setting = setting;
+	v->line = 0;
 	v->is_guess = false;
 	v->is_error = code >= 500;
 }

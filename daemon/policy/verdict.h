@@ -3,6 +3,7 @@
 #define MX_POLICY_VERDICT_H
 
 #include "common/base/span.h"
+#include "config/allow/domains.h"
 
 enum {
 	/* With code, enhanced code and CRLF a reply line of at most 512 octets
@@ -18,6 +19,9 @@ struct verdict {
 	/* Both static, for people: "unknown_recipient", and the setting that
 	 * is behind it: "limits.hops"; "": none can change it. */
 	const char *reason, *setting;
+	/* The line of the allowlist that has the option; 0: mx20.conf does, or
+	 * nothing has. */
+	unsigned line;
 	/* The recipient is none: somebody who has many of these guesses. */
 	bool is_guess;
 	/* It counts against limits.errors; all 5yz do. */
@@ -57,6 +61,10 @@ enum verdict_id {
 };
 
 void verdict_set(struct verdict *v, enum verdict_id id);
+/* The same about a domain (NULL: of none): what its own line says is named
+ * where that decided. */
+void verdict_set_for(struct verdict *v, enum verdict_id id,
+		     const struct config_domain *row);
 
 /*
  * The words of somebody else: a primary, a milter, a list.  Whatever they are,

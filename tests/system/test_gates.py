@@ -62,9 +62,15 @@ def test_quota(mx20):
         c.envelope(rcpts=["u@example.org"])
         assert c.data(message(body=body * 2000) + ".\r\n"
                       ).startswith("250")
+    # the domain's own option, and where it stands
     for stage in "rcpt", "data":
         daemon.wait_log(rf"^rejected .* stage={stage} .*reason=quota "
-                        r"setting=policy\.quota$")
+                        rf"setting=quota at={daemon.dir}/domains:1$")
+    [row] = json.loads(daemon.ctl("status", "example.com", "--json").stdout
+                       )["domains"]
+    assert row["rejected"] == [{"reason": "quota", "count": 2}]
+    assert "  recipients rejected since the start: 2 quota\n" in \
+        daemon.ctl("status", "example.com").stdout
     waits = {d["domain"]: d["bytes"] for d in daemon.status()["domains"]}
     assert waits["example.com"] < 100 << 10 < waits["example.org"]
 

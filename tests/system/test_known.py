@@ -74,7 +74,7 @@ def test_an_outage(mx20, primary):
     assert rcpt(d, "v@example.com").startswith("550 5.1.1 ")
     p.stop()
     assert rcpt(d, "w@example.com").startswith("451 4.4.1 ")
-    d.wait_log("^rejected .*reason=unknown_in_outage.*setting=unknown")
+    d.wait_log("^rejected .*reason=unknown_in_outage.*setting=policy.unknown")
     d.wait_log("^state .*to=down")
     for _ in range(2):
         assert rcpt(d).startswith("250 ")

@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/policy/policy.h"
+#include "daemon/policy/rejections.h"
 #include "tests/support/folder.h"
 
 static struct folder folder;
@@ -70,6 +71,11 @@ static unsigned code(const char *line)
 	return (unsigned)atoi(line);
 }
 
+static void from(const char *text)
+{
+	cr_assert_eq(net_addr_parse(span_str(text), &client), MX_OK);
+}
+
 /* ---- A domain's quota ---- */
 
 static uint64_t waits;
@@ -117,6 +123,92 @@ Test(links, quota)
 	cr_expect_str_eq(ask_to("a@free.example.com", 1 << 30), "");
 	waits--;
 	cr_expect_str_eq(ask_to("a@example.com", 0), "");
+}
+
+/* ---- What decided, and how often ---- */
+
+static struct buf counted;
+
+static void on_count(const char *reason, uint64_t n, void *arg)
+{
+	(void)arg;
+	buf_addf(&counted, "%s=%llu ", reason, (unsigned long long)n);
+}
+
+static const char *rejected_of(const char *line)
+{
+	buf_reset(&counted);
+	rejections_each(policy_rejections(policy), span_str(line), on_count,
+			NULL);
+	return buf_cstr(&counted);
+}
+
+Test(links, the_option_that_decided_is_named)
+{
+	static const struct policy_options opt = { .waiting = waiting,
+						   .arg = &waits };
+	static const struct {
+		const char *to, *setting;
+		unsigned line;
+	} cases[] = {
+		{ "x@example.com", "recipients", 1 },
+		{ "x@ask.example.com", "policy.unknown", 0 },
+		{ "x@own.example.com", "unknown", 3 },
+		{ "x@own-no.example.com", "unknown", 4 },
+		{ "a@full.example.com", "policy.quota", 0 },
+		{ "a@own-full.example.com", "quota", 6 },
+		{ "a@deep.own-full.example.com", "quota", 7 },
+		{ "a@elsewhere.test", "domains", 0 },
+		{ "a@[192.0.2.1]", "", 0 },
+	};
+
+	open_policy("policy = { quota = \"1M\"; unknown = \"defer\"; };",
+		    "example.com recipients=users\n"
+		    "ask.example.com recipients=verify\n"
+		    "own.example.com recipients=verify unknown=defer\n"
+		    "own-no.example.com recipients=verify unknown=reject\n"
+		    "full.example.com recipients=*\n"
+		    "own-full.example.com recipients=* quota=1M\n"
+		    "*.own-full.example.com recipients=* quota=1M\n");
+	policy_free(&policy);
+	policy = policy_new(&opt, config);
+	waits = 1 << 20;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		cr_expect_neq(code(ask_to(cases[i].to, 0)), 0, "%s",
+			      cases[i].to);
+		cr_expect_str_eq(heard.setting, cases[i].setting, "%s",
+				 cases[i].to);
+		cr_expect_eq(heard.line, cases[i].line, "%s", cases[i].to);
+	}
+	waits = 0;
+}
+
+/* What is said is counted, not what a link would have said. */
+Test(links, refusals_are_counted_by_line_and_reason)
+{
+	open_policy("policy = { rate = { unknown = 2; }; };",
+		    "example.com recipients=users\n"
+		    "*.example.com recipients=users\n");
+	for (int i = 0; i < 5; i++)
+		ask_to("guess@example.com", 0);
+	from("192.0.2.8");
+	ask_to("guess@a.example.com", 0);
+	ask_to("guess@b.example.com", 0);
+	ask_to("x@elsewhere.test", 0);
+	cr_expect_eq(code(ask_to("user@example.com", 0)), 0);
+	q.is_dry = true;
+	ask_to("guess@example.com", 0);
+	cr_expect_str_eq(rejected_of("example.com"),
+			 "rate_unknown=3 unknown_recipient=2 ");
+	cr_expect_str_eq(rejected_of("*.example.com"), "unknown_recipient=2 ");
+	cr_expect_str_eq(rejected_of("elsewhere.test"), "");
+	policy_count(policy,
+		     domains_find(config->domains, SPAN_LIT("example.com")),
+		     "domain_room");
+	cr_expect_str_eq(
+		rejected_of("example.com"),
+		"rate_unknown=3 unknown_recipient=2 domain_room=1 ");
+	buf_fini(&counted);
 }
 
 /* ---- What the primary lacks ---- */
@@ -245,11 +337,6 @@ static void open_rates(const char *conf)
 	open_policy(conf, "example.com recipients=users\n");
 	policy_free(&policy);
 	policy = policy_new(&opt, config);
-}
-
-static void from(const char *text)
-{
-	cr_assert_eq(net_addr_parse(span_str(text), &client), MX_OK);
 }
 
 Test(links, guesses_of_a_network)
