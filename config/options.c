@@ -197,7 +197,7 @@ const struct option config_options[] = {
 	  "\"defer\"", "a recipient of whom nothing is known while nobody can "
 	  "be asked: defer, accept or reject" },
 	{ "policy.standby", K_STANDBY, 0, AT(policy.standby), NO_RANGE,
-	  "\"accept\"", "mail that comes while the primary answers: relay, "
+	  "\"relay\"", "mail that comes while the primary answers: relay, "
 	  "defer or accept" },
 	{ "policy.defer", K_TIME, HAS_RANGE,
 	  AT(policy.defer_ms), SECONDS(1), HOURS(24), "\"60s\"",

@@ -280,6 +280,7 @@ void hooks_door(struct relay_door *out, struct drain *drain)
 		.more_rcpt = drain_lane_more_rcpt,
 		.more_content = drain_lane_more_content,
 		.close = drain_lane_close,
+		.give_up = drain_lane_give_up,
 		.arg = drain,
 	};
 }

@@ -120,6 +120,7 @@ void drain_lane_more_rcpt(struct lane *l, const struct recipient *r);
 void drain_lane_more_content(struct lane *l, uint64_t bytes, bool is_all);
 /* All are closed before drain_free. */
 void drain_lane_close(struct lane **l);
+void drain_lane_give_up(struct lane **l);
 
 /* ---- For the operator ---- */
 

@@ -97,6 +97,7 @@ static void on_rcpt(struct delivery *dl, struct delivery_job *job, size_t i,
 	struct link *l = arg;
 
 	(void)dl;
+	l->is_heard = true;
 	heard_of(l);
 	learn(l, lane, job, i, m);
 	lane->listener->on_rcpt(i, m, job->set[i].reply, lane->arg);
@@ -108,10 +109,11 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 	struct link *l = arg;
 	const struct delivery_end *end = delivery_ending(dl);
 
-	MX_ASSERT(lane->job == job && lane->carrier == l);
+	MX_ASSERT(lane->job == job && lane->carrier == l && l->lane == lane);
 	lane->job = NULL;
 	lane->carrier = NULL;
 	lane->state = LANE_OVER;
+	l->lane = NULL;
 	l->jobs_done++;
 	link_learn_without(l, dl);
 	if (delivery_job_is_decided(job)) {
@@ -135,6 +137,7 @@ static void give(struct link *l, struct lane *lane)
 	struct lane_peer peer = {
 		.host = span_str(l->host),
 		.size_most = l->size_most,
+		.offered = l->offered,
 		.conn_ms = l->jobs_done > 0 ? 0 : l->conn_ms,
 		.is_reused = l->jobs_done > 0,
 		.is_only = l->dest->target_count == 1,
@@ -143,6 +146,9 @@ static void give(struct link *l, struct lane *lane)
 	lane_leave_queue(lane);
 	lane->state = LANE_CARRIES;
 	lane->carrier = l;
+	lane->touched_ms = clock_mono_ms();
+	l->lane = lane;
+	l->is_heard = l->jobs_done == 0;
 	ev_timer_stop(l->dest->drain->loop, &lane->deadline);
 	ev_timer_stop(l->dest->drain->loop, &l->idle);
 	lane->job = delivery_job_new(&lane->unit, lane->source,
@@ -159,16 +165,31 @@ static bool is_free(const struct link *l)
 	       delivery_room(l->delivery) > 0;
 }
 
+/* The first that can go over this one; who cannot is told. */
+static struct lane *next_lane(const struct link *l)
+{
+	struct lane *lane;
+
+	if (hold_of(l->dest) != NULL || !drain_is_at_work(l->dest->drain))
+		return NULL;
+	while ((lane = TAILQ_FIRST(&l->dest->lanes.waiting)) != NULL &&
+	       (lane->needs & ~l->offered) != 0)
+		lane_answer(lane, LANE_OTHER,
+			    SPAN_LIT("(ehlo) The server lacks an extension "
+				     "that is needed"));
+	return lane;
+}
+
 void lane_fill(struct link *l)
 {
 	struct ev_loop *loop = l->dest->drain->loop;
-	struct lane *lane = TAILQ_FIRST(&l->dest->lanes.waiting);
+	struct lane *lane;
 
 	MX_ASSERT(l->kind == LINK_RELAY);
 	if (!l->is_asking || !is_free(l))
 		return;
-	if (lane != NULL && hold_of(l->dest) == NULL &&
-	    drain_is_at_work(l->dest->drain)) {
+	lane = next_lane(l);
+	if (lane != NULL) {
 		give(l, lane);
 	} else if (!ev_is_active(&l->idle)) {
 		ev_timer_set(&l->idle, IDLE_MS / 1000., 0.);
@@ -299,7 +320,8 @@ void lane_ended(struct link *l, const struct delivery_end *end)
 		could_not_connect(l, end);
 		return;
 	}
-	if (end->why != DELIVERY_CLOSED)
+	/* else it was closed behind the one before, for being idle, say */
+	if (end->why != DELIVERY_CLOSED && l->is_heard)
 		was_lost(dst);
 	log_debug(EV_PROBE, LOG_STR("host", l->host),
 		  LOG_STR("result", "a connection for relaying ended"),
@@ -335,6 +357,39 @@ bool lanes_want(const struct dest *dst)
 
 /* ---- In and out ---- */
 
+/* Nobody waits for it at the other end, and it hears so at its next word. */
+static void take_from(struct lane *l)
+{
+	struct link *carrier = l->carrier;
+
+	carrier->lane = NULL;
+	delivery_job_cancel(carrier->delivery, &l->job);
+	l->carrier = NULL;
+	l->state = LANE_OVER;
+	l->listener->on_none(LANE_BUSY,
+			     SPAN_LIT("(relay) 4.3.2 Others waited for the "
+				      "connection"),
+			     l->arg);
+}
+
+/* From the one whose client has done nothing for longest. */
+static bool steal(struct dest *dst)
+{
+	int64_t before = clock_mono_ms() - LANE_IDLE_MS;
+	struct lane *found = NULL;
+	struct link *l;
+
+	LIST_FOREACH (l, &dst->links, entry)
+		if (l->lane != NULL && l->lane->touched_ms != 0 &&
+		    l->lane->touched_ms <= before) {
+			found = l->lane;
+			before = found->touched_ms;
+		}
+	if (found != NULL)
+		take_from(found); /* lane_fill follows when it is free */
+	return found != NULL;
+}
+
 /* All are in use, and there will be no more. */
 static bool is_crowded(const struct lane *l)
 {
@@ -345,38 +400,41 @@ static bool is_crowded(const struct lane *l)
 		clock_mono_ms() < dst->lanes.pause_ms);
 }
 
-static void arm(struct lane *l)
+static int64_t most_ms(const struct lane *l)
 {
-	int64_t most_ms = l->drain->config->policy.verify_timeout_ms;
-	int64_t waited_ms = clock_mono_ms() - l->since_ms;
-	int64_t next_ms = waited_ms < LANE_BUSY_MS && most_ms > LANE_BUSY_MS
-				  ? LANE_BUSY_MS
-				  : most_ms;
+	return l->drain->config->policy.verify_timeout_ms;
+}
 
+static void arm(struct lane *l, int64_t ms)
+{
+	int64_t left_ms = l->since_ms + most_ms(l) - clock_mono_ms();
+
+	if (ms > left_ms)
+		ms = left_ms;
 	ev_timer_stop(l->drain->loop, &l->deadline);
-	ev_timer_set(&l->deadline,
-		     next_ms > waited_ms ? (double)(next_ms - waited_ms) / 1000.
-					 : 0.001,
-		     0.);
+	ev_timer_set(&l->deadline, ms > 0 ? (double)ms / 1000. : 0.001, 0.);
 	ev_timer_start(l->drain->loop, &l->deadline);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct lane *l = t->data;
-	int64_t most_ms = l->drain->config->policy.verify_timeout_ms;
+	bool is_crowded_out = is_crowded(l);
 
 	(void)loop;
 	(void)revents;
 	MX_ASSERT(l->magic == LANE_MAGIC);
-	if (is_crowded(l))
+	if (is_crowded_out && !l->has_stolen && steal(l->domain->dest)) {
+		l->has_stolen = true;
+		arm(l, LANE_BUSY_MS);
+	} else if (is_crowded_out) {
 		lane_answer(l, LANE_BUSY, SPAN_LIT(""));
-	else if (clock_mono_ms() - l->since_ms >= most_ms)
+	} else if (clock_mono_ms() - l->since_ms >= most_ms(l)) {
 		lane_answer(l, LANE_DOWN,
-			    SPAN_LIT("(connect) no connection in "
-				     "time"));
-	else
-		arm(l);
+			    SPAN_LIT("(connect) no connection in time"));
+	} else {
+		arm(l, most_ms(l));
+	}
 }
 
 static void begin(struct lane *l)
@@ -416,13 +474,14 @@ struct lane *drain_lane_ask(struct drain *d, const struct lane_ask *ask)
 	l->domain->lane_count++;
 	l->unit = unit;
 	l->beside = ask->beside;
+	l->needs = ask->needs;
 	l->source = ask->source;
 	l->listener = ask->listener;
 	l->arg = ask->arg;
 	l->since_ms = clock_mono_ms();
 	ev_timer_init(&l->deadline, on_deadline, 0., 0.);
 	l->deadline.data = l;
-	arm(l);
+	arm(l, LANE_BUSY_MS);
 	begin(l);
 	return l;
 }
@@ -430,16 +489,30 @@ struct lane *drain_lane_ask(struct drain *d, const struct lane_ask *ask)
 void drain_lane_more_rcpt(struct lane *l, const struct recipient *r)
 {
 	MX_ASSERT(l->magic == LANE_MAGIC);
-	if (l->job != NULL)
-		delivery_more_rcpt(l->carrier->delivery, l->job, r);
+	if (l->job == NULL)
+		return;
+	l->touched_ms = clock_mono_ms();
+	delivery_more_rcpt(l->carrier->delivery, l->job, r);
 }
 
 void drain_lane_more_content(struct lane *l, uint64_t bytes, bool is_all)
 {
 	MX_ASSERT(l->magic == LANE_MAGIC);
-	if (l->job != NULL)
-		delivery_more_content(l->carrier->delivery, l->job, bytes,
-				      is_all);
+	if (l->job == NULL)
+		return;
+	l->touched_ms = is_all ? 0 : clock_mono_ms();
+	delivery_more_content(l->carrier->delivery, l->job, bytes, is_all);
+}
+
+static void lane_free(struct lane *l)
+{
+	ev_timer_stop(l->drain->loop, &l->deadline);
+	unit_free(&l->unit);
+	MX_ASSERT(l->domain->lane_count > 0);
+	l->domain->lane_count--;
+	l->domain->idle_ms = clock_mono_ms();
+	l->magic = 0;
+	free(l);
 }
 
 void drain_lane_close(struct lane **lp)
@@ -450,17 +523,31 @@ void drain_lane_close(struct lane **lp)
 		return;
 	*lp = NULL;
 	MX_ASSERT(l->magic == LANE_MAGIC);
-	ev_timer_stop(l->drain->loop, &l->deadline);
-	if (l->job != NULL)
+	if (l->job != NULL) {
+		l->carrier->lane = NULL;
 		delivery_job_cancel(l->carrier->delivery, &l->job);
-	else
+	} else {
 		lane_leave_queue(l);
-	unit_free(&l->unit);
-	MX_ASSERT(l->domain->lane_count > 0);
-	l->domain->lane_count--;
-	l->domain->idle_ms = clock_mono_ms();
-	l->magic = 0;
-	free(l);
+	}
+	lane_free(l);
+}
+
+/* What hangs is of no use to the next one either. */
+void drain_lane_give_up(struct lane **lp)
+{
+	struct link *carrier = *lp != NULL ? (*lp)->carrier : NULL;
+	struct dest *dst;
+
+	drain_lane_close(lp);
+	if (carrier == NULL)
+		return;
+	dst = carrier->dest;
+	was_lost(dst);
+	if (!carrier->is_leaving)
+		link_uncount(carrier);
+	carrier->is_leaving = true;
+	link_free(carrier);
+	turns_touch(dst);
 }
 
 void lanes_start(struct drain *d)

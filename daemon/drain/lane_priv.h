@@ -19,6 +19,7 @@ struct lane {
 		LANE_OVER,
 	} state;
 	struct lane *beside;
+	unsigned needs; /* SMTP_EXT_ bits */
 	struct link *carrier;
 	struct unit *unit; /* until it is given */
 	struct delivery_source source;
@@ -26,7 +27,10 @@ struct lane {
 	const struct lane_listener *listener;
 	void *arg;
 	ev_timer deadline;
-	int64_t since_ms; /* monotonic */
+	bool has_stolen;    /* another one's, to wait for it once more */
+	int64_t since_ms;   /* monotonic */
+	int64_t touched_ms; /* monotonic: its client did something; 0: all is
+			       said, and the primary has to */
 };
 
 /* ---- lane_wait.c ---- */

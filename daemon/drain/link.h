@@ -44,6 +44,9 @@ struct link {
 	size_t jobs_done, turn_at; /* then another host is looked for */
 	int64_t started_ms, conn_ms;
 	uint64_t size_most; /* that the server announced; 0: none */
+	unsigned offered;   /* SMTP_EXT_ bits */
+	struct lane *lane;  /* what it carries, or NULL */
+	bool is_heard;	    /* it has answered that */
 	ev_timer idle;
 };
 

@@ -35,6 +35,7 @@ static void on_ready(struct delivery *dl, const struct smtp_ehlo *ehlo,
 	if (l->target != MACHINE_NONE)
 		dest_note_ehlo(dst, l->target, ehlo);
 	l->size_most = ehlo->size;
+	l->offered = ehlo->offered;
 	if (l->kind == LINK_SINGLE) {
 		alternate_give(l);
 		return;

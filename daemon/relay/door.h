@@ -20,7 +20,8 @@ struct lane; /* one connection for one transaction, or the wish for one */
 /* Why there is none. */
 enum lane_none {
 	LANE_SAME,  /* (beside) the domain's mail goes the same way */
-	LANE_OTHER, /* (beside) it goes elsewhere */
+	LANE_OTHER, /* (beside) it goes elsewhere; or the server lacks what is
+		       needed */
 	LANE_BUSY,  /* as many as may be are in use */
 	LANE_DOWN,  /* the primary does not answer, or must not be asked */
 };
@@ -30,12 +31,15 @@ struct lane_peer {
 	struct span host;
 	uint64_t size_most; /* the SIZE it announced; 0: none */
 	int64_t conn_ms;    /* how long it took to connect */
+	unsigned offered;   /* SMTP_EXT_ bits */
 	bool is_reused;	    /* it carried something before */
 	bool is_only;	    /* the domain's mail can go to no other target */
 };
 
 struct lane_listener {
-	/* There is none, and will be none; reply may be empty. */
+	/* There is none, and will be none, or no more: others wait for it, and
+	 * nothing was heard of this one's client for long (LANE_BUSY).  reply
+	 * may be empty. */
 	void (*on_none)(enum lane_none why, struct span reply, void *arg);
 	/* The job is given. */
 	void (*on_begun)(const struct lane_peer *peer, void *arg);
@@ -53,6 +57,7 @@ struct lane_ask {
 	 * domain's mail would go over the connection of `beside`. */
 	struct unit *unit;
 	struct lane *beside;
+	unsigned needs; /* SMTP_EXT_ bits, without which it is not given */
 	struct delivery_source source;
 	const struct lane_listener *listener;
 	void *arg;
@@ -69,6 +74,8 @@ struct relay_door {
 	/* Whatever it is doing: nobody is told any more.  What was carried is
 	 * taken back, as by delivery_job_cancel. */
 	void (*close)(struct lane **l);
+	/* The same; the primary has been silent for too long. */
+	void (*give_up)(struct lane **l);
 	void *arg;
 };
 

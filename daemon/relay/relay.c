@@ -37,6 +37,7 @@ struct relay {
 	size_t first_taken; /* SIZE_MAX: none */
 	unsigned tries;
 	bool is_only, is_reused;
+	unsigned offered; /* SMTP_EXT_ bits */
 	uint64_t size_most;
 
 	struct buf pending; /* content on its way, from `at` on */
@@ -166,18 +167,32 @@ static struct relay *of(void *arg)
 	return r;
 }
 
+/* It cannot be carried, and those before it go on. */
+static void turn_away(struct relay *r, struct span why)
+{
+	said_made(&r->rcpt, RELAY_CONNECT, PRIMARY_CLOSED, why);
+	answer_rcpt(r);
+}
+
+/* No connection, or no longer. */
 static void on_none(enum lane_none why, struct span reply, void *arg)
 {
 	struct relay *r = of(arg);
 
-	(void)why;
 	if (reply.n == 0)
 		reply = SPAN_LIT("(connect) 4.3.2 All connections for relaying "
 				 "are in use");
-	said_made(&r->rcpt, RELAY_CONNECT, PRIMARY_CLOSED, reply);
-	r->end = r->rcpt;
+	if (why == LANE_OTHER && r->is_given) { /* for this one */
+		r->at = AT_NOTHING;
+		turn_away(r, reply);
+		return;
+	}
+	said_made(&r->end,
+		  r->first_taken != SIZE_MAX ? RELAY_DATA : RELAY_CONNECT,
+		  PRIMARY_CLOSED, reply);
 	over(r);
-	answer_rcpt(r);
+	if (r->is_given)
+		turn_away(r, reply);
 }
 
 static void on_begun(const struct lane_peer *peer, void *arg)
@@ -188,6 +203,7 @@ static void on_begun(const struct lane_peer *peer, void *arg)
 	r->conn_ms = peer->conn_ms;
 	r->is_only = peer->is_only;
 	r->is_reused = peer->is_reused;
+	r->offered = peer->offered;
 	r->size_most = peer->size_most;
 	r->began_ms = clock_mono_ms();
 }
@@ -343,11 +359,22 @@ static struct unit *unit_for(const struct relay *r)
 	return u;
 }
 
+/*
+ * RFC 3461 section 5.2.2: who wants to hear of his delivery hears of it from the
+ * primary, or that this is not possible: from a report of ours, which is made of
+ * what goes through the spool.
+ */
+static unsigned needs(const struct relay *r)
+{
+	return r->to.notify & SMTP_NOTIFY_SUCCESS ? SMTP_EXT_DSN : 0;
+}
+
 static void ask_lane(struct relay *r)
 {
 	const struct lane_ask ask = {
 		.domain = r->to.domain,
 		.unit = unit_for(r),
+		.needs = needs(r),
 		.source = { read_pending, r },
 		.listener = &lane_listener,
 		.arg = r,
@@ -367,16 +394,13 @@ static void ask_lane(struct relay *r)
 
 static void carry(struct relay *r)
 {
+	if ((needs(r) & ~r->offered) != 0) {
+		turn_away(r, SPAN_LIT("(ehlo) The server lacks DSN"));
+		return;
+	}
 	r->is_given = true;
 	r->to.number = (uint32_t)r->given++;
 	r->opt.door->more_rcpt(r->lane, &r->to);
-}
-
-/* It is one of those that go another way: not carried. */
-static void turn_away(struct relay *r, struct span why)
-{
-	said_made(&r->rcpt, RELAY_CONNECT, PRIMARY_CLOSED, why);
-	answer_rcpt(r);
 }
 
 static void on_compared(enum lane_none why, struct span reply, void *arg)
@@ -468,15 +492,12 @@ bool relay_may(const struct relay_door *door, const struct relay *r,
 
 /* ---- Life ---- */
 
-/* The primary has had its time. */
-static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
+void relay_is_overdue(struct relay *r)
 {
-	struct relay *r = of(w->data);
 	const struct span why = SPAN_LIT("(relay) No reply in time");
 
-	(void)loop;
-	(void)revents;
-	r->opt.door->close(&r->lane);
+	if (r->lane != NULL)
+		r->opt.door->give_up(&r->lane);
 	if (r->beside != NULL)
 		r->opt.door->close(&r->beside);
 	if (r->is_asking)
@@ -488,6 +509,13 @@ static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
 	}
 	if (r->is_asking)
 		answer_rcpt(r);
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	relay_is_overdue(of(w->data));
 }
 
 struct relay *relay_new(const struct relay_options *opt)

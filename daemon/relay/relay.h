@@ -96,6 +96,10 @@ bool relay_is_full(struct relay *r);
 /* That was all. */
 void relay_end(struct relay *r);
 
+/* The primary has had its time for a reply, and the client's is nearly over: as
+ * after RELAY_RCPT_MS, RELAY_END_MS. */
+void relay_is_overdue(struct relay *r);
+
 /* For the log; valid until the relay goes. */
 struct relay_facts {
 	const char *host; /* "": there was no connection */

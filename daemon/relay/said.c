@@ -155,15 +155,18 @@ static enum relay_event event_of(const struct delivery_end *end)
 	return PRIMARY_CLOSED;
 }
 
-/* Whom it had taken hears of it from the moment on at which content began. */
+/* Whom it had taken hears of it from the moment on at which content began, and
+ * nobody else does. */
 static enum relay_stage stage_of(const struct delivery_end *end,
 				 const struct delivery_job *job, bool has_taken)
 {
 	enum relay_stage stage = stage_named(end->stage);
 
+	if (!has_taken)
+		return stage > RELAY_RCPT ? RELAY_RCPT : stage;
 	if (job->in_doubt)
 		return RELAY_DOT;
-	return has_taken && stage < RELAY_DATA ? RELAY_DATA : stage;
+	return stage < RELAY_DATA ? RELAY_DATA : stage;
 }
 
 static void said_by_end(struct relay_said *s, const struct delivery_job *job,
@@ -179,7 +182,7 @@ static void said_by_end(struct relay_said *s, const struct delivery_job *job,
 	}
 	smtp_reply_print(&line, &end->reply);
 	say(s, stage_of(end, job, has_taken), event_of(end), buf_span(&line));
-	if (job->in_doubt)
+	if (job->in_doubt && has_taken)
 		s->fate = FATE_DOUBT; /* also where 421 came behind it */
 	buf_fini(&line);
 }

@@ -78,6 +78,9 @@ class Mx20:
             # a test need not wait: those about that say otherwise
             "drain": {"brake_window": "0"},
             "bounce": {"mode": "dsn"},
+            # so that mail goes through the spool, whether or not the primary
+            # is there; what is relayed has tests of its own
+            "policy": {"standby": "accept"},
         }, conf or {})
         self.domains = domains
         self.recipients = recipients or {}

@@ -105,7 +105,7 @@ static void close_lane(struct lane **lp)
 }
 
 static const struct relay_door the_door = {
-	may_answer, ask, more_rcpt, more_content, close_lane, &door,
+	may_answer, ask, more_rcpt, more_content, close_lane, close_lane, &door,
 };
 
 /* ---- What the primary does ---- */

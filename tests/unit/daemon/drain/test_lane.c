@@ -1,0 +1,421 @@
+/* Relayed mail over the drain's connections. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "common/base/assert.h"
+#include "daemon/drain/lane_priv.h"
+#include "daemon/relay/relay.h"
+#include "tests/support/drain_world.h"
+
+TestSuite(drain_lane, .timeout = 60);
+
+/* ---- Clients ---- */
+
+static bool may_answer(struct span domain, void *arg)
+{
+	return drain_may_answer(arg, domain);
+}
+
+static struct lane *ask(const struct lane_ask *what, void *arg)
+{
+	return drain_lane_ask(arg, what);
+}
+
+struct client {
+	struct world *w;
+	struct relay_door door;
+	struct envelope env;
+	struct relay *relay;
+	unsigned rcpts, rooms, ended;
+	struct relay_said rcpt, end;
+};
+
+static void on_rcpt(const struct relay_said *said, void *arg)
+{
+	struct client *c = arg;
+
+	c->rcpt = *said;
+	c->rcpts++;
+}
+
+static void on_room(void *arg)
+{
+	((struct client *)arg)->rooms++;
+}
+
+static void on_end(const struct relay_said *said, void *arg)
+{
+	struct client *c = arg;
+
+	c->end = *said;
+	c->ended++;
+}
+
+static const struct relay_listener listener = { on_rcpt, on_room, on_end };
+
+static void begin(struct client *c, struct world *w)
+{
+	*c = (struct client){
+		.w = w,
+		.door = { may_answer, ask, drain_lane_more_rcpt,
+			  drain_lane_more_content, drain_lane_close,
+			  drain_lane_give_up, w->drain },
+		.env = { .from = SPAN_LIT("a@b.test") },
+	};
+	c->relay = relay_new(&(struct relay_options){
+		.loop = w->loop,
+		.door = &c->door,
+		.env = &c->env,
+		.listener = &listener,
+		.arg = c,
+	});
+}
+
+static void rcpt_notify(struct client *c, const char *path, unsigned notify)
+{
+	relay_rcpt(c->relay,
+		   &(struct recipient){
+			   .path = span_str(path),
+			   .domain = span_str(strchr(path, '@') + 1),
+			   .notify = notify,
+		   });
+}
+
+static void rcpt(struct client *c, const char *path)
+{
+	rcpt_notify(c, path, 0);
+}
+
+/* The words of the primary, or 0. */
+static int say_rcpt(struct client *c, const char *path)
+{
+	unsigned had = c->rcpts;
+
+	rcpt(c, path);
+	WAIT_FOR(c->w, c->rcpts > had);
+	return c->rcpt.fate == FATE_WORDS ? c->rcpt.words.code : 0;
+}
+
+static void send_content(struct client *c, const char *text)
+{
+	relay_data(c->relay);
+	relay_feed(c->relay, span_str(text));
+	relay_end(c->relay);
+}
+
+static int say_content(struct client *c, const char *text)
+{
+	send_content(c, text);
+	WAIT_FOR(c->w, c->ended == 1);
+	return c->end.fate == FATE_WORDS ? c->end.words.code : 0;
+}
+
+static void leave(struct client *c)
+{
+	relay_free(&c->relay);
+}
+
+static int whole(struct world *w, const char *path)
+{
+	struct client c;
+	int code;
+
+	begin(&c, w);
+	code = say_rcpt(&c, path);
+	if (code == 250)
+		code = say_content(&c, "Subject: x\r\n\r\nhello\r\n");
+	leave(&c);
+	return code;
+}
+
+static struct dest *dest_of(struct world *w, const char *domain)
+{
+	return domain_find(w->drain, span_str(domain))->dest;
+}
+
+/* ---- The primary ---- */
+
+static const char *by_name(struct peer *p, const char *line, void *arg)
+{
+	static const struct {
+		const char *rcpt, *reply;
+	} replies[] = {
+		{ "RCPT TO:<no@", "550 5.1.1 no" },
+		{ "RCPT TO:<later@", "450 4.2.1 later" },
+		{ "RCPT TO:<lost@", PEER_CLOSE },
+		{ "RCPT TO:<leaves@", "421 4.3.2 bye" },
+		{ "RCPT TO:<hang@", PEER_HANG },
+	};
+
+	(void)p;
+	(void)arg;
+	for (size_t i = 0; i < COUNT(replies); i++)
+		if (strncmp(line, replies[i].rcpt, strlen(replies[i].rcpt)) ==
+		    0)
+			return replies[i].reply;
+	return NULL;
+}
+
+Test(drain_lane, one_connection_for_one_after_the_other)
+{
+	struct world w;
+	struct client c;
+
+	world_begin(&w, "", by_name);
+	for (int i = 0; i < 5; i++)
+		cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	cr_expect_eq(whole(&w, "u@d1.example"), 250, "of one destination");
+	cr_expect_eq(w.peer->message_count, 6);
+	cr_expect_eq(w.peer->connections, 1);
+	begin(&c, &w);
+	cr_expect_eq(say_rcpt(&c, "no@d0.example"), 550);
+	cr_expect_eq(say_rcpt(&c, "later@d0.example"), 0);
+	cr_expect_eq(c.rcpt.words.code, 450);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
+	cr_expect_eq(say_rcpt(&c, "u@d2.example"), 250, "they go along");
+	cr_expect_eq(say_rcpt(&c, "u@away.example"), 0, "they do not");
+	cr_expect_eq(say_content(&c, "hello\r\n"), 250);
+	leave(&c);
+	cr_expect_eq(world_state(&w, "d0.example"), DRAIN_UP);
+	cr_expect_eq(world_queued(&w), 0);
+	world_end(&w);
+}
+
+/* At whatever stage he leaves, the primary has nothing, and its connection is
+ * used again where it can be. */
+Test(drain_lane, the_client_leaves)
+{
+	struct world w;
+
+	world_begin(&w, "", by_name);
+	for (int at = 0; at < 4; at++) {
+		struct client c;
+
+		begin(&c, &w);
+		if (at == 0) {
+			rcpt(&c, "u@d0.example");
+		} else {
+			cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
+		}
+		if (at >= 2)
+			relay_data(c.relay);
+		if (at >= 3) {
+			relay_feed(c.relay, SPAN_LIT("half of it"));
+			WAIT_FOR(&w, peer_saw(w.peer, "DATA") > 0);
+		}
+		leave(&c);
+	}
+	cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	cr_expect_eq(w.peer->message_count, 1);
+	cr_expect_eq(dest_of(&w, "d0.example")->lanes.losses, 0);
+	world_end(&w);
+}
+
+/* What a client's message may do to a connection is no outage; a pause follows
+ * when nothing goes well between. */
+Test(drain_lane, losses)
+{
+	static const char *const paths[] = { "lost@d0.example",
+					     "leaves@d0.example" };
+	struct world w;
+
+	world_begin(&w, "", by_name);
+	for (int i = 0; i < 8; i++) {
+		cr_expect_eq(whole(&w, paths[i % 2]), 0);
+		cr_expect_eq(world_state(&w, "d0.example"), DRAIN_UP);
+		cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	}
+	for (int i = 0; i < LANE_LOSSES_MAX; i++) {
+		cr_expect(drain_may_answer(w.drain, SPAN_LIT("d0.example")));
+		cr_expect_eq(whole(&w, paths[0]), 0);
+	}
+	cr_expect(!drain_may_answer(w.drain, SPAN_LIT("d0.example")));
+	cr_expect_eq(world_state(&w, "d0.example"), DRAIN_UP);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	world_end(&w);
+}
+
+/* That no connection can be made is an outage, whoever finds it. */
+Test(drain_lane, an_outage_is_found)
+{
+	struct world w;
+
+	world_begin(&w, "drain = { probe_max = \"1s\"; };", by_name);
+	cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	peer_stop(w.peer);
+	peer_say(w.peer, PEER_CLOSE);
+	WAIT_FOR(&w, dest_of(&w, "d0.example")->lanes.links == 0);
+	cr_expect(drain_may_answer(w.drain, SPAN_LIT("d0.example")));
+	cr_expect_eq(whole(&w, "u@d0.example"), 0);
+	cr_expect_eq(world_state(&w, "d0.example"), DRAIN_DOWN);
+	cr_expect(!drain_may_answer(w.drain, SPAN_LIT("d0.example")));
+	world_send_one(&w, "u@d0.example");
+	peer_start(w.peer);
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	cr_expect_eq(w.peer->message_count, 3);
+	world_end(&w);
+}
+
+Test(drain_lane, nobody_was_ever_there)
+{
+	struct world w;
+	struct client c;
+
+	world_begin(&w, "", by_name);
+	cr_expect(drain_may_answer(w.drain, SPAN_LIT("away.example")));
+	begin(&c, &w);
+	cr_expect_eq(say_rcpt(&c, "u@away.example"), 0);
+	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
+	cr_expect_eq(c.rcpt.stage, RELAY_CONNECT);
+	leave(&c);
+	cr_expect(!drain_may_answer(w.drain, SPAN_LIT("away.example")));
+	world_end(&w);
+}
+
+/* As many as drain.connections, one more for each that went well. */
+Test(drain_lane, how_many)
+{
+	struct world w;
+	struct client c[3], late;
+
+	world_begin(&w, "drain = { connections = 3; };", by_name);
+	for (int i = 0; i < 4; i++)
+		cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	cr_expect_eq(dest_of(&w, "d0.example")->lanes.limit, 3);
+	for (size_t i = 0; i < COUNT(c); i++) {
+		begin(&c[i], &w);
+		cr_expect_eq(say_rcpt(&c[i], "u@d0.example"), 250);
+	}
+	begin(&late, &w);
+	cr_expect_eq(say_rcpt(&late, "u@d0.example"), 0, "after a second");
+	cr_expect_eq(late.rcpt.fate, FATE_JUDGED);
+	leave(&late);
+	/* mail has its own */
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	/* one that ends is the next one's */
+	begin(&late, &w);
+	rcpt(&late, "u@d0.example");
+	cr_expect_eq(say_content(&c[0], "x\r\n"), 250);
+	WAIT_FOR(&w, late.rcpts == 1);
+	cr_expect_eq(late.rcpt.words.code, 250);
+	leave(&late);
+	for (size_t i = 0; i < COUNT(c); i++)
+		leave(&c[i]);
+	world_end(&w);
+}
+
+/* A client that does nothing keeps none from those that do; what it has still
+ * to say is kept. */
+Test(drain_lane, an_idle_client_loses_it)
+{
+	struct world w;
+	struct client idle, c;
+
+	world_begin(&w, "drain = { connections = 1; };", by_name);
+	begin(&idle, &w);
+	cr_expect_eq(say_rcpt(&idle, "u@d0.example"), 250);
+	begin(&c, &w);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 0, "it is not idle yet");
+	leave(&c);
+	LIST_FIRST(&dest_of(&w, "d0.example")->links)->lane->touched_ms -=
+		LANE_IDLE_MS;
+	begin(&c, &w);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
+	cr_expect_eq(say_content(&c, "x\r\n"), 250);
+	leave(&c);
+	cr_expect_eq(say_content(&idle, "x\r\n"), 0);
+	cr_expect_eq(idle.end.fate, FATE_KEPT);
+	leave(&idle);
+	cr_expect_eq(w.peer->message_count, 1);
+	world_end(&w);
+}
+
+/* It waits for a reply that does not come: nobody else goes over that. */
+Test(drain_lane, one_that_hangs)
+{
+	struct world w;
+	struct client c;
+
+	world_begin(&w, "", by_name);
+	begin(&c, &w);
+	rcpt(&c, "hang@d0.example");
+	WAIT_FOR(&w, peer_saw(w.peer, "RCPT TO:<hang@") == 1);
+	relay_is_overdue(c.relay);
+	WAIT_FOR(&w, c.rcpts == 1);
+	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
+	cr_expect_eq(c.rcpt.event, PRIMARY_SILENT);
+	cr_expect_eq(dest_of(&w, "d0.example")->lanes.losses, 1);
+	WAIT_FOR(&w, w.peer->open == 0);
+	leave(&c);
+	cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	world_end(&w);
+}
+
+/* Who wants to hear of his delivery needs a server with DSN. */
+Test(drain_lane, what_the_server_lacks)
+{
+	struct world w;
+	struct client c;
+
+	world_begin(&w, "", by_name);
+	begin(&c, &w);
+	rcpt_notify(&c, "u@d0.example", SMTP_NOTIFY_SUCCESS);
+	WAIT_FOR(&w, c.rcpts == 1);
+	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
+	cr_expect_eq(say_rcpt(&c, "v@d0.example"), 250);
+	rcpt_notify(&c, "w@d0.example", SMTP_NOTIFY_SUCCESS);
+	WAIT_FOR(&w, c.rcpts == 3);
+	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
+	cr_expect_eq(say_content(&c, "x\r\n"), 250);
+	cr_expect_eq(peer_saw(w.peer, "RCPT"), 1);
+	leave(&c);
+	world_end(&w);
+}
+
+/* Larger than it said it takes, and not said before. */
+Test(drain_lane, size)
+{
+	static char text[60 * 1024];
+	struct world w;
+	struct client c;
+
+	memset(text, 'x', sizeof(text));
+	world_begin(&w, "", by_name);
+	begin(&c, &w);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
+	relay_data(c.relay);
+	relay_feed(c.relay, span_of(text, sizeof(text)));
+	relay_feed(c.relay, span_of(text, sizeof(text)));
+	relay_end(c.relay);
+	WAIT_FOR(&w, c.ended == 1);
+	cr_expect_eq(c.end.words.code, 552);
+	leave(&c);
+	cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	cr_expect_eq(w.peer->message_count, 1);
+	world_end(&w);
+}
+
+/* With everything under way. */
+Test(drain_lane, the_end)
+{
+	struct world w;
+	struct client c[4];
+
+	world_begin(&w, "", by_name);
+	for (size_t i = 0; i < COUNT(c); i++)
+		begin(&c[i], &w);
+	cr_expect_eq(say_rcpt(&c[0], "u@d0.example"), 250);
+	send_content(&c[0], "x\r\n");
+	rcpt(&c[1], "hang@d0.example");
+	rcpt(&c[2], "u@away.example");
+	rcpt(&c[3], "u@d1.example");
+	drain_stop(w.drain);
+	peer_run(w.loop, &(bool){ false }, 50);
+	cr_expect_eq(c[0].end.words.code, 250, "it is finished");
+	for (size_t i = 0; i < COUNT(c); i++)
+		leave(&c[i]);
+	world_end(&w);
+}
