@@ -133,11 +133,12 @@ class Flap:
     def send_one(self, c, rng, mail_id):
         """False: the client is gone."""
         domain = f"d{rng.randrange(DOMAINS)}.test"
-        rcpts = [f"{u}@{domain}" for u in rng.sample(
-            USERS, rng.choice([1, 1, 1, 3]))]
-        if rng.random() < 0.05:
-            rcpts.append(f"gone@{domain}")
+        # to one alone: two reports about a message are a minute apart
         is_spam = rng.random() < 0.05
+        rcpts = [f"{u}@{domain}" for u in rng.sample(
+            USERS, 1 if is_spam else rng.choice([1, 1, 1, 3]))]
+        if not is_spam and rng.random() < 0.05:
+            rcpts.append(f"gone@{domain}")
         wire = self.content(rng, mail_id, is_spam)
         lines = ["MAIL FROM:<sender@flap.test>",
                  *(f"RCPT TO:<{r}>" for r in rcpts), "DATA"]
