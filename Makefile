@@ -24,6 +24,7 @@ XLDFLAGS := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now \
 # libevent's old functions (event_set ...) as well, libunbound would find those
 # before the libevent it was built for, and write beyond its own structures;
 # so keep the archive to ourselves.
+CTLLIBS  = $(LIBS) $(shell pkg-config --libs ncursesw)
 LIBS     = $(shell pkg-config --libs $(PKGS)) -lunistring -l:libev.a -Wl,--exclude-libs,libev.a -lm
 
 # Folders in the order a mail travels; files by wildcard.
@@ -69,7 +70,7 @@ $(B)/mx20d: $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c)) $(TSANOBJ) $(LIB)
 
 $(B)/mx20ctl: $(CTLOBJ) $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(CTLLIBS)
 
 # mx20ctl's parts are in it, too, for its unit tests.
 $(LIB): $(OBJ) $(filter-out %/main.o,$(CTLOBJ))

@@ -45,6 +45,7 @@ enum ctl_exit ctl_queue(struct ctl *ctl);
 enum ctl_exit ctl_find(struct ctl *ctl);
 enum ctl_exit ctl_refused(struct ctl *ctl);
 enum ctl_exit ctl_outages(struct ctl *ctl);
+enum ctl_exit ctl_top(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_flush(struct ctl *ctl);
 enum ctl_exit ctl_surgery(struct ctl *ctl);

@@ -45,6 +45,7 @@ static const struct verb verbs[] = {
 	{ "status", TAKES_ARGUMENT | TAKES_DESTINATION | TAKES_ALARM, ctl_status,
 	  "[DOMAIN|--destination NAME|--alarm]",
 	  "what waits for which domain, why, and until when" },
+	{ "top", 0, ctl_top, "", "the same, live, for a terminal" },
 	{ "queue", TAKES_ARGUMENT | TAKES_FILTER, ctl_queue,
 	  "[DOMAIN] [--from A] [--to A] [--older TIME] [--state S] [--sort S]"
 	  " [--limit N]",

@@ -146,7 +146,7 @@ static void set_ids(struct selection *s, json_t *o)
 }
 
 /* Under sudo we run as root: for whom, the log shall know. */
-static void set_who(json_t *o)
+void selection_claim(json_t *o)
 {
 	const char *text = getenv("SUDO_UID");
 	uint64_t uid;
@@ -174,6 +174,6 @@ json_t *selection_request(struct selection *s, const struct ctl *ctl)
 				    control_text(span_str(ctl->reason)));
 	if (ctl->all)
 		json_object_set_new(o, "all", json_true());
-	set_who(o);
+	selection_claim(o);
 	return o;
 }

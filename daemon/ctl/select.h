@@ -23,4 +23,7 @@ void selection_fini(struct selection *s);
 /* The next request; NULL: no more.  Many ids take several. */
 json_t *selection_request(struct selection *s, const struct ctl *ctl);
 
+/* Whoever runs us by sudo is named in the request. */
+void selection_claim(json_t *request);
+
 #endif
