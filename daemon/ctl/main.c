@@ -68,7 +68,7 @@ static const struct verb verbs[] = {
 	  "what this client would hear, and why" },
 	{ "check", TAKES_ARGUMENT | TAKES_MANY | TAKES_ALL, ctl_check,
 	  "[DOMAIN...] [--all]",
-	  "whether this backup will work, asked as the world would" },
+	  "whether this backup works, asked as the world would" },
 	{ "flush", TAKES_ARGUMENT | TAKES_MANY | TAKES_DESTINATION, ctl_flush,
 	  "[DOMAIN|ID...|--destination NAME]", "probe and try again now" },
 	{ "hold", TAKES_UNITS | TAKES_REASON, ctl_surgery,
