@@ -426,7 +426,8 @@ static void on_deadline(struct ev_loop *loop, ev_timer *t, int revents)
 	MX_ASSERT(l->magic == LANE_MAGIC);
 	if (is_crowded_out && !l->has_stolen && steal(l->domain->dest)) {
 		l->has_stolen = true;
-		arm(l, LANE_BUSY_MS);
+		if (l->state == LANE_WAITS) /* else it has it already */
+			arm(l, LANE_BUSY_MS);
 	} else if (is_crowded_out) {
 		lane_answer(l, LANE_BUSY, SPAN_LIT(""));
 	} else if (clock_mono_ms() - l->since_ms >= most_ms(l)) {
@@ -532,20 +533,21 @@ void drain_lane_close(struct lane **lp)
 	lane_free(l);
 }
 
-/* What hangs is of no use to the next one either. */
+/* What hangs is of no use to the next one either: nobody gets it. */
 void drain_lane_give_up(struct lane **lp)
 {
 	struct link *carrier = *lp != NULL ? (*lp)->carrier : NULL;
 	struct dest *dst;
 
+	if (carrier != NULL && !carrier->is_leaving) {
+		link_uncount(carrier);
+		carrier->is_leaving = true;
+	}
 	drain_lane_close(lp);
 	if (carrier == NULL)
 		return;
 	dst = carrier->dest;
 	was_lost(dst);
-	if (!carrier->is_leaving)
-		link_uncount(carrier);
-	carrier->is_leaving = true;
 	link_free(carrier);
 	turns_touch(dst);
 }

@@ -386,6 +386,7 @@ static void ask_lane(struct relay *r)
 	r->is_given = true;
 	r->given = 1;
 	r->tries++;
+	r->domain_count = 0; /* those of a connection before */
 	add_domain(r, r->to.domain);
 	r->lane = r->opt.door->ask(&ask, r->opt.door->arg);
 	if (r->lane == NULL)

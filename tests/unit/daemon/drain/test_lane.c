@@ -324,6 +324,9 @@ Test(drain_lane, an_idle_client_loses_it)
 		LANE_IDLE_MS;
 	begin(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
+	cr_expect(!ev_is_active(&LIST_FIRST(&dest_of(&w, "d0.example")->links)
+					 ->lane->deadline),
+		  "it waits no more");
 	cr_expect_eq(say_content(&c, "x\r\n"), 250);
 	leave(&c);
 	cr_expect_eq(say_content(&idle, "x\r\n"), 0);
@@ -351,6 +354,37 @@ Test(drain_lane, one_that_hangs)
 	WAIT_FOR(&w, w.peer->open == 0);
 	leave(&c);
 	cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	world_end(&w);
+}
+
+/* What is said to it between two mails, too. */
+static const char *hello_hangs(struct peer *p, const char *line, void *arg)
+{
+	(void)arg;
+	return strncmp(line, "EHLO", 4) == 0 && p->message_count > 1
+		       ? PEER_HANG
+		       : NULL;
+}
+
+Test(drain_lane, one_that_hangs_while_others_wait)
+{
+	struct world w;
+	struct client c, next;
+
+	world_begin(&w, "drain = { connections = 1; };", hello_hangs);
+	cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	begin(&c, &w);
+	rcpt(&c, "u@d0.example");
+	WAIT_FOR(&w, peer_saw(w.peer, "EHLO") > 1);
+	begin(&next, &w);
+	rcpt(&next, "u@d0.example");
+	relay_is_overdue(c.relay);
+	WAIT_FOR(&w, c.rcpts == 1 && next.rcpts == 1);
+	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
+	cr_expect_eq(next.rcpt.fate, FATE_JUDGED);
+	leave(&c);
+	leave(&next);
 	world_end(&w);
 }
 

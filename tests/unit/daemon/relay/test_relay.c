@@ -570,6 +570,31 @@ Test(relay, domains)
 	cr_expect_eq(door.closed, 1);
 }
 
+/* One whom this server cannot be given is turned away, and so is nobody's way
+ * that of the next one, who may go elsewhere. */
+Test(relay, another_server_is_not_his)
+{
+	struct client c;
+
+	client_begin(&c, (struct envelope)ENVELOPE);
+	rcpt(&c, "u@example.com");
+	door.lane->ask.listener->on_none(LANE_OTHER, SPAN_LIT("(ehlo) lacks"),
+					 door.lane->ask.arg);
+	turn(&c);
+	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
+	rcpt(&c, "u@other.test");
+	begun();
+	replies(0, MEANS_YES, "250 ok");
+	turn(&c);
+	door.is_same = false;
+	rcpt(&c, "v@example.com");
+	turn(&c);
+	cr_expect_eq(c.rcpts, 3);
+	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
+	cr_expect_str_eq(door.lane->paths, "u@other.test\n");
+	client_end(&c);
+}
+
 /* A slow primary: so much waits for it, and no more. */
 Test(relay, content_is_bounded)
 {
