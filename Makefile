@@ -251,6 +251,7 @@ MAN8    := $(wildcard daemon/*.8 daemon/ctl/*.8)
 SAMPLES := mx20.conf domains $(patsubst config/%,%,$(wildcard config/recipients/*))
 # where Debian's zsh looks
 ZSHDIR  := $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+WATCHED := prometheus/mx20.rules.yml grafana/mx20.json icinga/mx20.conf
 PUT     := install -D -m 644
 install: all ## copy binaries, manuals, completion, units, samples and scripts
 	install -D -m 755 build/mx20d "$(DESTDIR)$(PREFIX)/sbin/mx20d"
@@ -272,6 +273,10 @@ install: all ## copy binaries, manuals, completion, units, samples and scripts
 	@set -ex; for f in $(wildcard contrib/recipients/*); do \
 		install -D -t "$(DESTDIR)$(PREFIX)/share/doc/mx20/recipients" \
 		-m $$([ -x $$f ] && echo 755 || echo 644) $$f; done
+	install -D -m 755 contrib/icinga/check_mx20 \
+		"$(DESTDIR)$(PREFIX)/lib/nagios/plugins/check_mx20"
+	@set -ex; for f in $(WATCHED); do $(PUT) \
+		contrib/$$f "$(DESTDIR)$(PREFIX)/share/doc/mx20/$$f"; done
 	@set -ex; for f in $(SAMPLES); do \
 		[ -e "$(DESTDIR)/etc/mx20/$$f" ] || \
 		$(PUT) config/$$f "$(DESTDIR)/etc/mx20/$$f"; done

@@ -13,7 +13,7 @@ build="build-essential pkg-config libev-dev liblmdb-dev libconfig-dev libssl-dev
        libunistring-dev libncurses-dev libsystemd-dev libmicrohttpd-dev uthash-dev python3"
 test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb-utils openssl
       dns-root-data
-      debhelper mandoc python3-yaml tmux
+      debhelper mandoc python3-yaml python3-jsonschema tmux
       python3-pytest python3-aiosmtpd python3-dnspython python3-cryptography
       libnss-wrapper zsh libidn12 libgnutls-dane0 libnsl2 libdb5.3
       python3-pytest-timeout python3-pytest-xdist iproute2 prometheus"
