@@ -17,6 +17,8 @@ struct braked_reply {
 
 struct braked {
 	int64_t since_ms; /* wall; 0: it is not pulled */
+	int64_t next_ms;  /* wall: a message is tried; 0: not known.  Not
+			     stored */
 	struct braked_reply replies[BRAKED_REPLIES];
 	size_t reply_count;
 	unsigned others; /* that found no group */

@@ -72,7 +72,8 @@ void status_set_state(json_t *o, const struct status_destination *d)
 			    control_time(is_braked ? b->since_ms
 						   : d->since_ms));
 	json_object_set_new(o, "next_probe",
-			    control_time(is_braked ? 0 : d->next_probe_ms));
+			    control_time(is_braked ? b->next_ms
+						   : d->next_probe_ms));
 	json_object_set_new(o, "checked", control_time(d->checked_ms));
 	json_object_set_new(o, "last_reply",
 			    control_text_or_null(is_braked ? braked_most(b)

@@ -67,9 +67,10 @@ static const char *const advice[] = {
 		"Nothing is waiting: nothing to do.",
 	[MATTER_BRAKED] =
 		"The primary answers, but refused too much: it may be broken. "
-		"Nothing goes there,\n"
-		"and what it refused last waits, too.  Mend it, then: "
-		"mx20ctl release --domain %s\n"
+		"Nothing goes there\n"
+		"but one message an hour, to try; what it refused last waits, "
+		"too.\n"
+		"Mend it, then: mx20ctl release --domain %s\n"
 		"If it is right: mx20ctl bounce --domain %s",
 	[MATTER_DOWN] =
 		"The mail waits until the primary takes it, which is asked "

@@ -4,7 +4,7 @@
  *              more than the share was refused
  *   flows ------------------------------------------> pulled
  *    ^ |                                                |
- *    | | a long outage                                  | the operator
+ *    | | a long outage                                  | the operator, or one is taken
  *    | v                                                v
  *    +--- canary <--------------------------------------+
  *  taken      |

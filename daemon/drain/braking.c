@@ -27,20 +27,15 @@ static struct brake_params params_of(const struct drain *d)
 	};
 }
 
-static void drop_watch(struct flow *f)
-{
-	free(f->watch);
-	f->watch = NULL;
-}
-
 void braking_sweep(struct drain *d, struct flow *f)
 {
 	const struct brake_params p = params_of(d);
+	int64_t now = clock_mono_ms();
 
-	if (f->watch == NULL ||
-	    !brake_is_idle(&f->watch->brake, &p, clock_mono_ms()))
-		return;
-	drop_watch(f);
+	if (now - f->refused_ms > p.window_ms)
+		f->refused_ms = 0;
+	if (f->watch != NULL && brake_is_idle(&f->watch->brake, &p, now))
+		flow_drop_watch(d, f);
 }
 
 static bool is_shared(const struct dest *dst)
@@ -77,11 +72,22 @@ static void say_pulled(const char *what, struct span name,
 	buf_fini(&remedy);
 }
 
-static void close_flow(struct flow *f, struct stop *s)
+static void close_flow(struct drain *d, struct flow *f, struct stop *s)
 {
-	drop_watch(f);
+	flow_drop_watch(d, f);
+	f->refused_ms = 0;
 	f->is_canary = false;
 	f->stop = s;
+}
+
+/* Whom it has refused in the window it has refused as it was broken. */
+static void doubt(const struct dest *dst, struct span domain)
+{
+	const struct drain *d = dst->drain;
+
+	if (d->known != NULL)
+		known_doubt(d->known, domain, dst->route->key,
+			    clock_wall_ms() - d->config->drain.brake_window_ms);
 }
 
 static void pull_domain(struct domain *dom)
@@ -90,9 +96,11 @@ static void pull_domain(struct domain *dom)
 	struct braked why = dom->flow.watch->seen;
 
 	why.since_ms = clock_wall_ms();
-	close_flow(&dom->flow, stops_add_domain(d, domain_name(dom), &why));
+	close_flow(d, &dom->flow, stops_add_domain(d, domain_name(dom), &why));
 	domain_leave_ring(dom);
 	flow_unrefuse(d, domain_name(dom));
+	if (dom->dest != NULL)
+		doubt(dom->dest, domain_name(dom));
 	say_pulled("domain", domain_name(dom), &why, domain_name(dom));
 }
 
@@ -103,26 +111,46 @@ static void pull_dest(struct dest *dst)
 	struct domain *dom, *some = LIST_FIRST(&dst->domains);
 
 	why.since_ms = clock_wall_ms();
-	close_flow(&dst->flow, stops_add_route(d, dst->route->key, &why));
+	close_flow(d, &dst->flow, stops_add_route(d, dst->route->key, &why));
 	LIST_FOREACH (dom, &dst->domains, member) {
-		if (dom->flow.watch == NULL)
+		if (dom->flow.refused_ms == 0)
 			continue;
 		some = dom;
-		drop_watch(&dom->flow);
+		flow_drop_watch(d, &dom->flow);
+		dom->flow.refused_ms = 0;
 		flow_unrefuse(d, domain_name(dom));
 	}
+	doubt(dst, span_of("", 0));
 	say_pulled("destination", dst->route->key, &why, domain_name(some));
 }
 
 /* ---- Watching ---- */
 
-static struct watch *watch_need(struct drain *d, struct flow *f)
+/* Under a "*." line strangers choose what domains there are. */
+static bool is_strangers(const struct drain *d, struct span name)
 {
+	const struct config_domain *row =
+		domains_find(d->config->domains, name);
+
+	return row == NULL || span_starts(row->name, SPAN_LIT("*."));
+}
+
+/* name: of a domain; empty: a destination's.  NULL: there are too many. */
+static struct watch *watch_need(struct drain *d, struct flow *f,
+				struct span name)
+{
+	bool is_theirs = name.n > 0 && is_strangers(d, name);
 	struct watch *w = f->watch;
 	int64_t now = clock_mono_ms();
 
-	if (w == NULL)
+	f->refused_ms = now;
+	if (w == NULL && is_theirs && d->watches >= BRAKING_STRANGERS)
+		return NULL;
+	if (w == NULL) {
 		w = f->watch = mx_alloc(sizeof(*w));
+		f->is_strangers = is_theirs;
+		d->watches += is_theirs;
+	}
 	if (now - w->refused_ms > d->config->drain.brake_window_ms)
 		w->seen = (struct braked){ 0 };
 	w->refused_ms = now;
@@ -145,6 +173,14 @@ static bool is_known(const struct domain *dom, struct span path)
 				     smtp_local_of(path));
 }
 
+/* What that refusal was the answer to. */
+static enum refused_at refused_at(const struct delivery_job *job, size_t i)
+{
+	if (job->is_mail_refused)
+		return REFUSED_AT_MAIL;
+	return job->is_rcpt_refused[i] ? REFUSED_AT_RCPT : REFUSED_AT_CONTENT;
+}
+
 /* The heaviest word that names no mailbox. */
 static unsigned note_mailboxes(struct watch *w, const struct attempt *a,
 			       uint32_t group, int64_t now)
@@ -163,7 +199,7 @@ static unsigned note_mailboxes(struct watch *w, const struct attempt *a,
 		if (s->outcome != OUTCOME_PERMANENT)
 			continue;
 		braked_add(&w->seen, s->reply);
-		word = brake_word(job->failed_at, s->reply,
+		word = brake_word(refused_at(job, i), s->reply,
 				  is_known(a->domain, path));
 		if (!word.is_message)
 			brake_mailbox(&w->brake, who, group, word.weight, now);
@@ -189,14 +225,15 @@ static void note(struct watch *w, const struct attempt *a)
 static bool watch(struct drain *d, struct flow *f, const struct attempt *a,
 		  struct brake_case c)
 {
+	struct span name = c.is_shared ? SPAN_LIT("") : domain_name(a->domain);
 	const struct brake_params p = params_of(d);
 	bool is_refused = delivery_job_count(a->job, OUTCOME_PERMANENT) > 0;
 
 	if (is_refused)
-		watch_need(d, f);
+		watch_need(d, f, name);
 	if (f->watch != NULL)
 		note(f->watch, a);
-	return is_refused &&
+	return is_refused && f->watch != NULL &&
 	       brake_is_due(&f->watch->brake, &p, c, clock_mono_ms());
 }
 
@@ -224,6 +261,81 @@ static void look(struct dest *dst, struct attempt *a)
 	leave_links(dst);
 }
 
+/* ---- Trying ---- */
+
+static bool is_time(const struct flow *f, int64_t now_ms)
+{
+	return f->stop != NULL && !f->is_trial && now_ms >= f->stop->next_ms;
+}
+
+static void begin_trial(struct flow *f)
+{
+	f->is_trial = f->is_canary = true;
+	f->tries = 0;
+}
+
+void braking_try_domain(struct domain *dom, int64_t now_ms)
+{
+	if (!is_time(&dom->flow, now_ms) || dom->dest == NULL)
+		return;
+	begin_trial(&dom->flow);
+	if (dom->has_mail)
+		domain_enter_ring(dom);
+	turns_touch(dom->dest);
+}
+
+void braking_try_dest(struct dest *dst, int64_t now_ms)
+{
+	if (!is_time(&dst->flow, now_ms))
+		return;
+	begin_trial(&dst->flow);
+	dest_trigger(dst, "try");
+}
+
+/* It was the one that was tried. */
+static void end_trial(struct drain *d, struct flow *f, const char *what,
+		      struct span name, bool is_taken)
+{
+	f->is_trial = f->is_canary = false;
+	if (!is_taken) {
+		stops_put_off(f->stop, STOP_TRY_MS);
+		return;
+	}
+	stops_drop(d, f->stop);
+	f->stop = NULL;
+	log_info(EV_BRAKE, LOG_SPAN(what, name), LOG_STR("state", "released"),
+		 LOG_STR("why", "a message was taken"));
+}
+
+/* Does a stand for this one, which is stopped? */
+static bool is_tried(const struct flow *f, const struct attempt *a)
+{
+	return f->is_trial && f->ahead == a;
+}
+
+/* It comes back; was_dest, was_dom: as is_tried said before it did. */
+static void judge_trial(struct dest *dst, struct attempt *a, bool was_dest,
+			bool was_dom)
+{
+	bool is_taken = delivery_job_count(a->job, OUTCOME_DELIVERED) > 0;
+	struct domain *dom = a->domain;
+
+	if (was_dest)
+		end_trial(dst->drain, &dst->flow, "destination",
+			  dst->route->key, is_taken);
+	if (was_dom)
+		end_trial(dst->drain, &dom->flow, "domain", domain_name(dom),
+			  is_taken);
+	if (was_dom && dom->flow.stop != NULL)
+		domain_leave_ring(dom);
+	else if (was_dom && dom->has_mail)
+		domain_enter_ring(dom);
+	if (was_dest && dst->flow.stop != NULL)
+		leave_links(dst);
+	if (was_dest || was_dom)
+		turns_touch(dst);
+}
+
 static void undo(struct delivery_job *job)
 {
 	for (size_t i = 0; i < job->count; i++)
@@ -240,11 +352,14 @@ void braking_weigh(struct link *l, struct attempt *a)
 	bool is_watched = flow_is_watched(dom->drain) && !a->job->is_obstructed &&
 			  !dom->is_stranger && dom->dest == l->dest &&
 			  !a->job->unit->envelope.is_dsn;
+	bool was_dest = is_tried(&l->dest->flow, a);
+	bool was_dom = is_tried(&dom->flow, a);
 
 	if (is_watched && flow_stopped_by(dom) == NULL &&
 	    delivery_job_is_decided(a->job))
 		look(l->dest, a);
 	canary_back(l->dest, a);
+	judge_trial(l->dest, a, was_dest, was_dom);
 	if (is_watched && flow_stopped_by(dom) != NULL)
 		undo(a->job);
 }

@@ -115,7 +115,7 @@ void dest_free(struct dest *dst)
 	turns_leave_dest(dst);
 	HASH_DEL(dst->drain->dests, dst);
 	targets_clear(dst);
-	free(dst->flow.watch);
+	flow_drop_watch(dst->drain, &dst->flow);
 	dst->magic = 0;
 	free(dst);
 }
@@ -266,6 +266,9 @@ void dest_run(struct dest *dst)
 	if (hold_of(dst) != NULL || dst->flow.stop != NULL) {
 		callout_held(dst);
 		lanes_held(dst);
+	}
+	if (hold_of(dst) != NULL ||
+	    (dst->flow.stop != NULL && !dst->flow.is_trial)) {
 		ev_timer_stop(dst->drain->loop, &dst->timer);
 		return;
 	}
@@ -279,8 +282,10 @@ void dest_run(struct dest *dst)
 	deferral_look(dst);
 	deferral_call(dst);
 	aside_look(dst);
-	callout_run(dst);
-	lanes_run(dst);
+	if (dst->flow.stop == NULL) {
+		callout_run(dst);
+		lanes_run(dst);
+	}
 	connect_more(dst);
 	if (had_mail && drain_is_at_work(dst->drain))
 		send_scout(dst);

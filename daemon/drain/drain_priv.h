@@ -45,6 +45,7 @@ struct drain {
 	struct dest_hold_list dest_holds;
 	unsigned hold_changes;	  /* of that list */
 	struct stop *stops;	  /* hash by name */
+	size_t watches;		  /* see braking.c */
 	struct outcast *outcasts; /* hash by the same */
 	struct strangers strangers;
 	struct asking asking[2]; /* [1]: of strangers */

@@ -62,7 +62,7 @@ void domain_free(struct domain *dom)
 	d->callouts.domains -= dom->is_for_questions;
 	domain_start_over(dom);
 	route_unref(&dom->route);
-	free(dom->flow.watch);
+	flow_drop_watch(d, &dom->flow);
 	dom->magic = 0;
 	free(dom->name);
 	free(dom);
@@ -71,6 +71,7 @@ void domain_free(struct domain *dom)
 static void sweep_domain(struct domain *dom)
 {
 	braking_sweep(dom->drain, &dom->flow);
+	braking_try_domain(dom, clock_mono_ms());
 	if (is_forgettable(dom, clock_mono_ms()))
 		domain_free(dom);
 }
@@ -81,6 +82,7 @@ static void sweep_dest(struct dest *dst, struct span name)
 	dest_forget(dst);
 	outages_still(dst);
 	braking_sweep(dst->drain, &dst->flow);
+	braking_try_dest(dst, clock_mono_ms());
 	dest_free_unused(dst);
 }
 

@@ -1,8 +1,22 @@
+#include <stdlib.h>
+
+#include "common/base/assert.h"
 #include "daemon/drain/drain_priv.h"
 
 bool flow_is_watched(const struct drain *d)
 {
 	return d->config->drain.brake_window_ms > 0;
+}
+
+void flow_drop_watch(struct drain *d, struct flow *f)
+{
+	if (f->watch != NULL && f->is_strangers) {
+		MX_ASSERT(d->watches > 0);
+		d->watches--;
+	}
+	f->is_strangers = false;
+	free(f->watch);
+	f->watch = NULL;
 }
 
 const struct braked *flow_stopped_by(const struct domain *dom)

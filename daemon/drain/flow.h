@@ -13,8 +13,13 @@ struct stop;
 struct watch;
 
 struct flow {
-	struct watch *watch;	     /* of what is refused; NULL: nothing was */
+	struct watch *watch;	     /* of what is refused; NULL: nothing was,
+					or there are too many already */
+	bool is_strangers;	     /* it counts in drain->watches */
+	int64_t refused_ms;	     /* monotonic: something was, last; 0: not
+					of late */
 	struct stop *stop;	     /* its brake; NULL: that is not pulled */
+	bool is_trial;		     /* and one message goes all the same */
 	bool is_canary;		     /* one at a time, until one is taken */
 	unsigned tries;		     /* that were not, since */
 	const struct attempt *ahead; /* the one that is under way, or NULL */
@@ -22,11 +27,13 @@ struct flow {
 
 static inline bool flow_is_open(const struct flow *f)
 {
-	return f->stop == NULL && f->ahead == NULL;
+	return (f->stop == NULL || f->is_trial) && f->ahead == NULL;
 }
 
 /* Is there a brake at all? */
 bool flow_is_watched(const struct drain *d);
+/* Nothing is known of it any more, or it goes. */
+void flow_drop_watch(struct drain *d, struct flow *f);
 /* Why it is pulled, of the domain or its destination; NULL: it is not. */
 const struct braked *flow_stopped_by(const struct domain *dom);
 /* Is it believed that a recipient is none?  A primary that comes back with an

@@ -91,6 +91,7 @@ static void open_flow(struct drain *d, struct flow *f, struct stop *s)
 {
 	stops_drop(d, s);
 	f->stop = NULL;
+	f->is_trial = false;
 	f->tries = 0;
 	f->is_canary = true;
 }

@@ -19,6 +19,12 @@ static struct stop *find(struct drain *d, struct span key)
 	return s;
 }
 
+void stops_put_off(struct stop *s, int64_t wait_ms)
+{
+	s->next_ms = clock_mono_ms() + wait_ms;
+	s->why.next_ms = clock_wall_ms() + wait_ms;
+}
+
 static struct stop *enter(struct drain *d, struct span key,
 			  const struct braked *why)
 {
@@ -31,6 +37,7 @@ static struct stop *enter(struct drain *d, struct span key,
 		HASH_ADD_KEYPTR(hh, d->stops, s->key, s->key_len, s);
 	}
 	s->why = *why;
+	stops_put_off(s, STOP_TRY_MS);
 	count(d);
 	return s;
 }

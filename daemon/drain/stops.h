@@ -2,6 +2,7 @@
 #ifndef MX_DRAIN_STOPS_H
 #define MX_DRAIN_STOPS_H
 
+#include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/status/braked.h"
 
@@ -9,10 +10,15 @@ struct domain;
 struct drain;
 struct route;
 
+/* So often one message is tried: a report an hour, if the primary is broken, and
+ * an hour is lost, if it was not. */
+#define STOP_TRY_MS HOURS(1)
+
 /* One of them: of a domain, or of a destination. */
 struct stop {
 	UT_hash_handle hh; /* by key */
 	struct braked why;
+	int64_t next_ms; /* monotonic: a message is tried */
 	size_t key_len;
 	char key[]; /* the name of the fact */
 };
@@ -27,6 +33,8 @@ struct stop *stops_add_domain(struct drain *d, struct span name,
 			      const struct braked *why);
 struct stop *stops_add_route(struct drain *d, struct span route_key,
 			     const struct braked *why);
+/* A message is tried in so long. */
+void stops_put_off(struct stop *s, int64_t wait_ms);
 /* It is released. */
 void stops_drop(struct drain *d, struct stop *s);
 

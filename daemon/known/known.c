@@ -1,9 +1,11 @@
 #include "daemon/known/known.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/smtp/reply.h"
 #include "daemon/known/known_priv.h"
+#include "daemon/known/recent.h"
 
 /* ---- Looking ---- */
 
@@ -106,13 +108,12 @@ enum known_said known_meaning(struct span text)
 
 /* Nothing new: it is not written again before a sixteenth of its time. */
 static bool is_news(struct known *k, const struct known_key *key,
-		    const struct spool_known *row)
+		    const struct spool_known *row, struct spool_known *was)
 {
-	struct spool_known was;
-
-	return !row_get(k, key, &was) || was.what != row->what ||
-	       was.destination != row->destination ||
-	       row_age_ms(k, &was, row->destination, row->at_ms) >
+	*was = (struct spool_known){ .what = KNOWN_NO };
+	return !row_get(k, key, was) || was->what != row->what ||
+	       was->destination != row->destination ||
+	       row_age_ms(k, was, row->destination, row->at_ms) >
 		       row_limit_ms(k, row) / 16;
 }
 
@@ -122,6 +123,21 @@ static bool is_of_use(const struct known *k, struct span domain)
 		domains_find(k->config->domains, domain);
 
 	return d != NULL && d->verify;
+}
+
+static void note_no(struct known *k, struct span domain,
+		    const struct known_key *key, const struct spool_known *row,
+		    const struct spool_known *was)
+{
+	struct recent_no no = { .key = *key,
+				.destination = row->destination,
+				.at_ms = row->at_ms };
+
+	if (was->what == KNOWN_YES) {
+		no.yes_ms = was->at_ms;
+		no.yes_down_ms = was->down_ms;
+	}
+	recent_add(&k->recent, &no, domain);
 }
 
 void known_learn(struct known *k, struct span domain, struct span local,
@@ -134,6 +150,7 @@ void known_learn(struct known *k, struct span domain, struct span local,
 		.at_ms = now_ms,
 		.destination = key_destination(k, destination),
 	};
+	struct spool_known was;
 	struct known_key key;
 
 	if (k->is_stopped || !is_of_use(k, domain))
@@ -141,8 +158,32 @@ void known_learn(struct known *k, struct span domain, struct span local,
 	row.down_ms = downtime_total(k->downtime, row.destination, now_ms);
 	snprintf(row.reply, sizeof(row.reply), "%.*s", SPAN_ARG(reply));
 	key = key_of(k, domain, local);
-	if (is_news(k, &key, &row))
-		trial_learn(k, domain, &key, &row, now_ms);
+	if (!is_news(k, &key, &row, &was))
+		return;
+	if (!is_yes)
+		note_no(k, domain, &key, &row, &was);
+	trial_learn(k, domain, &key, &row, now_ms);
+}
+
+void known_doubt(struct known *k, struct span domain, struct span destination,
+		 int64_t since_ms)
+{
+	const uint64_t at = key_destination(k, destination);
+	struct recent_no no;
+
+	while (recent_take(k->recent, domain, at, since_ms, &no)) {
+		struct spool_known yes = { .what = KNOWN_YES,
+					   .at_ms = no.yes_ms,
+					   .down_ms = no.yes_down_ms,
+					   .destination = at };
+
+		trial_forget(k, span_str(no.domain), &no.key);
+		if (no.yes_ms != 0)
+			row_put(k, &no.key, &yes);
+		else
+			row_forget(k, &no.key);
+		free(no.domain);
+	}
 }
 
 void known_forget(struct known *k, struct span domain, struct span local)

@@ -97,6 +97,11 @@ void known_learn(struct known *k, struct span domain, struct span local,
 		 struct span destination, bool is_yes, bool is_asked,
 		 struct span reply, int64_t now_ms);
 void known_forget(struct known *k, struct span domain, struct span local);
+/* Whom that destination refused since then (wall) it may have refused since it
+ * was broken: that is forgotten, of this domain or (empty) of all, and what was known of
+ * him before counts again.  Of the last thousand that were learned. */
+void known_doubt(struct known *k, struct span domain, struct span destination,
+		 int64_t since_ms);
 
 /* A destination is up, or down: said as often as anybody likes. */
 void known_note_state(struct known *k, struct span destination, bool is_down,

@@ -8,6 +8,7 @@
 #include "daemon/known/known.h"
 
 struct pending;
+struct recent;
 struct question;
 struct asker;
 struct trial;
@@ -23,6 +24,7 @@ struct known {
 	/* rows that are written, but cannot be read yet: hash by key */
 	struct pending *pending;
 	struct trial *trials;	    /* hash by domain */
+	struct recent *recent;	    /* who was refused; see recent.h */
 	struct question *questions; /* hash by key; see verify.c */
 	struct asker *askers;	    /* hash by client network */
 	bool is_stopped;

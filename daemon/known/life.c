@@ -3,6 +3,7 @@
 
 #include "common/base/alloc.h"
 #include "daemon/known/known_priv.h"
+#include "daemon/known/recent.h"
 
 struct known *known_new(struct ev_loop *loop, struct spool *sp,
 			struct config *c)
@@ -47,6 +48,7 @@ void known_free(struct known **kp)
 	*kp = NULL;
 	known_stop(k);
 	row_free_all(k);
+	recent_free(&k->recent);
 	downtime_free(&k->downtime);
 	config_unref(&k->config);
 	buf_fini(&k->text);

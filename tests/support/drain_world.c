@@ -39,6 +39,10 @@ static void load_config(struct world *w, const char *more)
 			 "primary=[127.0.0.1]:%u\n",
 			 i, (unsigned)w->peer->addr.port);
 	buf_adds(&text, "away.example recipients=* primary=[127.0.0.1]:1\n");
+	buf_addf(&text,
+		 "*.any.example recipients=* tls=none "
+		 "primary=[127.0.0.1]:%u\n",
+		 (unsigned)w->peer->addr.port);
 	folder_write(&w->folder, "domains", buf_cstr(&text));
 	buf_fini(&text);
 	w->config = config_load(folder_path(&w->folder, "mx20.conf"), &errors);

@@ -1,7 +1,7 @@
 /*
  * The whole of the drain on one loop: a spool, a router with primary=, the
- * drain, and a scripted server.  d0.example .. are listed and served there;
- * nobody listens at the primary of away.example.
+ * drain, and a scripted server.  d0.example .. and *.any.example are listed and
+ * served there; nobody listens at the primary of away.example.
  */
 #ifndef MX_TESTS_SUPPORT_DRAIN_WORLD_H
 #define MX_TESTS_SUPPORT_DRAIN_WORLD_H

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "common/base/assert.h"
+#include "daemon/drain/braking.h"
+#include "daemon/drain/drain_priv.h"
 #include "tests/support/drain_world.h"
 
 static int rcpts, taken;
@@ -192,5 +194,128 @@ Test(braking, there_is_none_without_a_window)
 	send_some(&w, "d0.example", 60);
 	WAIT_FOR(&w, world_row(&w, "d0.example").units == 0);
 	cr_expect_eq(rcpts, 60);
+	world_end(&w);
+}
+
+/* ---- One an hour ---- */
+
+static struct domain *pulled(struct world *w, const char *name)
+{
+	WAIT_FOR(w, brake_of(w, name) != NULL);
+	WAIT_FOR(w, drain_busy(w->drain) == 0);
+	WAIT_FOR(w, w->peer->open == 0);
+	return domain_find(w->drain, span_str(name));
+}
+
+static int64_t next_of(struct world *w, const char *name)
+{
+	return brake_of(w, name)->next_ms - clock_wall_ms();
+}
+
+Test(braking, a_message_is_tried_each_hour)
+{
+	struct world w;
+	struct domain *dom;
+	int before;
+
+	begin(&w, "554 5.7.1 no", NULL);
+	send_some(&w, "d0.example", 40);
+	dom = pulled(&w, "d0.example");
+	before = rcpts;
+	cr_expect_leq(next_of(&w, "d0.example"), HOURS(1));
+	cr_expect_geq(next_of(&w, "d0.example"), HOURS(1) - MINUTES(1));
+	/* not before it is time */
+	braking_try_domain(dom, clock_mono_ms() + HOURS(1) - MINUTES(2));
+	cr_expect_not(dom->flow.is_trial);
+	for (int i = 1; i <= 2; i++) {
+		dom->flow.stop->next_ms = clock_mono_ms();
+		braking_try_domain(dom, clock_mono_ms());
+		WAIT_FOR(&w, rcpts == before + i);
+		WAIT_FOR(&w, !dom->flow.is_trial);
+		pulled(&w, "d0.example");
+		cr_expect_eq(rcpts, before + i, "one alone");
+		cr_expect_geq(next_of(&w, "d0.example"),
+			      HOURS(1) - MINUTES(1));
+	}
+	cr_expect_eq(world_queued(&w), 40);
+	/* it was mended, and nobody was told */
+	refusal = NULL;
+	dom->flow.stop->next_ms = clock_mono_ms();
+	braking_try_domain(dom, clock_mono_ms());
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_null(brake_of(&w, "d0.example"));
+	cr_expect_eq(taken, 40);
+	world_end(&w);
+}
+
+Test(braking, so_it_is_of_a_destination)
+{
+	struct world w;
+	struct dest *dst;
+	char path[64];
+	int before;
+
+	begin(&w, "550 5.1.1 unknown", NULL);
+	for (int i = 0; i < 50; i++) {
+		snprintf(path, sizeof(path), "u@d%d.example", i);
+		world_send_one(&w, path);
+	}
+	dst = pulled(&w, "d49.example")->dest;
+	before = rcpts;
+	dst->flow.stop->next_ms = clock_mono_ms();
+	braking_try_dest(dst, clock_mono_ms());
+	WAIT_FOR(&w, rcpts == before + 1);
+	WAIT_FOR(&w, !dst->flow.is_trial);
+	pulled(&w, "d49.example");
+	cr_expect_eq(rcpts, before + 1);
+	refusal = NULL;
+	dst->flow.stop->next_ms = clock_mono_ms();
+	braking_try_dest(dst, clock_mono_ms());
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(taken, 50);
+	cr_expect_null(brake_of(&w, "d49.example"));
+	world_end(&w);
+}
+
+/* An operator's word counts, also while one is tried. */
+Test(braking, released_while_one_is_tried)
+{
+	struct world w;
+	struct domain *dom;
+
+	begin(&w, "554 5.7.1 no", NULL);
+	send_some(&w, "d0.example", 30);
+	dom = pulled(&w, "d0.example");
+	dom->flow.stop->next_ms = clock_mono_ms();
+	braking_try_domain(dom, clock_mono_ms());
+	refusal = NULL;
+	cr_expect(drain_release(w.drain, SPAN_LIT("d0.example")));
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	cr_expect_eq(taken, 30);
+	world_end(&w);
+}
+
+/* ---- Domains that strangers choose ---- */
+
+Test(braking, domains_without_a_watch_are_undone_as_well)
+{
+	struct world w;
+	char path[64];
+	size_t had;
+
+	begin(&w, "550 5.1.1 unknown", NULL);
+	had = w.drain->watches = BRAKING_STRANGERS - 1;
+	for (int i = 0; i < 60; i++) {
+		snprintf(path, sizeof(path), "u@s%d.any.example", i);
+		world_send_one(&w, path);
+	}
+	WAIT_FOR(&w, brake_of(&w, "s59.any.example") != NULL);
+	WAIT_FOR(&w, drain_busy(w.drain) == 0);
+	cr_expect_eq(w.drain->watches, had, "%zu", w.drain->watches);
+	for (int i = 0; i < 60; i++) {
+		snprintf(path, sizeof(path), "s%d.any.example", i);
+		WAIT_FOR(&w, world_row(&w, path).ready == 1);
+	}
+	w.drain->watches = 0;
 	world_end(&w);
 }

@@ -240,3 +240,40 @@ Test(known, stopped_in_a_trial)
 	learn("other", true, clock_wall_ms());
 	cr_expect_eq(asked_count, 1);
 }
+
+/* A brake was pulled: who was refused just before may be there all the same. */
+Test(known, what_a_broken_primary_said_is_doubted)
+{
+	int64_t t = clock_wall_ms();
+
+	be_selective();
+	learn("old", false, t - MINUTES(5));
+	learn("good", true, t - MINUTES(5));
+	learn("good", false, t);
+	learn("new", false, t);
+	learn("fine", true, t);
+	cr_expect_eq(look("good", t), 'n');
+	cr_expect_eq(look("new", t), 'n');
+	known_doubt(known, SPAN_LIT("example.net"), destination,
+		    t - MINUTES(1));
+	known_doubt(known, ORG, SPAN_LIT("elsewhere"), t - MINUTES(1));
+	cr_expect_eq(look("new", t), 'n', "others' brakes are nothing to it");
+	known_doubt(known, SPAN_LIT(""), destination, t - MINUTES(1));
+	cr_expect_eq(look("new", t), '?');
+	cr_expect_eq(look("good", t), 'y', "as before");
+	cr_expect_eq(look("fine", t), 'y');
+	cr_expect_eq(look("old", t), 'n');
+	world_restart();
+	cr_expect_eq(look("new", t), '?');
+	cr_expect_eq(look("good", t), 'y');
+	/* many: the newest thousand */
+	for (int i = 0; i < 1500; i++) {
+		char user[32];
+
+		snprintf(user, sizeof(user), "no%d", i);
+		learn(user, false, t);
+	}
+	known_doubt(known, ORG, destination, t - MINUTES(1));
+	cr_expect_eq(look("no0", t), 'n');
+	cr_expect_eq(look("no1499", t), '?');
+}
