@@ -159,7 +159,7 @@ static void on_addrs(struct gather *g, struct answer *unused, void *arg)
 		struct own_addr *a = &o->addrs[i];
 
 		a->addr = addrs[i];
-		a->addr.port = o->world->config->drain.port;
+		a->addr.port = o->port;
 		a->is_here = self_has_addr(self, &a->addr) ||
 			     self_is_listening(self, &a->addr);
 		a->is_alias = self_is_addr(self, &a->addr);
@@ -227,6 +227,31 @@ static void ask(struct own *o)
 	buf_fini(&name);
 }
 
+/*
+ * The world comes to the port of MX hosts.  Who does not listen there has it
+ * led somewhere else, which cannot be seen from inside: then our own is tried.
+ */
+static void choose_port(struct own *o)
+{
+	const struct config *c = o->world->config;
+	in_port_t other = 0;
+
+	o->port = c->drain.port;
+	for (size_t i = 0; i < c->listen_count; i++) {
+		const struct config_listen *l = &c->listen[i];
+
+		o->is_proxied |= l->proxy;
+		if (l->proxy || l->implicit_tls)
+			continue;
+		if (l->port == c->drain.port)
+			return;
+		if (other == 0)
+			other = l->port;
+	}
+	if (other != 0)
+		o->port = other;
+}
+
 static struct own *own_new(struct world *w, struct span name)
 {
 	struct own *o = mx_alloc(sizeof(*o));
@@ -244,6 +269,7 @@ static struct own *own_new(struct world *w, struct span name)
 					 .session_key = o->name,
 					 .is_fresh = true };
 	o->findings.arena = &o->g.arena;
+	choose_port(o);
 	TAILQ_INIT(&o->waits);
 	TAILQ_INSERT_TAIL(&w->owns, o, link);
 	gather_begin(&o->g, OWN_MS);

@@ -18,7 +18,7 @@ struct own_name {
 };
 
 struct own_addr {
-	struct net_addr addr; /* with the port of MX hosts */
+	struct net_addr addr; /* with the port that we are asked at */
 	bool is_here;         /* of this host, or one it listens on */
 	bool is_alias;        /* the configuration says that it is ours */
 	struct answer ptr;
@@ -37,6 +37,8 @@ struct own {
 	struct world *world;
 	TAILQ_ENTRY(own) link;
 	struct span name;
+	in_port_t port;	      /* 25, or where we listen instead of it */
+	bool is_proxied;      /* a listener wants the PROXY protocol */
 	struct answer v4, v6;
 	unsigned addrs_pending;
 	struct own_addr addrs[OWN_ADDRS_MAX];

@@ -101,11 +101,12 @@ static void judge_foreign(struct findings *f, const struct own *o,
 			addr);
 }
 
-/* A router may not lead back from inside what it leads in from outside. */
+/* A router may not lead back from inside what it leads in from outside, and a
+ * listener behind a proxy wants to hear of it first. */
 static void judge_silence(struct findings *f, const struct own *o,
 			  const struct own_addr *a, const char *addr)
 {
-	if (!a->is_here) {
+	if (!a->is_here || o->is_proxied) {
 		findings_add(f, CHECK_OWN_ADDRESS, SEVERITY_INFO,
 			     "%s cannot be tried from here: %s", addr,
 			     a->facts.error.n > 0 ? a->facts.error.p

@@ -57,6 +57,8 @@ static const struct {
 	{ REFUSAL_UNKNOWN, HARD, "no such user" },
 	{ REFUSAL_UNKNOWN, HARD, "does not exist" },
 	{ REFUSAL_UNKNOWN, HARD, "unrouteable address" },
+	/* postscreen, after its tests of who is new */
+	{ REFUSAL_GREYLIST, SOFT, "service currently unavailable" },
 	{ REFUSAL_GREYLIST, SOFT, "try again later" },
 	{ REFUSAL_GREYLIST, SOFT, "come back later" },
 	{ REFUSAL_GREYLIST, SOFT, "try again in" },

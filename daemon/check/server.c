@@ -5,7 +5,13 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 
-enum { CONNECT_MS = 8000, REPLY_MS = 12000, IDLE_MS = 500 };
+enum {
+	CONNECT_MS = 8000,
+	REPLY_MS = 12000,
+	IDLE_MS = 500,
+	/* Servers slow down or send away who is refused ten or twenty times. */
+	REFUSED_MAX = 8,
+};
 
 static void set_timer(struct server *s, int64_t ms)
 {
@@ -43,8 +49,8 @@ static void ask_next(struct server *s)
 {
 	struct server_visit *v = TAILQ_FIRST(&s->visits);
 
-	if (v == NULL) {
-		set_timer(s, IDLE_MS);
+	if (v == NULL || s->refused >= REFUSED_MAX) {
+		set_timer(s, v == NULL ? IDLE_MS : 0);
 		return;
 	}
 	ev_timer_stop(s->world->loop, &s->timer);
@@ -77,6 +83,7 @@ static void on_reply(struct talk *t, bool is_mail, const struct smtp_reply *r,
 
 	(void)t;
 	s->answered++;
+	s->refused += r->code / 100 != 2;
 	s->current = NULL;
 	if (v == NULL)
 		return;
@@ -138,7 +145,7 @@ static void start(struct server *s)
 		talk_facts_fini(facts);
 		*facts = (struct talk_facts){ 0 };
 	}
-	s->answered = 0;
+	s->answered = s->refused = 0;
 	s->is_lost = false;
 	s->talk = talk_new(&opt, facts, &events, s);
 }

@@ -30,7 +30,7 @@ struct server {
 	bool is_lax, is_clear;
 	struct server_visits visits; /* who waits */
 	struct server_visit *current;
-	unsigned answered; /* by this talk */
+	unsigned answered, refused; /* by this talk */
 	ev_timer timer;	   /* what must not be done within its events */
 	bool is_lost;	   /* the talk is over, not taken away yet */
 	size_t key_len;

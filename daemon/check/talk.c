@@ -6,7 +6,10 @@
 #include "common/base/assert.h"
 #include "common/smtp/ehlo.h"
 
-enum { TALK_MAGIC = 0x7a1c5a1d };
+enum {
+	TALK_MAGIC = 0x7a1c5a1d,
+	RCPT_MAX = 50, /* of one transaction: RFC 5321 wants 100 to be taken */
+};
 
 struct talk {
 	unsigned magic;
@@ -19,6 +22,8 @@ struct talk {
 	struct smtp_reply_parser parser;
 	struct smtp_reply reply;
 	struct buf recipient;
+	bool has_mail;	/* a transaction is open, */
+	unsigned rcpts; /* with so many RCPT */
 	bool is_dead; /* nothing comes any more */
 };
 
@@ -109,12 +114,35 @@ bool talk_is_idle(const struct talk *t)
 	return t->stage == TALK_READY && !t->is_dead;
 }
 
+static void say_mail(struct talk *t)
+{
+	say(t, TALK_MAIL, "MAIL FROM:<>", SPAN_LIT(""), "");
+}
+
+static void say_rcpt(struct talk *t)
+{
+	t->rcpts++;
+	say(t, TALK_RCPT, "RCPT TO:<", buf_span(&t->recipient), ">");
+}
+
+static void say_rset(struct talk *t)
+{
+	say(t, TALK_RSET, "RSET", SPAN_LIT(""), "");
+}
+
+/* Many in one transaction: Postfix makes who opens many wait for a second
+ * each (in_flow_delay). */
 void talk_ask(struct talk *t, struct span recipient)
 {
 	MX_ASSERT(talk_is_idle(t));
 	buf_reset(&t->recipient);
 	buf_add(&t->recipient, recipient);
-	say(t, TALK_MAIL, "MAIL FROM:<>", SPAN_LIT(""), "");
+	if (!t->has_mail)
+		say_mail(t);
+	else if (t->rcpts < RCPT_MAX)
+		say_rcpt(t);
+	else
+		say_rset(t);
 }
 
 /* ---- Replies ---- */
@@ -184,18 +212,36 @@ static void got_starttls(struct talk *t)
 	conn_starttls_client(t->conn, &tls);
 }
 
-static void reset(struct talk *t, bool is_mail)
+static void answer(struct talk *t, bool is_mail)
 {
 	t->ev->on_reply(t, is_mail, &t->reply, t->arg);
-	if (!t->is_dead)
-		say(t, TALK_RSET, "RSET", SPAN_LIT(""), "");
+	ready(t);
+}
+
+static void got_mail(struct talk *t)
+{
+	t->has_mail = t->reply.code / 100 == 2;
+	t->rcpts = 0;
+	if (t->has_mail)
+		say_rcpt(t);
+	else
+		answer(t, true);
+}
+
+/* Some want a transaction for each domain, and say 4yz to a second one. */
+static void got_rcpt(struct talk *t)
+{
+	if (t->reply.code / 100 == 4 && t->rcpts > 1)
+		say_rset(t);
+	else
+		answer(t, false);
 }
 
 static void got_reply(struct talk *t)
 {
 	const int code = t->reply.code;
 
-	if (code == 421 && t->stage >= TALK_READY && t->stage < TALK_MAIL) {
+	if (code == 421 && t->stage == TALK_READY) {
 		over(t);
 		return;
 	}
@@ -209,15 +255,9 @@ static void got_reply(struct talk *t)
 	case TALK_EHLO:
 	case TALK_EHLO_AGAIN: got_ehlo(t); return;
 	case TALK_STARTTLS: got_starttls(t); return;
-	case TALK_MAIL:
-		if (code / 100 != 2)
-			reset(t, true);
-		else
-			say(t, TALK_RCPT, "RCPT TO:<", buf_span(&t->recipient),
-			    ">");
-		return;
-	case TALK_RCPT: reset(t, false); return;
-	case TALK_RSET: ready(t); return;
+	case TALK_MAIL: got_mail(t); return;
+	case TALK_RCPT: got_rcpt(t); return;
+	case TALK_RSET: say_mail(t); return;
 	case TALK_CONNECT:
 	case TALK_HANDSHAKE:
 	case TALK_READY:
@@ -318,7 +358,8 @@ void talk_free(struct talk **tp)
 	MX_ASSERT(t->magic == TALK_MAGIC);
 	t->magic = 0;
 	if (!t->is_dead && t->stage >= TALK_READY) {
-		conn_write(t->conn, SPAN_LIT("QUIT\r\n"));
+		conn_write(t->conn, t->has_mail ? SPAN_LIT("RSET\r\nQUIT\r\n")
+						: SPAN_LIT("QUIT\r\n"));
 		conn_close_after_output(&t->conn, 1000);
 	} else {
 		conn_free(&t->conn);

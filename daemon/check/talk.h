@@ -1,7 +1,7 @@
 /*
  * One SMTP conversation as the world has it with a server: greeting, EHLO,
- * STARTTLS, EHLO; then MAIL FROM:<>, RCPT, RSET for each recipient asked
- * about; QUIT.  No message is ever sent.
+ * STARTTLS, EHLO; then MAIL FROM:<> and RCPT for each recipient asked about;
+ * RSET, QUIT.  No message is ever sent.
  */
 #ifndef MX_CHECK_TALK_H
 #define MX_CHECK_TALK_H

@@ -8,14 +8,18 @@ command.  Every domain has one fault.
 
 import json
 import os
+import pathlib
+import pwd
 import shutil
 import ssl
+import subprocess
 import time
 
 import pytest
 
-from daemon import Mx20
+from daemon import ROOT, Mx20, libconfig
 from dns import Dns
+from faults import until
 from net import free_port
 from postfix import Postfix
 from primary import Hang, Primary
@@ -396,11 +400,27 @@ def test_a_primary_is_talked_to_once_for_all_its_domains(world):
     world.daemon.ctl("check", *(f"{n}.test" for n in REPLIES), check=False)
     assert len(world.script.sessions) == before + 1
     said = world.script.sessions[-1].transcript
-    assert said[0] == "EHLO mx2.own.test" and said[1] == "STARTTLS"
+    assert until(lambda: said[-1] == "QUIT")
+    assert said[:4] == ["EHLO mx2.own.test", "STARTTLS", "EHLO mx2.own.test",
+                        "MAIL FROM:<>"]
+    assert said[-2] == "RSET"
     for name in REPLIES:
-        at = said.index(f"RCPT TO:<postmaster@{name}.test>")
-        assert said[at - 1] == "MAIL FROM:<>" and said[at + 1] == "RSET"
+        assert f"RCPT TO:<postmaster@{name}.test>" in said
     assert not any(line.startswith(("DATA", "BDAT")) for line in said)
+
+
+def test_a_second_domain_that_is_put_off_is_asked_alone(world):
+    """Some servers take one domain in a transaction."""
+    def rcpt(session, address):
+        return "451 4.3.0 Multiple destination domains" \
+            if session.message.rcpts else None
+
+    world.script.on["rcpt"], before = rcpt, world.script.on["rcpt"]
+    try:
+        done = world.daemon.ctl("check", *(f"{n}.test" for n in REPLIES))
+    finally:
+        world.script.on["rcpt"] = before
+    assert done.stdout.endswith("ready for the day\n")
 
 
 def test_not_a_domain(world):
@@ -421,6 +441,58 @@ def test_strangers_do_not_reach_the_terminal(world):
     assert any("gone" in f["what"] for f in listed)
 
 
+def with_conf(world, name, **changes):
+    """A configuration beside the daemon's that differs in these."""
+    path = world.daemon.dir / name
+    conf = {**world.daemon.conf, **changes}
+    path.write_text("".join(f"{k} = {libconfig(v)};\n"
+                            for k, v in conf.items()))
+    return [str(world.daemon.build / "mx20ctl"), "-c", str(path), "check"]
+
+
+def test_a_port_that_is_led_elsewhere(world):
+    """25 is led to where mx20d listens: that is tried then."""
+    port = free_port()
+    command = with_conf(world, "led.conf", drain={"port": port})
+    done = subprocess.run([*command, "--json", "good2.test"],
+                          capture_output=True, text=True, timeout=60)
+    assert [f["check"] for f in wrong(json.loads(done.stdout))] == \
+        ["primary-answers"], done.stdout
+
+
+def test_root_is_left_before_anybody_is_asked(world):
+    if os.getuid() != 0:
+        pytest.skip("only root has something to leave")
+    world.dns.dir.chmod(0o755)  # the trust anchor is there
+    command = with_conf(world, "nobody.conf", user="nobody")
+    world.script.on["greeting"] = Hang()
+    before = len(world.script.sessions)
+    ctl = subprocess.Popen([*command, "greylist.test"],
+                           stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+    try:
+        world.script.wait_sessions(before + 1)
+        status = pathlib.Path(f"/proc/{ctl.pid}/status").read_text()
+    finally:
+        world.script.on["greeting"] = None
+        ctl.kill()
+        ctl.wait()
+    uids = set(status.split("Uid:")[1].splitlines()[0].split())
+    assert uids == {str(pwd.getpwnam("nobody").pw_uid)}
+    assert not status.split("Groups:")[1].splitlines()[0].split().count("0")
+
+
+def test_the_timer_is_installed(tmp_path):
+    subprocess.run(["make", "-s", "-o", "all", "install", "PREFIX=/usr",
+                    f"DESTDIR={tmp_path}"], cwd=ROOT, check=True,
+                   capture_output=True, timeout=60)
+    units = tmp_path / "usr/lib/systemd/system"
+    assert "OnCalendar=" in (units / "mx20-check.timer").read_text()
+    service = (units / "mx20-check.service").read_text()
+    assert "\nExecStart=/usr/bin/mx20ctl check\n" in service
+    assert "\nUser=mx20\n" in service and "@PREFIX@" not in service
+
+
 # -- the daemon is down, or slow servers --------------------------------------
 
 def test_without_the_daemon(world):
@@ -438,6 +510,7 @@ def test_without_the_daemon(world):
     ok = {f["check"]: f for f in found if f["severity"] == "ok"}
     assert "2 listed" in ok["recipients"]["what"]
     assert "MiB left" in ok["spool-room"]["what"]
+    assert ok["own-tls"]["what"] == "by its file: nobody answers"
 
 
 def test_a_primary_that_hangs_is_not_waited_for(world):

@@ -19,6 +19,9 @@ Test(refusal, what_a_reply_means)
 		  "450 4.2.0 <a@b>: Recipient address rejected: Greylisted, see "
 		  "http://postgrey.schweikert.ch/help/b.html",
 		  REFUSAL_GREYLIST },
+		{ false, 450, "4.3.2",
+		  "450 4.3.2 Service currently unavailable",
+		  REFUSAL_GREYLIST },
 		{ false, 450, "4.7.1", "450 4.7.1 try later",
 		  REFUSAL_GREYLIST },
 		{ false, 554, "5.7.1",
