@@ -190,6 +190,15 @@ static void on_answer(struct gate_question *q, const struct verdict *v)
 		go_on(i, q->moment + 1);
 }
 
+static bool carries(struct gate_question *q)
+{
+	const struct inquiry *i = CONTAINER_OF(q, struct inquiry, q);
+
+	return q->rcpt->row->standby == STANDBY_RELAY &&
+	       drain_may_answer(i->request->control->opt.drain,
+				buf_span(&q->rcpt->domain));
+}
+
 static void stop(struct request *r)
 {
 	struct inquiry *i = r->inquiry;
@@ -247,6 +256,7 @@ void verdict_run(struct request *r, const json_t *o)
 	i->q.env = &i->env;
 	i->q.to = &i->path;
 	i->q.rcpt = &i->rcpt;
+	i->q.carries = carries;
 	ask_spf(i, r->control->opt.prover);
 	go_on(i, GATE_CONNECTION);
 }

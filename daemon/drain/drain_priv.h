@@ -58,6 +58,7 @@ struct drain {
 	const struct delivery_events *link_events;
 	const struct delivery_listener *link_listener;
 	const struct delivery_listener *lane_listener;
+	unsigned lane_links; /* of all destinations */
 	route_cb *on_route;
 	const struct visit_ops *reap;
 	/* what is left of a unit is to be given up */

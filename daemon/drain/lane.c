@@ -221,6 +221,7 @@ static void adopt(struct link *l)
 	l->is_ready = false;
 	l->is_asking = true;
 	of->links++;
+	l->dest->drain->lane_links++;
 	lane_fill(l);
 }
 
@@ -257,11 +258,14 @@ static void hand_out(struct dest *dst)
 	}
 }
 
+/* Half of what there is stays for mail that waits, whatever clients do. */
 static bool may_connect(const struct dest *dst)
 {
 	const struct lanes *of = &dst->lanes;
+	const struct drain *d = dst->drain;
 
-	return of->trying < of->count && of->links < most_links(dst) &&
+	return d->lane_links < (d->slots[0].most + 1) / 2 &&
+	       of->trying < of->count && of->links < most_links(dst) &&
 	       clock_mono_ms() >= of->pause_ms && slots_have_room(dst);
 }
 

@@ -8,6 +8,24 @@
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/risk.h"
 
+static void lane_count_in(struct dest *dst)
+{
+	dst->drain->lane_links++;
+	dst->lanes.links++;
+	dst->lanes.trying++;
+}
+
+static void lane_count_out(struct link *l)
+{
+	struct dest *dst = l->dest;
+
+	MX_ASSERT(dst->lanes.links > 0 && dst->drain->lane_links > 0);
+	MX_ASSERT(l->is_asking || dst->lanes.trying > 0);
+	dst->drain->lane_links--;
+	dst->lanes.links--;
+	dst->lanes.trying -= !l->is_asking;
+}
+
 /* Scouts and those with a single unit are beside the connections that the
  * machine decides on. */
 static void count_in(struct link *l)
@@ -20,7 +38,7 @@ static void count_in(struct link *l)
 	else if (l->kind == LINK_CALLOUT)
 		dst->callout_links++;
 	else if (l->kind == LINK_RELAY)
-		dst->lanes.links++, dst->lanes.trying++;
+		lane_count_in(dst);
 	else if (l->kind == LINK_SCOUT)
 		dst->scout = l;
 	else
@@ -40,10 +58,7 @@ void link_uncount(struct link *l)
 		MX_ASSERT(dst->callout_links > 0);
 		dst->callout_links--;
 	} else if (l->kind == LINK_RELAY) {
-		MX_ASSERT(dst->lanes.links > 0);
-		dst->lanes.links--;
-		MX_ASSERT(l->is_asking || dst->lanes.trying > 0);
-		dst->lanes.trying -= !l->is_asking;
+		lane_count_out(l);
 	} else if (dst->scout == l) {
 		dst->scout = NULL;
 	} else if (l->is_ready) {

@@ -117,7 +117,8 @@ static void of_dest(struct drain *d, struct dest *dst,
 	out->name = dst->route->key;
 	out->hold_name = hold != NULL ? hold->name : NULL;
 	out->hold_reason = hold != NULL ? hold->reason : NULL;
-	out->connections = (int)dst->live;
+	out->connections =
+		(int)(dst->live + dst->lanes.links - dst->lanes.trying);
 	list_targets(d, dst, out);
 }
 

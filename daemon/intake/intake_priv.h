@@ -377,6 +377,8 @@ void trace_begin(struct session *s, struct mail *m, int64_t wall_ms);
 struct span trace_received(struct session *s, struct mail *m);
 void trace_accepted(const struct mail *m, uint64_t id);
 void trace_relayed(const struct mail *m, const struct relay_said *said);
+/* The client is gone, and the primary has it all. */
+void trace_unheard(const struct mail *m);
 void trace_kept(const struct mail *m, const struct relay_said *said);
 
 #endif

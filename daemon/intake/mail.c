@@ -54,6 +54,8 @@ void mail_drop(struct session *s)
 	if (m == NULL)
 		return;
 	s->mail = NULL;
+	if (s->phase == PH_HAND_OVER)
+		trace_unheard(m);
 	if (m->waiter.is_waiting)
 		s->in->store->wait_cancel(s->in->spool, &m->waiter);
 	if (s->phase == PH_COMMIT) /* the spool has it: on_commit frees it */

@@ -145,3 +145,14 @@ void trace_kept(const struct mail *m, const struct relay_said *said)
 				       ? "a duplicate is possible"
 				       : ""));
 }
+
+void trace_unheard(const struct mail *m)
+{
+	struct relay_facts facts;
+
+	relay_facts(m->relay, &facts);
+	log_info(EV_DISCONNECT, LOG_HEX("sid", m->sid), LOG_ID("mid", m->id),
+		 LOG_PATH("from", m->env.from), LOG_STR("host", facts.host),
+		 LOG_STR("note", "the client did not wait for the reply to its "
+				 "content: the primary may have it"));
+}

@@ -108,10 +108,19 @@ static enum gate_reply ask_primary(struct gate_question *q, struct verdict *v)
 	return reply_with(q, v, without_answer(q->rcpt->row, SAID_NOTHING));
 }
 
+/* What is carried is judged by the primary. */
+static enum gate_reply let_pass(struct gate_question *q)
+{
+	if (q->is_dry && q->rcpt->is_carried)
+		q->would = "the primary would be asked, with the mail itself: "
+			   "standby=relay";
+	return GATE_GO;
+}
+
 static enum gate_reply vouch(struct gate_question *q)
 {
 	q->rcpt->is_vouched = true;
-	return GATE_GO;
+	return let_pass(q);
 }
 
 /* By the primary's own earlier words, or now by itself: when it will be asked
@@ -132,7 +141,7 @@ static enum gate_reply ask_known(struct gate_question *q, struct verdict *v)
 	if (has_guessed_enough(q))
 		return gate_refuse(v, V_RATE_UNKNOWN);
 	if (r->is_carried)
-		return GATE_GO;
+		return let_pass(q);
 	if (known == NULL)
 		return reply_with(q, v, without_answer(r->row, SAID_DOWN));
 	return ask_primary(q, v);
@@ -167,7 +176,7 @@ static enum gate_reply ask_recipients(struct gate_question *q,
 	if (r->row->verify)
 		return ask_known(q, v);
 	if (found == RECIPIENT_UNKNOWN && r->is_carried)
-		return GATE_GO;
+		return let_pass(q);
 	return found == RECIPIENT_UNKNOWN ? say_unread(q, v)
 					  : gate_refuse_rcpt(q, v, V_RCPT_UNKNOWN);
 }
