@@ -11,6 +11,7 @@ import sys
 
 import frame
 import inward  # noqa: F401
+import nobody  # noqa: F401
 import onward  # noqa: F401
 import outward  # noqa: F401
 

@@ -89,6 +89,7 @@ class Attack:
     # bars: growth; honest=False: it is enough that honest sessions are
     # served, however fast; and bounds
     memory_mib: int = 64
+    p99_ms: int = 0  # instead of a bar by what they take idle
     honest: bool = True
     bounds: tuple = ()
 
@@ -273,7 +274,7 @@ def measure(a, d, world):
 
 def judge(a, row, d, world):
     wrong = row["wrong"]
-    bar = 20 + 10 * row["idle"]
+    bar = a.p99_ms or 20 + 10 * row["idle"]
     row["p99"] = percentile(row["took"], 0.99) if row["took"] else None
     if row["error"] is not None:
         wrong.append(f"honest session: {row['error']!r}")

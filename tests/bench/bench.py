@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import servers
+import table as fetched
 from servers import BUILD, free_port, memory_kib
 from primary import Hang, Primary
 
@@ -416,6 +417,14 @@ def reload_config(c):
                          capture_output=True, text=True).stdout)
 
 
+def table_of_url(c):
+    """Recipients from one URL, and from one file."""
+    count = 100_000 if QUICK else 10_000_000
+    if c is servers.Mx20Server:
+        fetched.measure(count, lambda what, value, unit: note(
+            f"t1 {count:,} recipients", c.name, what, value, unit, "less"))
+
+
 # -- encrypted ---------------------------------------------------------------
 
 KINDS = {"RSA-2048": ("-newkey", "rsa:2048"),
@@ -521,7 +530,7 @@ WORKLOADS = {
     "burst": accept_burst, "one": accept_one, "slow_disk": accept_slow_disk,
     "large": accept_large, "drain": drain, "recovery": recovery,
     "idle": idle, "queue": queue_length, "rtt": long_way, "relay": relay,
-    "reload": reload_config,
+    "reload": reload_config, "table": table_of_url,
     "tls_refuse": tls_refuse, "tls_accept": tls_accept,
     "tls_honest": tls_honest,
 }
@@ -610,7 +619,7 @@ def versions():
 def main():
     versions()
     wanted = [w for w in WORKLOADS if w in ONLY or not ONLY and
-              not (QUICK and w in ("recovery", "queue", "reload"))]
+              not (QUICK and w in ("recovery", "queue", "reload", "table"))]
     if not ONLY or "limits" in ONLY:
         limits()
     classes = servers.found()
