@@ -1,9 +1,11 @@
 """The status page's server: metrics, JSON, health, and that it does no harm."""
 
+import datetime
 import json
 import os
 import shutil
 import signal
+import smtplib
 import socket
 import subprocess
 import time
@@ -12,7 +14,7 @@ import urllib.parse
 import pytest
 
 from client import send
-from faults import FAST, allow, until
+from faults import FAST, Disk, allow, until
 from net import free_port
 from web import ask, metrics
 
@@ -69,6 +71,19 @@ def test_metrics_tell_of_an_outage_and_its_end(served, primary):
     assert m["mx20_recipients_delivered_total"] == 2
     assert m["mx20_delivery_wait_seconds_count"] == 2
     assert m["mx20_oldest_message_seconds"] == 0
+
+
+def test_metrics_tell_when_the_certificate_ends(served, pki):
+    cert = pki.cert("mx2.test")
+    d = served(conf={"tls": {"certificate": str(cert.cert_path),
+                             "key": str(cert.key_path)}})
+    assert metrics(d.web)["mx20_certificate_expiry_timestamp_seconds"] == \
+        cert.certificate.not_valid_after.replace(
+            tzinfo=datetime.timezone.utc).timestamp()
+    with smtplib.SMTP(*d.address) as c:
+        c.starttls()
+    until(lambda: metrics(d.web)[
+        'mx20_tls_handshakes_total{side="in",result="ok"}'] == 1)
 
 
 def test_promtool_finds_no_fault(served):
@@ -191,6 +206,18 @@ def test_health_is_told_while_the_loop_stands(served):
     until(lambda: ask(d.web, "/healthz").status == 200)
 
 
+def test_health_tells_of_a_disk_that_failed(served, tmp_path):
+    disk = Disk(tmp_path)
+    d = served(env=disk.env)
+    assert ask(d.web, "/healthz").status == 200
+    disk.fail("sync EIO")
+    with pytest.raises(Exception):
+        send(d.address, rcpts=["a@example.com"])
+    until(lambda: ask(d.web, "/healthz").status == 503)
+    assert ask(d.web, "/healthz").text == "the disk failed\n"
+    assert "The disk failed." in ask(d.web, "/").text
+
+
 # ptrace(2): attach stops one thread, and detach lets it go on
 STOP_ONE = """
 import ctypes, os, sys
@@ -235,6 +262,7 @@ def test_nonsense_ends_a_connection_and_nothing_else(served):
                  b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
                  b"Content-Length: 99999999999999999999\r\n\r\n"):
         with socket.create_connection((host, int(port))) as s:
+            s.settimeout(1)  # some of it is a request that goes on
             try:
                 s.sendall(junk)
                 s.shutdown(socket.SHUT_WR)

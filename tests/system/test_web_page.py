@@ -12,7 +12,7 @@ import pytest
 
 from client import send
 from daemon import BUILD
-from faults import FAST, allow, until
+from faults import FAST, Clock, allow, until
 from net import PATIENCE, free_port
 from web import ask
 
@@ -124,6 +124,27 @@ def test_it_tells_of_what_happens(mx20, primary):
     style = ask(at, "/style.css")
     assert style.headers["Content-Type"] == "text/css; charset=utf-8"
     assert ask(at, "/icon.svg").headers["Content-Type"] == "image/svg+xml"
+
+
+def test_the_curve_survives_a_crash_and_grows_old(mx20, tmp_path):
+    clock = Clock(tmp_path)
+    at = f"127.0.0.1:{free_port()}"
+    d = mx20(env=clock.env, conf={"web": {"listen": at}})
+    assert "The curve begins now" in ask(at, "/").text
+    until(lambda: "The last day" in ask(at, "/").text)
+    d.kill()
+    d.start()
+    page = ask(at, "/").text
+    assert "The last day" in page and "The last week" not in page
+    d.stop()
+    clock.set_ahead(3 * 24 * 3600)
+    d.start()
+    assert "The last week" in ask(at, "/").text
+    d.stop()
+    clock.set_ahead(400 * 24 * 3600)
+    d.start()  # a year is kept
+    until(lambda: "The curve begins now" in ask(at, "/").text or
+          "The last week" not in ask(at, "/").text)
 
 
 # ---- In a real browser, if there is one ----
