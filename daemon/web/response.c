@@ -14,7 +14,6 @@ static const struct {
 	{ "Referrer-Policy", "no-referrer" },
 	{ "Cross-Origin-Resource-Policy", "same-origin" },
 	{ "Cross-Origin-Opener-Policy", "same-origin" },
-	{ "Permissions-Policy", "interest-cohort=()" },
 	{ "Cache-Control", "no-store" },
 	{ "Vary", "Accept" },
 	/* one request each: a connection lasts for so long at most */
