@@ -9,7 +9,7 @@ import time
 import pytest
 
 from client import PATIENCE, Raw, message
-from faults import until
+from faults import PLAIN, until
 from primary import Accept, Delay, Hang
 from relaying import PRIMARY, before, deliver, line, messages, transact, warm
 
@@ -126,7 +126,7 @@ def test_large_ones(mx20, primary):
     assert deliver(d, content=message(body=body * 4)).end == OK
     assert len(p.wait_messages(3)[2].content) > 4 * len(body)
     assert messages(d) == 0
-    assert d.rss_kib() - was < 8 * 1024
+    assert not PLAIN or d.rss_kib() - was < 8 * 1024
 
 
 def test_a_slow_primary_slows_the_client_alone(mx20, primary):
@@ -151,7 +151,7 @@ def test_a_slow_primary_slows_the_client_alone(mx20, primary):
         assert c.reply() == OK
     assert count > 0
     assert len(slow.wait_messages()[0].content) > 16000000
-    assert d.rss_kib() < 32 * 1024
+    assert not PLAIN or d.rss_kib() < 32 * 1024
 
 
 def test_above_the_primary_size(mx20, primary):
