@@ -166,12 +166,16 @@ struct delivery {
 	bool has_cancelled;      /* a job, perhaps with nothing to wait for */
 	int64_t dry_ms;          /* since when a job that grows has nothing to
 				    send, though the server waits; 0: no */
+	bool is_word_shared;     /* word: something else was answered so */
 	bool is_loose;           /* content was answered since they surely
 				    did: there may be a reply too many */
 	/* of the proof */
 	struct shape shape_rset, shape_mail, shape_rcpt, shape_content;
 	unsigned distinct;       /* FIT_ bits that tell something */
 	unsigned unfit;          /* FIT_ bits that a reply to RSET took away */
+	/* of MAIL for a live job, behind what was certain: */
+	struct shape word;
+	unsigned word_count;     /* so often, on end */
 	size_t held;             /* transactions answered, not believed */
 	unsigned syncs;
 	int64_t replied_ms;      /* the last reply came */
@@ -301,6 +305,9 @@ void jobs_hand_back(struct delivery *d, struct tx *tx);
 /* ---- trust.c: whose are these replies? ---- */
 /* Must EHLO be answered before it may begin? */
 bool trust_is_needed(const struct delivery *d, const struct tx *tx);
+/* MAIL was taken.  False: in other words than ever, and nothing else shows that
+ * this was the answer to it. */
+bool trust_finds_mail(struct delivery *d, const struct tx *tx);
 /* The next transaction begins: is it a proof? */
 bool trust_wants_proof(const struct delivery *d, const struct tx *tx);
 /* Replies to its commands, 2yz: like those of the proof? */

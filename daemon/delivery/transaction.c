@@ -142,6 +142,8 @@ enum step got_mail(struct delivery *d, struct expect *e)
 		return leaving(d, e);
 	if (is_asking(&d->reply))
 		return trust_askew(d, e->stage, tx);
+	if (m == MEANS_YES && !trust_finds_mail(d, tx))
+		return end_with(d, DELIVERY_CLOSED, e->stage, &d->reply);
 	tx->is_firm = !d->is_loose;
 	tx->is_unclear = d->reply.is_odd;
 	if (m == MEANS_YES) {

@@ -10,6 +10,7 @@
  *  our EHLO, said again     its reply begins with the server's name
  *  RCPT, content            where the server's words for them are its words
  *                           for nothing else: "250 2.1.5 Ok"
+ *  MAIL                     the same, if they were the same a few times
  *
  * The first transaction of a connection, and the first for several recipients,
  * goes alone and is held until EHLO was answered: the proof.  After it, what
@@ -23,7 +24,10 @@
  * answered.  Behind that proof a callout is certain as a refusal is; where
  * content was answered since, or replies did not match once, EHLO settles it.
  * Whoever waits at each reply cannot wait for that: EHLO then goes before MAIL,
- * and a server that is spoken to in lock-step does not get such mail at all.
+ * until the words for MAIL are known, which show where the replies are as well
+ * (a refusal of MAIL is held as ever, and other words end the connection before
+ * anybody was told anything); and a server that is spoken to in lock-step does
+ * not get such mail at all.
  *
  * When replies contradict each other, or one is too many or too early, nothing
  * of what is under way is settled and the connection closes.  The next one
@@ -32,9 +36,12 @@
  * else comes is noise.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/assert.h"
 #include "daemon/delivery/delivery_priv.h"
+
+enum { WORD_ENOUGH = 3 };
 
 static struct shape shape_of(const struct smtp_reply *r)
 {
@@ -52,9 +59,46 @@ static bool is_same(const struct shape *a, const struct shape *b)
 	return strcmp(a->text, b->text) == 0;
 }
 
+/* ---- A word for MAIL ---- */
+
+/* One that depends on the sender would be another one next time. */
+static bool is_plain(const struct shape *s)
+{
+	return strpbrk(s->text, "<@") == NULL;
+}
+
+/* RSET may be answered in the same words: with that it is EHLO. */
+static bool has_word(const struct delivery *d)
+{
+	return d->word_count >= WORD_ENOUGH && !d->is_word_shared &&
+	       is_plain(&d->word) && !d->needs_reset;
+}
+
+static void learn_word(struct delivery *d, const struct shape *now)
+{
+	if (!is_same(now, &d->word))
+		d->word_count = 0;
+	d->word = *now;
+	d->word_count++;
+}
+
+bool trust_finds_mail(struct delivery *d, const struct tx *tx)
+{
+	const struct shape now = shape_of(&d->reply);
+
+	if (!tx_is_live(tx))
+		return true;
+	if (!d->is_loose)
+		learn_word(d, &now);
+	else if (!is_same(&now, &d->word))
+		return false;
+	d->is_loose = false;
+	return true;
+}
+
 bool trust_is_needed(const struct delivery *d, const struct tx *tx)
 {
-	return tx_is_live(tx) && d->is_loose;
+	return tx_is_live(tx) && d->is_loose && !has_word(d);
 }
 
 bool trust_wants_proof(const struct delivery *d, const struct tx *tx)
@@ -99,6 +143,10 @@ static unsigned unfit(const struct delivery *d, enum stage s)
 
 void trust_note(struct delivery *d, struct tx *tx, enum stage s)
 {
+	const struct shape now = shape_of(&d->reply);
+
+	if (s != ST_MAIL && is_same(&now, &d->word))
+		d->is_word_shared = true;
 	if (!is_chunking(d))
 		return; /* 354 says more */
 	if (d->is_proving) {

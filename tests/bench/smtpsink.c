@@ -149,7 +149,11 @@ static int on_line(struct peer *p)
 		say(p, "221 bye\r\n");
 		return 0;
 	} else {
-		say(p, "250 ok\r\n");
+		say(p, strncasecmp(p->line, "RCPT", 4) == 0
+			? "250 2.1.5 Ok\r\n"
+		       : strncasecmp(p->line, "MAIL", 4) == 0
+			? "250 2.1.0 Ok\r\n"
+			: "250 2.0.0 Ok\r\n");
 	}
 	return 1;
 }

@@ -251,7 +251,10 @@ def test_many_in_one_session(mx20, primary):
     got = p.wait_messages(40)
     assert [f"Subject: number {n}\r\n".encode() in m.content
             for n, m in enumerate(got)] == [True] * 40
-    assert len(p.sessions) <= 5, "connections are used again"
+    assert len(p.sessions) == 1, "the connection is used again"
+    said = [x.split()[0] for x in p.sessions[0].transcript]
+    assert said.count("EHLO") <= 4 and said[-4:] == [
+        "DATA", "MAIL", "RCPT", "DATA"]
 
 
 # -- several recipients ----------------------------------------------------------------

@@ -145,27 +145,101 @@ Test(grow, size)
 	}
 }
 
+/* One after another, as long as there is room; how often EHLO was said when the
+ * ith was done. */
+static void carry_some(struct client *c, struct mail *m, const size_t *ehlos,
+		       size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		cr_expect_gt(delivery_room(c->delivery), 0);
+		mail_relay(m, c, NULL, "u@example.org");
+		mail_content(m, "x: y\r\n", true);
+		mail_wait(m);
+		cr_expect_eq(m->outcomes[0], OUTCOME_DELIVERED);
+		cr_expect_eq(peer_saw(c->peer, "EHLO"), ehlos[i], "%zu", i);
+		buf_reset(&m->content);
+	}
+}
+
 /* The reply to content may be followed by one too many: before somebody waits
- * for the next replies, EHLO shows that it was not. */
+ * for the next replies, EHLO shows that it was not.  So do the words for MAIL,
+ * when they are known to be for nothing else. */
 Test(grow, one_after_the_other)
 {
 	/* the first is a proof: it has one behind it */
-	static const size_t ehlos[] = { 2, 2, 3, 4, 5, 6, 7, 8, 9 };
+	static const size_t ehlos[] = { 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3 };
 	struct client c = { 0 };
 	struct mail m = { 0 };
 
 	client_open(&c, "PIPELINING", play, &taken);
-	for (size_t i = 0; i < COUNT(ehlos); i++) {
-		cr_expect_gt(delivery_room(c.delivery), 0);
-		mail_relay(&m, &c, NULL, "u@example.org");
-		mail_content(&m, "x: y\r\n", true);
-		mail_wait(&m);
-		cr_expect_eq(m.outcomes[0], OUTCOME_DELIVERED);
-		cr_expect_eq(peer_saw(c.peer, "EHLO"), ehlos[i]);
-		buf_reset(&m.content);
-	}
-	client_wait(&c); /* EHLO counts against a session */
+	carry_some(&c, &m, ehlos, COUNT(ehlos));
+	cr_expect_gt(delivery_room(c.delivery), 0);
 	cr_expect_eq(c.peer->message_count, COUNT(ehlos));
+	end(&c, &m);
+}
+
+/* Here they are not: those for content are the same, or they name the sender.
+ */
+Test(grow, one_after_the_other_without_words)
+{
+	static const size_t ehlos[] = { 2, 2, 3, 4, 5, 6, 7, 8, 9 };
+	static struct script scripts[] = {
+		{ "MAIL FROM", "250 2.0.0 ok" },
+		{ "MAIL FROM", "250 2.1.0 <a@example.net>... Sender ok" },
+	};
+
+	for (size_t i = 0; i < COUNT(scripts); i++) {
+		struct client c = { 0 };
+		struct mail m = { 0 };
+
+		client_open(&c, "PIPELINING", play, &scripts[i]);
+		carry_some(&c, &m, ehlos, COUNT(ehlos));
+		client_wait(&c); /* EHLO counts against a session */
+		cr_expect_eq(c.peer->message_count, COUNT(ehlos));
+		end(&c, &m);
+	}
+}
+
+/* One too many behind content, or words that are new: nobody is told what may
+ * be the answer to something else, and the mail can go over another one. */
+Test(grow, other_words_for_mail)
+{
+	static const size_t ehlos[] = { 2, 2, 3, 3 };
+	static struct script scripts[] = { { "NONE", NULL }, { "NONE", NULL } };
+
+	for (size_t i = 0; i < COUNT(scripts); i++) {
+		struct client c = { 0 };
+		struct mail m = { 0 };
+
+		client_open(&c, "PIPELINING", play, &scripts[i]);
+		carry_some(&c, &m, ehlos, COUNT(ehlos));
+		if (i == 0)
+			scripts[i] = (struct script){ "MAIL FROM", "250 fine" };
+		else
+			peer_say(c.peer, "250 2.0.0 ok");
+		mail_relay(&m, &c, NULL, "u@example.org");
+		mail_wait(&m);
+		cr_expect_eq(m.outcomes[0], OUTCOME_UNTRIED);
+		cr_expect_eq(peer_saw(c.peer, "DATA"), COUNT(ehlos));
+		end(&c, &m);
+	}
+}
+
+/* A refusal of MAIL is not told by words: EHLO settles it. */
+Test(grow, mail_is_refused_behind_others)
+{
+	static const size_t ehlos[] = { 2, 2, 3, 3 };
+	static struct script script = { "NONE", NULL };
+	struct client c = { 0 };
+	struct mail m = { 0 };
+
+	client_open(&c, "PIPELINING", play, &script);
+	carry_some(&c, &m, ehlos, COUNT(ehlos));
+	script = (struct script){ "MAIL", "550 5.7.1 never" };
+	mail_relay(&m, &c, NULL, "u@example.org");
+	mail_wait(&m);
+	cr_expect_eq(m.outcomes[0], OUTCOME_PERMANENT);
+	cr_expect_eq(peer_saw(c.peer, "EHLO"), 4);
 	end(&c, &m);
 }
 
