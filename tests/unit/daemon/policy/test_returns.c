@@ -108,12 +108,12 @@ static bool one_of(const char *client, unsigned n, int64_t now_ms)
  * return, and all in the end; the mail of others is not pushed out by it. */
 Test(returns, a_flood_of_one_network)
 {
-	enum { MAILS = 1000 };
+	enum { MAILS = 1000, OTHERS = 20 }; /* who fit, whatever the hash */
 	bool is_in[MAILS] = { false };
 	unsigned in = 0, rounds = 0;
 	int64_t now = 1;
 
-	for (unsigned i = 0; i < 50; i++)
+	for (unsigned i = 0; i < OTHERS; i++)
 		cr_expect_not(one_of("198.51.100.1", i, now));
 	for (; in < MAILS && rounds < 100; rounds++, now += WAIT_MS)
 		for (unsigned i = 0; i < MAILS; i++)
@@ -124,9 +124,9 @@ Test(returns, a_flood_of_one_network)
 	cr_expect_eq(in, MAILS);
 	cr_expect_leq(rounds, 20);
 	in = 0;
-	for (unsigned i = 0; i < 50; i++)
+	for (unsigned i = 0; i < OTHERS; i++)
 		in += one_of("198.51.100.1", i, now);
-	cr_expect_eq(in, 50);
+	cr_expect_eq(in, OTHERS);
 }
 
 /* A crowd of networks pushes out the oldest, so who comes later has his turn. */
@@ -155,9 +155,9 @@ Test(returns, what_is_over_goes_first)
 {
 	for (unsigned i = 0; i < 1000; i++)
 		one_of("192.0.2.1", i, 1);
-	for (unsigned i = 0; i < 30; i++)
+	for (unsigned i = 0; i < 20; i++)
 		cr_expect_not(one_of("192.0.2.1", 5000 + i, 1 + DAYS(2)));
-	for (unsigned i = 0; i < 30; i++)
-		one_of("192.0.2.1", 5000 + i, 1 + DAYS(2) + WAIT_MS);
-	cr_expect(one_of("192.0.2.1", 5000, 1 + DAYS(2) + WAIT_MS));
+	for (unsigned i = 0; i < 20; i++)
+		cr_expect(one_of("192.0.2.1", 5000 + i,
+				 1 + DAYS(2) + WAIT_MS));
 }
