@@ -307,6 +307,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 		.config = d->config,
 		.history = keeper_history(d->keeper),
 		.traces = keeper_traces(d->keeper),
+		.tally = keeper_tally(d->keeper),
 		.proof = proving_hook(d->proving),
 		.known = d->known,
 		.most_links = most_links(d->files),
@@ -545,12 +546,14 @@ static void close_rooms(struct daemon *d)
 		known_stop(d->known);
 	if (d->drain != NULL)
 		drain_free(&d->drain);
-	keeper_free(&d->keeper);
+	if (d->keeper != NULL)
+		keeper_stop(d->keeper);
 	proving_free(&d->proving);
 	if (d->router != NULL)
 		router_free(&d->router);
 	if (d->spool != NULL)
 		spool_close(&d->spool);
+	keeper_free(&d->keeper);
 	if (d->policy != NULL) /* counts what was being committed */
 		policy_free(&d->policy);
 	known_free(&d->known); /* the same of what was being learned */

@@ -263,6 +263,12 @@ enum mx_err spool_open_reader(struct spool **out, const char *path,
 	return MX_OK;
 }
 
+void spool_at_close(struct spool *sp, void (*cb)(void *arg), void *arg)
+{
+	sp->at_close = cb;
+	sp->at_close_arg = arg;
+}
+
 void spool_close(struct spool **spool)
 {
 	struct spool *sp = *spool;

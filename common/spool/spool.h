@@ -55,6 +55,9 @@ void spool_view_free(struct spool **view);
 /* Commit all that was asked for, run the callbacks of it, stop the writer.
  * Waits for the disk: only at the end of the process. */
 void spool_close(struct spool **sp);
+/* What spool_close calls when it has run all callbacks; what is asked for then
+ * is written, too. */
+void spool_at_close(struct spool *sp, void (*cb)(void *arg), void *arg);
 
 /* New quota and reserve after a reload. */
 void spool_set_limits(struct spool *sp, uint64_t size_bytes,

@@ -84,6 +84,8 @@ struct spool {
 	int64_t requeue_ms;	/* the latest time asked for meanwhile */
 	MDB_txn *read_txn;	/* reset between uses */
 	unsigned reading;	/* looks under way, one inside the other */
+	void (*at_close)(void *arg); /* NULL: nobody is to be told */
+	void *at_close_arg;
 
 	/* writer thread */
 	pthread_t writer;

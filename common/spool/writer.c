@@ -221,6 +221,17 @@ enum mx_err writer_start(struct spool *sp)
 	return mx_from_errno(rc);
 }
 
+/* Is there more to be written? */
+static bool has_left(struct queue *q)
+{
+	bool yes;
+
+	pthread_mutex_lock(&q->lock);
+	yes = !STAILQ_EMPTY(&q->waiting);
+	pthread_mutex_unlock(&q->lock);
+	return yes;
+}
+
 void writer_stop(struct spool *sp)
 {
 	struct queue *q = &sp->queue;
@@ -237,9 +248,11 @@ void writer_stop(struct spool *sp)
 		do
 			queue_finish_done(sp);
 		while (!STAILQ_EMPTY(&q->answered));
-		pthread_mutex_lock(&q->lock);
-		sp->writer_runs = !STAILQ_EMPTY(&q->waiting);
-		pthread_mutex_unlock(&q->lock);
+		if (sp->at_close != NULL && !has_left(q)) {
+			sp->at_close(sp->at_close_arg);
+			sp->at_close = NULL;
+		}
+		sp->writer_runs = has_left(q);
 		if (sp->writer_runs)
 			sp->writer_runs = pthread_create(&sp->writer, NULL,
 							 writer_main, sp) == 0;

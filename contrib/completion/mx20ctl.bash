@@ -43,7 +43,7 @@ _mx20ctl_next() {
 		-c | --config) ctl+=(-c "$2"); shift ;;
 		--from | --to | --older | --state | --sort | --limit | \
 			--client | --helo | --reason | --domain | \
-			--destination | --since) shift ;;
+			--destination | --since | --until) shift ;;
 		-*) ;;
 		*) verb=${verb:-$1} ;;
 		esac
@@ -51,7 +51,7 @@ _mx20ctl_next() {
 	case $last in
 	--state) echo ready deferred held unsettled refused delivered ;;
 	--sort) echo arrival newest size due tries from ;;
-	--since) echo today yesterday ;;
+	--since | --until) echo today yesterday ;;
 	--domain) _mx20ctl_waits DOMAIN "${ctl[@]}" ;;
 	--destination) _mx20ctl_waits NAME "${ctl[@]}" ;;
 	--from | --to | --older | --limit | --client | --helo | --reason) ;;

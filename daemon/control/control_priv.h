@@ -128,6 +128,7 @@ void look_message(struct request *r);
 void look_content(struct request *r);
 void look_search(struct request *r, const json_t *object);
 void look_outages(struct request *r);
+void look_tally(struct request *r, const json_t *object);
 void look_find(struct request *r, const json_t *object);
 /* What the drain knows of a domain's destination; false: nothing yet. */
 bool explain_state(struct control *c, struct span domain,

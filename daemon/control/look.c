@@ -8,6 +8,7 @@
 #include "common/base/msgid.h"
 #include "common/status/outage.h"
 #include "common/status/status.h"
+#include "common/status/tally.h"
 #include "config/allow/domains.h"
 #include "daemon/policy/policy.h"
 #include "daemon/policy/rejections.h"
@@ -269,4 +270,14 @@ void look_find(struct request *r, const json_t *object)
 		send_page(r, &page, err);
 	}
 	trace_filter_fini(&filter);
+}
+
+void look_tally(struct request *r, const json_t *object)
+{
+	struct status_page page;
+	enum mx_err err = status_tally(r->control->opt.spool,
+				       control_get_int(object, "since_ms", 0),
+				       buf_span(&r->after), &page);
+
+	send_page(r, &page, err);
 }

@@ -49,6 +49,7 @@ static const struct verb verbs[] = {
 	{ "content",  TAKES_ID | LOOKS,                     look_content, NULL },
 	{ "outages",  TAKES_DOMAIN | TAKES_NOTHING | LOOKS, look_outages, NULL },
 	{ "find",     TAKES_NOTHING | LOOKS,                NULL, look_find },
+	{ "tally",    TAKES_NOTHING | LOOKS,                NULL, look_tally },
 	{ "recipient", TAKES_NOTHING | LOOKS,               recipient_run, NULL },
 	{ "route",    TAKES_DOMAIN | LOOKS,                 explain_run, NULL },
 	{ "explain",  TAKES_NOTHING | LOOKS,                NULL, verdict_run },

@@ -31,6 +31,7 @@ struct ctl {
 	const char *client, *helo; /* explain */
 	const char *from, *to;	   /* explain, queue */
 	const char *older, *state, *sort, *limit; /* queue */
+	const char *since, *until; /* summary */
 	bool json, yes, raw, all;
 	bool alarm; /* status */
 	bool force, dry_run; /* reload */
@@ -45,6 +46,7 @@ enum ctl_exit ctl_queue(struct ctl *ctl);
 enum ctl_exit ctl_find(struct ctl *ctl);
 enum ctl_exit ctl_refused(struct ctl *ctl);
 enum ctl_exit ctl_outages(struct ctl *ctl);
+enum ctl_exit ctl_summary(struct ctl *ctl);
 enum ctl_exit ctl_top(struct ctl *ctl);
 enum ctl_exit ctl_show(struct ctl *ctl);
 enum ctl_exit ctl_flush(struct ctl *ctl);

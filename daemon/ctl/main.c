@@ -24,6 +24,7 @@ enum { /* what a verb takes */
        TAKES_CLIENT = 4096, /* --client, --helo, --from, --to */
        TAKES_ALARM = 1024, /* instead of an argument */
        TAKES_FORGET = 2048, /* or --recheck */
+       TAKES_TIMES = 16384, /* --since, --until */
        TAKES_FILTER = 8192, /* --from, --to, --older ... */
        NEEDS_ONE = 256,	  /* an argument or one of these options */
        TAKES_UNITS = TAKES_ARGUMENT | TAKES_MANY | TAKES_DOMAIN |
@@ -58,6 +59,8 @@ static const struct verb verbs[] = {
 	  "what primaries refused and nobody was told of" },
 	{ "outages", TAKES_ARGUMENT, ctl_outages, "[DOMAIN]",
 	  "when destinations were down, and what that cost" },
+	{ "summary", TAKES_TIMES, ctl_summary, "[--since TIME] [--until TIME]",
+	  "what was done in the last 24 hours" },
 	{ "route", NEEDS_ARGUMENT, ctl_route, "DOMAIN",
 	  "where a domain's mail goes, and how safely" },
 	{ "recipient", NEEDS_ARGUMENT | TAKES_FORGET, ctl_recipient,
@@ -113,6 +116,8 @@ static const struct choice choices[] = {
 	{ "state",       0,   TEXT(state),       TAKES_FILTER },
 	{ "sort",        0,   TEXT(sort),        TAKES_FILTER },
 	{ "limit",       0,   TEXT(limit),       TAKES_FILTER },
+	{ "since",       0,   TEXT(since),       TAKES_TIMES },
+	{ "until",       0,   TEXT(until),       TAKES_TIMES },
 	{ "all",         0,   SWITCH(all),       TAKES_ALL },
 	{ "alarm",       0,   SWITCH(alarm),     TAKES_ALARM },
 	{ "raw",         0,   SWITCH(raw),       TAKES_RAW },
@@ -187,6 +192,9 @@ static void add_options(struct buf *out)
 		"      --sort S       queue: arrival newest size due tries "
 		"from\n"
 		"      --limit N      queue: so many at most\n"
+		"      --since TIME, --until TIME\n"
+		"                     summary: today, yesterday, 7d, "
+		"2026-11-27\n"
 		"      --all          release: also what was held by its id;\n"
 		"                     check: also what is as it should be\n"
 		"      --alarm        status: only what needs a person; exit 1 "

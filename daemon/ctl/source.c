@@ -177,6 +177,17 @@ enum mx_err source_find(struct source *s, struct span word,
 	return err;
 }
 
+enum mx_err source_tally(struct source *s, int64_t since_ms,
+			 struct status_page *p)
+{
+	enum mx_err err;
+
+	do
+		err = s->ops->tally(s, since_ms, p);
+	while (falls_back(s, err));
+	return err;
+}
+
 enum mx_err source_domain(struct source *s, struct span name, json_t **out)
 {
 	enum mx_err err;

@@ -25,6 +25,8 @@ struct source_ops {
 			       struct status_page *p);
 	enum mx_err (*find)(struct source *s, struct span word,
 			    struct status_page *p);
+	enum mx_err (*tally)(struct source *s, int64_t since_ms,
+			     struct status_page *p);
 	enum mx_err (*content)(struct source *s, struct span id,
 			       uint64_t offset, struct buf *out);
 };
@@ -77,6 +79,9 @@ enum mx_err source_outages(struct source *s, struct span domain,
 /* Of what has left (common/status/trace.h). */
 enum mx_err source_find(struct source *s, struct span word,
 			struct status_page *p);
+/* What was counted since then (common/status/tally.h). */
+enum mx_err source_tally(struct source *s, int64_t since_ms,
+			 struct status_page *p);
 enum mx_err source_domain(struct source *s, struct span name, json_t **out);
 /* MX_ENOENT: no such message. */
 enum mx_err source_message(struct source *s, struct span id, json_t **out);

@@ -163,6 +163,15 @@ static enum mx_err find(struct source *s, struct span word,
 			p);
 }
 
+static enum mx_err tally(struct source *s, int64_t since_ms,
+			 struct status_page *p)
+{
+	return ask_page(s,
+			json_pack("{s:s, s:I}", "verb", "tally", "since_ms",
+				  (json_int_t)since_ms),
+			p);
+}
+
 static json_t *about_message(const char *verb, struct span id)
 {
 	return json_pack("{s:s, s:o}", "verb", verb, "id", control_text(id));
@@ -191,5 +200,6 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_link_ops = {
-	overview, domains, domain, messages, search, message, outages, find, content,
+	overview, domains, domain, messages, search, message, outages, find, tally,
+	content,
 };

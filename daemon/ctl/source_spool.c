@@ -1,6 +1,7 @@
 /* The spool itself is looked at. */
 #include "common/base/msgid.h"
 #include "common/status/outage.h"
+#include "common/status/tally.h"
 #include "common/status/trace.h"
 #include "daemon/ctl/source.h"
 
@@ -116,6 +117,18 @@ static enum mx_err find(struct source *s, struct span word,
 	return err;
 }
 
+static enum mx_err tally(struct source *s, int64_t since_ms,
+			 struct status_page *p)
+{
+	struct status_page next;
+	enum mx_err err = status_tally(s->spool, since_ms, buf_span(&p->next),
+				       &next);
+
+	status_page_fini(p);
+	*p = next;
+	return err;
+}
+
 static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 			   struct buf *out)
 {
@@ -127,5 +140,6 @@ static enum mx_err content(struct source *s, struct span id, uint64_t offset,
 }
 
 const struct source_ops source_spool_ops = {
-	overview, domains, domain, messages, search, message, outages, find, content,
+	overview, domains, domain, messages, search, message, outages, find, tally,
+	content,
 };

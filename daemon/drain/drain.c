@@ -98,6 +98,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->proof = opt->proof;
 	d->history = opt->history;
 	d->traces = opt->traces;
+	d->tally = opt->tally;
 	d->generation = 1;
 	d->reminded_ms = clock_mono_ms();
 	slots_start(d, opt->most_links);

@@ -16,6 +16,7 @@
 #include "daemon/delivery/command.h"
 #include "daemon/drain/proof.h"
 #include "daemon/history/history.h"
+#include "daemon/history/tally_keeper.h"
 #include "daemon/history/traces.h"
 #include "daemon/known/known.h"
 #include "daemon/relay/door.h"
@@ -35,6 +36,7 @@ struct drain_options {
 	const struct give_up_proof *proof; /* NULL: nobody is ever proven */
 	struct history *history; /* NULL: none is kept */
 	struct traces *traces;	 /* so, too */
+	struct tally *tally;	 /* so, too */
 	/* Who learns from what primaries say; NULL: nobody. */
 	struct known *known;
 	/* Descriptors for connections out; 0: enough. */

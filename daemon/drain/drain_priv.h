@@ -31,6 +31,7 @@ struct drain {
 	const struct give_up_proof *proof; /* NULL: nobody is proven */
 	struct history *history; /* NULL: nobody keeps it */
 	struct traces *traces;	 /* so, too */
+	struct tally *tally;	 /* so, too */
 	struct departures departures;
 	struct known *known; /* may be NULL */
 	struct callouts callouts;

@@ -34,6 +34,7 @@ static bool is_over(struct span key, struct span value)
 	return sts_known_is_over(key, value) ||
 	       daily_is_over(key, value, clock_wall_ms()) ||
 	       outage_is_over(key, value, clock_wall_ms()) ||
+	       tally_is_over(key, clock_wall_ms()) ||
 	       trace_is_over(key, value, clock_wall_ms()) ||
 	       downtime_is_over(key, value, clock_wall_ms()) ||
 	       offers_is_over(key, value, clock_wall_ms());

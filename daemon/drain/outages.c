@@ -1,5 +1,7 @@
 #include "daemon/drain/outages.h"
 
+#include <stdio.h>
+
 #include "daemon/drain/drain_priv.h"
 
 enum { COUNTED_MAX = 1000 /* domains that are looked up when it is up */ };
@@ -142,6 +144,18 @@ void outages_settled(const struct attempt *a)
 		history_settled(h, &u, clock_wall_ms());
 }
 
+static void note_wait(struct tally *t, const struct unit *u, size_t i,
+		      int64_t now_ms)
+{
+	struct tally_slowest s = {
+		.wait_s = (now_ms - u->envelope.arrived_ms) / 1000,
+		.id = u->envelope.id,
+	};
+
+	snprintf(s.to, sizeof(s.to), "%.*s", SPAN_ARG(u->rcpts[i].path));
+	tally_delivered(t, &s);
+}
+
 void outages_left(const struct attempt *a, size_t i, const char *how)
 {
 	const struct unit *u = a->job->unit;
@@ -160,4 +174,7 @@ void outages_left(const struct attempt *a, size_t i, const char *how)
 			   .host = s->host.n > 0 ? s->host : span_str(a->host),
 			   .reply = s->reply,
 		   });
+	if (a->drain->tally != NULL && s->outcome != OUTCOME_PERMANENT &&
+	    !u->envelope.is_dsn)
+		note_wait(a->drain->tally, u, i, a->concluded_ms);
 }

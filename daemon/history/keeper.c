@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/history/plotter.h"
@@ -12,6 +13,7 @@ struct keeper {
 	struct spool *spool;
 	struct history *history;
 	struct traces *traces;
+	struct tally *tally;
 	struct plotter *plotter;
 	int64_t plotted_ms; /* wall */
 	ev_timer tick;
@@ -79,6 +81,14 @@ static void plot(struct keeper *k, int64_t now_ms)
 					    t.messages });
 }
 
+static void look_at_counters(struct keeper *k)
+{
+	struct metrics now;
+
+	metrics_read(&now);
+	tally_look(k->tally, &now, clock_wall_ms());
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct keeper *k = w->data;
@@ -88,6 +98,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	history_tick(k->history, k->gone_ms, clock_wall_ms());
 	traces_tick(k->traces);
 	plot(k, clock_wall_ms());
+	look_at_counters(k);
 }
 
 /* A destination is said to be down once a minute. */
@@ -100,6 +111,7 @@ struct keeper *keeper_new(struct ev_loop *loop, struct spool *sp,
 			  const struct config *config)
 {
 	struct keeper *k = mx_alloc(sizeof(*k));
+	struct metrics now;
 	enum mx_err err;
 
 	k->loop = loop;
@@ -113,12 +125,32 @@ struct keeper *keeper_new(struct ev_loop *loop, struct spool *sp,
 		log_warn(EV_SPOOL, LOG_STR("what", "past outages are not read"),
 			 LOG_STR("error", mx_strerror(err)));
 	k->traces = traces_new(last_trace(sp), put, k);
+	metrics_read(&now);
+	k->tally = tally_new(&(struct tally_options){ put, get, k }, &now,
+			     clock_wall_ms());
 	keeper_reload(k, config);
 	ev_timer_init(&k->tick, on_tick, HISTORY_TICK_MS / 1000.,
 		      HISTORY_TICK_MS / 1000.);
 	k->tick.data = k;
 	ev_timer_start(loop, &k->tick);
 	return k;
+}
+
+/* All that was being committed is, and was counted. */
+static void hand_over(void *arg)
+{
+	struct keeper *k = arg;
+
+	look_at_counters(k);
+	history_free(&k->history);
+	traces_free(&k->traces);
+	plotter_free(&k->plotter);
+}
+
+void keeper_stop(struct keeper *k)
+{
+	ev_timer_stop(k->loop, &k->tick);
+	spool_at_close(k->spool, hand_over, k);
 }
 
 void keeper_free(struct keeper **kp)
@@ -128,10 +160,8 @@ void keeper_free(struct keeper **kp)
 	*kp = NULL;
 	if (k == NULL)
 		return;
-	ev_timer_stop(k->loop, &k->tick);
-	history_free(&k->history);
-	traces_free(&k->traces);
-	plotter_free(&k->plotter);
+	MX_ASSERT(k->history == NULL);
+	tally_free(&k->tally);
 	free(k);
 }
 
@@ -143,4 +173,9 @@ struct history *keeper_history(struct keeper *k)
 struct traces *keeper_traces(struct keeper *k)
 {
 	return k->traces;
+}
+
+struct tally *keeper_tally(struct keeper *k)
+{
+	return k->tally;
 }

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "daemon/history/history.h"
+#include "daemon/history/tally_keeper.h"
 #include "daemon/history/traces.h"
 
 struct keeper;
@@ -14,10 +15,13 @@ struct keeper;
 /* Reads what the spool has. */
 struct keeper *keeper_new(struct ev_loop *loop, struct spool *sp,
 			  const struct config *config);
-/* Before the spool is closed: what is known is handed to it. */
+/* Nobody tells it anything any more; what is known is handed to the spool when
+ * that has been closed but for this.  To be freed behind that. */
+void keeper_stop(struct keeper *k);
 void keeper_free(struct keeper **k);
 void keeper_reload(struct keeper *k, const struct config *config);
 struct history *keeper_history(struct keeper *k);
 struct traces *keeper_traces(struct keeper *k);
+struct tally *keeper_tally(struct keeper *k);
 
 #endif
