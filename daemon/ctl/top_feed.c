@@ -5,7 +5,8 @@
 enum {
 	ANSWER_MS = 5000,
 	REFRESH_MS = 1000, /* a walk begins no sooner behind the last */
-	REST_TIMES = 4,	   /* as long as an answer took, nothing is asked */
+	REST_TIMES = 4,	   /* as long as an answer took, nothing is asked; */
+	REST_MAX_MS = 100, /* a machine that is slow for others is not ours */
 };
 
 void top_feed_init(struct top_feed *f, const struct ctl *ctl)
@@ -139,7 +140,8 @@ static void ask_page(struct top_feed *f)
 static int64_t rest_ms(const struct top_feed *f, int64_t began_ms,
 		       int64_t now_ms)
 {
-	int64_t next_ms = now_ms + (now_ms - began_ms) * REST_TIMES;
+	int64_t rest = (now_ms - began_ms) * REST_TIMES;
+	int64_t next_ms = now_ms + (rest < REST_MAX_MS ? rest : REST_MAX_MS);
 
 	if (f->walk_ms == 0 && next_ms < f->whole_ms + REFRESH_MS)
 		next_ms = f->whole_ms + REFRESH_MS;

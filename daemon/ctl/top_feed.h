@@ -1,7 +1,7 @@
 /*
- * Where `top` has it from: one connection, asked a page at a time and never
- * more than a fifth of the time, so that a long list costs the daemon no more
- * than a short one.  A daemon that restarts is found again.
+ * Where `top` has it from: one connection, asked a page at a time with a rest
+ * behind each, so that a long list costs the daemon no more than a short one.  A
+ * daemon that restarts is found again.
  */
 #ifndef MX_CTL_TOP_FEED_H
 #define MX_CTL_TOP_FEED_H
