@@ -259,7 +259,7 @@ static void arm(struct dest *dst)
 
 void dest_run(struct dest *dst)
 {
-	bool had_mail = !TAILQ_EMPTY(&dst->ring);
+	bool is_in_use = !TAILQ_EMPTY(&dst->ring) || dst->lanes.links > 0;
 	struct link *l, *next;
 
 	MX_ASSERT(dst->magic == DEST_MAGIC);
@@ -287,7 +287,7 @@ void dest_run(struct dest *dst)
 		lanes_run(dst);
 	}
 	connect_more(dst);
-	if (had_mail && drain_is_at_work(dst->drain))
+	if (is_in_use && drain_is_at_work(dst->drain))
 		send_scout(dst);
 	note_state(dst);
 	arm(dst);

@@ -25,6 +25,15 @@
 #include "common/base/log.h"
 #include "config/allow/domains.h"
 
+/* From the loop: what it has sent meanwhile can be run at once. */
+static void go_on(struct session *s, enum step step)
+{
+	if (step == STEP_END)
+		session_answered(s, step);
+	else
+		session_go_on(s);
+}
+
 /* ---- RCPT ---- */
 
 bool carry_is_due(struct gate_question *q)
@@ -92,7 +101,7 @@ static void on_rcpt(const struct relay_said *said, void *arg)
 	s->stage = "rcpt";
 	step = answered(s, a, said);
 	session_release(s, a);
-	session_answered(s, step); /* may free s */
+	go_on(s, step); /* may free s */
 }
 
 static void on_room(void *arg);
@@ -277,5 +286,5 @@ static void on_end(const struct relay_said *said, void *arg)
 	MX_ASSERT(s->phase == PH_HAND_OVER);
 	s->phase = PH_RCPT;
 	s->stage = "data";
-	session_answered(s, concluded(s, said)); /* may free s */
+	go_on(s, concluded(s, said)); /* may free s */
 }

@@ -143,3 +143,22 @@ def test_what_it_says_is_learned(mx20, primary):
     p.stop()
     assert dialogue(d)[1].startswith(KEPT)
     assert dialogue(d, "v@example.com")[0].startswith("550 5.1.1 ")
+
+
+def test_a_better_host_is_back(mx20, primary):
+    """No mail waits, and still somebody asks after the first choice."""
+    first, second = primary(), primary().start()
+    d = relaying(mx20, first, domains="example.com recipients=* "
+                 f"primary={first.route},{second.route}\n")
+    assert dialogue(d)[1] == "250 2.0.0 taken"
+    second.wait_messages()
+    first.start()
+    deadline = time.monotonic() + PATIENCE
+    while not first.messages:
+        assert time.monotonic() < deadline
+        assert dialogue(d)[1] == "250 2.0.0 taken"
+        time.sleep(0.1)
+    count = len(second.messages)
+    for _ in range(3):
+        assert dialogue(d)[1] == "250 2.0.0 taken"
+    assert len(second.messages) == count
