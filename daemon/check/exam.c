@@ -255,14 +255,26 @@ static void judge_mx(struct exam *e)
 	mx_judge(&e->findings, &e->mx, &views);
 }
 
+static void judge_own(struct exam *e)
+{
+	const bool is_done = e->own != NULL && e->own->is_done;
+
+	if (is_done)
+		findings_join(&e->findings, &e->own->findings);
+	for (enum check_id id = 0; !is_done && id < CHECKS; id++)
+		if (check_is_of_host(id) && id != CHECK_SPOOL_ROOM)
+			findings_add(&e->findings, id, SEVERITY_INFO,
+				     "not known: this host was not looked at in "
+				     "time");
+}
+
 static void over(struct gather *g)
 {
 	struct exam *e = exam_of(g);
 
 	if (!span_starts(e->domain, SPAN_LIT("*."))) {
 		judge_mx(e);
-		if (e->own != NULL && e->own->is_done)
-			findings_join(&e->findings, &e->own->findings);
+		judge_own(e);
 		tlsa_judge(e);
 		sts_judge(e);
 		primary_judge(e);

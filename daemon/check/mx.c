@@ -269,7 +269,7 @@ static void judge_equal(struct findings *f, const struct mx_set *m,
 		     "this host has the same preference as %.*s (%u): half of "
 		     "the mail comes here first%s",
 		     SPAN_ARG(equal->name), equal->preference,
-		     is_kept ? ", and it is no way on for us"
+		     is_kept ? ", though that one is up"
 			     : ", and is held, for no MX is better than this "
 			       "host");
 	publish(f, m, last_preference(m), m->self->name);

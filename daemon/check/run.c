@@ -128,6 +128,8 @@ static enum mx_err world_open(struct world *w, const struct check_options *opt,
 	sts.port = w->config->tls.sts_port;
 	sts.tls = w->config->tls_client;
 	w->sts = sts_new(&sts);
+	/* most domains name it by this, and it takes its time, too */
+	(void)own_get(w, w->config->hostname);
 	return MX_OK;
 }
 

@@ -212,17 +212,24 @@ static void add_wrapped(struct report *r, struct span text, size_t indent)
 	buf_addc(&r->out, '\n');
 }
 
-/* What is to be pasted is not broken. */
-static void add_remedy(struct report *r, struct span remedy)
+static void flush(struct report *r)
+{
+	ctl_write(buf_span(&r->out));
+	buf_reset(&r->out);
+}
+
+static void show_remedy(struct report *r, struct span remedy)
 {
 	while (remedy.n > 0) {
 		buf_addf(&r->out, "%*s", 11, "");
 		print_text(&r->out, span_cut(&remedy, '\n'));
 		buf_addc(&r->out, '\n');
 	}
+	ctl_write_whole(buf_span(&r->out));
+	buf_reset(&r->out);
 }
 
-static void add_finding(struct report *r, const struct finding *f)
+static void show_finding(struct report *r, const struct finding *f)
 {
 	struct buf what = { 0 };
 
@@ -230,7 +237,8 @@ static void add_finding(struct report *r, const struct finding *f)
 		 NAME_COLUMNS - 1, check_name(f->id));
 	print_text(&what, f->what);
 	add_wrapped(r, buf_span(&what), 11 + NAME_COLUMNS);
-	add_remedy(r, f->remedy);
+	flush(r);
+	show_remedy(r, f->remedy);
 	buf_fini(&what);
 }
 
@@ -267,7 +275,7 @@ static void found_text(struct report *r, struct span domain,
 			buf_addc(&r->out, '\n');
 		}
 		has_title = true;
-		add_finding(r, one);
+		show_finding(r, one);
 	}
 	if (has_title)
 		buf_addc(&r->out, '\n');
@@ -304,8 +312,7 @@ static void found(struct span domain, const struct findings *f, void *arg)
 		found_json(r, domain, f);
 	else
 		found_text(r, domain, f);
-	ctl_write(buf_span(&r->out));
-	buf_reset(&r->out);
+	flush(r);
 	if (r->shows_progress)
 		(void)ctl_flush_output();
 }
@@ -331,7 +338,7 @@ static void summary(struct report *r)
 	if (r->counts[SEVERITY_ERROR] + r->counts[SEVERITY_WARNING] == 0)
 		buf_adds(&r->out, ": ready for the day");
 	buf_addc(&r->out, '\n');
-	ctl_write(buf_span(&r->out));
+	flush(r);
 }
 
 /* ---- Which domains ---- */

@@ -83,6 +83,8 @@ void ctl_output(struct ctl *ctl);
  * escapes there.
  */
 bool ctl_write(struct span s);
+/* The same, but lines stay whole: they are to be pasted somewhere. */
+bool ctl_write_whole(struct span s);
 
 /* Everything written so far goes out.  The errno of the first write that
  * failed, or 0. */

@@ -77,7 +77,7 @@ static bool put(struct span s)
 }
 
 /* Whatever a verb has forgotten to clean: no terminal is told what to do. */
-bool ctl_write(struct span s)
+static bool write_as(struct span s, size_t columns)
 {
 	struct buf safe = { 0 }, lines = { 0 };
 	bool ok;
@@ -88,11 +88,21 @@ bool ctl_write(struct span s)
 		print_json_safe(&lines, s);
 	else
 		print_safe(&safe, s);
-	print_wrapped(&lines, buf_span(&safe), form == AS_TEXT ? width : 0);
+	print_wrapped(&lines, buf_span(&safe), columns);
 	ok = put(buf_span(&lines));
 	buf_fini(&safe);
 	buf_fini(&lines);
 	return ok;
+}
+
+bool ctl_write(struct span s)
+{
+	return write_as(s, form == AS_TEXT ? width : 0);
+}
+
+bool ctl_write_whole(struct span s)
+{
+	return write_as(s, 0);
 }
 
 bool ctl_print_json(json_t *object)

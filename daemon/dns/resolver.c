@@ -89,6 +89,12 @@ static enum mx_err open_context(struct resolver *r, struct context **out,
 	return err;
 }
 
+static const int timeouts_ms[] = {
+	[RESOLVER_OURS] = DNS_TIMEOUT_MS,
+	[RESOLVER_STRANGERS] = DNS_STRANGERS_MS,
+	[RESOLVER_DOCTOR] = DNS_DOCTOR_MS,
+};
+
 enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 			 const struct config *config, enum resolver_use use,
 			 struct buf *why)
@@ -104,7 +110,7 @@ enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
 	r->config = config_ref((struct config *)(uintptr_t)config);
 	r->active_most =
 		for_strangers ? STRANGERS_ACTIVE_MAX : CONTEXT_ACTIVE_MAX;
-	r->timeout_ms = for_strangers ? DNS_STRANGERS_MS : DNS_TIMEOUT_MS;
+	r->timeout_ms = timeouts_ms[use];
 	TAILQ_INIT(&r->waiting);
 	TAILQ_INIT(&r->active);
 	if (config->dns.trust_anchor.n > 0) {

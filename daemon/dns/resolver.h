@@ -26,7 +26,7 @@ enum resolver_use {
 	RESOLVER_OURS,
 	RESOLVER_STRANGERS,
 	/* For people: the TTLs are those of the zones, not of what we make of
-	 * them. */
+	 * them, and nobody waits for long. */
 	RESOLVER_DOCTOR,
 };
 enum mx_err resolver_new(struct resolver **out, struct ev_loop *loop,
@@ -48,9 +48,13 @@ void resolver_refresh(struct resolver *r);
 /*
  * Ask.  name is a domain name with or without its last dot; cb runs exactly
  * once, never before return, unless cancelled: within DNS_TIMEOUT_MS, or
- * DNS_STRANGERS_MS of a resolver for strangers.
+ * DNS_STRANGERS_MS of a resolver for strangers, DNS_DOCTOR_MS for people.
  */
-enum { DNS_TIMEOUT_MS = 20000, DNS_STRANGERS_MS = 10000 };
+enum {
+	DNS_TIMEOUT_MS = 20000,
+	DNS_STRANGERS_MS = 10000,
+	DNS_DOCTOR_MS = 8000,
+};
 struct dns_query *resolver_ask(struct resolver *r, struct span name,
 			       enum dns_type type, dns_cb *cb, void *arg);
 void resolver_cancel(struct dns_query **q); /* *q may be NULL */

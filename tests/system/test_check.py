@@ -6,13 +6,18 @@ servers as primaries, mx20d itself behind several names, and one run of the
 command.  Every domain has one fault.
 """
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import pwd
+import re
 import shutil
 import ssl
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -439,6 +444,41 @@ def test_strangers_do_not_reach_the_terminal(world):
     assert "\x1b" not in text and "\u202e" not in text
     assert "[2Jgone" in text
     assert any("gone" in f["what"] for f in listed)
+
+
+def on_terminal(command, columns):
+    """What it writes to a terminal of that width."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns,
+                                                     0, 0))
+    ctl = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its,
+                           stderr=its)
+    os.close(its)
+    got = b""
+    try:
+        while piece := os.read(ours, 4096):
+            got += piece
+    except OSError:  # it has left
+        pass
+    os.close(ours)
+    ctl.wait()
+    return got.decode().replace("\r\n", "\n")
+
+
+def test_on_a_terminal(world):
+    """How far it is is shown and wiped; words are broken at the end of the
+    line, what is to be pasted is not."""
+    command = with_conf(world, "same.conf")
+    text = on_terminal([*command, "nodane.test", "equal.test", "good2.test"],
+                       70)
+    assert re.search(r"\r\x1b\[Kchecking: [0-3] of 3", text)
+    shown = re.sub(r"\r\x1b\[K(checking: \d of 3)?", "", text)
+    assert "\x1b" not in shown and "\r" not in shown
+    lines = shown.splitlines()
+    long = [line for line in lines if len(line) > 70]
+    assert [line for line in long if " TLSA 3 1 1 " in line], long
+    assert all(line.startswith(" " * 11) for line in long), long
+    assert lines[-1] == "3 domains, 1 error, 1 warning"
 
 
 def with_conf(world, name, **changes):
