@@ -528,7 +528,7 @@ void drain_lane_close(struct lane **lp)
 		return;
 	*lp = NULL;
 	MX_ASSERT(l->magic == LANE_MAGIC);
-	if (l->job != NULL) {
+	if (l->carrier != NULL) {
 		l->carrier->lane = NULL;
 		delivery_job_cancel(l->carrier->delivery, &l->job);
 	} else {
