@@ -98,6 +98,7 @@ static void on_rcpt(struct delivery *dl, struct delivery_job *job, size_t i,
 
 	(void)dl;
 	l->is_heard = true;
+	lane->touched_ms = clock_mono_ms();
 	heard_of(l);
 	learn(l, lane, job, i, m);
 	lane->listener->on_rcpt(i, m, job->set[i].reply, lane->arg);
@@ -146,7 +147,6 @@ static void give(struct link *l, struct lane *lane)
 	lane_leave_queue(lane);
 	lane->state = LANE_CARRIES;
 	lane->carrier = l;
-	lane->touched_ms = clock_mono_ms();
 	l->lane = lane;
 	l->is_heard = l->jobs_done == 0;
 	ev_timer_stop(l->dest->drain->loop, &lane->deadline);
@@ -376,18 +376,25 @@ static void take_from(struct lane *l)
 			     l->arg);
 }
 
-/* From the one whose client has done nothing for longest. */
+/* How long its client has kept it waiting; 0: the primary does. */
+static int64_t waited_ms(const struct lane *l)
+{
+	if (l->touched_ms == 0)
+		return 0;
+	return l->slow_ms + clock_mono_ms() - l->touched_ms;
+}
+
+/* From the one whose client is slowest. */
 static bool steal(struct dest *dst)
 {
-	int64_t before = clock_mono_ms() - LANE_IDLE_MS;
+	int64_t most = LANE_IDLE_MS - 1;
 	struct lane *found = NULL;
 	struct link *l;
 
 	LIST_FOREACH (l, &dst->links, entry)
-		if (l->lane != NULL && l->lane->touched_ms != 0 &&
-		    l->lane->touched_ms <= before) {
+		if (l->lane != NULL && waited_ms(l->lane) > most) {
 			found = l->lane;
-			before = found->touched_ms;
+			most = waited_ms(found);
 		}
 	if (found != NULL)
 		take_from(found); /* lane_fill follows when it is free */
@@ -496,8 +503,21 @@ void drain_lane_more_rcpt(struct lane *l, const struct recipient *r)
 	MX_ASSERT(l->magic == LANE_MAGIC);
 	if (l->job == NULL)
 		return;
-	l->touched_ms = clock_mono_ms();
+	l->slow_ms = waited_ms(l);
+	l->touched_ms = 0;
 	delivery_more_rcpt(l->carrier->delivery, l->job, r);
+}
+
+/* A byte now and then is as good as nothing. */
+static void note_content(struct lane *l, uint64_t bytes, bool is_all)
+{
+	if (is_all) {
+		l->touched_ms = 0;
+	} else if (bytes - l->bytes >= LANE_PIECE) {
+		l->bytes = bytes;
+		l->slow_ms = 0;
+		l->touched_ms = clock_mono_ms();
+	}
 }
 
 void drain_lane_more_content(struct lane *l, uint64_t bytes, bool is_all)
@@ -505,7 +525,7 @@ void drain_lane_more_content(struct lane *l, uint64_t bytes, bool is_all)
 	MX_ASSERT(l->magic == LANE_MAGIC);
 	if (l->job == NULL)
 		return;
-	l->touched_ms = is_all ? 0 : clock_mono_ms();
+	note_content(l, bytes, is_all);
 	delivery_more_content(l->carrier->delivery, l->job, bytes, is_all);
 }
 

@@ -12,8 +12,9 @@
  *
  * They are beside those of the backlog, as many as drain.connections, with a
  * slow start of their own, so that neither waits for the other.  When all are
- * in use, one whose client has done nothing for some seconds is for others.  That one
- * cannot be made is told to the machine: no client has a hand in that.  What
+ * in use, one whose client has been slow for some seconds is for others, however
+ * often it said a little.  That one cannot be made is told to the machine: no
+ * client has a hand in that.  What
  * becomes of one that works may be the work of its client: the machine hears of
  * it only as a sign of life.  After some losses on end, with nothing that went
  * well between them, nothing is relayed for a while; what is kept meanwhile is
@@ -29,8 +30,10 @@ enum {
 	LANES_WAITING_MAX = 1024, /* of one destination */
 	LANE_BUSY_MS = 1000,	  /* all are in use: so long is waited */
 	LANE_LOSSES_MAX = 3,	  /* on end: then a pause */
-	LANE_IDLE_MS = 10000,	  /* a client that does nothing has it no longer
-				     if others wait */
+	LANE_IDLE_MS = 10000,	  /* a client that has taken so long for what it
+				     has to say, and for so much of its content,
+				     has it no longer if others wait */
+	LANE_PIECE = 16 * 1024,
 };
 
 /* The domain has a destination now, or leaves it, or will have none. */

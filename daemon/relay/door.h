@@ -38,7 +38,7 @@ struct lane_peer {
 
 struct lane_listener {
 	/* There is none, and will be none, or no more: others wait for it, and
-	 * nothing was heard of this one's client for long (LANE_BUSY).  reply
+	 * this one's client was slow for long (LANE_BUSY).  reply
 	 * may be empty. */
 	void (*on_none)(enum lane_none why, struct span reply, void *arg);
 	/* The job is given. */

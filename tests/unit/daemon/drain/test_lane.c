@@ -336,6 +336,45 @@ Test(drain_lane, an_idle_client_loses_it)
 	world_end(&w);
 }
 
+static struct lane *carried(struct world *w)
+{
+	return LIST_FIRST(&dest_of(w, "d0.example")->links)->lane;
+}
+
+/* A little now and then, recipients or content, is not enough; the primary's
+ * time is not the client's. */
+Test(drain_lane, a_slow_client_loses_it)
+{
+	struct world w;
+	struct client slow, c;
+
+	world_begin(&w, "drain = { connections = 1; };", by_name);
+	for (int is_content = 0; is_content < 2; is_content++) {
+		begin(&slow, &w);
+		cr_expect_eq(say_rcpt(&slow, "u@d0.example"), 250);
+		carried(&w)->touched_ms -= LANE_IDLE_MS * 2 / 3;
+		if (is_content) {
+			relay_data(slow.relay);
+			relay_feed(slow.relay, SPAN_LIT("x"));
+		} else {
+			cr_expect_eq(say_rcpt(&slow, "v@d0.example"), 250);
+		}
+		carried(&w)->touched_ms -= LANE_IDLE_MS * 2 / 3;
+		cr_expect_eq(whole(&w, "u@d0.example"), 250);
+		leave(&slow);
+	}
+	begin(&slow, &w);
+	rcpt(&slow, "hang@d0.example");
+	WAIT_FOR(&w, peer_saw(w.peer, "RCPT TO:<hang@") == 1);
+	cr_expect_eq(carried(&w)->touched_ms, 0);
+	begin(&c, &w);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 0);
+	cr_expect_eq(slow.rcpts, 0);
+	leave(&c);
+	leave(&slow);
+	world_end(&w);
+}
+
 /* It waits for a reply that does not come: nobody else goes over that. */
 Test(drain_lane, one_that_hangs)
 {
