@@ -247,6 +247,7 @@ check-races: ## modules where threads meet, under ThreadSanitizer
 # Everything below DESTDIR; a configuration that is there already stays.
 UNITDIR := lib/systemd/system
 MAN5    := $(wildcard config/*.5)
+MAN7    := $(wildcard daemon/*.7)
 MAN8    := $(wildcard daemon/*.8 daemon/ctl/*.8)
 SAMPLES := mx20.conf domains $(patsubst config/%,%,$(wildcard config/recipients/*))
 # where Debian's zsh looks
@@ -258,6 +259,8 @@ install: all ## copy binaries, manuals, completion, units, samples and scripts
 	install -D -m 755 build/mx20ctl "$(DESTDIR)$(PREFIX)/bin/mx20ctl"
 	@set -ex; for m in $(MAN5); do \
 		$(PUT) -t "$(DESTDIR)$(PREFIX)/share/man/man5" $$m; done
+	@set -ex; for m in $(MAN7); do \
+		$(PUT) -t "$(DESTDIR)$(PREFIX)/share/man/man7" $$m; done
 	@set -ex; for m in $(MAN8); do \
 		$(PUT) -t "$(DESTDIR)$(PREFIX)/share/man/man8" $$m; done
 	$(PUT) contrib/completion/mx20ctl.bash \
