@@ -193,6 +193,24 @@ def test_scripts_to_copy_can_be_run(installed):
                         "recipients/from-postfix").startswith("/usr/")
 
 
+def test_the_ansible_role_can_be_read():
+    role = ROOT / "contrib/ansible"
+    lines = [line for file in role.glob("roles/mx20/*/*")
+             for line in file.read_text().splitlines()]
+    assert 50 < len(lines) < 100
+    units = re.findall(r"'(mx20[\w-]*\.\w+)'",
+                       (role / "roles/mx20/tasks/main.yml").read_text())
+    assert len(units) == 3
+    for unit in units:
+        assert (ROOT / "contrib/systemd" / unit).is_file()
+    if shutil.which("ansible-playbook") is None:
+        pytest.skip("ansible is not installed")
+    done = subprocess.run(["ansible-playbook", "--syntax-check", "-i",
+                           "localhost,", str(role / "site.yml")],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_goes_away_by_itself_is_tried_for():
     """A taken port, for one: systemd gives up after five starts within ten
     seconds unless it is told otherwise."""
