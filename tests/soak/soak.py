@@ -124,6 +124,7 @@ class Soak:
             "drain": {"retry": ["1s", "2s"], "probe_max": "2s",
                       "probe_busy": "1s"},
             "spool": {"size": "16G"},
+            "policy": {"standby": "relay"},
             "log": {"level": "warn"}})
         self.samples = []
         self.kills = 0
