@@ -205,7 +205,12 @@ bool value_hop(struct span text, struct buf *name, struct config_hop *out)
 
 bool value_is_endpoint(struct span text)
 {
-	return span_find(text, '/') == text.n && span_find(text, ':') < text.n;
+	struct net_addr addr;
+	uint64_t port;
+
+	return span_find(text, '/') == text.n &&
+	       (span_find(text, ':') < text.n || span_u64(text, &port) ||
+		net_addr_parse(text, &addr) == MX_OK);
 }
 
 struct span value_dir(struct span path)

@@ -78,7 +78,8 @@ bool value_hop(struct span text, struct buf *name, struct config_hop *out);
 /* Append "mx.example.org:25" or "[192.0.2.1]:25". */
 void value_hop_add(struct buf *out, const struct config_hop *hop);
 
-/* Does it read as ADDRESS:PORT, well-formed or not, and not as a path? */
+/* Does it read as ADDRESS:PORT, or a part of that, well-formed or not, and not
+ * as a path? */
 bool value_is_endpoint(struct span text);
 
 /* The directory of a file with its slash; empty: the current one. */

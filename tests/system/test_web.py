@@ -306,7 +306,9 @@ def test_it_leaves_while_somebody_reads(served):
 
 
 @pytest.mark.parametrize("listen, words", [
-    ("127.0.0.1", None),  # a path, beside the configuration
+    ("web.sock", None),  # beside the configuration
+    ("127.0.0.1", "ADDRESS:PORT"),
+    ("8020", "ADDRESS:PORT"),
     ("127.0.0.1:0", "ADDRESS:PORT"),
     ("localhost:8020", "ADDRESS:PORT"),
     ("127.0.0.1:99999", "ADDRESS:PORT"),

@@ -163,3 +163,22 @@ Test(value, shares)
 		cr_expect_eq(v, cases[i].millionths, "%s", cases[i].text);
 	}
 }
+
+/* A forgotten port must not become the name of a file. */
+Test(value, an_address_is_no_path)
+{
+	static const struct {
+		const char *text;
+		bool is_endpoint;
+	} cases[] = {
+		{ "127.0.0.1:8020", true }, { "[::1]:8020", true },
+		{ "localhost:8020", true }, { "127.0.0.1", true },
+		{ "::1", true },	    { "8020", true },
+		{ "web.sock", false },	    { "./8020", false },
+		{ "/run/a:b.sock", false }, { "", false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_eq(value_is_endpoint(span_str(cases[i].text)),
+			     cases[i].is_endpoint, "%s", cases[i].text);
+}
