@@ -7,7 +7,7 @@
 struct column {
 	const char *title;
 	bool is_right; /* numbers */
-	size_t least;  /* > 0: may be cut, down to this many columns */
+	unsigned least; /* > 0: may be cut, down to this many columns */
 	unsigned goes; /* > 0: may be left out; the lowest goes first */
 };
 

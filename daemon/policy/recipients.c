@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "common/base/assert.h"
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "config/allow/domains.h"
@@ -169,6 +170,7 @@ static enum gate_reply ask_recipients(struct gate_question *q,
 		r->row != NULL && q->carries != NULL && q->carries(q);
 	if (r->is_postmaster)
 		return vouch(q);
+	MX_ASSERT(r->row != NULL); /* else it is not listed, and refused */
 	found = domains_recipient(q->config->domains, r->row,
 				  buf_span(&r->domain), q->to->local);
 	if (found == RECIPIENT_YES)
