@@ -163,6 +163,12 @@ size_t conn_discard_input(struct conn *c)
 	return n;
 }
 
+void conn_read_most(struct conn *c, size_t n)
+{
+	check(c);
+	c->read_most = n < CONN_READ_MAX ? (unsigned)n : 0;
+}
+
 void conn_pause(struct conn *c)
 {
 	check(c);

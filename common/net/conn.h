@@ -76,6 +76,9 @@ void conn_consume(struct conn *c, size_t n);
 size_t conn_discard_input(struct conn *c);
 
 /* Stop and start reading the socket: backpressure. */
+/* So many bytes are read at a time, at most; at first as many as there is room
+ * for.  What its owner does not take stays in memory. */
+void conn_read_most(struct conn *c, size_t n);
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
 

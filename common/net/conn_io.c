@@ -220,7 +220,8 @@ static void take_records(struct conn *c, struct span in)
 static bool read_once(struct conn *c)
 {
 	char *to = c->tls != NULL ? records : shared + CONN_UNREAD_MAX;
-	ssize_t n = recv(c->io.fd, to, CONN_READ_MAX, 0);
+	size_t most = c->read_most > 0 ? c->read_most : CONN_READ_MAX;
+	ssize_t n = recv(c->io.fd, to, most, 0);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;

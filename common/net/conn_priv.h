@@ -68,6 +68,7 @@ struct conn {
 	struct tls_engine *tls;
 	struct shake *shake; /* who has tls just now; NULL: we */
 	unsigned lane;
+	unsigned read_most; /* at a time; 0: CONN_READ_MAX */
 	size_t lingered; /* bytes thrown away */
 	TAILQ_ENTRY(conn) ownerless; /* while in LINGER */
 	const char *error;

@@ -1,6 +1,7 @@
 #include "config/allow/copy.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "config/allow/url.h"
 
@@ -33,6 +34,20 @@ void copy_path(struct buf *out, struct span folder, struct span url)
 	buf_add(out, folder);
 	buf_addf(out, "/table-%016" PRIx64, name_of(buf_span(&text)));
 	buf_fini(&text);
+}
+
+bool copy_is_name(struct span name)
+{
+	const struct span prefix = SPAN_LIT("table-");
+	struct span rest = span_skip(name, prefix.n);
+	size_t digits = 0;
+
+	while (digits < rest.n && digits < 16 &&
+	       strchr("0123456789abcdef", rest.p[digits]) != NULL)
+		digits++;
+	rest = span_skip(rest, 16);
+	return span_starts(name, prefix) && digits == 16 &&
+	       (rest.n == 0 || span_eq(rest, SPAN_LIT(".new")));
 }
 
 static void add_line(struct buf *out, const char *key, struct span value)

@@ -28,6 +28,10 @@ void copy_head_fini(struct copy_head *h);
  * it): another password does not change it, another user does. */
 void copy_path(struct buf *out, struct span folder, struct span url);
 
+/* Is it the name of a file that copy_path gave, or of one on its way there
+ * (".new" behind it)? */
+bool copy_is_name(struct span name);
+
 /* Append the head of a copy from this URL. */
 void copy_head_add(struct buf *out, struct span url,
 		   const struct copy_head *h);

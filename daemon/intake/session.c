@@ -14,8 +14,9 @@ enum {
 	 * are not read either. */
 	OUTPUT_MAX = 64 * 1024,
 	/* Input that comes while the gate or the disk decides: past this it
-	 * waits in the kernel. */
-	INPUT_MAX = 16 * 1024,
+	 * waits in the kernel.  Commands are read in pieces of that size, so
+	 * that twice as much is all that a session holds. */
+	INPUT_MAX = 4 * 1024,
 	/* How long the last words may take. */
 	GRACE_MS = 10 * 1000,
 	/*
@@ -308,6 +309,13 @@ static void queue_up(struct session *s)
 	conn_flush(s->conn);
 }
 
+/* Content comes in large pieces, commands do not. */
+static void set_reading(struct session *s)
+{
+	conn_read_most(s->conn, phases[s->phase].pace == PACE_DATA ? SIZE_MAX
+								   : INPUT_MAX);
+}
+
 /* Do what can be done in one turn; frees the session when it ends. */
 static void take_turn(struct session *s)
 {
@@ -318,6 +326,7 @@ static void take_turn(struct session *s)
 	s->active_ms = clock_mono_ms();
 	step = take_steps(s);
 	s->is_driven = false;
+	set_reading(s);
 	s->is_greedy = step == STEP_ON || (step == STEP_WAIT && s->is_paused);
 	if (step == STEP_ON) {
 		queue_up(s);
@@ -595,6 +604,7 @@ void session_new(struct intake *in, int fd, const struct net_addr *peer,
 	s->active_ms = clock_mono_ms();
 	metrics_set(METRIC_SESSIONS, ++in->session_count);
 	s->conn = conn_new(in->loop, fd, &events, s);
+	set_reading(s);
 	if (is_early)
 		step = session_bye(s, SAY_EARLY);
 	else if (!is_proxy)

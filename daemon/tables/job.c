@@ -34,6 +34,11 @@ struct job *job_new(struct feed *feed, struct span folder,
 	return j;
 }
 
+struct span job_copy_name(const struct job *j)
+{
+	return span_str(strrchr(j->path, '/') + 1);
+}
+
 static void close_new(struct job *j)
 {
 	if (j->fd >= 0)

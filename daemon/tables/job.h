@@ -50,6 +50,9 @@ struct job *job_new(struct feed *feed, struct span folder,
 		    const atomic_bool *is_over);
 void job_free(struct job **j);
 
+/* The file name of its copy, without the folder. */
+struct span job_copy_name(const struct job *j);
+
 /* What was offered was taken: the former table can go.  It may be NULL: no
  * longer there is one in the job. */
 void job_forget(struct job *j);

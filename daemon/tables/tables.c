@@ -1,5 +1,6 @@
 #include "daemon/tables/tables.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
+#include "config/allow/copy.h"
 #include "daemon/tables/due.h"
 #include "daemon/tables/job.h"
 
@@ -165,10 +167,53 @@ static void drop_unlisted(struct tables *t)
 	}
 }
 
+/* Does a copy of this name, with or without ".new", belong to a job? */
+static bool is_used(const struct tables *t, const char *name)
+{
+	const struct job *j;
+
+	TAILQ_FOREACH(j, &t->jobs, link) {
+		struct span base = job_copy_name(j);
+
+		if (span_starts(span_str(name), base))
+			return true;
+	}
+	return false;
+}
+
+static int is_copy(const struct dirent *e)
+{
+	return copy_is_name(span_str(e->d_name));
+}
+
+/* Copies of URLs that no line names any more.  A reload that was taken says so;
+ * a start may be with a list that somebody is still mending. */
+static void remove_unlisted(struct tables *t)
+{
+	struct dirent **list;
+	int n = scandir(t->config->spool.path.p, &list, is_copy, alphasort);
+	struct buf path = { 0 };
+
+	for (int i = 0; i < n; i++) {
+		const char *name = list[i]->d_name;
+
+		buf_reset(&path);
+		buf_addf(&path, "%s/%s", t->config->spool.path.p, name);
+		if (!is_used(t, name) && unlink(buf_cstr(&path)) == 0)
+			log_info(EV_TABLE, LOG_STR("removed", name),
+				 LOG_STR("why", "no domain names its URL"));
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+	buf_fini(&path);
+}
+
 static void take_over(struct tables *t, struct config *c, bool is_forced)
 {
 	struct feed *feed;
 	struct job *j;
+	bool is_first = t->config == NULL;
 	size_t at = 0;
 
 	config_unref(&t->config);
@@ -178,6 +223,8 @@ static void take_over(struct tables *t, struct config *c, bool is_forced)
 	while ((feed = domains_feed(c->domains, &at)) != NULL)
 		want(t, feed, is_forced);
 	drop_unlisted(t);
+	if (!is_first)
+		remove_unlisted(t);
 }
 
 /* False: it is time to leave. */

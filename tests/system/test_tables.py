@@ -265,6 +265,32 @@ def test_password_is_sent_and_never_shown(host, start):
     assert not [t for t in out + daemon.log if "s3cret" in t]
 
 
+def test_copies_that_no_line_names_are_removed(host, start):
+    """By a reload that is taken, and nothing else of the spool is."""
+    host.tables.update({"/a": "alice\n", "/b": "bob\n"})
+    a, b = (f"{d}.test recipients={host.url(f'/{d}')}\n" for d in "ab")
+    daemon = start(a + b)
+    daemon.wait_log("^table .*recipients=1 ", count=2)
+    spool = pathlib.Path(daemon.dir, "spool")
+    copies = {p.name for p in spool.glob("table-*")}
+    assert len(copies) == 2
+    daemon.put(spool / ("table-" + "0" * 16 + ".new"), "cut off in a crash")
+    others = {"table-notes", "table-" + "0" * 17, "data"}
+    for name in others - {"data"}:
+        daemon.put(spool / name, "")
+    others = {p.name for p in spool.iterdir()} - copies - {
+        "table-" + "0" * 16 + ".new"}
+    daemon.domains = a + "c.test recipients=none\n"
+    assert daemon.reload().returncode == 1
+    daemon.domains = a
+    assert daemon.reload().returncode == 0
+    daemon.wait_log("^table removed=table-", count=2)
+    left = {p.name for p in spool.iterdir()}
+    assert len(left & copies) == 1 and others <= left
+    assert len(left) == len(others) + 1
+    assert says(daemon, "alice@a.test") == KNOWN
+
+
 def test_a_host_that_is_not_proven(host, mx20):
     host.tables["/users"] = "alice\n"
     daemon = mx20(domains=f"a.test recipients={host.url()}\n")

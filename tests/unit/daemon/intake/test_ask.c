@@ -632,3 +632,34 @@ Test(pregreet, not_for_who_is_trusted)
 	close(fd);
 	world_close();
 }
+
+/* A client may send ahead what it likes: it waits in the kernel. */
+Test(ask, what_is_sent_ahead_is_not_held)
+{
+	static char ahead[1800 * 31 + 1];
+	const struct asked *a;
+	int fd = client_open();
+	size_t n = 0;
+
+	for (int i = 0; i < 1800; i++)
+		n += (size_t)snprintf(ahead + n, sizeof(ahead) - n, TO);
+	cr_expect_str_eq(say(fd, HELLO FROM), "250 250");
+	slow.mode[GATE_RCPT] = LATER;
+	client_send(fd, span_of(ahead, n));
+	cr_assert_not_null(slow.out);
+	a = CONTAINER_OF(slow.out, struct asked, question);
+	cr_expect_leq(conn_input(a->session->conn).n, 8 * 1024, "%zu",
+		      conn_input(a->session->conn).n);
+	slow.mode[GATE_RCPT] = GO;
+	answer(NULL);
+	/* and is all answered in the end */
+	for (n = 0; n < 1800;) {
+		const char *text = client_read(fd);
+
+		cr_assert_neq(*text, '\0', "%zu", n);
+		for (; (text = strchr(text, '\n')) != NULL; text++)
+			n++;
+	}
+	cr_expect_eq(slow.asked[GATE_RCPT], 1800);
+	close(fd);
+}

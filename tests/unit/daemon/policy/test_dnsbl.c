@@ -5,6 +5,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "daemon/policy/dnsbl.h"
 
 /* ---- DNS ---- */
@@ -306,6 +307,27 @@ Test(dnsbl, tired)
 	cr_expect_eq(asked, 1);
 	answer(DNS_OK);
 	expect_score(v, 1, "bl.test");
+	dnsbl_end(&v);
+}
+
+/* Nobody waits for longer than five seconds; what is there by then counts. */
+Test(dnsbl, silence, .timeout = 60)
+{
+	struct ev_loop *loop = ev_default_loop(0);
+	int64_t began_ms;
+	struct dnsbl_visit *v;
+
+	ev_now_update(loop);
+	began_ms = clock_mono_ms();
+	v = visit(1);
+	answer(DNS_OK); /* dul.test, as it was asked last */
+	heard = 0;
+	dnsbl_wait(v, on_known, NULL);
+	while (heard == 0)
+		ev_run(loop, EVRUN_ONCE);
+	cr_expect_geq(clock_mono_ms() - began_ms, DNSBL_MS - 100);
+	cr_expect_null(out, "it is asked no more");
+	expect_score(v, 2, "dul.test");
 	dnsbl_end(&v);
 }
 
