@@ -81,7 +81,7 @@ static void learn(const struct link *l, const struct lane *lane,
 
 	if (known == NULL || (m != MEANS_YES && m != MEANS_NEVER))
 		return;
-	said = known_meaning(job->set[i].reply);
+	said = known_meaning_from(job->set[i].reply, job->unit->envelope.from);
 	if (said == SAID_NOTHING ||
 	    (said == SAID_NO && !flow_knows_its_own(lane->domain)))
 		return;

@@ -90,7 +90,7 @@ static enum known_said said_of(const struct delivery_job *job, size_t i)
 	if (job->set[i].outcome != OUTCOME_PERMANENT ||
 	    !job->is_rcpt_refused[i])
 		return SAID_NOTHING;
-	return known_meaning(job->set[i].reply);
+	return known_meaning_from(job->set[i].reply, job->unit->envelope.from);
 }
 
 void link_learn_recipients(const struct link *l, const struct attempt *a)

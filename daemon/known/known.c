@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/assert.h"
 #include "common/smtp/reply.h"
 #include "daemon/known/known_priv.h"
 #include "daemon/known/recent.h"
@@ -83,14 +84,33 @@ void known_look(struct known *k, struct span domain, struct span local,
 
 /* ---- Learning ---- */
 
-/* Of an address, or of nothing in particular: then it is the code that says
- * that there is no such mailbox (RFC 5321 section 4.2.3). */
-static bool is_about_address(const struct smtp_reply *r)
+/*
+ * The recipient's address (RFC 3463 section 3.2).  5.1.7 and 5.1.8 are about
+ * that of the sender, and Postfix has 5.1.0 for a sender who is nobody: those
+ * are said to RCPT as well.
+ */
+static bool is_about_recipient(const char *enhanced)
 {
-	return r->enhanced[0] == '\0' || strncmp(r->enhanced, "5.1.", 4) == 0;
+	static const char *const senders[] = { "5.1.0", "5.1.7", "5.1.8",
+					       "5.1.9" };
+
+	for (size_t i = 0; i < COUNT(senders); i++)
+		if (strcmp(enhanced, senders[i]) == 0)
+			return false;
+	return strncmp(enhanced, "5.1.", 4) == 0;
 }
 
-enum known_said known_meaning(struct span text)
+/* Of nothing in particular: then it is the code that says that there is no such
+ * mailbox (RFC 5321 section 4.2.3), if nothing else can be meant. */
+static bool is_no(const struct smtp_reply *r, bool is_sender_nobody)
+{
+	if (r->code != 550 && r->code != 551 && r->code != 553)
+		return false;
+	return r->enhanced[0] == '\0' ? is_sender_nobody
+				      : is_about_recipient(r->enhanced);
+}
+
+static enum known_said meaning(struct span text, bool is_sender_nobody)
 {
 	enum known_said said = SAID_NOTHING;
 	struct smtp_reply r = { 0 };
@@ -99,11 +119,20 @@ enum known_said known_meaning(struct span text)
 		said = SAID_NOTHING;
 	else if (r.code / 100 == 2)
 		said = SAID_YES;
-	else if ((r.code == 550 || r.code == 551 || r.code == 553) &&
-		 is_about_address(&r))
+	else if (is_no(&r, is_sender_nobody))
 		said = SAID_NO;
 	smtp_reply_fini(&r);
 	return said;
+}
+
+enum known_said known_meaning(struct span reply)
+{
+	return meaning(reply, true);
+}
+
+enum known_said known_meaning_from(struct span reply, struct span sender)
+{
+	return meaning(reply, sender.n == 0);
 }
 
 /* Nothing new: it is not written again before a sixteenth of its time. */

@@ -89,6 +89,9 @@ uint64_t known_count(struct known *k);
 
 /* What a reply to RCPT says: SAID_YES, SAID_NO or SAID_NOTHING.  Pure. */
 enum known_said known_meaning(struct span reply);
+/* The same in somebody's transaction: a refusal with a code alone, "550 Sender
+ * verify failed", may be for the sender that he chose.  "": there is none. */
+enum known_said known_meaning_from(struct span reply, struct span sender);
 
 /* The primary of the domain, which is at this destination, said so of the
  * recipient.  Of use only if the domain has recipients=verify; ignored

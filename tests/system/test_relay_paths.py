@@ -408,6 +408,24 @@ def test_what_was_heard_is_known_in_an_outage(mx20, primary):
     d.wait_empty()
 
 
+@pytest.mark.parametrize("reply", [
+    "550 Sender verify failed",
+    "550 5.1.8 <x@nowhere.test>: Sender address rejected: Domain not found"])
+def test_a_strangers_sender_makes_nobody_unknown(mx20, primary, reply):
+    """The primary refuses it at RCPT: that says nothing of the recipient."""
+    p = primary(address=PRIMARY, on={"rcpt": lambda s, a: reply if
+                                     s.message.sender.endswith("nowhere.test")
+                                     else judge(s, a)}).start()
+    d = before(mx20, domains=line(p, recipients="verify"))
+    assert deliver(d, ["u@example.com"]).end == OK
+    until(lambda: known(d, "u@example.com") == "yes")
+    for _ in range(3):
+        [heard] = deliver(d, ["u@example.com"],
+                          sender="x@nowhere.test").rcpts
+        assert heard.startswith("550 5."), heard
+    assert known(d, "u@example.com") == "yes"
+
+
 def test_listed_by_a_file(mx20, primary):
     """Who is not listed is refused here, and the primary not troubled."""
     p = primary(address=PRIMARY).start()

@@ -33,6 +33,37 @@ Test(known, what_a_reply_says)
 			     cases[i].said, "%s", cases[i].reply);
 }
 
+/* Strangers choose their senders, and primaries refuse those at RCPT, too: that
+ * must not make a recipient unknown. */
+Test(known, what_is_said_of_a_sender)
+{
+	static const struct {
+		const char *reply;
+		enum known_said with, without; /* a sender */
+	} cases[] = {
+		{ "550 5.1.1 no such user", SAID_NO, SAID_NO },
+		{ "550 5.1.10 null MX", SAID_NO, SAID_NO },
+		{ "550 Sender verify failed", SAID_NOTHING, SAID_NO },
+		{ "550 5.1.8 <x@y>: Sender address rejected: Domain not found",
+		  SAID_NOTHING, SAID_NOTHING },
+		{ "553 5.1.7 sender", SAID_NOTHING, SAID_NOTHING },
+		{ "550 5.1.0 <x@y>: Sender address rejected: User unknown",
+		  SAID_NOTHING, SAID_NOTHING },
+		{ "250 ok", SAID_YES, SAID_YES },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct span reply = span_str(cases[i].reply);
+
+		cr_expect_eq(known_meaning_from(reply, SPAN_LIT("x@y.test")),
+			     cases[i].with, "%s", cases[i].reply);
+		cr_expect_eq(known_meaning_from(reply, SPAN_LIT("")),
+			     cases[i].without, "%s", cases[i].reply);
+		cr_expect_eq(known_meaning(reply), cases[i].without, "%s",
+			     cases[i].reply);
+	}
+}
+
 Test(known, it_ages)
 {
 	int64_t now = clock_wall_ms();
