@@ -383,6 +383,7 @@ static void ask_lane(struct relay *r)
 	if (r->lane != NULL)
 		r->opt.door->close(&r->lane);
 	r->at = AT_ENVELOPE;
+	r->ended_ms = 0;
 	r->is_given = true;
 	r->given = 1;
 	r->tries++;
@@ -437,6 +438,13 @@ static void compare(struct relay *r)
 		turn_away(r, SPAN_LIT("(route) not now"));
 }
 
+/* Nobody of it is there, so another destination can have the mail. */
+static bool is_free_for(const struct relay *r, struct span domain)
+{
+	return r->at == AT_OVER && r->first_taken == SIZE_MAX &&
+	       !has_domain(r, domain);
+}
+
 /* MAIL was refused for good: so is whoever else would come behind it. */
 static bool is_refused(const struct relay *r)
 {
@@ -447,7 +455,7 @@ static bool is_refused(const struct relay *r)
 static void proceed(struct relay *r)
 {
 	MX_ASSERT(r->is_asking && !r->is_given);
-	if (r->at == AT_NOTHING) {
+	if (r->at == AT_NOTHING || is_free_for(r, r->to.domain)) {
 		ask_lane(r);
 	} else if (r->at == AT_ENVELOPE && has_domain(r, r->to.domain)) {
 		carry(r);
@@ -484,7 +492,7 @@ bool relay_has_rcpts(const struct relay *r)
 bool relay_may(const struct relay_door *door, const struct relay *r,
 	       struct span domain)
 {
-	if (r != NULL && r->at == AT_OVER)
+	if (r != NULL && r->at == AT_OVER && !is_free_for(r, domain))
 		return is_refused(r) && has_domain(r, domain);
 	if (r != NULL && has_domain(r, domain))
 		return true;

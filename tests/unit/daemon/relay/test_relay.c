@@ -401,12 +401,26 @@ Test(relay, mail_is_refused)
 	cr_expect_eq(c.rcpt.stage, RELAY_MAIL);
 	cr_expect_eq(c.rcpt.words.code, 550);
 	cr_expect(relay_may(&the_door, c.relay, SPAN_LIT("example.com")));
-	cr_expect(!relay_may(&the_door, c.relay, SPAN_LIT("other.test")));
+	cr_expect(relay_may(&the_door, c.relay, SPAN_LIT("other.test")));
 	rcpt(&c, "v@example.com");
 	turn(&c);
 	cr_expect_eq(c.rcpts, 2);
 	cr_expect_eq(c.rcpt.words.code, 550);
 	cr_expect_eq(door.asked, 1);
+	/* and another domain's primary has words of its own */
+	rcpt(&c, "u@other.test");
+	begun();
+	replies(0, MEANS_YES, "250 2.1.5 ok");
+	turn(&c);
+	cr_expect_eq(door.asked, 2);
+	cr_expect_eq(c.rcpts, 3);
+	cr_expect_eq(c.rcpt.words.code, 250);
+	relay_data(c.relay);
+	relay_end(c.relay);
+	answers(OUTCOME_DELIVERED, "250 2.0.0 taken", REFUSED_NOT);
+	turn(&c);
+	cr_expect_eq(c.ended, 1);
+	cr_expect_eq(c.end.words.code, 250);
 	client_end(&c);
 }
 
