@@ -311,6 +311,8 @@ enum step content_commit(struct session *s)
 	m->env.tls_required_no = m->scan.tls_required_no && !m->env.requiretls;
 	s->phase = PH_COMMIT;
 	session_arm(s);
+	/* the spool may give the mail back when the drain is gone */
+	relay_free(&m->relay);
 	mail_claim(s->in, m);
 	/* its parts are as short as a line: it fits */
 	MX_ASSERT(m->store->draft_prefix(m->draft, trace_received(s, m)) ==

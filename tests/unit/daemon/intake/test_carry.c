@@ -324,6 +324,7 @@ Test(intake_carry, others_beside_it)
 	cr_expect_str_eq(content(fd, TEXT), "", "not before it is durable");
 	cr_expect(door.has_end);
 	cr_expect_eq(fake.pending_count, 1);
+	cr_expect_null(door.lane, "the disk alone is waited for");
 	fake_committed();
 	fake.slow = false;
 	cr_expect_str_eq(client_read(fd), "250 2.0.0 taken as 4711\r\n");
@@ -344,6 +345,24 @@ Test(intake_carry, others_beside_it)
 	cr_expect_str_eq(codes(content(fd, TEXT)), "451");
 	fake.commit = MX_OK;
 	close(fd);
+}
+
+/* The drain may be closed before the commit comes back (main.c does so): its
+ * connection is not held until then. */
+Test(intake_carry, nothing_of_the_drain_in_a_commit)
+{
+	int fd = envelope(TO("user@example.com"));
+
+	fake.slow = true;
+	refuse(OUTCOME_TRANSIENT, REFUSED_AT_CONTENT, "451 4.3.0 later");
+	cr_expect_str_eq(content(fd, TEXT), "");
+	cr_expect_eq(fake.pending_count, 1);
+	cr_expect_null(door.lane);
+	close(fd);
+	settle();
+	fake_committed();
+	fake.slow = false;
+	cr_expect_eq(fake.kept_count, 1);
 }
 
 /* The spool takes nothing: what goes straight through needs none of it. */
