@@ -35,6 +35,7 @@ struct relay {
 	bool is_given;	    /* the primary has it */
 	size_t given;	    /* recipients, to the primary */
 	size_t first_taken; /* SIZE_MAX: none */
+	unsigned asked;	    /* recipients, whatever became of them */
 	unsigned tries;
 	bool is_only, is_reused;
 	unsigned offered; /* SMTP_EXT_ bits */
@@ -479,6 +480,7 @@ void relay_rcpt(struct relay *r, const struct recipient *to)
 		.notify = to->notify,
 	};
 	r->is_asking = true;
+	r->asked++;
 	r->tries = 0;
 	arm(r, RELAY_RCPT_MS);
 	proceed(r);
@@ -492,6 +494,8 @@ bool relay_has_rcpts(const struct relay *r)
 bool relay_may(const struct relay_door *door, const struct relay *r,
 	       struct span domain)
 {
+	if (r != NULL && r->asked >= RELAY_RCPTS_MAX)
+		return false;
 	if (r != NULL && r->at == AT_OVER && !is_free_for(r, domain))
 		return is_refused(r) && has_domain(r, domain);
 	if (r != NULL && has_domain(r, domain))

@@ -29,6 +29,9 @@
 
 enum {
 	RELAY_PENDING_MAX = 64 * 1024,
+	/* As many as one transaction with a primary has (RFC 5321 section
+	 * 4.5.3.1.8): who is refused for now may ask for ever. */
+	RELAY_RCPTS_MAX = 100,
 	/* A client waits five minutes for the reply to RCPT and ten for that
 	 * to its content (RFC 5321 section 4.5.3.2): so long the primary has.
 	 */
@@ -75,8 +78,8 @@ struct relay *relay_new(const struct relay_options *opt);
  * end. */
 void relay_free(struct relay **r);
 
-/* Is it worth to call relay_rcpt for a recipient of this domain?  O(1).  r
- * NULL: there is none yet. */
+/* Is it worth to call relay_rcpt for a recipient of this domain?  Not behind
+ * RELAY_RCPTS_MAX of them.  O(1).  r NULL: there is none yet. */
 bool relay_may(const struct relay_door *door, const struct relay *r,
 	       struct span domain);
 

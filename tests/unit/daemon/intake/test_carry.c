@@ -270,6 +270,32 @@ Test(intake_carry, not_listed)
 	close(fd);
 }
 
+/* "Later" is no error of the client's, so he may ask for ever: what is kept of
+ * those whom he asked about is bounded. */
+Test(intake_carry, many_who_are_refused_for_now)
+{
+	struct config *c = world_config("policy = { standby = \"relay\"; };",
+					"example.com recipients=verify\n");
+	const char *said;
+	size_t asked = 0;
+	int fd;
+
+	intake_reload(world.intake, c);
+	config_unref(&c);
+	fd = envelope("");
+	for (int i = 0; i < 2 * RELAY_RCPTS_MAX; i++) {
+		client_send(fd, SPAN_LIT(TO("other@example.com")));
+		said = client_read(fd);
+		cr_assert_eq(strstr(said, "other is busy") != NULL,
+			     i < RELAY_RCPTS_MAX, "%d %s", i, said);
+		cr_assert_eq(said[0], '4');
+		asked = door.lane->rcpts;
+		door.paths[0] = '\0';
+	}
+	cr_expect_eq(asked, RELAY_RCPTS_MAX);
+	close(fd);
+}
+
 /* Behind the last dot: whatever it does. */
 Test(intake_carry, the_end)
 {
