@@ -5,6 +5,7 @@ NSD with zones made for it.  Primaries stand on 127.0.0.x, one port for all
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -330,9 +331,11 @@ def test_strangers_leave_no_facts_in_the_spool(world):
     theirs.wait_messages(1)
     daemon.wait_empty()
     daemon.stop()
-    stored = (daemon.dir / "spool" / "data.mdb").read_bytes()
-    assert b"mx.a.test[127.0.0.3]:" in stored
-    assert b"mx.b.test[127.0.0.4]:" not in stored
+    stored = subprocess.run(
+        ["mdb_dump", "-p", "-s", "target", daemon.dir / "spool"], check=True,
+        capture_output=True, text=True).stdout
+    assert "mx.a.test[127.0.0.3]:" in stored
+    assert "mx.b.test[127.0.0.4]:" not in stored
 
 
 # -- ourselves -------------------------------------------------------------------
