@@ -330,12 +330,15 @@ static void judge_trust(struct exam *e, const struct exam_visit *x)
 			"at the primary, Postfix: "
 			"smtpd_authorized_xforward_hosts = %.*s",
 			SPAN_ARG(buf_span(&ours)));
-	findings_remedy(&e->findings, "SpamAssassin: trusted_networks %.*s",
-			SPAN_ARG(buf_span(&ours)));
 	findings_remedy(&e->findings,
-			"rspamd, external_relay.conf: rules { backup { "
-			"strategy = \"ip_map\"; ip_map = [ \"%.*s\" ]; } }",
-			SPAN_ARG(buf_span(&ours)));
+			"SpamAssassin: trusted_networks %.*s\n"
+			"internal_networks %.*s",
+			SPAN_ARG(buf_span(&ours)), SPAN_ARG(buf_span(&ours)));
+	findings_remedy(&e->findings,
+			"rspamd, external_relay.conf: enabled = true; rules { "
+			"MX20 { strategy = \"hostname_map\"; hostname_map = "
+			"[ \"%.*s\" ]; } }",
+			SPAN_ARG(e->world->config->hostname));
 	buf_fini(&where);
 	buf_fini(&ours);
 }
