@@ -104,6 +104,7 @@ static void say(const struct callout *c, const struct link *l,
 	static const char *const names[] = {
 		[SAID_YES] = "yes",
 		[SAID_NO] = "no",
+		[SAID_EARLY] = "no, early",
 		[SAID_NOTHING] = "nothing",
 		[SAID_DOWN] = "down",
 	};
@@ -126,10 +127,9 @@ static enum known_said said_by(const struct callout *c,
 		return SAID_YES;
 	if (s->outcome != OUTCOME_PERMANENT || !job->is_rcpt_refused[0])
 		return SAID_NOTHING;
-	return known_meaning(s->reply) == SAID_NO &&
-			       flow_knows_its_own(c->domain)
-		       ? SAID_NO
-		       : SAID_NOTHING;
+	if (known_meaning(s->reply) != SAID_NO)
+		return SAID_NOTHING;
+	return flow_knows_its_own(c->domain) ? SAID_NO : SAID_EARLY;
 }
 
 static bool is_once_more(struct callout *c, const struct delivery_job *job)

@@ -30,6 +30,8 @@ struct known;
 enum known_said {
 	SAID_YES,
 	SAID_NO,
+	SAID_EARLY, /* no, but of a primary that has taken nothing since it is
+		       back: not believed of a person */
 	SAID_NOTHING, /* it answers, but not this: 4yz, 5.7.x, MAIL refused, no
 			 answer in time */
 	SAID_DOWN,    /* it cannot be asked: an outage */

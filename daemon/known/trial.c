@@ -124,7 +124,8 @@ static void on_said(enum known_said said, struct span reply, void *arg)
 	struct trial *t = arg;
 
 	t->question = NULL;
-	if (said == SAID_YES || said == SAID_NO) {
+	/* that nobody has it is true, early or not */
+	if (said == SAID_YES || said == SAID_NO || said == SAID_EARLY) {
 		conclude(t, said == SAID_YES, reply);
 		trial_free(t);
 		return;

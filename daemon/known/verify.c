@@ -179,7 +179,7 @@ static void on_said(enum known_said said, struct span reply, void *arg)
 	q->asked = NULL;
 	if (said == SAID_YES || said == SAID_NO)
 		learn(q, said == SAID_YES, reply);
-	answer(q, said, reply);
+	answer(q, said == SAID_EARLY ? SAID_NOTHING : said, reply);
 }
 
 static struct question *question_new(struct known *k, struct span domain,

@@ -119,6 +119,7 @@ static enum gate_reply ask_defer(struct gate_question *q, struct verdict *v)
 	case SAID_NOTHING:
 		return find_out(q);
 	case SAID_NO:
+	case SAID_EARLY:
 	case SAID_DOWN:
 		break;
 	}

@@ -102,7 +102,7 @@ Test(drain_callout, who_is_back_from_an_outage_is_not_believed)
 	cr_expect_eq(answer(&w, "no@d0.example"), SAID_NO);
 	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
 	dst->flow.is_canary = true;
-	cr_expect_eq(answer(&w, "no@d0.example"), SAID_NOTHING);
+	cr_expect_eq(answer(&w, "no@d0.example"), SAID_EARLY);
 	cr_expect_eq(answer(&w, "yes@d0.example"), SAID_YES);
 	world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, world_queued(&w) == 0);

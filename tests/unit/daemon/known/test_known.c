@@ -263,6 +263,18 @@ Test(known, a_trial_that_says_nothing)
 	cr_expect(!known_is_catch_all(known, ORG));
 }
 
+/* A primary just back may know nobody yet; that it has not who nobody is, is
+ * true of all that do not take everyone. */
+Test(known, a_trial_of_a_primary_just_back)
+{
+	int64_t now = clock_wall_ms();
+
+	learn("good", true, now);
+	say(0, SAID_EARLY, "550 5.1.1 no");
+	cr_expect_eq(look("good", now), 'y');
+	cr_expect(!known_is_catch_all(known, ORG));
+}
+
 Test(known, stopped_in_a_trial)
 {
 	learn("good", true, clock_wall_ms());
