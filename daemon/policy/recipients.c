@@ -44,6 +44,7 @@ static enum verdict_id verdict_of(const struct config_domain *row,
 		return V_GO;
 	case SAID_NO:
 		return V_RCPT_UNKNOWN;
+	case SAID_EARLY:
 	case SAID_NOTHING:
 	case SAID_DOWN:
 		break;
@@ -89,10 +90,22 @@ static bool has_guessed_enough(const struct gate_question *q)
 	       !trusted_is(a->opt, q);
 }
 
+static bool is_down(const struct gate_question *q)
+{
+	const struct rate_arg *a = q->link_arg;
+	const struct policy_primary *p = &a->opt->primary;
+
+	return p->answers != NULL &&
+	       p->answers(buf_span(&q->rcpt->domain), p->arg) == SAID_DOWN;
+}
+
 static enum gate_reply ask_primary(struct gate_question *q, struct verdict *v)
 {
 	struct asking *a;
 
+	if (q->is_dry && is_down(q))
+		return reply_with(q, v,
+				  without_answer(q->rcpt->row, SAID_DOWN));
 	if (q->is_dry) {
 		q->would = "would be asked: recipients=verify";
 		return GATE_GO;

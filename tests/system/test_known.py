@@ -151,6 +151,15 @@ def test_a_hundred_at_once_are_one_question(mx20, primary):
     assert asked(p, "u@example.com") == 1
 
 
+def test_explain_in_an_outage(mx20, primary):
+    d = mx20(domains=line(primary()))  # never started
+    assert rcpt(d).startswith("451 4.4.1 ")
+    told = json.loads(d.ctl("explain", "--client", "192.0.2.1", "--to",
+                            "u@example.com", "--json").stdout)
+    assert told["reply"].startswith("451 4.4.1 ")
+    assert told["reason"] == "unknown_in_outage"
+
+
 def test_a_primary_that_hangs(mx20, primary):
     """The client has an answer, others are served, and it is no outage."""
     p = primary(on={"rcpt": Hang()}).start()
