@@ -1,4 +1,6 @@
 /* Replies, and the log line of each refusal. */
+#include <string.h>
+
 #include "daemon/intake/intake_priv.h"
 
 #include "common/base/clock.h"
@@ -43,6 +45,16 @@ static struct span place(struct session *s, unsigned line)
 	return buf_span(b);
 }
 
+/* The message that is refused, if its content is: who asks for it has its
+ * Message-ID, or a recipient. */
+static const struct mail *refused_mail(const struct session *s)
+{
+	bool is_content = strcmp(s->stage, "data") == 0 ||
+			  strcmp(s->stage, "bdat") == 0;
+
+	return s->mail != NULL && is_content ? s->mail : NULL;
+}
+
 static void log_refusal(struct session *s, struct span reply, struct cause c,
 			struct log_field what)
 {
@@ -53,12 +65,24 @@ static void log_refusal(struct session *s, struct span reply, struct cause c,
 		return;
 	}
 	const struct log_field end = { LOG_KIND_END, NULL, { NULL, 0 }, 0 };
+	const struct log_field none = LOG_STR("", "");
+	const struct mail *m = refused_mail(s);
+	struct buf to = { 0 };
+
+	for (uint32_t i = 0; m != NULL && i < m->count && i < LOG_PATHS_MAX;
+	     i++)
+		log_list_path(&to, i, m->rcpts[i].path);
 	const struct log_field fields[] = {
 		LOG_HEX("sid", s->sid),
 		LOG_STR("stage", s->stage),
 		LOG_SPAN("client", session_client(s)),
+		m != NULL ? LOG_SPAN("msgid", span_of(m->scan.msgid,
+						      m->scan.msgid_n))
+			  : none,
 		s->mail != NULL ? LOG_PATH("from", s->mail->env.from)
 				: LOG_SPAN("from", SPAN_LIT("")),
+		m != NULL ? LOG_SPAN("to", buf_span(&to)) : none,
+		m != NULL ? LOG_INT("rcpts", m->count) : none,
 		what,
 		LOG_SPAN("reply", reply),
 		LOG_STR("reason", c.reason),
@@ -68,6 +92,7 @@ static void log_refusal(struct session *s, struct span reply, struct cause c,
 	};
 
 	log_fields(LOG_LEVEL_INFO, EV_REJECTED, fields);
+	buf_fini(&to);
 }
 
 static struct cause cause_of(enum reply_id id)

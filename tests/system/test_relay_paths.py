@@ -66,6 +66,7 @@ def test_the_null_sender(mx20, primary):
     p = primary(address=PRIMARY, on={"dot": "554 5.7.1 no"}).start()
     d = before(mx20, p)
     assert deliver(d, sender="").refusal == "554 5.7.1 no"
+    d.wait_log(r"^rejected .*stage=data .*to=<\S+> rcpts=1 reply=\"554 5.7.1 no")
     p.on.clear()
     assert deliver(d, sender="").end == OK
     assert p.wait_messages()[0].sender == ""
