@@ -52,6 +52,37 @@ static void look_at_line(const char *path, unsigned number, struct buf *said)
 	lines_fini(&l);
 }
 
+static bool is_name(char c)
+{
+	return (c >= 'a' && c <= 'z') || c == '_' || c == '.';
+}
+
+/* As the manual and our own messages name a key, and as many programs have it
+ * in their files. */
+static void look_for_path(const char *path, unsigned number, struct buf *said)
+{
+	struct lines l;
+	struct span line = { 0 };
+	size_t dot, end;
+
+	lines_init(&l);
+	if (lines_open(&l, path)) {
+		while (l.number < number && lines_next(&l, &line))
+			;
+		line = span_trim(line);
+		for (end = 0; end < line.n && is_name(line.p[end]); end++)
+			;
+		dot = span_find(line, '.');
+		if (l.number == number && dot > 0 && dot + 1 < end)
+			buf_addf(said,
+				 ": %.*s is written %.*s = { %.*s = ...; };",
+				 (int)end, line.p, (int)dot, line.p,
+				 (int)(end - dot - 1), line.p + dot + 1);
+		lines_close(&l);
+	}
+	lines_fini(&l);
+}
+
 static void parse_failed(struct settings *s)
 {
 	struct fill *f = &s->fill;
@@ -61,6 +92,7 @@ static void parse_failed(struct settings *s)
 
 	buf_adds(&said, config_error_text(&s->cf));
 	look_at_line(file.p, line, &said);
+	look_for_path(file.p, line, &said);
 	config_fail(f->errors, file, line, "%s", buf_cstr(&said));
 	buf_fini(&said);
 }

@@ -260,6 +260,11 @@ static void refuse_option(struct reader *r, struct span key)
 {
 	struct buf names = { 0 };
 
+	if (span_find(key, '.') < key.n) {
+		FAIL(r, "%.*s: one domain a line, and then its options",
+		     SPAN_ARG(key));
+		return;
+	}
 	for (size_t i = 0; i < COUNT(row_options); i++)
 		buf_addf(&names, " %s=", row_options[i].o.path);
 	FAIL(r, "%.*s: unknown option; there are:%s", SPAN_ARG(key),
@@ -348,7 +353,7 @@ static bool is_apart(struct reader *r, struct span word, struct span line)
 
 	if (!ends && !span_starts(next, SPAN_LIT("=")) && word.p[0] != '=')
 		return false;
-	FAIL(r, "no blanks around the = of an option: recipients=*");
+	FAIL(r, "no blanks around the = of an option: recipients=verify");
 	return true;
 }
 

@@ -395,7 +395,7 @@ bool kind_lacks_unit(const struct option *o, struct span text, struct buf *why)
 		buf_adds(why, "K, M, G or T, as in \"50M\"");
 	else
 		buf_addf(why, "ms, s, m, h, d or w, as in \"%.*s%c\"",
-			 SPAN_ARG(text), o->most < DAYS(1) ? 's' : 'd');
+			 SPAN_ARG(text), o->most <= DAYS(1) ? 's' : 'd');
 	return true;
 }
 

@@ -280,6 +280,8 @@ Test(settings, faults_name_line_and_accepted_values)
 		{ "hostname = \"again\";",
 		  "mx20.conf:2: duplicate setting name\n" },
 		{ "spool = { size = ; };", "mx20.conf:2: syntax error\n" },
+		{ "policy.defer = \"60s\";",
+		  "mx20.conf:2: syntax error: policy.defer is written policy = { defer = ...; };\n" },
 		{ "user\xc2\xa0= \"x\";",
 		  "mx20.conf:2: syntax error: the line holds U+00A0 no-break space at column 5\n" },
 		{ "user = \"mx\xc2\xad" "20\";",

@@ -230,7 +230,7 @@ Test(domains, options_and_what_holds_without_them)
 	"expected files, https:// URLs, verify, or * for every local part, "   \
 	"with commas between, not "
 #define NO_BLANKS                                                              \
-	"no blanks around the = of an option: recipients=*\n"
+	"no blanks around the = of an option: recipients=verify\n"
 #define NAME_WANTED                                                            \
 	"expected a domain such as example.org, or *.example.org for its "     \
 	"subdomains\n"
@@ -268,6 +268,7 @@ Test(domains, faults_name_file_line_and_accepted_values)
 		{ "a.example recipients=* quota=5", "domains:1: quota: 5 has no unit: K, M, G or T, as in \"50M\"\n" },
 		{ "a.example recipients=* quota=x", "domains:1: quota: expected a size such as 10G, from 0 to 16T, not \"x\"\n" },
 		{ "a.example recipients=* primry=b", "domains:1: primry: unknown option; there are: recipients= primary= lifetime= unknown= standby= tls= quota= etrn= delimiter=\n" },
+		{ "a.example b.example recipients=*", "domains:1: b.example: one domain a line, and then its options\n" },
 		{ "a.example recipients=* OK", "domains:1: OK: unknown option; there are: recipients= primary= lifetime= unknown= standby= tls= quota= etrn= delimiter=\n" },
 		{ "a.example recipients=two2,", "domains:1: recipients: nothing between two commas or at the end\n" },
 		{ "a.example recipients=verify,,two2", "domains:1: recipients: nothing between two commas or at the end\n" },
