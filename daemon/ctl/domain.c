@@ -270,8 +270,8 @@ static void add_state(const struct ctl *ctl, const json_t *state,
 		buf_adds(out, " ago");
 	}
 	if (next_ms != 0) {
-		buf_adds(out, "; next try in ");
-		print_age(out, next_ms - ctl->now_ms);
+		buf_adds(out, "; next try ");
+		print_wait(out, next_ms - ctl->now_ms);
 	}
 	buf_adds(out, "\n");
 	if (reply.n > 0) {

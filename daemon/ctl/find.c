@@ -220,6 +220,8 @@ enum ctl_exit ctl_find(struct ctl *ctl)
 	if (rc != CTL_DONE || f.found > 0)
 		return rc;
 	if (!ctl->json)
-		ctl_complain("nothing is known of %s", ctl->argument);
+		ctl_complain("nothing is known of %s; what was relayed, or "
+			     "refused when it came, is in the log",
+			     ctl->argument);
 	return CTL_FAILED;
 }

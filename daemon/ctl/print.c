@@ -27,6 +27,13 @@ void print_age(struct buf *out, int64_t ms)
 		buf_addf(out, "%" PRId64 "d", d);
 }
 
+void print_wait(struct buf *out, int64_t ms)
+{
+	buf_adds(out, ms < 1000 ? "now" : "in ");
+	if (ms >= 1000)
+		print_age(out, ms);
+}
+
 void print_time(struct buf *out, int64_t wall_ms)
 {
 	time_t t = (time_t)(wall_ms / 1000);

@@ -9,6 +9,8 @@
 
 /* "0s" "59s" "12m" "3h12m" "3d4h" "120d"; less than nothing is "0s". */
 void print_age(struct buf *out, int64_t ms);
+/* "in 5s", or "now". */
+void print_wait(struct buf *out, int64_t ms);
 
 /* "2026-11-21 21:34:38 UTC"; "-" for 0. */
 void print_time(struct buf *out, int64_t wall_ms);

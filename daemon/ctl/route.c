@@ -247,8 +247,8 @@ static void add_state(const struct ctl *ctl, const json_t *end, struct buf *out)
 	buf_adds(out, "\ndestination ");
 	print_text(out, control_get_text(end, "state"));
 	if (next_ms != 0) {
-		buf_adds(out, ", next try in ");
-		print_age(out, next_ms - ctl->now_ms);
+		buf_adds(out, ", next try ");
+		print_wait(out, next_ms - ctl->now_ms);
 	}
 	buf_adds(out, "\n");
 	status_show_targets(ctl, end, out);

@@ -289,9 +289,8 @@ static void add_shown(const struct top_view *v, const struct top_row *r,
 	add_fact(out, "because", control_get_text(v->shown, "hold_reason"),
 		 width);
 	add_fact(out, "last reply", buf_span(&r->reply), width);
-	add_fact(out, "targets",
-		 json_array_size(targets) > 0 ? SPAN_LIT(":") : SPAN_LIT(""),
-		 width);
+	if (json_array_size(targets) > 0)
+		add_line(out, SPAN_LIT("targets"), width);
 	add_targets(targets, room > 9 ? room - 9 : 0, width, out);
 	buf_fini(&b);
 }

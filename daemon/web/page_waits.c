@@ -90,7 +90,7 @@ static void add_next(struct buf *out, const struct web_facts *f,
 		     const struct web_destination *d)
 {
 	if (page_is_down(d) && d->state.next_probe_ms > 0) {
-		buf_adds(out, " · next try ");
+		buf_adds(out, d->domain.n > 0 ? " · next try " : "next try ");
 		if (d->state.next_probe_ms < f->now_ms + 1000) {
 			buf_adds(out, "now");
 		} else {
@@ -98,7 +98,7 @@ static void add_next(struct buf *out, const struct web_facts *f,
 			html_age(out, d->state.next_probe_ms - f->now_ms);
 		}
 	} else if (d->state.connections > 0) {
-		buf_adds(out, " · ");
+		buf_adds(out, d->domain.n > 0 ? " · " : "");
 		html_count(out, (uint64_t)d->state.connections, "connection",
 			   "connections");
 	}
