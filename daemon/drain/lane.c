@@ -230,6 +230,15 @@ static bool is_idle(const struct link *l)
 	return l->kind == LINK_USUAL && l->is_ready && is_free(l);
 }
 
+/* Half of what there is stays for mail that waits, whatever clients do. */
+static bool may_have_more(const struct dest *dst)
+{
+	const struct drain *d = dst->drain;
+
+	return d->lane_links < (d->slots[0].most + 1) / 2 &&
+	       dst->lanes.links < most_links(dst);
+}
+
 static struct link *idle_link(struct dest *dst)
 {
 	struct link *l;
@@ -237,7 +246,7 @@ static struct link *idle_link(struct dest *dst)
 	LIST_FOREACH (l, &dst->links, entry)
 		if (l->kind == LINK_RELAY && l->is_asking && is_free(l))
 			return l;
-	if (!TAILQ_EMPTY(&dst->ring) || dst->lanes.links >= most_links(dst))
+	if (!TAILQ_EMPTY(&dst->ring) || !may_have_more(dst))
 		return NULL;
 	LIST_FOREACH (l, &dst->links, entry)
 		if (is_idle(l))
@@ -258,14 +267,11 @@ static void hand_out(struct dest *dst)
 	}
 }
 
-/* Half of what there is stays for mail that waits, whatever clients do. */
 static bool may_connect(const struct dest *dst)
 {
 	const struct lanes *of = &dst->lanes;
-	const struct drain *d = dst->drain;
 
-	return d->lane_links < (d->slots[0].most + 1) / 2 &&
-	       of->trying < of->count && of->links < most_links(dst) &&
+	return may_have_more(dst) && of->trying < of->count &&
 	       clock_mono_ms() >= of->pause_ms && slots_have_room(dst);
 }
 

@@ -7,8 +7,9 @@
  *                    │                                              ▲
  *                    └── on_none: no connection, another primary ───┘
  *
- * The listener is called from anywhere but from within ask, and must not call
- * back through the door: it takes a note, and acts in a turn of its own.
+ * The listener is called from anywhere, from within ask and more_rcpt, too, and
+ * must not call back through the door: it takes a note, and acts in a turn of its
+ * own.
  */
 #ifndef MX_RELAY_DOOR_H
 #define MX_RELAY_DOOR_H

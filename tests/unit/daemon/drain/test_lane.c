@@ -471,6 +471,31 @@ Test(drain_lane, size)
 	world_end(&w);
 }
 
+/* Half of all connections are for mail that waits: nor does one that it has
+ * left idle become a client's beyond that. */
+Test(drain_lane, half_of_all)
+{
+	struct world w;
+	struct client c, late;
+
+	world_begin(&w, "drain = { connections = 3; };", by_name);
+	drain_free(&w.drain);
+	w.most_links = 2;
+	world_start_drain(&w);
+	for (int i = 0; i < 4; i++)
+		cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	begin(&c, &w);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
+	world_send_one(&w, "u@d0.example");
+	WAIT_FOR(&w, world_queued(&w) == 0);
+	begin(&late, &w);
+	cr_expect_eq(say_rcpt(&late, "u@d0.example"), 0);
+	cr_expect_eq(w.drain->lane_links, 1);
+	leave(&late);
+	leave(&c);
+	world_end(&w);
+}
+
 /* With everything under way. */
 Test(drain_lane, the_end)
 {
