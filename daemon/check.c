@@ -11,6 +11,7 @@
 #include "common/base/assert.h"
 #include "config/allow/compare.h"
 #include "config/value/error.h"
+#include "config/value/value.h"
 #include "daemon/guard.h"
 #include "daemon/privileges.h"
 
@@ -57,6 +58,18 @@ static void check_address(struct check *k, const struct config_listen *l)
 	if (try_bind(at) == EADDRNOTAVAIL)
 		FAIL(k, "listen: %.*s: not an address of this host",
 		     SPAN_ARG(l->address));
+}
+
+static void check_web(struct check *k)
+{
+	struct span listen = k->c->web.listen;
+	struct net_addr at;
+
+	if (value_is_endpoint(listen) &&
+	    net_endpoint_parse(listen, ':', 0, &at) == MX_OK &&
+	    try_bind(at) == EADDRNOTAVAIL)
+		FAIL(k, "web.listen: %.*s: not an address of this host",
+		     SPAN_ARG(listen));
 }
 
 static void check_socket(struct check *k)
@@ -276,6 +289,7 @@ void check_and_exit(struct config *c)
 	say_doubts(c->doubts); /* what is legal, and still better known */
 	for (size_t i = 0; i < c->listen_count; i++)
 		check_address(&k, &c->listen[i]);
+	check_web(&k);
 	check_socket(&k);
 	domains_each(c->domains, check_primary, &k);
 	is_user = become_user(&k);

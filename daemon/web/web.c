@@ -41,6 +41,8 @@ enum mx_err web_bind(struct span at, int *fd, struct buf *why)
 	err = net_endpoint_parse(at, ':', 0, &addr);
 	if (err == MX_OK)
 		err = listen_open(&addr, fd, why);
+	if (err != MX_OK)
+		buf_adds(why, " (web.listen)");
 	return err;
 }
 

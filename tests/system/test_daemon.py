@@ -740,6 +740,8 @@ def test_check_finds_a_primary_that_is_this_host(mx20, listen, primary,
     ({"control": "domains/x"}, "control: .*/domains/: Not a dir"),
     ({"listen": [{"address": "192.0.2.7", "port": 2525}]},
      "listen: 192.0.2.7: not an address of this host"),
+    ({"web": {"listen": "192.0.2.7:8020"}},
+     "web.listen: 192.0.2.7:8020: not an address of this host"),
     ({"dns": {"trust_anchor": "recipients"}},
      "dns.trust_anchor: .*/recipients: Is a directory"),
 ])
