@@ -290,7 +290,7 @@ void relay_feed(struct relay *r, struct span s)
 	r->fed += s.n;
 	if (r->size_most >= SIZE_LEAST && r->fed > r->size_most) {
 		r->opt.door->close(&r->lane);
-		said_too_big(&r->end);
+		said_too_big(&r->end, r->is_only);
 		over(r);
 		return;
 	}

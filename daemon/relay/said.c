@@ -77,9 +77,9 @@ void said_made(struct relay_said *s, enum relay_stage stage,
 	say(s, stage, event, why);
 }
 
-void said_too_big(struct relay_said *s)
+void said_too_big(struct relay_said *s, bool is_only)
 {
-	say(s, RELAY_CONTENT, PRIMARY_NEVER,
+	say(s, RELAY_CONTENT, is_only ? PRIMARY_NEVER : PRIMARY_CLOSED,
 	    SPAN_LIT("(size) 5.3.4 Message is larger than the primary takes"));
 }
 

@@ -13,7 +13,7 @@ void said_of_job(struct relay_said *s, const struct delivery_job *job,
 /* Nobody said anything. */
 void said_made(struct relay_said *s, enum relay_stage stage,
 	       enum relay_event event, struct span why);
-/* More came than the primary takes. */
-void said_too_big(struct relay_said *s);
+/* More came than this server of the primary takes.  is_only: so does any. */
+void said_too_big(struct relay_said *s, bool is_only);
 
 #endif

@@ -384,9 +384,9 @@ Test(conn, deadline_that_moves_does_not_end)
 {
 	int fd = sides_open_raw(loop, &b);
 
-	for (int i = 0; i < 10; i++) {
-		conn_deadline(b.c, 60);
-		run_for(loop, 15);
+	for (int i = 0; i < 10; i++) { /* 700 ms in all */
+		conn_deadline(b.c, 600);
+		run_for(loop, 70);
 	}
 	cr_expect_eq(b.ends, 0);
 	conn_deadline(b.c, 0);

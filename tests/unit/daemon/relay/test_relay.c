@@ -639,25 +639,42 @@ Test(relay, content_is_bounded)
 	client_end(&c);
 }
 
+static void send_too_much(struct client *c, bool is_only)
+{
+	static char piece[60 * 1024];
+
+	client_begin(c, (struct envelope)ENVELOPE);
+	door.peer.size_most = 100 * 1024;
+	door.peer.is_only = is_only;
+	to_content(c, "");
+	relay_feed(c->relay, span_of(piece, sizeof(piece)));
+	reads(SIZE_MAX);
+	cr_expect_eq(door.closed, 0);
+	relay_feed(c->relay, span_of(piece, sizeof(piece)));
+	cr_expect_eq(door.closed, 1);
+	relay_end(c->relay);
+	turn(c);
+}
+
 /* More than it announced to take: its end is not sent. */
 Test(relay, larger_than_it_takes)
 {
-	static char piece[60 * 1024];
 	struct client c;
 
-	client_begin(&c, (struct envelope)ENVELOPE);
-	door.peer.size_most = 100 * 1024;
-	to_content(&c, "");
-	relay_feed(c.relay, span_of(piece, sizeof(piece)));
-	reads(SIZE_MAX);
-	cr_expect_eq(door.closed, 0);
-	relay_feed(c.relay, span_of(piece, sizeof(piece)));
-	cr_expect_eq(door.closed, 1);
-	relay_end(c.relay);
-	turn(&c);
+	send_too_much(&c, true);
 	cr_expect_eq(c.end.fate, FATE_WORDS);
 	cr_expect_eq(c.end.words.code, 552);
 	cr_expect_str_eq(c.end.words.enhanced, "5.3.4");
+	client_end(&c);
+}
+
+/* Another host of the domain may take it. */
+Test(relay, larger_than_one_of_them_takes)
+{
+	struct client c;
+
+	send_too_much(&c, false);
+	cr_expect_eq(c.end.fate, FATE_KEPT);
 	client_end(&c);
 }
 
