@@ -236,7 +236,11 @@ check-system: all $(BENCH) $(PRELOAD) ## the real daemon against real and script
 
 # The gate's share of `make check SAN=thread`, which takes longer.
 RACES := $(addprefix tests/system/test_,intake_tls.py daemon.py tables.py \
-           crash.py route_tls.py path.py ctl_spool.py proof.py)
+           crash.py route_tls.py path.py proof.py)
+# It reads the spool through a mapping of 1 TiB, for which ThreadSanitizer does
+# not always leave a place.
+RACES += --deselect \
+	tests/system/test_daemon.py::test_check_tells_what_changes_and_what_waits
 check-races: ## modules where threads meet, under ThreadSanitizer
 	@tests/support/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=thread all bench-tools
