@@ -164,7 +164,8 @@ class OtherServer(Mx20Server):
     def __init__(self, *args, **more):
         super().__init__(*args, **more)
         self.daemon.build = pathlib.Path(OTHER).resolve()
-        del self.daemon.conf["dns"]["private"]  # older ones do not know it
+        # older ones do not know these
+        del self.daemon.conf["dns"]["private"], self.daemon.conf["policy"]
         self.daemon.write_files()
 
 
