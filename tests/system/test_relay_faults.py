@@ -100,12 +100,16 @@ def test_mx20_is_killed(mx20, primary, stage):
     assert subjects(p) == ["after"]
 
 
+def late_at_the_dot(primary, stage):
+    """Where that is the stage, there is a second to see what happens in it."""
+    slow = {"dot": [Delay(1, None), None]} if stage == "dot" else {}
+    return primary(address=PRIMARY, on=slow).start()
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_mx20_is_told_to_stop(mx20, primary, stage):
     """What is under way ends well or with 421; nothing is lost or left half."""
-    p = primary(address=PRIMARY,
-                on={"dot": [Delay(1, None), None]} if stage == "dot"
-                else {}).start()
+    p = late_at_the_dot(primary, stage)
     d = before(mx20, p, drain={"reply_timeout": "20s"})
     with Raw(d.address) as c:
         go_to(c, stage)
@@ -131,9 +135,7 @@ def test_mx20_is_told_to_stop(mx20, primary, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_reload_in_between(mx20, primary, stage):
     """A transaction ends as it began."""
-    p = primary(address=PRIMARY,
-                on={"dot": [Delay(1, None), None]} if stage == "dot"
-                else {}).start()
+    p = late_at_the_dot(primary, stage)
     d = before(mx20, p, drain={"reply_timeout": "20s"})
     with Raw(d.address) as c:
         go_to(c, stage)

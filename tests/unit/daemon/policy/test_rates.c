@@ -3,6 +3,7 @@
 
 #include "common/base/assert.h"
 #include "daemon/policy/rates.h"
+#include "tests/support/addrs.h"
 
 static struct rates *r;
 
@@ -17,24 +18,6 @@ static void teardown(void)
 }
 
 TestSuite(rates, .init = setup, .fini = teardown);
-
-static struct net_addr at(const char *text)
-{
-	struct net_addr a;
-
-	cr_assert_eq(net_addr_parse(span_str(text), &a), MX_OK);
-	return a;
-}
-
-static struct net_addr number(unsigned n)
-{
-	struct net_addr a = at("10.0.0.0");
-
-	a.ip[1] = (unsigned char)(n >> 16);
-	a.ip[2] = (unsigned char)(n >> 8);
-	a.ip[3] = (unsigned char)n;
-	return a;
-}
 
 /* A network is an IPv4 address or an IPv6 /64, and the kinds are apart. */
 Test(rates, networks)
@@ -51,7 +34,7 @@ Test(rates, networks)
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct net_addr a = at(cases[i].client);
+		struct net_addr a = addr_at(cases[i].client);
 
 		cr_expect_eq(rates_add(r, &a, RATE_UNKNOWN, 5),
 			     cases[i].count, "%s", cases[i].client);
@@ -64,7 +47,7 @@ Test(rates, networks)
 /* Whoever has a /48 has 65,536 networks: all of them have 16 times as much. */
 Test(rates, a_site)
 {
-	struct net_addr a = at("2001:db8:7::1"), b = at("2001:db8:8::1");
+	struct net_addr a = addr_at("2001:db8:7::1"), b = addr_at("2001:db8:8::1");
 
 	for (unsigned n = 1; n <= 1000; n++) {
 		unsigned want = n / 16 > 1 ? n / 16 : 1;
@@ -82,7 +65,7 @@ Test(rates, a_site)
 /* A minute from the first on, however many follow. */
 Test(rates, a_minute)
 {
-	struct net_addr a = at("192.0.2.1");
+	struct net_addr a = addr_at("192.0.2.1");
 
 	for (int i = 0; i < 100; i++)
 		rates_add(r, &a, RATE_UNKNOWN, 1000 + i * 10);
@@ -98,12 +81,12 @@ Test(rates, a_minute)
 Test(rates, a_crowd)
 {
 	enum { CROWD = 400000, LIMIT = 60 };
-	struct net_addr worst = at("198.51.100.66");
+	struct net_addr worst = addr_at("198.51.100.66");
 
 	for (int i = 0; i < LIMIT; i++)
 		rates_add(r, &worst, RATE_UNKNOWN, 1);
 	for (unsigned i = 0; i < CROWD; i++) {
-		struct net_addr a = number(i);
+		struct net_addr a = addr_number(i);
 
 		cr_assert_eq(rates_add(r, &a, RATE_UNKNOWN, 2), 1, "%u", i);
 	}
@@ -117,7 +100,7 @@ Test(rates, never_more_than_there_was)
 
 	for (unsigned k = 1; k <= ROUNDS; k++)
 		for (unsigned i = 0; i < NETWORKS; i++) {
-			struct net_addr a = number(i);
+			struct net_addr a = addr_number(i);
 			unsigned n = rates_add(r, &a, RATE_MESSAGES, k);
 
 			cr_assert(n >= 1 && n <= k, "%u: %u of %u", i, n, k);
@@ -127,7 +110,7 @@ Test(rates, never_more_than_there_was)
 /* It does not run over into a fresh start. */
 Test(rates, no_overflow)
 {
-	struct net_addr a = at("192.0.2.1");
+	struct net_addr a = addr_at("192.0.2.1");
 
 	for (int i = 0; i < 70000; i++)
 		rates_add(r, &a, RATE_UNKNOWN, 1);

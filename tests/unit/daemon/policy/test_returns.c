@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/policy/returns.h"
+#include "tests/support/addrs.h"
 
 enum { WAIT_MS = 60000 };
 
@@ -22,28 +23,10 @@ static void teardown(void)
 
 TestSuite(returns, .init = setup, .fini = teardown);
 
-static struct net_addr at(const char *text)
-{
-	struct net_addr a;
-
-	cr_assert_eq(net_addr_parse(span_str(text), &a), MX_OK);
-	return a;
-}
-
-static struct net_addr number(unsigned n)
-{
-	struct net_addr a = at("10.0.0.0");
-
-	a.ip[1] = (unsigned char)(n >> 16);
-	a.ip[2] = (unsigned char)(n >> 8);
-	a.ip[3] = (unsigned char)n;
-	return a;
-}
-
 static bool come(const char *client, const char *from, const char *to,
 		 int64_t now_ms)
 {
-	struct net_addr a = at(client);
+	struct net_addr a = addr_at(client);
 	bool due = returns_is_due(r, &a, span_str(from), span_str(to), WAIT_MS,
 				  now_ms);
 
@@ -136,7 +119,7 @@ Test(returns, a_crowd)
 	unsigned in = 0;
 
 	for (unsigned i = 0; i < CROWD; i++) {
-		struct net_addr a = number(i);
+		struct net_addr a = addr_number(i);
 
 		cr_assert_not(returns_come(r, &a, SPAN_LIT("a@x.test"),
 					   SPAN_LIT("b@y.test"), WAIT_MS, 1));
