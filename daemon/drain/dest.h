@@ -37,6 +37,7 @@ struct lanes {
 	int64_t capped_until_ms;   /* monotonic */
 	unsigned losses;	   /* on end */
 	int64_t pause_ms;	   /* monotonic: none is made before */
+	int64_t look_ms;	   /* monotonic: then it is run in any case */
 };
 
 /* All domains that share one route. */

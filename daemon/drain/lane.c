@@ -13,7 +13,7 @@
 #include "daemon/drain/lane_priv.h"
 #include "daemon/drain/link_priv.h"
 
-enum { IDLE_MS = 5000 };
+enum { IDLE_MS = 5000, LOOK_MS = 200 };
 
 /* ---- Slow start ---- */
 
@@ -455,6 +455,18 @@ static void on_deadline(struct ev_loop *loop, ev_timer *t, int revents)
 	}
 }
 
+/* What has a connection at once needs nothing of the destination, but somebody
+ * has to look after better hosts. */
+static void touch(struct lane *l, struct dest *dst)
+{
+	int64_t now = clock_mono_ms();
+
+	if (l->state != LANE_WAITS && now < dst->lanes.look_ms)
+		return;
+	dst->lanes.look_ms = now + LOOK_MS;
+	turns_touch(dst);
+}
+
 static void begin(struct lane *l)
 {
 	struct domain *dom = l->domain;
@@ -470,6 +482,7 @@ static void begin(struct lane *l)
 		if (dom->dest->lanes.count == 1 &&
 		    dom->dest->machine.state == DRAIN_UP)
 			hand_out(dom->dest); /* nobody was before it */
+		touch(l, dom->dest);
 	}
 }
 
@@ -499,8 +512,9 @@ struct lane *drain_lane_ask(struct drain *d, const struct lane_ask *ask)
 	l->since_ms = clock_mono_ms();
 	ev_timer_init(&l->deadline, on_deadline, 0., 0.);
 	l->deadline.data = l;
-	arm(l, LANE_BUSY_MS);
 	begin(l);
+	if (l->state == LANE_ROUTED || l->state == LANE_WAITS)
+		arm(l, LANE_BUSY_MS);
 	return l;
 }
 

@@ -49,7 +49,6 @@ static void enter(struct lane *l)
 		l->state = LANE_WAITS;
 		TAILQ_INSERT_TAIL(&dst->lanes.waiting, l, link);
 		dst->lanes.count++;
-		turns_touch(dst);
 	}
 }
 

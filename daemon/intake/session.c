@@ -279,12 +279,12 @@ static bool is_clogged(struct session *s)
 /* STEP_ON: its turn is over, and there is more to do. */
 static enum step take_steps(struct session *s)
 {
-	const int64_t begun_ms = clock_mono_ms();
+	const int64_t begun_ms = s->active_ms;
 	enum step step = STEP_ON;
 
 	for (int i = 0; step == STEP_ON && i < TURN_STEPS; i++) {
 		step = is_clogged(s) ? STEP_WAIT : phases[s->phase].run(s);
-		if (clock_mono_ms() > begun_ms + TURN_MS)
+		if (step == STEP_ON && clock_mono_ms() > begun_ms + TURN_MS)
 			break;
 	}
 	return step;

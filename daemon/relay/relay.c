@@ -16,9 +16,9 @@ enum {
 	TRIES_MAX = 2,
 };
 
-/* What is to be done in a turn of its own: tell the listener, or go on with the
- * recipient in question. */
-enum { TELL_RCPT = 1, TELL_ROOM = 2, TELL_END = 4, GO_ON = 8 };
+/* What is to be done in a turn of its own: hand on what was fed, in one piece;
+ * tell the listener; or go on with the recipient in question. */
+enum { PUSH = 1, TELL_RCPT = 2, TELL_ROOM = 4, TELL_END = 8, GO_ON = 16 };
 
 struct relay {
 	unsigned magic;
@@ -47,7 +47,8 @@ struct relay {
 	bool is_waited;	    /* for room */
 
 	unsigned tell;
-	ev_timer soon, patience;
+	ev_prepare soon; /* never started, only fed */
+	ev_timer patience;
 	struct relay_said rcpt, end; /* to be told */
 	char host[300];
 	int64_t conn_ms, began_ms, ended_ms; /* monotonic, the last two */
@@ -58,15 +59,13 @@ struct relay {
 static void tell(struct relay *r, unsigned what)
 {
 	r->tell |= what;
-	if (ev_is_active(&r->soon))
-		return;
-	ev_timer_set(&r->soon, 0., 0.);
-	ev_timer_start(r->opt.loop, &r->soon);
+	ev_feed_event(r->opt.loop, &r->soon, EV_CUSTOM);
 }
 
 static void proceed(struct relay *r);
+static void push(struct relay *r, bool is_all);
 
-static void on_soon(struct ev_loop *loop, ev_timer *w, int revents)
+static void on_soon(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	struct relay *r = w->data;
 	const struct relay_listener *who = r->opt.listener;
@@ -80,7 +79,9 @@ static void on_soon(struct ev_loop *loop, ev_timer *w, int revents)
 		tell(r, 0);
 	if (what == 0)
 		return; /* it was taken back */
-	if (what == GO_ON)
+	if (what == PUSH)
+		push(r, false);
+	else if (what == GO_ON)
 		proceed(r);
 	else if (what == TELL_RCPT)
 		who->on_rcpt(&r->rcpt, r->opt.arg); /* r may be gone */
@@ -125,6 +126,7 @@ static void over(struct relay *r)
 
 	r->at = AT_OVER;
 	r->ended_ms = clock_mono_ms();
+	r->tell &= ~(unsigned)PUSH;
 	drop_pending(r);
 	if (!is_awaited)
 		return;
@@ -283,6 +285,13 @@ static enum mx_err read_pending(void *arg, const struct delivery_job *job,
 	return MX_OK;
 }
 
+/* A piece of content is many writes of the session's, and one to the primary. */
+static void push(struct relay *r, bool is_all)
+{
+	r->tell &= ~(unsigned)PUSH;
+	r->opt.door->more_content(r->lane, r->fed, is_all);
+}
+
 void relay_feed(struct relay *r, struct span s)
 {
 	if (r->at != AT_CONTENT || s.n == 0)
@@ -300,7 +309,7 @@ void relay_feed(struct relay *r, struct span s)
 		r->sent = 0;
 	}
 	buf_add(&r->pending, s);
-	r->opt.door->more_content(r->lane, r->fed, false);
+	tell(r, PUSH);
 }
 
 bool relay_is_full(struct relay *r)
@@ -330,7 +339,7 @@ void relay_end(struct relay *r)
 	}
 	r->at = AT_END;
 	arm(r, RELAY_END_MS);
-	r->opt.door->more_content(r->lane, r->fed, true);
+	push(r, true);
 }
 
 /* ---- Recipients ---- */
@@ -538,7 +547,7 @@ struct relay *relay_new(const struct relay_options *opt)
 	r->magic = RELAY_MAGIC;
 	r->opt = *opt;
 	r->first_taken = SIZE_MAX;
-	ev_timer_init(&r->soon, on_soon, 0., 0.);
+	ev_init(&r->soon, on_soon);
 	ev_timer_init(&r->patience, on_patience, 0., 0.);
 	r->soon.data = r->patience.data = r;
 	return r;
@@ -556,7 +565,7 @@ void relay_free(struct relay **rp)
 		r->opt.door->close(&r->beside);
 	if (r->lane != NULL)
 		r->opt.door->close(&r->lane);
-	ev_timer_stop(r->opt.loop, &r->soon);
+	ev_clear_pending(r->opt.loop, &r->soon);
 	ev_timer_stop(r->opt.loop, &r->patience);
 	buf_fini(&r->pending);
 	arena_reset(&r->arena);

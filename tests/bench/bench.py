@@ -312,12 +312,15 @@ def relay_rate(c, conns, messages):
     s.start()
     try:
         load(s.port, 5, 5)
-        cpu = s.cpu()
+        cpu, sunk = s.cpu(), servers.cpu_seconds(sink.process.pid)
         r = load(s.port, conns, messages)
         per_1000 = (s.cpu() - cpu) * 1000 / max(r["messages"], 1)
         note(title, s.name, "rate", r["rate"], "msg/s", "more")
         note(title, s.name, "reply after dot, p99", r["p99_ms"], "ms", "less")
         note(title, s.name, "CPU per 1,000", per_1000, "s", "less")
+        note(title, s.name, "CPU of the sink per 1,000",
+             (servers.cpu_seconds(sink.process.pid) - sunk) * 1000 /
+             max(r["messages"], 1), "s")
         if c is servers.RelayingMx20:
             s.daemon.stop()  # the last lines of its log
             note(title, s.name, "kept instead",
@@ -404,6 +407,7 @@ def relay(c):
     if c is servers.PostfixServer:
         relay_rate(servers.ProxyingPostfix, conns, messages)
     elif c is servers.Mx20Server:
+        relay_rate(servers.BarePipe, conns, messages)
         relay_beside_spool(relay_rate(servers.RelayingMx20, conns, messages))
         relay_latency()
         relay_beside_silence()

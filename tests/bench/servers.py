@@ -156,6 +156,30 @@ class RelayingMx20(Mx20Server):
         return sum(line.startswith("relayed ") for line in self.daemon.log)
 
 
+class BarePipe(Server):
+    """A proxy of one thread that does nothing at all: no such server can be
+    faster here."""
+
+    name = "pipe"
+
+    def __init__(self, primary_port):
+        self.port, self.primary_port = free_port(), primary_port
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [BUILD / "bench" / "barepipe", "--port", str(self.port), "--to",
+             str(self.primary_port)])
+        wait_port(self.port)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 class OtherServer(Mx20Server):
     """mx20 of another build: OTHER=folder."""
 

@@ -22,6 +22,7 @@ struct lane {
 	size_t rcpts;
 	char paths[400]; /* one a line */
 	uint64_t bytes;
+	unsigned pieces; /* in which it was handed on */
 	bool is_all, is_over;
 	struct buf got; /* what was read of the content */
 };
@@ -87,6 +88,7 @@ static void more_content(struct lane *l, uint64_t bytes, bool is_all)
 	cr_expect_geq(bytes, l->bytes);
 	l->bytes = bytes;
 	l->is_all = is_all;
+	l->pieces++;
 }
 
 static void close_lane(struct lane **lp)
@@ -259,7 +261,30 @@ static void to_content(struct client *c, const char *text)
 	cr_assert_eq(c->rcpt.words.code, 250);
 	relay_data(c->relay);
 	relay_feed(c->relay, span_str(text));
+	turn(c);
 	reads(SIZE_MAX);
+}
+
+/* Our field, the octets and the end: what comes at once goes at once. */
+Test(relay, content_goes_in_one_piece)
+{
+	struct client c;
+
+	client_begin(&c, (struct envelope)ENVELOPE);
+	to_content(&c, "Received: here\r\n");
+	door.lane->pieces = 0;
+	relay_feed(c.relay, SPAN_LIT("Subject: x\r\n"));
+	relay_feed(c.relay, SPAN_LIT("\r\nbody\r\n"));
+	cr_expect_eq(door.lane->pieces, 0);
+	turn(&c);
+	cr_expect_eq(door.lane->pieces, 1);
+	cr_expect_eq(door.lane->bytes, 36);
+	relay_feed(c.relay, SPAN_LIT("more\r\n"));
+	relay_end(c.relay);
+	cr_expect_eq(door.lane->pieces, 2);
+	turn(&c);
+	cr_expect_eq(door.lane->pieces, 2, "nothing behind the end");
+	client_end(&c);
 }
 
 Test(relay, all_goes_well)
@@ -283,13 +308,16 @@ Test(relay, all_goes_well)
 	cr_expect_eq(c.rcpt.words.code, 550);
 	cr_expect(c.rcpt.words.is_guess);
 	relay_data(c.relay);
-	relay_feed(c.relay, SPAN_LIT("one "));
+	relay_feed(c.relay, SPAN_LIT("on"));
+	turn(&c);
+	relay_feed(c.relay, SPAN_LIT("e "));
+	turn(&c);
 	reads(2);
-	relay_feed(c.relay, SPAN_LIT("two"));
-	reads(SIZE_MAX);
 	cr_expect(!door.lane->is_all);
+	relay_feed(c.relay, SPAN_LIT("two"));
 	relay_end(c.relay);
 	cr_expect(door.lane->is_all);
+	reads(SIZE_MAX);
 	cr_expect_eq(door.lane->bytes, 7);
 	cr_expect(span_eq(buf_span(&door.lane->got), SPAN_LIT("one two")));
 	answers(OUTCOME_DELIVERED, "250 2.0.0 queued as X", REFUSED_NOT);
