@@ -47,12 +47,6 @@ void buf_adds(struct buf *b, const char *s)
 	buf_add(b, span_str(s));
 }
 
-void buf_addc(struct buf *b, char c)
-{
-	*buf_reserve(b, 1) = c;
-	b->n++;
-}
-
 static size_t add_formatted(struct buf *b, size_t room, const char *fmt,
 			    va_list ap)
 {

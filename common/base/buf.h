@@ -23,7 +23,6 @@ char *buf_reserve(struct buf *b, size_t n);
 
 void buf_add(struct buf *b, struct span s);
 void buf_adds(struct buf *b, const char *s);
-void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -35,6 +34,14 @@ void buf_consume(struct buf *b, size_t n);
 
 /* NUL after the content, not counted in n; valid until the next change. */
 const char *buf_cstr(struct buf *b);
+
+static inline void buf_addc(struct buf *b, char c)
+{
+	char *at = b->n < b->cap ? b->p + b->n : buf_reserve(b, 1);
+
+	*at = c;
+	b->n++;
+}
 
 static inline struct span buf_span(const struct buf *b)
 {

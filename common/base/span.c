@@ -76,3 +76,13 @@ bool span_u64(struct span s, uint64_t *out)
 	*out = v;
 	return true;
 }
+
+size_t span_copy(struct span s, char *to, size_t room)
+{
+	size_t n = s.n < room ? s.n : room - 1;
+
+	if (n > 0)
+		memcpy(to, s.p, n);
+	to[n] = '\0';
+	return n;
+}

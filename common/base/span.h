@@ -47,6 +47,9 @@ struct span span_trim(struct span s);
 /* Index of c, or s.n. */
 size_t span_find(struct span s, char c);
 
+/* As a string, cut to room - 1 bytes; returns its length. */
+size_t span_copy(struct span s, char *to, size_t room);
+
 /* Decimal digits only, whole span, no overflow; false and *out untouched
  * otherwise. */
 bool span_u64(struct span s, uint64_t *out);

@@ -85,20 +85,32 @@ static void print_codes(struct buf *out, const struct smtp_reply *r)
 	bool is_silence = strcmp(r->enhanced, "4.4.1") == 0 ||
 			  strcmp(r->enhanced, "4.4.2") == 0;
 
-	if (r->made != NULL)
-		buf_addf(out, "(%s)", r->made);
-	else
-		buf_addf(out, "%03d", r->code);
-	if (r->enhanced[0] != '\0' && !(r->made != NULL && is_silence))
-		buf_addf(out, " %s", r->enhanced);
+	if (r->made != NULL) {
+		buf_addc(out, '(');
+		buf_adds(out, r->made);
+		buf_addc(out, ')');
+	} else {
+		buf_addc(out, (char)('0' + r->code / 100 % 10));
+		buf_addc(out, (char)('0' + r->code / 10 % 10));
+		buf_addc(out, (char)('0' + r->code % 10));
+	}
+	if (r->enhanced[0] == '\0' || (r->made != NULL && is_silence))
+		return;
+	buf_addc(out, ' ');
+	buf_adds(out, r->enhanced);
 }
 
 void smtp_reply_print(struct buf *out, const struct smtp_reply *r)
 {
+	size_t at;
+
 	print_codes(out, r);
 	if (r->text.n == 0)
 		return;
 	buf_addc(out, ' ');
-	for (size_t i = 0; i < r->text.n; i++)
-		buf_addc(out, r->text.p[i] == '\n' ? ' ' : r->text.p[i]);
+	at = out->n;
+	buf_add(out, buf_span(&r->text));
+	for (; at < out->n; at++)
+		if (out->p[at] == '\n')
+			out->p[at] = ' ';
 }

@@ -32,18 +32,29 @@ bool trace_key_parse(struct span key, uint64_t *serial)
 static void add_field(struct buf *row, struct span text, size_t most, char end)
 {
 	size_t n = text.n < most ? text.n : most;
+	char *to = buf_reserve(row, n + 1);
 
-	for (size_t i = 0; i < n; i++) {
-		char c = text.p[i];
-
-		buf_addc(row, c == '\t' || c == '\n' || c == '\0' ? ' ' : c);
-	}
-	buf_addc(row, end);
+	if (n > 0)
+		memcpy(to, text.p, n);
+	for (size_t i = 0; i < n; i++)
+		if (to[i] == '\t' || to[i] == '\n' || to[i] == '\0')
+			to[i] = ' ';
+	to[n] = end;
+	row->n += n + 1;
 }
 
+/* A clock that stands before 1970 counts for nothing. */
+static void add_time(struct buf *row, int64_t ms)
+{
+	buf_addu(row, ms > 0 ? (uint64_t)ms : 0);
+	buf_addc(row, '\t');
+}
+
+/* Once for each recipient that leaves: no printf here. */
 void trace_add(struct buf *row, const struct trace *t)
 {
-	buf_addf(row, "%" PRId64 "\t%" PRId64 "\t", t->left_ms, t->arrived_ms);
+	add_time(row, t->left_ms);
+	add_time(row, t->arrived_ms);
 	msg_id_add(row, t->id);
 	buf_addc(row, '\t');
 	add_field(row, t->how, NAME_MAX_SHOWN, '\t');

@@ -35,22 +35,22 @@
  * then the first reply behind the final dot is that to the content, and what
  * else comes is noise.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/assert.h"
 #include "daemon/delivery/delivery_priv.h"
 
-enum { WORD_ENOUGH = 3 };
+enum { WORD_ENOUGH = 3, SHAPE_CODE_MAX = 16 };
 
 static struct shape shape_of(const struct smtp_reply *r)
 {
 	struct span text = buf_span(&r->text);
 	struct span line = span_of(text.p, span_find(text, '\n'));
 	struct shape s;
+	size_t n = span_copy(span_str(r->enhanced), s.text, SHAPE_CODE_MAX);
 
-	snprintf(s.text, sizeof(s.text), "%s %.*s", r->enhanced,
-		 SPAN_ARG(span_cut(&line, ' ')));
+	s.text[n++] = ' ';
+	span_copy(span_cut(&line, ' '), s.text + n, sizeof(s.text) - n);
 	return s;
 }
 

@@ -1,6 +1,5 @@
 #include "daemon/drain/outages.h"
 
-#include <stdio.h>
 
 #include "daemon/drain/drain_priv.h"
 
@@ -152,7 +151,7 @@ static void note_wait(struct tally *t, const struct unit *u, size_t i,
 		.id = u->envelope.id,
 	};
 
-	snprintf(s.to, sizeof(s.to), "%.*s", SPAN_ARG(u->rcpts[i].path));
+	span_copy(u->rcpts[i].path, s.to, sizeof(s.to));
 	tally_delivered(t, &s);
 }
 

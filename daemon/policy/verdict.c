@@ -170,8 +170,7 @@ void verdict_echo(struct verdict *v, int code, struct span enhanced,
 	MX_ASSERT(code >= 200 && code <= 599);
 	v->code = code;
 	if (is_enhanced(enhanced, class))
-		snprintf(v->enhanced, sizeof(v->enhanced), "%.*s",
-			 SPAN_ARG(enhanced));
+		span_copy(enhanced, v->enhanced, sizeof(v->enhanced));
 	else
 		snprintf(v->enhanced, sizeof(v->enhanced), "%d.0.0", class);
 	copy_text(v, text);
@@ -192,8 +191,16 @@ void verdict_say(struct verdict *v, int code, struct span enhanced,
 struct span verdict_line(const struct verdict *v,
 			 char line[static VERDICT_LINE_MAX])
 {
-	const int n = snprintf(line, VERDICT_LINE_MAX, "%d %s %s\r\n", v->code,
-			       v->enhanced, v->text);
+	const struct span parts[] = { span_str(v->enhanced), SPAN_LIT(" "),
+				      span_str(v->text), SPAN_LIT("\r\n") };
+	size_t n = 0;
 
-	return span_of(line, (size_t)n);
+	MX_ASSERT(v->code >= 100 && v->code <= 999);
+	line[n++] = (char)('0' + v->code / 100);
+	line[n++] = (char)('0' + v->code / 10 % 10);
+	line[n++] = (char)('0' + v->code % 10);
+	line[n++] = ' ';
+	for (size_t i = 0; i < COUNT(parts); i++)
+		n += span_copy(parts[i], line + n, VERDICT_LINE_MAX - n);
+	return span_of(line, n);
 }

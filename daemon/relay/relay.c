@@ -1,6 +1,5 @@
 #include "daemon/relay/relay.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
@@ -202,7 +201,7 @@ static void on_begun(const struct lane_peer *peer, void *arg)
 {
 	struct relay *r = of(arg);
 
-	snprintf(r->host, sizeof(r->host), "%.*s", SPAN_ARG(peer->host));
+	span_copy(peer->host, r->host, sizeof(r->host));
 	r->conn_ms = peer->conn_ms;
 	r->is_only = peer->is_only;
 	r->is_reused = peer->is_reused;

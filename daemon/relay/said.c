@@ -1,6 +1,5 @@
 #include "daemon/relay/said.h"
 
-#include <stdio.h>
 
 #include "common/base/assert.h"
 #include "daemon/known/known.h"
@@ -62,7 +61,7 @@ static void say(struct relay_said *s, enum relay_stage stage,
 	s->event = event;
 	s->fate = relay_fate(stage, event);
 	MX_ASSERT(s->fate != FATE_ON);
-	snprintf(s->reply, sizeof(s->reply), "%.*s", SPAN_ARG(reply));
+	span_copy(reply, s->reply, sizeof(s->reply));
 	echo(&s->words, reply);
 	if (fits(s))
 		return;

@@ -65,6 +65,19 @@ Test(span, trims_and_finds)
 	cr_expect_eq(span_find(nothing, 'x'), 0);
 }
 
+Test(span, copies_what_fits)
+{
+	char to[5];
+
+	cr_expect_eq(span_copy(SPAN_LIT("abcdef"), to, sizeof(to)), 4);
+	cr_expect_str_eq(to, "abcd");
+	cr_expect_eq(span_copy(SPAN_LIT("abcd"), to, sizeof(to)), 4);
+	cr_expect_str_eq(to, "abcd");
+	cr_expect_eq(span_copy(span_of(NULL, 0), to, sizeof(to)), 0);
+	cr_expect_str_eq(to, "");
+	cr_expect_eq(span_copy(SPAN_LIT("x"), to, 1), 0);
+}
+
 Test(span, reads_numbers)
 {
 	static const struct {
