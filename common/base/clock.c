@@ -6,7 +6,7 @@ static int64_t read_us(clockid_t id)
 {
 	struct timespec ts;
 
-	clock_gettime(id, &ts); /* cannot fail for these two */
+	clock_gettime(id, &ts); /* cannot fail for these */
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
@@ -23,6 +23,11 @@ int64_t clock_mono_ms(void)
 int64_t clock_mono_us(void)
 {
 	return read_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_boot_ms(void)
+{
+	return read_us(CLOCK_BOOTTIME) / 1000;
 }
 
 void clock_rfc3339(struct buf *out, int64_t wall_ms)

@@ -18,6 +18,9 @@ int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
 
+/* The same, and it goes on while the machine sleeps. */
+int64_t clock_boot_ms(void);
+
 /* Append wall_ms as RFC 3339 UTC with whole seconds: 2026-11-21T21:34:38Z. */
 void clock_rfc3339(struct buf *out, int64_t wall_ms);
 

@@ -33,6 +33,8 @@ const char *mx_strerror(enum mx_err err)
 		return "share used up";
 	case MX_EQUOTA:
 		return "quota used up";
+	case MX_EMIRROR:
+		return "the mirror is away";
 	}
 	return "unknown error";
 }

@@ -23,6 +23,7 @@ enum mx_err {
 	MX_ESYS = -11,    /* any other failure of the system */
 	MX_ESHARE = -12,  /* one's part of what is nearly used up is */
 	MX_EQUOTA = -13,  /* more than was granted */
+	MX_EMIRROR = -14, /* the second copy cannot be made now */
 };
 
 /* A short English phrase, static, never NULL. */

@@ -9,6 +9,7 @@
 #include "common/spool/env.h"
 #include "common/spool/fair.h"
 #include "common/spool/room.h"
+#include "common/spool/touch.h"
 #include "common/spool/unit.h"
 
 /* ---- The loop's half: encode everything into one allocation ---- */
@@ -267,6 +268,20 @@ static enum mx_err put_rest(struct batch *b, const struct arrival *a)
 	return err;
 }
 
+/* It begins with this transaction, if no piece came before. */
+static void touch_arrival(struct batch *b, const struct arrival *a)
+{
+	const struct spool_draft *d = a->draft;
+
+	if (d->handed_bytes == 0)
+		touch_message(b, a->id, TOUCH_FIRST);
+	if (d->prefix.n > 0)
+		touch_content(b, a->id, CONTENT_BASE - d->prefix.n);
+	if (a->tail != NULL)
+		touch_content(b, a->id, a->tail->offset);
+	touch_message(b, a->id, TOUCH_WHOLE);
+}
+
 static enum mx_err put_fact(struct batch *b, const struct spool_draft *d)
 {
 	if (d->fact_key.n == 0)
@@ -343,6 +358,7 @@ enum mx_err arrival_apply(struct batch *b, struct arrival *a,
 		err = put_unit(b, a, &in);
 	if (err == MX_OK)
 		err = put_fact(b, a->draft);
+	touch_arrival(b, a);
 	b->state.bytes += a->bytes;
 	MX_ASSERT(err != MX_OK || bytes_end(&in));
 	return err;

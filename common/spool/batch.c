@@ -10,6 +10,7 @@
 #include "common/spool/counters.h"
 #include "common/spool/spool_priv.h"
 #include "common/spool/room.h"
+#include "common/spool/step.h"
 
 /*
  * One transaction for everything that waits.
@@ -18,6 +19,8 @@
  *        |                          |                        |
  *        +--the disk failed---------+------------------------+--> nothing
  *                                                                 ever again
+ *
+ * A mirror that comes first and is away keeps new mail out in the same way.
  *
  * Where there is no room deletions still go through, because LMDB takes the
  * pages it copies from its free list, and the quota keeps a margin; so what
@@ -70,6 +73,8 @@ static enum mx_err apply_all(struct batch *b, struct request **all, size_t n)
 	}
 	if (err == MX_OK)
 		err = counters_store(b);
+	if (err == MX_OK)
+		err = step_prepare(b);
 	return err == MX_OK ? store_state(b) : err;
 }
 
@@ -102,14 +107,18 @@ static enum mx_err attempt(struct spool *sp, struct request **all, size_t n,
 		all[i]->saved_pos = all[i]->pos;
 		all[i]->saved_count = all[i]->count;
 	}
+	step_begin(&b);
 	if (err == MX_OK)
 		err = apply_all(&b, all, n);
+	if (err == MX_OK)
+		err = step_ahead(&b);
 	if (err == MX_OK) {
 		room_count(sp, b.txn);
 		err = commit(&b);
 	}
 	if (b.txn != NULL)
 		mdb_txn_abort(b.txn);
+	step_end(&b, err == MX_OK);
 	counters_free(&b, err == MX_OK ? ready : NULL);
 	if (err == MX_OK) {
 		sp->state = b.state;
@@ -160,20 +169,34 @@ static void one_by_one(struct spool *sp, struct request **all, size_t n,
 	}
 }
 
-/* Put those that need no room first; returns how many. */
-static size_t draining_first(struct request **all, size_t n)
+static bool needs_room(const struct request *r)
 {
-	size_t drains = 0;
-	struct request **fills = mx_alloc_array(n, sizeof(*fills));
+	return r->ops->fills;
+}
+
+static bool is_new_mail(const struct request *r)
+{
+	return r->is_new_mail;
+}
+
+/* Fail those for which this is true; the others are the first of all from then
+ * on, and this is how many. */
+static size_t fail_those(struct request **all, size_t n,
+			 bool (*is_one)(const struct request *),
+			 enum mx_err err)
+{
+	size_t left = 0;
+	struct request **those = mx_alloc_array(n + 1, sizeof(*those));
 
 	for (size_t i = 0; i < n; i++)
-		if (all[i]->ops->fills)
-			fills[i - drains] = all[i];
+		if (is_one(all[i]))
+			those[i - left] = all[i];
 		else
-			all[drains++] = all[i];
-	memcpy(all + drains, fills, (n - drains) * sizeof(*fills));
-	free(fills);
-	return drains;
+			all[left++] = all[i];
+	memcpy(all + left, those, (n - left) * sizeof(*those));
+	free(those);
+	fail_each(all + left, n - left, err);
+	return left;
 }
 
 /* Is there room for what these store?  Deletions only restore the cushion,
@@ -189,24 +212,38 @@ static bool is_secured(struct spool *sp, struct request **all, size_t n)
 	return room_secure(sp, bytes) || bytes == 0;
 }
 
+/* The mirror comes first, and is away. */
+static enum mx_err without_new_mail(struct spool *sp, struct request **all,
+				    size_t *n, struct buf *ready)
+{
+	*n = fail_those(all, *n, is_new_mail, MX_EMIRROR);
+	return attempt(sp, all, *n, ready);
+}
+
+static enum mx_err without_what_fills(struct spool *sp, struct request **all,
+				      size_t *n, struct buf *ready)
+{
+	atomic_store(&sp->room.is_short, true);
+	*n = fail_those(all, *n, needs_room, MX_ESPACE);
+	return *n > 0 ? attempt(sp, all, *n, ready) : MX_OK;
+}
+
 static void run(struct spool *sp, struct request **all, size_t n,
 		struct buf *ready)
 {
 	enum mx_err err = MX_EIO;
 
+	if (step_refuses(sp))
+		n = fail_those(all, n, is_new_mail, MX_EMIRROR);
 	if (!atomic_load(&sp->has_failed))
 		err = is_secured(sp, all, n) ? attempt(sp, all, n, ready)
 					     : MX_ESPACE;
+	if (err == MX_EMIRROR)
+		err = without_new_mail(sp, all, &n, ready);
 	if (err != MX_OK && n == 0)
 		sp->has_dead = false; /* with the next request */
-	if (err == MX_ESPACE && n > 0) {
-		size_t drains = draining_first(all, n);
-
-		atomic_store(&sp->room.is_short, true);
-		fail_each(all + drains, n - drains, MX_ESPACE);
-		n = drains;
-		err = n > 0 ? attempt(sp, all, n, ready) : MX_OK;
-	}
+	if (err == MX_ESPACE && n > 0)
+		err = without_what_fills(sp, all, &n, ready);
 	if (err == MX_EIO) {
 		stop_writing(sp);
 		fail_each(all, n, MX_EIO);
@@ -238,5 +275,7 @@ void batch_run(struct spool *sp, struct request_list *list, struct buf *ready)
 	}
 	qsort(all, n, sizeof(struct request *), by_turn);
 	run(sp, all, n, ready);
+	if (step_is_due(sp) && !atomic_load(&sp->has_failed))
+		run(sp, all, 0, ready);
 	free(all);
 }

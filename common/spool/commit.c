@@ -43,6 +43,7 @@ void spool_commit(struct spool_draft **d, const struct envelope *env,
 	struct spool *sp = (*d)->sp;
 
 	s->req.id = (*d)->id;
+	s->req.is_new_mail = !(*d)->may_use_margin;
 	s->cb = cb;
 	s->arg = arg;
 	s->req.err = arrival_new(&s->arrival, d, env, rcpts, count);

@@ -2,6 +2,7 @@
 
 #include "common/spool/find.h"
 #include "common/spool/look.h"
+#include "common/spool/touch.h"
 
 /*
  * What a crash leaves of a message:
@@ -93,10 +94,10 @@ static enum mx_err next_garbage(struct batch *b, enum garbage_kind *kind,
 	if (err == MX_OK && !key_garbage_parse(p.key, kind, id))
 		err = MX_ECORRUPT;
 	if (err == MX_OK && *kind == GARBAGE_OPEN &&
-	    (sp->opened_clean || *id > sp->former_id)) {
-		sp->opened_clean = true;
+	    (atomic_load(&sp->opened_clean) || *id > sp->former_id))
 		err = MX_ENOENT;
-	}
+	if (err == MX_ENOENT)
+		atomic_store(&sp->opened_clean, true);
 	scan_close(&p);
 	return err;
 }
@@ -118,6 +119,8 @@ enum mx_err content_sweep(struct batch *b, bool *more)
 			break;
 		if (left > 0) { /* all of it went */
 			left--;
+			if (kind == GARBAGE_OPEN)
+				touch_message(b, id, TOUCH_DRAFT_GONE);
 			err = content_unname(b, kind, id);
 			if (err != MX_OK)
 				break;

@@ -17,7 +17,7 @@ enum {
 	ROOM_MIN = 64, /* what spool_draft_buffer promises */
 };
 
-static uint64_t next_id(struct spool *sp, int64_t now_ms)
+uint64_t draft_next_id(struct spool *sp, int64_t now_ms)
 {
 	uint64_t last =
 		atomic_load_explicit(&sp->last_id, memory_order_relaxed);
@@ -30,9 +30,8 @@ static uint64_t next_id(struct spool *sp, int64_t now_ms)
 	return id;
 }
 
-static enum mx_err draft_new(struct spool *sp, int64_t now_ms,
-			     uint64_t expect_bytes, bool may_use_margin,
-			     struct spool_draft **out)
+enum mx_err draft_open(struct spool *sp, uint64_t id, uint64_t expect_bytes,
+		       bool may_use_margin, struct spool_draft **out)
 {
 	uint64_t need = room_need(expect_bytes + ADDED_BYTES);
 	enum mx_err err = room_check(sp, need, may_use_margin);
@@ -44,7 +43,7 @@ static enum mx_err draft_new(struct spool *sp, int64_t now_ms,
 		return err;
 	d = mx_alloc(sizeof(*d));
 	d->sp = sp;
-	d->id = next_id(sp, now_ms);
+	d->id = id;
 	d->expect_bytes = expect_bytes;
 	d->may_use_margin = may_use_margin;
 	*out = d;
@@ -54,13 +53,15 @@ static enum mx_err draft_new(struct spool *sp, int64_t now_ms,
 enum mx_err spool_draft_new(struct spool *sp, int64_t now_wall_ms,
 			    uint64_t expect_bytes, struct spool_draft **out)
 {
-	return draft_new(sp, now_wall_ms, expect_bytes, false, out);
+	return draft_open(sp, draft_next_id(sp, now_wall_ms), expect_bytes,
+			  false, out);
 }
 
 enum mx_err spool_draft_report(struct spool *sp, int64_t now_wall_ms,
 			       uint64_t expect_bytes, struct spool_draft **out)
 {
-	return draft_new(sp, now_wall_ms, expect_bytes, true, out);
+	return draft_open(sp, draft_next_id(sp, now_wall_ms), expect_bytes,
+			  true, out);
 }
 
 uint64_t spool_last_id(const struct spool *sp)

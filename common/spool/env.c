@@ -48,7 +48,7 @@ int env_open(MDB_env **out, const char *dir, unsigned flags, uint64_t map)
 
 bool env_knows_schema(struct span value)
 {
-	return schema_of(value) >= ENV_PLAIN && schema_of(value) <= ENV_PARKED;
+	return schema_of(value) >= ENV_PLAIN && schema_of(value) <= ENV_MIRRORED;
 }
 
 static enum mx_err put_schema(struct table *meta, MDB_txn *txn,

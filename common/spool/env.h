@@ -22,6 +22,8 @@ enum env_schema {
 	ENV_PLAIN = 1,
 	ENV_BASED,  /* content that does not begin at offset 0 (content.h) */
 	ENV_PARKED, /* recipients that are refused and not final, or shelved */
+	ENV_MIRRORED, /* what leaves has to be noted for a mirror, and others
+			 may have taken it over */
 };
 enum mx_err env_raise_schema(struct table *meta, MDB_txn *txn,
 			     enum env_schema to);

@@ -80,6 +80,18 @@ enum mx_err find_domain(struct spool *sp, MDB_txn *txn, struct span domain,
 	return err;
 }
 
+bool found_stands(struct span parked, struct found *out)
+{
+	if (!parked_get(parked, &out->due_ms, &out->reason))
+		return false;
+	out->state = out->due_ms == PARKED_HELD	     ? UNIT_HELD
+		     : out->due_ms == PARKED_REFUSED ? UNIT_REFUSED
+						     : UNIT_DEFERRED;
+	if (out->state != UNIT_DEFERRED)
+		out->due_ms = 0;
+	return true;
+}
+
 enum mx_err find_unit(struct spool *sp, MDB_txn *txn, uint64_t id,
 		      struct span domain, struct found *out)
 {
@@ -97,14 +109,7 @@ enum mx_err find_unit(struct spool *sp, MDB_txn *txn, uint64_t id,
 	err = table_get(&sp->tables[T_PARKED], txn, &k, &value);
 	if (err != MX_OK)
 		return err;
-	if (!parked_get(value, &out->due_ms, &out->reason))
-		return MX_ECORRUPT;
-	out->state = out->due_ms == PARKED_HELD	     ? UNIT_HELD
-		     : out->due_ms == PARKED_REFUSED ? UNIT_REFUSED
-						     : UNIT_DEFERRED;
-	if (out->state != UNIT_DEFERRED)
-		out->due_ms = 0;
-	return MX_OK;
+	return found_stands(value, out) ? MX_OK : MX_ECORRUPT;
 }
 
 /* Both tables have the keys of ready. */

@@ -32,6 +32,8 @@ enum mx_err find_next_domain(struct spool *sp, MDB_txn *txn, uint64_t id,
 enum mx_err find_domain(struct spool *sp, MDB_txn *txn, struct span domain,
 			struct domain_row *row);
 
+/* Where a unit stands, by its row in parked; false: that is none. */
+bool found_stands(struct span parked, struct found *out);
 enum mx_err find_unit(struct spool *sp, MDB_txn *txn, uint64_t id,
 		      struct span domain, struct found *out);
 /* The domain's first id from `from` on in these tables; UINT64_MAX: none. */

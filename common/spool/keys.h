@@ -18,6 +18,8 @@
  *   garbage    kind:1 id:8
  *   domain     domain NUL
  *   target, fact, meta                the name itself
+ *   mirror-absent, mirror-stale       id:8
+ *   mirror-holds                      domain NUL
  *
  * Example, the ready row of message 0x0198a5c3f2100001 for example.com:
  *   65 78 61 6d 70 6c 65 2e 63 6f 6d 00  01 98 a5 c3 f2 10 00 01

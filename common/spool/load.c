@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/spool/find.h"
+#include "common/spool/lease.h"
 #include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 
@@ -172,7 +173,10 @@ static enum mx_err load_one(struct spool *sp, uint64_t id, struct span domain,
 	err = read_begin(sp, &txn);
 	if (err != MX_OK)
 		return err;
-	err = load(sp, txn, id, domain, c, out);
+	if (lease_is_over(sp) && !lease_is_ours(sp, txn, id))
+		err = MX_ENOENT; /* others may have it by now */
+	else
+		err = load(sp, txn, id, domain, c, out);
 	read_end(sp);
 	return err;
 }

@@ -6,12 +6,14 @@
 #include "common/spool/disk.h"
 #include "common/spool/domain.h"
 #include "common/spool/env.h"
+#include "common/spool/announce.h"
 #include "common/spool/look.h"
 #include "common/spool/mapping.h"
 #include "common/spool/now.h"
 #include "common/spool/queue.h"
 #include "common/spool/room.h"
 #include "common/spool/shift.h"
+#include "common/spool/step.h"
 #include "common/spool/writer.h"
 
 /* Address space only.  Smaller where the system does not give so much. */
@@ -113,6 +115,8 @@ static enum mx_err learn_state(struct spool *sp, MDB_txn *txn)
 		domain_look_for_patterns(sp, txn);
 	if (err == MX_OK)
 		err = shift_learn(sp, txn);
+	if (err == MX_OK)
+		err = step_learn(sp, txn);
 	return err;
 }
 
@@ -168,6 +172,7 @@ static void free_spool(struct spool *sp)
 		close(sp->lock_fd);
 	if (sp->statm_fd >= 0)
 		close(sp->statm_fd);
+	step_free(sp);
 	buf_fini(&sp->queue.ready);
 	buf_fini(&sp->path);
 	free(sp);
@@ -278,6 +283,7 @@ void spool_close(struct spool **spool)
 	*spool = NULL;
 	if (!sp->is_reader) {
 		writer_stop(sp);
+		announce_stop(sp);
 		queue_fini(sp);
 	}
 	free_spool(sp);

@@ -1,6 +1,7 @@
 #include "common/spool/counters.h"
 #include "common/spool/queue.h"
 #include "common/spool/scope.h"
+#include "common/spool/touch.h"
 #include "common/spool/unit.h"
 #include "common/spool/walk.h"
 
@@ -138,21 +139,11 @@ static enum mx_err resume_unit(struct batch *b, struct request *r,
 	return err == MX_OK ? flush_unit(b, r, u) : err;
 }
 
-static enum keep let_go(struct recipient_row *row, void *arg)
-{
-	(void)row;
-	(void)arg;
-	return KEEP_NOT;
-}
-
 static enum mx_err remove_unit(struct batch *b, struct request *r,
 			       struct found *u)
 {
-	struct ends ends;
-	enum mx_err err = unit_recipients(b, u, let_go, NULL, &ends);
+	enum mx_err err = unit_remove(b, u);
 
-	if (err == MX_OK)
-		err = unit_drop(b, u, &ends);
 	r->count += err == MX_OK;
 	return err;
 }
@@ -169,6 +160,7 @@ static enum mx_err hold_domain(struct batch *b, struct operation *o)
 		return err;
 	if (n >= sizeof(row->d.hold_reason))
 		n = sizeof(row->d.hold_reason) - 1;
+	touch_hold(b, o->domain);
 	row->d.is_held = true;
 	memcpy(row->d.hold_reason, o->reason.p, n);
 	row->d.hold_reason[n] = '\0';
@@ -187,6 +179,7 @@ static enum mx_err release_domain(struct batch *b, struct operation *o)
 		counters_announce(b, o->domain);
 	if (!row->d.is_held)
 		return MX_OK;
+	touch_hold(b, o->domain);
 	row->d.is_held = false;
 	row->d.hold_reason[0] = '\0';
 	o->req.count += row->d.ready; /* the others are counted as they move */

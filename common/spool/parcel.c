@@ -64,6 +64,13 @@ size_t parcel_count(const struct parcel *p)
 	return p->count;
 }
 
+void parcel_cut(struct parcel *p, size_t bytes, size_t count)
+{
+	MX_ASSERT(bytes <= p->items.n && count <= p->count);
+	p->items.n = bytes;
+	p->count = count;
+}
+
 bool parcel_next(const struct parcel *p, size_t *pos, struct parcel_item *out)
 {
 	struct bytes_in in = { span_skip(buf_span(&p->items), *pos), false };

@@ -6,6 +6,7 @@
 #include "common/spool/content.h"
 #include "common/spool/queue.h"
 #include "common/spool/room.h"
+#include "common/spool/touch.h"
 
 /* ---- Storing them ---- */
 
@@ -25,6 +26,10 @@ static enum mx_err apply_piece(struct batch *b, struct request *r)
 		err = content_name(b, GARBAGE_OPEN, r->id);
 	if (err == MX_OK)
 		err = content_put(b, r->id, p->offset, span_of(p->data, p->n));
+	if (p->is_first && !p->draft->is_adopted)
+		touch_message(b, r->id, TOUCH_FIRST);
+	if (!p->draft->is_adopted)
+		touch_content(b, r->id, p->offset);
 	b->coming += p->n;
 	free(p->data);
 	p->data = NULL;
@@ -105,10 +110,15 @@ static const struct request_ops piece_ops = {
 	.finish = finish_piece,
 };
 
+/* The mirror has it, and keeps it: request.pos. */
+enum { IS_ADOPTED = 1 };
+
 static enum mx_err apply_discard(struct batch *b, struct request *r)
 {
 	enum mx_err err = content_unname(b, GARBAGE_OPEN, r->id);
 
+	if (err == MX_OK && r->pos != IS_ADOPTED)
+		touch_message(b, r->id, TOUCH_DRAFT_GONE);
 	if (err == MX_ENOENT) /* no piece of it was ever committed */
 		return MX_OK;
 	return err == MX_OK ? content_name(b, GARBAGE_DEAD, r->id) : err;
@@ -189,6 +199,7 @@ static void discard_pieces(struct spool_draft *d)
 		return;
 	r = request_new(&discard_ops, sizeof(*r), NULL, 0);
 	r->id = d->id;
+	r->pos = d->is_adopted ? IS_ADOPTED : 0;
 	queue_push(d->sp, r);
 }
 

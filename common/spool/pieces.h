@@ -32,6 +32,7 @@ struct spool_draft {
 	struct buf prefix;   /* goes in front; empty: none, or in the tail */
 	struct buf hold_reason;
 	struct buf fact_key, fact_value; /* recorded with it; empty: none */
+	bool is_adopted; /* the mirror has it already */
 	bool is_held; /* is to be when it is committed */
 	enum mx_err err;
 	bool may_use_margin;
@@ -40,6 +41,12 @@ struct spool_draft {
 	/* writer thread only: a piece could not be stored */
 	enum mx_err writer_err;
 };
+
+/* The next queue id at this time. */
+uint64_t draft_next_id(struct spool *sp, int64_t now_ms);
+/* A draft of this id; as spool_draft_new. */
+enum mx_err draft_open(struct spool *sp, uint64_t id, uint64_t expect_bytes,
+		       bool may_use_margin, struct spool_draft **out);
 
 /* A piece of cap bytes; p, if not NULL, is the one it replaces. */
 struct piece *piece_resize(struct spool_draft *d, struct piece *p, size_t cap);

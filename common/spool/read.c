@@ -3,13 +3,14 @@
 #include "common/base/alloc.h"
 #include "common/spool/domain.h"
 #include "common/spool/find.h"
+#include "common/spool/lease.h"
 #include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 #include "common/spool/room.h"
 
 /* Looks at the spool that need no unit whole: ids, counters, facts. */
 
-enum { ROWS_PER_LOOK = 64 };
+enum { ROWS_PER_LOOK = 64, LOOKS_FOR_OURS = 4096 };
 
 /* ---- ready units ---- */
 
@@ -36,6 +37,51 @@ static enum mx_err walk_ready(struct spool *sp, MDB_txn *txn,
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
+/* The next of them from at on, or down. */
+static enum mx_err seek_ready(struct scan *p, struct span domain, uint64_t at,
+			      bool is_newest, uint64_t *id)
+{
+	struct span name;
+	struct key k;
+	enum mx_err err;
+
+	key_ready(&k, domain, is_newest ? at + 1 : at);
+	err = is_newest ? scan_seek_before(p, &k) : scan_seek(p, &k);
+	if (err == MX_OK &&
+	    !(key_ready_parse(p->key, &name, id) && span_eq(name, domain)))
+		err = MX_ENOENT;
+	return err;
+}
+
+/*
+ * The same while the lease is over: of those that stand here and are ours.
+ * What came before the mirror was away, and what came since, are two runs of
+ * ids: both tables are looked at in turn, from one to the next in the other.
+ */
+static enum mx_err walk_ours(struct spool *sp, MDB_txn *txn, struct span domain,
+			     uint64_t edge, bool is_newest, uint64_t *ids,
+			     size_t max, size_t *n)
+{
+	uint64_t at = is_newest ? edge - 1 : edge + 1, id, next;
+	struct scan p;
+	enum mx_err err = scan_open(&p, &sp->tables[T_READY], txn);
+
+	for (size_t looks = 0; looks < LOOKS_FOR_OURS && *n < max; looks++) {
+		if (err == MX_OK)
+			err = seek_ready(&p, domain, at, is_newest, &id);
+		if (err != MX_OK)
+			break;
+		next = lease_next(sp, txn, id, is_newest);
+		if (next == UINT64_MAX || next == 0)
+			break;
+		if (next == id && lease_is_ours(sp, txn, id))
+			ids[(*n)++] = id;
+		at = next != id ? next : is_newest ? id - 1 : id + 1;
+	}
+	scan_close(&p);
+	return err == MX_ENOENT ? MX_OK : err;
+}
+
 static enum mx_err ready_ids(struct spool *sp, struct span domain,
 			     uint64_t edge, bool is_newest, uint64_t *ids,
 			     size_t max, size_t *n)
@@ -49,7 +95,8 @@ static enum mx_err ready_ids(struct spool *sp, struct span domain,
 		return err;
 	err = domain_read(sp, txn, domain, &row);
 	if (err == MX_OK && !row.d.is_held)
-		err = walk_ready(sp, txn, domain, edge, is_newest, ids, max, n);
+		err = (lease_is_over(sp) ? walk_ours : walk_ready)(
+			sp, txn, domain, edge, is_newest, ids, max, n);
 	read_end(sp);
 	return err == MX_ENOENT ? MX_OK : err;
 }

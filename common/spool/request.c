@@ -28,6 +28,17 @@ void *request_new(const struct request_ops *ops, size_t size,
 	return r;
 }
 
+struct request *request_ask(const struct request_ops *ops, size_t size,
+			    struct span *texts, size_t count,
+			    spool_count_cb *cb, void *arg)
+{
+	struct request *r = request_new(ops, size, texts, count);
+
+	r->cb = cb;
+	r->arg = arg;
+	return r;
+}
+
 void request_finish(struct spool *sp, struct request *r)
 {
 	(void)sp;

@@ -45,6 +45,7 @@ struct request {
 	size_t bytes; /* memory it holds */
 	enum mx_err err;
 	bool again;
+	bool is_new_mail; /* refused while a mirror that comes first is away */
 	/* progress of what takes many transactions; taken back to the copy
 	 * when the transaction fails */
 	uint64_t pos, count, saved_pos, saved_count;
@@ -62,6 +63,10 @@ STAILQ_HEAD(request_list, request);
  */
 void *request_new(const struct request_ops *ops, size_t size,
 		  struct span *texts, size_t count);
+/* The same, with whom to tell. */
+struct request *request_ask(const struct request_ops *ops, size_t size,
+			    struct span *texts, size_t count,
+			    spool_count_cb *cb, void *arg);
 /* The usual end: r->err and r->count for r->cb. */
 void request_finish(struct spool *sp, struct request *r);
 

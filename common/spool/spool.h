@@ -262,6 +262,9 @@ void spool_settle_parked(struct spool *sp, uint64_t id, struct span domain,
  * first; *n says how many (0: none or domain held).  The unit stays ready
  * until settled: the caller remembers what it has in hand.
  *
+ * With a mirror whose lease is over, only of what nobody else can have
+ * (mirror.h); the same goes for spool_unit_load and spool_unit_parked.
+ *
  * Here and below an error means that nothing is known, not that nothing is
  * there: look again later.  MX_ECORRUPT will not pass by itself.
  */

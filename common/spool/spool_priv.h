@@ -54,6 +54,55 @@ struct queue {
 	void *ready_arg;
 };
 
+struct spool_mirror_ops;
+
+/* What a transaction changed; touch.h. */
+struct touches {
+	struct touch *all;
+	size_t n, cap;
+	struct buf names;
+};
+
+/*
+ * The row "mirror" of meta.  Whatever goes to the mirror is numbered.  While
+ * it is at a number from low to seq, it differs in nothing but what is noted.
+ */
+struct mirror_row {
+	unsigned char uuid[16]; /* of this spool's life */
+	uint64_t seq;		/* the last number that was given out */
+	uint64_t low;
+	/* messages above this id that are not noted are absent there: a first
+	 * mirror is new to what was there before */
+	uint64_t walked;
+};
+
+struct mirror_state {
+	/* writer thread; its start has these from the loop */
+	const struct spool_mirror_ops *ops; /* NULL: there is no mirror */
+	void *arg;
+	bool is_kept;	 /* meta has the row, and the mark of who may open */
+	bool is_counted; /* without a mirror, though there was one: once */
+	bool in_step;
+	struct mirror_row row;
+	uint64_t offered;     /* the last number */
+	struct touches doubt; /* of it, and it is not known what became */
+	uint64_t picked; /* the last stale id that was picked */
+	/* for all */
+	atomic_bool is_in_step, refuses;
+	atomic_uint_least64_t seq, low, walked;
+	/* loop thread */
+	unsigned char uuid[16];
+	bool is_known; /* it is in meta */
+	bool is_on;
+	bool has_withheld; /* somebody asked, and did not hear of mail */
+	int64_t (*clock)(void); /* NULL: CLOCK_BOOTTIME */
+	int64_t began_ms, until_ms, patience_ms;
+	ev_timer timer;
+	struct buf announced; /* up to this domain; while is_announcing */
+	bool is_announcing;
+	size_t turn; /* domains of this turn */
+};
+
 struct spool {
 	MDB_env *env;
 	MDB_env *read_env; /* in its place for reading, after a failure */
@@ -74,6 +123,7 @@ struct spool {
 	struct table tables[T_COUNT];
 	struct room room;
 	struct queue queue;
+	struct mirror_state mirror;
 
 	/* loop thread */
 	struct trusted_clock clock;
@@ -95,11 +145,13 @@ struct spool {
 	int64_t stored_ms;  /* monotonic: the state row was written */
 	struct state_row state;
 	bool has_dead;	    /* garbage of kind dead may be there */
-	bool opened_clean;  /* what a former process left open is gone */
+	atomic_bool opened_clean; /* what a former process left open is gone */
 	uint64_t former_id; /* drafts up to here are of former processes */
 };
 
 struct domain_entry; /* counters.c */
+struct touch;
+struct parcel;
 
 struct batch {
 	struct spool *sp;
@@ -109,6 +161,14 @@ struct batch {
 	uint64_t coming; /* content stored by this transaction */
 	size_t work;	 /* rows touched by requests that work in steps */
 	bool made_dead;	 /* garbage to sweep was made */
+	/* the mirror's; step.c */
+	struct touches touches;
+	struct mirror_row mirror;
+	bool mirror_changed, joins, in_step, is_offered, is_taken;
+	bool has_notes; /* something is lacking */
+	bool is_known_there; /* what is put: the mirror has it */
+	struct request *join;  /* NULL: nobody wants to be in step */
+	struct parcel *parcel; /* NULL: nothing is to be offered */
 };
 
 static inline struct table *batch_table(struct batch *b, enum table_id t)

@@ -12,7 +12,8 @@ static const char *const names[T_COUNT] = {
 	[T_DOMAIN] = "domain",	   [T_TARGET] = "target",
 	[T_FACT] = "fact",	   [T_GARBAGE] = "garbage",
 	[T_KNOWN] = "known",	   [T_KNOWN_GOOD] = "known-good",
-	[T_KNOWN_BAD] = "known-bad",
+	[T_KNOWN_BAD] = "known-bad", [T_ABSENT] = "mirror-absent",
+	[T_STALE] = "mirror-stale", [T_STALE_HOLD] = "mirror-holds",
 };
 
 enum mx_err from_mdb(int rc)

@@ -26,6 +26,9 @@ enum table_id {
 	T_KNOWN = T_YOUNG, /* key -> what is known of a recipient: known.c */
 	T_KNOWN_GOOD,	   /* at, key -> nothing: who is one, by age */
 	T_KNOWN_BAD,	   /* at, key -> nothing: who is none */
+	T_ABSENT,	   /* id -> stamp: the mirror has nothing of it */
+	T_STALE,	   /* id -> stamp: what it has is old: note.c */
+	T_STALE_HOLD,	   /* domain -> stamp: its hold is old there */
 	T_COUNT,
 };
 

@@ -6,6 +6,7 @@
 #include "common/spool/content.h"
 #include "common/spool/counters.h"
 #include "common/spool/env.h"
+#include "common/spool/touch.h"
 
 /* ---- Where it stands ---- */
 
@@ -122,6 +123,7 @@ enum mx_err unit_move(struct batch *b, struct found *u, enum unit_state to,
 	err = bytes_refused(b, &from, to, &bytes);
 	if (err != MX_OK)
 		return err;
+	touch_unit(b, u->id, u->domain);
 	u->state = to;
 	u->due_ms = due_ms;
 	u->reason = SPAN_LIT("");
@@ -144,6 +146,7 @@ enum mx_err unit_hold_reason(struct batch *b, const struct found *u,
 
 	MX_ASSERT(u->state == UNIT_HELD);
 	held.reason = reason;
+	touch_unit(b, u->id, u->domain);
 	return park(b, &held);
 }
 
@@ -284,7 +287,10 @@ enum mx_err unit_recipients(struct batch *b, const struct found *u,
 	ends->parked_ms = after_ms;
 	if (err != MX_OK && err != MX_ENOENT)
 		return err;
-	return is_changed ? move_parked(b, u, before_ms, after_ms) : MX_OK;
+	if (!is_changed)
+		return MX_OK;
+	touch_unit(b, u->id, u->domain);
+	return move_parked(b, u, before_ms, after_ms);
 }
 
 /* ---- It comes, it goes ---- */
@@ -364,6 +370,7 @@ enum mx_err unit_drop(struct batch *b, const struct found *u,
 		err = leave_message(b, u->id, &bytes);
 	if (err != MX_OK)
 		return err == MX_ENOENT ? MX_ECORRUPT : err;
+	touch_unit(b, u->id, u->domain);
 	if (row->d.units == 0 || *counter_of(row, u->state) == 0 ||
 	    row->d.bytes < bytes)
 		return MX_ECORRUPT;
@@ -373,4 +380,19 @@ enum mx_err unit_drop(struct batch *b, const struct found *u,
 	if (u->id == row->oldest_id)
 		counters_oldest_left(b, u->domain);
 	return MX_OK;
+}
+
+static enum keep let_go(struct recipient_row *row, void *arg)
+{
+	(void)row;
+	(void)arg;
+	return KEEP_NOT;
+}
+
+enum mx_err unit_remove(struct batch *b, const struct found *u)
+{
+	struct ends ends;
+	enum mx_err err = unit_recipients(b, u, let_go, NULL, &ends);
+
+	return err == MX_OK ? unit_drop(b, u, &ends) : err;
 }

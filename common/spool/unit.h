@@ -39,6 +39,9 @@ enum mx_err unit_hold_reason(struct batch *b, const struct found *u,
 enum mx_err unit_drop(struct batch *b, const struct found *u,
 		      const struct ends *ends);
 
+/* A unit with all of its recipients goes, without a report. */
+enum mx_err unit_remove(struct batch *b, const struct found *u);
+
 /* What is to become of a recipient's row: it may have been changed in place. */
 enum keep { KEEP_AS_IT_IS, KEEP_CHANGED, KEEP_NOT };
 typedef enum keep unit_recipient_fn(struct recipient_row *row, void *arg);

@@ -1,0 +1,21 @@
+/* Mail that others may have by now is not shown. */
+#ifndef MX_SPOOL_LEASE_H
+#define MX_SPOOL_LEASE_H
+
+#include "common/spool/spool_priv.h"
+
+/* All on the loop. */
+
+int64_t lease_now_ms(const struct spool *sp);
+/* Is the lease over, and patience not?  Then only what is absent from the
+ * mirror may go. */
+bool lease_is_over(struct spool *sp);
+/* May this message go, though it is over? */
+bool lease_is_ours(struct spool *sp, MDB_txn *txn, uint64_t id);
+/*
+ * The nearest id, from this one on (or down), that might: what lies between
+ * may not.  UINT64_MAX, or 0: there is none.
+ */
+uint64_t lease_next(struct spool *sp, MDB_txn *txn, uint64_t id, bool is_down);
+
+#endif
