@@ -255,6 +255,7 @@ static void open_intake(struct daemon *d)
 		.config = d->config,
 		.hooks = &hooks,
 		.door = &d->door,
+		.traces = keeper_traces(d->keeper),
 		.most_sessions = most_sessions(d->files),
 	});
 	sockets_serve(d->sockets, d->intake, d->config);

@@ -14,6 +14,9 @@ struct status_target {
 	const char *state; /* "unknown" "probing" "up" "down" */
 	int64_t since_ms, checked_ms;
 	struct span last_reply;
+	/* Its replies did not match our commands: till then one at a time, and
+	 * nothing is relayed; the spool does not remember it. */
+	int64_t mismatch_ms;
 };
 
 struct status_destination {

@@ -25,11 +25,12 @@ json_t *status_spool(const struct spool_totals *t)
 
 static json_t *target_object(const struct status_target *t)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "target",
+	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "target",
 			 control_text(t->name), "state", t->state, "since",
 			 control_time(t->since_ms), "checked",
 			 control_time(t->checked_ms), "last_reply",
-			 control_text_or_null(t->last_reply));
+			 control_text_or_null(t->last_reply), "mismatch_until",
+			 control_time(t->mismatch_ms));
 }
 
 json_t *status_targets(const struct status_destination *d)

@@ -183,6 +183,24 @@ static const struct column columns[] = {
 };
 /* clang-format on */
 
+/* Nothing else would say why nothing is relayed to a host that is up. */
+static void add_mismatches(const json_t *targets, struct buf *out)
+{
+	for (size_t i = 0; i < json_array_size(targets); i++) {
+		const json_t *o = json_array_get(targets, i);
+		int64_t until_ms = print_get_time(o, "mismatch_until");
+
+		if (until_ms == 0)
+			continue;
+		buf_adds(out, "  ");
+		print_text(out, control_get_text(o, "target"));
+		buf_adds(out, ": its replies do not match our commands; "
+			      "nothing is relayed to it until ");
+		print_time(out, until_ms);
+		buf_adds(out, "\n");
+	}
+}
+
 void status_show_targets(const struct ctl *ctl, const json_t *state,
 			 struct buf *out)
 {
@@ -204,6 +222,7 @@ void status_show_targets(const struct ctl *ctl, const json_t *state,
 	}
 	table_print(&t, out);
 	table_fini(&t);
+	add_mismatches(targets, out);
 }
 
 /* clang-format off */

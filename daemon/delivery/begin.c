@@ -146,6 +146,7 @@ void begin(struct delivery *d, struct tx *tx)
 	command_mail(&d->out, &u->envelope, tx->job.offered);
 	expect_push(d, ST_MAIL, tx, 0);
 	tx->has_mail = true;
+	d->dry_ms = d->dried_ms = 0;
 	d->is_proving = tx->is_proof;
 	tx->at = TX_RCPT;
 	d->sending = tx;

@@ -220,6 +220,10 @@ void delivery_more_rcpt(struct delivery *d, struct delivery_job *job,
 void delivery_more_content(struct delivery *d, struct delivery_job *job,
 			   uint64_t bytes, bool is_all);
 
+/* How long, all in all, the server has had to wait for more of the job that
+ * grows, with nothing to answer and nothing left to read: its sender's time. */
+int64_t delivery_dry_ms(const struct delivery *d);
+
 /*
  * Nobody waits for it any longer: no call of its listener follows.  Takes it.
  * What the server was told is taken back, with RSET, or by closing the

@@ -166,6 +166,7 @@ struct delivery {
 	bool has_cancelled;      /* a job, perhaps with nothing to wait for */
 	int64_t dry_ms;          /* since when a job that grows has nothing to
 				    send, though the server waits; 0: no */
+	int64_t dried_ms;        /* what such waits of it came to before */
 	bool is_word_shared;     /* word: something else was answered so */
 	bool is_loose;           /* content was answered since they surely
 				    did: there may be a reply too many */
@@ -355,6 +356,8 @@ void begin_reset(struct delivery *d);
 
 /* ---- pump.c: commands and content ---- */
 enum step pump(struct delivery *d);
+/* Behind it, and what is written is on its way. */
+void pump_note_dry(struct delivery *d);
 
 /* ---- lose.c ---- */
 /* The connection is over: all jobs go back, the oldest first. */

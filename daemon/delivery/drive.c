@@ -55,6 +55,8 @@ static void leave(struct delivery *d, enum step step)
 	d->busy--;
 	if (d->conn != NULL && conn_output_pending(d->conn) > 0)
 		conn_flush(d->conn); /* what is left then, the peer holds up */
+	if (d->life == LIFE_READY && d->conn != NULL)
+		pump_note_dry(d);
 	expect_arm(d);
 }
 

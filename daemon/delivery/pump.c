@@ -310,13 +310,23 @@ static bool wants_sync(const struct delivery *d)
 			       trust_is_needed(d, d->queued));
 }
 
-static void note_dry(struct delivery *d)
+void pump_note_dry(struct delivery *d)
 {
-	if (d->sending == NULL || !is_dry(d->sending) || d->expects.count > 0 ||
-	    conn_output_pending(d->conn) > 0)
-		d->dry_ms = 0;
-	else if (d->dry_ms == 0)
-		d->dry_ms = clock_mono_ms();
+	bool is_now = d->sending != NULL && is_dry(d->sending) &&
+		      d->expects.count == 0 &&
+		      conn_output_pending(d->conn) == 0;
+
+	if (is_now == (d->dry_ms > 0))
+		return;
+	if (!is_now)
+		d->dried_ms += clock_mono_ms() - d->dry_ms;
+	d->dry_ms = is_now ? clock_mono_ms() : 0;
+}
+
+int64_t delivery_dry_ms(const struct delivery *d)
+{
+	return d->dried_ms +
+	       (d->dry_ms > 0 ? clock_mono_ms() - d->dry_ms : 0);
 }
 
 enum step pump(struct delivery *d)
@@ -357,6 +367,5 @@ enum step pump(struct delivery *d)
 	if (d->jobs == 0 && (d->wants_quit || room_is_used_up(d)))
 		say_quit(d);
 	flush_out(d);
-	note_dry(d);
 	return STEP_ON;
 }

@@ -98,7 +98,6 @@ static void on_rcpt(struct delivery *dl, struct delivery_job *job, size_t i,
 
 	(void)dl;
 	l->is_heard = true;
-	lane->touched_ms = clock_mono_ms();
 	heard_of(l);
 	learn(l, lane, job, i, m);
 	lane->listener->on_rcpt(i, m, job->set[i].reply, lane->arg);
@@ -382,12 +381,10 @@ static void take_from(struct lane *l)
 			     l->arg);
 }
 
-/* How long its client has kept it waiting; 0: the primary does. */
+/* How long its client has kept it waiting. */
 static int64_t waited_ms(const struct lane *l)
 {
-	if (l->touched_ms == 0)
-		return 0;
-	return l->slow_ms + clock_mono_ms() - l->touched_ms;
+	return delivery_dry_ms(l->carrier->delivery) - l->paid_ms;
 }
 
 /* From the one whose client is slowest. */
@@ -523,21 +520,16 @@ void drain_lane_more_rcpt(struct lane *l, const struct recipient *r)
 	MX_ASSERT(l->magic == LANE_MAGIC);
 	if (l->job == NULL)
 		return;
-	l->slow_ms = waited_ms(l);
-	l->touched_ms = 0;
 	delivery_more_rcpt(l->carrier->delivery, l->job, r);
 }
 
 /* A byte now and then is as good as nothing. */
-static void note_content(struct lane *l, uint64_t bytes, bool is_all)
+static void note_content(struct lane *l, uint64_t bytes)
 {
-	if (is_all) {
-		l->touched_ms = 0;
-	} else if (bytes - l->bytes >= LANE_PIECE) {
-		l->bytes = bytes;
-		l->slow_ms = 0;
-		l->touched_ms = clock_mono_ms();
-	}
+	if (bytes - l->bytes < LANE_PIECE)
+		return;
+	l->bytes = bytes;
+	l->paid_ms = delivery_dry_ms(l->carrier->delivery);
 }
 
 void drain_lane_more_content(struct lane *l, uint64_t bytes, bool is_all)
@@ -545,7 +537,7 @@ void drain_lane_more_content(struct lane *l, uint64_t bytes, bool is_all)
 	MX_ASSERT(l->magic == LANE_MAGIC);
 	if (l->job == NULL)
 		return;
-	note_content(l, bytes, is_all);
+	note_content(l, bytes);
 	delivery_more_content(l->carrier->delivery, l->job, bytes, is_all);
 }
 

@@ -29,10 +29,8 @@ struct lane {
 	ev_timer deadline;
 	bool has_stolen;    /* another one's, to wait for it once more */
 	int64_t since_ms;   /* monotonic */
-	int64_t touched_ms; /* monotonic: since then its client has to say
-			       something; 0: the primary has to */
-	int64_t slow_ms;    /* so long its client took before that */
-	uint64_t bytes;	    /* of content that are paid for with it */
+	int64_t paid_ms;    /* so much of its client's time does not count */
+	uint64_t bytes;	    /* of content that have paid for it */
 };
 
 /* ---- lane_wait.c ---- */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/smtp/address.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/link_priv.h"
@@ -21,6 +22,18 @@ bool link_is_answer(const struct delivery_job *job)
 bool link_is_decided(const struct delivery_job *job)
 {
 	return !job->is_obstructed && delivery_job_is_decided(job);
+}
+
+/* Relaying stands still for an hour with all else well: somebody has to say
+ * so. */
+static void say_mismatch(const struct link *l)
+{
+	log_warn(EV_FALLBACK, LOG_SPAN("destination", l->dest->route->key),
+		 LOG_STR("host", l->host),
+		 LOG_STR("note",
+			 "its replies do not match our commands: for an hour "
+			 "it is spoken to one command at a time, and nothing "
+			 "is relayed to it"));
 }
 
 /*
@@ -44,6 +57,8 @@ void link_learn_without(const struct link *l, const struct delivery *dl)
 		t->without |= without;
 		if ((without & DELIVERY_TRUST) == 0)
 			t->untested |= without;
+		if (without & DELIVERY_TRUST)
+			say_mismatch(l);
 		t->without_until_ms = now + (was_well ? MINUTES(1) : HOURS(1));
 	}
 	if (delivery_is_proven(dl))

@@ -59,6 +59,8 @@ static void list_targets(struct drain *d, const struct dest *dst,
 			.since_ms = to_wall(dst->mtargets[i].since_ms),
 			.checked_ms = to_wall(dst->mtargets[i].heard_ms),
 			.last_reply = span_str(dst->targets[i].last_reply),
+			.mismatch_ms = to_wall(
+				target_mismatch_ms(&dst->targets[i])),
 		};
 	for (size_t i = 0; i < n; i++)
 		if (d->status[i].checked_ms > out->checked_ms)

@@ -69,6 +69,14 @@ bool target_is_news(struct target *t, const char *stage, const char *reply,
 	return true;
 }
 
+int64_t target_mismatch_ms(const struct target *t)
+{
+	bool is_so = (t->without & DELIVERY_TRUST) != 0 &&
+		     clock_mono_ms() < t->without_until_ms;
+
+	return is_so ? t->without_until_ms : 0;
+}
+
 void target_forget_failure(struct target *t)
 {
 	t->said[0] = '\0';

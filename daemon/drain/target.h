@@ -56,6 +56,9 @@ struct at_address *targets_at(struct drain *d, const struct net_addr *addr);
  * later?  left_out: how many were not, since the last line. */
 bool target_is_news(struct target *t, const char *stage, const char *reply,
 		    int64_t now_ms, unsigned *left_out);
+/* Its replies did not match our commands: until when that counts, monotonic; 0:
+ * they do. */
+int64_t target_mismatch_ms(const struct target *t);
 /* It is up. */
 void target_forget_failure(struct target *t);
 

@@ -261,15 +261,28 @@ void carry_committed(struct session *s, enum mx_err err)
 	(void)content_failed(s, storage_reply(err));
 }
 
+/* Its recipients count as refused, each for its domain. */
+static enum step refused(struct session *s, const struct relay_said *said)
+{
+	const struct mail *m = s->mail;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->ways[i] == WAY_RELAY)
+			policy_count(s->in->policy,
+				     domains_find(m->config->domains,
+						  m->rcpts[i].domain),
+				     said->words.reason);
+	return content_refused(s, &said->words);
+}
+
 static enum step concluded(struct session *s, const struct relay_said *said)
 {
 	struct mail *m = s->mail;
 
 	switch (relay_answer(said->fate, true, m->draft != NULL)) {
 	case ANSWER_WORDS:
-		return said->words.code < 400
-			       ? taken(s, said)
-			       : content_refused(s, &said->words);
+		return said->words.code < 400 ? taken(s, said)
+					      : refused(s, said);
 	case ANSWER_250:
 		trace_kept(m, said);
 		return content_commit(s);

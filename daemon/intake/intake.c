@@ -203,6 +203,7 @@ struct intake *intake_new(const struct intake_options *opt)
 	in->spool = opt->spool;
 	in->policy = opt->policy;
 	in->door = opt->door;
+	in->traces = opt->traces;
 	in->most_sessions =
 		opt->most_sessions > 0 ? opt->most_sessions : SIZE_MAX;
 	in->config = config_ref(opt->config);

@@ -5,6 +5,7 @@
 #include <ev.h>
 
 #include "config/config.h"
+#include "daemon/history/traces.h"
 #include "daemon/intake/store.h"
 #include "daemon/policy/policy.h"
 #include "daemon/relay/door.h"
@@ -33,6 +34,7 @@ struct intake_options {
 	struct config *config;         /* a reference is taken */
 	const struct intake_hooks *hooks;
 	const struct relay_door *door; /* NULL: nothing is relayed */
+	struct traces *traces;	       /* of what is; NULL: they are not kept */
 	size_t most_sessions; /* what descriptors allow; 0: any number */
 };
 

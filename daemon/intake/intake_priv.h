@@ -183,6 +183,7 @@ struct intake {
 	struct spool *spool;
 	struct policy *policy;
 	const struct relay_door *door;
+	struct traces *traces; /* may be NULL */
 	struct config *config;
 	struct intake_hooks hooks;
 	struct session_list sessions;

@@ -103,6 +103,26 @@ void trace_accepted(const struct mail *m, uint64_t id)
 	buf_fini(&to);
 }
 
+/* For `find`: who asks where it is has its id from the log, or the primary's. */
+static void keep_trace(const struct mail *m, struct span to,
+		       const struct relay_facts *facts,
+		       const struct relay_said *said)
+{
+	const struct trace t = {
+		.left_ms = clock_wall_ms(),
+		.arrived_ms = m->env.arrived_ms,
+		.id = m->id,
+		.how = SPAN_LIT("relayed"),
+		.from = m->env.from,
+		.to = to,
+		.host = span_str(facts->host),
+		.reply = span_str(said->reply),
+	};
+
+	if (m->session->in->traces != NULL)
+		traces_add(m->session->in->traces, &t);
+}
+
 /* The primary took it while the client waited: both sides' times. */
 void trace_relayed(const struct mail *m, const struct relay_said *said)
 {
@@ -111,9 +131,13 @@ void trace_relayed(const struct mail *m, const struct relay_said *said)
 	uint32_t n = 0;
 
 	relay_facts(m->relay, &facts);
-	for (uint32_t i = 0; i < m->count; i++)
-		if (m->ways[i] == WAY_RELAY && n++ < LOG_PATHS_MAX)
+	for (uint32_t i = 0; i < m->count; i++) {
+		if (m->ways[i] != WAY_RELAY)
+			continue;
+		keep_trace(m, m->rcpts[i].path, &facts, said);
+		if (n++ < LOG_PATHS_MAX)
 			log_list_path(&to, n - 1, m->rcpts[i].path);
+	}
 	metrics_add(METRIC_RELAYED, 0, n);
 	log_info(EV_RELAYED, LOG_HEX("sid", m->sid), LOG_ID("mid", m->id),
 		 LOG_SPAN("msgid", span_of(m->scan.msgid, m->scan.msgid_n)),

@@ -13,11 +13,18 @@ enum {
 	SIZE_LEAST = 64 * 1024, /* a limit below that is a slip: RFC 5321
 				   section 4.5.3.1.7 */
 	TRIES_MAX = 2,
+	REFUSED_MAX = 4, /* destinations whose words are kept */
 };
 
 /* What is to be done in a turn of its own: hand on what was fed, in one piece;
  * tell the listener; or go on with the recipient in question. */
 enum { PUSH = 1, TELL_RCPT = 2, TELL_ROOM = 4, TELL_END = 8, GO_ON = 16 };
+
+/* Of whom the primary has heard enough at MAIL. */
+struct refusal {
+	struct span domain;
+	struct relay_said said;
+};
 
 struct relay {
 	unsigned magic;
@@ -29,6 +36,8 @@ struct relay {
 	/* The domains that go there; and the recipient in question. */
 	struct span *domains;
 	size_t domain_count, domain_cap;
+	struct refusal *refused[REFUSED_MAX];
+	size_t refused_count;
 	struct recipient to;
 	bool is_asking;	    /* about it */
 	bool is_given;	    /* the primary has it */
@@ -159,6 +168,31 @@ static void add_domain(struct relay *r, struct span domain)
 	r->domains[r->domain_count++] = arena_span(&r->arena, domain);
 }
 
+/* MAIL was refused for good: so is whoever else would come behind it there,
+ * also when another destination has the mail by then. */
+static void note_refusal(struct relay *r)
+{
+	bool is_one = r->end.fate == FATE_WORDS && r->end.stage == RELAY_MAIL;
+
+	for (size_t i = 0; is_one && i < r->domain_count &&
+			   r->refused_count < REFUSED_MAX;
+	     i++) {
+		struct refusal *f = arena_alloc(&r->arena, sizeof(*f));
+
+		*f = (struct refusal){ r->domains[i], r->end };
+		r->refused[r->refused_count++] = f;
+	}
+}
+
+static const struct relay_said *refusal_of(const struct relay *r,
+					   struct span domain)
+{
+	for (size_t i = 0; i < r->refused_count; i++)
+		if (span_eq(r->refused[i]->domain, domain))
+			return &r->refused[i]->said;
+	return NULL;
+}
+
 /* ---- What the lane says ---- */
 
 static struct relay *of(void *arg)
@@ -218,7 +252,7 @@ static void on_rcpt(size_t i, enum meaning m, struct span reply, void *arg)
 		return;
 	if (m == MEANS_YES && r->first_taken == SIZE_MAX)
 		r->first_taken = i;
-	said_of_rcpt(&r->rcpt, m, reply, r->is_only);
+	said_of_rcpt(&r->rcpt, m, reply, r->opt.env->from, r->is_only);
 	answer_rcpt(r);
 }
 
@@ -245,6 +279,7 @@ static void on_done(const struct delivery_job *job,
 	}
 	said_of_job(&r->end, job, end, has_taken ? r->first_taken : 0,
 		    has_taken);
+	note_refusal(r);
 	over(r);
 	if (!r->is_given) /* else: who is asked about goes on by GO_ON */
 		return;
@@ -454,25 +489,20 @@ static bool is_free_for(const struct relay *r, struct span domain)
 	       !has_domain(r, domain);
 }
 
-/* MAIL was refused for good: so is whoever else would come behind it. */
-static bool is_refused(const struct relay *r)
-{
-	return r->at == AT_OVER && r->end.fate == FATE_WORDS &&
-	       r->end.stage == RELAY_MAIL;
-}
-
 static void proceed(struct relay *r)
 {
+	const struct relay_said *no = refusal_of(r, r->to.domain);
+
 	MX_ASSERT(r->is_asking && !r->is_given);
-	if (r->at == AT_NOTHING || is_free_for(r, r->to.domain)) {
+	if (no != NULL) {
+		r->rcpt = *no;
+		answer_rcpt(r);
+	} else if (r->at == AT_NOTHING || is_free_for(r, r->to.domain)) {
 		ask_lane(r);
 	} else if (r->at == AT_ENVELOPE && has_domain(r, r->to.domain)) {
 		carry(r);
 	} else if (r->at == AT_ENVELOPE) {
 		compare(r);
-	} else if (is_refused(r) && has_domain(r, r->to.domain)) {
-		r->rcpt = r->end;
-		answer_rcpt(r);
 	} else {
 		turn_away(r, span_str(r->end.reply));
 	}
@@ -504,8 +534,10 @@ bool relay_may(const struct relay_door *door, const struct relay *r,
 {
 	if (r != NULL && r->asked >= RELAY_RCPTS_MAX)
 		return false;
+	if (r != NULL && refusal_of(r, domain) != NULL)
+		return true;
 	if (r != NULL && r->at == AT_OVER && !is_free_for(r, domain))
-		return is_refused(r) && has_domain(r, domain);
+		return false;
 	if (r != NULL && has_domain(r, domain))
 		return true;
 	return door->may_answer(domain, door->arg);

@@ -94,7 +94,7 @@ static bool is_obstacle(struct span reply)
 }
 
 void said_of_rcpt(struct relay_said *s, enum meaning m, struct span reply,
-		  bool is_only)
+		  struct span from, bool is_only)
 {
 	enum relay_event event = PRIMARY_LATER;
 
@@ -104,7 +104,8 @@ void said_of_rcpt(struct relay_said *s, enum meaning m, struct span reply,
 		event = PRIMARY_NEVER;
 	say(s, RELAY_RCPT, event, reply);
 	s->words.is_guess =
-		event == PRIMARY_NEVER && known_meaning(reply) == SAID_NO;
+		event == PRIMARY_NEVER &&
+		known_meaning_from(reply, from) == SAID_NO;
 }
 
 /* ---- The end of a job ---- */

@@ -4,9 +4,10 @@
 
 #include "daemon/relay/relay.h"
 
-/* A reply to RCPT.  is_only: what this server cannot take, no other can. */
+/* A reply to RCPT of mail from that sender.  is_only: what this server cannot
+ * take, no other can. */
 void said_of_rcpt(struct relay_said *s, enum meaning m, struct span reply,
-		  bool is_only);
+		  struct span from, bool is_only);
 /* The job is over: for its ith recipient, whom the primary had taken or not. */
 void said_of_job(struct relay_said *s, const struct delivery_job *job,
 		 const struct delivery_end *end, size_t i, bool is_taken);

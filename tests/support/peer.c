@@ -337,6 +337,16 @@ const struct peer_command *peer_command(const struct peer *p,
 	return NULL;
 }
 
+void peer_pause(struct peer *p, bool is_paused)
+{
+	for (struct peer_session *s = p->sessions; s != NULL; s = s->next) {
+		if (is_paused)
+			conn_pause(s->conn);
+		else
+			conn_resume(s->conn);
+	}
+}
+
 size_t peer_saw(const struct peer *p, const char *prefix)
 {
 	size_t n = 0;

@@ -63,6 +63,9 @@ void peer_start(struct peer *p);
 /* Say something unasked, on every connection; PEER_CLOSE: hang up. */
 void peer_say(struct peer *p, const char *line);
 
+/* Read nothing more, on every connection, or go on with it. */
+void peer_pause(struct peer *p, bool is_paused);
+
 /* How many commands began so. */
 size_t peer_saw(const struct peer *p, const char *prefix);
 /* The nth of them (from 0), or NULL. */

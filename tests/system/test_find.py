@@ -6,6 +6,7 @@ import pytest
 
 from client import send
 from faults import until
+from relaying import PRIMARY, before, deliver
 from test_queue import asked
 
 QUEUED = "250 2.0.0 Ok: queued as 4XyZ12pQ"
@@ -77,6 +78,26 @@ def test_it_survives_a_restart(mail):
     check(d, ids)  # from the spool alone
     d.start()
     check(d, ids)
+
+
+def test_what_was_relayed(mx20, primary):
+    """It never waited here, and is asked for all the same."""
+    p = primary(address=PRIMARY, on={"dot": QUEUED}).start()
+    d = before(mx20, p)
+    assert deliver(d, ["a@example.com", "b@example.com"]).end == QUEUED
+    mid = d.wait_log(r"^relayed .* mid=(\w+) ").group(1)
+
+    def found():
+        for word in (mid, "4xyz12pq", "a@sender.test"):
+            assert {(o["id"], o["outcome"], o["to"], o["reply"])
+                    for o in find(d, word)} == {
+                (mid, "relayed", f"{u}@example.com", QUEUED) for u in "ab"}
+        [o] = find(d, "b@example.com")
+        assert o["host"].startswith(f"[{PRIMARY}]")
+    found()
+    d.restart()
+    found()
+    assert "relayed after 0s: " in d.ctl("find", mid).stdout
 
 
 @pytest.mark.parametrize("word", ["", "@", "@a..b", "x" * 2000])

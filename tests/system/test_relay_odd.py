@@ -1,5 +1,7 @@
 """standby=relay: servers and clients that are odd, and still SMTP, or not."""
 
+import json
+import re
 import socket
 import ssl
 
@@ -11,6 +13,7 @@ from primary import Accept, Bytes, Delay
 from relaying import PRIMARY, before, deliver, line, messages, transact, warm
 
 OK = "250 2.0.0 taken"
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PLAIN = ["SIZE", "8BITMIME"]
 
 
@@ -133,13 +136,21 @@ def test_a_reply_before_the_end(mx20, primary):
 
 
 def test_one_reply_too_many(mx20, primary):
-    """Whose it is nobody knows: nothing is lost by it."""
+    """Whose it is nobody knows: nothing is lost by it, and that relaying stands
+    still is said once."""
     p = primary(address=PRIMARY, on={
         "rcpt": lambda s, a: s.say("250 2.1.5 twice")}).start()
     d = before(mx20, p)
     for n in range(4):
         heard = deliver(d, content=message(f"number {n}"))
         assert heard.end.startswith("250"), heard
+    d.wait_log("^fallback level=warn .*nothing is relayed to it")
+    row = json.loads(d.ctl("status", "example.com", "--json").stdout)
+    [target] = row["domains"][0]["targets"]
+    assert RFC3339.fullmatch(target["mismatch_until"])
+    assert "nothing is relayed to it until " in d.ctl("status", "example.com"
+                                                      ).stdout
+    assert sum("nothing is relayed" in line for line in d.log) == 1
     p.on.clear()
     d.ctl("flush")
     until(lambda: len({m.body for m in p.messages}) == 4)

@@ -310,6 +310,9 @@ def test_who_is_put_off_is_not_lost_when_the_content_is_refused(mx20, primary):
     heard = deliver(d, ["a@example.com", "later@example.com"])
     assert heard.refusal == "554 5.7.1 spam", heard
     assert messages(d) == 0 and not p.messages
+    [row] = json.loads(d.ctl("status", "example.com", "--json").stdout)[
+        "domains"]
+    assert row["rejected"] == [{"reason": "primary", "count": 1}]
 
 
 def two(mx20, primary, **on):

@@ -2,7 +2,9 @@
  * while it is under way, and somebody waits for each reply. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "tests/support/client.h"
 
@@ -437,6 +439,37 @@ Test(grow, slow_sender)
 	mail_wait(&m);
 	cr_expect_eq(m.outcomes[0], OUTCOME_DELIVERED);
 	end(&c, &m);
+}
+
+/* While it has something to answer, or does not read, it is the server's. */
+Test(grow, whose_time_it_is)
+{
+	enum { MUCH = 16 << 20 };
+	struct client c = { 0 };
+	struct mail m = { 0 };
+	char *much = mx_alloc(MUCH + 1);
+	int64_t was;
+
+	begin(&c, &m, "PIPELINING", &taken);
+	mail_wait_rcpts(&m);
+	client_run(&c, 100);
+	was = delivery_dry_ms(c.delivery);
+	cr_expect_geq(was, 90);
+	mail_content(&m, "x", false);
+	client_run(&c, 100);
+	cr_expect_geq(delivery_dry_ms(c.delivery), was + 50, "a byte is none");
+	peer_pause(c.peer, true);
+	mail_content(&m, memset(much, 'x', MUCH), false);
+	client_run(&c, 50);
+	was = delivery_dry_ms(c.delivery);
+	client_run(&c, 100);
+	cr_expect_eq(delivery_dry_ms(c.delivery), was);
+	peer_pause(c.peer, false);
+	mail_content(&m, "\r\n", true);
+	mail_wait(&m);
+	cr_expect_eq(m.outcomes[0], OUTCOME_DELIVERED);
+	end(&c, &m);
+	free(much);
 }
 
 /* And when it tires of waiting, that says nothing of it: it is neither down

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/assert.h"
+#include "daemon/delivery/delivery_priv.h"
 #include "daemon/drain/lane_priv.h"
 #include "daemon/relay/relay.h"
 #include "tests/support/drain_world.h"
@@ -53,7 +54,7 @@ static void on_end(const struct relay_said *said, void *arg)
 
 static const struct relay_listener listener = { on_rcpt, on_room, on_end };
 
-static void begin(struct client *c, struct world *w)
+static void come(struct client *c, struct world *w)
 {
 	*c = (struct client){
 		.w = w,
@@ -120,7 +121,7 @@ static int whole(struct world *w, const char *path)
 	struct client c;
 	int code;
 
-	begin(&c, w);
+	come(&c, w);
 	code = say_rcpt(&c, path);
 	if (code == 250)
 		code = say_content(&c, "Subject: x\r\n\r\nhello\r\n");
@@ -167,7 +168,7 @@ Test(drain_lane, one_connection_for_one_after_the_other)
 	cr_expect_eq(whole(&w, "u@d1.example"), 250, "of one destination");
 	cr_expect_eq(w.peer->message_count, 6);
 	cr_expect_eq(w.peer->connections, 1);
-	begin(&c, &w);
+	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "no@d0.example"), 550);
 	cr_expect_eq(say_rcpt(&c, "later@d0.example"), 0);
 	cr_expect_eq(c.rcpt.words.code, 450);
@@ -191,7 +192,7 @@ Test(drain_lane, the_client_leaves)
 	for (int at = 0; at < 4; at++) {
 		struct client c;
 
-		begin(&c, &w);
+		come(&c, &w);
 		if (at == 0) {
 			rcpt(&c, "u@d0.example");
 		} else {
@@ -265,7 +266,7 @@ Test(drain_lane, nobody_was_ever_there)
 
 	world_begin(&w, "", by_name);
 	cr_expect(drain_may_answer(w.drain, SPAN_LIT("away.example")));
-	begin(&c, &w);
+	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@away.example"), 0);
 	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
 	cr_expect_eq(c.rcpt.stage, RELAY_CONNECT);
@@ -285,10 +286,10 @@ Test(drain_lane, how_many)
 		cr_expect_eq(whole(&w, "u@d0.example"), 250);
 	cr_expect_eq(dest_of(&w, "d0.example")->lanes.limit, 3);
 	for (size_t i = 0; i < COUNT(c); i++) {
-		begin(&c[i], &w);
+		come(&c[i], &w);
 		cr_expect_eq(say_rcpt(&c[i], "u@d0.example"), 250);
 	}
-	begin(&late, &w);
+	come(&late, &w);
 	cr_expect_eq(say_rcpt(&late, "u@d0.example"), 0, "after a second");
 	cr_expect_eq(late.rcpt.fate, FATE_JUDGED);
 	leave(&late);
@@ -296,7 +297,7 @@ Test(drain_lane, how_many)
 	world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, world_queued(&w) == 0);
 	/* one that ends is the next one's */
-	begin(&late, &w);
+	come(&late, &w);
 	rcpt(&late, "u@d0.example");
 	cr_expect_eq(say_content(&c[0], "x\r\n"), 250);
 	WAIT_FOR(&w, late.rcpts == 1);
@@ -307,6 +308,18 @@ Test(drain_lane, how_many)
 	world_end(&w);
 }
 
+static struct lane *carried(struct world *w)
+{
+	return LIST_FIRST(&dest_of(w, "d0.example")->links)->lane;
+}
+
+/* Its client took so much longer. */
+static void be_slow(struct world *w, int64_t ms)
+{
+	WAIT_FOR(w, carried(w)->carrier->delivery->dry_ms > 0);
+	carried(w)->carrier->delivery->dry_ms -= ms;
+}
+
 /* A client that does nothing keeps none from those that do; what it has still
  * to say is kept. */
 Test(drain_lane, an_idle_client_loses_it)
@@ -315,14 +328,13 @@ Test(drain_lane, an_idle_client_loses_it)
 	struct client idle, c;
 
 	world_begin(&w, "drain = { connections = 1; };", by_name);
-	begin(&idle, &w);
+	come(&idle, &w);
 	cr_expect_eq(say_rcpt(&idle, "u@d0.example"), 250);
-	begin(&c, &w);
+	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 0, "it is not idle yet");
 	leave(&c);
-	LIST_FIRST(&dest_of(&w, "d0.example")->links)->lane->touched_ms -=
-		LANE_IDLE_MS;
-	begin(&c, &w);
+	be_slow(&w, LANE_IDLE_MS);
+	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
 	cr_expect(!ev_is_active(&LIST_FIRST(&dest_of(&w, "d0.example")->links)
 					 ->lane->deadline),
@@ -336,11 +348,6 @@ Test(drain_lane, an_idle_client_loses_it)
 	world_end(&w);
 }
 
-static struct lane *carried(struct world *w)
-{
-	return LIST_FIRST(&dest_of(w, "d0.example")->links)->lane;
-}
-
 /* A little now and then, recipients or content, is not enough; the primary's
  * time is not the client's. */
 Test(drain_lane, a_slow_client_loses_it)
@@ -350,24 +357,24 @@ Test(drain_lane, a_slow_client_loses_it)
 
 	world_begin(&w, "drain = { connections = 1; };", by_name);
 	for (int is_content = 0; is_content < 2; is_content++) {
-		begin(&slow, &w);
+		come(&slow, &w);
 		cr_expect_eq(say_rcpt(&slow, "u@d0.example"), 250);
-		carried(&w)->touched_ms -= LANE_IDLE_MS * 2 / 3;
+		be_slow(&w, LANE_IDLE_MS * 2 / 3);
 		if (is_content) {
 			relay_data(slow.relay);
 			relay_feed(slow.relay, SPAN_LIT("x"));
 		} else {
 			cr_expect_eq(say_rcpt(&slow, "v@d0.example"), 250);
 		}
-		carried(&w)->touched_ms -= LANE_IDLE_MS * 2 / 3;
+		be_slow(&w, LANE_IDLE_MS * 2 / 3);
 		cr_expect_eq(whole(&w, "u@d0.example"), 250);
 		leave(&slow);
 	}
-	begin(&slow, &w);
+	come(&slow, &w);
 	rcpt(&slow, "hang@d0.example");
 	WAIT_FOR(&w, peer_saw(w.peer, "RCPT TO:<hang@") == 1);
-	cr_expect_eq(carried(&w)->touched_ms, 0);
-	begin(&c, &w);
+	cr_expect_eq(carried(&w)->carrier->delivery->dry_ms, 0);
+	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 0);
 	cr_expect_eq(slow.rcpts, 0);
 	leave(&c);
@@ -382,7 +389,7 @@ Test(drain_lane, one_that_hangs)
 	struct client c;
 
 	world_begin(&w, "", by_name);
-	begin(&c, &w);
+	come(&c, &w);
 	rcpt(&c, "hang@d0.example");
 	WAIT_FOR(&w, peer_saw(w.peer, "RCPT TO:<hang@") == 1);
 	relay_is_overdue(c.relay);
@@ -413,10 +420,10 @@ Test(drain_lane, one_that_hangs_while_others_wait)
 	world_begin(&w, "drain = { connections = 1; };", hello_hangs);
 	cr_expect_eq(whole(&w, "u@d0.example"), 250);
 	cr_expect_eq(whole(&w, "u@d0.example"), 250);
-	begin(&c, &w);
+	come(&c, &w);
 	rcpt(&c, "u@d0.example");
 	WAIT_FOR(&w, peer_saw(w.peer, "EHLO") > 1);
-	begin(&next, &w);
+	come(&next, &w);
 	rcpt(&next, "u@d0.example");
 	relay_is_overdue(c.relay);
 	WAIT_FOR(&w, c.rcpts == 1 && next.rcpts == 1);
@@ -434,7 +441,7 @@ Test(drain_lane, what_the_server_lacks)
 	struct client c;
 
 	world_begin(&w, "", by_name);
-	begin(&c, &w);
+	come(&c, &w);
 	rcpt_notify(&c, "u@d0.example", SMTP_NOTIFY_SUCCESS);
 	WAIT_FOR(&w, c.rcpts == 1);
 	cr_expect_eq(c.rcpt.fate, FATE_JUDGED);
@@ -457,7 +464,7 @@ Test(drain_lane, size)
 
 	memset(text, 'x', sizeof(text));
 	world_begin(&w, "", by_name);
-	begin(&c, &w);
+	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
 	relay_data(c.relay);
 	relay_feed(c.relay, span_of(text, sizeof(text)));
@@ -484,11 +491,11 @@ Test(drain_lane, half_of_all)
 	world_start_drain(&w);
 	for (int i = 0; i < 4; i++)
 		cr_expect_eq(whole(&w, "u@d0.example"), 250);
-	begin(&c, &w);
+	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
 	world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, world_queued(&w) == 0);
-	begin(&late, &w);
+	come(&late, &w);
 	cr_expect_eq(say_rcpt(&late, "u@d0.example"), 0);
 	cr_expect_eq(w.drain->lane_links, 1);
 	leave(&late);
@@ -504,7 +511,7 @@ Test(drain_lane, the_end)
 
 	world_begin(&w, "", by_name);
 	for (size_t i = 0; i < COUNT(c); i++)
-		begin(&c[i], &w);
+		come(&c[i], &w);
 	cr_expect_eq(say_rcpt(&c[0], "u@d0.example"), 250);
 	send_content(&c[0], "x\r\n");
 	rcpt(&c[1], "hang@d0.example");

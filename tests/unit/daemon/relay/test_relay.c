@@ -307,6 +307,11 @@ Test(relay, all_goes_well)
 	turn(&c);
 	cr_expect_eq(c.rcpt.words.code, 550);
 	cr_expect(c.rcpt.words.is_guess);
+	/* it may be the sender that is refused */
+	rcpt(&c, "w@example.com");
+	replies(2, MEANS_NEVER, "550 no");
+	turn(&c);
+	cr_expect(!c.rcpt.words.is_guess);
 	relay_data(c.relay);
 	relay_feed(c.relay, SPAN_LIT("on"));
 	turn(&c);
@@ -443,6 +448,13 @@ Test(relay, mail_is_refused)
 	cr_expect_eq(door.asked, 2);
 	cr_expect_eq(c.rcpts, 3);
 	cr_expect_eq(c.rcpt.words.code, 250);
+	/* the first one's words are as good as before */
+	cr_expect(relay_may(&the_door, c.relay, SPAN_LIT("example.com")));
+	rcpt(&c, "w@example.com");
+	turn(&c);
+	cr_expect_eq(door.asked, 2);
+	cr_expect_eq(c.rcpt.fate, FATE_WORDS);
+	cr_expect_eq(c.rcpt.words.code, 550);
 	relay_data(c.relay);
 	relay_end(c.relay);
 	answers(OUTCOME_DELIVERED, "250 2.0.0 taken", REFUSED_NOT);
