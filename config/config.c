@@ -278,6 +278,14 @@ void config_unref(struct config **c)
 
 /* ---- Warnings ---- */
 
+void config_no_user(const struct config *c, struct buf *why)
+{
+	buf_addf(why,
+		 "user: there is no user \"%.*s\": make it (useradd --system "
+		 "--user-group %.*s), or name another",
+		 SPAN_ARG(c->user), SPAN_ARG(c->user));
+}
+
 void config_warn(const struct config *c)
 {
 	struct span rest = c->doubts;

@@ -106,6 +106,9 @@ int64_t config_certificate_end_ms(const struct config *c);
 struct config *config_ref(struct config *c);
 void config_unref(struct config **c);
 
+/* Append that there is no such user as it names, and what to do. */
+void config_no_user(const struct config *c, struct buf *why);
+
 /* Log the doubts. */
 void config_warn(const struct config *c);
 

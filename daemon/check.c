@@ -60,26 +60,27 @@ static void check_address(struct check *k, const struct config_listen *l)
 		     SPAN_ARG(l->address));
 }
 
+static void check_socket(struct check *k, const char *key, struct span path)
+{
+	struct stat st;
+
+	if (lstat(path.p, &st) == 0 && !S_ISSOCK(st.st_mode))
+		FAIL(k, "%s: %.*s: exists and is no socket", key,
+		     SPAN_ARG(path));
+}
+
 static void check_web(struct check *k)
 {
 	struct span listen = k->c->web.listen;
 	struct net_addr at;
 
+	if (listen.n > 0 && !value_is_endpoint(listen))
+		check_socket(k, "web.listen", listen);
 	if (value_is_endpoint(listen) &&
 	    net_endpoint_parse(listen, ':', 0, &at) == MX_OK &&
 	    try_bind(at) == EADDRNOTAVAIL)
 		FAIL(k, "web.listen: %.*s: not an address of this host",
 		     SPAN_ARG(listen));
-}
-
-static void check_socket(struct check *k)
-{
-	struct span path = k->c->control_path;
-	struct stat st;
-
-	if (lstat(path.p, &st) == 0 && !S_ISSOCK(st.st_mode))
-		FAIL(k, "control: %.*s: exists and is no socket",
-		     SPAN_ARG(path));
 }
 
 static bool is_our_name(const struct config *c, struct span name)
@@ -290,7 +291,7 @@ void check_and_exit(struct config *c)
 	for (size_t i = 0; i < c->listen_count; i++)
 		check_address(&k, &c->listen[i]);
 	check_web(&k);
-	check_socket(&k);
+	check_socket(&k, "control", c->control_path);
 	domains_each(c->domains, check_primary, &k);
 	is_user = become_user(&k);
 	guard_check(c); /* reads what the user may have written */

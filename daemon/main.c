@@ -19,6 +19,7 @@
 #include "config/options.h"
 #include "config/reload.h"
 #include "config/value/error.h"
+#include "config/value/value.h"
 #include "daemon/check.h"
 #include "daemon/control/control.h"
 #include "daemon/guard.h"
@@ -85,19 +86,27 @@ static void have_standard_files(void)
 		close(fd);
 }
 
+/* Of a Unix socket: ours, so that the socket can be removed at the end. */
+static enum mx_err make_folder_of(const struct privileges *p, struct span path,
+				  struct buf *why)
+{
+	while (path.n > 0 && path.p[path.n - 1] != '/')
+		path.n--;
+	if (path.n > 1)
+		path.n--;
+	return privileges_folder(p, path, 0755, why);
+}
+
 static enum mx_err make_folders(const struct privileges *p,
 				const struct config *c, struct buf *why)
 {
-	struct span control = c->control_path;
 	enum mx_err err = privileges_folder(p, c->spool.path, 0700, why);
 
-	if (err != MX_OK)
-		return err;
-	while (control.n > 0 && control.p[control.n - 1] != '/')
-		control.n--;
-	if (control.n > 1)
-		control.n--;
-	return privileges_folder(p, control, 0755, why);
+	if (err == MX_OK)
+		err = make_folder_of(p, c->control_path, why);
+	if (err == MX_OK && !value_is_endpoint(c->web.listen))
+		err = make_folder_of(p, c->web.listen, why);
+	return err;
 }
 
 static uint64_t raise_files(const struct config *c)
@@ -586,6 +595,21 @@ static void hold_sighup(int how)
 	sigprocmask(how, &set, NULL);
 }
 
+static void log_started(struct daemon *d, int64_t begin_ms)
+{
+	struct buf at = { 0 };
+
+	sockets_list(d->sockets, &at);
+	log_info(EV_START, LOG_STR("version", MX_VERSION),
+		 LOG_SPAN("hostname", d->config->hostname),
+		 LOG_SPAN("listen", buf_span(&at)),
+		 LOG_SPAN("web", d->config->web.listen),
+		 LOG_INT("domains", d->config->domain_count),
+		 LOG_INT("recipients", d->config->recipient_count),
+		 LOG_INT("ms", clock_mono_ms() - begin_ms));
+	buf_fini(&at);
+}
+
 static void run(struct daemon *d, int64_t begin_ms)
 {
 	watch_signal(d, &d->on_term, SIGTERM, on_stop);
@@ -601,11 +625,7 @@ static void run(struct daemon *d, int64_t begin_ms)
 	metrics_set(METRIC_RELOAD, 1);
 	config_warn(d->config);
 	check_reload(d->config);
-	log_info(EV_START, LOG_STR("version", MX_VERSION),
-		 LOG_SPAN("hostname", d->config->hostname),
-		 LOG_INT("domains", d->config->domain_count),
-		 LOG_INT("recipients", d->config->recipient_count),
-		 LOG_INT("ms", clock_mono_ms() - begin_ms));
+	log_started(d, begin_ms);
 	notify_watchdog_start(d->loop);
 	watch_start(d->loop, d->spool);
 	notify_ready(d->config);

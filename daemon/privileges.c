@@ -31,7 +31,7 @@ enum mx_err privileges_plan(struct privileges *p, const struct config *c,
 	errno = 0;
 	pw = getpwnam(c->user.p); /* text of the configuration ends with NUL */
 	if (pw == NULL) {
-		buf_addf(why, "user: there is no user \"%s\"", c->user.p);
+		config_no_user(c, why);
 		return MX_ENOENT;
 	}
 	p->uid = pw->pw_uid;

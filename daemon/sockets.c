@@ -270,6 +270,18 @@ const struct net_addr *sockets_addrs(struct sockets *s, size_t *count)
 	return s->addrs;
 }
 
+void sockets_list(struct sockets *s, struct buf *out)
+{
+	size_t count;
+	const struct net_addr *at = sockets_addrs(s, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			buf_addc(out, ',');
+		net_endpoint_add(out, &at[i]);
+	}
+}
+
 /* ---- To the intake ---- */
 
 static void row_serve(struct row *r, struct intake *in,

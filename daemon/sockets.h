@@ -20,6 +20,9 @@ void sockets_free(struct sockets **s);
  * next call. */
 const struct net_addr *sockets_addrs(struct sockets *s, size_t *count);
 
+/* Append them for people, "[::]:25,0.0.0.0:25". */
+void sockets_list(struct sockets *s, struct buf *out);
+
 /* Hand them to the intake; c is the configuration they were opened with. */
 void sockets_serve(struct sockets *s, struct intake *in,
 		   const struct config *c);

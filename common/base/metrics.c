@@ -60,6 +60,11 @@ static const int64_t wait_s[] = {
 	3 * 86400, 7 * 86400, 14 * 86400,
 };
 
+/* From what nobody notices to what clients give up on. */
+static const int64_t turn_us[] = {
+	1000, 5000, 20000, 50000, 100000, 250000, 1000000, 5000000,
+};
+
 #define PLAIN(kind) METRIC_##kind, NULL, NULL, 1, 1
 #define BY(labels) METRIC_COUNTER, labels, NULL, COUNT(labels), 1
 #define BUCKETS(bounds, unit)                                                  \
@@ -99,6 +104,9 @@ static const struct metric table[METRIC_COUNT] = {
 	[METRIC_WAIT] = { "mx20_delivery_wait_seconds",
 		"Time from arrival to delivery, of each recipient.",
 		BUCKETS(wait_s, 1) },
+	[METRIC_TURN] = { "mx20_loop_turn_seconds",
+		"Time of a turn of the loop, in which all else waits.",
+		BUCKETS(turn_us, 1000000) },
 	[METRIC_RELOAD] = { "mx20_config_reload_success",
 		"1: the configuration was taken the last time; 0: refused.",
 		PLAIN(GAUGE) },

@@ -24,6 +24,7 @@ enum metric_id {
 	METRIC_HANDSHAKES, /* by enum metric_handshake */
 	METRIC_COMMIT,	   /* in microseconds */
 	METRIC_WAIT,	   /* in seconds */
+	METRIC_TURN,	   /* in microseconds; with web.listen */
 	METRIC_RELOAD,
 	METRIC_BRAKES,
 	/* as they are when somebody asks (daemon/web): */

@@ -32,6 +32,8 @@ struct status_destination {
 	const char *hold_reason; /* NULL: it is not held */
 	const struct braked *braked; /* why nothing goes there although it
 					answers; NULL: the brake is not pulled */
+	bool is_strangers;	 /* no domain of it is listed: where reports
+				    of ours go, for one */
 	int connections;	 /* -1: not known */
 	enum { STATUS_LISTED_UNKNOWN, STATUS_LISTED, STATUS_UNLISTED } listed;
 	const struct status_target *targets;

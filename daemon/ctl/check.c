@@ -44,13 +44,16 @@ struct report {
 static bool leave_root(const struct config *c)
 {
 	const struct passwd *pw;
+	struct buf why = { 0 };
 
 	if (geteuid() != 0 || c->user.n == 0)
 		return true;
 	errno = 0;
 	pw = getpwnam(c->user.p); /* text of the configuration ends with NUL */
 	if (pw == NULL) {
-		ctl_complain("user: there is no user \"%s\"", c->user.p);
+		config_no_user(c, &why);
+		ctl_complain("%s", buf_cstr(&why));
+		buf_fini(&why);
 		return false;
 	}
 	if (pw->pw_uid == 0)

@@ -117,6 +117,7 @@ static void of_dest(struct drain *d, struct dest *dst,
 		out->next_probe_ms = to_wall(machine_timer(&dst->machine));
 	out->last_reply = span_str(dst->last_reply);
 	out->name = dst->route->key;
+	out->is_strangers = dst->listed == 0;
 	out->hold_name = hold != NULL ? hold->name : NULL;
 	out->hold_reason = hold != NULL ? hold->reason : NULL;
 	out->connections =

@@ -116,18 +116,24 @@ static void answer_one(struct ask *a, struct question *q, size_t i)
 
 	(void)drain_status(a->opt.drain, q->names[i], &d);
 	d.listed = is_listed ? STATUS_LISTED : STATUS_UNLISTED;
+	if (d.name.n == 0) /* nothing is known of where it goes */
+		d.is_strangers = !is_listed;
 	copy_state(&q->arena, &q->states[i], &d);
 }
 
 /* True: there is more. */
 static bool answer_some(struct ask *a, struct question *q)
 {
+	int64_t until_us = clock_mono_us() + ASK_US;
+
 	if (!a->is_begun) {
 		begin(a, q);
 		return true;
 	}
-	for (int n = 0; n < ASKED_A_TURN && q->done < q->count; n++)
-		answer_one(a, q, q->done++);
+	do {
+		for (int n = 0; n < ASK_SOME && q->done < q->count; n++)
+			answer_one(a, q, q->done++);
+	} while (q->done < q->count && clock_mono_us() < until_us);
 	if (q->done < q->count)
 		return true;
 	a->q = NULL;

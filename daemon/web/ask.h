@@ -15,7 +15,8 @@
 
 struct ask;
 
-enum { ASKED_A_TURN = 32 };
+/* Of a turn; a look at the clock behind some answers. */
+enum { ASK_US = 500, ASK_SOME = 16 };
 
 /* Filled in by the loop; all spans live in the arena.  All zero and the names
  * (borrowed while it is asked) to begin with. */

@@ -11,7 +11,7 @@
 
 struct desk;
 
-enum { DESK_READERS = 64 }; /* that there are, at most */
+enum { DESK_READERS = 96 }; /* that there are, at most */
 
 enum web_doc {
 	DOC_METRICS_TEXT,

@@ -184,22 +184,33 @@ static const struct {
 };
 /* clang-format on */
 
+static void add_sample(struct buf *out, const char *name, struct span label,
+		       int64_t v)
+{
+	buf_addf(out, "%s{destination=\"", name);
+	add_label(out, label);
+	buf_addf(out, "\"} %lld\n", (long long)v);
+}
+
+/* Whoever makes us send reports chooses their names, a new one each time, and a
+ * label is kept for good by whoever reads it: so they have one together. */
 static void add_destinations(struct buf *out, const struct web_facts *f,
 			     size_t which, enum exposition how)
 {
 	const char *name = by_destination[which].name;
+	int64_t v, strangers = 0;
 
 	add_head(out, name, by_destination[which].help, METRIC_GAUGE, how);
 	for (size_t i = 0; i < f->destination_count && i < WEB_LABELLED; i++) {
 		const struct web_destination *d = &f->destinations[i];
-		int64_t v;
 
-		if (!by_destination[which].value(f, d, &v))
-			continue;
-		buf_addf(out, "%s{destination=\"", name);
-		add_label(out, d->name);
-		buf_addf(out, "\"} %lld\n", (long long)v);
+		if (d->state.is_strangers)
+			strangers += (int64_t)d->messages;
+		else if (by_destination[which].value(f, d, &v))
+			add_sample(out, name, d->name, v);
 	}
+	if (strangers > 0 && by_destination[which].value == messages)
+		add_sample(out, name, SPAN_LIT("(not listed)"), strangers);
 }
 
 void exposition_make(struct buf *out, const struct web_facts *f,

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
@@ -18,7 +17,6 @@
 
 enum {
 	MAGIC = 0x67617468,
-	NICE = 10,
 	SWEEP_MS = 5000,
 	ANSWER_MS = 1000,  /* the loop has so long */
 	PAUSE_US = 200000, /* between two questions to it */
@@ -296,8 +294,6 @@ static void *run(void *arg)
 {
 	struct gather *g = arg;
 
-	/* On Linux this is the thread's own; without it, no harm. */
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	while (!desk_is_closed(g->opt.desk)) {
 		unsigned wanted = desk_wait(g->opt.desk, SWEEP_MS);
 

@@ -1,5 +1,6 @@
 #include "daemon/web/serve.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,8 +23,9 @@ enum {
 
 /* One that is open. */
 struct reader {
-	LIST_ENTRY(reader) link;
-	int fd;
+	TAILQ_ENTRY(reader) link;
+	int fd; /* -1: its end was asked for */
+	char from[INET6_ADDRSTRLEN]; /* "": over a Unix socket */
 	int64_t since_ms; /* monotonic */
 };
 
@@ -33,7 +35,8 @@ struct serve {
 	struct desk *desk;
 	const struct health *health;
 	pthread_mutex_t lock; /* of the list */
-	LIST_HEAD(, reader) readers;
+	TAILQ_HEAD(, reader) readers; /* the oldest first */
+	size_t count;		      /* that may go on */
 };
 
 /* ---- Answers ---- */
@@ -176,15 +179,73 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c,
 
 /* ---- Connections ---- */
 
+static size_t count_from(const struct serve *s, const char *from)
+{
+	const struct reader *r;
+	size_t n = 0;
+
+	TAILQ_FOREACH (r, &s->readers, link)
+		n += r->fd >= 0 && strcmp(r->from, from) == 0;
+	return n;
+}
+
+static void end_reader(struct serve *s, struct reader *r)
+{
+	shutdown(r->fd, SHUT_RDWR);
+	r->fd = -1;
+	s->count--;
+}
+
+/* There are enough: the one that has been there for the longest leaves, of
+ * those who have most.  So whoever asks quickly gets in, however many are
+ * slow. */
+static void make_room(struct serve *s)
+{
+	struct reader *r, *leaves = NULL;
+	size_t most = 0;
+
+	TAILQ_FOREACH (r, &s->readers, link) {
+		size_t n = r->fd >= 0 ? count_from(s, r->from) : 0;
+
+		if (n <= most)
+			continue;
+		most = n;
+		leaves = r;
+	}
+	if (leaves != NULL)
+		end_reader(s, leaves);
+}
+
+static void note_from(struct reader *r, struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *sa = info != NULL ? info->client_addr : NULL;
+
+	if (sa != NULL && sa->sa_family == AF_INET)
+		inet_ntop(AF_INET,
+			  &((const struct sockaddr_in *)(const void *)sa)
+				   ->sin_addr,
+			  r->from, sizeof(r->from));
+	if (sa != NULL && sa->sa_family == AF_INET6)
+		inet_ntop(AF_INET6,
+			  &((const struct sockaddr_in6 *)(const void *)sa)
+				   ->sin6_addr,
+			  r->from, sizeof(r->from));
+}
+
 static void open_reader(struct serve *s, struct MHD_Connection *c, void **slot)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct reader *r = mx_alloc(sizeof(*r));
 
+	note_from(r, c);
 	r->fd = info != NULL ? info->connect_fd : -1;
 	r->since_ms = clock_mono_ms();
-	LIST_INSERT_HEAD(&s->readers, r, link);
+	if (r->fd >= 0 && s->count++ >= SERVE_CROWD)
+		make_room(s);
+	TAILQ_INSERT_TAIL(&s->readers, r, link);
 	*slot = r;
 }
 
@@ -199,7 +260,8 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **slot,
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
 		open_reader(s, c, slot);
 	} else if (r != NULL) {
-		LIST_REMOVE(r, link);
+		TAILQ_REMOVE(&s->readers, r, link);
+		s->count -= r->fd >= 0;
 		free(r);
 		*slot = NULL;
 	}
@@ -212,9 +274,9 @@ void serve_sweep(struct serve *s)
 	struct reader *r;
 
 	pthread_mutex_lock(&s->lock);
-	LIST_FOREACH (r, &s->readers, link)
+	TAILQ_FOREACH (r, &s->readers, link)
 		if (r->since_ms < before_ms && r->fd >= 0)
-			shutdown(r->fd, SHUT_RDWR);
+			end_reader(s, r);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -240,7 +302,7 @@ struct serve *serve_new(int fd, struct desk *desk, const struct health *health)
 	s->desk = desk;
 	s->health = health;
 	pthread_mutex_init(&s->lock, NULL);
-	LIST_INIT(&s->readers);
+	TAILQ_INIT(&s->readers);
 	s->daemon = start(s, fd);
 	if (s->daemon == NULL) {
 		close(fd);
@@ -258,7 +320,7 @@ void serve_free(struct serve **sp)
 		return;
 	if (s->daemon != NULL)
 		MHD_stop_daemon(s->daemon);
-	MX_ASSERT(LIST_EMPTY(&s->readers));
+	MX_ASSERT(TAILQ_EMPTY(&s->readers));
 	pthread_mutex_destroy(&s->lock);
 	s->magic = 0;
 	free(s);

@@ -8,7 +8,9 @@
 
 enum {
 	SERVE_IDLE_S = 10,  /* of a connection on which nothing moves */
-	SERVE_WHOLE_S = 30, /* of any: slow readers make room */
+	SERVE_WHOLE_S = 30, /* of any */
+	SERVE_CROWD = 64,   /* above it slow readers make room at once; the
+			       rest is for those who leave */
 };
 
 struct serve;

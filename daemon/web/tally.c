@@ -8,6 +8,8 @@
 
 struct group {
 	struct web_destination sum;
+	char *domain;	   /* of sum, and how long a name fits there */
+	size_t domain_cap;
 	size_t place; /* tally_settle: where it stands now */
 	UT_hash_handle hh;
 };
@@ -26,9 +28,22 @@ static struct group *need(struct tally *t, struct span name)
 	return g;
 }
 
-static void sum_up(struct tally *t, struct web_destination *d,
+/* In place where it fits: the rows may rise one after the other. */
+static void name_domain(struct tally *t, struct group *g, struct span name)
+{
+	if (name.n > g->domain_cap) {
+		g->domain_cap = (name.n | 31) + 1;
+		g->domain = arena_alloc(&t->arena, g->domain_cap);
+	}
+	memcpy(g->domain, name.p, name.n);
+	g->sum.domain = span_of(g->domain, name.n);
+}
+
+static void sum_up(struct tally *t, struct group *g,
 		   const struct spool_domain *row)
 {
+	struct web_destination *d = &g->sum;
+
 	d->messages += row->units;
 	d->bytes += row->bytes;
 	d->held += row->held;
@@ -39,7 +54,7 @@ static void sum_up(struct tally *t, struct web_destination *d,
 		d->oldest_ms = row->oldest_ms;
 	if (d->domain.n > 0 && row->units <= d->domain_messages)
 		return;
-	d->domain = arena_span(&t->arena, span_str(row->name));
+	name_domain(t, g, span_str(row->name));
 	d->domain_messages = row->units;
 }
 
@@ -64,7 +79,7 @@ void tally_add(struct tally *t, const struct spool_domain *row)
 	note_name(t, name);
 	/* the loop may know where it goes: see tally_settle */
 	if (row->units > 0)
-		sum_up(t, &need(t, to.n > 0 ? to : name)->sum, row);
+		sum_up(t, need(t, to.n > 0 ? to : name), row);
 }
 
 static int by_mail(const void *va, const void *vb)

@@ -13,6 +13,7 @@
 #include "common/net/local.h"
 #include "config/value/value.h"
 #include "daemon/web/gather.h"
+#include "daemon/web/turn.h"
 
 enum { MAGIC = 0x77656221, BACKLOG = 64 };
 
@@ -21,6 +22,7 @@ struct web {
 	struct web_options opt;
 	struct health health;
 	ev_timer beat;
+	struct turn turn;
 	struct desk *desk;
 	struct ask *ask;
 	struct serve *serve;
@@ -101,6 +103,7 @@ struct web *web_new(const struct web_options *opt, int fd, struct buf *why)
 	ev_timer_init(&w->beat, on_beat, 0., HEALTH_BEAT_MS / 1000.);
 	w->beat.data = w;
 	ev_timer_start(opt->loop, &w->beat);
+	turn_start(&w->turn, opt->loop);
 	health_beat(&w->health, clock_mono_ms(), false);
 	w->desk = desk_new();
 	w->ask = ask_new(opt);
@@ -120,6 +123,7 @@ void web_free(struct web **wp)
 		return;
 	MX_ASSERT(w->magic == MAGIC);
 	ev_timer_stop(w->opt.loop, &w->beat);
+	turn_stop(&w->turn, w->opt.loop);
 	desk_close(w->desk);
 	ask_close(w->ask);
 	gather_free(&w->gather);

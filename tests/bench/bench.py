@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import eyes
 import servers
 import table as fetched
 from servers import BUILD, free_port, memory_kib
@@ -431,6 +432,16 @@ def table_of_url(c):
             f"t1 {count:,} recipients", c.name, what, value, unit, "less"))
 
 
+def looked_at(c):
+    """All that looks at a full spool, and what the loop notices of it."""
+    if c is not servers.Mx20Server:
+        return
+    messages, domains = (20_000, 2000) if QUICK else (1_000_000, 100_000)
+    eyes.measure(messages, domains, (domains // 100, domains),
+                 lambda title, what, value, unit: note(
+                     title, c.name, what, value, unit, "less"))
+
+
 # -- encrypted ---------------------------------------------------------------
 
 KINDS = {"RSA-2048": ("-newkey", "rsa:2048"),
@@ -605,7 +616,7 @@ WORKLOADS = {
     "burst": accept_burst, "one": accept_one, "slow_disk": accept_slow_disk,
     "large": accept_large, "drain": drain, "recovery": recovery,
     "idle": idle, "queue": queue_length, "rtt": long_way, "relay": relay,
-    "reload": reload_config, "table": table_of_url,
+    "reload": reload_config, "table": table_of_url, "eyes": looked_at,
     "tls_refuse": tls_refuse, "tls_accept": tls_accept,
     "tls_honest": tls_honest, "tls_half_open": tls_half_open,
     "tls_drain": tls_drain,
@@ -695,7 +706,8 @@ def versions():
 def main():
     versions()
     wanted = [w for w in WORKLOADS if w in ONLY or not ONLY and
-              not (QUICK and w in ("recovery", "queue", "reload", "table"))]
+              not (QUICK and w in ("recovery", "queue", "reload", "table",
+                                   "eyes"))]
     if not ONLY or "limits" in ONLY:
         limits()
     classes = servers.found()

@@ -610,9 +610,13 @@ def test_root_is_left_behind(mx20):
     d.conf["user"] = "nobody"
     d.conf["spool"]["path"] = str(d.dir / "var" / "spool")
     d.conf["control"] = str(d.dir / "run" / "ctl.sock")
+    page = d.dir / "page" / "web.sock"
+    d.conf["web"] = {"listen": str(page)}
+    d.dir.chmod(0o755)
+    shutil.chown(d.dir, "root")
     d.write_files()
     d.start(ready=False)  # nobody may not write to the notify socket
-    d.wait_log("^start ")
+    d.wait_log(rf"^start .* listen=127.0.0.1:{d.port} web={page} ")
     nobody = pwd.getpwnam("nobody")
     facts = proc_status(d.process.pid)
     assert facts["Uid"].split() == [str(nobody.pw_uid)] * 4
@@ -625,6 +629,7 @@ def test_root_is_left_behind(mx20):
     assert d.status()["spool"]["messages"] == 1
     d.stop()
     assert not (d.dir / "run" / "ctl.sock").exists()
+    assert page.parent.stat().st_uid == nobody.pw_uid and not page.exists()
     mark = d.mark()
     d.start(ready=False)
     d.wait_log("^start ", since=mark)
@@ -657,6 +662,7 @@ def test_check_reads_as_the_user(mx20, pki):
     d.write_files()
     done = run("-c", str(d.conf_path), "--check")
     assert done.returncode == 78 and 'no user "nosuchuser"' in done.stderr
+    assert "useradd --system --user-group nosuchuser" in done.stderr
 
 
 @as_root

@@ -243,6 +243,10 @@ def test_many_slow_readers_do_not_stop_mail(served):
                 s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
             else:
                 s.sendall(b"GET /metr")
+        began = time.monotonic()
+        assert ask(d.web, "/healthz").text == "ok\n"
+        # none of them has been silent for so long that it ends for that
+        assert time.monotonic() - began < 8
         for i in range(20):
             send(d.address, rcpts=[f"a{i}@example.com"])
         assert d.status()["spool"]["messages"] == 20

@@ -128,6 +128,30 @@ Test(exposition, no_more_than_a_hundred_have_labels)
 	cr_expect_null(strstr(out.p, "host100:25"));
 }
 
+Test(exposition, hosts_of_domains_that_are_not_listed_have_one_label)
+{
+	struct web_destination rows[3] = {
+		{ .name = SPAN_LIT("mx.sender.test:25"), .messages = 5 },
+		{ .name = SPAN_LIT("mx.a.test:25"), .messages = 4 },
+		{ .name = SPAN_LIT("mx.forged.test:25"), .messages = 3 },
+	};
+	struct web_facts f = { .destinations = rows, .destination_count = 3 };
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		rows[i].state.state = "up";
+		rows[i].state.is_strangers = i != 1;
+	}
+	make(&f, EXPOSITION_OPENMETRICS);
+	cr_expect(has("mx20_destination_messages{destination="
+		      "\"(not listed)\"} 8"));
+	cr_expect(has("mx20_destination_messages{destination="
+		      "\"mx.a.test:25\"} 4"));
+	cr_expect(has("mx20_destination_up{destination=\"mx.a.test:25\"} 1"));
+	cr_expect_null(strstr(out.p, "sender.test"));
+	cr_expect_null(strstr(out.p, "forged.test"));
+	cr_expect_null(strstr(out.p, "up{destination=\"(not"));
+}
+
 Test(exposition, names_of_strangers_do_no_harm)
 {
 	struct web_destination d = {

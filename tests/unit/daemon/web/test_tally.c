@@ -73,6 +73,25 @@ Test(tally, what_the_loop_knows_of_its_way_joins_the_others)
 	cr_expect_eq(d[1].messages, 5);
 }
 
+Test(tally, names_of_rows_that_rise_are_not_all_kept)
+{
+	struct web_destination *d;
+	char name[32];
+	size_t n, before;
+
+	add("d000000.example", "one:25", 1, 1);
+	before = t.arena.bytes;
+	for (unsigned i = 1; i < 100000; i++) {
+		snprintf(name, sizeof(name), "d%06u.example", i);
+		add(name, "one:25", i + 1, 1);
+	}
+	cr_expect_leq(t.arena.bytes, before + 4096);
+	d = tally_top(&t, 1, &n);
+	cr_assert_eq(n, 1);
+	cr_expect(span_eq(d[0].domain, SPAN_LIT("d099999.example")));
+	cr_expect_eq(d[0].domain_messages, 100000);
+}
+
 Test(tally, nothing_is_nothing)
 {
 	size_t n;
