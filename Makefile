@@ -17,6 +17,8 @@ XFLAGS  := -std=c17 -MMD -MP -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
            -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2) \
            $(if $(WERROR),-Werror)
 # libev's watchers are cast by its own macros: hence no strict aliasing.
+# libpq is loaded when a mirror is configured: only its header is needed here.
+CPPFLAGS += $(shell pkg-config --cflags libpq)
 CPPFLAGS += -I. -D_GNU_SOURCE -DMX_VERSION='"$(VERSION)"' -DMX_PREFIX='"$(PREFIX)"'
 XLDFLAGS := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now \
             $(if $(SAN),-fsanitize=$(SAN))
@@ -34,7 +36,7 @@ SHARED  := common/base common/smtp common/mail common/control common/net \
 ROOMS   := daemon/intake daemon/policy daemon/drain daemon/route \
            daemon/sts daemon/tables daemon/dns daemon/proof daemon/delivery \
            daemon/known daemon/relay daemon/history daemon/report daemon/check \
-           daemon/control daemon/web
+           daemon/control daemon/web daemon/mirror
 SRC     := $(wildcard $(addsuffix /*.c,$(SHARED) $(ROOMS)))
 CTLSRC  := $(wildcard daemon/ctl/*.c)
 UNITSRC := $(wildcard tests/unit/*/*/test_*.c tests/unit/*/test_*.c)
@@ -137,7 +139,7 @@ check-programs: all bench-tools $(UNIT) $(FUZZ)
 .PHONY: check-programs
 
 # Load generators and measuring tools, also used by the system tests.
-$(BENCH): $(B)/bench/%: $(B)/tests/bench/%.o $(SUPLIB) $(LIB)
+$(BENCH): $(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -12,6 +12,8 @@
 #include "config/value/error.h"
 #include "config/value/value.h"
 
+enum { NODE_NAME_MAX = 63 }; /* mirror.node */
+
 struct config {
 	struct span path;                /* of mx20.conf, as it was given */
 	/* mx20.conf, see mx20.conf(5) */
@@ -64,6 +66,9 @@ struct config {
 		 unsigned dnsbl_score; } policy;
 	struct { struct span listen; } web; /* ADDRESS:PORT or path; empty:
 						off */
+	struct { struct span postgresql; /* empty: off; has secrets */
+		 struct span node; enum away_mode when_away;
+		 int64_t lease_ms, patience_ms; } mirror;
 	enum log_level log_level;
 
 	/* made from the above */

@@ -210,6 +210,22 @@ const struct option config_options[] = {
 	  AT(web.listen), NO_RANGE, "\"\"",
 	  "where the status page and the metrics are; empty: nowhere" },
 
+	{ "mirror.postgresql", K_TEXT, MAY_BE_EMPTY | NEEDS_RESTART,
+	  AT(mirror.postgresql), NO_RANGE, "\"\"",
+	  "database with a second copy of all mail; empty: none" },
+	{ "mirror.node", K_TEXT, MAY_BE_EMPTY | NEEDS_RESTART,
+	  AT(mirror.node), NO_RANGE, "\"\"",
+	  "what this host is called in the database; empty: hostname" },
+	{ "mirror.when_away", K_AWAY, 0, AT(mirror.when_away), NO_RANGE,
+	  "\"accept\"",
+	  "new mail while the database is away: accept or refuse" },
+	{ "mirror.lease", K_TIME, HAS_RANGE,
+	  AT(mirror.lease_ms), SECONDS(1), MINUTES(10), "\"30s\"",
+	  "so long unheard of, and again so long, and others take its mail" },
+	{ "mirror.patience", K_TIME, HAS_RANGE,
+	  AT(mirror.patience_ms), 0, DAYS(7), "\"15m\"",
+	  "how long mail that others may have is held without a lease" },
+
 	{ "log.level", K_LOG, 0, AT(log_level), NO_RANGE, "\"info\"",
 	  "error, warn, info or debug" },
 };

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/base/assert.h"
 #include "config/allow/lines.h"
 #include "config/fill.h"
 #include "config/options.h"
@@ -97,6 +98,17 @@ static void parse_failed(struct settings *s)
 	buf_fini(&said);
 }
 
+/* A line that may have a password in it is not shown. */
+static struct span shown(struct span line)
+{
+	static const char *const words[] = { "password", "postgresql" };
+
+	for (size_t i = 0; i < COUNT(words); i++)
+		if (memmem(line.p, line.n, words[i], strlen(words[i])) != NULL)
+			return SPAN_LIT("...");
+	return line;
+}
+
 /* Most editors write one; cut in mid-file it still parses now and then. */
 static void doubt_the_end(struct settings *s)
 {
@@ -113,7 +125,7 @@ static void doubt_the_end(struct settings *s)
 		while (lines_next(&l, &line))
 			if (l.is_cut && span_trim(line).n > 0)
 				config_doubt(f->errors, f->path, l.number,
-					     TEXT_CUT, SPAN_ARG(line));
+					     TEXT_CUT, SPAN_ARG(shown(line)));
 		lines_close(&l);
 	}
 	lines_fini(&l);
@@ -196,12 +208,43 @@ static void pair_keys(struct settings *s, struct config *c)
 			c->tls.key_count, c->tls.pair_count);
 }
 
+/* It is shown, and is part of an application_name in the database. */
+static bool is_node_name(struct span name)
+{
+	if (name.n == 0 || name.n > NODE_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if (!(name.p[i] > ' ' && name.p[i] < 0x7f) ||
+		    strchr("\"'\\", name.p[i]) != NULL)
+			return false;
+	return true;
+}
+
+static void name_node(struct config *c)
+{
+	if (c->mirror.node.n > 0)
+		return;
+	c->mirror.node = c->hostname;
+	if (c->mirror.node.n > NODE_NAME_MAX)
+		c->mirror.node.n = NODE_NAME_MAX;
+}
+
+static void check_mirror(struct settings *s, const struct config *c)
+{
+	if (!is_node_name(c->mirror.node))
+		FAIL_AT(s, "mirror.node",
+			"mirror.node: expected a name of at most %d signs, "
+			"without blanks and quotes, such as \"mx2a\"",
+			NODE_NAME_MAX);
+}
+
 /* What no single key can say about itself. */
 static void check_together(struct settings *s, struct config *c)
 {
 	struct sockaddr_un un;
 
 	check_listen(s, c);
+	check_mirror(s, c);
 	if (c->policy.require_tls && c->tls.pair_count == 0)
 		FAIL_AT(s, "policy.require_tls",
 			"policy.require_tls: needs tls.certificate");
@@ -242,6 +285,7 @@ struct settings *settings_read(struct config *c, struct arena *arena,
 	doubt_the_end(s);
 	fill_group(&s->fill, &t, config_root_setting(&s->cf), "");
 	pair_keys(s, c);
+	name_node(c);
 	if (errors->count == before)
 		check_together(s, c);
 	c->bounce.has_relay = c->bounce.relay.host.n > 0 ||

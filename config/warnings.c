@@ -1,5 +1,6 @@
 #include "config/warnings.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "common/base/assert.h"
@@ -126,6 +127,21 @@ static void warn_of_disk(const struct config *c, struct settings *s,
 	buf_fini(&left);
 }
 
+/* ---- The mirror ---- */
+
+static void warn_of_password(const struct config *c, struct settings *s,
+			     struct config_errors *e)
+{
+	struct stat st;
+
+	/* in the arena, with NUL behind it */
+	if (strcasestr(c->mirror.postgresql.p, "password=") != NULL &&
+	    stat(c->path.p, &st) == 0 && (st.st_mode & S_IROTH) != 0)
+		settings_doubt(s, e, "mirror.postgresql",
+			       "has a password, and everybody can read this "
+			       "file: chmod o-r, or passfile=");
+}
+
 void warnings_find(const struct config *c, struct settings *s,
 		   struct config_errors *e)
 {
@@ -138,4 +154,5 @@ void warnings_find(const struct config *c, struct settings *s,
 		settings_doubt(s, e, "limits.message_size",
 			       "more than spool.size");
 	warn_of_disk(c, s, e);
+	warn_of_password(c, s, e);
 }

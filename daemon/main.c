@@ -26,6 +26,7 @@
 #include "daemon/history/keeper.h"
 #include "daemon/hooks.h"
 #include "daemon/load.h"
+#include "daemon/mirror/mirror.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
@@ -50,6 +51,7 @@ struct daemon {
 	uint64_t files; /* descriptors we may have open */
 
 	struct spool *spool;
+	struct mirror *mirror; /* NULL: none */
 	struct router *router;
 	struct keeper *keeper;
 	struct proving *proving;
@@ -222,6 +224,35 @@ static enum mx_err open_spool(struct daemon *d, struct buf *why)
 	return spool_open(&d->spool, d->loop, &o, why);
 }
 
+/* What is under way comes to its end; nothing new is begun. */
+static void leave(void *arg)
+{
+	struct daemon *d = arg;
+
+	intake_stop(d->intake);
+	drain_stop(d->drain);
+}
+
+static bool is_under_way(void *arg)
+{
+	struct daemon *d = arg;
+
+	return intake_sessions(d->intake) > 0 || drain_busy(d->drain) > 0;
+}
+
+/* The first that the spool hears of: it is behind from its first change on. */
+static void open_mirror(struct daemon *d)
+{
+	d->mirror = mirror_new(&(struct mirror_options){
+		.loop = d->loop,
+		.spool = d->spool,
+		.config = d->config,
+		.leave = leave,
+		.is_busy = is_under_way,
+		.arg = d,
+	});
+}
+
 static enum mx_err open_router(struct daemon *d, struct buf *why)
 {
 	struct router_options o = {
@@ -305,6 +336,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 {
 	if (open_spool(d, why) != MX_OK)
 		return EX_IOERR;
+	open_mirror(d);
 	if (open_router(d, why) != MX_OK)
 		return EX_OSERR;
 	d->keeper = keeper_new(d->loop, d->spool, d->config);
@@ -388,6 +420,7 @@ static void swap_config(struct daemon *d, struct config *c)
 	daily_reload(d->daily, c);
 	control_set_config(d->control, c);
 	web_set_config(d->web, c);
+	mirror_reload(d->mirror, c);
 	config_unref(&old);
 }
 
@@ -561,8 +594,10 @@ static void close_rooms(struct daemon *d)
 	proving_free(&d->proving);
 	if (d->router != NULL)
 		router_free(&d->router);
+	mirror_stop(d->mirror);
 	if (d->spool != NULL)
 		spool_close(&d->spool);
+	mirror_free(&d->mirror);
 	keeper_free(&d->keeper);
 	if (d->policy != NULL) /* counts what was being committed */
 		policy_free(&d->policy);

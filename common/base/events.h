@@ -40,6 +40,12 @@
 	X(RELOAD,    "reload",    "the configuration was replaced, or not") \
 	X(TABLE,     "table", \
 	  "a table of recipients was fetched, or not") \
+	X(MIRROR,    "mirror", \
+	  "the second copy: in step, behind or away, and why") \
+	X(TAKEN,     "taken-over", \
+	  "mail of a node that is gone is delivered from here") \
+	X(DROPPED,   "dropped", \
+	  "mail of ours that another node has taken over") \
 	X(CONNECT,   "connect",   "a client connected") \
 	X(DISCONNECT,"disconnect","a client left") \
 	X(TLS,       "tls",       "a TLS handshake ended") \

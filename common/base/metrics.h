@@ -27,6 +27,14 @@ enum metric_id {
 	METRIC_TURN,	   /* in microseconds; with web.listen */
 	METRIC_RELOAD,
 	METRIC_BRAKES,
+	METRIC_MIRROR_BEHIND,
+	METRIC_MIRROR_LAG,
+	METRIC_MIRROR_LAG_AGE,
+	METRIC_MIRROR_LEASE,
+	METRIC_MIRROR_COMMIT, /* in microseconds */
+	METRIC_MIRROR_TAKEN,
+	METRIC_MIRROR_DROPPED,
+	METRIC_MIRROR_CONNECTS,
 	/* as they are when somebody asks (daemon/web): */
 	METRIC_SPOOL_MESSAGES,
 	METRIC_SPOOL_BYTES,

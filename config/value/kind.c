@@ -13,6 +13,7 @@ enum { BARE_BYTES_MIN = 64 << 10 };
 static const char *const bounce_modes[] = { "dsn", "hold", "proven", NULL };
 static const char *const unknown_modes[] = { "defer", "accept", "reject",
 					     NULL };
+static const char *const away_modes[] = { "accept", "refuse", NULL };
 static const char *const standby_modes[STANDBY_MODES + 1] = {
 	[STANDBY_ACCEPT] = "accept",
 	[STANDBY_DEFER] = "defer",
@@ -146,6 +147,17 @@ static bool take_standby(const struct option *o, struct span text,
 
 	(void)o, (void)k;
 	*(enum standby_mode *)out = (enum standby_mode)i;
+	return ok;
+}
+
+static bool take_away(const struct option *o, struct span text,
+		      const struct keeper *k, void *out)
+{
+	int64_t i = 0;
+	bool ok = value_word(away_modes, text, &i);
+
+	(void)o, (void)k;
+	*(enum away_mode *)out = (enum away_mode)i;
 	return ok;
 }
 
@@ -300,6 +312,8 @@ const struct kind kinds[] = {
 	[K_STANDBY] = { "one of", "\"relay\" \"defer\" \"accept\"",
 		"relay defer accept",
 		sizeof(enum standby_mode), ONE, TEXT, take_standby },
+	[K_AWAY] = { "one of", "\"accept\" \"refuse\"", NULL,
+		sizeof(enum away_mode), ONE, TEXT, take_away },
 	[K_LOG] = { "one of", "\"error\" \"warn\" \"info\" \"debug\"", NULL,
 		sizeof(enum log_level), ONE, TEXT, take_log },
 	[K_TEXT] = { "text such as", "\"mx20\"", NULL,

@@ -19,6 +19,8 @@ enum bounce_mode { BOUNCE_DSN, BOUNCE_HOLD, BOUNCE_PROVEN };
 enum unknown_mode { UNKNOWN_DEFER, UNKNOWN_ACCEPT, UNKNOWN_REJECT };
 /* What a domain's mail meets here while its primary answers: it is taken, or
  * sent there, or carried there while it arrives. */
+/* What becomes of new mail while the mirror is away. */
+enum away_mode { AWAY_ACCEPT, AWAY_REFUSE };
 enum standby_mode { STANDBY_ACCEPT, STANDBY_DEFER, STANDBY_RELAY,
 		    STANDBY_MODES };
 

@@ -10,7 +10,7 @@ set -eu
 
 build="build-essential pkg-config libev-dev liblmdb-dev libconfig-dev libssl-dev
        libunbound-dev libcurl4-openssl-dev libjansson-dev libidn2-dev
-       libunistring-dev libncurses-dev libsystemd-dev libmicrohttpd-dev uthash-dev python3"
+       libunistring-dev libncurses-dev libsystemd-dev libmicrohttpd-dev libpq-dev uthash-dev python3"
 test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb-utils openssl
       dns-root-data
       debhelper mandoc python3-yaml python3-jsonschema tmux

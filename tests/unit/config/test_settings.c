@@ -115,6 +115,10 @@ Test(settings, defaults)
 	cr_expect_eq(c->policy.trusted_count, 0);
 	cr_expect_eq(c->policy.quota_bytes, 0);
 	cr_expect_eq(c->policy.defer_ms, SECONDS(60));
+	cr_expect_eq(c->mirror.postgresql.n, 0);
+	cr_expect(span_eq(c->mirror.node, c->hostname));
+	cr_expect_eq(c->mirror.lease_ms, SECONDS(30));
+	cr_expect_eq(c->mirror.when_away, AWAY_ACCEPT);
 	cr_expect_not(c->policy.require_tls);
 	cr_expect_eq(c->log_level, LOG_LEVEL_INFO);
 	config_unref(&c);
@@ -184,7 +188,7 @@ Test(settings, faults_name_line_and_accepted_values)
 	/* clang-format off */
 	static const struct { const char *text, *error; } cases[] = {
 		{ "hostnam = \"a\";",
-		  "mx20.conf:2: hostnam: unknown key; known here: hostname aliases domains listen user postmaster control spool limits drain dns tls bounce policy web log\n" },
+		  "mx20.conf:2: hostnam: unknown key; known here: hostname aliases domains listen user postmaster control spool limits drain dns tls bounce policy web mirror log\n" },
 		{ "\nspool = { path = \"x\";\n sise = \"1G\"; };",
 		  "mx20.conf:4: spool.sise: unknown key; known here: path size reserve lifetime warn_after\n" },
 		{ "listen = ( { port = 25; tls = true; } );",
@@ -277,6 +281,12 @@ Test(settings, faults_name_line_and_accepted_values)
 		  "mx20.conf:2: listen.implicit_tls: needs tls.certificate\n" },
 		{ "policy = { require_tls = true; };",
 		  "mx20.conf:2: policy.require_tls: needs tls.certificate\n" },
+		{ "mirror = { node = \"mx 2\"; };",
+		  "mx20.conf:2: mirror.node: expected a name of at most 63 signs, without blanks and quotes, such as \"mx2a\"\n" },
+		{ "mirror = { when_away = \"wait\"; };",
+		  "mx20.conf:2: mirror.when_away: expected one of \"accept\" \"refuse\"\n" },
+		{ "mirror = { lease = \"500ms\"; };",
+		  "mx20.conf:2: mirror.lease: expected a time such as \"30s\" \"10m\" \"4h\" \"14d\", from 1s to 10m\n" },
 		{ "hostname = \"again\";",
 		  "mx20.conf:2: duplicate setting name\n" },
 		{ "spool = { size = ; };", "mx20.conf:2: syntax error\n" },
@@ -378,7 +388,7 @@ Test(settings, all_faults_are_listed)
 		"mx20.conf:1: user: expected text such as \"mx20\"\n"
 		"mx20.conf:2: foo: unknown key; known here: hostname aliases "
 		"domains listen user postmaster control spool limits drain "
-		"dns tls bounce policy web log\n"
+		"dns tls bounce policy web mirror log\n"
 		"mx20.conf:3: limits.hops: expected a whole number, from 1 to "
 		"1000\n"
 		"mx20.conf:4: limits.errors: expected a whole number, from 1 "

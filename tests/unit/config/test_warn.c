@@ -55,6 +55,23 @@ static void expect_not(const char *part)
 	cr_expect_null(strstr(buf_cstr(&found), part), "%s", buf_cstr(&found));
 }
 
+/* passfile= is the way that needs no warning, whatever the mode. */
+Test(config_warn, password_for_all_to_read)
+{
+	static const char secret[] =
+		NEEDED "spool = { " SMALL "};\n"
+		       "mirror = { node = \"a\";\n"
+		       "postgresql = \"dbname=m password=s3cret\"; };";
+	struct config *c;
+
+	folder_write(&folder, "domains", "");
+	c = load(secret);
+	expect("mx20.conf:4: mirror.postgresql: has a password, and everybody "
+	       "can read this file: chmod o-r, or passfile=");
+	expect_not("s3cret");
+	config_unref(&c);
+}
+
 Test(config_warn, domains)
 {
 	struct config *c;

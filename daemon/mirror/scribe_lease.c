@@ -1,0 +1,66 @@
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "daemon/mirror/scribe_priv.h"
+
+int64_t scribe_timeout(const struct scribe *s)
+{
+	enum { LEAST_MS = 300 };
+	int64_t ms = lease_patience_ms(atomic_load(&s->m->lease_ms));
+
+	return ms > LEAST_MS ? ms : LEAST_MS;
+}
+
+void scribe_fence(struct scribe *s, uint64_t seq)
+{
+	struct param p[] = {
+		PARAM_INT(s->id.owner),
+		PARAM_INT(s->id.fence),
+		PARAM_INT(seq),
+		PARAM_INT(atomic_load(&s->m->lease_ms)),
+		PARAM_INT(atomic_load(&s->m->messages)),
+	};
+
+	s->asked_ms = clock_boot_ms();
+	db_send(s->db, SQL_FENCE, p);
+}
+
+void scribe_renewed(struct scribe *s)
+{
+	if (s->has_lease)
+		board_lease(s->m, s->asked_ms, true);
+}
+
+enum turn scribe_failed(struct scribe *s, enum mx_err err)
+{
+	if (err == MX_EBUSY && strcmp(db_state(s->db), SQL_NOT_SO) == 0)
+		board_error(s->m, "scribe",
+			    "another process has this spool's place in the "
+			    "database, or its mail was taken over");
+	else if (err != MX_ESTOP)
+		board_error(s->m, "scribe", db_error(s->db));
+	return TURN_LOST;
+}
+
+enum turn scribe_renew(struct scribe *s)
+{
+	int64_t lease_ms = atomic_load(&s->m->lease_ms);
+	struct param p[] = {
+		PARAM_INT(s->id.owner),
+		PARAM_INT(s->id.fence),
+		PARAM_INT(lease_ms),
+		PARAM_INT(atomic_load(&s->m->messages)),
+	};
+	enum mx_err err;
+
+	if (clock_boot_ms() < lease_renew_at(s->asked_ms, lease_ms))
+		return TURN_NONE;
+	s->asked_ms = clock_boot_ms();
+	db_begin(s->db);
+	db_send(s->db, SQL_RENEW, p);
+	err = db_commit(s->db, scribe_timeout(s));
+	if (err != MX_OK)
+		return scribe_failed(s, err);
+	scribe_renewed(s);
+	return TURN_NONE;
+}

@@ -1,0 +1,53 @@
+/* The inside of the scribe: a course of steps, each short enough for the lease
+ * to be renewed between two of them. */
+#ifndef MX_MIRROR_SCRIBE_PRIV_H
+#define MX_MIRROR_SCRIBE_PRIV_H
+
+#include "daemon/mirror/mirror_priv.h"
+
+struct scribe {
+	struct mirror *m;
+	pthread_t thread;
+	struct db *db;
+	enum course course;
+	struct identity id;
+	uint64_t seq;	  /* the database's, when we registered */
+	int64_t asked_ms; /* CLOCK_BOOTTIME, before the lease was asked for */
+	bool has_lease;	  /* what was taken of us is dropped */
+	unsigned tries;	  /* to come back */
+	uint64_t random;
+	uint64_t after; /* compared up to this id */
+	unsigned quiet; /* looks at which nothing was under way */
+	bool is_same;	/* nothing differs but what is noted */
+};
+
+/* One step of each course. */
+enum turn scribe_away(struct scribe *s);
+enum turn scribe_return(struct scribe *s);
+enum turn scribe_compare(struct scribe *s);
+enum turn scribe_catch(struct scribe *s);
+enum turn scribe_in_step(struct scribe *s);
+enum turn scribe_leave(struct scribe *s);
+enum turn scribe_left(struct scribe *s);
+
+/* The parameters of SQL_FENCE, with this number, in front of what it is for;
+ * the lease counts from now. */
+void scribe_fence(struct scribe *s, uint64_t seq);
+/* It went well: the lease is ours for longer. */
+void scribe_renewed(struct scribe *s);
+/* If it is time to.  TURN_NONE, or TURN_LOST. */
+enum turn scribe_renew(struct scribe *s);
+/* What became of a transaction of the fence. */
+enum turn scribe_failed(struct scribe *s, enum mx_err err);
+/* How long one may take. */
+int64_t scribe_timeout(const struct scribe *s);
+
+/* The connection, and the tables behind it. */
+enum mx_err scribe_connect(struct scribe *s);
+/* Drop what others took of us: some of it.  *n: how many, 0: none was left. */
+enum mx_err scribe_drop_taken(struct scribe *s, size_t *n);
+
+/* The parcel as statements behind SQL_FENCE, in one transaction. */
+enum mx_err scribe_send(struct scribe *s, const struct parcel *p, uint64_t seq);
+
+#endif
