@@ -139,7 +139,7 @@ check-programs: all bench-tools $(UNIT) $(FUZZ)
 .PHONY: check-programs
 
 # Load generators and measuring tools, also used by the system tests.
-$(BENCH): $(B)/bench/%: $(B)/tests/bench/%.o $(LIB)
+$(BENCH): $(B)/bench/%: $(B)/tests/bench/%.o $(SUPLIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)

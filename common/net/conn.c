@@ -259,6 +259,12 @@ bool conn_tls_shown(const struct conn *c, struct span name,
 	return c->tls != NULL && tls_engine_shown(c->tls, name, out);
 }
 
+void conn_tls_invite(struct conn *c)
+{
+	if (c->tls != NULL && c->shake == NULL)
+		tls_engine_invite(c->tls);
+}
+
 bool conn_tls_resumes(const struct conn *c)
 {
 	return c->tls != NULL && tls_engine_resumes(c->tls);

@@ -124,6 +124,13 @@ const struct tls_facts *conn_tls(const struct conn *c);
 bool conn_tls_shown(const struct conn *c, struct span name,
 		    struct tls_shown *out);
 
+/*
+ * As a server: the client is one who may come again.  What it needs to resume
+ * this session goes with the next output, once.  In TLS 1.2 every client has
+ * that in the handshake; without TLS nothing happens.
+ */
+void conn_tls_invite(struct conn *c);
+
 /* As a client: was the server offered to resume a session?  And forget that
  * session, if it is suspected of being why the connection failed. */
 bool conn_tls_resumes(const struct conn *c);

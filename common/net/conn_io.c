@@ -283,12 +283,15 @@ static void end_broken(struct conn *c)
 	end(c, c->state == CONN_ST_HANDSHAKE ? CONN_TLS : CONN_ERROR);
 }
 
-/* conn_starttls_*: what was unread are records already. */
+/* conn_starttls_*: what was unread are records already.  A server has nothing
+ * to say before the client has. */
 static void start_tls(struct conn *c)
 {
 	struct span in = c->unread;
 	char *own = c->in;
 
+	if (c->is_server && in.n == 0)
+		return;
 	c->unread = (struct span){ NULL, 0 };
 	c->in = NULL;
 	if (in.n <= CONN_READ_MAX) {

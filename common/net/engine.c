@@ -43,6 +43,7 @@ struct tls_engine {
 	bool awaits_hello; /* a server: the first, or another (RFC 8446
 			      section 4.1.4) */
 	bool is_large;	   /* a ClientHello was */
+	bool is_invited;   /* a client of ours has its ticket */
 	size_t answer;	   /* bytes behind our ServerHello */
 	struct hello_watch hello;
 	struct buf names; /* demanded (client) or found (server) */
@@ -113,7 +114,8 @@ static void begin(struct tls_engine *e, struct span *in, struct buf *out)
 {
 	e->in = in;
 	e->out = out;
-	ERR_clear_error(); /* SSL_get_error(3): else an old error is ours */
+	if (ERR_peek_error() != 0) /* SSL_get_error(3): it would be ours */
+		ERR_clear_error();
 }
 
 static void end(struct tls_engine *e)
@@ -485,6 +487,24 @@ enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 	return step;
 }
 
+/* A read of nothing would cost OpenSSL a buffer of 16 KiB. */
+static bool has_more(const struct tls_engine *e)
+{
+	return e->in->n > 0 || SSL_has_pending(e->ssl) == 1;
+}
+
+static enum engine_step why_not_read(struct tls_engine *e)
+{
+	switch (SSL_get_error(e->ssl, 0)) {
+	case SSL_ERROR_ZERO_RETURN:
+		return ENGINE_EOF;
+	case SSL_ERROR_WANT_READ:
+		return ENGINE_MORE;
+	default:
+		return explain_failure(e);
+	}
+}
+
 enum engine_step tls_engine_read(struct tls_engine *e, struct span *in,
 				 char *plain, size_t room, size_t *n,
 				 struct buf *out)
@@ -494,19 +514,24 @@ enum engine_step tls_engine_read(struct tls_engine *e, struct span *in,
 
 	*n = 0;
 	begin(e, in, out);
-	while (*n < room &&
-	       SSL_read_ex(e->ssl, plain + *n, room - *n, &got) == 1)
-		*n += got;
-	if (*n < room) {
-		int why = SSL_get_error(e->ssl, 0);
-
-		if (why == SSL_ERROR_ZERO_RETURN)
-			step = ENGINE_EOF;
-		else if (why != SSL_ERROR_WANT_READ)
-			step = explain_failure(e);
+	while (*n < room && has_more(e) && step == ENGINE_OK) {
+		if (SSL_read_ex(e->ssl, plain + *n, room - *n, &got) == 1)
+			*n += got;
+		else
+			step = why_not_read(e);
 	}
 	end(e);
+	if (step == ENGINE_MORE)
+		step = ENGINE_OK;
 	return step;
+}
+
+void tls_engine_invite(struct tls_engine *e)
+{
+	if (e->is_invited || !e->is_done)
+		return;
+	e->is_invited = true;
+	(void)SSL_new_session_ticket(e->ssl); /* not before TLS 1.3 */
 }
 
 bool tls_engine_write(struct tls_engine *e, struct span s, struct buf *out)

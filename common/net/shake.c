@@ -74,6 +74,19 @@ static void work(struct shake *job)
 	job->step = tls_engine_handshake(job->engine, &job->rest, &job->out);
 }
 
+/* The loop is called without the lock, which it takes at once. */
+static void give_back(struct shake *job)
+{
+	bool is_first;
+
+	pthread_mutex_lock(&pool.lock);
+	is_first = STAILQ_EMPTY(&pool.done);
+	STAILQ_INSERT_TAIL(&pool.done, job, link);
+	pthread_mutex_unlock(&pool.lock);
+	if (is_first)
+		ev_async_send(pool.loop, &pool.done_async);
+}
+
 static void *run(void *arg)
 {
 	(void)arg;
@@ -90,9 +103,8 @@ static void *run(void *arg)
 		job = take();
 		pthread_mutex_unlock(&pool.lock);
 		work(job);
+		give_back(job);
 		pthread_mutex_lock(&pool.lock);
-		STAILQ_INSERT_TAIL(&pool.done, job, link);
-		ev_async_send(pool.loop, &pool.done_async);
 	}
 	pthread_mutex_unlock(&pool.lock);
 	return NULL;

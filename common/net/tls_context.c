@@ -210,7 +210,7 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 	/* tickets only: sessions cost us no memory */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"mx20", 4);
-	SSL_CTX_set_num_tickets(ctx, 1);
+	SSL_CTX_set_num_tickets(ctx, 0); /* who brings mail has one */
 	tickets_use(ctx, t->tickets);
 
 	*out = t;

@@ -375,5 +375,6 @@ enum step rcpt_judged(struct session *s, struct asked *a,
 		return session_say(s, SAY_RCPT_OK);
 	if (m->domain_count == DOMAINS_MAX && domain_of(m, r.domain) == NULL)
 		return too_many(s, SAY_MANY_DOMAINS, a->rcpt.to.mailbox);
+	conn_tls_invite(s->conn);
 	return a->to.is_carried ? carry_rcpt(s, a) : rcpt_keep(s, a);
 }

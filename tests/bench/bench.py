@@ -53,11 +53,13 @@ def load(port, conns, messages, size=4096, **more):
 class Sink:
     """A primary that forgets; result() once it has had its count."""
 
-    def __init__(self, port, count=0, chunking=False):
+    def __init__(self, port, count=0, chunking=False, certificate=None):
+        args = ["--chunking"] if chunking else []
+        if certificate is not None:
+            args += ["--cert", certificate.cert, "--key", certificate.key]
         self.process = subprocess.Popen(
-            [TOOL / "smtpsink", "--port", str(port), "--count", str(count)] +
-            (["--chunking"] if chunking else []),
-            stdout=subprocess.PIPE, text=True)
+            [TOOL / "smtpsink", "--port", str(port), "--count", str(count),
+             *args], stdout=subprocess.PIPE, text=True)
         servers.wait_port(port)
 
     def result(self, timeout=600):
@@ -478,17 +480,18 @@ def over_tls(c, kind, work):
     s.know("u")
     s.start()
     try:
+        # warm up; and who brings mail may ask for whom there is not
+        tool("tlsload", "--port", s.port, "--conns", 4, "--sessions", 3)
         work(s, certificate)
     finally:
         s.stop()
         certificate.drop()
 
 
-def tls_load(s, title, threads, sessions, rcpt):
+def tls_load(s, title, sessions, rcpt):
     """One message or one refusal a connection, a full handshake each."""
-    tool("tlsload", "--port", s.port, "--threads", 4, "--sessions", 3)
     cpu, began = s.cpu(), time.monotonic()
-    r = tool("tlsload", "--port", s.port, "--threads", threads, "--sessions",
+    r = tool("tlsload", "--port", s.port, "--conns", 100, "--sessions",
              sessions, "--rcpt", rcpt)
     each_ms = (s.cpu() - cpu) * 1e3 / max(r["sessions"], 1)
     took = time.monotonic() - began
@@ -497,27 +500,42 @@ def tls_load(s, title, threads, sessions, rcpt):
     note(title, s.name, "reply, p99", r["p99_ms"], "ms", "less")
     note(title, s.name, "processors busy", (s.cpu() - cpu) / took, "")
     note(title, s.name, "processors, generator", r["cpu_s"] / took, "")
+    if r["is_limit"]:
+        print(f"  {title}: {s.name}: THE GENERATOR WAS THE LIMIT",
+              file=sys.stderr)
     if r["failed"]:
         print(f"  {s.name}: {r['failed']} failed", file=sys.stderr)
     return each_ms
 
 
+def clear_ms(s, sessions):
+    """What the same session costs the server without TLS."""
+    cpu = s.cpu()
+    r = tool("tlsload", "--clear", "--port", s.port, "--conns", 100,
+             "--sessions", sessions, "--rcpt", "nobody@example.com")
+    return (s.cpu() - cpu) * 1e3 / max(r["sessions"], 1)
+
+
 def tls_refuse(c):
+    sessions = 10 if QUICK else 100
     for kind in KINDS:
         def work(s, certificate, kind=kind):
             title = f"h refuse over STARTTLS, {kind}, 100 at once"
             bare = certificate.bare_ms()
-            each = tls_load(s, title, 100, 10 if QUICK else 50,
-                            "nobody@example.com")
+            clear = clear_ms(s, sessions)
+            each = tls_load(s, title, sessions, "nobody@example.com")
+            note(title, s.name, "CPU each in clear", clear, "ms", "less")
             note(title, s.name, "CPU each / OpenSSL's bare handshake",
                  each / bare, "")
+            note(title, s.name, "CPU each / (bare + in clear)",
+                 each / (bare + clear), "")
         over_tls(c, kind, work)
 
 
 def tls_accept(c):
     for kind in KINDS:
         over_tls(c, kind, lambda s, _, kind=kind: tls_load(
-            s, f"i accept 4 KiB over STARTTLS, {kind}, 100 at once", 100,
+            s, f"i accept 4 KiB over STARTTLS, {kind}, 100 at once",
             10 if QUICK else 50, "u@example.com"))
 
 
@@ -526,18 +544,71 @@ def tls_honest(c):
     def work(s, _):
         title = "j honest client beside 300 refusals/s over STARTTLS, RSA-2048"
         strangers = subprocess.Popen(
-            [TOOL / "tlsload", "--port", str(s.port), "--threads", "30",
+            [TOOL / "tlsload", "--port", str(s.port), "--conns", "30",
              "--sessions", "40" if QUICK else "100", "--pause-ms", "95",
              "--rcpt", "nobody@example.com"], stdout=subprocess.PIPE,
             text=True)
         time.sleep(0.5)
-        r = tool("tlsload", "--port", s.port, "--threads", 1, "--sessions",
+        r = tool("tlsload", "--port", s.port, "--conns", 1, "--sessions",
                  100 if QUICK else 300, "--pause-ms", 10)
         refused = json.loads(strangers.communicate()[0])
         note(title, s.name, "reply, median", r["p50_ms"], "ms", "less")
         note(title, s.name, "reply, p99", r["p99_ms"], "ms", "less")
         note(title, s.name, "refused", refused["rate"], "/s")
     over_tls(c, "RSA-2048", work)
+
+
+def tls_half_open(c):
+    """Clients that leave a handshake where their answer is due."""
+    count = 500 if QUICK else 4000
+    if c is not servers.Mx20Server:
+        count = 200  # a process each: their memory grows by the session
+
+    def work(s, _):
+        title = "k 4,000 half-open handshakes, RSA-2048"
+        before = memory_kib(s.pid)
+        holder = subprocess.Popen(
+            [TOOL / "tlsload", "--hold", "--port", str(s.port), "--conns",
+             str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True)
+        held = json.loads(holder.stdout.readline())["held"]
+        note(title, s.name, "memory each",
+             (memory_kib(s.pid) - before) / max(held, 1), "KiB", "less")
+        r = tool("tlsload", "--port", s.port, "--conns", 1, "--sessions", 20)
+        note(title, s.name, "a new client's reply, median", r["p50_ms"], "ms",
+             "less")
+        holder.communicate()
+    over_tls(c, "RSA-2048", work)
+
+
+def tls_drain(c):
+    """To a primary that offers STARTTLS."""
+    if not hasattr(c, "use_tls"):
+        return
+    count = 2000 if QUICK else 20000
+    for kind in KINDS:
+        certificate, port = Certificate(kind), free_port()
+        s = c(port)
+        s.use_tls()
+        s.keep_mail()
+        s.start()
+        try:
+            fill(s, count)
+            cpu = s.cpu()
+            sink = Sink(port, count, certificate=certificate)
+            s.primary_is_back()
+            r = sink.result()
+            seconds = max(r["last"] - r["first"], 1e-6)
+            title = f"l drain of {count:,} x 4 KiB over STARTTLS, {kind}"
+            note(title, s.name, "rate", r["messages"] / seconds, "msg/s",
+                 "more")
+            note(title, s.name, "CPU per 1,000",
+                 (s.cpu() - cpu) * 1000 / max(r["messages"], 1), "s", "less")
+            note(title, s.name, "messages a handshake",
+                 r["messages"] / max(r["connections"], 1), "")
+        finally:
+            s.stop()
+            certificate.drop()
 
 
 WORKLOADS = {
@@ -547,7 +618,8 @@ WORKLOADS = {
     "idle": idle, "queue": queue_length, "rtt": long_way, "relay": relay,
     "reload": reload_config, "table": table_of_url, "eyes": looked_at,
     "tls_refuse": tls_refuse, "tls_accept": tls_accept,
-    "tls_honest": tls_honest,
+    "tls_honest": tls_honest, "tls_half_open": tls_half_open,
+    "tls_drain": tls_drain,
 }
 
 

@@ -5,13 +5,13 @@
  * (or SIGTERM) prints one JSON object: when it began to listen, when the
  * first and the last message were taken (CLOCK_MONOTONIC seconds), how many,
  * over how many connections.  Offers PIPELINING and 8BITMIME, with --chunking
- * CHUNKING, too.
+ * CHUNKING, too, with --cert and --key STARTTLS.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <ev.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,15 +29,18 @@ static struct {
 	long count, limit, conns;
 	double listening, first, last;
 	int chunking;
+	SSL_CTX *tls; /* NULL: not offered */
 	ev_io io;
 	ev_signal term;
 } sink;
 
 struct peer {
 	ev_io io;
-	int in_data;         /* between 354 and the final dot */
-	unsigned match;      /* bytes of CR LF . CR LF seen so far */
-	uint64_t chunk;      /* octets of BDAT still to come */
+	SSL *ssl;	/* NULL: in clear */
+	int wants_tls;	/* when what was said is on its way */
+	int in_data;	/* between 354 and the final dot */
+	unsigned match; /* bytes of CR LF . CR LF seen so far */
+	uint64_t chunk; /* octets of BDAT still to come */
 	int chunk_is_last;
 	char line[2048];
 	size_t line_len;
@@ -138,7 +141,12 @@ static int on_line(struct peer *p)
 		say(p, "250-sink\r\n250-PIPELINING\r\n");
 		if (sink.chunking)
 			say(p, "250-CHUNKING\r\n");
+		if (sink.tls != NULL && p->ssl == NULL)
+			say(p, "250-STARTTLS\r\n");
 		say(p, "250 8BITMIME\r\n");
+	} else if (strncasecmp(p->line, "STARTTLS", 8) == 0) {
+		say(p, "220 go\r\n");
+		p->wants_tls = 1;
 	} else if (strncasecmp(p->line, "DATA", 4) == 0) {
 		p->in_data = 1;
 		p->match = 2; /* the start of the data is the start of a line */
@@ -149,11 +157,10 @@ static int on_line(struct peer *p)
 		say(p, "221 bye\r\n");
 		return 0;
 	} else {
-		say(p, strncasecmp(p->line, "RCPT", 4) == 0
-			? "250 2.1.5 Ok\r\n"
+		say(p, strncasecmp(p->line, "RCPT", 4) == 0 ? "250 2.1.5 Ok\r\n"
 		       : strncasecmp(p->line, "MAIL", 4) == 0
-			? "250 2.1.0 Ok\r\n"
-			: "250 2.0.0 Ok\r\n");
+			       ? "250 2.1.0 Ok\r\n"
+			       : "250 2.0.0 Ok\r\n");
 	}
 	return 1;
 }
@@ -193,21 +200,63 @@ static int eat(struct peer *p, const char *in, size_t n)
 	return open;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+/* The socket blocks: a handshake, or a record, is here in no time. */
+static int go_secret(struct peer *p)
+{
+	p->wants_tls = 0;
+	p->ssl = SSL_new(sink.tls);
+	SSL_set_fd(p->ssl, p->io.fd);
+	return SSL_accept(p->ssl) == 1;
+}
+
+static int eat_records(struct peer *p, char *in)
+{
+	int n;
+
+	do {
+		n = SSL_read(p->ssl, in, IN_BYTES);
+		if (n <= 0 || !eat(p, in, (size_t)n))
+			return 0;
+	} while (SSL_pending(p->ssl) > 0);
+	return 1;
+}
+
+static int eat_input(struct peer *p)
 {
 	static char in[IN_BYTES];
+	ssize_t n;
+
+	if (p->ssl != NULL)
+		return eat_records(p, in);
+	n = recv(p->io.fd, in, sizeof(in), 0);
+	return n > 0 && eat(p, in, (size_t)n);
+}
+
+/* Replies are small: the kernel takes them, or the test is broken. */
+static int answer(struct peer *p)
+{
+	const size_t n = p->out_len;
+
+	p->out_len = 0;
+	if (n == 0)
+		return 1;
+	if (p->ssl != NULL)
+		return SSL_write(p->ssl, p->out, (int)n) == (int)n;
+	return send(p->io.fd, p->out, n, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
 	struct peer *p = w->data;
-	ssize_t n = recv(w->fd, in, sizeof(in), 0);
-	int open = n > 0 && eat(p, in, (size_t)n);
+	int open = eat_input(p);
 
 	(void)revents;
-	/* replies are small: the kernel takes them, or the test is broken */
-	if (p->out_len > 0 &&
-	    send(w->fd, p->out, p->out_len, MSG_NOSIGNAL) < 0)
-		open = 0;
-	p->out_len = 0;
-	if (!open && !(n < 0 && errno == EAGAIN)) {
+	open = answer(p) && open;
+	if (open && p->wants_tls)
+		open = go_secret(p);
+	if (!open) {
 		ev_io_stop(loop, w);
+		SSL_free(p->ssl);
 		close(w->fd);
 		free(p);
 	}
@@ -259,14 +308,27 @@ static void listen_on(int port)
 	ev_io_start(sink.loop, &sink.io);
 }
 
+static void offer_tls(const char *cert, const char *key)
+{
+	sink.tls = SSL_CTX_new(TLS_server_method());
+	if (SSL_CTX_use_certificate_chain_file(sink.tls, cert) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(sink.tls, key, SSL_FILETYPE_PEM) != 1) {
+		fprintf(stderr, "smtpsink: certificate or key\n");
+		exit(1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "port", required_argument, NULL, 'p' },
 		{ "count", required_argument, NULL, 'n' },
 		{ "chunking", no_argument, NULL, 'k' },
+		{ "cert", required_argument, NULL, 'c' },
+		{ "key", required_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
+	const char *cert = NULL, *key = NULL;
 	int c, port = 2525;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -276,10 +338,16 @@ int main(int argc, char **argv)
 			sink.limit = atol(optarg);
 		else if (c == 'k')
 			sink.chunking = 1;
+		else if (c == 'c')
+			cert = optarg;
+		else if (c == 's')
+			key = optarg;
 		else
 			return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	if (cert != NULL && key != NULL)
+		offer_tls(cert, key);
 	sink.loop = ev_default_loop(0);
 	ev_signal_init(&sink.term, on_term, SIGTERM);
 	ev_signal_start(sink.loop, &sink.term);

@@ -1,4 +1,4 @@
-/* What of a handshake the loop may do itself. */
+/* What of a handshake the loop may do itself, and what is behind it. */
 #include <criterion/criterion.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -33,9 +33,9 @@ static void setup(void)
 	cert_make(&leaf, &(struct cert_spec){
 				 .name = "leaf", .issuer = &root, .days = 30 });
 	write_alone(&leaf);
-	cr_assert_eq(tls_server_new(&server, &cert, &key, 1, root.cert_path,
-				    &why),
-		     MX_OK, "%s", buf_cstr(&why));
+	cr_assert_eq(
+		tls_server_new(&server, &cert, &key, 1, root.cert_path, &why),
+		MX_OK, "%s", buf_cstr(&why));
 	buf_fini(&why);
 	client = SSL_CTX_new(TLS_client_method());
 }
@@ -105,6 +105,76 @@ Test(engine, what_the_file_has_is_sent)
 {
 	server_hears(answer());
 	cr_expect_eq(sk_X509_num(SSL_get_peer_cert_chain(ssl)), 1);
+}
+
+/* ---- Behind the handshake ---- */
+
+static unsigned tickets;
+
+static int count_ticket(SSL *of, SSL_SESSION *session)
+{
+	(void)of, (void)session;
+	tickets++;
+	return 0;
+}
+
+static void server_says(const char *line)
+{
+	struct buf out = { 0 };
+	char got[64];
+
+	cr_assert(tls_engine_write(engine, span_str(line), &out));
+	BIO_write(to_client, out.p, (int)out.n);
+	cr_expect_eq(SSL_read(ssl, got, sizeof(got)), (int)strlen(line));
+	buf_fini(&out);
+}
+
+/* With our next words, in one piece, and once. */
+Test(engine, who_is_invited_gets_a_ticket)
+{
+	SSL_CTX_set_session_cache_mode(client, SSL_SESS_CACHE_CLIENT);
+	SSL_CTX_sess_set_new_cb(client, count_ticket);
+	server_hears(answer());
+	server_says("250 EHLO\r\n");
+	cr_expect_eq(tickets, 0);
+	for (int i = 0; i < 3; i++) {
+		tls_engine_invite(engine);
+		server_says("250 RCPT\r\n");
+		cr_expect_eq(tickets, 1);
+	}
+}
+
+static size_t server_reads(const char *p, size_t n, char *plain, size_t room)
+{
+	struct span in = span_of(p, n);
+	struct buf out = { 0 };
+	size_t got = 0;
+
+	cr_expect_eq(tls_engine_read(engine, &in, plain, room, &got, &out),
+		     ENGINE_OK);
+	cr_expect_eq(in.n, 0);
+	buf_fini(&out);
+	return got;
+}
+
+/* Nothing is held back until there is more, and nothing is no end. */
+Test(engine, records_in_pieces)
+{
+	static const char line[] = "MAIL FROM:<a@example.net>\r\n";
+	char plain[ENGINE_RECORD];
+	size_t got = 0, n;
+	char *p;
+
+	server_hears(answer());
+	SSL_write(ssl, line, 10);
+	SSL_write(ssl, line + 10, sizeof(line) - 1 - 10);
+	n = (size_t)BIO_get_mem_data(to_server, &p);
+	for (size_t i = 0; i < n; i++) {
+		got += server_reads(p + i, 0, plain + got, sizeof(plain) - got);
+		got += server_reads(p + i, 1, plain + got, sizeof(plain) - got);
+	}
+	cr_assert_eq(got, sizeof(line) - 1);
+	cr_expect_eq(memcmp(plain, line, got), 0);
 }
 
 static void bring_certificate(void)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/assert.h"
+#include "common/net/conn_priv.h"
 #include "common/net/tls.h"
 #include "tests/support/certs.h"
 #include "tests/support/sides.h"
@@ -99,6 +100,23 @@ Test(shake, many_at_once)
 		side_close(&a[i]);
 		side_close(&b[i]);
 	}
+}
+
+/* STARTTLS alone is no work for a thread: the client speaks first. */
+Test(shake, nothing_to_do_yet)
+{
+	struct side b = { 0 };
+	int fd = sides_open_raw(loop, &b);
+
+	tls_threads_start(loop);
+	conn_starttls_server(b.c, server);
+	for (int i = 0; i < 3; i++)
+		ev_run(loop, EVRUN_NOWAIT);
+	cr_expect_null(b.c->shake);
+	cr_expect_eq(b.c->mask, EV_READ);
+	close(fd);
+	run_until(loop, &b.ends, 1);
+	side_close(&b);
 }
 
 /* The connection goes while a thread has its engine. */

@@ -99,7 +99,11 @@ static bool shake(const struct tls_demand *d)
 		ev_run(loop, EVRUN_ONCE);
 	while (b.readies + b.ends == 0)
 		ev_run(loop, EVRUN_ONCE);
-	run_for(loop, 5); /* tickets come after the handshake */
+	conn_tls_invite(b.c);
+	conn_write(b.c, SPAN_LIT("250\r\n"));
+	while (a.got.n == 0 && a.ends + b.ends == 0)
+		ev_run(loop, EVRUN_ONCE);
+	buf_reset(&a.got);
 	return a.readies == 1 && a.ends == 0 && b.readies == 1;
 }
 
