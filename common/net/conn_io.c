@@ -207,6 +207,8 @@ static void take_records(struct conn *c, struct span in)
 		take_secured(c, in);
 		return;
 	}
+	if (tls_engine_gathers(c->tls, &in))
+		return;
 	if (shake_is_offered() && !tls_engine_is_light(c->tls, in.n)) {
 		c->shake = shake_submit(c->tls, in, c->lane, on_shaken, c);
 		return;

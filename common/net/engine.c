@@ -23,6 +23,9 @@ enum {
 	 * Certificate and a Finished are 110 bytes, and no certificate has
 	 * less than this. */
 	LIGHT_MAX = 192,
+	/* Of a ClientHello we keep this much ourselves before OpenSSL has any
+	 * of it, which takes 40 KiB then; most are a quarter of it or less. */
+	GATHER_MAX = 4096,
 };
 
 struct tls_engine {
@@ -46,6 +49,9 @@ struct tls_engine {
 	bool is_invited;   /* a client of ours has its ticket */
 	size_t answer;	   /* bytes behind our ServerHello */
 	struct hello_watch hello;
+	bool is_begun;		  /* OpenSSL has something of the hello */
+	struct hello_watch first; /* before that */
+	struct buf gathered;
 	struct buf names; /* demanded (client) or found (server) */
 	struct buf error;
 	struct tls_facts facts;
@@ -294,6 +300,7 @@ void tls_engine_free(struct tls_engine **ep)
 	SSL_free(e->ssl);
 	tls_server_unref(&e->server);
 	tls_client_ctx_unref(&e->client);
+	buf_fini(&e->gathered);
 	buf_fini(&e->names);
 	buf_fini(&e->error);
 	free(e);
@@ -460,6 +467,23 @@ bool tls_engine_shown(const struct tls_engine *e, struct span name,
 }
 
 /* ---- Bytes ---- */
+
+bool tls_engine_gathers(struct tls_engine *e, struct span *in)
+{
+	bool is_more;
+
+	if (e->server == NULL || e->is_begun) {
+		buf_fini(&e->gathered);
+		return false;
+	}
+	is_more = hello_watch(&e->first, *in) && hello_is_partial(&e->first);
+	if (is_more || e->gathered.n > 0) {
+		buf_add(&e->gathered, *in);
+		*in = buf_span(&e->gathered);
+	}
+	e->is_begun = !is_more || e->gathered.n > GATHER_MAX;
+	return !e->is_begun;
+}
 
 bool tls_engine_is_light(struct tls_engine *e, size_t n)
 {

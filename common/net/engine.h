@@ -30,6 +30,13 @@ enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 				      struct buf *out);
 
 /*
+ * As a server: do these bytes belong to a ClientHello that is not whole?  Then
+ * they are kept, and there is no step to be done.  Else *in becomes all that
+ * has come; valid until the next call.
+ */
+bool tls_engine_gathers(struct tls_engine *e, struct span *in);
+
+/*
  * n bytes more came for a handshake that is under way: is what is left of it
  * cheap, whatever they are?  A client's answer to our ServerHello (TLS 1.3) is,
  * if it is too short for a certificate: nothing asymmetric is left to do.

@@ -20,7 +20,7 @@ static void take_header(struct hello_watch *w, unsigned char byte)
 static bool take_message(struct hello_watch *w, unsigned char byte)
 {
 	if (w->message > 0) {
-		w->message--;
+		w->is_whole = --w->message == 0 || w->is_whole;
 		return true;
 	}
 	w->head[w->head_n] = byte;
@@ -29,6 +29,8 @@ static bool take_message(struct hello_watch *w, unsigned char byte)
 	w->head_n = 0;
 	w->message =
 		(size_t)w->head[1] << 16 | (size_t)w->head[2] << 8 | w->head[3];
+	if (w->message == 0 || w->head[0] != SSL3_MT_CLIENT_HELLO)
+		w->is_whole = true;
 	return w->head[0] != SSL3_MT_CLIENT_HELLO || w->message <= HELLO_MAX;
 }
 
@@ -47,4 +49,9 @@ bool hello_watch(struct hello_watch *w, struct span in)
 			return false;
 	}
 	return true;
+}
+
+bool hello_is_partial(const struct hello_watch *w)
+{
+	return w->type == SSL3_RT_HANDSHAKE && !w->is_whole;
 }

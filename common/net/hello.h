@@ -19,6 +19,7 @@ struct hello_watch {
 	unsigned char head[4]; /* of the message: its type, its length */
 	unsigned head_n;
 	size_t message; /* bytes of it to come */
+	bool is_whole;	/* a message was, or one began that is no ClientHello */
 };
 
 /*
@@ -27,5 +28,8 @@ struct hello_watch {
  * until we have sent a ServerHello: what follows that may be encrypted.
  */
 bool hello_watch(struct hello_watch *w, struct span in);
+
+/* Behind the first bytes: has a ClientHello begun that is not whole yet? */
+bool hello_is_partial(const struct hello_watch *w);
 
 #endif

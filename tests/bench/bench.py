@@ -558,27 +558,34 @@ def tls_honest(c):
     over_tls(c, "RSA-2048", work)
 
 
+HALVES = {"hello": "before the ClientHello", "part": "in the middle of it",
+          "answer": "behind our ServerHello"}
+
+
 def tls_half_open(c):
-    """Clients that leave a handshake where their answer is due."""
+    """Clients that say no more in the middle of a handshake."""
     count = 500 if QUICK else 4000
     if c is not servers.Mx20Server:
         count = 200  # a process each: their memory grows by the session
 
-    def work(s, _):
-        title = "k 4,000 half-open handshakes, RSA-2048"
+    def work(s, _, where, words):
+        title = f"k {4000 if not QUICK else 500:,} half-open handshakes"
         before = memory_kib(s.pid)
         holder = subprocess.Popen(
-            [TOOL / "tlsload", "--hold", "--port", str(s.port), "--conns",
-             str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True)
+            [TOOL / "tlsload", "--hold", where, "--port", str(s.port),
+             "--conns", str(count)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True)
         held = json.loads(holder.stdout.readline())["held"]
-        note(title, s.name, "memory each",
+        note(title, s.name, f"memory each, {words}",
              (memory_kib(s.pid) - before) / max(held, 1), "KiB", "less")
         r = tool("tlsload", "--port", s.port, "--conns", 1, "--sessions", 20)
         note(title, s.name, "a new client's reply, median", r["p50_ms"], "ms",
              "less")
         holder.communicate()
-    over_tls(c, "RSA-2048", work)
+
+    for where, words in HALVES.items():
+        over_tls(c, "RSA-2048", lambda s, cert, where=where, words=words:
+                 work(s, cert, where, words))
 
 
 def tls_drain(c):

@@ -10,8 +10,9 @@
  *
  * --clear: the same without TLS, for what that costs.
  *
- * --hold: the handshakes end where our answer to the ServerHello is due; says
- * so in a line, and waits for standard input to close.
+ * --hold WHERE: the handshakes end there: before the ClientHello ("hello"), in
+ * the middle of it ("part"), or where our answer to the ServerHello is due
+ * ("answer"); says so in a line, and waits for standard input to close.
  *
  * --bare CERT KEY: no server; what OpenSSL's side of a server costs for the
  * same handshake, in memory, on this processor.
@@ -22,6 +23,7 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -36,7 +38,8 @@ static struct options {
 	struct sockaddr_in to;
 	long conns, sessions, size, pause_ms;
 	const char *rcpt;
-	int is_held, is_clear;
+	const char *hold;
+	int is_clear;
 } opt = { .conns = 20, .sessions = 50, .size = 4096, .rcpt = "u@example.com" };
 
 enum stage {
@@ -233,11 +236,20 @@ static bool take(struct client *c, struct span s)
 	return take_reply(c);
 }
 
-/* The server's answer is here, and gets none. */
-static void hold(struct client *c)
+/* What we were to say is not said, or half of it, or what we have heard gets
+ * no answer. */
+static bool hold(struct client *c, bool has_answer)
 {
+	if (opt.hold == NULL || c->stage != SHAKE ||
+	    has_answer != (strcmp(opt.hold, "answer") == 0))
+		return false;
+	if (!has_answer) {
+		c->out.n = strcmp(opt.hold, "part") == 0 ? c->out.n / 2 : 0;
+		flush_out(c);
+	}
 	epoll_ctl(run.epoll, EPOLL_CTL_DEL, c->fd, NULL);
 	run.held++;
+	return true;
 }
 
 static void on_readable(struct client *c)
@@ -245,13 +257,13 @@ static void on_readable(struct client *c)
 	static char bytes[64 * 1024];
 	ssize_t n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
-	if (opt.is_held && c->stage == SHAKE && n > 0)
-		hold(c);
-	else if (n <= 0 || !take(c, span_of(bytes, (size_t)n)))
+	if (n > 0 && hold(c, true))
+		return;
+	if (n <= 0 || !take(c, span_of(bytes, (size_t)n)))
 		session_over(c, false);
 	else if (c->stage == OVER)
 		session_over(c, true);
-	else
+	else if (!hold(c, false))
 		flush_out(c);
 }
 
@@ -325,7 +337,7 @@ static void load(void)
 		all[i].left = opt.sessions;
 		connect_next(&all[i]);
 	}
-	if (opt.is_held) {
+	if (opt.hold != NULL) {
 		hold_all();
 	} else {
 		while (run.open > 0 || run.paused != NULL)
@@ -444,16 +456,11 @@ static long *number_of(int option)
 int main(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "port", 1, NULL, 'p' },
-		{ "conns", 1, NULL, 'c' },
-		{ "sessions", 1, NULL, 'n' },
-		{ "size", 1, NULL, 's' },
-		{ "rcpt", 1, NULL, 'r' },
-		{ "pause-ms", 1, NULL, 'z' },
-		{ "hold", 0, &opt.is_held, 1 },
-		{ "clear", 0, &opt.is_clear, 1 },
-		{ "bare", 0, NULL, 'b' },
-		{ NULL, 0, NULL, 0 },
+		{ "port", 1, NULL, 'p' },     { "conns", 1, NULL, 'c' },
+		{ "sessions", 1, NULL, 'n' }, { "size", 1, NULL, 's' },
+		{ "rcpt", 1, NULL, 'r' },     { "pause-ms", 1, NULL, 'z' },
+		{ "hold", 1, NULL, 'h' },     { "clear", 0, &opt.is_clear, 1 },
+		{ "bare", 0, NULL, 'b' },     { NULL, 0, NULL, 0 },
 	};
 	bool is_bare = false;
 	int c;
@@ -465,6 +472,8 @@ int main(int argc, char **argv)
 			opt.to.sin_port = htons((uint16_t)atoi(optarg));
 		else if (c == 'r')
 			opt.rcpt = optarg;
+		else if (c == 'h')
+			opt.hold = optarg;
 		else if (c == 'b')
 			is_bare = true;
 		else if (c == '?')

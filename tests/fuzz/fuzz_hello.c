@@ -8,7 +8,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-static bool in_pieces(struct span in, size_t size)
+static bool in_pieces(struct span in, size_t size, bool *is_partial)
 {
 	struct hello_watch w = { 0 };
 
@@ -19,16 +19,19 @@ static bool in_pieces(struct span in, size_t size)
 			return false;
 		in = span_skip(in, n);
 	}
+	*is_partial = hello_is_partial(&w);
 	return true;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span in = span_of(data, size);
-	bool whole = in_pieces(in, size + 1);
+	bool partial[3] = { false };
+	bool whole = in_pieces(in, size + 1, &partial[0]);
 
-	FUZZ_CHECK(in_pieces(in, 1) == whole);
-	FUZZ_CHECK(in_pieces(in, 3) == whole);
+	FUZZ_CHECK(in_pieces(in, 1, &partial[1]) == whole);
+	FUZZ_CHECK(in_pieces(in, 3, &partial[2]) == whole);
+	FUZZ_CHECK(partial[0] == partial[1] && partial[0] == partial[2]);
 	if (size >= 9 && data[0] == 22 && (data[3] << 8 | data[4]) >= 4 &&
 	    data[5] == 1)
 		FUZZ_CHECK(whole <= ((data[6] << 16 | data[7] << 8 | data[8]) <=

@@ -75,20 +75,25 @@ static enum engine_step server_hears(struct span s)
 	return step;
 }
 
-/* The handshake to where the client has answered the ServerHello. */
-static struct span answer(void)
+/* The client's ClientHello. */
+static struct span hello(void)
 {
-	struct span hello;
-
 	to_client = BIO_new(BIO_s_mem());
 	to_server = BIO_new(BIO_s_mem());
 	engine = tls_engine_server(server);
 	ssl = SSL_new(client);
 	SSL_set_bio(ssl, to_client, to_server);
 	SSL_set_connect_state(ssl);
-	hello = client_says();
+	return client_says();
+}
+
+/* The handshake to where the client has answered the ServerHello. */
+static struct span answer(void)
+{
+	struct span said = hello();
+
 	cr_expect(!tls_engine_is_light(engine, 1));
-	cr_assert_eq(server_hears(hello), ENGINE_MORE);
+	cr_assert_eq(server_hears(said), ENGINE_MORE);
 	return client_says();
 }
 
@@ -105,6 +110,61 @@ Test(engine, what_the_file_has_is_sent)
 {
 	server_hears(answer());
 	cr_expect_eq(sk_X509_num(SSL_get_peer_cert_chain(ssl)), 1);
+}
+
+/* ---- Before it ---- */
+
+/* OpenSSL has it when it is whole. */
+Test(engine, a_hello_is_gathered)
+{
+	const struct span s = hello();
+	struct span in;
+
+	for (size_t i = 0; i + 1 < s.n; i++) {
+		in = span_of(s.p + i, 1);
+		cr_assert(tls_engine_gathers(engine, &in), "%zu", i);
+	}
+	in = span_of(s.p + s.n - 1, 1);
+	cr_assert_not(tls_engine_gathers(engine, &in));
+	cr_assert(span_eq(in, s));
+	cr_expect_eq(server_hears(in), ENGINE_MORE);
+	in = client_says();
+	cr_expect_not(tls_engine_gathers(engine, &in));
+	cr_expect_eq(server_hears(in), ENGINE_OK);
+}
+
+Test(engine, a_whole_hello_is_not_copied)
+{
+	const struct span s = hello();
+	struct span in = s;
+
+	cr_assert_not(tls_engine_gathers(engine, &in));
+	cr_expect_eq(in.p, s.p);
+	cr_expect_eq(in.n, s.n);
+}
+
+/* What is no ClientHello, and what is too much, is OpenSSL's to judge. */
+Test(engine, what_is_not_gathered)
+{
+	static const char *const odd[] = { "EHLO", "\x80\x2e", "\x15\x03",
+					   "\x16\x03\x01\x01\xff\x02\x01\x01\x01" };
+	static const char large[] = "\x16\x03\x01\x3f\xff\x01\x00\x3f\xf0";
+	struct span in;
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		engine = tls_engine_server(server);
+		in = span_str(odd[i]);
+		cr_expect_not(tls_engine_gathers(engine, &in), "%zu", i);
+		tls_engine_free(&engine);
+	}
+	engine = tls_engine_server(server);
+	in = span_of(large, sizeof(large) - 1);
+	for (size_t n = in.n; n <= 4096; n += 1000) {
+		cr_expect(tls_engine_gathers(engine, &in));
+		in = span_of((char[1000]){ 0 }, 1000);
+	}
+	cr_expect_not(tls_engine_gathers(engine, &in));
+	cr_expect_gt(in.n, 4096);
 }
 
 /* ---- Behind the handshake ---- */
