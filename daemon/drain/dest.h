@@ -30,7 +30,8 @@ struct pilot {
 TAILQ_HEAD(lane_queue, lane);
 struct lanes {
 	struct lane_queue waiting; /* for a connection */
-	unsigned count;		   /* of those */
+	unsigned count, held;	   /* of those; of those that have one */
+	struct lane_net *nets;	   /* whose they are: lane_net.h */
 	unsigned links, trying;	   /* all; not ready yet */
 	unsigned limit, streak;	   /* slow start, as in machine.h */
 	unsigned cap;		   /* more were refused, until: */

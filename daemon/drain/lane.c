@@ -28,6 +28,23 @@ static unsigned most_links(const struct dest *dst)
 	return of->limit < most ? of->limit : most;
 }
 
+/* Half of what there is stays for mail that waits, whatever clients do. */
+static unsigned left_of_all(const struct drain *d)
+{
+	unsigned half = (d->slots[0].most + 1) / 2;
+
+	return d->lane_links < half ? half - d->lane_links : 0;
+}
+
+/* Those there are, and those that could be made. */
+static unsigned places(const struct dest *dst)
+{
+	unsigned most = most_links(dst);
+	unsigned can = dst->lanes.links + left_of_all(dst->drain);
+
+	return can < most ? can : most;
+}
+
 static void went_well(struct dest *dst)
 {
 	struct lanes *of = &dst->lanes;
@@ -103,6 +120,15 @@ static void on_rcpt(struct delivery *dl, struct delivery_job *job, size_t i,
 	lane->listener->on_rcpt(i, m, job->set[i].reply, lane->arg);
 }
 
+/* It has its connection no longer. */
+static void part(struct lane *lane)
+{
+	lane->carrier->lane = NULL;
+	lane->carrier = NULL;
+	lane->state = LANE_OVER;
+	lane_net_leave(&lane->stake);
+}
+
 static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 {
 	struct lane *lane = lane_of(job);
@@ -111,9 +137,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 
 	MX_ASSERT(lane->job == job && lane->carrier == l && l->lane == lane);
 	lane->job = NULL;
-	lane->carrier = NULL;
-	lane->state = LANE_OVER;
-	l->lane = NULL;
+	part(lane);
 	l->jobs_done++;
 	link_learn_without(l, dl);
 	if (delivery_job_is_decided(job)) {
@@ -143,8 +167,7 @@ static void give(struct link *l, struct lane *lane)
 		.is_only = l->dest->target_count == 1,
 	};
 
-	lane_leave_queue(lane);
-	lane->state = LANE_CARRIES;
+	lane_take_from_queue(lane);
 	lane->carrier = l;
 	l->lane = lane;
 	l->is_heard = l->jobs_done == 0;
@@ -164,19 +187,34 @@ static bool is_free(const struct link *l)
 	       delivery_room(l->delivery) > 0;
 }
 
+/* The first behind that one (NULL: of all) whose network may have one more. */
+static struct lane *next_fair(const struct dest *dst, struct lane *behind)
+{
+	unsigned most = places(dst);
+	struct lane *l = behind != NULL ? TAILQ_NEXT(behind, link)
+					: TAILQ_FIRST(&dst->lanes.waiting);
+
+	while (l != NULL && !lane_net_may_hold(&l->stake, most))
+		l = TAILQ_NEXT(l, link);
+	return l;
+}
+
 /* The first that can go over this one; who cannot is told. */
 static struct lane *next_lane(const struct link *l)
 {
-	struct lane *lane;
+	struct lane *lane, *next;
 
 	if (hold_of(l->dest) != NULL || !drain_is_at_work(l->dest->drain))
 		return NULL;
-	while ((lane = TAILQ_FIRST(&l->dest->lanes.waiting)) != NULL &&
-	       (lane->needs & ~l->offered) != 0)
+	for (lane = next_fair(l->dest, NULL); lane != NULL; lane = next) {
+		if ((lane->needs & ~l->offered) == 0)
+			return lane;
+		next = next_fair(l->dest, lane);
 		lane_answer(lane, LANE_OTHER,
 			    SPAN_LIT("(ehlo) The server lacks an extension "
 				     "that is needed"));
-	return lane;
+	}
+	return NULL;
 }
 
 void lane_fill(struct link *l)
@@ -229,13 +267,9 @@ static bool is_idle(const struct link *l)
 	return l->kind == LINK_USUAL && l->is_ready && is_free(l);
 }
 
-/* Half of what there is stays for mail that waits, whatever clients do. */
 static bool may_have_more(const struct dest *dst)
 {
-	const struct drain *d = dst->drain;
-
-	return d->lane_links < (d->slots[0].most + 1) / 2 &&
-	       dst->lanes.links < most_links(dst);
+	return dst->lanes.links < places(dst);
 }
 
 static struct link *idle_link(struct dest *dst)
@@ -257,8 +291,7 @@ static void hand_out(struct dest *dst)
 {
 	struct link *l;
 
-	while (!TAILQ_EMPTY(&dst->lanes.waiting) &&
-	       (l = idle_link(dst)) != NULL) {
+	while (next_fair(dst, NULL) != NULL && (l = idle_link(dst)) != NULL) {
 		if (l->kind == LINK_RELAY)
 			lane_fill(l);
 		else
@@ -278,7 +311,7 @@ static void connect_more(struct dest *dst)
 {
 	int target;
 
-	while (may_connect(dst)) {
+	while (may_connect(dst) && next_fair(dst, NULL) != NULL) {
 		dest_note_links(dst);
 		target = machine_any(&dst->machine, clock_mono_ms());
 		if (target == MACHINE_NONE || !dst->mtargets[target].is_up)
@@ -371,10 +404,8 @@ static void take_from(struct lane *l)
 {
 	struct link *carrier = l->carrier;
 
-	carrier->lane = NULL;
+	part(l);
 	delivery_job_cancel(carrier->delivery, &l->job);
-	l->carrier = NULL;
-	l->state = LANE_OVER;
 	l->listener->on_none(LANE_BUSY,
 			     SPAN_LIT("(relay) 4.3.2 Others waited for the "
 				      "connection"),
@@ -387,15 +418,19 @@ static int64_t waited_ms(const struct lane *l)
 	return delivery_dry_ms(l->carrier->delivery) - l->paid_ms;
 }
 
-/* From the one whose client is slowest. */
-static bool steal(struct dest *dst)
+/* From the one whose client is slowest; of the own network if that has its
+ * share. */
+static bool steal(const struct lane *to)
 {
+	struct dest *dst = to->domain->dest;
+	bool is_fair = lane_net_may_hold(&to->stake, places(dst));
 	int64_t most = LANE_IDLE_MS - 1;
 	struct lane *found = NULL;
 	struct link *l;
 
 	LIST_FOREACH (l, &dst->links, entry)
-		if (l->lane != NULL && waited_ms(l->lane) > most) {
+		if (l->lane != NULL && waited_ms(l->lane) > most &&
+		    (is_fair || lane_net_is_same(&l->lane->stake, &to->stake))) {
 			found = l->lane;
 			most = waited_ms(found);
 		}
@@ -438,7 +473,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)loop;
 	(void)revents;
 	MX_ASSERT(l->magic == LANE_MAGIC);
-	if (is_crowded_out && !l->has_stolen && steal(l->domain->dest)) {
+	if (is_crowded_out && !l->has_stolen && steal(l)) {
 		l->has_stolen = true;
 		if (l->state == LANE_WAITS) /* else it has it already */
 			arm(l, LANE_BUSY_MS);
@@ -503,6 +538,8 @@ struct lane *drain_lane_ask(struct drain *d, const struct lane_ask *ask)
 	l->unit = unit;
 	l->beside = ask->beside;
 	l->needs = ask->needs;
+	if (ask->client != NULL)
+		l->stake.client = *ask->client;
 	l->source = ask->source;
 	l->listener = ask->listener;
 	l->arg = ask->arg;
@@ -561,8 +598,10 @@ void drain_lane_close(struct lane **lp)
 	*lp = NULL;
 	MX_ASSERT(l->magic == LANE_MAGIC);
 	if (l->carrier != NULL) {
-		l->carrier->lane = NULL;
-		delivery_job_cancel(l->carrier->delivery, &l->job);
+		struct link *carrier = l->carrier;
+
+		part(l);
+		delivery_job_cancel(carrier->delivery, &l->job);
 	} else {
 		lane_leave_queue(l);
 	}

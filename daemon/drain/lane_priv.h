@@ -4,6 +4,7 @@
 
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/lane.h"
+#include "daemon/drain/lane_net.h"
 
 enum { LANE_MAGIC = 0x446c616e };
 
@@ -19,6 +20,7 @@ struct lane {
 		LANE_OVER,
 	} state;
 	struct lane *beside;
+	struct lane_stake stake;
 	unsigned needs; /* SMTP_EXT_ bits */
 	struct link *carrier;
 	struct unit *unit; /* until it is given */
@@ -38,6 +40,8 @@ struct lane {
 void lane_wait(struct lane *l);
 /* It is in no queue any more. */
 void lane_leave_queue(struct lane *l);
+/* The same, and it carries. */
+void lane_take_from_queue(struct lane *l);
 void lane_answer(struct lane *l, enum lane_none why, struct span reply);
 
 #endif

@@ -9,13 +9,18 @@ void lane_leave_queue(struct lane *l)
 	if (l->state == LANE_ROUTED) {
 		TAILQ_REMOVE(&l->domain->lanes, l, link);
 	} else if (l->state == LANE_WAITS) {
-		struct lanes *of = &l->domain->dest->lanes;
-
-		MX_ASSERT(of->count > 0);
-		of->count--;
-		TAILQ_REMOVE(&of->waiting, l, link);
+		TAILQ_REMOVE(&l->domain->dest->lanes.waiting, l, link);
+		lane_net_leave(&l->stake);
 	}
 	l->state = LANE_OVER;
+}
+
+void lane_take_from_queue(struct lane *l)
+{
+	MX_ASSERT(l->state == LANE_WAITS);
+	TAILQ_REMOVE(&l->domain->dest->lanes.waiting, l, link);
+	lane_net_hold(&l->stake);
+	l->state = LANE_CARRIES;
 }
 
 void lane_answer(struct lane *l, enum lane_none why, struct span reply)
@@ -42,13 +47,12 @@ static void enter(struct lane *l)
 
 	if (l->beside != NULL) {
 		lane_answer(l, compare(l), SPAN_LIT(""));
-	} else if (dst->lanes.count >= LANES_WAITING_MAX) {
+	} else if (!lane_net_wait(&l->stake, &dst->lanes, LANES_WAITING_MAX)) {
 		lane_answer(l, LANE_BUSY, SPAN_LIT(""));
 	} else {
 		lane_leave_queue(l);
 		l->state = LANE_WAITS;
 		TAILQ_INSERT_TAIL(&dst->lanes.waiting, l, link);
-		dst->lanes.count++;
 	}
 }
 

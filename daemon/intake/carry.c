@@ -129,6 +129,7 @@ enum step carry_rcpt(struct session *s, struct asked *a)
 			.door = s->in->door,
 			.env = &m->env,
 			.size = m->size,
+			.client = &s->client,
 			.listener = &listener,
 			.arg = m,
 		});

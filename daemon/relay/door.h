@@ -59,6 +59,8 @@ struct lane_ask {
 	struct unit *unit;
 	struct lane *beside;
 	unsigned needs; /* SMTP_EXT_ bits, without which it is not given */
+	/* Whose network has the connection; borrowed during the call. */
+	const struct net_addr *client;
 	struct delivery_source source;
 	const struct lane_listener *listener;
 	void *arg;

@@ -419,6 +419,7 @@ static void ask_lane(struct relay *r)
 		.domain = r->to.domain,
 		.unit = unit_for(r),
 		.needs = needs(r),
+		.client = r->opt.client,
 		.source = { read_pending, r },
 		.listener = &lane_listener,
 		.arg = r,

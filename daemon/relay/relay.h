@@ -69,6 +69,7 @@ struct relay_options {
 	 * what was announced, or 0. */
 	const struct envelope *env;
 	uint64_t size;
+	const struct net_addr *client; /* lives as long; NULL: nobody's */
 	const struct relay_listener *listener;
 	void *arg;
 };

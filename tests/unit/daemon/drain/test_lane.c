@@ -26,6 +26,7 @@ struct client {
 	struct world *w;
 	struct relay_door door;
 	struct envelope env;
+	struct net_addr addr;
 	struct relay *relay;
 	unsigned rcpts, rooms, ended;
 	struct relay_said rcpt, end;
@@ -54,7 +55,8 @@ static void on_end(const struct relay_said *said, void *arg)
 
 static const struct relay_listener listener = { on_rcpt, on_room, on_end };
 
-static void come(struct client *c, struct world *w)
+/* From a network of that number. */
+static void come_from(struct client *c, struct world *w, unsigned char number)
 {
 	*c = (struct client){
 		.w = w,
@@ -62,14 +64,24 @@ static void come(struct client *c, struct world *w)
 			  drain_lane_more_content, drain_lane_close,
 			  drain_lane_give_up, w->drain },
 		.env = { .from = SPAN_LIT("a@b.test") },
+		.addr = { .family = AF_INET, .ip = { 192, 0, 2, number } },
 	};
 	c->relay = relay_new(&(struct relay_options){
 		.loop = w->loop,
 		.door = &c->door,
 		.env = &c->env,
+		.client = &c->addr,
 		.listener = &listener,
 		.arg = c,
 	});
+}
+
+/* Each from another one. */
+static void come(struct client *c, struct world *w)
+{
+	static unsigned char number;
+
+	come_from(c, w, number++ % 100);
 }
 
 static void rcpt_notify(struct client *c, const char *path, unsigned notify)
@@ -475,6 +487,55 @@ Test(drain_lane, size)
 	leave(&c);
 	cr_expect_eq(whole(&w, "u@d0.example"), 250);
 	cr_expect_eq(w.peer->message_count, 1);
+	world_end(&w);
+}
+
+static void expect_none(struct world *w, unsigned char network)
+{
+	struct client c;
+
+	come_from(&c, w, network);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 0, "network %u", network);
+	leave(&c);
+}
+
+/* No network has more than is left for all others, nor takes theirs. */
+Test(drain_lane, shares_of_networks)
+{
+	struct world w;
+	struct client a[3], b, own, c;
+
+	world_begin(&w, "drain = { connections = 4; };", by_name);
+	for (int i = 0; i < 8; i++)
+		cr_expect_eq(whole(&w, "u@d0.example"), 250);
+	cr_expect_eq(dest_of(&w, "d0.example")->lanes.limit, 4);
+	come_from(&b, &w, 202);
+	cr_expect_eq(say_rcpt(&b, "u@d0.example"), 250);
+	be_slow(&w, LANE_IDLE_MS);
+	come_from(&a[0], &w, 201);
+	cr_expect_eq(say_rcpt(&a[0], "u@d0.example"), 250);
+	come_from(&a[1], &w, 201);
+	rcpt(&a[1], "u@d0.example");
+	WAIT_FOR(&w, a[1].rcpts == 1);
+	cr_expect_eq(a[1].rcpt.words.code, 250);
+	expect_none(&w, 201); /* the slow one is not of its network */
+	come_from(&own, &w, 202);
+	cr_expect_eq(say_rcpt(&own, "u@d0.example"), 250, "but of this one");
+	leave(&own);
+	expect_none(&w, 201); /* there is a free one now, for others */
+	come_from(&c, &w, 203);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
+	/* what it gives back it may have again */
+	come_from(&a[2], &w, 201);
+	rcpt(&a[2], "u@d0.example");
+	cr_expect_eq(say_content(&a[0], "x\r\n"), 250);
+	WAIT_FOR(&w, a[2].rcpts == 1);
+	cr_expect_eq(a[2].rcpt.words.code, 250);
+	for (size_t i = 0; i < COUNT(a); i++)
+		leave(&a[i]);
+	leave(&b);
+	leave(&c);
+	cr_expect_null(dest_of(&w, "d0.example")->lanes.nets);
 	world_end(&w);
 }
 
