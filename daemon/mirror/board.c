@@ -31,6 +31,12 @@ static void log_state(const struct mirror *m, const struct mirror_status *st,
 						 : ""));
 }
 
+static void forget_errors(struct mirror *m)
+{
+	m->status.error[0] = '\0';
+	memset(m->said, 0, sizeof(m->said));
+}
+
 /* Tries to come back are no change: there is a line when it is away, when it
  * answers, and when all is there. */
 void board_state(struct mirror *m, enum mirror_state s, const char *reason)
@@ -47,26 +53,38 @@ void board_state(struct mirror *m, enum mirror_state s, const char *reason)
 	if (s == MIRROR_AWAY)
 		m->status.server[0] = '\0';
 	if (s == MIRROR_STEP)
-		m->status.error[0] = '\0';
+		forget_errors(m);
 	st = m->status;
 	pthread_mutex_unlock(&m->lock);
 	if (is_new)
 		log_state(m, &st, reason);
 }
 
-/* The first of its kind is said. */
-void board_error(struct mirror *m, const char *who, const char *text)
+/* Each once, until all is well; and not what the line of a state will say. */
+static bool is_worth_a_line(struct mirror *m, enum board_who who,
+			    const char *text)
 {
-	bool is_new;
+	char *said = m->said[who];
+	bool is_new = strcmp(said, text) != 0 && *text != '\0';
+
+	snprintf(said, sizeof(m->said[who]), "%s", text);
+	return is_new &&
+	       (who != BOARD_SCRIBE || m->status.state == MIRROR_AWAY);
+}
+
+void board_error(struct mirror *m, enum board_who who, const char *text)
+{
+	static const char *const names[] = { "scribe", "taker" };
+	bool is_said;
 
 	pthread_mutex_lock(&m->lock);
-	is_new = strcmp(m->status.error, text) != 0;
+	is_said = is_worth_a_line(m, who, text);
 	snprintf(m->status.error, sizeof(m->status.error), "%s", text);
 	m->status.error_ms = clock_wall_ms();
 	pthread_mutex_unlock(&m->lock);
-	if (is_new && *text != '\0')
+	if (is_said)
 		log_warn(EV_MIRROR, LOG_STR("node", m->node),
-			 LOG_STR("by", who), LOG_STR("error", text));
+			 LOG_STR("by", names[who]), LOG_STR("error", text));
 }
 
 void board_server(struct mirror *m, struct db *db)

@@ -199,7 +199,7 @@ struct mirror *mirror_new(const struct mirror_options *opt)
 	m->scribe = scribe_start(m);
 	m->taker = taker_start(m);
 	if (m->scribe == NULL || m->taker == NULL)
-		board_error(m, "mirror", "there is no thread to be had");
+		board_error(m, BOARD_SCRIBE, "there is no thread to be had");
 	return m;
 }
 

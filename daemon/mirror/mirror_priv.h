@@ -55,6 +55,7 @@ struct mirror {
 	pthread_mutex_t lock;
 	struct identity identity;
 	struct mirror_status status; /* without what is found when asked */
+	char said[2][256];	     /* the last errors that have a line */
 	unsigned numbers;	     /* of identities so far */
 
 	/* A thread that reads by its view holds its lock; the loop takes the
@@ -67,7 +68,8 @@ struct mirror {
 
 /* A new state; the log has a line at each change.  reason may be empty. */
 void board_state(struct mirror *m, enum mirror_state s, const char *reason);
-void board_error(struct mirror *m, const char *who, const char *text);
+enum board_who { BOARD_SCRIBE, BOARD_TAKER };
+void board_error(struct mirror *m, enum board_who who, const char *text);
 void board_server(struct mirror *m, struct db *db);
 /* Registered; or (all zero) no more. */
 void board_identity(struct mirror *m, const struct identity *i);

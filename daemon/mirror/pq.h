@@ -9,22 +9,24 @@
 
 #include "common/base/buf.h"
 
-#define PQ_FUNCTIONS(X)                                                           \
-	X(cancel)                                                                 \
-	X(clear) X(cmdTuples) X(conndefaults) X(conninfoFree) X(conninfoParse) X( \
-		connectPoll) X(connectStartParams) X(consumeInput)                \
-		X(enterPipelineMode) X(errorMessage) X(exitPipelineMode) X(       \
-			finish) X(flush) X(freeCancel) X(freemem) X(getCancel)    \
-			X(getResult) X(getisnull) X(getlength) X(getvalue) X(     \
-				host) X(isBusy) X(nfields) X(ntuples)             \
-				X(parameterStatus) X(pipelineSync) X(             \
-					resultErrorField) X(resultStatus)         \
-					X(sendPrepare) X(sendQueryParams) X(      \
-						sendQueryPrepared)                \
-						X(serverVersion) X(               \
-							setNoticeProcessor)       \
-							X(setnonblocking) X(      \
-								socket)           \
+#define PQ_FUNCTIONS(X)                                                        \
+	X(cancel)                                                              \
+	X(clear)                                                               \
+	X(cmdTuples)                                                           \
+	X(conndefaults) X(conninfoFree) X(conninfoParse) X(connectPoll) X(     \
+		connectStartParams) X(consumeInput) X(enterPipelineMode)       \
+		X(errorMessage) X(exitPipelineMode) X(finish) X(flush) X(      \
+			freeCancel) X(freemem) X(getCancel) X(getResult)       \
+			X(getisnull) X(getlength) X(getvalue) X(host) X(       \
+				isBusy) X(nfields) X(ntuples)                  \
+				X(parameterStatus) X(pipelineSync) X(          \
+					resultErrorField) X(resultStatus)      \
+					X(sendPrepare) X(sendQueryParams) X(   \
+						sendQueryPrepared)             \
+						X(serverVersion) X(            \
+							setNoticeProcessor)    \
+							X(setnonblocking) X(   \
+								socket)        \
 								X(status)
 
 struct pq {

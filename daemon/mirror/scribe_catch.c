@@ -67,22 +67,18 @@ static enum mx_err export(struct scribe *s, struct arrears *a,
 	return err;
 }
 
-static enum mx_err send_all(struct scribe *s, struct arrears *a)
+/* A pick is a parcel: of a large content a part, and the rest is picked again.
+ */
+static enum mx_err send_some(struct scribe *s, struct arrears *a)
 {
-	enum mx_err err = MX_OK;
-	bool is_more = true;
+	struct parcel *p = parcel_new();
+	enum mx_err err = export(s, a, p);
 
-	while (err == MX_OK && is_more) {
-		struct parcel *p = parcel_new();
-
-		err = export(s, a, p);
-		is_more = err == MX_OK && parcel_count(p) > 0;
-		if (is_more)
-			err = scribe_send(s, p, arrears_seq(a));
-		if (is_more && err == MX_OK)
-			scribe_renewed(s);
-		parcel_free(&p);
-	}
+	if (err == MX_OK)
+		err = scribe_send(s, SQL_CATCH, p, arrears_seq(a));
+	if (err == MX_OK)
+		scribe_renewed(s);
+	parcel_free(&p);
 	return err;
 }
 
@@ -127,7 +123,7 @@ enum turn scribe_catch(struct scribe *s)
 	if (err == MX_ENOENT)
 		return join(s);
 	if (err == MX_OK)
-		err = send_all(s, a);
+		err = send_some(s, a);
 	if (err == MX_OK)
 		err = strike_off(s, &a);
 	arrears_free(&a);

@@ -13,7 +13,8 @@
  *     database: 3  5  8i 9        noted as missing:   7
  *     spool:    3' 5  7  9        noted as different: 3
  *
- * What is on its way here (i, incoming) is not ours to have yet.
+ * What is on its way here (i, incoming) is not ours to have yet.  What is noted
+ * already is noted again: what the note was made for may have been lost, too.
  */
 
 enum { PAGE = 2000 };
@@ -55,9 +56,9 @@ static bool take_id(uint64_t id, uint64_t hash, bool is_noted, void *arg)
 
 	pass_rows(p, id);
 	is_there = p->row < p->rows && row_id(p) == id;
-	if (!is_noted && !is_there)
+	if (!is_there)
 		add_id(&p->missing, id);
-	else if (!is_noted && (uint64_t)db_number(p->db, 0, p->row, 2) != hash)
+	else if (is_noted || (uint64_t)db_number(p->db, 0, p->row, 2) != hash)
 		add_id(&p->differs, id);
 	p->row += is_there;
 	p->upto = id;

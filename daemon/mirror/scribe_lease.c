@@ -11,7 +11,7 @@ int64_t scribe_timeout(const struct scribe *s)
 	return ms > LEAST_MS ? ms : LEAST_MS;
 }
 
-void scribe_fence(struct scribe *s, uint64_t seq)
+void scribe_fence(struct scribe *s, enum sql_id fence, uint64_t seq)
 {
 	struct param p[] = {
 		PARAM_INT(s->id.owner),
@@ -22,7 +22,7 @@ void scribe_fence(struct scribe *s, uint64_t seq)
 	};
 
 	s->asked_ms = clock_boot_ms();
-	db_send(s->db, SQL_FENCE, p);
+	db_send(s->db, fence, p);
 }
 
 void scribe_renewed(struct scribe *s)
@@ -34,11 +34,11 @@ void scribe_renewed(struct scribe *s)
 enum turn scribe_failed(struct scribe *s, enum mx_err err)
 {
 	if (err == MX_EBUSY && strcmp(db_state(s->db), SQL_NOT_SO) == 0)
-		board_error(s->m, "scribe",
+		board_error(s->m, BOARD_SCRIBE,
 			    "another process has this spool's place in the "
 			    "database, or its mail was taken over");
 	else if (err != MX_ESTOP)
-		board_error(s->m, "scribe", db_error(s->db));
+		board_error(s->m, BOARD_SCRIBE, db_error(s->db));
 	return TURN_LOST;
 }
 

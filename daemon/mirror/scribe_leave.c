@@ -64,7 +64,7 @@ enum turn scribe_left(struct scribe *s)
 		return TURN_NONE;
 	}
 	if (scribe_drop_taken(s, &n) != MX_OK)
-		board_error(s->m, "scribe", db_error(s->db));
+		board_error(s->m, BOARD_SCRIBE, db_error(s->db));
 	if (n == 0)
 		(void)mirror_sleep(s->m, scribe_timeout(s));
 	return TURN_NONE;

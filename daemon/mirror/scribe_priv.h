@@ -30,9 +30,9 @@ enum turn scribe_in_step(struct scribe *s);
 enum turn scribe_leave(struct scribe *s);
 enum turn scribe_left(struct scribe *s);
 
-/* The parameters of SQL_FENCE, with this number, in front of what it is for;
- * the lease counts from now. */
-void scribe_fence(struct scribe *s, uint64_t seq);
+/* SQL_FENCE or SQL_CATCH, with this number, in front of what it is for; the
+ * lease counts from now. */
+void scribe_fence(struct scribe *s, enum sql_id fence, uint64_t seq);
 /* It went well: the lease is ours for longer. */
 void scribe_renewed(struct scribe *s);
 /* If it is time to.  TURN_NONE, or TURN_LOST. */
@@ -47,7 +47,8 @@ enum mx_err scribe_connect(struct scribe *s);
 /* Drop what others took of us: some of it.  *n: how many, 0: none was left. */
 enum mx_err scribe_drop_taken(struct scribe *s, size_t *n);
 
-/* The parcel as statements behind SQL_FENCE, in one transaction. */
-enum mx_err scribe_send(struct scribe *s, const struct parcel *p, uint64_t seq);
+/* The parcel as statements behind that fence, in one transaction. */
+enum mx_err scribe_send(struct scribe *s, enum sql_id fence,
+			const struct parcel *p, uint64_t seq);
 
 #endif

@@ -30,7 +30,7 @@ enum mx_err scribe_connect(struct scribe *s)
 	enum mx_err err = MX_ESYS;
 
 	if (!pq_load(&why)) {
-		board_error(s->m, "scribe", buf_cstr(&why));
+		board_error(s->m, BOARD_SCRIBE, buf_cstr(&why));
 		buf_fini(&why);
 		return err;
 	}
@@ -43,7 +43,7 @@ enum mx_err scribe_connect(struct scribe *s)
 		return MX_OK;
 	}
 	if (err != MX_ESTOP)
-		board_error(s->m, "scribe", db_error(s->db));
+		board_error(s->m, BOARD_SCRIBE, db_error(s->db));
 	db_close(s->db);
 	return err;
 }

@@ -96,14 +96,15 @@ static void sort_out(const struct parcel *p, struct array *columns)
 				 places[item.kind].parts[i], &item);
 }
 
-enum mx_err scribe_send(struct scribe *s, const struct parcel *p, uint64_t seq)
+enum mx_err scribe_send(struct scribe *s, enum sql_id fence,
+			const struct parcel *p, uint64_t seq)
 {
 	struct array columns[COLUMNS];
 	enum mx_err err;
 
 	sort_out(p, columns);
 	db_begin(s->db);
-	scribe_fence(s, seq);
+	scribe_fence(s, fence, seq);
 	for (size_t i = 0; i < COUNT(orders); i++) {
 		struct array *first = &columns[orders[i].first];
 		struct param params[1 + 4] = { PARAM_INT(s->id.owner) };

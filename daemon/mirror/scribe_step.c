@@ -16,7 +16,7 @@ static enum turn write_offer(struct scribe *s)
 
 	if (p == NULL)
 		return hand_is_open(s->m->hand) ? TURN_NONE : TURN_LACKS;
-	err = scribe_send(s, p, seq);
+	err = scribe_send(s, SQL_FENCE, p, seq);
 	metrics_observe(METRIC_MIRROR_COMMIT, clock_mono_us() - begin_us);
 	if (err == MX_OK)
 		scribe_renewed(s);

@@ -49,8 +49,13 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_FENCE] = { "fence", OR_UNDO(
 		"UPDATE node SET seq = $3, lease_until = now() + " MS("$4") ","
 		" lease_ms = $4, messages = $5, seen = now(), given = false"
-		" WHERE owner = $1 AND fence = $2 AND seq <= $3 RETURNING 1"),
+		" WHERE owner = $1 AND fence = $2 AND seq < $3 RETURNING 1"),
 		"iiiii" },
+	[SQL_CATCH] = { "catch", OR_UNDO(
+		"UPDATE node SET seq = greatest(seq, $3),"
+		" lease_until = now() + " MS("$4") ","
+		" lease_ms = $4, messages = $5, seen = now(), given = false"
+		" WHERE owner = $1 AND fence = $2 RETURNING 1"), "iiiii" },
 	[SQL_RENEW] = { "renew", OR_UNDO(
 		"UPDATE node SET lease_until = now() + " MS("$3") ","
 		" lease_ms = $3, messages = $4, seen = now(), given = false"

@@ -12,7 +12,8 @@ enum sql_id {
 	SQL_TOMBSTONES_READ, /* owner, ids */
 	SQL_READ_COUNT,	     /* owner, how many */
 	SQL_LAST_ID,	     /* owner -> the highest there is */
-	SQL_FENCE,	     /* owner, fence, seq, lease, messages */
+	SQL_FENCE,	     /* owner, fence, seq, lease, messages: a batch */
+	SQL_CATCH,	     /* the same: what was missed */
 	SQL_RENEW,	     /* owner, fence, lease, messages */
 	SQL_GONE_MESSAGE,    /* owner, ids */
 	SQL_GONE_UNIT,	     /* owner, ids */

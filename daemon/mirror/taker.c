@@ -57,9 +57,10 @@ static enum mx_err work(struct taker *t)
 	err = taker_import(t);
 	for (size_t i = 0; i < t->victim_count && err == MX_OK; i++)
 		err = take_all(t, &t->victims[i]);
-	/* it renewed its lease, we lost ours, or there is no room: the next
-	 * look says */
-	return err == MX_EBUSY || err == MX_ESPACE ? MX_OK : err;
+	/* it renewed its lease, we lost ours, there is no room, or the spool
+	 * is not ready: the next look says */
+	return err == MX_EBUSY || err == MX_ESPACE || err == MX_ESHARE ? MX_OK
+								       : err;
 }
 
 /* ---- The thread ---- */
@@ -83,7 +84,7 @@ static enum mx_err open_db(struct taker *t)
 static void fail(struct taker *t, enum mx_err err)
 {
 	if (err != MX_ESTOP && err != MX_EBUSY)
-		board_error(t->m, "taker", db_error(t->db));
+		board_error(t->m, BOARD_TAKER, db_error(t->db));
 	if (err != MX_ENOENT)
 		db_close(t->db);
 }

@@ -128,13 +128,22 @@ static void commit(struct adopt *a, size_t row, struct spool_adoption **d)
 	free(units);
 }
 
+/* Just started, it does not know yet what it has. */
+static enum mx_err begin_adoption(struct mirror *m, uint64_t id,
+				  struct spool_adoption **d)
+{
+	enum mx_err err = spool_adopt_new(m->opt.spool, id, d);
+
+	return err == MX_ETIME ? MX_ESHARE : err;
+}
+
 static void adopt_one(struct adopt *a, size_t row)
 {
 	struct mirror *m = a->call.arg;
 	struct db *db = a->t->db;
 	int64_t id = db_number(db, MESSAGES, row, 0);
 	struct spool_adoption *d = NULL;
-	enum mx_err err = spool_adopt_new(m->opt.spool, (uint64_t)id, &d);
+	enum mx_err err = begin_adoption(m, (uint64_t)id, &d);
 
 	for (; is_of(db, CONTENT, a->piece, id); a->piece++)
 		if (err == MX_OK)
@@ -248,7 +257,7 @@ static void run_part(struct call *c)
 
 	if (p->what == BEGIN && err == MX_OK) {
 		spool_adopt_discard(&m->adoption);
-		err = spool_adopt_new(m->opt.spool, id, &m->adoption);
+		err = begin_adoption(m, id, &m->adoption);
 		if (err == MX_EBUSY) {
 			spool_mirror_note(m->opt.spool, &id, 1, false,
 					  call_counted, c);
