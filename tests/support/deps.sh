@@ -3,7 +3,8 @@
 #   deps.sh build   what it takes to build and to run the demo
 #   deps.sh deb     to build a Debian package
 #   deps.sh package to build one and to check it
-#   deps.sh test    and the test suites (Postfix among them, as a primary)
+#   deps.sh test    and the test suites (Postfix among them, as a primary, and
+#                   PostgreSQL, for a second copy)
 #   deps.sh fuzz    to build, and clang with its fuzzer
 # Needs root or sudo only when something is missing.
 set -eu
@@ -16,7 +17,7 @@ test="libcriterion-dev cppcheck clang-tidy clang-format swaks nsd ldnsutils lmdb
       debhelper mandoc python3-yaml python3-jsonschema tmux
       python3-pytest python3-aiosmtpd python3-dnspython python3-cryptography
       libnss-wrapper zsh libidn12 libgnutls-dane0 libnsl2 libdb5.3
-      python3-pytest-timeout python3-pytest-xdist iproute2 prometheus"
+      python3-pytest-timeout python3-pytest-xdist iproute2 prometheus postgresql-15"
 
 missing() {
 	for p in "$@"; do

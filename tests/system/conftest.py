@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+import postgres as postgresql
 from daemon import Mx20
 from dns import Dns
 from exim import Exim
@@ -83,3 +84,37 @@ def pki():
     authority = Pki()
     yield authority
     authority.close()
+
+
+@pytest.fixture
+def postgres():
+    """A factory of PostgreSQL servers that run."""
+    if postgresql.BIN is None:
+        pytest.skip("PostgreSQL is not installed")
+    made = []
+
+    def make(**options):
+        made.append(postgresql.Postgres(**options).start())
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def pg(postgres):
+    """One of them."""
+    return postgres()
+
+
+@pytest.fixture
+def wire():
+    """A factory of relays before a server's port."""
+    yield from factory(lambda to: postgresql.Wire(to), postgresql.Wire.close)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _template_of_databases():
+    yield
+    postgresql.Postgres.forget_template()
