@@ -30,6 +30,8 @@ _mx20ctl_waits() {
 	NAME) timeout 2 "$@" status --json |
 		grep -o '{"target":"[^"]*' | cut -d'"' -f4 | sort -u |
 		head -n 100 ;;
+	NODE) timeout 2 "$@" mirror --json |
+		grep -o '"node":"[^"]*' | cut -d'"' -f4 | sort -u ;;
 	esac 2>/dev/null
 }
 
@@ -63,8 +65,8 @@ _mx20ctl_next() {
 			[[ ${line[0]} == "$verb" ]] || continue
 			for kind in "${line[@]:1}"; do
 				case $kind in
-				--*) echo "$kind" ;;
-				ID | DOMAIN) _mx20ctl_waits "$kind" "${ctl[@]}" ;;
+				--* | [a-z]*) echo "$kind" ;;
+				ID | DOMAIN | NODE) _mx20ctl_waits "$kind" "${ctl[@]}" ;;
 				esac
 			done
 		done < <(_mx20ctl_usage "${ctl[0]}")

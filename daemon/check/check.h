@@ -24,6 +24,17 @@ struct check_room {
 	int64_t lifetime_ms;
 };
 
+/* How the second copy does; as mx20d tells it. */
+struct check_mirror {
+	bool is_set, is_known; /* is_known: mx20d was asked */
+	bool is_in_step, is_away, is_synchronous;
+	struct span server;	/* "15.14 at db1.example.net" */
+	struct span error;	/* while it is away */
+	uint64_t lag_messages;	/* with one copy only */
+	int64_t lag_ms;		/* the age of the oldest */
+	struct span others;	/* nodes of other versions, in words */
+};
+
 enum { CHECK_DOMAIN_MS = 27000 }; /* all that is asked about one domain */
 
 struct check_options {
@@ -34,6 +45,7 @@ struct check_options {
 	const struct span *domains;
 	size_t domain_count;
 	const struct check_room *room;
+	const struct check_mirror *mirror;
 	/* As domains_source; may ask the daemon. */
 	bool (*source)(const struct config_domain *row, struct span domain,
 		       size_t i, struct domains_source *out, void *arg);

@@ -282,6 +282,7 @@ static void over(struct gather *g)
 	}
 	recipients_judge(e);
 	room_judge(&e->findings, e->world->opt->room);
+	mirror_judge(&e->findings, e->world->opt->mirror);
 	findings_sort(&e->findings);
 	e->done(e, e->arg);
 }

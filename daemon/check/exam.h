@@ -72,5 +72,6 @@ void spf_judge(struct exam *e);
 void tlsa_judge(struct exam *e);
 void recipients_judge(struct exam *e);
 void room_judge(struct findings *f, const struct check_room *room);
+void mirror_judge(struct findings *f, const struct check_mirror *m);
 
 #endif

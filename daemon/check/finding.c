@@ -30,6 +30,9 @@ static const struct {
 	[CHECK_DNSBL] =             { "dnsbl", true },
 	[CHECK_RECIPIENTS] =        { "recipients", false },
 	[CHECK_SPOOL_ROOM] =        { "spool-room", true },
+	[CHECK_MIRROR_LAG] =        { "mirror-lag", true },
+	[CHECK_MIRROR_SYNCHRONOUS] = { "mirror-synchronous", true },
+	[CHECK_MIRROR_VERSION] =    { "mirror-version", true },
 };
 /* clang-format on */
 

@@ -10,6 +10,7 @@
 #include "daemon/drain/drain.h"
 #include "daemon/history/traces.h"
 #include "daemon/known/known.h"
+#include "daemon/mirror/mirror.h"
 #include "daemon/route/route.h"
 
 struct control;
@@ -25,6 +26,7 @@ struct control_options {
 	struct prover *prover; /* who is proven, for explain */
 	struct policy *policy;
 	struct traces *traces; /* NULL: there is none */
+	struct mirror *mirror; /* NULL: there is none */
 	struct config *config; /* a reference is taken */
 	/* Begin a reload (RELOAD_FORCED, RELOAD_DRY); the number of the load
 	 * whose control_reloaded answers this request. */

@@ -119,6 +119,10 @@ void recipient_run(struct request *r);
 void explain_run(struct request *r);
 /* verb explain: verdict.c */
 void verdict_run(struct request *r, const json_t *object);
+/* verbs mirror, mirror_take, mirror_leave: mirror.c */
+void mirror_run(struct request *r);
+void mirror_take_run(struct request *r, const json_t *object);
+void mirror_leave_run(struct request *r);
 /* verbs that look: look.c */
 void look_overview(struct request *r);
 void look_domains(struct request *r);

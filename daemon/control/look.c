@@ -10,6 +10,7 @@
 #include "common/status/status.h"
 #include "common/status/tally.h"
 #include "config/allow/domains.h"
+#include "daemon/mirror/tell.h"
 #include "daemon/policy/policy.h"
 #include "daemon/policy/rejections.h"
 
@@ -91,12 +92,15 @@ void look_overview(struct request *r)
 	const struct control_options *opt = &r->control->opt;
 	struct spool_totals totals;
 	enum mx_err err = spool_totals(opt->spool, &totals);
+	json_t *o;
 
 	if (err != MX_OK) {
 		request_fail_err(r, err);
 		return;
 	}
-	request_done(r, status_overview(opt->config, &totals));
+	o = status_overview(opt->config, &totals);
+	mirror_tell_into(o, opt->mirror, opt->config);
+	request_done(r, o);
 }
 
 void look_domains(struct request *r)

@@ -59,6 +59,9 @@ static const struct verb verbs[] = {
 	{ "remove",   TAKES_UNITS,                          remove_run, NULL },
 	{ "bounce",   TAKES_UNITS,                          bounce_run, NULL },
 	{ "reload",   TAKES_NOTHING,                        reload_run, NULL },
+	{ "mirror",   TAKES_NOTHING | LOOKS,                mirror_run, NULL },
+	{ "mirror_take", TAKES_NOTHING,                     NULL, mirror_take_run },
+	{ "mirror_leave", TAKES_NOTHING,                    mirror_leave_run, NULL },
 };
 /* clang-format on */
 

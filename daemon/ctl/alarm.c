@@ -5,12 +5,14 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/control/control.h"
+#include "daemon/ctl/mirror.h"
 #include "daemon/ctl/print.h"
-#include "daemon/ctl/source.h"
 #include "daemon/ctl/status.h"
 
 /* Whoever renews by hand needs some days. */
 static const int64_t RENEW_MS = DAYS(14);
+/* The second copy is brought up to date in less, or something is wrong. */
+static const int64_t LATE_MS = MINUTES(5);
 
 void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c)
 {
@@ -126,11 +128,28 @@ void alarms_table_text(struct buf *out, const json_t *t, int64_t now_ms)
 	buf_adds(out, " ago");
 }
 
+/* Catching up takes a while; the operator knows of what he has ordered. */
+static void look_at_mirror(struct alarms *a, const json_t *m)
+{
+	struct span state = control_get_text(m, "state");
+	bool is_late = a->now_ms - print_get_time(m, "since") > LATE_MS;
+	struct buf text = { 0 };
+
+	if (m == NULL || (!span_eq(state, SPAN_LIT("away")) &&
+			  !(is_late && span_eq(state, SPAN_LIT("behind")))))
+		return;
+	buf_adds(&text, "mirror: ");
+	mirror_show_state(m, a->now_ms, &text);
+	add(a, "mirror", buf_span(&text));
+	buf_fini(&text);
+}
+
 void alarms_overview(struct alarms *a, const json_t *overview)
 {
 	look_at_spool(a, json_object_get(overview, "spool"));
 	look_at_certificate(a, print_get_time(overview, "certificate_end"));
 	look_at_tables(a, json_object_get(overview, "tables_failing"));
+	look_at_mirror(a, json_object_get(overview, "mirror"));
 }
 
 /* ---- Mail ---- */

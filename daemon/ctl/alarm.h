@@ -20,7 +20,7 @@ struct alarms {
 
 void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c);
 void alarms_fini(struct alarms *a);
-/* The spool's room and the certificate; of source_overview. */
+/* The spool's room, the certificate, the mirror; of source_overview. */
 void alarms_overview(struct alarms *a, const json_t *overview);
 /* Append what is the matter with one of its "tables_failing". */
 void alarms_table_text(struct buf *out, const json_t *t, int64_t now_ms);
@@ -31,8 +31,8 @@ void alarms_row(struct alarms *a, const json_t *row);
 /*
  * All of them, an array of {"alarm","text"} and for mail that waits
  * {"domains","messages","domain","since"}: to be called once, the caller's.
- * "alarm" is "unreachable", "spool", "certificate", "recipients", "down",
- * "brake" or "held".
+ * "alarm" is "unreachable", "spool", "certificate", "recipients", "mirror",
+ * "down", "brake" or "held".
  */
 json_t *alarms_take(struct alarms *a);
 

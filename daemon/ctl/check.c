@@ -13,12 +13,13 @@
 #include "common/base/hash.h"
 #include "common/control/control.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/mirror.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/source.h"
 
 enum {
 	PAGES_MAX = 64, /* of outages, looked through for one that cost mail */
-	NAME_COLUMNS = 18,
+	NAME_COLUMNS = 19,
 	WIDTH_LEAST = 60,
 };
 
@@ -27,6 +28,7 @@ struct report {
 	struct source source;
 	struct config *config;
 	struct check_room room;
+	struct check_learned mirror;
 	struct buf names; /* of all domains, one behind the other */
 	struct span *domains;
 	size_t domain_count;
@@ -413,6 +415,7 @@ static enum ctl_exit run(struct report *r)
 		.domains = r->domains,
 		.domain_count = r->domain_count,
 		.room = &r->room,
+		.mirror = &r->mirror.mirror,
 		.source = source_at,
 		.found = found,
 		.progress = progress,
@@ -450,11 +453,13 @@ enum ctl_exit ctl_check(struct ctl *ctl)
 			take_all(&r);
 		if (ok) {
 			learn_room(&r);
+			mirror_learn(&r.mirror, &r.source);
 			rc = run(&r);
 			source_close(&r.source);
 		}
 	}
 	config_unref(&r.config);
+	mirror_learn_fini(&r.mirror);
 	buf_fini(&r.names);
 	buf_fini(&r.told);
 	buf_fini(&r.out);

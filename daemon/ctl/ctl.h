@@ -56,6 +56,12 @@ enum ctl_exit ctl_explain(struct ctl *ctl);
 enum ctl_exit ctl_route(struct ctl *ctl);
 enum ctl_exit ctl_check(struct ctl *ctl);
 enum ctl_exit ctl_recipient(struct ctl *ctl);
+enum ctl_exit ctl_mirror(struct ctl *ctl);
+
+/* Is a person there who can be asked, and was not told --yes? */
+bool ctl_asks(const struct ctl *ctl);
+/* Ask him, "question [yes/no]"; true also when there is nobody to ask. */
+bool ctl_agrees(const struct ctl *ctl, const char *question);
 
 /* "mx20ctl: ..." on stderr. */
 void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -83,6 +83,9 @@ static const struct verb verbs[] = {
 	  "forget mail; nobody is told" },
 	{ "bounce", TAKES_UNITS, ctl_surgery, WHICH,
 	  "give mail up and report it to its senders" },
+	{ "mirror", TAKES_ARGUMENT | TAKES_MANY, ctl_mirror,
+	  "[take NODE|leave]",
+	  "the second copy, and the nodes that have one" },
 	{ "reload", TAKES_FORCE, ctl_reload, "[--dry-run] [--force]",
 	  "read the configuration and the allowlist again" },
 };

@@ -122,3 +122,20 @@ int ctl_flush_output(void)
 		write_errno = errno;
 	return write_errno;
 }
+
+bool ctl_asks(const struct ctl *ctl)
+{
+	return !ctl->yes && isatty(STDIN_FILENO) == 1;
+}
+
+bool ctl_agrees(const struct ctl *ctl, const char *question)
+{
+	char answer[16];
+
+	if (!ctl_asks(ctl))
+		return true;
+	fprintf(stderr, "%s [yes/no] ", question);
+	if (fgets(answer, sizeof(answer), stdin) == NULL)
+		return false;
+	return strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0;
+}

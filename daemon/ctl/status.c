@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/spool/scope.h"
 #include "daemon/ctl/alarm.h"
+#include "daemon/ctl/mirror.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/status.h"
 #include "daemon/ctl/table.h"
@@ -247,6 +248,20 @@ static void add_tables(const struct ctl *ctl, const json_t *tables,
 	buf_fini(&text);
 }
 
+/* NULL: there is none. */
+static void add_mirror(const struct ctl *ctl, const json_t *m, struct buf *out)
+{
+	struct buf text = { 0 };
+
+	if (m == NULL)
+		return;
+	buf_adds(out, "mirror: ");
+	mirror_show_state(m, ctl->now_ms, &text);
+	print_text(out, buf_span(&text));
+	buf_addc(out, '\n');
+	buf_fini(&text);
+}
+
 /* The two lines above everything: is it running, how much waits. */
 static void add_head(const struct ctl *ctl, const json_t *overview,
 		     struct buf *out)
@@ -270,6 +285,7 @@ static void add_head(const struct ctl *ctl, const json_t *overview,
 		print_age(out, ctl->now_ms - print_get_time(spool, "oldest"));
 	}
 	add_space(spool, out);
+	add_mirror(ctl, json_object_get(overview, "mirror"), out);
 	add_tables(ctl, json_object_get(overview, "tables_failing"), out);
 }
 

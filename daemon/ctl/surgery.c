@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/assert.h"
 #include "daemon/ctl/link.h"
@@ -82,22 +81,20 @@ static void describe(const struct ctl *ctl, struct selection *s,
 static bool agrees(const struct ctl *ctl, const struct order *order,
 		   struct selection *s)
 {
-	char answer[16];
-	struct buf what = { 0 };
+	struct buf what = { 0 }, question = { 0 };
 	const char *mark = strstr(order->ask, "%s");
+	bool ok;
 
-	if (ctl->yes || !isatty(STDIN_FILENO))
-		return true;
-	if (s->id_count == 0)
-		describe(ctl, s, &what);
-	else
+	if (s->id_count > 0 || !ctl_asks(ctl))
 		buf_add(&what, buf_span(&s->about));
-	fprintf(stderr, "%.*s%s%s [yes/no] ", (int)(mark - order->ask),
-		order->ask, buf_cstr(&what), mark + 2);
+	else
+		describe(ctl, s, &what);
+	buf_addf(&question, "%.*s%s%s", (int)(mark - order->ask), order->ask,
+		 buf_cstr(&what), mark + 2);
+	ok = ctl_agrees(ctl, buf_cstr(&question));
 	buf_fini(&what);
-	if (fgets(answer, sizeof(answer), stdin) == NULL)
-		return false;
-	return strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0;
+	buf_fini(&question);
+	return ok;
 }
 
 /* ---- What came of it ---- */

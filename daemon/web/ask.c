@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/status/status.h"
 #include "config/allow/domains.h"
+#include "daemon/mirror/tell.h"
 
 enum { MAGIC = 0x77656261, TARGETS_COPIED = 64 };
 
@@ -100,6 +101,8 @@ static void begin(struct ask *a, struct question *q)
 	q->hostname = arena_span(&q->arena, a->config->hostname);
 	if (spool_totals(a->opt.spool, &q->totals) == MX_OK)
 		q->overview = status_overview(a->config, &q->totals);
+	if (q->overview != NULL)
+		mirror_tell_into(q->overview, a->opt.mirror, a->config);
 	note_gauges(a, q);
 	metrics_read(&q->metrics);
 	q->states =

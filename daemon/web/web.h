@@ -19,6 +19,7 @@
 #include "common/spool/spool.h"
 #include "config/config.h"
 #include "daemon/drain/drain.h"
+#include "daemon/mirror/mirror.h"
 
 struct web;
 
@@ -26,6 +27,7 @@ struct web_options {
 	struct ev_loop *loop;
 	struct spool *spool;
 	struct drain *drain;
+	struct mirror *mirror; /* NULL: there is none */
 	struct config *config; /* a reference is taken */
 };
 

@@ -41,6 +41,7 @@ local all all trust
 host replication all 127.0.0.1/32 trust
 host all mx20 127.0.0.1/32 scram-sha-256
 host all bare 127.0.0.1/32 scram-sha-256
+host all mx20 198.18.0.0/15 scram-sha-256
 """
 # what mx20 may: its schema, and no more; `bare` may not even that
 ROLES = f"""
@@ -72,14 +73,14 @@ def _user():
     raise RuntimeError("no user to run PostgreSQL as")
 
 
-def _wrapper():
+def _wrapper(before=()):
     """Before a command of PostgreSQL: not as root, and not beyond us."""
     become = []
     if os.getuid() == 0:
         user = _user()
         become = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}",
                   "--clear-groups"]
-    return ["setpriv", *become, "--pdeathsig=QUIT", "--"]
+    return [*before, "setpriv", *become, "--pdeathsig=QUIT", "--"]
 
 
 def _folder(prefix):
@@ -107,26 +108,37 @@ def children(pid):
 
 
 class Postgres:
-    """One server.  of: the one it is a standby of."""
+    """One server.  of: the one it is a standby of.  on: a small disk of its
+    own (faults.SmallDisk).  behind: a Cable."""
 
     _template = None
 
-    def __init__(self, of=None, name="standby", settings=""):
+    def __init__(self, of=None, name="standby", settings="", on=None,
+                 behind=None):
         self.dir = _folder("mx20-pg-")
         self.data = self.dir / "data"
+        self.before = on.wrapper if on else behind.wrapper if behind else []
+        self.host = behind.far if behind else "127.0.0.1"
+        if behind:
+            settings += "listen_addresses = '*'\n"
+        self.seen = self.data  # from outside of its namespace
+        if on:
+            self.data = on.path / "data"
+            self.seen = on.seen / "data"
+            on.seen.chmod(0o755)
         self.port = free_port()
         self.process = None
         self.standbys = []
         if of is None:
             subprocess.run(["cp", "-a", "--reflink=auto",
-                            self.template() / "data", self.data], check=True)
+                            self.template() / "data", self.seen], check=True)
         else:
             run("pg_basebackup", "-D", self.data, "-R", "-X", "stream",
                 "--checkpoint=fast", "-d",
                 f"host=127.0.0.1 port={of.port} user={of.owner} "
                 f"application_name={name}")
             of.standbys.append(self)
-        with open(self.data / "postgresql.auto.conf", "a") as f:
+        with open(self.seen / "postgresql.auto.conf", "a") as f:
             f.write(f"port = {self.port}\n"
                     f"unix_socket_directories = '{self.dir}'\n" + settings)
 
@@ -148,6 +160,7 @@ class Postgres:
                 (data / file).write_text(text)
             first = cls.__new__(cls)
             first.dir, first.data, first.port = folder, data, free_port()
+            first.seen, first.before, first.host = data, [], ""
             first.process, first.standbys = None, []
             (data / "postgresql.auto.conf").write_text(
                 f"port = {first.port}\n"
@@ -170,12 +183,13 @@ class Postgres:
     def start(self):
         """Start, and wait until it takes connections."""
         assert self.process is None
-        pid_file = self.data / "postmaster.pid"
+        pid_file = self.seen / "postmaster.pid"
         with contextlib.suppress(OSError):
             pid_file.unlink()  # of one that was killed
         with open(self.dir / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [*_wrapper(), str(BIN / "postgres"), "-D", str(self.data)],
+                [*_wrapper(self.before), str(BIN / "postgres"), "-D",
+                 str(self.data)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                 start_new_session=True)
         end = time.monotonic() + PATIENCE
@@ -219,6 +233,12 @@ class Postgres:
         for pid in pids:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+
+    def revive(self):
+        """Start it again if it has given up."""
+        if self.process.poll() is not None:
+            self.process = None
+            self.start()
 
     def pause(self):
         """SIGSTOP of all of it: connections stand, nothing answers."""
@@ -296,9 +316,53 @@ class Postgres:
         """As an operator writes it; others: further hosts of the cluster."""
         ports = [port or self.port] + [o.port for o in others]
         several = " target_session_attrs=read-write" if others else ""
-        return (f"host={','.join(['127.0.0.1'] * len(ports))} "
+        return (f"host={','.join([self.host] * len(ports))} "
                 f"port={','.join(map(str, ports))} dbname=mx20 user={user} "
                 f"password='{password}'{several}")
+
+
+class Cable:
+    """A network of our own with one host at its far end; what goes there while
+    it is cut is lost, and nobody is told."""
+
+    def __init__(self):
+        if os.getuid() != 0 or shutil.which("ip") is None:
+            raise RuntimeError("needs root and iproute2")
+        self.holder = subprocess.Popen(
+            ["unshare", "-n", "sh", "-c", "echo made && exec cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.holder.stdout.readline() == b"made\n"
+        self.wrapper = ["nsenter", "-t", str(self.holder.pid), "-n", "--"]
+        # of the addresses that are for benchmarks alone: RFC 2544
+        block = self.holder.pid % 16384 * 4
+        self.near, self.far = (f"198.18.{n >> 8}.{n & 255}"
+                               for n in (block + 1, block + 2))
+        name = f"mx20t{self.holder.pid}"
+        self._ip("link", "add", name, "type", "veth", "peer", "name", "far",
+                 "netns", str(self.holder.pid))
+        self._ip("addr", "add", f"{self.near}/30", "dev", name)
+        self._ip("link", "set", name, "up")
+        self._far("addr", "add", f"{self.far}/30", "dev", "far")
+        self._far("link", "set", "lo", "up")
+        self.mend()
+
+    def _ip(self, *args, wrapper=()):
+        subprocess.run([*wrapper, "ip", *args], check=True)
+
+    def _far(self, *args):
+        self._ip(*args, wrapper=self.wrapper)
+
+    def cut(self):
+        self._far("link", "set", "far", "down")
+
+    def mend(self):
+        self._far("link", "set", "far", "up")
+
+    def close(self):
+        """The namespace goes, and with it both ends."""
+        self.holder.stdin.close()
+        self.holder.wait(PATIENCE)
+        self.holder.stdout.close()
 
 
 class Wire:

@@ -94,6 +94,7 @@ ASKED = {
     "bounce": [["ID"], ["--destination", ESC]],
     "remove": [["ID"], [ESC]],
     "summary": [[], ["--since", "yesterday"], ["--since", ESC]],
+    "mirror": [[], ["take", ESC], [ESC]],  # shown: test_mirror.py
     "reload": [["--dry-run"], []],
 }
 

@@ -19,6 +19,7 @@ Test(finding, names_are_those_of_the_manual)
 		"sts-policy",	   "primary-answers", "primary-tls",
 		"primary-recipient", "primary-trust", "spf",
 		"dnsbl",	   "recipients",      "spool-room",
+		"mirror-lag",	   "mirror-synchronous", "mirror-version",
 	};
 
 	cr_assert_eq(sizeof(names) / sizeof(names[0]), (size_t)CHECKS);

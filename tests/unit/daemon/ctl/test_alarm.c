@@ -201,3 +201,35 @@ Test(ctl_alarm, reports_to_strangers_are_nobodys_alarm)
 	add_listed(stranger, false);
 	cr_expect_eq(take(), 1);
 }
+
+/* ---- The second copy ---- */
+
+static void mirror(const char *state, int64_t since_ms, const char *error)
+{
+	json_t *o = json_pack("{s:{s:s, s:o, s:s?, s:{s:i, s:o}}}", "mirror",
+			      "state", state, "since", control_time(since_ms),
+			      "error", error, "lag", "messages", 2, "oldest",
+			      control_time(now_ms - MINUTES(7)));
+
+	alarms_overview(&a, o);
+	json_decref(o);
+}
+
+Test(ctl_alarm, a_database_that_cannot_be_used)
+{
+	mirror("away", now_ms - SECONDS(1), "connection refused");
+	cr_assert_eq(take(), 1);
+	cr_expect(is(0, "mirror",
+		     "mirror: 2 messages have NO SECOND COPY, the oldest 7m; "
+		     "away: the database cannot be used: connection refused"));
+}
+
+Test(ctl_alarm, catching_up_is_one_when_it_takes_long)
+{
+	mirror("behind", now_ms - MINUTES(4), NULL);
+	mirror("in-step", now_ms - DAYS(4), NULL);
+	mirror("left", now_ms - DAYS(4), NULL); /* by order */
+	cr_assert_eq(json_array_size(a.list), 0);
+	mirror("behind", now_ms - MINUTES(6), NULL);
+	cr_expect_eq(take(), 1);
+}

@@ -1,0 +1,317 @@
+/*
+ * mx20ctl mirror: which copies there are, which nodes, and whose mail was taken
+ * over.  mirror take NODE, mirror leave: orders for maintenance.
+ */
+#include <string.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "daemon/ctl/link.h"
+#include "daemon/ctl/mirror.h"
+#include "daemon/ctl/print.h"
+#include "daemon/ctl/table.h"
+
+/* ---- What the states mean ---- */
+
+/* clang-format off */
+static const struct {
+	const char *state, *words;
+} states[] = {
+	{ "in-step", "every message is in both copies before its 250" },
+	{ "behind",  "the database answers, and is being brought up to date" },
+	{ "away",    "the database cannot be used" },
+	{ "leaving", "mail is handed over, none is accepted" },
+	{ "left",    "all mail was handed over, none is accepted before a"
+		     " restart" },
+};
+/* clang-format on */
+
+static const char *words_of(struct span state)
+{
+	for (size_t i = 0; i < COUNT(states); i++)
+		if (span_eq(state, span_str(states[i].state)))
+			return states[i].words;
+	return "";
+}
+
+void mirror_show_state(const json_t *m, int64_t now_ms, struct buf *out)
+{
+	const struct span state = control_get_text(m, "state");
+	const struct span error = control_get_text(m, "error");
+	const json_t *lag = json_object_get(m, "lag");
+	const int64_t n = control_get_int(lag, "messages", 0);
+
+	if (n > 0) {
+		print_count(out, (uint64_t)n, "message");
+		buf_addf(out, " %s NO SECOND COPY", n == 1 ? "has" : "have");
+	}
+	if (n > 0 && print_get_time(lag, "oldest") != 0) {
+		buf_adds(out, ", the oldest ");
+		print_age(out, now_ms - print_get_time(lag, "oldest"));
+	}
+	if (n > 0)
+		buf_adds(out, "; ");
+	buf_addf(out, "%.*s: %s", SPAN_ARG(state), words_of(state));
+	if (error.n > 0)
+		buf_addf(out, ": %.*s", SPAN_ARG(error));
+}
+
+/* ---- Text ---- */
+
+/* clang-format off */
+static const struct column columns[] = {
+	{ "NODE",     false, 8, 0 },
+	{ "STATE",    false, 0, 0 },
+	{ "LEASE",    true,  0, 3 },
+	{ "MSGS",     true,  0, 0 },
+	{ "TAKEN",    true,  0, 2 },
+	{ "TAKEN BY", false, 8, 1 },
+	{ "SEEN",     true,  0, 4 },
+	{ "VERSION",  false, 0, 5 },
+};
+/* clang-format on */
+
+static void cell(struct table *t, struct buf *b)
+{
+	table_cell(t, buf_span(b));
+	buf_reset(b);
+}
+
+static void add_number(struct table *t, const json_t *o, const char *key)
+{
+	struct buf b = { 0 };
+
+	buf_addf(&b, "%lld", (long long)control_get_int(o, key, 0));
+	cell(t, &b);
+	buf_fini(&b);
+}
+
+/* What is left of it, or since when it is over. */
+static void add_lease(struct table *t, const json_t *o)
+{
+	const int64_t left_s = control_get_int(o, "lease_left_s", 0);
+	struct buf b = { 0 };
+
+	if (left_s < 0)
+		buf_addc(&b, '-');
+	print_age(&b, SECONDS(left_s < 0 ? -left_s : left_s));
+	cell(t, &b);
+	buf_fini(&b);
+}
+
+static void add_node(struct table *t, const json_t *o, int64_t now_ms)
+{
+	const int64_t seen_ms = print_get_time(o, "seen");
+	struct buf b = { 0 };
+
+	buf_add(&b, control_get_text(o, "node"));
+	if (control_get_bool(o, "self"))
+		buf_adds(&b, " *");
+	cell(t, &b);
+	table_cell(t, control_get_text(o, "state"));
+	add_lease(t, o);
+	add_number(t, o, "messages");
+	add_number(t, o, "taken");
+	table_cell(t, control_get_text(o, "taken_by"));
+	if (seen_ms != 0)
+		print_age(&b, now_ms - seen_ms);
+	cell(t, &b);
+	table_cell(t, control_get_text(o, "version"));
+	buf_fini(&b);
+}
+
+static void add_nodes(const struct ctl *ctl, const json_t *m, struct buf *out)
+{
+	const json_t *nodes = json_object_get(m, "nodes");
+	struct table t;
+
+	if (json_array_size(nodes) == 0)
+		return;
+	buf_addc(out, '\n');
+	table_init(&t, columns, COUNT(columns), ctl->width);
+	for (size_t i = 0; i < json_array_size(nodes); i++)
+		add_node(&t, json_array_get(nodes, i), ctl->now_ms);
+	table_print(&t, out);
+	table_fini(&t);
+	buf_adds(out, "* is this node\n");
+}
+
+static void add_server(const json_t *m, struct buf *out)
+{
+	const struct span server = control_get_text(m, "server");
+
+	if (server.n == 0)
+		return;
+	buf_addf(out, "database  PostgreSQL %.*s; %s\n", SPAN_ARG(server),
+		 control_get_bool(m, "synchronous")
+			 ? "what it commits is on a standby, too"
+			 : "no synchronous standby");
+}
+
+static void add_own_lease(const json_t *m, struct buf *out)
+{
+	const int64_t left_s = control_get_int(m, "lease_left_s", 0);
+
+	buf_adds(out, "lease     ");
+	if (left_s > 0) {
+		print_age(out, SECONDS(left_s));
+		buf_adds(out, " of ");
+		print_age(out, SECONDS(control_get_int(m, "lease_s", 0)));
+		buf_adds(out, " left");
+	} else {
+		buf_adds(out, "over: mail with two copies waits for ");
+		print_age(out, SECONDS(control_get_int(m, "patience_s", 0)));
+		buf_adds(out, " at most");
+	}
+	buf_addf(out, "; without the database: %.*s\n",
+		 SPAN_ARG(control_get_text(m, "when_away")));
+}
+
+/* What moved between nodes since the start. */
+static void add_moves(const json_t *m, struct buf *out)
+{
+	const int64_t taken = control_get_int(m, "taken_over", 0);
+	const int64_t dropped = control_get_int(m, "dropped", 0);
+
+	if (taken == 0 && dropped == 0)
+		return;
+	buf_adds(out, "moved     ");
+	print_count(out, (uint64_t)taken, "message");
+	buf_adds(out, " taken over since the start, ");
+	buf_addf(out, "%lld dropped, as others had taken them\n",
+		 (long long)dropped);
+}
+
+static void print_mirror(const struct ctl *ctl, const json_t *m)
+{
+	const int64_t since_ms = print_get_time(m, "since");
+	struct buf out = { 0 };
+
+	buf_addf(&out, "%.*s, node of the mirror\nstate     ",
+		 SPAN_ARG(control_get_text(m, "node")));
+	mirror_show_state(m, ctl->now_ms, &out);
+	if (since_ms != 0) {
+		buf_adds(&out, " (for ");
+		print_age(&out, ctl->now_ms - since_ms);
+		buf_addc(&out, ')');
+	}
+	buf_addc(&out, '\n');
+	add_server(m, &out);
+	add_own_lease(m, &out);
+	add_moves(m, &out);
+	add_nodes(ctl, m, &out);
+	ctl_write(buf_span(&out));
+	buf_fini(&out);
+}
+
+/* ---- Orders ---- */
+
+/* clang-format off */
+static const struct order {
+	const char *word, *verb;
+	bool needs_node;
+	const char *ask; /* behind the node */
+	const char *done;
+} orders[] = {
+	{ "take", "mirror_take", true,
+	  ": take its mail over?  It must be dead for certain.", "taken over" },
+	{ "leave", "mirror_leave", false,
+	  "Hand all mail over, and accept none before a restart?",
+	  "handed over" },
+};
+/* clang-format on */
+
+static const struct order *order_find(const char *word)
+{
+	for (size_t i = 0; i < COUNT(orders); i++)
+		if (strcmp(orders[i].word, word) == 0)
+			return &orders[i];
+	return NULL;
+}
+
+static void print_order(const struct ctl *ctl, const struct order *o,
+			json_t *end)
+{
+	struct buf out = { 0 };
+
+	if (ctl->json) {
+		ctl_print_json(json_incref(end));
+		return;
+	}
+	print_count(&out, (uint64_t)control_get_int(end, "messages", 0),
+		    "message");
+	buf_addf(&out, " %s\n", o->done);
+	ctl_write(buf_span(&out));
+	buf_fini(&out);
+}
+
+/* ---- The verb ---- */
+
+static void print_end(const struct ctl *ctl, const struct order *o, json_t *end)
+{
+	json_object_del(end, "ok");
+	if (o != NULL)
+		print_order(ctl, o, end);
+	else if (ctl->json)
+		ctl_print_json(json_incref(end));
+	else
+		print_mirror(ctl, end);
+}
+
+static enum ctl_exit ask(const struct ctl *ctl, const struct order *o,
+			 const char *node)
+{
+	struct link link;
+	json_t *end = NULL;
+	enum ctl_exit rc = link_need(&link, ctl);
+
+	if (rc == CTL_DONE) {
+		end = link_ask(&link,
+			       json_pack("{s:s, s:o}", "verb",
+					 o != NULL ? o->verb : "mirror", "node",
+					 control_text(span_str(node))),
+			       NULL, NULL);
+		rc = end != NULL ? CTL_DONE : CTL_UNREACHABLE;
+	}
+	if (end != NULL && !control_get_bool(end, "ok")) {
+		ctl_complain("mirror: %.*s",
+			     SPAN_ARG(control_get_text(end, "error")));
+		rc = CTL_FAILED;
+	} else if (end != NULL) {
+		print_end(ctl, o, end);
+	}
+	link_close(&link);
+	json_decref(end);
+	return rc;
+}
+
+static enum ctl_exit misused(void)
+{
+	ctl_complain("usage: mx20ctl mirror [take NODE|leave]");
+	return CTL_USAGE;
+}
+
+enum ctl_exit ctl_mirror(struct ctl *ctl)
+{
+	const struct order *o;
+	struct buf question = { 0 };
+	const char *node = "";
+	enum ctl_exit rc;
+
+	if (ctl->argument_count == 0)
+		return ask(ctl, NULL, "");
+	o = order_find(ctl->argument);
+	if (o == NULL || ctl->argument_count != (o->needs_node ? 2 : 1))
+		return misused();
+	if (o->needs_node)
+		node = ctl->arguments[1];
+	buf_addf(&question, "%s%s", node, o->ask);
+	if (ctl_agrees(ctl, buf_cstr(&question))) {
+		rc = ask(ctl, o, node);
+	} else {
+		ctl_complain("nothing was done");
+		rc = CTL_FAILED;
+	}
+	buf_fini(&question);
+	return rc;
+}
