@@ -127,6 +127,12 @@ demo: ## tell the product's story on loopback: primary down, up, mail delivered
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(PYTHON) tests/support/demo.py
 
+demo-mirror: ## the same with two copies: a node, its disk and a database lost
+	@tests/support/deps.sh mirror
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(PYTHON) tests/support/demo_mirror.py
+.PHONY: demo-mirror
+
 # Criterion's memory is where ThreadSanitizer's must be; one thread has no races.
 CHECKS := $(if $(filter thread,$(SAN)),check-system,check-unit check-fuzz \
             check-powercut check-system)
@@ -174,6 +180,7 @@ soak: ## two hours of mixed traffic, outages and kill -9, then an audit
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@MX20_BUILD=$(B) $(PYTHON) tests/soak/soak.py $(SOAK_SECONDS)
 	@MX20_BUILD=$(B) $(PYTHON) tests/soak/flap.py $$(($(SOAK_SECONDS) / 12))
+	@MX20_BUILD=$(B) $(PYTHON) tests/soak/mirror.py $$(($(SOAK_SECONDS) / 72))
 .PHONY: soak
 
 OUT ?= build/corpus

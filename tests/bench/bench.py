@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import copies
 import eyes
 import servers
 import table as fetched
@@ -442,6 +443,14 @@ def looked_at(c):
                      title, c.name, what, value, unit, "less"))
 
 
+def second_copy(c):
+    """TAKEOVER=n messages of a node that is lost."""
+    if c is servers.Mx20Server:
+        copies.rates(load, note, 40 if QUICK else 400)
+        copies.takeover(load, note, int(os.environ.get(
+            "TAKEOVER", 5000 if QUICK else 100_000)))
+
+
 # -- encrypted ---------------------------------------------------------------
 
 KINDS = {"RSA-2048": ("-newkey", "rsa:2048"),
@@ -624,6 +633,7 @@ WORKLOADS = {
     "large": accept_large, "drain": drain, "recovery": recovery,
     "idle": idle, "queue": queue_length, "rtt": long_way, "relay": relay,
     "reload": reload_config, "table": table_of_url, "eyes": looked_at,
+    "mirror": second_copy,
     "tls_refuse": tls_refuse, "tls_accept": tls_accept,
     "tls_honest": tls_honest, "tls_half_open": tls_half_open,
     "tls_drain": tls_drain,
@@ -714,7 +724,10 @@ def main():
     versions()
     wanted = [w for w in WORKLOADS if w in ONLY or not ONLY and
               not (QUICK and w in ("recovery", "queue", "reload", "table",
+<<<<<<< HEAD
                                    "eyes"))]
+=======
+                                   "mirror"))]
     if not ONLY or "limits" in ONLY:
         limits()
     classes = servers.found()

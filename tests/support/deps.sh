@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install the Debian packages that are missing.
 #   deps.sh build   what it takes to build and to run the demo
+#   deps.sh mirror  and PostgreSQL, for a demo with two copies
 #   deps.sh deb     to build a Debian package
 #   deps.sh package to build one and to check it
 #   deps.sh test    and the test suites (Postfix among them, as a primary, and
@@ -54,6 +55,7 @@ quiet_install() {
 
 case "${1:-test}" in
 build) want=$(missing $build) ;;
+mirror) want=$(missing $build postgresql-15) ;;
 deb) want=$(missing $build dpkg-dev debhelper) ;;
 package) want=$(missing $build dpkg-dev debhelper debootstrap lintian) ;;
 fuzz) want=$(missing $build clang libclang-rt-14-dev) ;;
@@ -71,7 +73,7 @@ test)
 	fi
 	;;
 *)
-	echo "usage: $0 build|deb|package|test|fuzz" >&2
+	echo "usage: $0 build|mirror|deb|package|test|fuzz" >&2
 	exit 2
 	;;
 esac

@@ -1,0 +1,338 @@
+"""Two copies: node, database, standby and the wire between them fail."""
+
+import collections
+import os
+import signal
+import time
+
+import pytest
+
+from client import Raw, message
+from faults import Load, SmallDisk, offer, until
+from mirrored import (FAST, LEASE, allow, arrived_once, both, deliver,
+                      fill, in_step, mirror, node, rows, state, subjects)
+from postgres import Cable, Postgres
+
+MANY = {"errors": 100000, "connections_per_client": 1000}
+
+
+def same_rows(pg, d):
+    """The database has exactly the messages and domains that wait."""
+    def ids():
+        return sorted((int(i), name) for i, name in pg.sql(
+            "SELECT id, encode(domain, 'escape') FROM mx20.unit;"))
+
+    both(pg, d)
+    assert len(ids()) == d.status()["spool"]["messages"]
+    assert pg.count("content") >= len(ids())
+
+
+# -- somebody is killed ------------------------------------------------------------
+
+def test_node_killed_under_load(mx20, pg, primary):
+    """What was acknowledged is in both copies after each start, and what was
+    not is in both or in neither."""
+    p = primary()
+    d = node(mx20, pg.dsn(), p=p, conf={"limits": MANY})
+    acked = []
+    for _ in range(3):
+        load = Load(d.address, threads=8, size=500)
+        load.wait(40)
+        d.kill()
+        acked += [(load, name) for name in load.stop()]
+        d.start()
+        in_step(d)
+        same_rows(pg, d)
+    n = d.status()["spool"]["messages"]
+    assert n >= len(acked)
+    deliver(p, n)
+    d.wait_empty()
+    both(pg, d)
+    got = collections.Counter(subjects(p))
+    want = collections.Counter(name for _, name in acked)
+    assert all(got[name] >= n for name, n in want.items())
+    assert len(p.messages) == n
+
+
+def test_database_killed_under_load(mx20, pg, primary):
+    """It crashes again and again; nobody is refused, nothing is lost, and the
+    two are the same when it is back."""
+    p = primary()
+    d = node(mx20, pg.dsn(), p=p, conf={"limits": MANY})
+    load = Load(d.address, threads=8, size=500)
+    for n in range(3):
+        load.wait(50 * (n + 1))
+        pg.kill()
+        until(lambda: state(d) == "away")
+        load.wait(len(load.acked) + 20)
+        pg.start()
+        in_step(d)
+    acked = load.stop()
+    assert load.refused == []
+    same_rows(pg, d)
+    deliver(p, len(acked))
+    both(pg, d)
+    arrived_once(p, acked)
+
+
+def test_standby_killed(mx20, pg, primary):
+    """Commits that would wait for it for ever do not hold up mail."""
+    p = primary()
+    standby = pg.add_standby()
+    d = node(mx20, pg.dsn(standby), p=p)
+    fill(d, ["m1"])
+    standby.kill()
+    fill(d, ["m2", "m3"])
+    assert state(d) != "in-step"
+    standby.start()
+    in_step(d)
+    same_rows(pg, d)
+    deliver(p, 3)
+    both(pg, d)
+    arrived_once(p, ["m1", "m2", "m3"])
+
+
+# -- failover ----------------------------------------------------------------------
+
+def test_failover_to_the_standby(mx20, pg, primary):
+    """The node finds the new primary by its connection string alone."""
+    p = primary()
+    standby = pg.add_standby()
+    d = node(mx20, pg.dsn(standby), p=p)
+    names = fill(d, [f"m{n}" for n in range(20)])
+    pg.kill()
+    names += fill(d, ["meanwhile"])
+    standby.promote()
+    in_step(d)
+    assert mirror(d)["server"].endswith("127.0.0.1") or \
+        str(standby.port) in mirror(d)["server"]
+    same_rows(standby, d)
+    deliver(p, len(names))
+    both(standby, d)
+    arrived_once(p, names)
+
+
+def test_failover_that_lost_transactions(mx20, pg, primary):
+    """An asynchronous standby: what it does not have of what was committed is
+    noticed, and given to it; what left meanwhile goes there, too."""
+    p = primary()
+    standby = pg.add_standby(synchronous=False)
+    d = node(mx20, pg.dsn(standby), p=p,
+             domains=allow(p) + "other.test recipients=*\n")
+    early = fill(d, [f"early{n}" for n in range(10)])
+    until(lambda: standby.count("message") == 10)
+    standby.stop()
+    late = fill(d, [f"late{n}" for n in range(10)])
+    gone = [q["id"] for q in d.queue()][:3]
+    d.ctl("remove", *gone, "--yes")
+    until(lambda: rows(pg)[0] == 17)
+    pg.kill()
+    standby.start()
+    assert standby.count("message") == 10
+    standby.promote()
+    in_step(d)
+    same_rows(standby, d)
+    assert rows(standby) == (17, 17, 17)
+    deliver(p, 17)
+    both(standby, d)
+    arrived_once(p, (early + late)[3:])
+
+
+# -- the wire ----------------------------------------------------------------------
+
+def test_partition_holds_what_others_may_have(mx20, pg, wire, primary):
+    """Packets are lost, nobody says so.  Beyond its lease a node sends nothing
+    of what is in the database; what is not, it does."""
+    p = primary()
+    w = wire(to=pg.port)
+    d = node(mx20, pg.dsn(port=w.port), p=p, lease="2s")
+    fill(d, ["both"])
+    w.silence()
+    fill(d, ["alone1"])
+    until(lambda: mirror(d)["lease_left_s"] < 0)
+    fill(d, ["alone2"])
+    deliver(p, 2)
+    d.ctl("flush")
+    assert sorted(subjects(p)) == ["alone1", "alone2"]
+    assert d.status()["spool"]["messages"] == 1
+    w.heal()
+    p.wait_messages(3)
+    both(pg, d)
+    arrived_once(p, ["both", "alone1", "alone2"])
+    assert len(p.messages) == 3
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="makes a network")
+def test_packets_are_lost(mx20, primary):
+    """The same, and the kernel knows no more than we do."""
+    p = primary()
+    cable = Cable()
+    pg = Postgres(behind=cable)
+    try:
+        d = node(mx20, pg.start().dsn(), p=p, lease="2s")
+        fill(d, ["both"])
+        cable.cut()
+        fill(d, ["alone"])
+        until(lambda: mirror(d)["lease_left_s"] < 0)
+        deliver(p, 1)
+        assert subjects(p) == ["alone"]
+        cable.mend()
+        p.wait_messages(2)
+        both(pg, d)
+        arrived_once(p, ["both", "alone"])
+    finally:
+        pg.close()
+        cable.close()
+
+
+def test_partition_is_not_waited_for_for_ever(mx20, pg, wire, primary):
+    """A duplicate is better than a loss."""
+    p = primary()
+    w = wire(to=pg.port)
+    d = node(mx20, pg.dsn(port=w.port), p=p, lease="2s", patience="3s")
+    fill(d, ["both"])
+    w.silence()
+    until(lambda: mirror(d)["lease_left_s"] < 0)
+    deliver(p, 1)
+    arrived_once(p, ["both"])
+
+
+def test_slow_database(mx20, pg, wire, primary):
+    """Its delay is the client's, once for each batch, and no more."""
+    p = primary()
+    w = wire(to=pg.port)
+    d = node(mx20, pg.dsn(port=w.port), p=p, lease="30s",
+             conf={"limits": MANY})
+    w.delay = 0.15
+    began = time.monotonic()
+    fill(d, ["one"])
+    assert time.monotonic() - began > 0.3
+    load = Load(d.address, threads=20, size=500)
+    load.wait(60)
+    acked = load.stop()
+    w.delay = 0
+    in_step(d)
+    same_rows(pg, d)
+    deliver(p, 1 + len(acked))
+    both(pg, d)
+    arrived_once(p, ["one", *acked])
+
+
+def test_database_that_stands_still(mx20, pg, primary):
+    """SIGSTOP of all of it: mail waits for a part of the lease, then flows."""
+    p = primary()
+    d = node(mx20, pg.dsn(), p=p, lease="3s")
+    fill(d, ["m1"])
+    pg.pause()
+    fill(d, ["m2", "m3"])
+    assert state(d) != "in-step"
+    pg.resume()
+    in_step(d)
+    same_rows(pg, d)
+    deliver(p, 3)
+    both(pg, d)
+    arrived_once(p, ["m1", "m2", "m3"])
+
+
+# -- disks that are full -------------------------------------------------------------
+
+def test_full_disk_of_the_database(mx20, tmp_path, primary):
+    """PostgreSQL stops; mail goes on, and it has all when there is room."""
+    p = primary()
+    disk = SmallDisk(tmp_path / "small", "200m")
+    pg = Postgres(on=disk)
+    try:
+        d = node(mx20, pg.start().dsn(), p=p)
+        fill(d, ["m1"])
+        disk.fill()
+        names = ["m1"] + fill(d, [f"m{n}" for n in range(2, 6)])
+        with Raw(d.address) as c:
+            c.envelope()
+            big = c.data(message("big", "x" * 76 + "\r\n" * 200000) + ".\r\n")
+        assert big.startswith("250")
+        until(lambda: state(d) != "in-step")
+        names += fill(d, ["m6"]) + ["big"]
+        disk.free()
+        pg.revive()
+        in_step(d)
+        same_rows(pg, d)
+        deliver(p, len(names))
+        both(pg, d)
+        arrived_once(p, names)
+    finally:
+        pg.close()
+        disk.close()
+
+
+def test_full_disk_of_the_node(mx20, pg, tmp_path, primary):
+    """What does not fit here is refused, and is not in the database."""
+    p = primary()
+    disk = SmallDisk(tmp_path / "small", "24m")
+    try:
+        d = mx20(start=False, wrapper=disk.wrapper, domains=allow(p),
+                 conf={"spool": {"path": str(disk.path), "reserve": "0"},
+                       "limits": MANY, "drain": dict(FAST),
+                       "mirror": {"postgresql": pg.dsn(), "node": "mx2a",
+                                  "lease": f"{LEASE}s"}})
+        d.ctl_wrapper = disk.wrapper
+        d.start()
+        in_step(d)
+        names = fill(d, [f"m{n}" for n in range(20)])
+        disk.fill()
+        with Raw(d.address) as c:
+            c.cmd("EHLO client.test")
+            until(lambda: offer(c, message("no", "x" * 70 + "\r\n" * 5000)
+                                ).startswith("452"), pause=0)
+        disk.free()
+        same_rows(pg, d)
+        p.start()
+        d.wait_empty()
+        both(pg, d)
+        arrived_once(p, names)
+    finally:
+        disk.close()
+
+
+# -- the node stands still -----------------------------------------------------------
+
+def test_stopped_beyond_its_lease(mx20, pg, primary):
+    """SIGSTOP: another has its mail meanwhile.  When it goes on it delivers
+    nothing of it, though it never saw its lease end."""
+    p = primary()
+    a = node(mx20, pg.dsn(), "mx2a", p=p, lease="2s")
+    b = node(mx20, pg.dsn(), "mx2b", p=p, lease="2s")
+    names = fill(a, [f"m{n}" for n in range(30)])
+    os.kill(a.process.pid, signal.SIGSTOP)
+    try:
+        until(lambda: b.status()["spool"]["messages"] == 30, pause=0.2)
+        p.start()
+        b.wait_empty()
+    finally:
+        os.kill(a.process.pid, signal.SIGCONT)
+    a.wait_empty()
+    in_step(a)
+    fill(a, ["after"])
+    p.wait_messages(31)
+    both(pg, a, b)
+    arrived_once(p, names + ["after"])
+    assert len(p.messages) == 31
+
+
+def test_stopped_while_it_delivers(mx20, pg, primary):
+    """Only what was in its hand at that moment may come twice."""
+    p = primary()
+    a = node(mx20, pg.dsn(), "mx2a", p=p, lease="2s",
+             conf={"drain": dict(FAST, connections=2)})
+    b = node(mx20, pg.dsn(), "mx2b", p=p, lease="2s")
+    names = fill(a, [f"m{n}" for n in range(300)])
+    deliver(p, 20)
+    os.kill(a.process.pid, signal.SIGSTOP)
+    try:
+        until(lambda: mirror(b)["taken_over"] > 0, pause=0.1)
+        p.wait_messages(300)
+        b.wait_empty()
+    finally:
+        os.kill(a.process.pid, signal.SIGCONT)
+    a.wait_empty()
+    both(pg, a, b)
+    arrived_once(p, names, most_twice=64)

@@ -1,0 +1,234 @@
+"""Two copies: a node is lost, another delivers."""
+
+import json
+import time
+
+import pytest
+
+from client import Raw, message, send
+from faults import offer, until
+from mirrored import (LEASE, allow, arrived_once, both, deliver, fill,
+                      in_step, lose_disk, mirror, node, rows, state)
+
+MIB = ("x" * 998 + "\r\n") * 1049
+
+
+@pytest.fixture
+def pair(mx20, pg, primary):
+    """Two nodes and the primary of their domain, which is down."""
+    p = primary()
+    return (node(mx20, pg.dsn(), "mx2a", p=p),
+            node(mx20, pg.dsn(), "mx2b", p=p), p)
+
+
+def waits(d, count):
+    until(lambda: d.status()["spool"]["messages"] == count, pause=0.2)
+
+
+def test_node_and_disk_lost(pair, pg):
+    """The other delivers, byte for byte, within three leases; a message of
+    10 MiB among them."""
+    a, b, p = pair
+    names = fill(a, [f"m{n}" for n in range(20)])
+    big = message("big", MIB * 10)
+    send(a.address, content=big)
+    p.start()  # and mx2a would deliver, if it lived
+    lost = time.monotonic()
+    lose_disk(a)
+    p.wait_messages(21)
+    assert time.monotonic() - lost < 3 * LEASE
+    b.wait_empty()
+    both(pg, b)
+    assert rows(pg) == (0, 0, 0)
+    arrived_once(p, names + ["big"])
+    (whole,) = [m for m in p.messages if b"Subject: big" in m.content[:2000]]
+    assert whole.body == big.encode()
+    assert mirror(b)["taken_over"] == 21
+
+
+def test_what_was_known_of_it_stays(mx20, pg, primary):
+    """Domains, recipients that are done, retries, holds of a message and of a
+    domain, its age and its id in the log of the one that has it now."""
+    p = primary(on={"rcpt": lambda s, a: "450 4.2.1 busy"
+                    if a.startswith("late") else None})
+    domains = allow(p, "one.test", "two.test", "three.test", "four.test")
+    slow = {"drain": {"probe_max": "1s", "retry": ["1h"]}}
+    a = node(mx20, pg.dsn(), "mx2a", domains=domains, conf=slow)
+    b = node(mx20, pg.dsn(), "mx2b", domains=domains, conf=slow)
+    send(a.address, rcpts=["u@two.test", "u@three.test"])
+    send(a.address, rcpts=["u@four.test"])
+    a.ctl("hold", "--domain", "four.test", "--reason", "by hand", "--yes")
+    (one,) = [q["id"] for q in a.queue("two.test")]
+    a.ctl("hold", one, "--yes")
+    send(a.address, rcpts=["late@one.test", "now@one.test"],
+         sender="kept@sender.test")
+    p.start()
+    until(lambda: a.queue("one.test")[0]["recipients"][0]["attempts"] == 1)
+    until(lambda: len(p.messages) == 1)
+    was = {q["from"] + r["address"]: (r["attempts"], q["bytes"], q["arrival"])
+           for q in a.queue() for r in q["recipients"]}
+    until(lambda: pg.count(
+        "unit", "position('now@'::bytea in data) > 0") == 0)
+    both(pg, a)
+    lose_disk(a)
+    waits(b, 3)
+    now = {q["from"] + r["address"]: (r["attempts"], q["bytes"], q["arrival"])
+           for q in b.queue() for r in q["recipients"]}
+    assert now == was
+    states = {r["address"]: r["state"] for q in b.queue()
+              for r in q["recipients"]}
+    assert states["late@one.test"] == "deferred"
+    assert {states[f"u@{d}.test"] for d in ("two", "three", "four")} == {
+        "held"}
+    (four,) = b.queue("four.test")
+    assert "mx2a" in json.dumps(four) and "by hand" in json.dumps(four)
+    b.ctl("release", *[q["id"] for q in b.queue()], "--yes")
+    p.wait_messages(4)
+    b.ctl("remove", b.queue("one.test")[0]["id"], "--yes")
+    both(pg, b)
+
+
+def test_it_comes_back(pair, pg):
+    """With its disk: what was taken over is dropped, in silence, and not
+    delivered again; what it took alone is its own."""
+    a, b, p = pair
+    names = fill(a, [f"m{n}" for n in range(10)])
+    a.kill()
+    waits(b, 10)
+    deliver(p, 10)
+    b.wait_empty()
+    a.start()
+    a.wait_empty()
+    in_step(a)
+    assert mirror(a)["dropped"] == 10
+    fill(a, ["after"])
+    p.wait_messages(11)
+    both(pg, a, b)
+    arrived_once(p, names + ["after"])
+    assert len(p.messages) == 11
+    assert pg.count("taken") == 0
+
+
+def test_it_comes_back_in_the_middle(pair, pg):
+    """Each message is one node's, whatever the moment."""
+    a, b, p = pair
+    names = fill(a, [f"m{n}" for n in range(600)])
+    a.kill()
+    until(lambda: mirror(b)["taken_over"] > 0, pause=0.02)
+    a.start()
+    in_step(a)
+    both(pg, a, b)
+    assert sum(d.status()["spool"]["messages"] for d in (a, b)) == 600
+    deliver(p, 600)
+    both(pg, a, b)
+    arrived_once(p, names)
+    assert len(p.messages) == 600
+
+
+def test_a_new_disk_under_the_same_name(mx20, pg, primary):
+    """Alone it takes its old mail over itself."""
+    p = primary()
+    a = node(mx20, pg.dsn(), "mx2a", p=p)
+    names = fill(a, [f"m{n}" for n in range(10)])
+    lose_disk(a)
+    a.start()
+    waits(a, 10)
+    deliver(p, 10)
+    both(pg, a)
+    arrived_once(p, names)
+
+
+def test_two_want_it(mx20, pg, primary):
+    p = primary()
+    a, b, c = [node(mx20, pg.dsn(), name, p=p)
+               for name in ("mx2a", "mx2b", "mx2c")]
+    names = fill(a, [f"m{n}" for n in range(200)])
+    lose_disk(a)
+    until(lambda: sum(d.status()["spool"]["messages"] for d in (b, c)) == 200,
+          pause=0.2)
+    deliver(p, 200)
+    both(pg, b, c)
+    arrived_once(p, names)
+    assert len(p.messages) == 200
+
+
+def test_the_one_that_takes_it_is_killed(pair, pg):
+    """In the middle; it goes on when it is back."""
+    a, b, p = pair
+    names = fill(a, [f"m{n}" for n in range(600)])
+    lose_disk(a)
+    until(lambda: pg.count("taken") > 0 or pg.count("message", "incoming") > 0,
+          pause=0.01)
+    b.kill()
+    b.start()
+    waits(b, 600)
+    deliver(p, 600)
+    both(pg, b)
+    arrived_once(p, names)
+    assert len(p.messages) == 600
+
+
+# -- by order ------------------------------------------------------------------------
+
+def test_taken_by_order(mx20, pg, primary):
+    """Before its time is over, when it is dead for certain: then the lease
+    alone is waited for."""
+    p = primary()
+    a = node(mx20, pg.dsn(), "mx2a", p=p, lease="3s")
+    b = node(mx20, pg.dsn(), "mx2b", p=p, lease="3s")
+    names = fill(a, [f"m{n}" for n in range(10)])
+    lose_disk(a)
+    until(lambda: b.ctl("mirror", "take", "mx2a", "--yes", check=False
+                        ).returncode == 0, pause=0.2)
+    waits(b, 10)
+    deliver(p, 10)
+    both(pg, b)
+    arrived_once(p, names)
+
+
+def test_leave(pair, pg):
+    """It hands everything over and takes no more; after a restart it is a node
+    like before."""
+    a, b, p = pair
+    names = fill(a, [f"m{n}" for n in range(30)])
+    done = a.ctl("mirror", "leave", "--yes")
+    assert "30 messages" in done.stdout
+    waits(b, 30)
+    a.wait_empty()
+    assert state(a) == "left"
+    with Raw(a.address) as c:
+        if c.greeting.startswith("220"):
+            c.cmd("EHLO client.test")
+            assert offer(c).startswith("4")
+    assert {n["node"]: n["state"] for n in mirror(b)["nodes"]}[
+        "mx2a"] in ("left", "over")
+    names += fill(b, ["more"])
+    deliver(p, 31)
+    b.wait_empty()
+    a.restart()
+    in_step(a)
+    names += fill(a, ["again"])
+    p.wait_messages(32)
+    both(pg, a, b)
+    arrived_once(p, names)
+    assert len(p.messages) == 32
+
+
+def test_database_away_longer_than_every_lease(mx20, pg, primary):
+    """All leases are over in it when it is back; nobody is dead."""
+    p = primary()
+    a = node(mx20, pg.dsn(), "mx2a", p=p, lease="2s")
+    b = node(mx20, pg.dsn(), "mx2b", p=p, lease="2s")
+    names = fill(a, [f"m{n}" for n in range(5)])
+    names += fill(b, [f"n{n}" for n in range(5)])
+    pg.stop()
+    until(lambda: all(mirror(d)["lease_left_s"] < -5 for d in (a, b)))
+    pg.start()
+    for d in (a, b):
+        in_step(d)
+    until(lambda: all(mirror(d)["lease_left_s"] > 0 for d in (a, b)))
+    time.sleep(5)  # twice their lease: long enough for a mistake
+    assert [mirror(d)["taken_over"] for d in (a, b)] == [0, 0]
+    deliver(p, 10)
+    both(pg, a, b)
+    arrived_once(p, names)
