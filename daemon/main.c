@@ -326,6 +326,7 @@ static int open_web(struct daemon *d, struct buf *why)
 			.loop = d->loop,
 			.spool = d->spool,
 			.drain = d->drain,
+			.mirror = d->mirror,
 			.config = d->config,
 		},
 		fd, why);
@@ -367,6 +368,7 @@ static int open_rooms(struct daemon *d, struct buf *why)
 			.prover = proving_prover(d->proving),
 			.policy = d->policy,
 			.traces = keeper_traces(d->keeper),
+			.mirror = d->mirror,
 			.config = d->config,
 			.reload = start_reload,
 			.arg = d,

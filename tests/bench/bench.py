@@ -724,10 +724,7 @@ def main():
     versions()
     wanted = [w for w in WORKLOADS if w in ONLY or not ONLY and
               not (QUICK and w in ("recovery", "queue", "reload", "table",
-<<<<<<< HEAD
-                                   "eyes"))]
-=======
-                                   "mirror"))]
+                                   "eyes", "mirror"))]
     if not ONLY or "limits" in ONLY:
         limits()
     classes = servers.found()
