@@ -1,5 +1,5 @@
 #include "common/base/log.h"
-#include "common/spool/counters.h"
+#include "common/spool/content.h"
 #include "common/spool/find.h"
 #include "common/spool/mirror.h"
 #include "common/spool/note.h"
@@ -26,12 +26,30 @@ static uint64_t id_at(const struct ids *all, uint64_t i)
 
 static bool is_open(struct batch *b, uint64_t id)
 {
-	struct span value;
-	struct key k;
+	struct span how;
+	uint64_t at;
 
-	key_garbage(&k, GARBAGE_OPEN, id);
-	return table_get(batch_table(b, T_GARBAGE), b->txn, &k, &value) ==
-	       MX_OK;
+	return content_next_open(b->sp, b->txn, id, &at, &how) == MX_OK &&
+	       at == id;
+}
+
+/* Of a message that is here. */
+static struct note differing(struct note old, bool is_missing)
+{
+	switch (old.kind) {
+	case NOTE_NONE:
+		old.kind = is_missing ? NOTE_ABSENT : NOTE_ROWS;
+		break;
+	case NOTE_ABSENT:
+		if (!is_missing)
+			old = (struct note){ .kind = NOTE_PART };
+		break;
+	default: /* what it was noted for rested on what is lost */
+		if (is_missing)
+			old = (struct note){ .kind = NOTE_PART };
+		break;
+	}
+	return old;
 }
 
 static enum mx_err note_one(struct batch *b, struct ids *all, uint64_t id)
@@ -45,14 +63,10 @@ static enum mx_err note_one(struct batch *b, struct ids *all, uint64_t id)
 		err = pack_exists(&k, id, &exists);
 	if (err != MX_OK)
 		return err;
-	to = old;
-	if (all->is_missing && old.kind == NOTE_NONE && exists)
-		to.kind = NOTE_ABSENT;
-	else if (!all->is_missing && old.kind == NOTE_ABSENT)
-		to = (struct note){ .kind = NOTE_PART };
-	else if (!all->is_missing && old.kind == NOTE_NONE &&
-		 (exists || !is_open(b, id)))
-		to.kind = NOTE_ROWS;
+	to = exists ? differing(old, all->is_missing) : old;
+	if (!exists && !all->is_missing && old.kind == NOTE_NONE &&
+	    !is_open(b, id))
+		to.kind = NOTE_ROWS; /* it is to go */
 	if (to.kind == NOTE_NONE)
 		return MX_OK;
 	all->req.count++;
@@ -100,14 +114,42 @@ void spool_mirror_note(struct spool *sp, const uint64_t *ids, size_t n,
 }
 
 struct compared {
-	struct request req;
+	struct request req; /* pos: the last open draft that is noted */
 	uint64_t seq;
 };
+
+/* What the mirror has of content that still arrives is not known: all of it
+ * is sent again.  MX_ENOENT: no more. */
+static enum mx_err note_open(struct batch *b, struct request *r)
+{
+	struct span value;
+	struct note old;
+	uint64_t id;
+	enum mx_err err = content_next_open(b->sp, b->txn, r->pos + 1, &id,
+					    &value);
+
+	if (err != MX_OK)
+		return err;
+	r->pos = id;
+	if (value.n > 0) /* taken over: the mirror's alone so far */
+		return MX_OK;
+	err = note_get(b->sp, b->txn, id, &old);
+	if (err != MX_OK || old.kind == NOTE_ABSENT)
+		return err;
+	return note_put(b, id, (struct note){ .kind = NOTE_PART });
+}
 
 static enum mx_err apply_compared(struct batch *b, struct request *r)
 {
 	uint64_t seq = CONTAINER_OF(r, struct compared, req)->seq;
+	enum mx_err err = MX_OK;
 
+	for (; err == MX_OK && b->work < WALK_STEP; b->work++)
+		err = note_open(b, r);
+	if (err != MX_ENOENT) {
+		r->again = err == MX_OK;
+		return err;
+	}
 	if (b->mirror.seq < seq)
 		b->mirror.seq = seq;
 	b->mirror.low = seq;

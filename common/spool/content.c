@@ -39,6 +39,33 @@ enum mx_err content_name(struct batch *b, enum garbage_kind kind, uint64_t id)
 	return table_put(batch_table(b, T_GARBAGE), b->txn, &k, SPAN_LIT(""));
 }
 
+enum mx_err content_name_adopted(struct batch *b, uint64_t id)
+{
+	struct key k;
+
+	key_garbage(&k, GARBAGE_OPEN, id);
+	return table_put(batch_table(b, T_GARBAGE), b->txn, &k,
+			 SPAN_LIT("adopted"));
+}
+
+enum mx_err content_next_open(struct spool *sp, MDB_txn *txn, uint64_t from,
+			      uint64_t *id, struct span *how)
+{
+	enum garbage_kind kind;
+	struct scan p;
+	struct key k;
+	enum mx_err err = scan_open(&p, &sp->tables[T_GARBAGE], txn);
+
+	key_garbage(&k, GARBAGE_OPEN, from);
+	if (err == MX_OK)
+		err = scan_seek(&p, &k);
+	if (err == MX_OK && !key_garbage_parse(p.key, &kind, id))
+		err = MX_ECORRUPT;
+	*how = p.value;
+	scan_close(&p);
+	return err;
+}
+
 enum mx_err content_unname(struct batch *b, enum garbage_kind kind, uint64_t id)
 {
 	struct key k;
@@ -102,6 +129,21 @@ static enum mx_err next_garbage(struct batch *b, enum garbage_kind *kind,
 	return err;
 }
 
+/* What a former process left of a draft, the mirror may have. */
+static enum mx_err sweep_name(struct batch *b, enum garbage_kind kind,
+			      uint64_t id)
+{
+	struct span how;
+	uint64_t at;
+	enum mx_err err = MX_OK;
+
+	if (kind == GARBAGE_OPEN)
+		err = content_next_open(b->sp, b->txn, id, &at, &how);
+	if (err == MX_OK && kind == GARBAGE_OPEN && how.n == 0)
+		touch_message(b, id, TOUCH_DRAFT_GONE);
+	return err == MX_OK ? content_unname(b, kind, id) : err;
+}
+
 enum mx_err content_sweep(struct batch *b, bool *more)
 {
 	size_t left = SWEEP_PIECES;
@@ -119,9 +161,7 @@ enum mx_err content_sweep(struct batch *b, bool *more)
 			break;
 		if (left > 0) { /* all of it went */
 			left--;
-			if (kind == GARBAGE_OPEN)
-				touch_message(b, id, TOUCH_DRAFT_GONE);
-			err = content_unname(b, kind, id);
+			err = sweep_name(b, kind, id);
 			if (err != MX_OK)
 				break;
 		}

@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/spool/arrears.h"
+#include "common/spool/content.h"
 #include "common/spool/find.h"
 #include "common/spool/look.h"
 #include "common/spool/pack.h"
@@ -10,13 +11,11 @@
 
 static enum mx_err is_draft(struct packing *k, uint64_t id, bool *yes)
 {
-	struct span value;
-	struct key key;
-	enum mx_err err;
+	struct span how;
+	uint64_t at;
+	enum mx_err err = content_next_open(k->sp, k->txn, id, &at, &how);
 
-	key_garbage(&key, GARBAGE_OPEN, id);
-	err = table_get(&k->sp->tables[T_GARBAGE], k->txn, &key, &value);
-	*yes = err == MX_OK;
+	*yes = err == MX_OK && at == id && how.n == 0;
 	return err == MX_ENOENT ? MX_OK : err;
 }
 
@@ -38,7 +37,8 @@ static enum mx_err export_part(struct packing *k, struct mark *m, size_t max,
 	enum mx_err err = MX_OK;
 
 	if (!is_begun)
-		pack_gone(k, PARCEL_GONE, m->id, SPAN_LIT(""));
+		pack_gone(k, exists ? PARCEL_GONE : PARCEL_DRAFT_GONE, m->id,
+			  SPAN_LIT(""));
 	if (m->at < UINT64_MAX)
 		err = pack_contents(k, m->id, &m->at, max, &is_all);
 	if (err != MX_OK || !is_all)
@@ -154,7 +154,8 @@ static enum mx_err page_one(struct packing *k, uint64_t id,
 	if (err == MX_OK && note.kind == NOTE_NONE)
 		err = pack_message(k, id);
 	if (err == MX_OK)
-		*go_on = cb(id, hash_of(k->out), note.kind != NOTE_NONE, arg);
+		*go_on = cb(id, note.kind == NOTE_NONE ? hash_of(k->out) : 0,
+			    note.kind != NOTE_NONE, arg);
 	parcel_free(&k->out);
 	return err;
 }

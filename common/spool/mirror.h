@@ -145,7 +145,9 @@ void arrears_free(struct arrears **a); /* NULL is fine */
  *
  * Messages behind `after`, up to and with `upto`, by id, in one look; stops
  * when cb returns false.  hash: the first 8 bytes of SHA-256, as a big-endian
- * number, of state and row of each unit in the order of their domains.
+ * number, of state and row of each unit in the order of their domains.  What is
+ * noted has no hash: whether the mirror has a message of that id is to be said
+ * by spool_mirror_note in any case.
  */
 typedef bool spool_mirror_page_cb(uint64_t id, uint64_t hash, bool is_noted,
 				  void *arg);
@@ -153,7 +155,8 @@ enum mx_err spool_mirror_page(struct spool *view, uint64_t after, uint64_t upto,
 			      spool_mirror_page_cb *cb, void *arg);
 /*
  * The mirror differs in these: it has no message of that id (is_missing); or
- * it has one, and we have none or another.  What is noted already stays so.
+ * it has one, and we have none or another.  What is noted already stays so, or
+ * more is.
  * For mail of ours that was taken over and is here: tells the mirror so.
  */
 void spool_mirror_note(struct spool *sp, const uint64_t *ids, size_t n,

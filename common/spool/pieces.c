@@ -23,7 +23,9 @@ static enum mx_err apply_piece(struct batch *b, struct request *r)
 	if (r->err != MX_OK)
 		return MX_OK;
 	if (p->is_first)
-		err = content_name(b, GARBAGE_OPEN, r->id);
+		err = p->draft->is_adopted
+			      ? content_name_adopted(b, r->id)
+			      : content_name(b, GARBAGE_OPEN, r->id);
 	if (err == MX_OK)
 		err = content_put(b, r->id, p->offset, span_of(p->data, p->n));
 	if (p->is_first && !p->draft->is_adopted)

@@ -178,11 +178,9 @@ static inline bool compare_one(uint64_t id, uint64_t hash, bool is_noted,
 	struct comparison *c = arg;
 
 	add_id(&c->here, id);
-	if (is_noted)
-		return true;
 	if (fake_mirror_find(c->m, PARCEL_MESSAGE, id, 0, "") == NULL)
 		add_id(&c->missing, id);
-	else if (fake_hash(c->m, id) != hash)
+	else if (is_noted || fake_hash(c->m, id) != hash)
 		add_id(&c->differing, id);
 	return true;
 }
