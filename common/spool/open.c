@@ -219,6 +219,21 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 	return MX_OK;
 }
 
+/* As large as the daemon's map (0), so that it may grow beside us; less where
+ * the system does not give so much, but no less than there is: LMDB sees to it.
+ */
+static int open_map(struct spool *sp, const char *path, unsigned flags)
+{
+	static const uint64_t sizes[] = { 0, 1ULL << 36, 1ULL << 32,
+					  1ULL << 28 };
+	int rc = ENOMEM;
+
+	for (size_t i = 0; (rc == ENOMEM || rc == EINVAL) && i < COUNT(sizes);
+	     i++)
+		rc = env_open(&sp->env, path, flags, sizes[i]);
+	return rc;
+}
+
 /*
  * With a slot among the readers where there is one to be had.  Not so in a
  * directory that we may not write, nor beside a process of our number in
@@ -230,7 +245,7 @@ static int open_to_read(struct spool *sp, const char *path)
 {
 	enum { FLAGS = MDB_RDONLY | MDB_NOTLS };
 	MDB_txn *txn = NULL;
-	int rc = env_open(&sp->env, path, FLAGS, 0);
+	int rc = open_map(sp, path, FLAGS);
 
 	if (rc == MDB_SUCCESS)
 		rc = read_txn_new(sp->env, &txn);
@@ -240,7 +255,7 @@ static int open_to_read(struct spool *sp, const char *path)
 		return rc;
 	if (sp->env != NULL)
 		mdb_env_close(sp->env);
-	return env_open(&sp->env, path, FLAGS | MDB_NOLOCK, 0);
+	return open_map(sp, path, FLAGS | MDB_NOLOCK);
 }
 
 enum mx_err spool_open_reader(struct spool **out, const char *path,

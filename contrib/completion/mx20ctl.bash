@@ -35,8 +35,19 @@ _mx20ctl_waits() {
 	esac 2>/dev/null
 }
 
-# The words that may follow those given (the program and what is complete).
+# With what stands before the last comma: several may be named.
+_mx20ctl_more() {
+	local before=
+	[[ $1 != *,* ]] || before=${1%,*},
+	shift
+	printf "$before%s\n" "$@"
+}
+
+# The words that may follow those given (the program and what is complete), and
+# begin like this.
 _mx20ctl_next() {
+	local cur=$1
+	shift
 	local -a ctl=("$1") line
 	local verb= kind last=${!#}
 	while (($# > 1)); do
@@ -45,18 +56,19 @@ _mx20ctl_next() {
 		-c | --config) ctl+=(-c "$2"); shift ;;
 		--from | --to | --older | --state | --sort | --limit | \
 			--client | --helo | --reason | --domain | \
-			--destination | --since | --until) shift ;;
+			--destination | --since | --until | --size) shift ;;
 		-*) ;;
 		*) verb=${verb:-$1} ;;
 		esac
 	done
 	case $last in
-	--state) echo ready deferred held unsettled refused delivered ;;
+	--state) _mx20ctl_more "$cur" ready deferred held unsettled refused \
+		delivered ;;
 	--sort) echo arrival newest size due tries from ;;
 	--since | --until) echo today yesterday ;;
 	--domain) _mx20ctl_waits DOMAIN "${ctl[@]}" ;;
 	--destination) _mx20ctl_waits NAME "${ctl[@]}" ;;
-	--from | --to | --older | --limit | --client | --helo | --reason) ;;
+	--from | --to | --older | --limit | --client | --helo | --reason | --size) ;;
 	*)
 		echo --json --yes
 		[[ -n $verb ]] || echo --config --help --version
@@ -85,7 +97,7 @@ _mx20ctl() {
 		return
 	fi
 	mapfile -t COMPREPLY < <(
-		compgen -W "$(_mx20ctl_next "${given[@]}")" -- "$cur")
+		compgen -W "$(_mx20ctl_next "$cur" "${given[@]}")" -- "$cur")
 	if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
 		prefix=${cur%"${cur##*:}"}
 		COMPREPLY=("${COMPREPLY[@]#"$prefix"}")

@@ -30,6 +30,7 @@ struct ctl {
 	const char *reason;	 /* --reason */
 	const char *client, *helo; /* explain */
 	const char *from, *to;	   /* explain, queue */
+	const char *size;	   /* explain */
 	const char *older, *state, *sort, *limit; /* queue */
 	const char *since, *until; /* summary */
 	bool json, yes, raw, all;
@@ -66,6 +67,9 @@ bool ctl_agrees(const struct ctl *ctl, const char *question);
 /* "mx20ctl: ..." on stderr. */
 void ctl_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* A domain may be written as the filters and `find` have it, "@example.org":
+ * without that. */
+struct span ctl_domain_text(const char *text);
 /* The domain as the spool knows it; false when it is none, after saying so.
  * Append a NUL-terminated name to out. */
 bool ctl_domain(const char *text, struct buf *out);

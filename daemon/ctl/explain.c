@@ -1,8 +1,13 @@
 /* mx20ctl explain: what a client would hear, and which gate says it. */
+#include <unistd.h>
+
 #include "common/base/assert.h"
+#include "config/value/value.h"
 #include "daemon/ctl/link.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/table.h"
+
+enum { PATIENCE_MS = 700 };
 
 /* clang-format off */
 static const struct column columns[] = {
@@ -57,12 +62,48 @@ static void print_answer(const struct ctl *ctl, json_t *end)
 	buf_fini(&out);
 }
 
+/* NULL: it has been said why. */
 static json_t *question(const struct ctl *ctl)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "verb", "explain",
-			 "client", ctl->client, "helo",
-			 ctl->helo != NULL ? ctl->helo : "", "from",
-			 ctl->from != NULL ? ctl->from : "", "to", ctl->to);
+	int64_t size = 0;
+	json_t *o;
+
+	if (ctl->size != NULL && !value_size(span_str(ctl->size), &size)) {
+		ctl_complain("--size: expected a size such as 2000000 or 10M");
+		return NULL;
+	}
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "verb", "explain",
+		      "client", ctl->client, "helo",
+		      ctl->helo != NULL ? ctl->helo : "", "from",
+		      ctl->from != NULL ? ctl->from : "", "to", ctl->to, "size",
+		      (json_int_t)size);
+	if (o == NULL)
+		ctl_complain("explain: text that is not UTF-8");
+	return o;
+}
+
+/* What takes long is said meanwhile to whoever sits there. */
+static json_t *ask(struct link *l, json_t *question)
+{
+	static const char words[] = "asking DNS of the client and the sender; "
+				    "it is slow ...";
+	bool is_told = false;
+	json_t *end;
+
+	if (!link_send(l, question)) {
+		ctl_complain("mx20d hung up");
+		return NULL;
+	}
+	if (isatty(STDERR_FILENO) && !link_waits(l, PATIENCE_MS)) {
+		fprintf(stderr, "\r%s", words);
+		is_told = true;
+	}
+	end = link_read(l, 0);
+	if (is_told)
+		fprintf(stderr, "\r%*s\r", (int)sizeof(words), "");
+	if (end == NULL)
+		ctl_complain("mx20d hung up before it answered");
+	return end;
 }
 
 enum ctl_exit ctl_explain(struct ctl *ctl)
@@ -74,11 +115,9 @@ enum ctl_exit ctl_explain(struct ctl *ctl)
 	if (rc != CTL_DONE)
 		goto done;
 	rc = CTL_FAILED;
-	if (asked == NULL) {
-		ctl_complain("explain: text that is not UTF-8");
+	if (asked == NULL)
 		goto done;
-	}
-	end = link_ask(&link, asked, NULL, NULL);
+	end = ask(&link, asked);
 	if (end == NULL) {
 		rc = CTL_UNREACHABLE;
 		goto done;

@@ -198,6 +198,24 @@ static enum ctl_exit look(struct finding *f, enum source_wish wish,
 	return rc;
 }
 
+/* A word is looked for in replies alone, whatever was meant by it. */
+static void say_nothing(const struct finding *f)
+{
+	uint64_t id;
+
+	if (memchr(f->word.p, '@', f->word.n) == NULL &&
+	    !msg_id_parse(f->word, &id))
+		ctl_complain("no reply of a primary has the word %.*s; a part "
+			     "of an address: mx20ctl queue --to %.*s, or "
+			     "--from; a domain: mx20ctl find @%.*s",
+			     SPAN_ARG(f->word), SPAN_ARG(f->word),
+			     SPAN_ARG(f->word));
+	else
+		ctl_complain("nothing is known of %.*s; what was relayed, or "
+			     "refused when it came, is in the log",
+			     SPAN_ARG(f->word));
+}
+
 enum ctl_exit ctl_find(struct ctl *ctl)
 {
 	struct finding f = { .ctl = ctl, .word = span_str(ctl->argument) };
@@ -220,8 +238,6 @@ enum ctl_exit ctl_find(struct ctl *ctl)
 	if (rc != CTL_DONE || f.found > 0)
 		return rc;
 	if (!ctl->json)
-		ctl_complain("nothing is known of %s; what was relayed, or "
-			     "refused when it came, is in the log",
-			     ctl->argument);
+		say_nothing(&f);
 	return CTL_FAILED;
 }

@@ -159,6 +159,12 @@ static bool fill(struct link *l, int64_t until_ms)
 	return true;
 }
 
+bool link_waits(const struct link *l, int64_t timeout_ms)
+{
+	return l->in.n > l->taken || l->fd < 0 ||
+	       wait_input(l->fd, clock_mono_ms() + timeout_ms);
+}
+
 json_t *link_read(struct link *l, int64_t timeout_ms)
 {
 	int64_t until_ms = timeout_ms == 0 ? 0 : clock_mono_ms() + timeout_ms;

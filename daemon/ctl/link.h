@@ -22,6 +22,9 @@ void link_close(struct link *l);
 /* Send a request; takes it.  False: the connection is lost. */
 bool link_send(struct link *l, json_t *request);
 
+/* Does something come within this time, the end of the connection included? */
+bool link_waits(const struct link *l, int64_t timeout_ms);
+
 /* The next line; the caller's.  NULL: the connection is lost, or nothing came
  * for timeout_ms (0: wait for ever). */
 json_t *link_read(struct link *l, int64_t timeout_ms);

@@ -21,7 +21,7 @@ enum { /* what a verb takes */
        TAKES_DESTINATION = 64,
        TAKES_ALL = 128,
        TAKES_FORCE = 512, /* and --dry-run */
-       TAKES_CLIENT = 4096, /* --client, --helo, --from, --to */
+       TAKES_CLIENT = 4096, /* --client, --helo, --from, --to, --size */
        TAKES_ALARM = 1024, /* instead of an argument */
        TAKES_FORGET = 2048, /* or --recheck */
        TAKES_TIMES = 16384, /* --since, --until */
@@ -67,7 +67,7 @@ static const struct verb verbs[] = {
 	  "ADDRESS [--forget|--recheck]",
 	  "whether it is a recipient, and who says so" },
 	{ "explain", TAKES_CLIENT, ctl_explain,
-	  "--client IP [--helo NAME] [--from ADDRESS] --to ADDRESS",
+	  "--client IP [--helo NAME] [--from ADDRESS] [--size N] --to ADDRESS",
 	  "what this client would hear, and why" },
 	{ "check", TAKES_ARGUMENT | TAKES_MANY | TAKES_ALL, ctl_check,
 	  "[DOMAIN...] [--all]",
@@ -115,6 +115,7 @@ static const struct choice choices[] = {
 	{ "helo",        0,   TEXT(helo),        TAKES_CLIENT },
 	{ "from",        0,   TEXT(from),        TAKES_CLIENT | TAKES_FILTER },
 	{ "to",          0,   TEXT(to),          TAKES_CLIENT | TAKES_FILTER },
+	{ "size",        0,   TEXT(size),        TAKES_CLIENT },
 	{ "older",       0,   TEXT(older),       TAKES_FILTER },
 	{ "state",       0,   TEXT(state),       TAKES_FILTER },
 	{ "sort",        0,   TEXT(sort),        TAKES_FILTER },
@@ -184,8 +185,8 @@ static void add_options(struct buf *out)
 		"      --destination NAME\n"
 		"                     all mail that goes to a host\n"
 		"      --reason TEXT  hold: shown by status, queue and show\n"
-		"      --client IP, --helo NAME, --from ADDRESS, --to ADDRESS\n"
-		"                     explain: who comes, and with what\n"
+		"      --client IP, --helo NAME, --from ADDRESS, --to ADDRESS,\n"
+		"      --size N       explain: who comes, and with what\n"
 		"      --from A, --to A\n"
 		"                     queue: an address, @domain or a part; "
 		"<> is no sender\n"

@@ -44,9 +44,14 @@ void ctl_complain(const char *fmt, ...)
 	buf_fini(&lines);
 }
 
+struct span ctl_domain_text(const char *text)
+{
+	return span_str(text + (text[0] == '@'));
+}
+
 bool ctl_domain(const char *text, struct buf *out)
 {
-	if (smtp_domain_canon(out, span_str(text)) == MX_OK) {
+	if (smtp_domain_canon(out, ctl_domain_text(text)) == MX_OK) {
 		buf_cstr(out);
 		return true;
 	}

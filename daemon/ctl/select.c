@@ -78,7 +78,7 @@ static bool take_ids(struct selection *s, const struct ctl *ctl)
 static bool take_domain(struct selection *s, const char *text)
 {
 	s->key = "domain";
-	if (!scope_domain_canon(&s->value, span_str(text))) {
+	if (!scope_domain_canon(&s->value, ctl_domain_text(text))) {
 		ctl_complain("\"%s\" is not a domain", text);
 		return false;
 	}

@@ -452,7 +452,7 @@ static enum mx_err one(struct source *s, const json_t *overview,
 /* A domain, or a pattern of them, whose hold has a row as well. */
 static bool status_name(const char *text, struct buf *out)
 {
-	if (!scope_domain_canon(out, span_str(text))) {
+	if (!scope_domain_canon(out, ctl_domain_text(text))) {
 		ctl_complain("\"%s\" is not a domain", text);
 		return false;
 	}

@@ -173,6 +173,15 @@ static void age_cell(struct table *t, int64_t ms, bool is_known)
 	buf_fini(&b);
 }
 
+/* What is due is tried in this moment. */
+static void next_cell(struct table *t, int64_t ms, bool is_known)
+{
+	if (is_known && ms < 1000)
+		table_cell(t, SPAN_LIT("now"));
+	else
+		age_cell(t, ms, is_known);
+}
+
 static void count_cell(struct table *t, int64_t n)
 {
 	struct buf b = { 0 };
@@ -201,7 +210,7 @@ static void add_cells(struct table *t, const struct top_row *r, int64_t now_ms)
 	age_cell(t, now_ms - r->oldest_ms, r->oldest_ms != 0);
 	table_cell(t, r->hold.n > 0 ? SPAN_LIT("held") : buf_span(&r->state));
 	age_cell(t, now_ms - r->since_ms, r->since_ms != 0);
-	age_cell(t, r->next_ms - now_ms, r->next_ms != 0);
+	next_cell(t, r->next_ms - now_ms, r->next_ms != 0);
 	count_cell(t, r->connections);
 	table_cell(t, buf_span(&r->reply));
 }

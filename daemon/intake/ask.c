@@ -113,7 +113,7 @@ static void fill(struct session *s, struct asked *a)
 	q->visit = &s->visit;
 	q->helo = span_str(s->helo != NULL ? s->helo : "");
 	q->env = m != NULL ? &m->env : NULL;
-	q->size = 0;
+	q->size = q->added = 0;
 	q->to = q->moment == GATE_RCPT ? &a->rcpt.to : NULL;
 	q->rcpt = q->moment == GATE_RCPT ? &a->to : NULL;
 	q->rcpts = NULL;
@@ -122,6 +122,10 @@ static void fill(struct session *s, struct asked *a)
 	if (m == NULL)
 		return;
 	q->size = q->moment == GATE_END ? m->bytes : m->size;
+	if (q->moment == GATE_END)
+		q->added = trace_received(s, s->mail).n;
+	else if (q->size > 0 && q->moment == GATE_RCPT)
+		q->added = trace_expected(s, s->mail, a->rcpt.to.mailbox);
 	q->rcpts = m->rcpts;
 	q->rcpt_count = m->count;
 	q->received = m->scan.received;

@@ -376,6 +376,8 @@ void carry_committed(struct session *s, enum mx_err err);
 void trace_begin(struct session *s, struct mail *m, int64_t wall_ms);
 /* Our Received field, in the scratch buffer. */
 struct span trace_received(struct session *s, struct mail *m);
+/* How long it will be, before the content begins, if this is its recipient. */
+size_t trace_expected(struct session *s, struct mail *m, struct span path);
 void trace_accepted(const struct mail *m, uint64_t id);
 void trace_relayed(const struct mail *m, const struct relay_said *said);
 /* The client is gone, and the primary has it all. */

@@ -81,6 +81,34 @@ struct span trace_received(struct session *s, struct mail *m)
 	return buf_span(b);
 }
 
+size_t trace_expected(struct session *s, struct mail *m, struct span path)
+{
+	struct buf *b = &s->in->scratch, text = { 0 };
+	struct span client, tls;
+	size_t n;
+
+	net_addr_add(&text, &s->client);
+	client = buf_span(&text);
+	n = text.n;
+	add_tls(&text, conn_tls(s->conn));
+	client.p = text.p;
+	tls = span_skip(buf_span(&text), n);
+	buf_reset(b);
+	mail_received_add(b, &(struct mail_received){
+				     .helo = span_str(s->helo != NULL ? s->helo
+								     : ""),
+				     .client_addr = client,
+				     .by = m->config->hostname,
+				     .with = with(s, m),
+				     .tls = tls,
+				     .rcpt = m->count == 0 ? path
+							   : SPAN_LIT(""),
+				     .wall_ms = clock_wall_ms(),
+			     });
+	buf_fini(&text);
+	return b->n;
+}
+
 /* Where is X?  One line has its ids and, up to a bound, its recipients. */
 void trace_accepted(const struct mail *m, uint64_t id)
 {

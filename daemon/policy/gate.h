@@ -84,6 +84,7 @@ struct gate_question {
 	struct span helo;
 	const struct envelope *env; /* the sender and what MAIL asked for */
 	uint64_t size;		    /* announced, or at the end what came */
+	size_t added;		    /* to that by our Received field */
 	/* RCPT */
 	const struct smtp_path *to;
 	struct gate_rcpt *rcpt;

@@ -1,7 +1,8 @@
 /*
  * What the primary cannot take is not taken for it: a size, SMTPUTF8 or
  * REQUIRETLS that all of its hosts lack, as they said within a week.  The sender
- * hears it while he is there, and not from a report days later.
+ * hears it while he is there, and not from a report days later.  Our Received
+ * field is a part of what the primary gets.
  */
 #include "daemon/policy/links.h"
 #include "daemon/policy/policy.h"
@@ -30,7 +31,7 @@ static enum verdict_id judge(const struct gate_question *q, struct span domain,
 	const struct recipient rcpt = { .path = path };
 	struct envelope env = *q->env;
 
-	env.bytes = q->size;
+	env.bytes = q->size + q->added;
 	return ids[opt->lacks(domain, &env, &rcpt, opt->arg)];
 }
 
@@ -39,8 +40,11 @@ static enum gate_reply ask_promise(struct gate_question *q, struct verdict *v)
 	const struct gate_rcpt *r = q->rcpt;
 	enum verdict_id id;
 
-	if (asks_for_nothing(q))
+	if (asks_for_nothing(q)) {
+		if (q->is_dry)
+			q->would = "no --size, and no address beyond ASCII";
 		return GATE_GO;
+	}
 	id = judge(q, buf_span(&r->domain), buf_span(&r->path));
 	return id == V_GO ? GATE_GO : gate_refuse(v, id);
 }

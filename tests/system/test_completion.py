@@ -84,6 +84,16 @@ def test_values_are_taken(shell, option):
         assert done.returncode == 1, done.stderr  # not 2: usage
 
 
+def test_several_states(shell):
+    assert ask(shell, "queue", "--state", "ready,d") == [
+        "ready,deferred", "ready,delivered"]
+    words = ask(shell, "queue", "--state", "ready,held,")
+    assert "ready,held,refused" in words and len(words) == 6
+    for word in words:
+        done = bare("-c", "/nonexistent", "queue", "--state", word)
+        assert done.returncode == 1, done.stderr  # not 2: usage
+
+
 def test_what_waits(shell, mx20, primary):
     p = primary()
     d = mx20(domains=f"example.com recipients=* primary={p.route}\n")

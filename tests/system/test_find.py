@@ -100,6 +100,14 @@ def test_what_was_relayed(mx20, primary):
     assert "relayed after 0s: " in d.ctl("find", mid).stdout
 
 
+def test_a_word_that_was_meant_otherwise(mx20):
+    d = mx20()
+    done = d.ctl("find", "bob", check=False)
+    assert done.returncode == 1 and "mx20ctl queue --to bob" in done.stderr
+    done = d.ctl("find", "bob@example.com", check=False)
+    assert "nothing is known of bob@example.com" in done.stderr
+
+
 @pytest.mark.parametrize("word", ["", "@", "@a..b", "x" * 2000])
 def test_what_is_nothing_to_be_found(mx20, word):
     d = mx20(start=False)

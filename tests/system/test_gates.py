@@ -12,6 +12,7 @@ from client import PATIENCE, Raw, message, send
 from daemon import BUILD
 from dns import Relay
 from faults import until
+from test_ctl import Terminal
 
 
 def test_require_tls(mx20, pki):
@@ -298,6 +299,12 @@ def test_explain_says_what_spf_says(mx20, dns):
                      "is none of ours$", text, re.M), text
     # who asks hangs up, or the daemon leaves, before there is an answer
     relay.silent = True
+    slow = Terminal(daemon, "explain", "--client", "192.0.2.3", "--to",
+                    "u@example.com", "--from", "a@slow.test")
+    slow.read(until="it is slow ...")
+    slow.read(until="(spf)")
+    assert "no answer within 5 seconds" in " ".join(slow.read().split())
+    assert slow.exit_status() == 0
     for name in "one.test", "two.test":
         asking = subprocess.Popen(
             [str(BUILD / "mx20ctl"), "-c", str(daemon.conf_path), "explain",
@@ -338,7 +345,9 @@ def test_what_the_primary_lacks(mx20, primary):
         assert rcpt(c, " SIZE=100001") == \
             "552 5.3.4 Message is larger than the primary mail server of " \
             "this domain takes"
-        assert rcpt(c, " SIZE=100000").startswith("250")
+        # what we add in front is the primary's to take, too
+        assert rcpt(c, " SIZE=100000").startswith("552")
+        assert rcpt(c, " SIZE=99000").startswith("250")
         assert rcpt(c, " SIZE=100001", "u@example.org").startswith("250")
         assert rcpt(c, " SMTPUTF8", "\u00fc@example.com") == \
             "550 5.6.7 The primary mail server of this domain has no SMTPUTF8"
@@ -350,6 +359,22 @@ def test_what_the_primary_lacks(mx20, primary):
             "this domain takes"
         c.envelope(rcpts=["u@example.com", "u@example.org"])
         assert c.data(message(body=LARGE * 1500) + ".\r\n").startswith("250")
+    def explain(*more):
+        told = json.loads(daemon.ctl(
+            "explain", "--client", "192.0.2.1", "--to", "u@example.com",
+            *more, "--json").stdout)
+        [row] = [g for g in told["gates"] if g["gate"] == "promise"]
+        return row["verdict"], row["detail"]
+
+    assert explain() == ("pass", "no --size, and no address beyond ASCII")
+    assert explain("--size", "99000") == ("pass", None)
+    assert explain("--size", "100000") == ("refuse", "primary_size")
+    assert explain("--size", "1M") == ("refuse", "primary_size")
+    assert explain("--from", "\u00fc@sender.test") == \
+        ("refuse", "primary_smtputf8")
+    done = daemon.ctl("explain", "--client", "192.0.2.1", "--to",
+                      "u@example.com", "--size", "much", check=False)
+    assert done.returncode == 1 and "expected a size" in done.stderr
     for stage, reason in (("rcpt", "primary_size"), ("data", "primary_size"),
                           ("rcpt", "primary_smtputf8")):
         daemon.wait_log(rf"^rejected .* stage={stage} .*reason={reason}")

@@ -78,6 +78,7 @@ def test_filters(waits):
             (["--limit", "2"], ["plain", "big"]),
             (["--to", "@down.test", "--limit", "1"], ["plain"]),
             (["up.test", "--state", "deferred"], ["busy"]),
+            (["@up.test"], ["busy"]),
             (["down.test", "--state", "deferred"], [])):
         assert ids(d, *args) == [q[n] for n in names], args
     # these recipients alone

@@ -1,6 +1,7 @@
 /* mx20ctl's view: beside a daemon, without one, and without permission. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "tests/unit/common/spool/fixture.h"
@@ -54,6 +55,33 @@ Test(spool_reader, beside_and_without_the_daemon)
 	fixture_reopen(&f);
 	put_simple(&f, "a.example");
 	cr_expect_eq(look(false), 3);
+	fixture_close(&f);
+}
+
+/* As in a container, or beside a sanitizer's shadow.  LMDB maps as much as the
+ * daemon did. */
+Test(spool_reader, with_little_address_space)
+{
+	const struct rlimit little = { 1 << 30, 1 << 30 };
+	pid_t pid;
+	int status;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	cr_skip("a sanitizer has more than this itself");
+#endif
+	fixture_open(&f);
+	put_simple(&f, "a.example");
+	spool_close(&f.sp);
+	pid = fork();
+	if (pid == 0) {
+		if (setrlimit(RLIMIT_AS, &little) != 0)
+			_exit(90);
+		_exit(look(false));
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status));
+	cr_expect_eq(WEXITSTATUS(status), 1);
+	fixture_reopen(&f);
 	fixture_close(&f);
 }
 

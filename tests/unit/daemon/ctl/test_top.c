@@ -64,6 +64,25 @@ Test(ctl_top, domains_of_a_destination_are_one_row)
 	cr_expect(span_eq(name_at(0), SPAN_LIT("mx.example:25")));
 }
 
+/* As `status` says it. */
+Test(ctl_top, what_is_due_is_tried_now)
+{
+	json_t *items = json_pack("[{s:s, s:s, s:i, s:s, s:s}]", "domain",
+				  "a.example", "destination", "mx.example:25",
+				  "messages", 1, "state", "down", "next_probe",
+				  "1970-01-01T00:00:10Z");
+	size_t marked;
+
+	top_rows_add(f.rows, items);
+	json_decref(items);
+	top_rows_end(f.rows);
+	top_view_lines(&v, &f, 24, 100, 9500, &out, &marked);
+	cr_expect_not_null(strstr(buf_cstr(&out), " now\n"), "%s", out.p);
+	buf_reset(&out);
+	top_view_lines(&v, &f, 24, 100, 8000, &out, &marked);
+	cr_expect_not_null(strstr(buf_cstr(&out), " 2s\n"), "%s", out.p);
+}
+
 /* What is shown stays until the next walk is over. */
 Test(ctl_top, a_walk_changes_nothing_before_its_end)
 {
