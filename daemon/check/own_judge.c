@@ -247,7 +247,7 @@ static void judge_ptrs(struct findings *f, const struct own *o)
 	findings_ok(f, CHECK_OWN_PTR,
 		    o->addr_count > 0 ? "every address has a name that leads "
 					"back to it"
-				      : "no address");
+				      : "not asked: see own-address");
 }
 
 /* ---- own-tls ---- */

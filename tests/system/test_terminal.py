@@ -100,7 +100,7 @@ ASKED = {
 
 
 def test_every_verb_is_asked():
-    # top: test_top.py; check takes its time, and writes as all others do
+    # top: test_top.py; check: below, it asks DNS
     assert set(ASKED) | {"top", "check"} == set(usage())
 
 
@@ -111,8 +111,6 @@ def test_nothing_hostile_reaches_a_terminal_and_all_fits(hostile, columns):
         for args in calls:
             args = [qid if a == "ID" else a for a in args]
             for form in [], ["--json"]:
-                if verb == "check" and (form or columns > 40):
-                    continue  # it waits for a DNS that is not there
                 t = Terminal(d, verb, *args, "--yes", *form, columns=columns)
                 t.exit_status()
                 is_harmless(t.text)
@@ -120,12 +118,32 @@ def test_nothing_hostile_reaches_a_terminal_and_all_fits(hostile, columns):
                     continue
                 assert t.text.strip() or "--alarm" in args
                 for line in t.text.replace("\r\n", "\n").split("\n"):
-                    # a long word has no place to be broken at, and what is
-                    # to be pasted is not
-                    is_remedy = verb == "check" and line.startswith(" " * 11)
-                    assert is_remedy or width(line) <= columns or \
+                    # a long word has no place to be broken at
+                    assert width(line) <= columns or \
                         max(map(width, line.split())) > columns / 2, \
                         (verb, args, line)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_all_that_check_says(mx20, primary, dns, columns):
+    """The zone and the primary are of the worst kind."""
+    says = "450 4.7.1 Greylisted " + BAD[10:]
+    p = primary(on={"greeting": "220 mx " + BAD[10:], "rcpt": says}).start()
+    dns.zone("own.test", "mx2 A 127.0.0.3", signed=False)
+    dns.zone("a.test", '@ MX 10 mx2.own.test.\n@ MX 10 "\\027[2J\\155x".x\n'
+             '@ TXT "v=spf1 \\027[2J\\155 -all"\n'
+             '_mta-sts TXT "v=STSv1; id=\\027[2J"', signed=False).start()
+    d = mx20(domains=f"a.test recipients=* primary={p.route}\n",
+             conf={"dns": dns.conf, "hostname": "mx2.own.test"})
+    t = Terminal(d, "check", "a.test", "--all", columns=columns)
+    assert t.exit_status() == 1
+    *shown, text = t.text.rsplit("\r\x1b[K", 1)  # progress, and all behind it
+    is_harmless(text)
+    assert "Greylisted" in " ".join(text.split())
+    for line in text.replace("\r\n", "\n").split("\n"):
+        # what is to be pasted is not broken
+        assert width(line) <= columns or line.startswith(" " * 11) or \
+            max(map(width, line.split())) > columns / 2, line
 
 
 def test_json_on_a_terminal_has_the_same_values(hostile):
