@@ -178,6 +178,8 @@ static enum mx_err connect_one(struct db *db, const struct hosts *h, size_t i,
 
 /* ---- The session ---- */
 
+enum { VERSION_LEAST = 150000 };
+
 static Oid type_of(char c)
 {
 	enum { OID_INT8 = 20, OID_TEXT = 25 };
@@ -228,10 +230,26 @@ static void learn_durability(struct db *db)
 		span_eq(db_column(db, 0, 0, COLUMN_FSYNC), SPAN_LIT("on"));
 }
 
+static bool is_too_old(struct db *db)
+{
+	const char *version = pq()->parameterStatus(db->conn, "server_version");
+	char text[128];
+
+	if (pq()->serverVersion(db->conn) >= VERSION_LEAST)
+		return false;
+	snprintf(text, sizeof(text),
+		 "PostgreSQL %.40s is too old: 15 or later is needed",
+		 version != NULL ? version : "");
+	db_refuse(db, text);
+	return true;
+}
+
 static enum mx_err begin_session(struct db *db, int64_t timeout_ms)
 {
 	enum mx_err err;
 
+	if (is_too_old(db))
+		return MX_EINVAL;
 	pq()->setnonblocking(db->conn, 1);
 	if (!pq()->enterPipelineMode(db->conn)) {
 		db_close(db);

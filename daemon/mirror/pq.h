@@ -13,7 +13,8 @@
 	X(cancel)                                                              \
 	X(clear)                                                               \
 	X(cmdTuples)                                                           \
-	X(conndefaults) X(conninfoFree) X(conninfoParse) X(connectPoll) X(     \
+	X(conndefaults)                                                        \
+	X(conninfoFree) X(conninfoParse) X(connectPoll) X(                     \
 		connectStartParams) X(consumeInput) X(enterPipelineMode)       \
 		X(errorMessage) X(exitPipelineMode) X(finish) X(flush) X(      \
 			freeCancel) X(freemem) X(getCancel) X(getResult)       \

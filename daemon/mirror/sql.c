@@ -126,8 +126,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		" FROM node n ORDER BY name, owner LIMIT 64", "" },
 	[SQL_VICTIM_IDS] = { "victim_ids",
 		"SELECT m.id, " BYTES_OF_M " FROM message m"
-		" WHERE m.owner = $1 ORDER BY m.id LIMIT $2",
-		"ii" },
+		" WHERE m.owner = $1 AND m.id > $2 ORDER BY m.id LIMIT $3",
+		"iii" },
 	[SQL_STAND] = { "stand",
 		"SELECT 1 / count(*) FROM node WHERE owner = $1 AND fence = $2"
 		" AND lease_until > now()", "ii" },

@@ -31,7 +31,7 @@ enum sql_id {
 	SQL_LEAVE,	     /* owner, fence */
 	/* the taker */
 	SQL_NODES,	  /* -> see nodes.c */
-	SQL_VICTIM_IDS,	  /* owner, most -> id, content bytes */
+	SQL_VICTIM_IDS,	  /* owner, after, most -> id, content bytes */
 	SQL_STAND,	  /* owner, fence: is it I, and is my lease valid? */
 	SQL_VICTIM,	  /* owner, how many, by whom */
 	SQL_MOVE_UNIT,	  /* owner, new owner, ids, new ids */

@@ -27,7 +27,7 @@ static void log_taken(struct taker *t, const struct victim *v, uint64_t n)
 
 /* Each batch is in the spool before the next is taken, so that what is ours
  * and not here is a batch at most. */
-static enum mx_err take_all(struct taker *t, const struct victim *v)
+static enum mx_err take_all(struct taker *t, struct victim *v)
 {
 	enum mx_err err = MX_OK;
 	uint64_t total = 0;
@@ -54,6 +54,7 @@ static enum mx_err work(struct taker *t)
 	t->id = board_who(t->m);
 	if (err != MX_OK || t->id.number == 0)
 		return err;
+	t->imported = 0;
 	err = taker_import(t);
 	for (size_t i = 0; i < t->victim_count && err == MX_OK; i++)
 		err = take_all(t, &t->victims[i]);

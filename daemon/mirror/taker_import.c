@@ -394,13 +394,12 @@ enum mx_err taker_import(struct taker *t)
 {
 	struct wanted all[PAGE];
 	enum mx_err err = MX_OK;
-	int64_t after = 0;
 	size_t n = 1;
 
 	while (err == MX_OK && n > 0) {
-		err = next_page(t, after, all, &n);
+		err = next_page(t, t->imported, all, &n);
 		if (err == MX_OK && n > 0) {
-			after = all[n - 1].id;
+			t->imported = all[n - 1].id;
 			err = import_page(t, all, n);
 		}
 	}

@@ -8,6 +8,7 @@
 struct victim {
 	int64_t owner;
 	uint64_t messages; /* as its row has it */
+	int64_t after;	   /* ids up to here are taken, or were not to be */
 	char name[MIRROR_NAME];
 };
 
@@ -19,6 +20,7 @@ struct taker {
 	struct lease_watch watches[MIRROR_NODES];
 	struct victim victims[MIRROR_NODES];
 	size_t victim_count;
+	int64_t imported;
 	size_t batch;	 /* messages of one transaction */
 	int64_t keep_ms; /* monotonic: when partitions are looked after */
 	uint64_t illegible[MIRROR_NODES]; /* ids that are left where they are */
@@ -30,8 +32,9 @@ int64_t taker_timeout(const struct taker *t);
 /* Read the nodes' rows: for whoever looks, and for victims. */
 enum mx_err taker_look(struct taker *t);
 /* Take some of it; *n: how many, 0: there is no more. */
-enum mx_err taker_take(struct taker *t, const struct victim *v, size_t *n);
-/* Bring what is ours and not here into the spool. */
+enum mx_err taker_take(struct taker *t, struct victim *v, size_t *n);
+/* Bring what is ours and not here into the spool: ids behind `imported`, which
+ * moves on. */
 enum mx_err taker_import(struct taker *t);
 /* Make the tables of the days to come, drop those of days that are over. */
 enum mx_err taker_keep(struct taker *t);

@@ -46,23 +46,37 @@ static enum mx_err ask_room(struct taker *t, size_t n, uint64_t bytes,
 	return err;
 }
 
-/* Which, and how much they are: no more than one transaction should move. */
-static enum mx_err choose(struct taker *t, const struct victim *v,
-			  struct array *ids, uint64_t *bytes)
+/* Not from the first on: what was taken a moment ago is still in the way
+ * there, until it is vacuumed. */
+static enum mx_err ask_ids(struct taker *t, struct victim *v)
 {
-	struct param p[] = { PARAM_INT(v->owner), PARAM_INT(t->batch) };
+	struct param p[] = { PARAM_INT(v->owner), PARAM_INT(v->after),
+			     PARAM_INT(t->batch) };
 	enum mx_err err;
 
-	*bytes = 0;
 	db_send(t->db, SQL_VICTIM_IDS, p);
 	err = db_run(t->db, taker_timeout(t));
+	if (err != MX_OK || db_rows(t->db, 0) > 0 || v->after == 0)
+		return err;
+	v->after = 0; /* is there really nothing more? */
+	return ask_ids(t, v);
+}
+
+/* Which, and how much they are: no more than one transaction should move. */
+static enum mx_err choose(struct taker *t, struct victim *v, struct array *ids,
+			  uint64_t *bytes)
+{
+	enum mx_err err = ask_ids(t, v);
+
+	*bytes = 0;
 	if (err != MX_OK)
 		return err;
 	for (size_t i = 0; i < db_rows(t->db, 0); i++) {
 		*bytes += (uint64_t)db_number(t->db, 0, i, 1);
 		if (i > 0 && *bytes > MOVE_BYTES)
 			break;
-		array_add_int(ids, db_number(t->db, 0, i, 0));
+		v->after = db_number(t->db, 0, i, 0);
+		array_add_int(ids, v->after);
 	}
 	return MX_OK;
 }
@@ -113,7 +127,7 @@ static enum mx_err sweep(struct taker *t, const struct victim *v)
 	return db_commit(t->db, taker_timeout(t));
 }
 
-enum mx_err taker_take(struct taker *t, const struct victim *v, size_t *n)
+enum mx_err taker_take(struct taker *t, struct victim *v, size_t *n)
 {
 	uint64_t bytes, first_id = 0;
 	struct array ids;
