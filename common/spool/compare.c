@@ -150,6 +150,8 @@ static enum mx_err apply_compared(struct batch *b, struct request *r)
 		r->again = err == MX_OK;
 		return err;
 	}
+	if (seq > INT64_MAX) /* the mirror is new: it has none */
+		seq = b->mirror.seq;
 	if (b->mirror.seq < seq)
 		b->mirror.seq = seq;
 	b->mirror.low = seq;

@@ -165,7 +165,8 @@ void spool_mirror_note(struct spool *sp, const uint64_t *ids, size_t n,
  * sent again, and so is all that is held here. */
 void spool_mirror_note_holds(struct spool *sp, struct span names,
 			     spool_count_cb *cb, void *arg);
-/* Everything was compared with a mirror at this number. */
+/* Everything was compared with a mirror at this number; above INT64_MAX: it has
+ * none yet. */
 void spool_mirror_compared(struct spool *sp, uint64_t seq, spool_count_cb *cb,
 			   void *arg);
 

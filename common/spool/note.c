@@ -220,7 +220,7 @@ bool mirror_row_get(struct span value, struct mirror_row *row)
 	row->seq = bytes_get(&in, 8);
 	row->low = bytes_get(&in, 8);
 	row->walked = bytes_get(&in, 8);
-	if (!bytes_end(&in) || row->low > row->seq)
+	if (!bytes_end(&in))
 		return false;
 	memcpy(row->uuid, uuid.p, sizeof(row->uuid));
 	return true;

@@ -512,6 +512,24 @@ Test(spool_mirror, a_life_has_a_name)
 	cr_expect_str_eq(first, again);
 }
 
+Test(spool_mirror, a_mirror_without_a_number_is_compared)
+{
+	mirror_start(&w, SPOOL_AWAY_ACCEPT);
+	cr_expect_not(spool_mirror_knows(f->sp, UINT64_MAX));
+	spool_mirror_compared(f->sp, UINT64_MAX, on_counted, f);
+	cr_assert_eq(counted(&w), MX_OK);
+	mirror_in_step(&w);
+	put_simple(f, "a.example");
+	cr_expect_eq(w.m.seq, 1);
+	w.m.fault = FAKE_LOST;
+	put_simple(f, "a.example");
+	w.m.fault = FAKE_WELL;
+	mirror_restart(&w, SPOOL_AWAY_ACCEPT);
+	cr_expect(spool_mirror_knows(f->sp, w.m.seq));
+	mirror_in_step(&w);
+	expect_equal(&w);
+}
+
 /* ---- What others have ---- */
 
 Test(spool_mirror, what_others_have_goes_without_a_report)
