@@ -83,7 +83,8 @@ def _wrapper(before=()):
     return [*before, "setpriv", *become, "--pdeathsig=QUIT", "--"]
 
 
-def _folder(prefix):
+def open_folder(prefix="mx20-pg-"):
+    """One that PostgreSQL can get at, and write to."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
     if os.getuid() == 0:
         user = _user()
@@ -115,7 +116,7 @@ class Postgres:
 
     def __init__(self, of=None, name="standby", settings="", on=None,
                  behind=None):
-        self.dir = _folder("mx20-pg-")
+        self.dir = open_folder("mx20-pg-")
         self.data = self.dir / "data"
         self.before = on.wrapper if on else behind.wrapper if behind else []
         self.host = behind.far if behind else "127.0.0.1"
@@ -149,7 +150,7 @@ class Postgres:
     @classmethod
     def template(cls):
         if Postgres._template is None:
-            folder = _folder("mx20-pg-template-")
+            folder = open_folder("mx20-pg-template-")
             data = folder / "data"
             run("initdb", "-D", data, "-U", cls.owner, "-A", "trust",
                 "--no-sync", "--no-instructions", "-E", "UTF8", "--no-locale")
