@@ -13,13 +13,13 @@ static void judge_lag(struct findings *f, const struct check_mirror *m)
 
 	if (m->is_away)
 		findings_add(f, CHECK_MIRROR_LAG, SEVERITY_ERROR,
-			     "the database cannot be used: %.*s; %llu messages "
-			     "have one copy only",
+			     "the database cannot be used: %.*s; the second "
+			     "copy of %llu messages is missing or old",
 			     SPAN_ARG(m->error), n);
 	else if (n > 0 && m->lag_ms > LATE_MS)
 		findings_add(f, CHECK_MIRROR_LAG, SEVERITY_WARNING,
-			     "%llu messages have one copy only, the oldest for "
-			     "%lld minutes",
+			     "the second copy of %llu messages is missing or "
+			     "old, for %lld minutes",
 			     n, (long long)(m->lag_ms / MINUTES(1)));
 	else if (!m->is_in_step)
 		findings_add(f, CHECK_MIRROR_LAG, SEVERITY_INFO,

@@ -42,8 +42,8 @@ void mirror_show_state(const json_t *m, int64_t now_ms, struct buf *out)
 	const int64_t n = control_get_int(lag, "messages", 0);
 
 	if (n > 0) {
+		buf_adds(out, "SECOND COPY MISSING or old: ");
 		print_count(out, (uint64_t)n, "message");
-		buf_addf(out, " %s NO SECOND COPY", n == 1 ? "has" : "have");
 	}
 	if (n > 0 && print_get_time(lag, "oldest") != 0) {
 		buf_adds(out, ", the oldest ");

@@ -81,6 +81,8 @@ def lose_one(a, b, primary):
     wait_for("mx2b has mail left",
              lambda: b.status()["spool"]["messages"] == 0, 10)
     step("mx20ctl mirror, at mx2b")
+    wait_for("mx2a's row does not say who has its mail", lambda: any(
+        n["taken_by"] == "mx2b" for n in mirror(b)["nodes"]), 20)
     show(b, "mirror")
 
 

@@ -218,7 +218,7 @@ def test_mirror_shows_nodes(mx20, pg, primary):
     assert row["node"] == "mx2a" and row["self"] is True
     assert row["state"] == "alive"
     text = d.ctl("mirror").stdout
-    assert "in step" in text and "mx2a" in text
+    assert "in-step" in text and "mx2a" in text
     status = d.status()["mirror"]
     assert status["state"] == "in-step" and status["lag"]["messages"] == 0
 

@@ -37,8 +37,8 @@ Test(check_mirror, away_is_an_error_and_all_that_is_known)
 	cr_assert_eq(f.count, 1u);
 	cr_expect_eq(f.list[0].severity, SEVERITY_ERROR);
 	cr_expect_str_eq(f.list[0].what.p,
-			 "the database cannot be used: refused; 7 messages have "
-			 "one copy only");
+			 "the database cannot be used: refused; the second copy "
+			 "of 7 messages is missing or old");
 }
 
 Test(check_mirror, what_is_missing_for_long)

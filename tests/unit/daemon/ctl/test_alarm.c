@@ -220,8 +220,9 @@ Test(ctl_alarm, a_database_that_cannot_be_used)
 	mirror("away", now_ms - SECONDS(1), "connection refused");
 	cr_assert_eq(take(), 1);
 	cr_expect(is(0, "mirror",
-		     "mirror: 2 messages have NO SECOND COPY, the oldest 7m; "
-		     "away: the database cannot be used: connection refused"));
+		     "mirror: SECOND COPY MISSING or old: 2 messages, the "
+		     "oldest 7m; away: the database cannot be used: connection "
+		     "refused"));
 }
 
 Test(ctl_alarm, catching_up_is_one_when_it_takes_long)
