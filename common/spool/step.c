@@ -32,14 +32,16 @@ void step_begin(struct batch *b)
 
 /* ---- Joining ---- */
 
-/* In step from this transaction on, if nothing is lacking. */
+/* In step from this transaction on, if nothing is lacking.  Where it was so all
+ * the time, as nothing was offered since the connection was lost, the mirror is
+ * told again. */
 static void try_join(struct batch *b)
 {
 	if (b->has_notes || b->mirror.walked != UINT64_MAX) {
 		b->join->err = MX_EBUSY;
 		return;
 	}
-	b->joins = !b->in_step;
+	b->joins = true;
 	b->in_step = true;
 }
 
