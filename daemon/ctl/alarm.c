@@ -11,6 +11,8 @@
 
 /* Whoever renews by hand needs some days. */
 static const int64_t RENEW_MS = DAYS(14);
+
+enum { DOWN_SHOWN = 20 };
 /* The second copy is brought up to date in less, or something is wrong. */
 static const int64_t LATE_MS = MINUTES(5);
 
@@ -358,6 +360,30 @@ static enum ctl_exit look(struct alarms *a, struct source *s)
 	return CTL_UNREACHABLE;
 }
 
+/* When nothing can be reached, everything is down: some lines say that. */
+static void add_lines(struct buf *out, const json_t *list)
+{
+	uint64_t down = 0, messages = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *o = json_array_get(list, i);
+
+		if (span_eq(control_get_text(o, "alarm"), SPAN_LIT("down")) &&
+		    ++down > DOWN_SHOWN) {
+			messages += (uint64_t)control_get_int(o, "messages", 0);
+			continue;
+		}
+		print_text(out, control_get_text(o, "text"));
+		buf_addc(out, '\n');
+	}
+	if (down <= DOWN_SHOWN)
+		return;
+	print_count(out, down - DOWN_SHOWN, "destination");
+	buf_adds(out, " more are down, ");
+	print_count(out, messages, "message");
+	buf_adds(out, " waiting: mx20ctl top\n");
+}
+
 static void print_alarms(const struct ctl *ctl, const json_t *list)
 {
 	struct buf out = { 0 };
@@ -368,11 +394,8 @@ static void print_alarms(const struct ctl *ctl, const json_t *list)
 		buf_addf(&out, "%s\n", text);
 		free(text);
 	}
-	for (size_t i = 0; !ctl->json && i < json_array_size(list); i++) {
-		print_text(&out,
-			   control_get_text(json_array_get(list, i), "text"));
-		buf_addc(&out, '\n');
-	}
+	if (!ctl->json)
+		add_lines(&out, list);
 	ctl_write(buf_span(&out));
 	buf_fini(&out);
 }

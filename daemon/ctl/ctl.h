@@ -16,6 +16,9 @@ enum ctl_exit {
 	CTL_UNREACHABLE = 3, /* the daemon is needed and does not answer */
 };
 
+/* Rows on a terminal: more has scrolled away before it is read. */
+enum { CTL_SCREEN_ROWS = 1000 };
+
 struct link; /* a connection to the daemon: link.h */
 
 /* One run of the program. */

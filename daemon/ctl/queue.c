@@ -22,6 +22,7 @@ struct listing {
 	struct wanted wanted;
 	struct best best; /* when they are sorted */
 	uint64_t messages;
+	bool is_cut; /* to what a terminal shows */
 	struct buf lines;
 	/* for people */
 	struct table table;
@@ -92,6 +93,17 @@ static void recipient_rows(struct listing *l, const json_t *m)
 }
 
 /* ---- The walk ---- */
+
+/* As much as a terminal shows, unless the operator said how much. */
+static void limit_to_screen(struct listing *l)
+{
+	struct wanted *w = &l->wanted;
+
+	l->is_cut = l->ctl->width > 0 && !l->ctl->json && !w->is_limited &&
+		    w->key == NULL;
+	if (l->is_cut)
+		w->limit = CTL_SCREEN_ROWS;
+}
 
 static bool is_enough(const struct listing *l)
 {
@@ -231,6 +243,9 @@ static enum ctl_exit run(struct listing *l, struct source *s,
 	err = list(l, s, domain);
 	if (err == MX_OK && l->messages == 0)
 		return say_nothing(l, domain);
+	if (l->is_cut && l->messages == CTL_SCREEN_ROWS)
+		ctl_complain("these are the first %d; all: mx20ctl %s | less",
+			     CTL_SCREEN_ROWS, l->ctl->verb);
 	return source_end(s, err);
 }
 
@@ -245,6 +260,7 @@ static enum ctl_exit show(struct listing *l)
 		wanted_fini(&l->wanted);
 		return CTL_FAILED;
 	}
+	limit_to_screen(l);
 	table_init(&l->table, columns, COUNT(columns), ctl->width);
 	rc = source_open(&s, ctl, SOURCE_SPOOL);
 	if (rc == CTL_DONE)

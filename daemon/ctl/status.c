@@ -23,6 +23,7 @@ static const int64_t NEXT_MOST_MS = DAYS(30);
 struct seen {
 	bool any, down, braked, held, parts_held, unlisted, unknown, deferred;
 	bool refused;
+	uint64_t rows, left_out;
 	struct buf holds; /* of destinations, in words */
 };
 
@@ -373,6 +374,27 @@ static void note_hold(struct seen *seen, const json_t *hold)
 	buf_addc(&seen->holds, '\n');
 }
 
+/* On a terminal there are not more rows than can be read, but for those of
+ * which somebody has to take care. */
+static bool is_for_screen(const struct ctl *ctl, struct seen *seen,
+			  const json_t *item)
+{
+	return ctl->width == 0 || seen->rows++ < CTL_SCREEN_ROWS ||
+	       control_get_bool(item, "braked") ||
+	       control_get_bool(item, "held");
+}
+
+static void add_left_out(const struct seen *seen, struct buf *out)
+{
+	if (seen->left_out == 0)
+		return;
+	buf_adds(out, "\n");
+	print_count(out, seen->left_out, "domain");
+	buf_addf(out,
+		 " more, not held nor braked: mx20ctl status | less;"
+		 " by destination: mx20ctl top\n");
+}
+
 static void text_page(const struct ctl *ctl, struct table *t, struct seen *seen,
 		      const json_t *items, struct buf *out)
 {
@@ -386,7 +408,10 @@ static void text_page(const struct ctl *ctl, struct table *t, struct seen *seen,
 		if (!is_shown(ctl, item))
 			continue;
 		note(seen, item);
-		table_row(t, item, ctl->now_ms);
+		if (is_for_screen(ctl, seen, item))
+			table_row(t, item, ctl->now_ms);
+		else
+			seen->left_out++;
 	}
 	if (seen->any && !was_any)
 		buf_adds(out, "\n");
@@ -414,6 +439,7 @@ static enum mx_err all_text(struct source *s, const json_t *overview)
 			 "\nno mail goes to %s, as far as is known;"
 			 " names to use: mx20ctl route DOMAIN\n",
 			 ctl->destination);
+	add_left_out(&seen, &out);
 	add_advice(&seen, source_is_live(s), &out);
 	flush_text(&out);
 	buf_fini(&out);

@@ -233,6 +233,23 @@ def alarm(d):
     return done.returncode, lines, [o["alarm"] for o in objects]
 
 
+def test_alarm_when_everything_is_down(mx20):
+    """Cut off itself: not a line for each of a hundred thousand."""
+    count = 25
+    d = mx20(domains="".join(
+        f"d{n}.test recipients=* primary=[127.0.0.{n + 10}]:1\n"
+        for n in range(count)))
+    send(d.address, [f"u@d{n}.test" for n in range(count)])
+    d.wait_log("^state .*to=down", count=count)
+    done = d.ctl("status", "--alarm", check=False)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1 and len(lines) == 21
+    assert lines[-1] == "5 destinations more are down, 5 messages waiting: " \
+        "mx20ctl top"
+    told = json.loads(d.ctl("status", "--alarm", "--json", check=False).stdout)
+    assert len(told) == count
+
+
 def test_alarm_by_mail_that_waits_for_a_host_that_is_down(mx20, primary):
     """Also at the moment when it is probed again."""
     p = primary(on={"greeting": ["421 4.3.2 busy", Hang()]}).start()

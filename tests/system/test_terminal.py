@@ -3,11 +3,13 @@ tells the terminal what to do."""
 
 import json
 import re
+import subprocess
 import unicodedata
 
 import pytest
 
 from client import Raw, message
+from daemon import BUILD
 from faults import until
 from test_ctl import Terminal, bare
 
@@ -144,6 +146,32 @@ def test_all_that_check_says(mx20, primary, dns, columns):
         # what is to be pasted is not broken
         assert width(line) <= columns or line.startswith(" " * 11) or \
             max(map(width, line.split())) > columns / 2, line
+
+
+def test_no_more_than_can_be_read(mx20):
+    """A terminal has the first thousand, and what needs somebody; a pipe has
+    all."""
+    count = 1100
+    d = mx20(domains="".join(f"d{n}.test recipients=* primary=[127.0.0.1]:1\n"
+                             for n in range(count)), start=False)
+    subprocess.run([BUILD / "bench" / "spoolfill", d.dir / "spool",
+                    str(count), str(count)], check=True)
+    d.start()
+    d.ctl("hold", "--domain", "d999.test")  # the last one by name
+    t = Terminal(d, "status", columns=80)
+    assert t.exit_status() == 0
+    rows = [line.split()[0] for line in t.text.splitlines()
+            if re.match(r"d[0-9]+\.test ", line)]
+    assert len(rows) == 1001 and rows[-1] == "d999.test"
+    assert "\r\n99 domains more, not held nor braked" in t.text
+    text = d.ctl("status").stdout
+    assert len(re.findall("^d[0-9]+", text, re.M)) == count
+    t = Terminal(d, "queue", columns=80)
+    assert t.exit_status() == 0
+    assert t.text.count("@sender.test") == 1000
+    assert "mx20ctl queue | less" in t.text
+    done = d.ctl("queue")
+    assert done.stdout.count("@sender.test") == count and done.stderr == ""
 
 
 def test_json_on_a_terminal_has_the_same_values(hostile):
