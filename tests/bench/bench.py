@@ -130,7 +130,7 @@ def accept_large(c):
     s = c(free_port())
     s.start()
     try:
-        peak = 0
+        cpu, peak = s.cpu(), 0
         generator = subprocess.Popen(
             [TOOL / "smtpload", "--port", str(s.port), "--conns", "10",
              "--messages", "2" if QUICK else "10", "--size",
@@ -140,6 +140,8 @@ def accept_large(c):
             time.sleep(0.1)
         r = json.loads(generator.stdout.read())
         note(title, s.name, "throughput", r["mb_s"], "MB/s", "more")
+        note(title, s.name, "CPU per GiB",
+             (s.cpu() - cpu) * 1024 / 10 / max(r["messages"], 1), "s", "less")
         note(title, s.name, "peak memory", peak / 1024, "MiB", "less")
     finally:
         s.stop()

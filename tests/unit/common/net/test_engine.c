@@ -149,6 +149,7 @@ Test(engine, what_is_not_gathered)
 	static const char *const odd[] = { "EHLO", "\x80\x2e", "\x15\x03",
 					   "\x16\x03\x01\x01\xff\x02\x01\x01\x01" };
 	static const char large[] = "\x16\x03\x01\x3f\xff\x01\x00\x3f\xf0";
+	static const char rest[1000];
 	struct span in;
 
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
@@ -161,7 +162,7 @@ Test(engine, what_is_not_gathered)
 	in = span_of(large, sizeof(large) - 1);
 	for (size_t n = in.n; n <= 4096; n += 1000) {
 		cr_expect(tls_engine_gathers(engine, &in));
-		in = span_of((char[1000]){ 0 }, 1000);
+		in = span_of(rest, sizeof(rest));
 	}
 	cr_expect_not(tls_engine_gathers(engine, &in));
 	cr_expect_gt(in.n, 4096);
