@@ -37,7 +37,7 @@ static const char *const message_reasons[] = {
 	REASON(network_room),      REASON(storage),
 	REASON(hops),              REASON(no_tls),
 	REASON(quota),             REASON(rate_messages),
-	REASON(primary_size),
+	REASON(primary_size),      REASON(mirror),
 	REASON(primary),
 };
 

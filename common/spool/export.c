@@ -148,14 +148,17 @@ static enum mx_err page_one(struct packing *k, uint64_t id,
 			    spool_mirror_page_cb *cb, void *arg, bool *go_on)
 {
 	struct note note;
+	bool is_noted;
 	enum mx_err err = note_get(k->sp, k->txn, id, &note);
 
 	k->out = parcel_new();
 	if (err == MX_OK && note.kind == NOTE_NONE)
 		err = pack_message(k, id);
-	if (err == MX_OK)
-		*go_on = cb(id, note.kind == NOTE_NONE ? hash_of(k->out) : 0,
-			    note.kind != NOTE_NONE, arg);
+	is_noted = note.kind != NOTE_NONE || err == MX_ECORRUPT;
+	if (err == MX_OK || err == MX_ECORRUPT) {
+		*go_on = cb(id, is_noted ? 0 : hash_of(k->out), is_noted, arg);
+		err = MX_OK; /* what is damaged keeps nothing else */
+	}
 	parcel_free(&k->out);
 	return err;
 }

@@ -67,6 +67,8 @@
 	  "452 4.3.1 Too much under way from your network") \
 	X(DISK, "storage", "", \
 	  "451 4.3.0 Local storage error, try again later") \
+	X(MIRROR, "mirror", "mirror.when_away", \
+	  "451 4.3.0 No second copy can be made now, try again later") \
 	X(ERRORS, "errors", "limits.errors", "421 4.7.0 Too many errors") \
 	X(CHATTER, "chatter", "", \
 	  "421 4.7.0 Too many commands without a message") \

@@ -23,6 +23,8 @@ enum reply_id storage_reply(enum mx_err err)
 		return SAY_DOMAIN_FULL;
 	case MX_EQUOTA:
 		return SAY_QUOTA;
+	case MX_EMIRROR:
+		return SAY_MIRROR;
 	default:
 		return SAY_DISK;
 	}

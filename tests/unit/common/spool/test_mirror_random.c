@@ -7,7 +7,7 @@
 #include "common/spool/note.h"
 #include "tests/unit/common/spool/mirrored.h"
 
-enum { STEPS = 200, DOMAINS = 4, OPEN_MAX = 3 };
+enum { STEPS = 300, DOMAINS = 4, OPEN_MAX = 3 };
 
 struct world {
 	struct mirrored w;
@@ -238,7 +238,9 @@ static void catch_up_some(void)
 	else
 		w->arrears->exported = 0;
 	if (below(3) > 0)
-		operate();
+		(below(2) == 0 ? operate : settle)();
+	if (below(2) == 0)
+		settle_down();
 	if (w->arrears->exported > 0 && below(2) == 0)
 		mirror_strike(w);
 	else
@@ -306,10 +308,12 @@ static void check_leases(void)
 static void step(void)
 {
 	static void (*const all[])(void) = {
-		put,	 put,	  settle,	 settle,	settle,
-		operate, operate, pass_time,	 arrive,	arrive,
-		arrived, meet,	  break_or_mend, catch_up_some, catch_up_some,
-		restart, fail_over,
+		put,		 put,		put,	       settle,
+		settle,		 settle,	operate,       operate,
+		pass_time,	 arrive,	arrive,	       arrived,
+		meet,		 meet,		meet,	       break_or_mend,
+		break_or_mend,	 catch_up_some, catch_up_some, catch_up_some,
+		catch_up_some,	 restart,	fail_over,
 	};
 
 	all[below(COUNT(all))]();

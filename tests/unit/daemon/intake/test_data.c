@@ -306,6 +306,19 @@ Test(data, domains_have_their_share)
 	close(fd);
 }
 
+Test(data, without_a_second_copy_mail_may_be_refused)
+{
+	int fd;
+
+	world_open("");
+	fake.commit = MX_EMIRROR;
+	fd = client_open();
+	say(fd, MAIL);
+	cr_expect_not_null(strstr(ask(fd, "BDAT 0 LAST\r\n"),
+				  "451 4.3.0 No second copy"));
+	close(fd);
+}
+
 /* A network's content that is not committed must leave room for others'. */
 Test(data, content_under_way_is_bounded)
 {
