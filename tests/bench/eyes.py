@@ -242,6 +242,23 @@ def look(d, where, note):
     note("memory at the end", memory_kib(d.process.pid) / 1024, "MiB")
 
 
+def exact(d, where, note):
+    """What a document takes of the loop while nothing else does: all is held,
+    so that no primary is probed."""
+    pid = d.process.pid
+    d.ctl("hold", "--domain", "*.test", "--yes")
+    while loop_rate(pid) > 20:
+        pass
+    idle = loop_rate(pid)
+    for path in "/metrics", "/", "/api/status":
+        for _ in range(TRIES):
+            time.sleep(FRESH_S)
+            began, before = time.monotonic(), loop_ms(pid)
+            web.ask(where, path)
+            note(f"{path}: of the loop", loop_ms(pid) - before -
+                 idle * (time.monotonic() - began), "ms")
+
+
 def measure(messages, domains, primaries, note):
     """note(title, what, value, unit)"""
     where = f"127.0.0.1:{free_port()}"
@@ -263,6 +280,8 @@ def measure(messages, domains, primaries, note):
 
             started(d, say)
             look(d, where, say)
+            if n == primaries[-1]:
+                exact(d, where, say)
             began = time.monotonic()
             d.stop()
             say("stop", time.monotonic() - began, "s")
