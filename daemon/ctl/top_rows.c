@@ -6,6 +6,7 @@
 #include "common/base/assert.h"
 #include "common/base/hash.h"
 #include "common/control/control.h"
+#include "common/spool/scope.h"
 #include "daemon/ctl/print.h"
 
 struct entry {
@@ -95,8 +96,9 @@ static void add_item(struct table *t, const json_t *item)
 	struct entry *e;
 	struct top_row *r;
 
-	if (domain.n == 0)
-		return; /* a hold that nothing waits for */
+	/* a hold of a destination, or of a pattern: what is under it says so */
+	if (domain.n == 0 || scope_is_pattern(domain))
+		return;
 	e = table_find(t, name.n > 0 ? name : domain);
 	if (e == NULL) {
 		e = table_add(t, name.n > 0 ? name : domain);

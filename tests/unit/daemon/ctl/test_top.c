@@ -52,6 +52,7 @@ Test(ctl_top, domains_of_a_destination_are_one_row)
 	add("a.example", "mx.example:25", 1, "down");
 	add("b.example", "mx.example:25", 2, "down");
 	add("c.example", NULL, 5, "unknown");
+	add("*.example", NULL, 0, "unknown"); /* a hold */
 	cr_expect_eq(top_rows_count(f.rows), 2, "as far as it came");
 	cr_expect_not(top_rows_are_whole(f.rows));
 	top_rows_end(f.rows);
