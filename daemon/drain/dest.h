@@ -39,6 +39,7 @@ struct lanes {
 	unsigned losses;	   /* on end */
 	int64_t pause_ms;	   /* monotonic: none is made before */
 	int64_t look_ms;	   /* monotonic: then it is run in any case */
+	int64_t latency_ms8;	   /* of the primary, smoothed, times 8 */
 };
 
 /* All domains that share one route. */

@@ -15,62 +15,6 @@
 
 enum { IDLE_MS = 5000, LOOK_MS = 200 };
 
-/* ---- Slow start ---- */
-
-static unsigned most_links(const struct dest *dst)
-{
-	const struct lanes *of = &dst->lanes;
-	unsigned most = slots_each(dst);
-
-	if (of->cap > 0 && clock_mono_ms() < of->capped_until_ms &&
-	    of->cap < most)
-		most = of->cap;
-	return of->limit < most ? of->limit : most;
-}
-
-/* Half of what there is stays for mail that waits, whatever clients do. */
-static unsigned left_of_all(const struct drain *d)
-{
-	unsigned half = (d->slots[0].most + 1) / 2;
-
-	return d->lane_links < half ? half - d->lane_links : 0;
-}
-
-/* Those there are, and those that could be made. */
-static unsigned places(const struct dest *dst)
-{
-	unsigned most = most_links(dst);
-	unsigned can = dst->lanes.links + left_of_all(dst->drain);
-
-	return can < most ? can : most;
-}
-
-static void went_well(struct dest *dst)
-{
-	struct lanes *of = &dst->lanes;
-
-	of->losses = 0;
-	if (++of->streak < of->limit)
-		return;
-	of->streak = 0;
-	of->limit *= 2;
-	if (of->limit > slots_each(dst))
-		of->limit = slots_each(dst);
-}
-
-static void was_lost(struct dest *dst)
-{
-	struct lanes *of = &dst->lanes;
-
-	of->limit = of->limit > 1 ? of->limit / 2 : 1;
-	of->streak = 0;
-	if (++of->losses < LANE_LOSSES_MAX)
-		return;
-	of->losses = 0;
-	of->limit = 1;
-	of->pause_ms = clock_mono_ms() + dst->machine.params.probe_busy_ms;
-}
-
 /* It was heard of: is up, if it was, and its facts are of now. */
 static void heard_of(const struct link *l)
 {
@@ -143,7 +87,8 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 	if (delivery_job_is_decided(job)) {
 		heard_of(l);
 		link_test_without(l, true);
-		went_well(l->dest);
+		lane_went_well(l->dest);
+		lane_learn_latency(l, job);
 	}
 	if (delivery_job_count(job, OUTCOME_DELIVERED) > 0)
 		canary_relayed(lane->domain);
@@ -190,7 +135,7 @@ static bool is_free(const struct link *l)
 /* The first behind that one (NULL: of all) whose network may have one more. */
 static struct lane *next_fair(const struct dest *dst, struct lane *behind)
 {
-	unsigned most = places(dst);
+	unsigned most = lane_places(dst);
 	struct lane *l = behind != NULL ? TAILQ_NEXT(behind, link)
 					: TAILQ_FIRST(&dst->lanes.waiting);
 
@@ -269,7 +214,7 @@ static bool is_idle(const struct link *l)
 
 static bool may_have_more(const struct dest *dst)
 {
-	return dst->lanes.links < places(dst);
+	return dst->lanes.links < lane_places(dst);
 }
 
 static struct link *idle_link(struct dest *dst)
@@ -364,7 +309,7 @@ void lane_ended(struct link *l, const struct delivery_end *end)
 	}
 	/* else it was closed behind the one before, for being idle, say */
 	if (end->why != DELIVERY_CLOSED && l->is_heard)
-		was_lost(dst);
+		lane_was_lost(dst);
 	log_debug(EV_PROBE, LOG_STR("host", l->host),
 		  LOG_STR("result", "a connection for relaying ended"),
 		  LOG_STR("stage", end->stage),
@@ -423,7 +368,7 @@ static int64_t waited_ms(const struct lane *l)
 static bool steal(const struct lane *to)
 {
 	struct dest *dst = to->domain->dest;
-	bool is_fair = lane_net_may_hold(&to->stake, places(dst));
+	bool is_fair = lane_net_may_hold(&to->stake, lane_places(dst));
 	int64_t most = LANE_IDLE_MS - 1;
 	struct lane *found = NULL;
 	struct link *l;
@@ -622,7 +567,7 @@ void drain_lane_give_up(struct lane **lp)
 	if (carrier == NULL)
 		return;
 	dst = carrier->dest;
-	was_lost(dst);
+	lane_was_lost(dst);
 	link_free(carrier);
 	turns_touch(dst);
 }

@@ -35,6 +35,15 @@ struct lane {
 	uint64_t bytes;	    /* of content that have paid for it */
 };
 
+/* ---- lane_pace.c ---- */
+/* Those connections that there are, and those that could be made. */
+unsigned lane_places(const struct dest *dst);
+/* Slow start. */
+void lane_went_well(struct dest *dst);
+void lane_was_lost(struct dest *dst);
+/* How long the primary took for it, whatever its client took. */
+void lane_learn_latency(const struct link *l, const struct delivery_job *job);
+
 /* ---- lane_wait.c ---- */
 /* It waits for its route; or for a connection, behind all others. */
 void lane_wait(struct lane *l);

@@ -167,9 +167,10 @@ static void cap(struct machine *m, unsigned live, int64_t now_ms)
 	m->streak = 0;
 }
 
-/* The best the target was seen to do, forgotten slowly. */
-static void learn_good(struct machine_target *t, int64_t smooth_ms)
+void machine_learn_good(struct machine *m, int target, int64_t smooth_ms)
 {
+	struct machine_target *t = &m->targets[target];
+
 	if (t->good_ms == 0 || smooth_ms < t->good_ms)
 		t->good_ms = smooth_ms > 0 ? smooth_ms : 1;
 	else
@@ -188,7 +189,7 @@ void machine_success(struct machine *m, int target, int64_t latency_ms,
 	m->latency_ms8 += m->latency_ms8 == 0 ? latency_ms * 8
 					      : latency_ms - m->latency_ms8 / 8;
 	smooth = m->latency_ms8 / 8;
-	learn_good(t, smooth);
+	machine_learn_good(m, target, smooth);
 	m->streak++;
 	if (smooth > 4 * t->good_ms + SLOW_MS) {
 		if (m->streak < 2 * m->limit ||

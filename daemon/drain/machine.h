@@ -130,6 +130,9 @@ void machine_ended(struct machine *m, int target, enum machine_fault fault,
 void machine_greeted(struct machine *m, int target, int64_t now_ms);
 /* Is one up that was heard of since then? */
 bool machine_has_heard(const struct machine *m, int64_t since_ms);
+/* The best the target was seen to do is forgotten slowly: so long a transaction
+ * takes there just now, smoothed. */
+void machine_learn_good(struct machine *m, int target, int64_t smooth_ms);
 /* A transaction was answered in so many ms. */
 void machine_success(struct machine *m, int target, int64_t latency_ms,
 		     int64_t now_ms);

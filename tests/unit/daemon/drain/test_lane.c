@@ -394,6 +394,28 @@ Test(drain_lane, a_slow_client_loses_it)
 	world_end(&w);
 }
 
+/* What is known of the primary's own time, on a good day. */
+Test(drain_lane, latency)
+{
+	struct world w;
+	struct client c;
+	int64_t good_ms;
+
+	world_begin(&w, "", by_name);
+	cr_expect_eq(whole(&w, "no@d0.example"), 550);
+	cr_expect_eq(dest_of(&w, "d0.example")->mtargets[0].good_ms, 0);
+	come(&c, &w);
+	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
+	be_slow(&w, SECONDS(50));
+	carried(&w)->job->started_ms -= SECONDS(50);
+	cr_expect_eq(say_content(&c, "x\r\n"), 250);
+	leave(&c);
+	good_ms = dest_of(&w, "d0.example")->mtargets[0].good_ms;
+	cr_expect(good_ms > 0 && good_ms < SECONDS(50), "%lld ms",
+		  (long long)good_ms);
+	world_end(&w);
+}
+
 /* It waits for a reply that does not come: nobody else goes over that. */
 Test(drain_lane, one_that_hangs)
 {
