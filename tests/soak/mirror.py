@@ -49,7 +49,7 @@ class Node:
         self.wire = None
         self.daemon = Mx20(domains=domains, conf={
             "hostname": f"{name}.test",
-            "limits": {"errors": 1000000, "connections_per_client": 1000},
+            "limits": {"errors": 100000, "connections_per_client": 1000},
             "drain": {"retry": ["1s"], "probe_max": "1s", "probe_busy": "1s"},
             "log": {"level": "info"},
             "mirror": {"postgresql": "", "node": name, "patience": "24h",
