@@ -69,7 +69,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	atomic_store(&m->oldest_ms, totals.oldest_ms);
 	atomic_store(&m->is_lacking, lag.is_in_step && lag.lacking > 0);
 	orders_look(m->orders);
-	metrics_set(METRIC_MIRROR_BEHIND, !lag.is_in_step);
+	metrics_set(METRIC_MIRROR_BEHIND,
+		    !lag.is_in_step || !hand_is_open(m->hand));
 	metrics_set(METRIC_MIRROR_LAG, lag.lacking);
 	metrics_set(METRIC_MIRROR_LAG_AGE,
 		    lag.oldest_ms == 0
