@@ -6,7 +6,20 @@
 
 #include "config/value/error.h"
 #include "daemon/check.h"
+#include "daemon/mirror/mirror.h"
 #include "daemon/route/route.h"
+
+static bool check_mirror(const struct config *c, struct config_errors *errors)
+{
+	struct buf why = { 0 };
+	bool is_wrong = mirror_is_wrong(c, &why);
+
+	if (is_wrong)
+		config_fail(errors, c->path, 0, "mirror.postgresql: %.*s",
+			    SPAN_ARG(buf_span(&why)));
+	buf_fini(&why);
+	return !is_wrong;
+}
 
 bool load_check(struct ev_loop *loop, const struct config *c,
 		struct config_errors *errors)
@@ -18,7 +31,7 @@ bool load_check(struct ev_loop *loop, const struct config *c,
 		config_fail(errors, c->path, 0, "%.*s",
 			    SPAN_ARG(buf_span(&why)));
 	buf_fini(&why);
-	return ok;
+	return check_mirror(c, errors) && ok;
 }
 
 struct config *load_or_exit(const struct options *o, struct ev_loop *loop)

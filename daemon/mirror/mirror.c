@@ -140,10 +140,12 @@ bool mirror_is_wrong(const struct config *c, struct buf *why)
 	PQconninfoOption *all;
 	char *said = NULL;
 
-	if (c->mirror.postgresql.n == 0)
+	struct buf unsaid = { 0 };
+	bool can_say = c->mirror.postgresql.n > 0 && pq_load(&unsaid);
+
+	buf_fini(&unsaid);
+	if (!can_say)
 		return false;
-	if (!pq_load(why))
-		return true;
 	all = pq()->conninfoParse(c->mirror.postgresql.p, &said);
 	if (all != NULL) {
 		pq()->conninfoFree(all);

@@ -42,7 +42,8 @@ void mirror_stop(struct mirror *m); /* NULL is fine */
 void mirror_free(struct mirror **m);
 
 /* What is wrong with mirror.postgresql, as far as can be said without the
- * database.  False: nothing.  why never has any of its secrets. */
+ * database, and with the library.  False: nothing.  why has none of its
+ * secrets. */
 bool mirror_is_wrong(const struct config *c, struct buf *why);
 
 /* ---- What is to be seen ---- */

@@ -1,6 +1,7 @@
 #include "daemon/mirror/pq.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include "common/base/assert.h"
 
@@ -18,7 +19,7 @@ static const struct {
 #undef PQ_ROW
 };
 
-bool pq_load(struct buf *why)
+static bool load(struct buf *why)
 {
 	void *library = is_loaded ? NULL : dlopen(LIBRARY, RTLD_NOW);
 
@@ -45,6 +46,17 @@ bool pq_load(struct buf *why)
 	}
 	is_loaded = true; /* and stays so */
 	return true;
+}
+
+bool pq_load(struct buf *why)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	bool ok;
+
+	pthread_mutex_lock(&lock);
+	ok = load(why);
+	pthread_mutex_unlock(&lock);
+	return ok;
 }
 
 const struct pq *pq(void)

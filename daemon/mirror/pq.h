@@ -14,12 +14,12 @@
 	X(clear)                                                               \
 	X(cmdTuples)                                                           \
 	X(conndefaults)                                                        \
-	X(conninfoFree) X(conninfoParse) X(connectPoll) X(                     \
-		connectStartParams) X(consumeInput) X(enterPipelineMode)       \
-		X(errorMessage) X(exitPipelineMode) X(finish) X(flush) X(      \
-			freeCancel) X(freemem) X(getCancel) X(getResult)       \
-			X(getisnull) X(getlength) X(getvalue) X(host) X(       \
-				isBusy) X(nfields) X(ntuples)                  \
+	X(conninfoFree)                                                        \
+	X(conninfoParse) X(connectPoll) X(connectStartParams) X(consumeInput)  \
+		X(enterPipelineMode) X(errorMessage) X(exitPipelineMode) X(    \
+			finish) X(flush) X(freeCancel) X(freemem) X(getCancel) \
+			X(getResult) X(getisnull) X(getlength) X(getvalue) X(  \
+				host) X(isBusy) X(nfields) X(ntuples)          \
 				X(parameterStatus) X(pipelineSync) X(          \
 					resultErrorField) X(resultStatus)      \
 					X(sendPrepare) X(sendQueryParams) X(   \
@@ -36,8 +36,7 @@ struct pq {
 #undef PQ_MEMBER
 };
 
-/* False: why says what to install.  To be called again later is fine; on one
- * thread at a time. */
+/* False: why says what to install.  From any thread, as often as wanted. */
 bool pq_load(struct buf *why);
 /* Behind pq_load. */
 const struct pq *pq(void);

@@ -53,9 +53,9 @@ json_t *mirror_tell_nodes(const struct mirror_status *s)
 			json_pack("{s:o, s:I, s:b, s:s, s:I, s:o, s:I, s:I,"
 				  " s:o, s:o}",
 				  "node", text(n->name), "owner",
-				  (json_int_t)n->owner, "self",
-				  (int)n->is_self, "state", node_state(n),
-				  "lease_left_s", seconds(n->lease_ms), "seen",
+				  (json_int_t)n->owner, "self", (int)n->is_self,
+				  "state", node_state(n), "lease_left_s",
+				  seconds(n->lease_ms), "seen",
 				  control_time(n->seen_ms), "messages",
 				  (json_int_t)n->messages, "taken",
 				  (json_int_t)n->taken, "taken_by",

@@ -750,12 +750,17 @@ def test_check_finds_a_primary_that_is_this_host(mx20, listen, primary,
      "web.listen: 192.0.2.7:8020: not an address of this host"),
     ({"dns": {"trust_anchor": "recipients"}},
      "dns.trust_anchor: .*/recipients: Is a directory"),
+    ({"mirror": {"postgresql": "host=db passwrod=s3cret"}},
+     'mirror.postgresql: invalid connection option "passwrod"'),
+    ({"mirror": {"postgresql": "dbname=m password= s3 cret"}},
+     'mirror.postgresql: expected words such as "host='),
 ])
 def test_check_finds_what_cannot_start(mx20, conf, said):
     d = mx20(start=False, conf=conf, recipients={"x": ""})
     done = run("-c", str(d.conf_path), "--check")
     assert done.returncode == 78 and "no errors" not in done.stdout
     assert re.search(said, done.stderr)
+    assert "cret" not in done.stderr + done.stdout
 
 
 def test_reload_shows_the_warnings(mx20, pki):
