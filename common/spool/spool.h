@@ -46,8 +46,8 @@ enum mx_err spool_open_reader(struct spool **out, const char *path,
 /*
  * The daemon's own spool, to be read on another thread: made on the loop,
  * used by one thread at a time, and only with spool_totals, spool_domains,
- * spool_domain_get, spool_list, spool_message and those of facts.  To be freed
- * before spool_close.
+ * spool_domain_get, spool_list, spool_message, those of facts, and those of
+ * mirror.h that ask for one.  To be freed before spool_close.
  */
 struct spool *spool_view(struct spool *sp);
 void spool_view_free(struct spool **view);
@@ -164,7 +164,8 @@ struct spool_rcpt {
  * reply on we owe delivery or a DSN (RFC 5321 section 4.2.5).  Otherwise
  * MX_ESPACE (answer 452 4.3.1), MX_ESHARE (the same: one of the domains has its
  * share), MX_EQUOTA (452 4.2.2: with this one more would wait for a domain than
- * its quota) or MX_EIO (answer 451 4.3.0).
+ * its quota), MX_EMIRROR (451 4.3.0: no second copy can be made, and it is to be
+ * refused then) or MX_EIO (answer 451 4.3.0).
  *
  * Takes the draft: *d is NULL on return, whatever the outcome.  env->id and
  * env->bytes are filled in from the draft.  cb runs exactly once (cb may be
