@@ -140,11 +140,11 @@ bool board_is(struct mirror *m, const struct identity *i)
 	       now.number == i->number;
 }
 
-void board_lease(struct mirror *m, int64_t asked_ms, bool is_ours)
+void board_lease(struct mirror *m, int64_t asked_ms, int64_t length_ms)
 {
 	enum { ENDLESS = 1000 };
-	int64_t until_ms =
-		is_ours ? lease_until(asked_ms, atomic_load(&m->lease_ms)) : 0;
+	bool is_ours = length_ms > 0;
+	int64_t until_ms = is_ours ? lease_until(asked_ms, length_ms) : 0;
 
 	atomic_store(&m->until_ms, until_ms);
 	pthread_mutex_lock(&m->view_lock); /* the spool may be closing */

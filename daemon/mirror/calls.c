@@ -54,10 +54,8 @@ void call_release(struct call *c)
 	drop(c);
 }
 
-enum mx_err calls_wait(struct calls *cs, struct call *c)
+void calls_start(struct calls *cs, struct call *c)
 {
-	enum mx_err err;
-
 	pthread_mutex_lock(&cs->lock);
 	c->calls = cs;
 	c->arg = cs->arg;
@@ -67,11 +65,37 @@ enum mx_err calls_wait(struct calls *cs, struct call *c)
 		STAILQ_INSERT_TAIL(&cs->waiting, c, link);
 		ev_async_send(cs->loop, &cs->asked);
 	}
+	pthread_mutex_unlock(&cs->lock);
+}
+
+bool call_is_over(struct call *c)
+{
+	bool is_over;
+
+	pthread_mutex_lock(&c->calls->lock);
+	is_over = c->is_done || c->calls->is_closed;
+	pthread_mutex_unlock(&c->calls->lock);
+	return is_over;
+}
+
+enum mx_err call_result(struct call *c)
+{
+	enum mx_err err;
+
+	pthread_mutex_lock(&c->calls->lock);
+	err = c->is_done ? c->err : MX_ESTOP;
+	pthread_mutex_unlock(&c->calls->lock);
+	return err;
+}
+
+enum mx_err calls_wait(struct calls *cs, struct call *c)
+{
+	calls_start(cs, c);
+	pthread_mutex_lock(&cs->lock);
 	while (!c->is_done && !cs->is_closed)
 		pthread_cond_wait(&cs->answered, &cs->lock);
-	err = c->is_done ? c->err : MX_ESTOP;
 	pthread_mutex_unlock(&cs->lock);
-	return err;
+	return call_result(c);
 }
 
 void call_done(struct call *c, enum mx_err err, uint64_t count)

@@ -48,6 +48,11 @@ void *call_new(void (*run)(struct call *c), void (*fini)(struct call *c),
 /* MX_ESTOP: closed before it was answered; what it owns may still be in use,
  * and err is MX_ESTOP.  Otherwise the answer's err. */
 enum mx_err calls_wait(struct calls *cs, struct call *c);
+/* The same without waiting: over when it is answered, or closed; then its
+ * result is what calls_wait would have returned. */
+void calls_start(struct calls *cs, struct call *c);
+bool call_is_over(struct call *c);
+enum mx_err call_result(struct call *c);
 /* By the thread, in either case. */
 void call_release(struct call *c);
 

@@ -78,8 +78,9 @@ void board_step(struct mirror *m, bool is_in_step);
 struct identity board_who(struct mirror *m);
 /* Is it still so?  For a call, on the loop. */
 bool board_is(struct mirror *m, const struct identity *i);
-/* Our lease, as asked for at that time (CLOCK_BOOTTIME). */
-void board_lease(struct mirror *m, int64_t asked_ms, bool is_ours);
+/* Our lease, as asked for at that time (CLOCK_BOOTTIME) for so long; 0: none,
+ * and nothing that is in the mirror goes from here. */
+void board_lease(struct mirror *m, int64_t asked_ms, int64_t length_ms);
 
 /* ---- Threads ---- */
 
@@ -98,6 +99,14 @@ bool mirror_join(pthread_t thread);
 /* The tables are there (or were made) and are of our version; the statements
  * are prepared. */
 enum mx_err schema_ready(struct db *db, int64_t timeout_ms);
+
+/*
+ * A node that stands still (SIGSTOP, a frozen machine) in the middle of a
+ * transaction keeps its locks for as long as its kernel answers: end what takes
+ * longer than any of ours may.  Before a row is written that may be locked so.
+ */
+enum mx_err schema_unfreeze(struct mirror *m, struct db *db,
+			    int64_t timeout_ms);
 
 /* ---- Orders of the operator (orders.c) ---- */
 

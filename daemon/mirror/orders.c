@@ -167,8 +167,11 @@ static enum mx_err carry_out(struct mirror *m, struct order *done,
 	enum mx_err err = MX_ENET;
 
 	if (db_is_open(db)) {
-		db_send(db, SQL_GIVE, p);
-		err = db_run(db, TIMEOUT_MS);
+		err = schema_unfreeze(m, db, TIMEOUT_MS);
+		if (err == MX_OK)
+			db_send(db, SQL_GIVE, p);
+		if (err == MX_OK)
+			err = db_run(db, TIMEOUT_MS);
 		if (err == MX_OK)
 			return judge(done, node, db);
 		buf_adds(&done->why, db_error(db));

@@ -15,20 +15,19 @@
 	X(cmdTuples)                                                           \
 	X(conndefaults)                                                        \
 	X(conninfoFree)                                                        \
-	X(conninfoParse) X(connectPoll) X(connectStartParams) X(consumeInput)  \
-		X(enterPipelineMode) X(errorMessage) X(exitPipelineMode) X(    \
-			finish) X(flush) X(freeCancel) X(freemem) X(getCancel) \
-			X(getResult) X(getisnull) X(getlength) X(getvalue) X(  \
-				host) X(isBusy) X(nfields) X(ntuples)          \
-				X(parameterStatus) X(pipelineSync) X(          \
-					resultErrorField) X(resultStatus)      \
-					X(sendPrepare) X(sendQueryParams) X(   \
-						sendQueryPrepared)             \
-						X(serverVersion) X(            \
-							setNoticeProcessor)    \
-							X(setnonblocking) X(   \
-								socket)        \
-								X(status)
+	X(conninfoParse)                                                       \
+	X(connectPoll) X(connectStartParams) X(consumeInput) X(                \
+		enterPipelineMode) X(errorMessage) X(exitPipelineMode)         \
+		X(finish) X(flush) X(freeCancel) X(freemem) X(getCancel) X(    \
+			getResult) X(getisnull) X(getlength) X(getvalue)       \
+			X(host) X(isBusy) X(nfields) X(ntuples) X(             \
+				parameterStatus) X(pipelineSync)               \
+				X(resultErrorField) X(resultStatus) X(         \
+					sendPrepare) X(sendQueryParams)        \
+					X(sendQueryPrepared) X(serverVersion)  \
+						X(setNoticeProcessor) X(       \
+							setnonblocking)        \
+							X(socket) X(status)
 
 struct pq {
 #define PQ_MEMBER(name) __typeof__(PQ##name) *name;

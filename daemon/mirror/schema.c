@@ -57,3 +57,9 @@ enum mx_err schema_ready(struct db *db, int64_t timeout_ms)
 	}
 	return err == MX_OK ? db_prepare(db, timeout_ms) : err;
 }
+
+enum mx_err schema_unfreeze(struct mirror *m, struct db *db, int64_t timeout_ms)
+{
+	db_send(db, SQL_UNFREEZE, &PARAM_INT(atomic_load(&m->lease_ms)));
+	return db_run(db, timeout_ms);
+}

@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <stdlib.h>
 
 #include "common/base/assert.h"
@@ -10,7 +11,7 @@
  * both go together.
  */
 
-enum { PICK_BYTES = 4 << 20, PARCEL_BYTES = 2 << 20 };
+enum { PICK_BYTES = 4 << 20, PARCEL_BYTES = 2 << 20, JOIN_LOOK_MS = 5 };
 
 /* ---- On the loop ---- */
 
@@ -94,12 +95,33 @@ static enum mx_err strike_off(struct scribe *s, struct arrears **a)
 	return err;
 }
 
+/* The batch that joins may have something in it already, and its writer waits
+ * for that before we hear that we have joined. */
+static enum turn serve_meanwhile(struct scribe *s, struct call *c)
+{
+	struct pollfd fd = { .fd = hand_fd(s->m->hand), .events = POLLIN };
+	enum turn turn = TURN_NONE;
+
+	while (!call_is_over(c)) {
+		(void)poll(&fd, 1, JOIN_LOOK_MS);
+		if (turn == TURN_NONE)
+			turn = scribe_serve(s);
+	}
+	return turn;
+}
+
 static enum turn join(struct scribe *s)
 {
 	struct call *c = call_new(run_join, NULL, sizeof(*c));
-	enum mx_err err = calls_wait(s->m->calls, c);
+	enum turn turn;
+	enum mx_err err;
 
+	calls_start(s->m->calls, c);
+	turn = serve_meanwhile(s, c);
+	err = call_result(c);
 	call_release(c);
+	if (turn != TURN_NONE)
+		return turn;
 	if (err == MX_OK)
 		return TURN_JOINED;
 	return err == MX_EBUSY ? TURN_LACKS : scribe_failed(s, err);

@@ -11,24 +11,31 @@ int64_t scribe_timeout(const struct scribe *s)
 	return ms > LEAST_MS ? ms : LEAST_MS;
 }
 
+/* A reload may change the setting at any time: what was asked for counts. */
+int64_t scribe_ask(struct scribe *s)
+{
+	s->length_ms = atomic_load(&s->m->lease_ms);
+	s->asked_ms = clock_boot_ms();
+	return s->length_ms;
+}
+
 void scribe_fence(struct scribe *s, enum sql_id fence, uint64_t seq)
 {
 	struct param p[] = {
 		PARAM_INT(s->id.owner),
 		PARAM_INT(s->id.fence),
 		PARAM_INT(seq),
-		PARAM_INT(atomic_load(&s->m->lease_ms)),
+		PARAM_INT(scribe_ask(s)),
 		PARAM_INT(atomic_load(&s->m->messages)),
 	};
 
-	s->asked_ms = clock_boot_ms();
 	db_send(s->db, fence, p);
 }
 
 void scribe_renewed(struct scribe *s)
 {
 	if (s->has_lease)
-		board_lease(s->m, s->asked_ms, true);
+		board_lease(s->m, s->asked_ms, s->length_ms);
 }
 
 enum turn scribe_failed(struct scribe *s, enum mx_err err)
@@ -42,20 +49,26 @@ enum turn scribe_failed(struct scribe *s, enum mx_err err)
 	return TURN_LOST;
 }
 
+int64_t scribe_renew_at(const struct scribe *s)
+{
+	if (s->length_ms != atomic_load(&s->m->lease_ms))
+		return 0; /* the database has to know */
+	return lease_renew_at(s->asked_ms, s->length_ms);
+}
+
 enum turn scribe_renew(struct scribe *s)
 {
-	int64_t lease_ms = atomic_load(&s->m->lease_ms);
 	struct param p[] = {
 		PARAM_INT(s->id.owner),
 		PARAM_INT(s->id.fence),
-		PARAM_INT(lease_ms),
+		PARAM_INT(0),
 		PARAM_INT(atomic_load(&s->m->messages)),
 	};
 	enum mx_err err;
 
-	if (clock_boot_ms() < lease_renew_at(s->asked_ms, lease_ms))
+	if (clock_boot_ms() < scribe_renew_at(s))
 		return TURN_NONE;
-	s->asked_ms = clock_boot_ms();
+	p[2] = PARAM_INT(scribe_ask(s));
 	db_begin(s->db);
 	db_send(s->db, SQL_RENEW, p);
 	err = db_commit(s->db, scribe_timeout(s));

@@ -33,7 +33,7 @@ static enum turn hand_over(struct scribe *s)
 	enum mx_err err;
 
 	/* before the database knows: from here on nothing is ours */
-	board_lease(s->m, 0, false);
+	board_lease(s->m, 0, 0);
 	db_begin(s->db);
 	db_send(s->db, SQL_LEAVE, p);
 	err = db_commit(s->db, scribe_timeout(s));

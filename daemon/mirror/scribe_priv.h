@@ -11,14 +11,17 @@ struct scribe {
 	struct db *db;
 	enum course course;
 	struct identity id;
-	uint64_t seq;	  /* the database's, when we registered */
-	int64_t asked_ms; /* CLOCK_BOOTTIME, before the lease was asked for */
-	bool has_lease;	  /* what was taken of us is dropped */
-	unsigned tries;	  /* to come back */
+	uint64_t seq;	   /* the database's, when we registered */
+	int64_t asked_ms;  /* CLOCK_BOOTTIME, before the lease was asked for */
+	int64_t length_ms; /* of the lease, as it was asked for */
+	bool has_lease;	   /* what was taken of us is dropped */
+	unsigned tries;	   /* to come back */
 	uint64_t random;
-	uint64_t after; /* compared up to this id */
-	unsigned quiet; /* looks at which nothing was under way */
-	bool is_same;	/* nothing differs but what is noted */
+	uint64_t after;	    /* compared up to this id */
+	unsigned quiet;	    /* looks at which nothing was under way */
+	int64_t last_fence; /* of our last registration; 0: none yet */
+	bool is_touched;    /* others were at what is ours since */
+	bool is_same;	    /* nothing differs but what is noted */
 };
 
 /* One step of each course. */
@@ -35,6 +38,9 @@ enum turn scribe_left(struct scribe *s);
 void scribe_fence(struct scribe *s, enum sql_id fence, uint64_t seq);
 /* It went well: the lease is ours for longer. */
 void scribe_renewed(struct scribe *s);
+/* The lease is asked for now; for how long. */
+int64_t scribe_ask(struct scribe *s);
+int64_t scribe_renew_at(const struct scribe *s); /* CLOCK_BOOTTIME */
 /* If it is time to.  TURN_NONE, or TURN_LOST. */
 enum turn scribe_renew(struct scribe *s);
 /* What became of a transaction of the fence. */
@@ -47,6 +53,8 @@ enum mx_err scribe_connect(struct scribe *s);
 /* Drop what others took of us: some of it.  *n: how many, 0: none was left. */
 enum mx_err scribe_drop_taken(struct scribe *s, size_t *n);
 
+/* Write what is offered, if anything is. */
+enum turn scribe_serve(struct scribe *s);
 /* The parcel as statements behind that fence, in one transaction. */
 enum mx_err scribe_send(struct scribe *s, enum sql_id fence,
 			const struct parcel *p, uint64_t seq);

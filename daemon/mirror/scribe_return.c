@@ -85,11 +85,10 @@ static enum mx_err enter(struct scribe *s)
 		PARAM_SPAN(span_str(s->m->node)),
 		PARAM_SPAN(span_str(s->m->spool_uuid)),
 		PARAM_SPAN(SPAN_LIT(MX_VERSION)),
-		PARAM_INT(atomic_load(&s->m->lease_ms)),
+		PARAM_INT(scribe_ask(s)),
 	};
 	enum mx_err err;
 
-	s->asked_ms = clock_boot_ms();
 	db_begin(s->db);
 	db_send(s->db, SQL_REGISTER, p);
 	err = db_commit(s->db, scribe_timeout(s));
@@ -97,6 +96,9 @@ static enum mx_err enter(struct scribe *s)
 		return err;
 	s->id.owner = db_number(s->db, 1, 0, 0);
 	s->id.fence = db_number(s->db, 1, 0, 1);
+	if (s->last_fence != 0 && s->id.fence != s->last_fence + 1)
+		s->is_touched = true;
+	s->last_fence = s->id.fence;
 	s->seq = (uint64_t)db_number(s->db, 1, 0, 2);
 	db_send(s->db, SQL_LAST_ID, &PARAM_INT(s->id.owner));
 	return db_run(s->db, scribe_timeout(s));
@@ -104,8 +106,10 @@ static enum mx_err enter(struct scribe *s)
 
 static enum turn register_us(struct scribe *s)
 {
-	enum mx_err err = enter(s);
+	enum mx_err err = schema_unfreeze(s->m, s->db, scribe_timeout(s));
 
+	if (err == MX_OK)
+		err = enter(s);
 	if (err == MX_OK)
 		err = greet(s, (uint64_t)db_number(s->db, 0, 0, 0));
 	if (err != MX_OK)
@@ -228,9 +232,12 @@ enum turn scribe_return(struct scribe *s)
 	err = scribe_drop_taken(s, &n);
 	if (err != MX_OK)
 		return scribe_failed(s, err);
-	if (n > 0)
+	if (n > 0) {
+		s->is_touched = true;
 		return TURN_NONE;
+	}
 	s->has_lease = true;
 	scribe_renewed(s);
-	return s->is_same ? TURN_KNOWN : TURN_UNKNOWN;
+	/* who took what was whole has thrown away what was not yet */
+	return s->is_same && !s->is_touched ? TURN_KNOWN : TURN_UNKNOWN;
 }

@@ -7,7 +7,7 @@
 
 /* In step: each batch of the spool is written here as it is written there. */
 
-static enum turn write_offer(struct scribe *s)
+enum turn scribe_serve(struct scribe *s)
 {
 	int64_t begin_us = clock_mono_us();
 	uint64_t seq;
@@ -15,7 +15,7 @@ static enum turn write_offer(struct scribe *s)
 	enum mx_err err;
 
 	if (p == NULL)
-		return hand_is_open(s->m->hand) ? TURN_NONE : TURN_LACKS;
+		return TURN_NONE;
 	err = scribe_send(s, SQL_FENCE, p, seq);
 	metrics_observe(METRIC_MIRROR_COMMIT, clock_mono_us() - begin_us);
 	if (err == MX_OK)
@@ -33,9 +33,7 @@ static void await(struct scribe *s)
 		{ .fd = s->m->stop_fd, .events = POLLIN },
 		{ .fd = db_socket(s->db), .events = POLLIN },
 	};
-	int64_t at_ms =
-		lease_renew_at(s->asked_ms, atomic_load(&s->m->lease_ms));
-	int64_t left_ms = at_ms - clock_boot_ms();
+	int64_t left_ms = scribe_renew_at(s) - clock_boot_ms();
 
 	(void)poll(fds, COUNT(fds), left_ms > 0 ? (int)left_ms : 0);
 	if (fds[2].revents != 0)
@@ -44,8 +42,10 @@ static void await(struct scribe *s)
 
 enum turn scribe_in_step(struct scribe *s)
 {
-	enum turn turn = write_offer(s);
+	enum turn turn = scribe_serve(s);
 
+	if (turn == TURN_NONE && !hand_is_open(s->m->hand))
+		turn = TURN_LACKS;
 	if (turn == TURN_NONE)
 		turn = scribe_renew(s);
 	if (turn != TURN_NONE)

@@ -116,6 +116,12 @@ const struct sql sql_table[SQL_COUNT] = {
 		" seen = now()"
 		" WHERE owner = $1 AND fence = $2 RETURNING 1"), "ii" },
 
+	[SQL_UNFREEZE] = { "unfreeze",
+		"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+		" WHERE usename = current_user AND pid <> pg_backend_pid()"
+		" AND application_name LIKE 'mx20 %'"
+		" AND now() - xact_start > " MS("greatest(2 * $1, 10000)"),
+		"i" },
 	[SQL_NODES] = { "nodes",
 		"SELECT owner, name, version, \"left\", given,"
 		" (extract(epoch FROM lease_until - now()) * 1000)::bigint,"

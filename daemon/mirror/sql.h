@@ -29,6 +29,7 @@ enum sql_id {
 	SQL_HOLDS,	     /* owner -> domain */
 	SQL_ORPHANS,	     /* owner, after, up to: content without message */
 	SQL_LEAVE,	     /* owner, fence */
+	SQL_UNFREEZE,	     /* lease: whoever stands still in a transaction */
 	/* the taker */
 	SQL_NODES,	  /* -> see nodes.c */
 	SQL_VICTIM_IDS,	  /* owner, after, most -> id, content bytes */

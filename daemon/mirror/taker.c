@@ -56,6 +56,8 @@ static enum mx_err work(struct taker *t)
 		return err;
 	t->imported = 0;
 	err = taker_import(t);
+	if (err == MX_OK && t->victim_count > 0)
+		err = schema_unfreeze(t->m, t->db, taker_timeout(t));
 	for (size_t i = 0; i < t->victim_count && err == MX_OK; i++)
 		err = take_all(t, &t->victims[i]);
 	/* it renewed its lease, we lost ours, there is no room, or the spool
