@@ -302,8 +302,10 @@ def test_explain_says_what_spf_says(mx20, dns):
     slow = Terminal(daemon, "explain", "--client", "192.0.2.3", "--to",
                     "u@example.com", "--from", "a@slow.test")
     slow.read(until="it is slow ...")
-    slow.read(until="(spf)")
-    assert "no answer within 5 seconds" in " ".join(slow.read().split())
+    # libunbound may give up before we do
+    assert re.search("temperror +of slow.test: no answer|"
+                     "no answer within 5 seconds",
+                     " ".join(slow.read().split()))
     assert slow.exit_status() == 0
     for name in "one.test", "two.test":
         asking = subprocess.Popen(
