@@ -97,6 +97,22 @@ static void word(struct words *w, const char *key, const char *value)
 	w->values[w->n++] = value;
 }
 
+/*
+ * One warning matters: that the wait for a standby was cut short.  It has no
+ * SQLSTATE of its own, and its text is in the language of the server, so it is
+ * known by who says it.  Others (transaction ids that run out, a collation of
+ * another version) come with each transaction.  None goes to standard error.
+ */
+static void on_notice(void *arg, const PGresult *notice)
+{
+	struct db *db = arg;
+	const char *who =
+		pq()->resultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
+
+	if (who != NULL && strcmp(who, "SyncRepWaitForLSN") == 0)
+		db->is_warned = true;
+}
+
 /* What stands before dbname can be overridden by it, what is behind cannot. */
 static void start(struct db *db, const struct hosts *h, size_t i,
 		  const char *timeout_ms)
@@ -118,6 +134,8 @@ static void start(struct db *db, const struct hosts *h, size_t i,
 		word(&w, "port", h->text.p + h->rows[i].port);
 	word(&w, "client_encoding", "UTF8");
 	db->conn = pq()->connectStartParams(w.keys, w.values, 1);
+	if (db->conn != NULL)
+		pq()->setNoticeReceiver(db->conn, on_notice, db);
 }
 
 static enum mx_err poll_on(struct db *db, int64_t until_ms)
@@ -137,15 +155,6 @@ static enum mx_err poll_on(struct db *db, int64_t until_ms)
 	return err;
 }
 
-/* Warnings matter to a commit; nothing goes to standard error. */
-static void on_notice(void *arg, const char *message)
-{
-	struct db *db = arg;
-
-	(void)message;
-	db->is_warned = true;
-}
-
 static enum mx_err connect_one(struct db *db, const struct hosts *h, size_t i,
 			       int64_t host_ms)
 {
@@ -158,10 +167,8 @@ static enum mx_err connect_one(struct db *db, const struct hosts *h, size_t i,
 		return MX_ENET;
 	if (pq()->status(db->conn) != CONNECTION_BAD)
 		err = poll_on(db, clock_mono_ms() + host_ms);
-	if (err == MX_OK) {
-		pq()->setNoticeProcessor(db->conn, on_notice, db);
+	if (err == MX_OK)
 		return MX_OK;
-	}
 	if (err == MX_ETIME) {
 		char text[256];
 		const char *host = pq()->host(db->conn);

@@ -25,7 +25,7 @@
 				X(resultErrorField) X(resultStatus) X(         \
 					sendPrepare) X(sendQueryParams)        \
 					X(sendQueryPrepared) X(serverVersion)  \
-						X(setNoticeProcessor) X(       \
+						X(setNoticeReceiver)  X(       \
 							setnonblocking)        \
 							X(socket) X(status)
 

@@ -97,6 +97,20 @@ def test_standby_killed(mx20, pg, primary):
     arrived_once(p, ["m1", "m2", "m3"])
 
 
+def test_a_warning_is_no_failure(mx20, pg, primary):
+    """Only that of a commit which is not on the standby says so."""
+    p = primary()
+    d = node(mx20, pg.dsn(), p=p)
+    pg.sql("""
+CREATE FUNCTION mx20.warn() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN RAISE WARNING 'database must be vacuumed'; RETURN NULL; END$$;
+CREATE TRIGGER warn AFTER UPDATE ON mx20.node EXECUTE FUNCTION mx20.warn();
+""")
+    fill(d, ["m1", "m2"])
+    assert "state=away" not in d.text()
+    same_rows(pg, d)
+
+
 # -- failover ----------------------------------------------------------------------
 
 def test_failover_to_the_standby(mx20, pg, primary):
