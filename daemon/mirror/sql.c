@@ -19,6 +19,17 @@
 #define BYTES_OF_M                                                             \
 	"coalesce((SELECT sum(octet_length(c.data)) FROM content c"            \
 	" WHERE c.owner = m.owner AND c.id = m.id), 0)::bigint"
+#define HOLD_OF(which)                                                         \
+	"(SELECT 'held at ' || n.name || ': ' || encode(h.data, 'escape')"     \
+	" FROM hold h JOIN node n ON n.owner = h.owner"                        \
+	" WHERE h.owner = $1 AND " which ")"
+/* "*.example.com", which is above all that ends in ".example.com". */
+#define IS_ABOVE                                                               \
+	"h.domain >= '*.'::bytea AND h.domain < '*/'::bytea"                   \
+	" AND octet_length(u.domain) >= octet_length(h.domain)"                \
+	" AND substring(u.domain FROM 2 + octet_length(u.domain)"              \
+	" - octet_length(h.domain)) = substring(h.domain FROM 2)"              \
+	" ORDER BY octet_length(h.domain) DESC LIMIT 1"
 #define IS_OVER                                                                \
 	"(\"left\" OR given OR lease_until + " MS("lease_ms") " < now())"
 
@@ -144,10 +155,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"iit" },
 	[SQL_MOVE_UNIT] = { "move_unit",
 		"UPDATE unit u SET owner = $2, id = map.new, held = coalesce("
-		"(SELECT 'held at ' || n.name || ': ' ||"
-		" encode(h.data, 'escape') FROM hold h JOIN node n"
-		" ON n.owner = h.owner WHERE h.owner = $1"
-		" AND h.domain = u.domain), u.held)"
+		HOLD_OF("h.domain = u.domain") ", " HOLD_OF(IS_ABOVE)
+		", u.held)"
 		" FROM unnest($3, $4) AS map(old, new)"
 		" WHERE u.owner = $1 AND u.id = map.old", "iiII" },
 	[SQL_MOVE_CONTENT] = { "move_content",

@@ -47,17 +47,20 @@ def test_node_and_disk_lost(pair, pg):
 
 
 def test_what_was_known_of_it_stays(mx20, pg, primary):
-    """Domains, recipients that are done, retries, holds of a message and of a
-    domain, its age and its id in the log of the one that has it now."""
+    """Domains, recipients that are done, retries, holds of a message, of a
+    domain and of a pattern, its age and its id in the log of the one that has it now."""
     p = primary(on={"rcpt": lambda s, a: "450 4.2.1 busy"
                     if a.startswith("late") else None})
-    domains = allow(p, "one.test", "two.test", "three.test", "four.test")
+    domains = allow(p, "one.test", "two.test", "three.test", "four.test",
+                    "five.a.test")
     slow = {"drain": {"probe_max": "1s", "retry": ["1h"]}}
     a = node(mx20, pg.dsn(), "mx2a", domains=domains, conf=slow)
     b = node(mx20, pg.dsn(), "mx2b", domains=domains, conf=slow)
     send(a.address, rcpts=["u@two.test", "u@three.test"])
     send(a.address, rcpts=["u@four.test"])
     a.ctl("hold", "--domain", "four.test", "--reason", "by hand", "--yes")
+    a.ctl("hold", "--domain", "*.a.test", "--reason", "moving", "--yes")
+    send(a.address, rcpts=["u@five.a.test"])
     (one,) = [q["id"] for q in a.queue("two.test")]
     a.ctl("hold", one, "--yes")
     send(a.address, rcpts=["late@one.test", "now@one.test"],
@@ -71,19 +74,20 @@ def test_what_was_known_of_it_stays(mx20, pg, primary):
         "unit", "position('now@'::bytea in data) > 0") == 0)
     both(pg, a)
     lose_disk(a)
-    waits(b, 3)
+    waits(b, 4)
     now = {q["from"] + r["address"]: (r["attempts"], q["bytes"], q["arrival"])
            for q in b.queue() for r in q["recipients"]}
     assert now == was
     states = {r["address"]: r["state"] for q in b.queue()
               for r in q["recipients"]}
     assert states["late@one.test"] == "deferred"
-    assert {states[f"u@{d}.test"] for d in ("two", "three", "four")} == {
-        "held"}
+    assert {states[f"u@{d}.test"]
+            for d in ("two", "three", "four", "five.a")} == {"held"}
     (four,) = b.queue("four.test")
     assert "mx2a" in json.dumps(four) and "by hand" in json.dumps(four)
+    assert "mx2a: moving" in json.dumps(b.queue("five.a.test"))
     b.ctl("release", *[q["id"] for q in b.queue()], "--yes")
-    p.wait_messages(4)
+    p.wait_messages(5)
     b.ctl("remove", b.queue("one.test")[0]["id"], "--yes")
     both(pg, b)
 
