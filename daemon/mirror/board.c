@@ -60,21 +60,21 @@ void board_state(struct mirror *m, enum mirror_state s, const char *reason)
 		log_state(m, &st, reason);
 }
 
-/* Each once, until all is well; and not what the line of a state will say. */
+/* Each once, whichever thread has it, until all is well; and not what the line
+ * of a state will say. */
 static bool is_worth_a_line(struct mirror *m, enum board_who who,
 			    const char *text)
 {
-	char *said = m->said[who];
-	bool is_new = strcmp(said, text) != 0 && *text != '\0';
+	bool is_new = strcmp(m->said[0], text) != 0 &&
+		      strcmp(m->said[1], text) != 0 && *text != '\0';
 
-	snprintf(said, sizeof(m->said[who]), "%s", text);
+	snprintf(m->said[who], sizeof(m->said[who]), "%s", text);
 	return is_new &&
 	       (who != BOARD_SCRIBE || m->status.state == MIRROR_AWAY);
 }
 
 void board_error(struct mirror *m, enum board_who who, const char *text)
 {
-	static const char *const names[] = { "scribe", "taker" };
 	bool is_said;
 
 	pthread_mutex_lock(&m->lock);
@@ -84,7 +84,7 @@ void board_error(struct mirror *m, enum board_who who, const char *text)
 	pthread_mutex_unlock(&m->lock);
 	if (is_said)
 		log_warn(EV_MIRROR, LOG_STR("node", m->node),
-			 LOG_STR("by", names[who]), LOG_STR("error", text));
+			 LOG_STR("error", text));
 }
 
 void board_server(struct mirror *m, struct db *db)

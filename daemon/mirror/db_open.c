@@ -278,6 +278,8 @@ enum mx_err db_open(struct db *db, int64_t host_ms)
 	enum mx_err err = MX_ENET;
 
 	MX_ASSERT(db->conn == NULL);
+	if (db_secret_is_open(db))
+		return MX_EACCESS;
 	if (!split_hosts(db->conninfo, &h))
 		db_say(db, "mirror.postgresql is no connection string");
 	for (size_t i = 0; i < h.count && err != MX_OK && err != MX_ESTOP; i++)

@@ -79,6 +79,20 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	metrics_set(METRIC_MIRROR_LEASE, seconds(left_ms(m)));
 }
 
+/* Our own row is what we know better than the database. */
+static void fill_self(struct mirror *m, struct mirror_status *out)
+{
+	for (size_t i = 0; i < out->node_count; i++) {
+		struct mirror_node *n = &out->nodes[i];
+
+		if (!n->is_self)
+			continue;
+		n->messages = atomic_load(&m->messages);
+		if (out->lease_ms != 0)
+			n->lease_ms = out->lease_ms;
+	}
+}
+
 bool mirror_status(struct mirror *m, struct mirror_status *out)
 {
 	struct spool_mirror_lag lag = { 0 };
@@ -97,6 +111,7 @@ bool mirror_status(struct mirror *m, struct mirror_status *out)
 	out->refuses = m->opt.config->mirror.when_away == AWAY_REFUSE;
 	if (left <= 0 && left + atomic_load(&m->patience_ms) > 0)
 		out->patience_ms = left + atomic_load(&m->patience_ms);
+	fill_self(m, out);
 	out->taken = atomic_load(&m->taken);
 	out->dropped = atomic_load(&m->dropped);
 	return true;

@@ -14,6 +14,7 @@ struct scribe {
 	uint64_t seq;	   /* the database's, when we registered */
 	int64_t asked_ms;  /* CLOCK_BOOTTIME, before the lease was asked for */
 	int64_t length_ms; /* of the lease, as it was asked for */
+	uint64_t told;	   /* messages, by our row */
 	bool has_lease;	   /* what was taken of us is dropped */
 	unsigned tries;	   /* to come back */
 	uint64_t random;

@@ -89,6 +89,7 @@ static enum mx_err enter(struct scribe *s)
 	};
 	enum mx_err err;
 
+	s->told = UINT64_MAX; /* it is not said here */
 	db_begin(s->db);
 	db_send(s->db, SQL_REGISTER, p);
 	err = db_commit(s->db, scribe_timeout(s));

@@ -28,6 +28,7 @@ enum turn scribe_serve(struct scribe *s)
 /* A parcel, the time to renew, the connection's end, or ours. */
 static void await(struct scribe *s)
 {
+	enum { LOOK_MS = 1000 }; /* at what the loop and a reload changed */
 	struct pollfd fds[] = {
 		{ .fd = hand_fd(s->m->hand), .events = POLLIN },
 		{ .fd = s->m->stop_fd, .events = POLLIN },
@@ -35,6 +36,8 @@ static void await(struct scribe *s)
 	};
 	int64_t left_ms = scribe_renew_at(s) - clock_boot_ms();
 
+	if (left_ms > LOOK_MS)
+		left_ms = LOOK_MS;
 	(void)poll(fds, COUNT(fds), left_ms > 0 ? (int)left_ms : 0);
 	if (fds[2].revents != 0)
 		db_look(s->db);

@@ -12,6 +12,7 @@ enum {
 	BATCH = 500,
 	KEEP_MS = 3600000,
 	LOOK_MOST_MS = 2000,
+	LOOK_FIRST_MS = 250,
 	CONNECT_MS = 5000,
 	PREPARE_MS = 20000
 };
@@ -96,6 +97,8 @@ static int64_t pause_ms(const struct taker *t)
 {
 	int64_t ms = atomic_load(&t->m->lease_ms) / 5;
 
+	if (!db_is_open(t->db))
+		return LOOK_FIRST_MS;
 	return ms < LOOK_MOST_MS ? ms : LOOK_MOST_MS;
 }
 

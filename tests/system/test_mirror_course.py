@@ -5,7 +5,7 @@ import time
 
 from client import Raw
 from faults import Load, until
-from mirrored import both, fill, in_step, node, state
+from mirrored import both, fill, in_step, mirror, node, state
 
 MANY = {"errors": 100000, "connections_per_client": 1000}
 
@@ -95,3 +95,24 @@ def test_a_frozen_node_does_not_hold_its_row(mx20, pg, primary):
         until(lambda: b.status()["spool"]["messages"] == 1, 20, pause=0.2)
     finally:
         pq.PQfinish(conn)
+
+
+def test_a_passfile_that_others_may_read(mx20, pg, primary, tmp_path):
+    """libpq would say so on standard error at each try, in its own form."""
+    words = tmp_path / "pgpass"
+    words.write_text("*:*:*:*:secret\n")
+    words.chmod(0o644)
+    d = node(mx20, pg.dsn() + f" passfile={words}", p=primary(), start=False)
+    d.start()
+    d.wait_log("error=.*others may read it: chmod 600")
+    assert "WARNING" not in d.text()
+    words.chmod(0o600)
+    in_step(d)
+
+
+def test_the_own_row_is_as_it_is(mx20, pg, primary):
+    d = node(mx20, pg.dsn(), p=primary(), lease="30s")
+    until(lambda: mirror(d)["nodes"])
+    fill(d, ["m1", "m2", "m3"])
+    until(lambda: mirror(d)["nodes"][0]["messages"] == 3, 5)
+    until(lambda: pg.one("SELECT messages FROM mx20.node") == "3", 8)
