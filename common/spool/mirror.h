@@ -64,8 +64,10 @@ struct spool_mirror_ops {
 	void (*joined)(uint64_t seq, void *arg);
 	/* What a transaction changes; takes the parcel. */
 	void (*offer)(struct parcel *p, uint64_t seq, void *arg);
-	/* Once for each: MX_OK, it is durable there.  Anything else: nobody
-	 * knows; the spool is behind from then on.  Bounded in time. */
+	/* Once for each: MX_OK, it is durable there.  MX_ENOENT: it was not
+	 * sent, the mirror has nothing of it and never will.  Anything else:
+	 * nobody knows.  Not MX_OK: the spool is behind from then on.  Bounded
+	 * in time. */
 	enum mx_err (*wait)(void *arg);
 };
 

@@ -86,6 +86,7 @@ struct mirror_state {
 	struct mirror_row row;
 	uint64_t offered;     /* the last number */
 	struct touches doubt; /* of it, and it is not known what became */
+	bool is_doubt_sent;   /* the mirror may have it */
 	uint64_t picked; /* the last stale id that was picked */
 	/* for all */
 	atomic_bool is_in_step, refuses;
@@ -164,7 +165,8 @@ struct batch {
 	/* the mirror's; step.c */
 	struct touches touches;
 	struct mirror_row mirror;
-	bool mirror_changed, joins, in_step, is_offered, is_taken;
+	bool mirror_changed, joins, in_step, is_offered;
+	bool is_waited, is_taken, is_sent; /* what became of it */
 	bool has_notes; /* something is lacking */
 	bool is_known_there; /* what is put: the mirror has it */
 	struct request *join;  /* NULL: nobody wants to be in step */

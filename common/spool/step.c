@@ -14,6 +14,7 @@
  *   start --> behind ------------------------------------------> in step
  *               ^                                                  |
  *               +--not known whether it took one: noted as old-----+
+ *               +--it was not sent one: noted as absent------------+
  *
  * In step what a transaction changed goes to the mirror while LMDB commits it
  * ("refuse": before), and the replies follow both.  Behind it is noted in the
@@ -62,7 +63,7 @@ static enum mx_err store_row(struct batch *b)
 			      span_of(value, (size_t)(end - value)));
 }
 
-/* It was offered and is not known to be there, nor not to be. */
+/* It was offered and is not known to be there. */
 static enum mx_err note_doubt(struct batch *b, struct packing *k)
 {
 	struct mirror_state *m = &b->sp->mirror;
@@ -70,7 +71,7 @@ static enum mx_err note_doubt(struct batch *b, struct packing *k)
 
 	if (m->doubt.n == 0)
 		return MX_OK;
-	err = changes_see(b, k, &m->doubt, true);
+	err = changes_see(b, k, &m->doubt, m->is_doubt_sent);
 	/* its number may not have been committed here */
 	if (b->mirror.seq < m->offered)
 		b->mirror.seq = m->offered;
@@ -141,9 +142,17 @@ enum mx_err step_prepare(struct batch *b)
 	return err == MX_OK && b->mirror_changed ? store_row(b) : err;
 }
 
-static enum mx_err wait_for(const struct mirror_state *m)
+/* Once for each that was offered: it may take as long as there is patience. */
+static void wait_for(struct batch *b)
 {
-	return m->ops->wait(m->arg) == MX_OK ? MX_OK : MX_EMIRROR;
+	const struct mirror_state *m = &b->sp->mirror;
+	enum mx_err err;
+
+	MX_ASSERT(m->ops != NULL && b->is_offered);
+	err = m->ops->wait(m->arg);
+	b->is_waited = true;
+	b->is_taken = err == MX_OK;
+	b->is_sent = err != MX_ENOENT;
 }
 
 enum mx_err step_ahead(struct batch *b)
@@ -160,7 +169,7 @@ enum mx_err step_ahead(struct batch *b)
 	b->is_offered = true;
 	if (!atomic_load(&m->refuses))
 		return MX_OK;
-	b->is_taken = wait_for(m) == MX_OK;
+	wait_for(b);
 	return b->is_taken ? MX_OK : MX_EMIRROR;
 }
 
@@ -182,28 +191,36 @@ static void keep_row(struct batch *b)
 	atomic_store(&m->walked, m->row.walked);
 }
 
+/* One of the two may have it, the other not. */
+static void fall_behind(struct batch *b, bool is_committed)
+{
+	struct mirror_state *m = &b->sp->mirror;
+
+	MX_ASSERT(m->doubt.n == 0);
+	set_in_step(m, false);
+	if (!b->is_sent && !is_committed)
+		return; /* neither has */
+	m->doubt = b->touches;
+	m->is_doubt_sent = b->is_sent;
+	b->touches = (struct touches){ 0 };
+}
+
 void step_end(struct batch *b, bool is_committed)
 {
 	struct mirror_state *m = &b->sp->mirror;
 
 	if (m->ops == NULL && !b->mirror_changed)
 		return;
-	if (b->is_offered && !b->is_taken)
-		b->is_taken = wait_for(m) == MX_OK && is_committed;
-	if (b->is_taken && !is_committed)
-		b->is_taken = false; /* there, and not here */
+	if (b->is_offered && !b->is_waited)
+		wait_for(b);
 	if (is_committed) {
 		keep_row(b);
 		touches_free(&m->doubt); /* noted */
 		if (b->joins)
 			set_in_step(m, true);
 	}
-	if (b->is_offered && !b->is_taken) {
-		MX_ASSERT(m->doubt.n == 0);
-		m->doubt = b->touches;
-		b->touches = (struct touches){ 0 };
-		set_in_step(m, false);
-	}
+	if (b->is_offered && !(b->is_taken && is_committed))
+		fall_behind(b, is_committed);
 	parcel_free(&b->parcel);
 	touches_free(&b->touches);
 }

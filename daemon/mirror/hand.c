@@ -81,7 +81,7 @@ void hand_offer(struct hand *h, struct parcel *p, uint64_t seq)
 	h->seq = seq;
 	h->offered_ms = clock_mono_ms();
 	h->state = h->is_open ? HAND_OFFERED : HAND_ANSWERED;
-	h->answer = MX_ENET;
+	h->answer = MX_ENOENT;
 	pthread_mutex_unlock(&h->lock);
 	(void)!write(h->fd, &one, sizeof(one));
 }
@@ -106,6 +106,8 @@ enum mx_err hand_wait(struct hand *h)
 		;
 	if (h->state == HAND_ANSWERED)
 		err = h->answer;
+	else if (h->state == HAND_OFFERED)
+		err = MX_ENOENT; /* nobody takes it any more */
 	if (err != MX_OK)
 		h->is_open = false;
 	h->state = HAND_EMPTY;
@@ -143,6 +145,8 @@ static void answer(struct hand *h, enum mx_err err)
 {
 	if (h->state != HAND_TAKEN && h->state != HAND_OFFERED)
 		return; /* the writer has not waited for it */
+	if (h->state == HAND_OFFERED)
+		err = MX_ENOENT; /* it was not taken */
 	h->state = HAND_ANSWERED;
 	h->answer = err;
 	pthread_cond_broadcast(&h->answered);

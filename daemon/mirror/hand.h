@@ -19,8 +19,9 @@ void hand_set_patience(struct hand *h, int64_t patience_ms);
 void hand_joined(struct hand *h);
 /* Taken.  Before hand_joined, and after a wait that failed, for nothing. */
 void hand_offer(struct hand *h, struct parcel *p, uint64_t seq);
-/* MX_OK: the database has it.  Anything else: nobody knows, and nothing is
- * offered until the next hand_joined. */
+/* MX_OK: the database has it.  MX_ENOENT: it was not taken, so it has not.
+ * Anything else: nobody knows.  Then nothing is offered until the next
+ * hand_joined. */
 enum mx_err hand_wait(struct hand *h);
 
 /* ---- The scribe ---- */

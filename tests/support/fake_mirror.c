@@ -167,15 +167,20 @@ static void offer(struct parcel *p, uint64_t seq, void *arg)
 	enum fake_fault fault = atomic_load(&m->fault);
 
 	atomic_fetch_add(&m->offered, 1);
-	if (fault != FAKE_LOST)
+	if (fault != FAKE_LOST && fault != FAKE_UNSENT)
 		fake_mirror_apply(m, p, seq);
-	m->last = fault == FAKE_WELL ? MX_OK : MX_ENET;
+	m->last = fault == FAKE_WELL	 ? MX_OK
+		  : fault == FAKE_UNSENT ? MX_ENOENT
+					 : MX_ENET;
 	parcel_free(&p);
 }
 
 static enum mx_err wait_for(void *arg)
 {
-	return ((struct fake_mirror *)arg)->last;
+	struct fake_mirror *m = arg;
+
+	atomic_fetch_add(&m->waited, 1);
+	return m->last;
 }
 
 const struct spool_mirror_ops fake_mirror_ops = {

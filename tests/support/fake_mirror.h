@@ -19,6 +19,7 @@ struct fake_row {
 enum fake_fault {
 	FAKE_WELL,
 	FAKE_LOST,	 /* it never arrives */
+	FAKE_UNSENT,	 /* it is not sent, and that is known */
 	FAKE_UNANSWERED, /* it arrives, and nobody hears of it */
 };
 
@@ -28,7 +29,7 @@ struct fake_mirror {
 	size_t n;
 	uint64_t seq;
 	_Atomic enum fake_fault fault;
-	atomic_uint offered, joined;
+	atomic_uint offered, waited, joined;
 	enum mx_err last; /* writer */
 	size_t largest;	  /* parcel, in bytes */
 };

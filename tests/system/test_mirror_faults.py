@@ -204,6 +204,27 @@ def test_packets_are_lost(mx20, primary):
         cable.close()
 
 
+def test_what_was_never_sent_is_not_held_back(mx20, pg, primary):
+    """The database ends in good order: the first mail without it was sent to
+    nobody, and goes as soon as its primary answers, lease or no lease."""
+    p = primary()
+    p.stop()
+    d = node(mx20, pg.dsn(), p=p, lease="2s")
+    fill(d, ["both"])
+    pg.stop()
+    until(lambda: state(d) == "away" and mirror(d)["lease_left_s"] < 0)
+    fill(d, ["alone"])
+    deliver(p, 1)
+    assert subjects(p) == ["alone"]
+    assert d.status()["spool"]["messages"] == 1
+    fill(d, ["late"])
+    p.wait_messages(2)
+    pg.start()
+    p.wait_messages(3)
+    both(pg, d)
+    arrived_once(p, ["both", "alone", "late"])
+
+
 def test_partition_is_not_waited_for_for_ever(mx20, pg, wire, primary):
     """A duplicate is better than a loss."""
     p = primary()

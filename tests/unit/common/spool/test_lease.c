@@ -93,6 +93,25 @@ Test(spool_lease, over_only_what_the_mirror_never_had_goes)
 	check_domain(f, "a.example", 3, 0, 0);
 }
 
+Test(spool_lease, over_what_was_not_sent_goes)
+{
+	uint64_t in, out;
+
+	mirror_in_step(&w);
+	in = put_simple(f, "a.example");
+	boot_ms += LEASE;
+	cr_expect_eq(ready_count(), 0);
+	w.m.fault = FAKE_UNSENT;
+	out = put_simple(f, "a.example"); /* the first without a connection */
+	cr_expect_eq(ready_count(), 1);
+	cr_expect(is_shown(out));
+	cr_expect_not(is_shown(in));
+	mirror_restart(&w, SPOOL_AWAY_ACCEPT);
+	spool_mirror_set_clock(f->sp, boot);
+	cr_expect(is_shown(out));
+	cr_expect_not(is_shown(in));
+}
+
 Test(spool_lease, patience_ends)
 {
 	uint64_t id;

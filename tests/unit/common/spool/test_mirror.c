@@ -314,6 +314,11 @@ Test(spool_mirror, a_parcel_that_is_lost_is_noted)
 	in_doubt(FAKE_LOST);
 }
 
+Test(spool_mirror, a_parcel_that_is_not_sent_is_noted)
+{
+	in_doubt(FAKE_UNSENT);
+}
+
 Test(spool_mirror, a_parcel_without_an_answer_is_noted)
 {
 	in_doubt(FAKE_UNANSWERED);
@@ -321,7 +326,8 @@ Test(spool_mirror, a_parcel_without_an_answer_is_noted)
 
 Test(spool_mirror, new_mail_in_doubt_is_not_doubled_nor_lost)
 {
-	static const enum fake_fault faults[] = { FAKE_LOST, FAKE_UNANSWERED };
+	static const enum fake_fault faults[] = { FAKE_LOST, FAKE_UNSENT,
+						  FAKE_UNANSWERED };
 	struct spool_rcpt r = a_rcpt("user@x", "a.example");
 
 	start_in_step(SPOOL_AWAY_ACCEPT);
@@ -350,6 +356,7 @@ Test(spool_mirror, refuse_takes_no_mail_without_it)
 	cr_expect_not(lag_of(&w).is_in_step);
 	cr_expect_eq(try_message("a.example"), MX_EMIRROR);
 	cr_expect_eq(w.m.offered, 2, "once is enough");
+	cr_expect_eq(w.m.waited, 2, "nobody waits twice for one");
 	/* what is there goes on */
 	settle_one_rcpt(f, id, "a.example", OUTCOME_DELIVERED, 0);
 	cr_expect_eq(f->err, MX_OK);
@@ -380,6 +387,20 @@ Test(spool_mirror, refused_mail_does_not_stay_in_the_mirror)
 	expect_equal(&w);
 	cr_expect_eq(fake_mirror_count(&w.m, PARCEL_MESSAGE), 1);
 	cr_expect_eq(fake_mirror_count(&w.m, PARCEL_CONTENT), 1);
+}
+
+/* Neither of the two has it. */
+Test(spool_mirror, refused_mail_that_was_not_sent_is_nowhere)
+{
+	start_in_step(SPOOL_AWAY_REFUSE);
+	atomic_store(&w.m.fault, FAKE_UNSENT);
+	cr_expect_eq(try_message("a.example"), MX_EMIRROR);
+	cr_expect_not(lag_of(&w).is_in_step);
+	cr_expect_eq(lag_of(&w).lacking, 0);
+	atomic_store(&w.m.fault, FAKE_WELL);
+	cr_expect_eq(mirror_join(&w), MX_OK);
+	cr_expect_eq(try_message("a.example"), MX_OK);
+	expect_equal(&w);
 }
 
 Test(spool_mirror, refuse_can_become_accept)

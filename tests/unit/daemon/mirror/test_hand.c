@@ -42,7 +42,7 @@ Test(hand, closed_until_joined)
 
 	hand_offer(hand, parcel_of(1), 1);
 	cr_expect_null(hand_take(hand, &seq));
-	cr_expect_eq(hand_wait(hand), MX_ENET);
+	cr_expect_eq(hand_wait(hand), MX_ENOENT);
 	cr_expect_not(hand_is_open(hand));
 }
 
@@ -100,7 +100,7 @@ Test(hand, a_failure_closes)
 	hand_joined(hand);
 	cr_expect_eq(exchange(&s, 1), MX_ETIME);
 	hand_offer(hand, parcel_of(2), 2);
-	cr_expect_eq(hand_wait(hand), MX_ENET);
+	cr_expect_eq(hand_wait(hand), MX_ENOENT);
 	hand_joined(hand);
 	s.answer = MX_OK;
 	cr_expect_eq(exchange(&s, 3), MX_OK);
@@ -122,7 +122,21 @@ Test(hand, patience_ends)
 	parcel_free(&p);
 	hand_joined(hand);
 	hand_offer(hand, parcel_of(2), 2);
+	p = hand_take(hand, &seq);
 	cr_expect_eq(hand_wait(hand), MX_ETIME, "that was another's answer");
+	parcel_free(&p);
+}
+
+/* It is known that the database has nothing of it. */
+Test(hand, what_is_not_taken_is_not_there)
+{
+	uint64_t seq;
+
+	hand_set_patience(hand, 30);
+	hand_joined(hand);
+	hand_offer(hand, parcel_of(1), 1);
+	cr_expect_eq(hand_wait(hand), MX_ENOENT);
+	cr_expect_null(hand_take(hand, &seq));
 }
 
 static void *close_it(void *arg)
@@ -139,6 +153,6 @@ Test(hand, who_waits_hears_that_it_is_closed)
 	hand_joined(hand);
 	hand_offer(hand, parcel_of(1), 1);
 	pthread_create(&thread, NULL, close_it, NULL);
-	cr_expect_eq(hand_wait(hand), MX_ENET);
+	cr_expect_eq(hand_wait(hand), MX_ENOENT);
 	pthread_join(thread, NULL);
 }
