@@ -173,7 +173,7 @@ def test_partition_holds_what_others_may_have(mx20, pg, wire, primary):
     deliver(p, 2)
     d.ctl("flush")
     assert sorted(subjects(p)) == ["alone1", "alone2"]
-    assert d.status()["spool"]["messages"] == 2
+    until(lambda: d.status()["spool"]["messages"] == 2)
     w.heal()
     p.wait_messages(4)
     both(pg, d)
