@@ -1,4 +1,6 @@
 /* The second copy: is it one, is it whole, and can others read it? */
+#include <string.h>
+
 #include "common/base/clock.h"
 #include "daemon/check/exam.h"
 
@@ -7,15 +9,57 @@ static const int64_t LATE_MS = MINUTES(5);
 
 enum { SERVER_LEAST = 15 }; /* PostgreSQL */
 
+/* Words of libpq and of the server, and what mends that. */
+static const struct {
+	const char *words, *remedy;
+} causes[] = {
+	{ "Connection refused", "systemctl start postgresql, on its host; or "
+				"mend host= and port= of mirror.postgresql" },
+	{ "in time", "a firewall, a route, or a host that is down" },
+	{ "could not translate", "host= of mirror.postgresql" },
+	{ "password", "the file of passfile=, of mode 600 and of the daemon's "
+		      "user: HOST:PORT:DATABASE:USER:PASSWORD" },
+	{ "pg_hba.conf", "in pg_hba.conf: hostssl DATABASE USER ADDRESS/32 "
+			 "scram-sha-256" },
+	{ "role", "createuser --pwprompt USER" },
+	{ "database \"", "createdb DATABASE" },
+	{ "permission denied", "psql -d DATABASE -c \"CREATE SCHEMA mx20 "
+			       "AUTHORIZATION USER\"" },
+	{ "schema", "psql -d DATABASE -c \"CREATE SCHEMA mx20 AUTHORIZATION "
+		    "USER\"" },
+	{ "read-only", "no host of mirror.postgresql can be written to: promote "
+		       "the standby" },
+	{ "too old", "PostgreSQL 15 or later" },
+	{ "", "journalctl -u mx20 | grep 'mirror '" },
+};
+
+static const char *remedy_of(struct span error)
+{
+	size_t i = 0;
+
+	while (memmem(error.p, error.n, causes[i].words,
+		      strlen(causes[i].words)) == NULL &&
+	       causes[i].words[0] != '\0')
+		i++;
+	return causes[i].remedy;
+}
+
+static void judge_away(struct findings *f, const struct check_mirror *m)
+{
+	findings_add(f, CHECK_MIRROR_LAG, SEVERITY_ERROR,
+		     "the database cannot be used: %.*s; new mail is %s",
+		     SPAN_ARG(m->error),
+		     m->refuses ? "refused with 451"
+				: "accepted with one copy");
+	findings_remedy(f, "%s", remedy_of(m->error));
+}
+
 static void judge_lag(struct findings *f, const struct check_mirror *m)
 {
 	const unsigned long long n = m->lag_messages;
 
 	if (m->is_away)
-		findings_add(f, CHECK_MIRROR_LAG, SEVERITY_ERROR,
-			     "the database cannot be used: %.*s; the second "
-			     "copy of %llu messages is missing or old",
-			     SPAN_ARG(m->error), n);
+		judge_away(f, m);
 	else if (n > 0 && m->lag_ms > LATE_MS)
 		findings_add(f, CHECK_MIRROR_LAG, SEVERITY_WARNING,
 			     "the second copy of %llu messages is missing or "
@@ -28,8 +72,6 @@ static void judge_lag(struct findings *f, const struct check_mirror *m)
 	else
 		findings_ok(f, CHECK_MIRROR_LAG,
 			    "every message is in both copies");
-	if (m->is_away)
-		findings_remedy(f, "mx20ctl mirror");
 }
 
 static void judge_synchronous(struct findings *f, const struct check_mirror *m)

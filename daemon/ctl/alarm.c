@@ -131,18 +131,45 @@ void alarms_table_text(struct buf *out, const json_t *t, int64_t now_ms)
 }
 
 /* Catching up takes a while; the operator knows of what he has ordered. */
-static void look_at_mirror(struct alarms *a, const json_t *m)
+static bool is_mirror_late(const struct alarms *a, const json_t *m)
 {
 	struct span state = control_get_text(m, "state");
-	bool is_late = a->now_ms - print_get_time(m, "since") > LATE_MS;
+
+	return span_eq(state, SPAN_LIT("away")) ||
+	       (span_eq(state, SPAN_LIT("behind")) &&
+		a->now_ms - print_get_time(m, "since") > LATE_MS);
+}
+
+static void add_of_mirror(struct alarms *a, struct buf *text)
+{
+	struct buf all = { 0 };
+
+	buf_addf(&all, "mirror: %s", buf_cstr(text));
+	add(a, "mirror", buf_span(&all));
+	buf_reset(text);
+	buf_fini(&all);
+}
+
+static void look_at_mirror(struct alarms *a, const json_t *m)
+{
+	const json_t *lost = json_object_get(m, "lost");
+	const json_t *doubled = json_object_get(m, "doubled");
 	struct buf text = { 0 };
 
-	if (m == NULL || (!span_eq(state, SPAN_LIT("away")) &&
-			  !(is_late && span_eq(state, SPAN_LIT("behind")))))
-		return;
-	buf_adds(&text, "mirror: ");
-	mirror_show_state(m, a->now_ms, &text);
-	add(a, "mirror", buf_span(&text));
+	if (is_mirror_late(a, m)) {
+		mirror_show_state(m, a->now_ms, &text);
+		add_of_mirror(a, &text);
+	}
+	for (size_t i = 0; i < json_array_size(lost); i++) {
+		mirror_lost_text(json_array_get(lost, i), &text);
+		add_of_mirror(a, &text);
+	}
+	for (size_t i = 0; i < json_array_size(doubled); i++) {
+		mirror_doubled_text(span_str(json_string_value(
+					    json_array_get(doubled, i))),
+				    &text);
+		add_of_mirror(a, &text);
+	}
 	buf_fini(&text);
 }
 

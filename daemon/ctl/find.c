@@ -212,8 +212,12 @@ static void say_nothing(const struct finding *f)
 			     SPAN_ARG(f->word));
 	else
 		ctl_complain("nothing is known of %.*s; what was relayed, or "
-			     "refused when it came, is in the log",
-			     SPAN_ARG(f->word));
+			     "refused when it came, is in the log%s",
+			     SPAN_ARG(f->word),
+			     f->ctl->config->mirror.postgresql.n > 0
+				     ? "; other nodes of the mirror may have "
+				       "it, ask there: mx20ctl mirror"
+				     : "");
 }
 
 enum ctl_exit ctl_find(struct ctl *ctl)

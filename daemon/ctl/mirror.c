@@ -11,51 +11,6 @@
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/table.h"
 
-/* ---- What the states mean ---- */
-
-/* clang-format off */
-static const struct {
-	const char *state, *words;
-} states[] = {
-	{ "in-step", "every message is in both copies before its 250" },
-	{ "behind",  "the database answers, and is being brought up to date" },
-	{ "away",    "the database cannot be used" },
-	{ "leaving", "mail is handed over, none is accepted" },
-	{ "left",    "all mail was handed over, none is accepted before a"
-		     " restart" },
-};
-/* clang-format on */
-
-static const char *words_of(struct span state)
-{
-	for (size_t i = 0; i < COUNT(states); i++)
-		if (span_eq(state, span_str(states[i].state)))
-			return states[i].words;
-	return "";
-}
-
-void mirror_show_state(const json_t *m, int64_t now_ms, struct buf *out)
-{
-	const struct span state = control_get_text(m, "state");
-	const struct span error = control_get_text(m, "error");
-	const json_t *lag = json_object_get(m, "lag");
-	const int64_t n = control_get_int(lag, "messages", 0);
-
-	if (n > 0) {
-		buf_adds(out, "SECOND COPY MISSING or old: ");
-		print_count(out, (uint64_t)n, "message");
-	}
-	if (n > 0 && print_get_time(lag, "oldest") != 0) {
-		buf_adds(out, ", the oldest ");
-		print_age(out, now_ms - print_get_time(lag, "oldest"));
-	}
-	if (n > 0)
-		buf_adds(out, "; ");
-	buf_addf(out, "%.*s: %s", SPAN_ARG(state), words_of(state));
-	if (error.n > 0)
-		buf_addf(out, ": %.*s", SPAN_ARG(error));
-}
-
 /* ---- Text ---- */
 
 /* clang-format off */
@@ -99,7 +54,9 @@ static void add_lease(struct table *t, const json_t *o)
 	buf_fini(&b);
 }
 
-static void add_node(struct table *t, const json_t *o, int64_t now_ms)
+/* is_old: what is known of the others was heard before the database was lost. */
+static void add_node(struct table *t, const json_t *o, int64_t now_ms,
+		     bool is_old)
 {
 	const int64_t seen_ms = print_get_time(o, "seen");
 	struct buf b = { 0 };
@@ -108,8 +65,13 @@ static void add_node(struct table *t, const json_t *o, int64_t now_ms)
 	if (control_get_bool(o, "self"))
 		buf_adds(&b, " *");
 	cell(t, &b);
-	table_cell(t, control_get_text(o, "state"));
-	add_lease(t, o);
+	if (is_old) {
+		table_cell(t, SPAN_LIT("?"));
+		table_cell(t, SPAN_LIT("?"));
+	} else {
+		table_cell(t, control_get_text(o, "state"));
+		add_lease(t, o);
+	}
 	add_number(t, o, "messages");
 	add_number(t, o, "taken");
 	table_cell(t, control_get_text(o, "taken_by"));
@@ -123,14 +85,23 @@ static void add_node(struct table *t, const json_t *o, int64_t now_ms)
 static void add_nodes(const struct ctl *ctl, const json_t *m, struct buf *out)
 {
 	const json_t *nodes = json_object_get(m, "nodes");
+	const bool is_old =
+		span_eq(control_get_text(m, "state"), SPAN_LIT("away"));
+	const int64_t at_ms = print_get_time(m, "nodes_at");
 	struct table t;
 
-	if (json_array_size(nodes) == 0)
+	if (at_ms == 0) {
+		buf_adds(out, "nodes     not known: the database has not been "
+			      "asked yet\n");
 		return;
-	buf_addc(out, '\n');
+	}
+	buf_adds(out, "nodes     as of ");
+	print_age(out, ctl->now_ms - at_ms);
+	buf_adds(out, is_old ? " ago, and nothing newer is known of them\n\n"
+			     : " ago\n\n");
 	table_init(&t, columns, COUNT(columns), ctl->width);
 	for (size_t i = 0; i < json_array_size(nodes); i++)
-		add_node(&t, json_array_get(nodes, i), ctl->now_ms);
+		add_node(&t, json_array_get(nodes, i), ctl->now_ms, is_old);
 	table_print(&t, out);
 	table_fini(&t);
 	buf_adds(out, "* is this node\n");
@@ -159,9 +130,7 @@ static void add_own_lease(const json_t *m, struct buf *out)
 		print_age(out, SECONDS(control_get_int(m, "lease_s", 0)));
 		buf_adds(out, " left");
 	} else {
-		buf_adds(out, "over: mail with two copies waits for ");
-		print_age(out, SECONDS(control_get_int(m, "patience_s", 0)));
-		buf_adds(out, " at most");
+		buf_adds(out, left_s < 0 ? "over" : "none yet");
 	}
 	buf_addf(out, "; without the database: %.*s\n",
 		 SPAN_ARG(control_get_text(m, "when_away")));
@@ -199,6 +168,7 @@ static void print_mirror(const struct ctl *ctl, const json_t *m)
 	add_server(m, &out);
 	add_own_lease(m, &out);
 	add_moves(m, &out);
+	mirror_show_nodes(m, "nodes     ", &out);
 	add_nodes(ctl, m, &out);
 	ctl_write(buf_span(&out));
 	buf_fini(&out);

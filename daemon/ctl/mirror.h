@@ -5,9 +5,20 @@
 #include "daemon/check/check.h"
 #include "daemon/ctl/source.h"
 
-/* Append how many messages lack it, since when, and why: of the member
- * "mirror" that mx20d tells.  Not cleaned for a terminal. */
+/*
+ * Of the member "mirror" that mx20d tells, appended, and not cleaned for a
+ * terminal: how many messages lack it, since when, why, and what becomes of
+ * mail meanwhile.
+ */
 void mirror_show_state(const json_t *m, int64_t now_ms, struct buf *out);
+/* One of its "lost" nodes; a name of its "doubled" ones; all of them, a line
+ * each that begins so. */
+void mirror_lost_text(const json_t *lost, struct buf *out);
+void mirror_doubled_text(struct span name, struct buf *out);
+void mirror_show_nodes(const json_t *m, const char *before, struct buf *out);
+
+/* Say on standard error that mail is withheld, if it is. */
+void mirror_warn_withheld(const struct ctl *ctl);
 
 /* What mx20d said of it, and what the doctor makes of that. */
 struct check_learned {

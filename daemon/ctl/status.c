@@ -261,6 +261,7 @@ static void add_mirror(const struct ctl *ctl, const json_t *m, struct buf *out)
 	print_text(out, buf_span(&text));
 	buf_addc(out, '\n');
 	buf_fini(&text);
+	mirror_show_nodes(m, "mirror: ", out);
 }
 
 /* The two lines above everything: is it running, how much waits. */

@@ -6,6 +6,7 @@
 
 #include "common/base/assert.h"
 #include "daemon/ctl/link.h"
+#include "daemon/ctl/mirror.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/select.h"
 #include "daemon/ctl/source.h"
@@ -313,5 +314,9 @@ enum ctl_exit ctl_surgery(struct ctl *ctl)
 
 enum ctl_exit ctl_flush(struct ctl *ctl)
 {
-	return order(ctl, NULL);
+	enum ctl_exit rc = order(ctl, NULL);
+
+	if (rc == CTL_DONE)
+		mirror_warn_withheld(ctl);
+	return rc;
 }

@@ -9,7 +9,8 @@
 
 /* {"state","since","node","when_away","server","schema","synchronous","error",
  * "error_at","lease_left_s","lease_s","patience_s","lag":{"messages",
- * "oldest"},"taken_over","dropped"} */
+ * "oldest"},"taken_over","dropped","lost":[{"node","messages","over_s"}],
+ * "doubled":[names]} */
 json_t *mirror_tell(const struct mirror_status *s, const struct config *c);
 
 /* An array of {"node","owner","self","state","lease_left_s","seen","messages",

@@ -102,6 +102,7 @@ def test_away_and_accepting(mx20, pg, primary):
     p = primary()
     d = node(mx20, pg.dsn(), p=p)
     fill(d, ["before"])
+    until(lambda: mirror(d)["nodes"])
     pg.stop()
     fill(d, [f"m{n}" for n in range(30)])
     until(lambda: state(d) == "away")
@@ -112,6 +113,8 @@ def test_away_and_accepting(mx20, pg, primary):
     alarm = d.ctl("status", "--alarm", "--json", check=False)
     assert "mirror" in [a["alarm"] for a in json.loads(alarm.stdout)]
     assert "30 messages" in d.ctl("status").stdout
+    # what it has heard of nodes is old
+    assert re.search(r"^mx2a \* +\? +\?", d.ctl("mirror").stdout, re.M)
     pg.start()
     in_step(d)
     assert rows(pg) == (31, 31, 31)
@@ -130,6 +133,7 @@ def test_away_and_refusing(mx20, pg, primary):
     with Raw(d.address) as c:
         c.cmd("EHLO client.test")
         assert offer(c, message("lost")).startswith("451 4.3.0")
+    assert "REFUSED with 451" in d.ctl("status", "--alarm", check=False).stdout
     # what is there may leave, and the database hears of it later
     deliver(p, 1)
     d.wait_empty()

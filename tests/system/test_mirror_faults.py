@@ -171,7 +171,8 @@ def test_partition_holds_what_others_may_have(mx20, pg, wire, primary):
     until(lambda: mirror(d)["lease_left_s"] < 0)
     fill(d, ["alone2"])
     deliver(p, 2)
-    d.ctl("flush")
+    assert "WITHHELD" in d.ctl("flush").stderr
+    assert "WITHHELD" in d.ctl("status").stdout
     assert sorted(subjects(p)) == ["alone1", "alone2"]
     until(lambda: d.status()["spool"]["messages"] == 2)
     w.heal()

@@ -35,6 +35,8 @@ def test_node_and_disk_lost(pair, pg):
     p.start()  # and mx2a would deliver, if it lived
     lost = time.monotonic()
     lose_disk(a)
+    until(lambda: "node mx2a has not been heard of" in b.ctl(
+        "status", "--alarm", check=False).stdout)
     p.wait_messages(21)
     assert time.monotonic() - lost < 3 * LEASE
     b.wait_empty()

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -27,18 +28,40 @@ Test(check_mirror, a_daemon_that_is_not_asked)
 	cr_expect_eq(f.list[0].severity, SEVERITY_INFO);
 }
 
-Test(check_mirror, away_is_an_error_and_all_that_is_known)
+Test(check_mirror, away_is_an_error_with_what_mends_it)
 {
-	judge(&(struct check_mirror){ .is_set = true,
-				      .is_known = true,
-				      .is_away = true,
-				      .error = SPAN_LIT("refused"),
-				      .lag_messages = 7 });
-	cr_assert_eq(f.count, 1u);
-	cr_expect_eq(f.list[0].severity, SEVERITY_ERROR);
-	cr_expect_str_eq(f.list[0].what.p,
-			 "the database cannot be used: refused; the second copy "
-			 "of 7 messages is missing or old");
+	static const struct {
+		const char *error, *remedy;
+	} cases[] = {
+		{ "connection to server at \"db\" failed: Connection refused",
+		  "systemctl start" },
+		{ "db: no connection in time", "firewall" },
+		{ "FATAL: password authentication failed for user \"mx20\"",
+		  "passfile=" },
+		{ "fe_sendauth: no password supplied", "passfile=" },
+		{ "no pg_hba.conf entry for host \"192.0.2.1\"",
+		  "hostssl DATABASE" },
+		{ "role \"mx20\" does not exist", "createuser" },
+		{ "database \"mx20\" does not exist", "createdb" },
+		{ "permission denied for schema public", "CREATE SCHEMA" },
+		{ "session is read-only", "promote" },
+		{ "something new", "journalctl" },
+		{ "", "journalctl" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		judge(&(struct check_mirror){
+			.is_set = true,
+			.is_known = true,
+			.is_away = true,
+			.refuses = true,
+			.error = span_str(cases[i].error) });
+		cr_assert_eq(f.count, 1u);
+		cr_expect_eq(f.list[0].severity, SEVERITY_ERROR);
+		cr_expect(strstr(f.list[0].what.p, "refused with 451"));
+		cr_expect(strstr(f.list[0].remedy.p, cases[i].remedy), "%s: %s",
+			  cases[i].error, f.list[0].remedy.p);
+	}
 }
 
 Test(check_mirror, what_is_missing_for_long)

@@ -222,7 +222,7 @@ Test(ctl_alarm, a_database_that_cannot_be_used)
 	cr_expect(is(0, "mirror",
 		     "mirror: SECOND COPY MISSING or old: 2 messages, the "
 		     "oldest 7m; away: the database cannot be used: connection "
-		     "refused"));
+		     "refused; new mail is accepted with one copy"));
 }
 
 Test(ctl_alarm, catching_up_is_one_when_it_takes_long)
@@ -233,4 +233,22 @@ Test(ctl_alarm, catching_up_is_one_when_it_takes_long)
 	cr_assert_eq(json_array_size(a.list), 0);
 	mirror("behind", now_ms - MINUTES(6), NULL);
 	cr_expect_eq(take(), 1);
+}
+
+Test(ctl_alarm, a_node_that_is_lost)
+{
+	json_t *o = json_pack("{s:{s:s, s:[{s:s, s:i, s:i}], s:[s]}}", "mirror",
+			      "state", "in-step", "lost", "node", "mx2a",
+			      "messages", 3, "over_s", 44, "doubled", "mx2b");
+
+	alarms_overview(&a, o);
+	json_decref(o);
+	cr_assert_eq(take(), 2);
+	cr_expect(is(0, "mirror",
+		     "mirror: node mx2a has not been heard of for 44s beyond "
+		     "its lease, 3 messages of it still there: start it; if it "
+		     "is gone for good: mx20ctl mirror take mx2a"));
+	cr_expect(is(1, "mirror",
+		     "mirror: two nodes are called mx2b: give each its own "
+		     "mirror.node"));
 }

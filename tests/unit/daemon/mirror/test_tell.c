@@ -63,7 +63,7 @@ Test(mirror_tell, nodes)
 	};
 	static const char *const states[] = { "alive", "over", "given",
 					      "left" };
-	static const int left_s[] = { 1, -2, -1, 0 };
+	static const int left_s[] = { 2, -2, -1, 0 };
 	json_t *list = mirror_tell_nodes(&s);
 
 	cr_assert_eq(json_array_size(list), 4u);
@@ -87,5 +87,48 @@ Test(mirror_tell, an_overview_without_a_mirror_says_nothing)
 
 	mirror_tell_into(o, NULL, &c);
 	cr_expect_eq(json_object_size(o), 0u);
+	json_decref(o);
+}
+
+Test(mirror_tell, who_is_lost)
+{
+	const struct config c = { 0 };
+	struct mirror_status s = {
+		.state = MIRROR_STEP,
+		.node_count = 6,
+		.nodes = { { .name = "a", .is_self = true, .lease_ms = -1 },
+			   { .name = "b", .lease_ms = -44000, .messages = 3 },
+			   { .name = "c", .lease_ms = -1, .is_given = true },
+			   { .name = "d", .lease_ms = -1, .has_left = true },
+			   { .name = "e", .lease_ms = -1 }, /* its old disk */
+			   { .name = "e", .lease_ms = 1 } },
+	};
+	json_t *o = mirror_tell(&s, &c), *lost = json_object_get(o, "lost");
+
+	cr_assert_eq(json_array_size(lost), 1u);
+	cr_expect_str_eq(text(json_array_get(lost, 0), "node"), "b");
+	cr_expect_eq(control_get_int(json_array_get(lost, 0), "over_s", 0), 44);
+	cr_expect_eq(json_array_size(json_object_get(o, "doubled")), 0u);
+	json_decref(o);
+	s.state = MIRROR_AWAY; /* old news */
+	o = mirror_tell(&s, &c);
+	cr_expect_eq(json_array_size(json_object_get(o, "lost")), 0u);
+	json_decref(o);
+}
+
+Test(mirror_tell, two_of_one_name)
+{
+	const struct config c = { 0 };
+	const struct mirror_status s = {
+		.state = MIRROR_STEP,
+		.node_count = 2,
+		.nodes = { { .name = "a", .is_self = true, .lease_ms = 9 },
+			   { .name = "a", .lease_ms = 9 } },
+	};
+	json_t *o = mirror_tell(&s, &c);
+	const json_t *doubled = json_object_get(o, "doubled");
+
+	cr_assert_eq(json_array_size(doubled), 1u);
+	cr_expect_str_eq(json_string_value(json_array_get(doubled, 0)), "a");
 	json_decref(o);
 }
