@@ -112,6 +112,7 @@ void dest_free(struct dest *dst)
 		link_free(l);
 	ev_timer_stop(dst->drain->loop, &dst->timer);
 	slots_forget(dst);
+	probes_forget(dst);
 	turns_leave_dest(dst);
 	HASH_DEL(dst->drain->dests, dst);
 	targets_clear(dst);
@@ -139,6 +140,26 @@ void dest_stop(struct dest *dst)
 
 /* ---- What it has to do ---- */
 
+static enum probe_class class_of(const struct dest *dst, int64_t now_ms)
+{
+	if (slots_is_strangers(dst))
+		return PROBE_ROUTINE;
+	if (callout_wants(dst) || lanes_want(dst))
+		return PROBE_ASKED;
+	return dst->is_called || machine_is_due_anew(&dst->machine, now_ms)
+		       ? PROBE_NEWS
+		       : PROBE_ROUTINE;
+}
+
+/* It is due; then only if there is something for it, and its turn. */
+static bool may_probe(struct dest *dst, int64_t now_ms)
+{
+	bool is_wanted = !TAILQ_EMPTY(&dst->ring) || callout_wants(dst) ||
+			 lanes_want(dst);
+
+	return !is_wanted || probes_admit(dst, class_of(dst, now_ms), now_ms);
+}
+
 static void connect_more(struct dest *dst)
 {
 	struct machine *m = &dst->machine;
@@ -147,10 +168,13 @@ static void connect_more(struct dest *dst)
 
 	for (;;) {
 		bool is_probe = dst->trying == 0 && machine_is_due(m, now);
-		bool is_known;
-		bool has_mail = dest_waiting(dst, dst->trying + 1, is_probe,
-					     &is_known) > dst->trying ||
-				callout_wants(dst) || lanes_want(dst);
+		bool is_known, has_mail;
+
+		if (is_probe && !may_probe(dst, now))
+			return;
+		has_mail = dest_waiting(dst, dst->trying + 1, is_probe,
+					&is_known) > dst->trying ||
+			   callout_wants(dst) || lanes_want(dst);
 
 		if (!is_known) {
 			turns_touch(dst);
@@ -162,6 +186,7 @@ static void connect_more(struct dest *dst)
 		}
 		dest_note_links(dst);
 		target = machine_next(m, has_mail, dst->live, dst->trying, now);
+		probes_spend(dst);
 		if (target == MACHINE_NONE)
 			return;
 		link_new(dst, target, LINK_USUAL);
@@ -228,13 +253,17 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* What is due and finds no room is called when there is some. */
+/* What is due and finds no room is called when there is some, or its turn. */
 static int64_t machine_at(struct dest *dst)
 {
 	bool is_wanted = !TAILQ_EMPTY(&dst->ring) || callout_is_awaited(dst);
 	int64_t at = is_wanted ? machine_timer(&dst->machine) : 0;
 
-	if (at == 0 || at > clock_mono_ms() || slots_have_room(dst))
+	if (at == 0 || at > clock_mono_ms())
+		return at;
+	if (dst->probe_in != NULL)
+		return 0;
+	if (slots_have_room(dst))
 		return at;
 	slots_wait(dst);
 	return 0;
@@ -301,6 +330,7 @@ void dest_trigger(struct dest *dst, const char *why)
 		log_info(EV_WAKE, LOG_SPAN("destination", dst->route->key),
 			 LOG_STR("why", why));
 	machine_trigger(&dst->machine, clock_mono_ms());
+	dst->is_called = true;
 	aside_hurry(dst);
 	turns_touch(dst);
 }
@@ -313,6 +343,7 @@ void dest_heard_from(struct dest *dst, int target)
 	log_info(EV_WAKE, LOG_SPAN("destination", dst->route->key),
 		 LOG_STR("host", dst->targets[target].name),
 		 LOG_STR("why", "it connected"));
+	dst->is_called = true;
 	turns_touch(dst);
 }
 

@@ -59,6 +59,11 @@ struct dest {
 	unsigned listed;	/* of them, not strangers */
 	struct slots *waits_in; /* for a connection, or NULL */
 	TAILQ_ENTRY(dest) slot;
+	struct dest_queue *probe_in; /* waits to probe: probes.h; or NULL */
+	TAILQ_ENTRY(dest) probe;
+	int64_t probe_due_ms; /* monotonic: waits so since */
+	bool is_admitted;     /* need not wait */
+	bool is_called;	      /* to be probed for more than its time */
 	struct domain_ring ring;
 	struct domain_ring askers;     /* with questions that wait */
 	unsigned callout_links;	       /* see callout.h */

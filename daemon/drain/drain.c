@@ -102,6 +102,7 @@ struct drain *drain_new(const struct drain_options *opt)
 	d->generation = 1;
 	d->reminded_ms = clock_mono_ms();
 	slots_start(d, opt->most_links);
+	probes_start(d);
 	drain_strangers_start(d);
 	domain_pace_start(d);
 	turns_start(d, dest_run);
@@ -188,6 +189,7 @@ void drain_free(struct drain **dp)
 		dest_free(dst);
 	callout_stop(d);
 	slots_stop(d); /* the last connections are gone */
+	probes_stop(d);
 	join_forget(d);
 	departure_stop(d);
 	drop_attempts(d);

@@ -6,6 +6,7 @@
 #include "daemon/drain/departure.h"
 #include "daemon/drain/holds.h"
 #include "daemon/drain/link.h"
+#include "daemon/drain/probes.h"
 #include "daemon/drain/slots.h"
 #include "daemon/drain/stops.h"
 #include "daemon/drain/strangers.h"
@@ -52,6 +53,7 @@ struct drain {
 	struct asking asking[2]; /* [1]: of strangers */
 	struct slots slots[2];	 /* the same */
 	ev_timer slots_timer;
+	struct probes probes;
 	TAILQ_HEAD(, domain) to_refresh;
 	ev_timer pace; /* of refreshing */
 	struct turns turns;

@@ -91,8 +91,10 @@ static void mend(struct link *l)
 	dst->is_shaken = false;
 	aside_mended(dst);
 	deferral_mended(dst);
-	if (l->target != MACHINE_NONE && dst->mtargets[l->target].is_down)
+	if (l->target != MACHINE_NONE && dst->mtargets[l->target].is_down) {
 		dst->mtargets[l->target].next_ms = clock_mono_ms();
+		dst->is_called = true;
+	}
 }
 
 static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)

@@ -86,6 +86,8 @@ int machine_any(const struct machine *m, int64_t now_ms);
 bool machine_may_try(const struct machine_target *t, int64_t now_ms);
 /* It is not up, and a target may be tried now. */
 bool machine_is_due(const struct machine *m, int64_t now_ms);
+/* And is that one not known to be down? */
+bool machine_is_due_anew(const struct machine *m, int64_t now_ms);
 /* A down target of better rank than the best that is up, or of an equal host,
  * if one is due: worth a probe beside the running connections.  MACHINE_NONE:
  * no. */

@@ -173,6 +173,14 @@ bool machine_is_due(const struct machine *m, int64_t now_ms)
 	       machine_first_to_try(m, now_ms) != MACHINE_NONE;
 }
 
+bool machine_is_due_anew(const struct machine *m, int64_t now_ms)
+{
+	int target = machine_first_to_try(m, now_ms);
+
+	return m->state != DRAIN_UP && target != MACHINE_NONE &&
+	       !m->targets[target].is_down;
+}
+
 int machine_better(const struct machine *m, int64_t now_ms)
 {
 	int up = machine_best_up(m);
