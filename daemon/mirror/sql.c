@@ -137,10 +137,12 @@ const struct sql sql_table[SQL_COUNT] = {
 		"SELECT owner, name, version, \"left\", given,"
 		" (extract(epoch FROM lease_until - now()) * 1000)::bigint,"
 		" lease_ms, (extract(epoch FROM seen) * 1000)::bigint,"
-		" messages, taken, taken_by, " IS_OVER ","
-		" (SELECT count(*) FROM (SELECT FROM message m"
-		" WHERE m.owner = n.owner LIMIT 1) s)"
-		" FROM node n ORDER BY name, owner LIMIT 64", "" },
+		" messages, taken, taken_by, is_over, has_mail FROM ("
+		"SELECT n.*, " IS_OVER " AS is_over,"
+		" EXISTS (SELECT FROM message m WHERE m.owner = n.owner)"
+		" AS has_mail FROM node n"
+		" ORDER BY has_mail DESC, seen DESC LIMIT 64) AS n"
+		" ORDER BY name, owner", "" },
 	[SQL_VICTIM_IDS] = { "victim_ids",
 		"SELECT m.id, " BYTES_OF_M " FROM message m"
 		" WHERE m.owner = $1 AND m.id > $2 ORDER BY m.id LIMIT $3",
@@ -201,9 +203,16 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_OLD_TOMBSTONES] = { "old_tombstones",
 		"DELETE FROM taken WHERE at < now() - interval '90 days'", "" },
 	[SQL_OLD_NODES] = { "old_nodes",
-		"DELETE FROM node n WHERE seen < now() - interval '90 days'"
+		"WITH gone AS (DELETE FROM node n"
+		" WHERE seen < now() - interval '7 days'"
 		" AND NOT EXISTS (SELECT FROM message m"
-		" WHERE m.owner = n.owner)", "" },
+		" WHERE m.owner = n.owner)"
+		" AND NOT EXISTS (SELECT FROM taken t"
+		" WHERE t.owner = n.owner) RETURNING owner),"
+		" c AS (DELETE FROM content c USING gone g"
+		" WHERE c.owner = g.owner)"
+		" DELETE FROM hold h USING gone g WHERE h.owner = g.owner",
+		"" },
 };
 
 /*

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/mirror/taker_priv.h"
 
@@ -55,20 +56,20 @@ static void read_node(struct taker *t, size_t i, struct mirror_node *n)
 		  db_column(db, 0, i, TAKEN_BY));
 }
 
-/* The one of this owner, or a free one. */
-static struct lease_watch *watch_of(struct taker *t, int64_t owner)
+/* What was known of this owner, the last time we looked; or nothing. */
+static struct lease_watch watch_of(const struct lease_watch *all,
+				   int64_t owner)
 {
-	size_t i = 0;
-
-	while (i < MIRROR_NODES - 1 && t->watches[i].owner != 0 &&
-	       t->watches[i].owner != owner)
-		i++;
-	if (t->watches[i].owner != owner)
-		t->watches[i] = (struct lease_watch){ .owner = 0 };
-	return &t->watches[i];
+	for (size_t i = 0; i < MIRROR_NODES; i++)
+		if (all[i].owner == owner)
+			return all[i];
+	return (struct lease_watch){ .owner = 0 };
 }
 
-static void judge(struct taker *t, size_t i, const struct mirror_node *n)
+/* The row has a watch of its own, so that those of nodes that are no more are
+ * forgotten. */
+static void judge(struct taker *t, size_t i, const struct mirror_node *n,
+		  const struct lease_watch *before)
 {
 	const struct lease_row row = {
 		.owner = n->owner,
@@ -77,9 +78,11 @@ static void judge(struct taker *t, size_t i, const struct mirror_node *n)
 		.is_over = db_number(t->db, 0, i, IS_OVER) != 0,
 		.is_free = n->has_left || n->is_given,
 	};
-	bool may = lease_watch(watch_of(t, n->owner), &row, clock_mono_ms());
 	struct victim *v = &t->victims[t->victim_count];
+	bool may;
 
+	t->watches[i] = watch_of(before, n->owner);
+	may = lease_watch(&t->watches[i], &row, clock_mono_ms());
 	if (!may || n->is_self || db_number(t->db, 0, i, HAS_MAIL) == 0)
 		return;
 	v->owner = n->owner;
@@ -91,6 +94,7 @@ static void judge(struct taker *t, size_t i, const struct mirror_node *n)
 enum mx_err taker_look(struct taker *t)
 {
 	struct mirror_node nodes[MIRROR_NODES];
+	struct lease_watch before[MIRROR_NODES];
 	size_t count;
 	enum mx_err err;
 
@@ -99,10 +103,13 @@ enum mx_err taker_look(struct taker *t)
 	if (err != MX_OK)
 		return err;
 	count = db_rows(t->db, 0);
+	MX_ASSERT(count <= MIRROR_NODES);
+	memcpy(before, t->watches, sizeof(before));
+	memset(t->watches, 0, sizeof(t->watches));
 	t->victim_count = 0;
-	for (size_t i = 0; i < count && i < MIRROR_NODES; i++) {
+	for (size_t i = 0; i < count; i++) {
 		read_node(t, i, &nodes[i]);
-		judge(t, i, &nodes[i]);
+		judge(t, i, &nodes[i], before);
 	}
 	pthread_mutex_lock(&t->m->lock);
 	memcpy(t->m->status.nodes, nodes, count * sizeof(*nodes));

@@ -144,6 +144,32 @@ def test_a_new_disk_under_the_same_name(mx20, pg, primary):
     arrived_once(p, names)
 
 
+def test_former_lives_hide_nobody(mx20, pg, primary):
+    """However many there are: each new disk is one.  Those without mail are
+    forgotten after a week, with what else was there of them."""
+    p = primary()
+    a = node(mx20, pg.dsn(), "mx2a", p=p, lease="2s")
+    fill(a, ["m1"])
+    pg.sql("""
+INSERT INTO mx20.node (name, spool, version, lease_until, lease_ms, seen)
+ SELECT 'a' || n, n, '1', now() - interval '1 day', 2000,
+ now() - interval '1 day' FROM generate_series(1, 70) n
+ UNION ALL SELECT 'old', '0', '1', now() - interval '8 days', 2000,
+ now() - interval '8 days';
+INSERT INTO mx20.hold SELECT owner, 'a.test', '' FROM mx20.node
+ WHERE name = 'old';
+INSERT INTO mx20.content SELECT owner, 1, 0, '' FROM mx20.node
+ WHERE name = 'old';
+""")
+    b = node(mx20, pg.dsn(), "mx2b", p=p, lease="2s")
+    until(lambda: pg.count("node", "name = 'old'") == 0)
+    assert pg.count("hold") == 0
+    assert pg.count("content", "id = 1") == 0
+    assert pg.count("node") == 72
+    a.kill()
+    waits(b, 1)
+
+
 def test_two_want_it(mx20, pg, primary):
     p = primary()
     a, b, c = [node(mx20, pg.dsn(), name, p=p)
