@@ -27,7 +27,7 @@ struct check_room {
 /* How the second copy does; as mx20d tells it. */
 struct check_mirror {
 	bool is_set, is_known; /* is_known: mx20d was asked */
-	bool is_in_step, is_away, is_synchronous;
+	bool is_in_step, is_away, has_left, is_synchronous;
 	bool refuses; /* new mail, while it is not in step */
 	struct span server;	/* "15.14 at db1.example.net" */
 	struct span error;	/* while it is away */

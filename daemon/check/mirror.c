@@ -60,6 +60,10 @@ static void judge_lag(struct findings *f, const struct check_mirror *m)
 
 	if (m->is_away)
 		judge_away(f, m);
+	else if (m->has_left)
+		findings_add(f, CHECK_MIRROR_LAG, SEVERITY_INFO,
+			     "this node has left: it accepts no mail before it "
+			     "is started again");
 	else if (n > 0 && m->lag_ms > LATE_MS)
 		findings_add(f, CHECK_MIRROR_LAG, SEVERITY_WARNING,
 			     "the second copy of %llu messages is missing or "

@@ -3,8 +3,11 @@
 
 #include "daemon/mirror/tell.h"
 
-static const char no_mirror[] =
-	"there is no second copy: mirror.postgresql is empty";
+static const char no_mirror[] = "there is no second copy: mirror.postgresql was"
+				" empty when mx20d was started";
+static const char nobody_there[] =
+	"no other node is alive: nobody would deliver this one's mail, nor take"
+	" new mail; if that is meant: mx20ctl mirror leave --force";
 
 void mirror_run(struct request *r)
 {
@@ -57,12 +60,25 @@ void mirror_take_run(struct request *r, const json_t *object)
 	mirror_take(m, node, on_done, r);
 }
 
+static bool has_others(const struct mirror_status *s)
+{
+	for (size_t i = 0; i < s->node_count && s->state != MIRROR_AWAY; i++)
+		if (!s->nodes[i].is_self && s->nodes[i].lease_ms > 0)
+			return true;
+	return false;
+}
+
 void mirror_leave_run(struct request *r)
 {
 	struct mirror *m = r->control->opt.mirror;
+	struct mirror_status s;
 
-	if (m == NULL) {
+	if (!mirror_status(m, &s)) {
 		request_fail(r, no_mirror);
+		return;
+	}
+	if (!has_others(&s) && !r->is_forced) {
+		request_fail(r, nobody_there);
 		return;
 	}
 	log_order(r, SPAN_LIT(""));

@@ -30,6 +30,7 @@ static void take(struct check_learned *l, const json_t *o, int64_t now_ms)
 	m->is_known = true;
 	m->is_in_step = span_eq(state, SPAN_LIT("in-step"));
 	m->is_away = span_eq(state, SPAN_LIT("away"));
+	m->has_left = span_eq(state, SPAN_LIT("left"));
 	m->refuses = span_eq(control_get_text(o, "when_away"),
 			     SPAN_LIT("refuse"));
 	m->is_synchronous = control_get_bool(o, "synchronous");

@@ -21,6 +21,7 @@ enum { /* what a verb takes */
        TAKES_DESTINATION = 64,
        TAKES_ALL = 128,
        TAKES_FORCE = 512, /* and --dry-run */
+       TAKES_FORCE_ALONE = 32768,
        TAKES_CLIENT = 4096, /* --client, --helo, --from, --to, --size */
        TAKES_ALARM = 1024, /* instead of an argument */
        TAKES_FORGET = 2048, /* or --recheck */
@@ -83,8 +84,8 @@ static const struct verb verbs[] = {
 	  "forget mail; nobody is told" },
 	{ "bounce", TAKES_UNITS, ctl_surgery, WHICH,
 	  "give mail up and report it to its senders" },
-	{ "mirror", TAKES_ARGUMENT | TAKES_MANY, ctl_mirror,
-	  "[take NODE|leave]",
+	{ "mirror", TAKES_ARGUMENT | TAKES_MANY | TAKES_FORCE_ALONE, ctl_mirror,
+	  "[take NODE|leave [--force]]",
 	  "the second copy, and the nodes that have one" },
 	{ "reload", TAKES_FORCE, ctl_reload, "[--dry-run] [--force]",
 	  "read the configuration and the allowlist again" },
@@ -126,7 +127,7 @@ static const struct choice choices[] = {
 	{ "alarm",       0,   SWITCH(alarm),     TAKES_ALARM },
 	{ "raw",         0,   SWITCH(raw),       TAKES_RAW },
 	{ "dry-run",     0,   SWITCH(dry_run),   TAKES_FORCE },
-	{ "force",       0,   SWITCH(force),     TAKES_FORCE },
+	{ "force",       0,   SWITCH(force),     TAKES_FORCE | TAKES_FORCE_ALONE },
 	{ "forget",      0,   SWITCH(forget),    TAKES_FORGET },
 	{ "recheck",     0,   SWITCH(recheck),   TAKES_FORGET },
 };
@@ -206,7 +207,9 @@ static void add_options(struct buf *out)
 		"      --raw          show: the content as it is\n"
 		"      --dry-run      reload: only say what would change\n"
 		"      --force        reload: take what looks like an "
-		"accident\n"
+		"accident;\n"
+		"                     mirror leave: though nobody else is "
+		"there\n"
 		"      --forget       recipient: what is known of him\n"
 		"      --recheck      recipient: ask his primary now\n"
 		"  -y, --yes          do not ask\n"

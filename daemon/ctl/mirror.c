@@ -119,16 +119,23 @@ static void add_server(const json_t *m, struct buf *out)
 			 : "no synchronous standby");
 }
 
+static bool has_left(const json_t *m)
+{
+	return span_eq(control_get_text(m, "state"), SPAN_LIT("left"));
+}
+
 static void add_own_lease(const json_t *m, struct buf *out)
 {
 	const int64_t left_s = control_get_int(m, "lease_left_s", 0);
 
 	buf_adds(out, "lease     ");
-	if (left_s > 0) {
+	if (left_s > 0 && !has_left(m)) {
 		print_age(out, SECONDS(left_s));
 		buf_adds(out, " of ");
 		print_age(out, SECONDS(control_get_int(m, "lease_s", 0)));
 		buf_adds(out, " left");
+	} else if (has_left(m)) {
+		buf_adds(out, "given back");
 	} else {
 		buf_adds(out, left_s < 0 ? "over" : "none yet");
 	}
@@ -184,10 +191,12 @@ static const struct order {
 	const char *done;
 } orders[] = {
 	{ "take", "mirror_take", true,
-	  ": take its mail over?  It must be dead for certain.", "taken over" },
+	  ": take its mail over?  It must be dead for certain.",
+	  " of it to take over; what is there already: mx20ctl status" },
 	{ "leave", "mirror_leave", false,
 	  "Hand all mail over, and accept none before a restart?",
-	  "handed over" },
+	  " handed over, for the other nodes to take; this one accepts no mail"
+	  " before it is started again, and can be stopped" },
 };
 /* clang-format on */
 
@@ -210,7 +219,7 @@ static void print_order(const struct ctl *ctl, const struct order *o,
 	}
 	print_count(&out, (uint64_t)control_get_int(end, "messages", 0),
 		    "message");
-	buf_addf(&out, " %s\n", o->done);
+	buf_addf(&out, "%s\n", o->done);
 	ctl_write(buf_span(&out));
 	buf_fini(&out);
 }
@@ -237,9 +246,10 @@ static enum ctl_exit ask(const struct ctl *ctl, const struct order *o,
 
 	if (rc == CTL_DONE) {
 		end = link_ask(&link,
-			       json_pack("{s:s, s:o}", "verb",
+			       json_pack("{s:s, s:o, s:b}", "verb",
 					 o != NULL ? o->verb : "mirror", "node",
-					 control_text(span_str(node))),
+					 control_text(span_str(node)), "force",
+					 (int)ctl->force),
 			       NULL, NULL);
 		rc = end != NULL ? CTL_DONE : CTL_UNREACHABLE;
 	}
@@ -257,7 +267,7 @@ static enum ctl_exit ask(const struct ctl *ctl, const struct order *o,
 
 static enum ctl_exit misused(void)
 {
-	ctl_complain("usage: mx20ctl mirror [take NODE|leave]");
+	ctl_complain("usage: mx20ctl mirror [take NODE|leave [--force]]");
 	return CTL_USAGE;
 }
 

@@ -13,7 +13,7 @@ static const struct {
 	{ "away",    "the database cannot be used" },
 	{ "leaving", "mail is handed over, none is accepted" },
 	{ "left",    "all mail was handed over, none is accepted before a"
-		     " restart" },
+		     " restart: it can be stopped" },
 };
 /* clang-format on */
 
@@ -36,7 +36,7 @@ static void add_lag(const json_t *m, int64_t now_ms, struct buf *out)
 	const int64_t n = control_get_int(lag, "messages", 0);
 	const int64_t oldest_ms = print_get_time(lag, "oldest");
 
-	if (n == 0)
+	if (n == 0 || is_state(m, "left")) /* it is for others to have */
 		return;
 	buf_adds(out, "SECOND COPY MISSING or old: ");
 	print_count(out, (uint64_t)n, "message");

@@ -130,15 +130,26 @@ int orders_fd(const struct orders *o)
 	return o->fd;
 }
 
+static void say_unknown(const struct mirror *m, struct order *done,
+			const char *node)
+{
+	if (strcmp(node, m->node) == 0)
+		buf_addf(&done->why, "that is this node; to hand its mail over:"
+				     " mx20ctl mirror leave");
+	else
+		buf_addf(&done->why, "there is no node %s in the database",
+			 node);
+}
+
 /* The rows of SQL_GIVE: each life of that node.  One that lives is left alone,
  * and so are all. */
-static enum mx_err judge(struct order *done, const char *node, struct db *db)
+static enum mx_err judge(const struct mirror *m, struct order *done,
+			 const char *node, struct db *db)
 {
 	size_t n = db_rows(db, 0);
 
 	if (n == 0) {
-		buf_addf(&done->why,
-			 "there is no other node %s in the database", node);
+		say_unknown(m, done, node);
 		return MX_ENOENT;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -146,9 +157,10 @@ static enum mx_err judge(struct order *done, const char *node, struct db *db)
 
 		if (left_ms > 0) {
 			buf_addf(&done->why,
-				 "%s lives: its lease runs for %lld ms more; "
-				 "stop it first, or let it leave",
-				 node, (long long)left_ms);
+				 "the lease of %s runs for %lld s more: if it is"
+				 " dead, wait so long and ask again; if it"
+				 " lives, stop it, or let it leave",
+				 node, (long long)((left_ms + 999) / 1000));
 			return MX_EBUSY;
 		}
 		done->messages += (uint64_t)db_number(db, 0, i, 2);
@@ -173,7 +185,7 @@ static enum mx_err carry_out(struct mirror *m, struct order *done,
 		if (err == MX_OK)
 			err = db_run(db, TIMEOUT_MS);
 		if (err == MX_OK)
-			return judge(done, node, db);
+			return judge(m, done, node, db);
 		buf_adds(&done->why, db_error(db));
 	} else {
 		buf_adds(&done->why, "the database is away");

@@ -263,6 +263,8 @@ def test_nothing_is_taken_of_a_node_that_lives(mx20, pg, primary):
     fill(a, ["m1"])
     done = b.ctl("mirror", "take", "mx2a", "--yes", check=False)
     assert done.returncode == 1 and "lease" in done.stderr
+    done = b.ctl("mirror", "take", "mx2b", "--yes", check=False)
+    assert done.returncode == 1 and "mirror leave" in done.stderr
     done = b.ctl("mirror", "take", "mx2z", "--yes", check=False)
     assert done.returncode == 1 and "mx2z" in done.stderr
     assert a.status()["spool"]["messages"] == 1

@@ -218,16 +218,30 @@ def test_taken_by_order(mx20, pg, primary):
     arrived_once(p, names)
 
 
+def test_the_last_one_does_not_leave(mx20, pg, primary):
+    """Nobody would have its mail; unless it is told to."""
+    a = node(mx20, pg.dsn(), "mx2a", p=primary())
+    fill(a, ["m1"])
+    done = a.ctl("mirror", "leave", "--yes", check=False)
+    assert done.returncode == 1 and "--force" in done.stderr
+    fill(a, ["m2"])
+    assert "2 messages" in a.ctl("mirror", "leave", "--force", "--yes").stdout
+
+
 def test_leave(pair, pg):
     """It hands everything over and takes no more; after a restart it is a node
     like before."""
     a, b, p = pair
     names = fill(a, [f"m{n}" for n in range(30)])
+    until(lambda: ("mx2b", "alive") in [(n["node"], n["state"])
+                                        for n in mirror(a)["nodes"]])
     done = a.ctl("mirror", "leave", "--yes")
     assert "30 messages" in done.stdout
     waits(b, 30)
     a.wait_empty()
     assert state(a) == "left"
+    text = a.ctl("mirror").stdout
+    assert "MISSING" not in text and "can be stopped" in text
     with pytest.raises(ConnectionRefusedError):
         Raw(a.address)
     assert {n["node"]: n["state"] for n in mirror(b)["nodes"]}[
