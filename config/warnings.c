@@ -129,11 +129,14 @@ static void warn_of_disk(const struct config *c, struct settings *s,
 
 /* ---- The mirror ---- */
 
-static void warn_of_password(const struct config *c, struct settings *s,
+static void warn_of_mirror(const struct config *c, struct settings *s,
 			     struct config_errors *e)
 {
 	struct stat st;
 
+	if (c->mirror.when_away == AWAY_REFUSE && c->mirror.postgresql.n == 0)
+		settings_doubt(s, e, "mirror.when_away",
+			       "no effect without mirror.postgresql");
 	/* in the arena, with NUL behind it */
 	if (strcasestr(c->mirror.postgresql.p, "password=") != NULL &&
 	    stat(c->path.p, &st) == 0 && (st.st_mode & S_IROTH) != 0)
@@ -154,5 +157,5 @@ void warnings_find(const struct config *c, struct settings *s,
 		settings_doubt(s, e, "limits.message_size",
 			       "more than spool.size");
 	warn_of_disk(c, s, e);
-	warn_of_password(c, s, e);
+	warn_of_mirror(c, s, e);
 }

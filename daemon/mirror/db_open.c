@@ -3,6 +3,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/mirror/conninfo.h"
 #include "daemon/mirror/db_priv.h"
 
 /*
@@ -272,13 +273,24 @@ static enum mx_err begin_session(struct db *db, int64_t timeout_ms)
 	return err;
 }
 
+static bool has_no_secret(struct db *db)
+{
+	struct buf why = { 0 };
+	bool is_wrong = conninfo_secret_is_wrong(db->conninfo, &why);
+
+	if (is_wrong)
+		db_say(db, buf_cstr(&why));
+	buf_fini(&why);
+	return is_wrong;
+}
+
 enum mx_err db_open(struct db *db, int64_t host_ms)
 {
 	struct hosts h = { .count = 0 };
 	enum mx_err err = MX_ENET;
 
 	MX_ASSERT(db->conn == NULL);
-	if (db_secret_is_open(db))
+	if (has_no_secret(db))
 		return MX_EACCESS;
 	if (!split_hosts(db->conninfo, &h))
 		db_say(db, "mirror.postgresql is no connection string");

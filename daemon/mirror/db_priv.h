@@ -22,8 +22,6 @@ struct db {
 	bool is_durable;       /* fsync, and synchronous_commit */
 };
 
-/* Is there a passfile that libpq would not read?  Says so. */
-bool db_secret_is_open(struct db *db);
 void db_forget(struct db *db);
 void db_say(struct db *db, const char *text);
 /* MX_OK: look again; MX_ETIME, MX_ESTOP */

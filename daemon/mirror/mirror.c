@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
+#include "daemon/mirror/conninfo.h"
 #include "daemon/mirror/mirror_priv.h"
 
 enum {
@@ -147,33 +148,13 @@ void mirror_reload(struct mirror *m, struct config *config)
 	spool_mirror_set_away(m->opt.spool, away_of(config));
 }
 
-/* What libpq says of it may quote it: only the name of a word that it does not
- * know is passed on. */
 bool mirror_is_wrong(const struct config *c, struct buf *why)
 {
-	static const char unknown[] = "invalid connection option ";
-	PQconninfoOption *all;
-	char *said = NULL;
-
 	struct buf unsaid = { 0 };
 	bool can_say = c->mirror.postgresql.n > 0 && pq_load(&unsaid);
 
-	buf_fini(&unsaid);
-	if (!can_say)
-		return false;
-	all = pq()->conninfoParse(c->mirror.postgresql.p, &said);
-	if (all != NULL) {
-		pq()->conninfoFree(all);
-		return false;
-	}
-	if (said != NULL && strncmp(said, unknown, strlen(unknown)) == 0)
-		buf_add(why,
-			span_trim((struct span){ said, strcspn(said, "\n") }));
-	else
-		buf_adds(why, "expected words such as \"host=db1 dbname=mx20 "
-			      "user=mx20\", or postgresql://...");
-	pq()->freemem(said);
-	return true;
+	buf_fini(&unsaid); /* mail goes on without: the log says it */
+	return can_say && conninfo_is_wrong(c->mirror.postgresql.p, why);
 }
 
 /* ---- Life ---- */

@@ -754,6 +754,10 @@ def test_check_finds_a_primary_that_is_this_host(mx20, listen, primary,
      'mirror.postgresql: invalid connection option "passwrod"'),
     ({"mirror": {"postgresql": "dbname=m password= s3 cret"}},
      'mirror.postgresql: expected words such as "host='),
+    ({"mirror": {"postgresql": "host=a,b port=1,2 sslmode=foo"}},
+     'mirror.postgresql: invalid sslmode value: "foo"'),
+    ({"mirror": {"postgresql": "host=a passfile=/nonexistent"}},
+     "mirror.postgresql: passfile /nonexistent: No such file"),
 ])
 def test_check_finds_what_cannot_start(mx20, conf, said):
     d = mx20(start=False, conf=conf, recipients={"x": ""})

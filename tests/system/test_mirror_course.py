@@ -1,9 +1,11 @@
 """Two copies: joining under load, leases that change, nodes that stand still."""
 
 import ctypes
+import subprocess
 import time
 
 from client import Raw
+from daemon import BUILD
 from faults import Load, until
 from mirrored import both, fill, in_step, mirror, node, state
 
@@ -103,11 +105,20 @@ def test_a_passfile_that_others_may_read(mx20, pg, primary, tmp_path):
     words.write_text("*:*:*:*:secret\n")
     words.chmod(0o644)
     d = node(mx20, pg.dsn() + f" passfile={words}", p=primary(), start=False)
+    said = "others may read it: chmod 600"
+    done = subprocess.run([BUILD / "mx20d", "-c", d.conf_path, "--check"],
+                          capture_output=True, text=True)
+    assert done.returncode == 78 and said in done.stderr
+    words.chmod(0o600)
     d.start()
-    d.wait_log("error=.*others may read it: chmod 600")
-    assert "WARNING" not in d.text()
+    in_step(d)
+    words.chmod(0o644)
+    pg.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+           " WHERE application_name LIKE 'mx20 %';")
+    d.wait_log(f"error=.*{said}")
     words.chmod(0o600)
     in_step(d)
+    assert "WARNING" not in d.text()
 
 
 def test_the_own_row_is_as_it_is(mx20, pg, primary):

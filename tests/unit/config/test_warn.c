@@ -55,6 +55,18 @@ static void expect_not(const char *part)
 	cr_expect_null(strstr(buf_cstr(&found), part), "%s", buf_cstr(&found));
 }
 
+Test(config_warn, refuse_without_a_mirror)
+{
+	struct config *c;
+
+	folder_write(&folder, "domains", "");
+	c = load(NEEDED "spool = { " SMALL "};\n"
+			"mirror = { when_away = \"refuse\"; };\n");
+	expect("mx20.conf:3: mirror.when_away: no effect without "
+	       "mirror.postgresql");
+	config_unref(&c);
+}
+
 /* passfile= is the way that needs no warning, whatever the mode. */
 Test(config_warn, password_for_all_to_read)
 {
