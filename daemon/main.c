@@ -15,6 +15,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
+#include "common/base/msgid.h"
 #include "common/net/local.h"
 #include "config/options.h"
 #include "config/reload.h"
@@ -240,6 +241,36 @@ static bool is_under_way(void *arg)
 	return intake_sessions(d->intake) > 0 || drain_busy(d->drain) > 0;
 }
 
+/* For `find`: by the id that the client was told, and by who waits. */
+static void on_moved(const struct mirror_moved *what, const struct unit *u,
+		     void *arg)
+{
+	struct daemon *d = arg;
+	struct traces *kept =
+		d->keeper != NULL ? keeper_traces(d->keeper) : NULL;
+	struct buf words = { 0 };
+	struct trace t = {
+		.left_ms = clock_wall_ms(),
+		.arrived_ms = u->envelope.arrived_ms,
+		.id = what->is_here ? what->there : what->id,
+		.how = SPAN_LIT("taken over"),
+		.from = u->envelope.from,
+		.host = span_str(what->node),
+	};
+
+	if (what->there != 0) {
+		buf_adds(&words, what->is_here ? "here" : "there");
+		buf_adds(&words, " it is ");
+		msg_id_add(&words, what->is_here ? what->id : what->there);
+	}
+	t.reply = buf_span(&words);
+	for (size_t i = 0; kept != NULL && i < u->rcpt_count; i++) {
+		t.to = u->rcpts[i].path;
+		traces_add(kept, &t);
+	}
+	buf_fini(&words);
+}
+
 /* The first that the spool hears of: it is behind from its first change on. */
 static void open_mirror(struct daemon *d)
 {
@@ -249,6 +280,7 @@ static void open_mirror(struct daemon *d)
 		.config = d->config,
 		.leave = leave,
 		.is_busy = is_under_way,
+		.moved = on_moved,
 		.arg = d,
 	});
 }

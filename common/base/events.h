@@ -43,9 +43,9 @@
 	X(MIRROR,    "mirror", \
 	  "the second copy: in step, behind or away, and why") \
 	X(TAKEN,     "taken-over", \
-	  "mail of a node that is gone is delivered from here") \
+	  "mail of a node that is gone is delivered from here; was: its id there") \
 	X(DROPPED,   "dropped", \
-	  "mail of ours that another node has taken over") \
+	  "mail of ours that another node has taken over; now: its id there") \
 	X(CONNECT,   "connect",   "a client connected") \
 	X(DISCONNECT,"disconnect","a client left") \
 	X(TLS,       "tls",       "a TLS handshake ended") \

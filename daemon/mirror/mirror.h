@@ -21,6 +21,14 @@
 
 struct mirror;
 
+/* A message that is another node's now, or was. */
+struct mirror_moved {
+	uint64_t id;	  /* what it is called here */
+	uint64_t there;	  /* and there; 0: not known */
+	const char *node; /* the other */
+	bool is_here;	  /* it has come from there; false: it goes there */
+};
+
 struct mirror_options {
 	struct ev_loop *loop;
 	struct spool *spool;
@@ -29,6 +37,9 @@ struct mirror_options {
 	 * under way? */
 	void (*leave)(void *arg);
 	bool (*is_busy)(void *arg);
+	/* Each unit of a message that moves; may be NULL. */
+	void (*moved)(const struct mirror_moved *what, const struct unit *u,
+		      void *arg);
 	void *arg;
 };
 

@@ -1,12 +1,12 @@
 #include <inttypes.h>
-#include <stdlib.h>
+#include <stdio.h>
 
-#include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/random.h"
+#include "daemon/mirror/moved.h"
 #include "daemon/mirror/scribe_priv.h"
 
 /* Making tables may take a while, connecting to a host that does not answer
@@ -134,11 +134,18 @@ enum turn scribe_away(struct scribe *s)
 
 /* ---- What was taken of us ---- */
 
-enum { DROP_PAGE = 2000 };
+/* The loop says something of each. */
+enum { DROP_PAGE = 200 };
+
+struct dropped {
+	uint64_t now; /* what it is called there */
+	char by[MIRROR_NAME];
+};
 
 struct drop {
 	struct call call;
-	uint64_t *ids;
+	uint64_t ids[DROP_PAGE];
+	struct dropped what[DROP_PAGE];
 	size_t count;
 };
 
@@ -147,34 +154,45 @@ static void run_drop(struct call *c)
 	struct drop *d = (struct drop *)c;
 	struct mirror *m = c->arg;
 
+	for (size_t i = 0; i < d->count; i++)
+		moved_away(m, d->ids[i], d->what[i].now, d->what[i].by);
 	spool_mirror_drop(m->opt.spool, d->ids, d->count, call_counted, c);
 }
 
-static void fini_drop(struct call *c)
-{
-	free(((struct drop *)c)->ids);
-}
-
 /* The log has one line for each page and who has it. */
-static void log_dropped(struct scribe *s, struct span by, uint64_t count)
+static void log_dropped(struct scribe *s, const char *by, uint64_t count)
 {
 	metrics_add(METRIC_MIRROR_DROPPED, 0, count);
 	atomic_fetch_add(&s->m->dropped, count);
-	log_warn(EV_DROPPED, LOG_INT("messages", count), LOG_SPAN("by", by),
+	log_warn(EV_DROPPED, LOG_INT("messages", count), LOG_STR("by", by),
 		 LOG_STR("why", "taken over while our lease was over"));
 }
 
-static enum mx_err drop_here(struct scribe *s, uint64_t *ids, size_t n,
-			     struct span by)
+/* The page of tombstones that was read. */
+static struct drop *drop_new(struct db *db, struct array *gone)
 {
-	struct drop *d = call_new(run_drop, fini_drop, sizeof(*d));
-	enum mx_err err;
+	struct drop *d = call_new(run_drop, NULL, sizeof(*d));
 
-	d->ids = ids;
-	d->count = n;
-	err = calls_wait(s->m->calls, &d->call);
+	d->count = db_rows(db, 0);
+	MX_ASSERT(d->count <= DROP_PAGE);
+	for (size_t i = 0; i < d->count; i++) {
+		struct span by = db_column(db, 0, i, 1);
+
+		d->ids[i] = (uint64_t)db_number(db, 0, i, 0);
+		d->what[i].now = (uint64_t)db_number(db, 0, i, 2);
+		snprintf(d->what[i].by, sizeof(d->what[i].by), "%.*s",
+			 SPAN_ARG(by));
+		array_add_int(gone, (int64_t)d->ids[i]);
+	}
+	return d;
+}
+
+static enum mx_err drop_here(struct scribe *s, struct drop *d)
+{
+	enum mx_err err = calls_wait(s->m->calls, &d->call);
+
 	if (err == MX_OK && d->call.count > 0)
-		log_dropped(s, by, d->call.count);
+		log_dropped(s, d->what[d->count - 1].by, d->call.count);
 	call_release(&d->call);
 	return err;
 }
@@ -195,9 +213,8 @@ enum mx_err scribe_drop_taken(struct scribe *s, size_t *n)
 {
 	struct param p[] = { PARAM_INT(s->id.owner), PARAM_INT(0),
 			     PARAM_INT(DROP_PAGE) };
-	struct buf by = { 0 };
 	struct array gone;
-	uint64_t *ids;
+	struct drop *d;
 	enum mx_err err;
 
 	*n = 0;
@@ -206,17 +223,11 @@ enum mx_err scribe_drop_taken(struct scribe *s, size_t *n)
 	if (err != MX_OK || db_rows(s->db, 0) == 0)
 		return err;
 	*n = db_rows(s->db, 0);
-	ids = mx_alloc_array(*n, sizeof(*ids));
 	array_init(&gone, ARRAY_INT8);
-	for (size_t i = 0; i < *n; i++) {
-		ids[i] = (uint64_t)db_number(s->db, 0, i, 0);
-		array_add_int(&gone, (int64_t)ids[i]);
-	}
-	buf_add(&by, db_column(s->db, 0, *n - 1, 1));
-	err = drop_here(s, ids, *n, buf_span(&by));
+	d = drop_new(s->db, &gone);
+	err = drop_here(s, d);
 	if (err == MX_OK)
 		err = forget(s, &gone);
-	buf_fini(&by);
 	buf_fini(&gone.bytes);
 	return err;
 }

@@ -45,7 +45,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		" \"left\" = false, given = false, seen = now()"
 		" RETURNING owner, fence, seq", "ttti" },
 	[SQL_TOMBSTONES] = { "tombstones",
-		"SELECT t.id, coalesce(n.name, '') FROM taken t"
+		"SELECT t.id, coalesce(n.name, ''), t.now_id FROM taken t"
 		" LEFT JOIN node n ON n.owner = t.by_owner"
 		" WHERE t.owner = $1 AND t.id > $2 ORDER BY t.id LIMIT $3",
 		"iii" },
@@ -167,10 +167,17 @@ const struct sql sql_table[SQL_COUNT] = {
 		" WHERE c.owner = $1 AND c.id = map.old", "iiII" },
 	[SQL_MOVE_MESSAGE] = { "move_message",
 		"WITH moved AS (UPDATE message m SET owner = $2, id = map.new,"
-		" incoming = true FROM unnest($3, $4) AS map(old, new)"
-		" WHERE m.owner = $1 AND m.id = map.old RETURNING map.old)"
-		" INSERT INTO taken (owner, id, by_owner)"
-		" SELECT $1, old, $2 FROM moved ON CONFLICT DO NOTHING",
+		" incoming = true,"
+		/* what its client has heard, however often it moves */
+		" was = CASE m.was WHEN 0 THEN m.id ELSE m.was END,"
+		" was_node = CASE m.was WHEN 0 THEN"
+		" (SELECT name FROM node WHERE owner = $1)"
+		" ELSE m.was_node END"
+		" FROM unnest($3, $4) AS map(old, new)"
+		" WHERE m.owner = $1 AND m.id = map.old"
+		" RETURNING map.old, map.new)"
+		" INSERT INTO taken (owner, id, by_owner, now_id)"
+		" SELECT $1, old, $2, new FROM moved ON CONFLICT DO NOTHING",
 		"iiII" },
 	[SQL_VICTIM_REST] = { "victim_rest",
 		"WITH c AS (DELETE FROM content WHERE owner = $1),"
@@ -181,7 +188,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		" WHERE m.owner = $1 AND m.incoming"
 		" AND m.id > $2 ORDER BY m.id LIMIT $3", "iii" },
 	[SQL_MESSAGES_OF] = { "messages_of",
-		"SELECT id, data FROM message"
+		"SELECT id, data, was, was_node FROM message"
 		" WHERE owner = $1 AND id = ANY($2) AND incoming"
 		" ORDER BY id", "iI" },
 	[SQL_UNITS_OF] = { "units_of",
@@ -263,6 +270,7 @@ const char sql_schema[] =
 	"CREATE TABLE IF NOT EXISTS message ("
 	" owner bigint NOT NULL, id bigint NOT NULL,"
 	" incoming bool NOT NULL DEFAULT false, data bytea NOT NULL,"
+	" was bigint NOT NULL DEFAULT 0, was_node text NOT NULL DEFAULT '',"
 	" PRIMARY KEY (owner, id)) PARTITION BY RANGE (id);"
 	"CREATE INDEX IF NOT EXISTS message_incoming ON message (owner, id)"
 	" WHERE incoming;"
@@ -284,6 +292,7 @@ const char sql_schema[] =
 	" PRIMARY KEY (owner, domain));"
 	"CREATE TABLE IF NOT EXISTS taken ("
 	" owner bigint NOT NULL, id bigint NOT NULL, by_owner bigint NOT NULL,"
+	" now_id bigint NOT NULL DEFAULT 0,"
 	" at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (owner, id));"
 	"INSERT INTO mx20_version SELECT 1"
 	" WHERE NOT EXISTS (SELECT FROM mx20_version);"

@@ -1,9 +1,11 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "daemon/mirror/moved.h"
 #include "daemon/mirror/taker_priv.h"
 
 /*
@@ -59,10 +61,31 @@ static bool is_illegible(const struct taker *t, uint64_t id)
 	return false;
 }
 
+/* What it was called where it came from. */
+struct origin {
+	uint64_t was;
+	char node[MIRROR_NAME];
+};
+
 struct adopted {
 	struct adopt *a;
 	uint64_t id;
+	struct origin origin;
 };
+
+static void fill_origin(struct db *db, size_t row, struct origin *o)
+{
+	struct span name = db_column(db, MESSAGES, row, 3);
+
+	o->was = (uint64_t)db_number(db, MESSAGES, row, 2);
+	snprintf(o->node, sizeof(o->node), "%.*s", SPAN_ARG(name));
+}
+
+static void tell_origin(struct mirror *m, uint64_t id, const struct origin *o)
+{
+	if (o->was != 0)
+		moved_here(m, id, o->was, o->node);
+}
 
 static void on_adopted(enum mx_err err, void *arg)
 {
@@ -71,6 +94,8 @@ static void on_adopted(enum mx_err err, void *arg)
 	if (err == MX_EINVAL) {
 		leave_illegible(one->a->t, one->id);
 		err = MX_OK;
+	} else if (err == MX_OK) {
+		tell_origin(one->a->call.arg, one->id, &one->origin);
 	}
 	end_one(one->a, err);
 	free(one);
@@ -121,7 +146,8 @@ static void commit(struct adopt *a, size_t row, struct spool_adoption **d)
 
 	for (size_t i = 0; i < n; i++)
 		fill_unit(db, UNITS, a->unit + i, 1, &units[i]);
-	*one = (struct adopted){ a, (uint64_t)id };
+	*one = (struct adopted){ .a = a, .id = (uint64_t)id };
+	fill_origin(db, row, &one->origin);
 	a->pending++;
 	spool_adopt_commit(d, db_column(db, MESSAGES, row, 1), units, n,
 			   on_adopted, one);
@@ -223,11 +249,16 @@ struct part {
 	struct taker *t;
 	int64_t id;
 	enum { BEGIN, MORE, END } what;
+	struct origin origin;
 };
 
 static void on_ended(enum mx_err err, void *arg)
 {
-	call_done(arg, err, 0);
+	struct part *p = arg;
+
+	if (err == MX_OK)
+		tell_origin(p->call.arg, (uint64_t)p->id, &p->origin);
+	call_done(&p->call, err, 0);
 }
 
 static void end_large(struct part *p)
@@ -239,11 +270,13 @@ static void end_large(struct part *p)
 
 	for (size_t i = 0; i < n; i++)
 		fill_unit(db, UNITS, i, 1, &units[i]);
-	if (db_rows(db, MESSAGES) == 1)
+	if (db_rows(db, MESSAGES) == 1) {
+		fill_origin(db, 0, &p->origin);
 		spool_adopt_commit(&m->adoption, db_column(db, MESSAGES, 0, 1),
 				   units, n, on_ended, p);
-	else /* it was taken over, from us */
+	} else { /* it was taken over, from us */
 		call_done(&p->call, MX_EBUSY, 0);
+	}
 	free(units);
 }
 

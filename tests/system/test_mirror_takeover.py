@@ -115,6 +115,30 @@ def test_it_comes_back(pair, pg):
     assert pg.count("taken") == 0
 
 
+def test_both_know_where_a_message_went(pair):
+    """By the id its client heard, and by address: at the node that has it
+    now, and at the one that came back."""
+    a, b, p = pair
+    was = send(a.address, "sought@example.com", message(
+        headers="Message-ID: <one@sender.test>\r\n"))
+    a.kill()
+    waits(b, 1)
+    (now,) = [q["id"] for q in b.queue()]
+    whole = (r"msgid=<one@sender.test> from=<a@sender.test>"
+             r" to=<sought@example.com> rcpts=1 ")
+    b.wait_log(f"taken-over .*mid={now} was={was} node=mx2a {whole}")
+    a.start()
+    a.wait_empty()
+    a.wait_log(f"dropped .*mid={was} now={now} by=mx2b {whole}")
+    for d, other in ((b, "mx2a"), (a, "mx2b")):
+        for word in (was, "sought@example.com"):
+            (found,) = [o for o in map(json.loads, d.ctl(
+                "find", word, "--json").stdout.splitlines())
+                if o["found"] == "left"]
+            assert (found["id"], found["host"]) == (was, other)
+            assert now in found["reply"]
+
+
 def test_it_comes_back_in_the_middle(pair, pg):
     """Each message is one node's, whatever the moment."""
     a, b, p = pair
