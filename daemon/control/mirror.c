@@ -5,6 +5,9 @@
 
 static const char no_mirror[] = "there is no second copy: mirror.postgresql was"
 				" empty when mx20d was started";
+static const char is_away[] =
+	"the database is away: nothing can be handed over by it now; this node"
+	" goes on";
 static const char nobody_there[] =
 	"no other node is alive: nobody would deliver this one's mail, nor take"
 	" new mail; if that is meant: mx20ctl mirror leave --force";
@@ -62,7 +65,7 @@ void mirror_take_run(struct request *r, const json_t *object)
 
 static bool has_others(const struct mirror_status *s)
 {
-	for (size_t i = 0; i < s->node_count && s->state != MIRROR_AWAY; i++)
+	for (size_t i = 0; i < s->node_count; i++)
 		if (!s->nodes[i].is_self && s->nodes[i].lease_ms > 0)
 			return true;
 	return false;
@@ -75,6 +78,10 @@ void mirror_leave_run(struct request *r)
 
 	if (!mirror_status(m, &s)) {
 		request_fail(r, no_mirror);
+		return;
+	}
+	if (s.state == MIRROR_AWAY) {
+		request_fail(r, is_away);
 		return;
 	}
 	if (!has_others(&s) && !r->is_forced) {

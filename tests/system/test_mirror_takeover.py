@@ -249,6 +249,12 @@ def test_the_last_one_does_not_leave(mx20, pg, primary):
     done = a.ctl("mirror", "leave", "--yes", check=False)
     assert done.returncode == 1 and "--force" in done.stderr
     fill(a, ["m2"])
+    pg.stop()
+    until(lambda: state(a) == "away")
+    done = a.ctl("mirror", "leave", "--yes", "--force", check=False)
+    assert done.returncode == 1 and "away" in done.stderr
+    pg.start()
+    in_step(a)
     assert "2 messages" in a.ctl("mirror", "leave", "--force", "--yes").stdout
 
 
