@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
@@ -159,12 +160,35 @@ bool mirror_is_wrong(const struct config *c, struct buf *why)
 
 /* ---- Life ---- */
 
+/*
+ * A copy of a spool, or of a whole machine, has its name and its mail; two that
+ * run would take one place in the database from each other again and again, and
+ * each deliver all of it.  So who comes from elsewhere waits for the end of the
+ * lease.  A machine is known by its boot, since what is stored is copied too.
+ */
+static void name_place(struct mirror *m)
+{
+	struct stat st = { .st_ino = 0 };
+	char boot[40] = "";
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (f != NULL) {
+		if (fscanf(f, "%36[0-9a-f-]", boot) != 1)
+			boot[0] = '\0';
+		fclose(f);
+	}
+	(void)stat(m->opt.config->spool.path.p, &st); /* NUL behind it */
+	snprintf(m->place, sizeof(m->place), "%s %jx:%jx", boot,
+		 (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+}
+
 static void name_us(struct mirror *m)
 {
 	const struct config *c = m->opt.config;
 
 	m->conninfo = mx_strdup(c->mirror.postgresql.p); /* NUL behind it */
 	snprintf(m->node, sizeof(m->node), "%.*s", SPAN_ARG(c->mirror.node));
+	name_place(m);
 	memcpy(m->status.node, m->node, sizeof(m->node));
 	m->status.since_ms = clock_wall_ms();
 }

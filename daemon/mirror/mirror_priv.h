@@ -31,6 +31,7 @@ struct mirror {
 	struct mirror_options opt;
 	char *conninfo;
 	char node[MIRROR_NAME], spool_uuid[40];
+	char place[128]; /* where the spool is: machine, and folder */
 	uint64_t first_id; /* ids up to it are of former lives of ours */
 
 	struct calls *calls;

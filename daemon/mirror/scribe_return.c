@@ -86,6 +86,7 @@ static enum mx_err enter(struct scribe *s)
 		PARAM_SPAN(span_str(s->m->spool_uuid)),
 		PARAM_SPAN(SPAN_LIT(MX_VERSION)),
 		PARAM_INT(scribe_ask(s)),
+		PARAM_SPAN(span_str(s->m->place)),
 	};
 	enum mx_err err;
 
@@ -95,6 +96,11 @@ static enum mx_err enter(struct scribe *s)
 	err = db_commit(s->db, scribe_timeout(s));
 	if (err != MX_OK)
 		return err;
+	if (db_rows(s->db, 1) == 0) {
+		db_refuse(s->db, "a copy of this spool elsewhere has its place "
+				 "in the database, or had a moment ago");
+		return MX_EBUSY;
+	}
 	s->id.owner = db_number(s->db, 1, 0, 0);
 	s->id.fence = db_number(s->db, 1, 0, 1);
 	if (s->last_fence != 0 && s->id.fence != s->last_fence + 1)

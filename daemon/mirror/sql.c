@@ -37,13 +37,17 @@
 const struct sql sql_table[SQL_COUNT] = {
 	[SQL_REGISTER] = { "register",
 		"INSERT INTO node AS n (name, spool, version, lease_until,"
-		" lease_ms) VALUES ($1, $2, $3, now() + " MS("$4") ", $4)"
+		" lease_ms, place) VALUES ($1, $2, $3,"
+		" now() + " MS("$4") ", $4, $5)"
 		" ON CONFLICT (name, spool) DO UPDATE SET fence = n.fence + 1,"
 		" version = excluded.version,"
 		" lease_until = excluded.lease_until,"
 		" lease_ms = excluded.lease_ms,"
-		" \"left\" = false, given = false, seen = now()"
-		" RETURNING owner, fence, seq", "ttti" },
+		" \"left\" = false, given = false, seen = now(),"
+		" place = excluded.place"
+		" WHERE n.place = excluded.place OR n.\"left\""
+		" OR n.lease_until < now()"
+		" RETURNING owner, fence, seq", "tttit" },
 	[SQL_TOMBSTONES] = { "tombstones",
 		"SELECT t.id, coalesce(n.name, ''), t.now_id FROM taken t"
 		" LEFT JOIN node n ON n.owner = t.by_owner"
@@ -257,6 +261,7 @@ const char sql_schema[] =
 	"CREATE TABLE IF NOT EXISTS node ("
 	" owner bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
 	" name text NOT NULL, spool text NOT NULL, version text NOT NULL,"
+	" place text NOT NULL DEFAULT '',"
 	" fence bigint NOT NULL DEFAULT 1,"
 	" lease_until timestamptz NOT NULL, lease_ms bigint NOT NULL,"
 	" seq bigint NOT NULL DEFAULT -1, messages bigint NOT NULL DEFAULT 0,"

@@ -1,6 +1,7 @@
 """Two copies: a node is lost, another delivers."""
 
 import json
+import shutil
 import time
 
 import pytest
@@ -166,6 +167,28 @@ def test_a_new_disk_under_the_same_name(mx20, pg, primary):
     deliver(p, 10)
     both(pg, a)
     arrived_once(p, names)
+
+
+def test_a_copy_of_its_spool_elsewhere(mx20, pg, primary):
+    """One of the two has the place, until it is gone."""
+    p = primary()
+    a = node(mx20, pg.dsn(), p=p, lease="2s")
+    fill(a, ["m1"])
+    a.stop()
+    b = node(mx20, pg.dsn(), p=p, lease="2s", start=False)
+    shutil.copytree(a.dir / "spool", b.dir / "spool", dirs_exist_ok=True)
+    a.start()
+    in_step(a)
+    b.start()
+    until(lambda: "elsewhere" in (mirror(b)["error"] or ""), pause=0.1)
+    assert state(a) == "in-step"
+    fill(a, ["m2"])
+    assert "state=away" not in a.text()
+    deliver(p, 2)
+    both(pg, a)
+    arrived_once(p, ["m1", "m2"])
+    a.kill()
+    in_step(b)
 
 
 def test_former_lives_hide_nobody(mx20, pg, primary):
