@@ -58,21 +58,34 @@ static uint64_t seconds(int64_t ms)
 	return ms > 0 ? (uint64_t)ms / 1000 : 0;
 }
 
+/* Who has left lacks nothing: what goes from here now is others' already. */
+static bool find_lag(struct mirror *m, struct spool_mirror_lag *lag)
+{
+	bool has_left;
+
+	*lag = (struct spool_mirror_lag){ .is_in_step = true };
+	pthread_mutex_lock(&m->lock);
+	has_left = m->status.state == MIRROR_LEFT;
+	pthread_mutex_unlock(&m->lock);
+	if (!has_left)
+		(void)spool_mirror_lag(m->opt.spool, lag);
+	return !has_left && (!lag->is_in_step || !hand_is_open(m->hand));
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct mirror *m = w->data;
-	struct spool_mirror_lag lag = { 0 };
 	struct spool_totals totals = { 0 };
+	struct spool_mirror_lag lag;
+	bool is_behind = find_lag(m, &lag);
 
 	(void)loop, (void)revents;
 	if (spool_totals(m->opt.spool, &totals) == MX_OK)
 		atomic_store(&m->messages, totals.messages);
-	(void)spool_mirror_lag(m->opt.spool, &lag);
 	atomic_store(&m->oldest_ms, totals.oldest_ms);
 	atomic_store(&m->is_lacking, lag.is_in_step && lag.lacking > 0);
 	orders_look(m->orders);
-	metrics_set(METRIC_MIRROR_BEHIND,
-		    !lag.is_in_step || !hand_is_open(m->hand));
+	metrics_set(METRIC_MIRROR_BEHIND, is_behind);
 	metrics_set(METRIC_MIRROR_LAG, lag.lacking);
 	metrics_set(METRIC_MIRROR_LAG_AGE,
 		    lag.oldest_ms == 0
@@ -90,14 +103,15 @@ static void fill_self(struct mirror *m, struct mirror_status *out)
 		if (!n->is_self)
 			continue;
 		n->messages = atomic_load(&m->messages);
-		if (out->lease_ms != 0)
+		n->has_left = out->state == MIRROR_LEFT;
+		if (out->lease_ms != 0 || n->has_left)
 			n->lease_ms = out->lease_ms;
 	}
 }
 
 bool mirror_status(struct mirror *m, struct mirror_status *out)
 {
-	struct spool_mirror_lag lag = { 0 };
+	struct spool_mirror_lag lag;
 	int64_t left;
 
 	if (m == NULL)
@@ -105,7 +119,7 @@ bool mirror_status(struct mirror *m, struct mirror_status *out)
 	pthread_mutex_lock(&m->lock);
 	*out = m->status;
 	pthread_mutex_unlock(&m->lock);
-	(void)spool_mirror_lag(m->opt.spool, &lag);
+	(void)find_lag(m, &lag);
 	left = left_ms(m);
 	out->lag_messages = lag.lacking;
 	out->lag_oldest_ms = lag.oldest_ms;

@@ -93,15 +93,42 @@ void mirror_take(struct mirror *m, struct span node, mirror_done_cb *cb,
 		refuse(cb, arg);
 }
 
+static enum mirror_state state_of(struct mirror *m)
+{
+	enum mirror_state state;
+
+	pthread_mutex_lock(&m->lock);
+	state = m->status.state;
+	pthread_mutex_unlock(&m->lock);
+	return state;
+}
+
+/* Nobody knows how long it would take, and no mail would be taken meanwhile. */
+static void cannot_leave(struct orders *o, enum mirror_state state)
+{
+	o->leave.err = MX_EBUSY;
+	buf_adds(&o->leave.why,
+		 state == MIRROR_AWAY
+			 ? "the database is away: nothing can be handed over; "
+			   "mail is taken as before"
+			 : "the database lacks some of the mail: wait until "
+			   "it is in step; mail is taken as before");
+	o->leave.state = ORDER_ANSWERED;
+	ev_async_send(o->m->opt.loop, &o->answered);
+}
+
 void mirror_leave(struct mirror *m, mirror_done_cb *cb, void *arg)
 {
+	enum mirror_state state = state_of(m);
 	struct orders *o = m->orders;
 
 	if (!give(&o->leave, cb, arg)) {
 		refuse(cb, arg);
 		return;
 	}
-	if (!atomic_exchange(&m->is_leaving, true)) {
+	if (state == MIRROR_AWAY || state == MIRROR_BEHIND) {
+		cannot_leave(o, state);
+	} else if (!atomic_exchange(&m->is_leaving, true)) {
 		log_info(EV_MIRROR, LOG_STR("node", m->node),
 			 LOG_STR("reason", "asked to leave: no mail is taken "
 					   "any more"));
@@ -111,12 +138,7 @@ void mirror_leave(struct mirror *m, mirror_done_cb *cb, void *arg)
 
 void orders_look(struct orders *o)
 {
-	enum mirror_state state;
-
-	pthread_mutex_lock(&o->m->lock);
-	state = o->m->status.state;
-	pthread_mutex_unlock(&o->m->lock);
-	if (o->leave.state != ORDER_ASKED || state != MIRROR_LEFT)
+	if (o->leave.state != ORDER_ASKED || state_of(o->m) != MIRROR_LEFT)
 		return;
 	o->leave.messages = atomic_load(&o->m->messages);
 	o->leave.state = ORDER_ANSWERED;
@@ -156,11 +178,12 @@ static enum mx_err judge(const struct mirror *m, struct order *done,
 		int64_t left_ms = db_number(db, 0, i, 1);
 
 		if (left_ms > 0) {
-			buf_addf(&done->why,
-				 "the lease of %s runs for %lld s more: if it is"
-				 " dead, wait so long and ask again; if it"
-				 " lives, stop it, or let it leave",
-				 node, (long long)((left_ms + 999) / 1000));
+			buf_addf(
+				&done->why,
+				"the lease of %s runs for %lld s more: if it is"
+				" dead, wait so long and ask again; if it"
+				" lives, stop it, or let it leave",
+				node, (long long)((left_ms + 999) / 1000));
 			return MX_EBUSY;
 		}
 		done->messages += (uint64_t)db_number(db, 0, i, 2);

@@ -127,3 +127,21 @@ def test_the_own_row_is_as_it_is(mx20, pg, primary):
     fill(d, ["m1", "m2", "m3"])
     until(lambda: mirror(d)["nodes"][0]["messages"] == 3, 5)
     until(lambda: pg.one("SELECT messages FROM mx20.node") == "3", 8)
+
+
+def test_who_cannot_hand_over_stays(mx20, pg, primary):
+    """The database is away: nobody would take the mail, nor new mail."""
+    a = node(mx20, pg.dsn(), "mx2a", p=primary())
+    b = node(mx20, pg.dsn(), "mx2b", p=primary())
+    until(lambda: len(mirror(a)["nodes"]) == len(mirror(b)["nodes"]) == 2)
+    pg.stop()
+    until(lambda: state(a) == "away")
+    done = a.ctl("mirror", "leave", "--yes", "--force", check=False)
+    assert done.returncode == 1 and "the database is away" in done.stderr
+    fill(a, ["m1"])
+    pg.start()
+    in_step(a)
+    fill(a, ["m2"])
+    assert "2 messages" in a.ctl("mirror", "leave", "--yes").stdout
+    seen = mirror(a)
+    assert seen["state"] == "left" and seen["lag"]["messages"] == 0
