@@ -133,6 +133,8 @@ static enum mx_err note_open(struct batch *b, struct request *r)
 	r->pos = id;
 	if (value.n > 0) /* taken over: the mirror's alone so far */
 		return MX_OK;
+	if (id <= b->sp->former_id && !atomic_load(&b->sp->opened_clean))
+		return MX_OK; /* it arrives no more, and leaves as a draft */
 	err = note_get(b->sp, b->txn, id, &old);
 	if (err != MX_OK || old.kind == NOTE_ABSENT)
 		return err;

@@ -156,6 +156,11 @@ typedef bool spool_mirror_page_cb(uint64_t id, uint64_t hash, bool is_noted,
 enum mx_err spool_mirror_page(struct spool *view, uint64_t after, uint64_t upto,
 			      spool_mirror_page_cb *cb, void *arg);
 /*
+ * When the mirror's number is above spool_mirror_seq the spool has lost its last
+ * commits, or is an old copy.  What the mirror has then, and the spool has not,
+ * is not to be noted but to be adopted, once in step: it is the only copy.  What
+ * is noted as gone goes before.
+ *
  * The mirror differs in these: it has no message of that id (is_missing); or
  * it has one, and we have none or another.  What is noted already stays so, or
  * more is.

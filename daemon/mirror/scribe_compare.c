@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/log.h"
 #include "daemon/mirror/scribe_priv.h"
 
 /*
@@ -12,6 +13,10 @@
  *
  *     database: 3  5  8i 9        noted as missing:   7
  *     spool:    3' 5  7  9        noted as different: 3
+ *
+ * What the database alone has left the spool, and goes; but when the database is
+ * ahead the spool has lost its last commits, or was put back to a former state:
+ * then this is the only copy, and it is to come here, as what is taken over.
  *
  * What is on its way here (i, incoming) is not ours to have yet.  What is noted
  * already is noted again: what the note was made for may have been lost, too.
@@ -25,7 +30,8 @@ struct page {
 	struct array_of_ids {
 		uint64_t *ids;
 		size_t n;
-	} missing, differs;
+	} missing, differs, lost;
+	struct array_of_ids *only_there; /* one of these */
 	uint64_t upto;
 	size_t seen;
 };
@@ -46,7 +52,7 @@ static void pass_rows(struct page *p, uint64_t id)
 {
 	for (; p->row < p->rows && row_id(p) < id; p->row++)
 		if (db_number(p->db, 0, p->row, 1) == 0)
-			add_id(&p->differs, row_id(p));
+			add_id(p->only_there, row_id(p));
 }
 
 static bool take_id(uint64_t id, uint64_t hash, bool is_noted, void *arg)
@@ -105,6 +111,31 @@ static enum mx_err note(struct scribe *s, struct array_of_ids *what,
 	return err;
 }
 
+/* ---- What the spool lost is to come ---- */
+
+static enum mx_err bring_back(struct scribe *s, const struct array_of_ids *ids)
+{
+	struct array all;
+	enum mx_err err;
+
+	if (ids->n == 0)
+		return MX_OK;
+	array_init(&all, ARRAY_INT8);
+	for (size_t i = 0; i < ids->n; i++)
+		array_add_int(&all, (int64_t)ids->ids[i]);
+	struct param p[] = { PARAM_INT(s->id.owner), PARAM_INT(s->id.fence),
+			     PARAM_ARRAY(&all) };
+
+	db_send(s->db, SQL_OURS_AGAIN, p);
+	err = db_run(s->db, scribe_timeout(s));
+	buf_fini(&all.bytes);
+	log_warn(EV_MIRROR, LOG_STR("node", s->m->node),
+		 LOG_INT("messages", ids->n),
+		 LOG_STR("what", "the spool has lost them, and gets them back "
+				 "from the database"));
+	return err;
+}
+
 /* ---- A page ---- */
 
 static enum mx_err walk_spool(struct scribe *s, struct page *p, uint64_t upto)
@@ -135,12 +166,14 @@ static enum mx_err compare_page(struct scribe *s, struct page *p, bool *is_last)
 		pass_rows(p, upto);
 		if (p->row < p->rows && row_id(p) == upto &&
 		    db_number(s->db, 0, p->row, 1) == 0)
-			add_id(&p->differs, upto);
+			add_id(p->only_there, upto);
 	}
 	*is_last = p->seen < PAGE && upto == UINT64_MAX;
 	s->after = p->upto;
 	err = note(s, &p->missing, true);
-	return err == MX_OK ? note(s, &p->differs, false) : err;
+	if (err == MX_OK)
+		err = note(s, &p->differs, false);
+	return err == MX_OK ? bring_back(s, &p->lost) : err;
 }
 
 /* Content of messages that never came to their end is of no use after a
@@ -157,7 +190,8 @@ static enum mx_err drop_orphans(struct scribe *s, uint64_t after)
 
 static enum mx_err next_page(struct scribe *s, bool *is_last)
 {
-	struct page p = { .db = s->db };
+	struct page p = { .db = s->db,
+			  .only_there = s->is_ahead ? &p.lost : &p.differs };
 	struct param params[] = { PARAM_INT(s->id.owner), PARAM_INT(s->after),
 				  PARAM_INT(PAGE) };
 	uint64_t after = s->after;
@@ -169,11 +203,13 @@ static enum mx_err next_page(struct scribe *s, bool *is_last)
 		return err;
 	p.missing.ids = mx_alloc_array((size_t)2 * PAGE, sizeof(uint64_t));
 	p.differs.ids = mx_alloc_array((size_t)2 * PAGE, sizeof(uint64_t));
+	p.lost.ids = mx_alloc_array((size_t)2 * PAGE, sizeof(uint64_t));
 	err = compare_page(s, &p, is_last);
 	if (err == MX_OK)
 		err = drop_orphans(s, after);
 	free(p.missing.ids);
 	free(p.differs.ids);
+	free(p.lost.ids);
 	return err;
 }
 

@@ -23,6 +23,7 @@ struct scribe {
 	int64_t last_fence; /* of our last registration; 0: none yet */
 	bool is_touched;    /* others were at what is ours since */
 	bool is_same;	    /* nothing differs but what is noted */
+	bool is_ahead; /* the database: the spool has lost something */
 };
 
 /* One step of each course. */

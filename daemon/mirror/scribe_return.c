@@ -53,6 +53,7 @@ enum mx_err scribe_connect(struct scribe *s)
 struct greeting {
 	struct call call;
 	uint64_t last_id, seq;
+	bool is_ahead;
 };
 
 /* Ids that are in the database must not be given out again: what has them may
@@ -63,6 +64,8 @@ static void run_greeting(struct call *c)
 	struct mirror *m = c->arg;
 
 	spool_mirror_past(m->opt.spool, g->last_id);
+	g->is_ahead = g->seq <= INT64_MAX && /* above: it has none */
+		      g->seq > spool_mirror_seq(m->opt.spool);
 	call_done(c, MX_OK, spool_mirror_knows(m->opt.spool, g->seq));
 }
 
@@ -75,6 +78,7 @@ static enum mx_err greet(struct scribe *s, uint64_t last_id)
 	g->seq = s->seq;
 	err = calls_wait(s->m->calls, &g->call);
 	s->is_same = err == MX_OK && g->call.count != 0;
+	s->is_ahead = err == MX_OK && g->is_ahead;
 	call_release(&g->call);
 	return err;
 }

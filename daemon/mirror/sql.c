@@ -122,6 +122,10 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_HOLDS] = { "holds",
 		"SELECT domain FROM hold WHERE owner = $1 ORDER BY domain",
 		"i" },
+	[SQL_OURS_AGAIN] = { "ours_again",
+		"UPDATE message SET incoming = true WHERE owner = $1"
+		" AND id = ANY($3) AND EXISTS (SELECT FROM node n"
+		" WHERE n.owner = $1 AND n.fence = $2)", "iiI" },
 	[SQL_ORPHANS] = { "orphans",
 		"DELETE FROM content c WHERE c.owner = $1 AND c.id > $2"
 		" AND c.id <= $3 AND NOT EXISTS (SELECT FROM message m WHERE m.owner = c.owner"

@@ -27,6 +27,7 @@ enum sql_id {
 	SQL_HOLD,	     /* owner, domains, reasons */
 	SQL_PAGE,	     /* owner, after, most -> id, incoming, hash */
 	SQL_HOLDS,	     /* owner -> domain */
+	SQL_OURS_AGAIN,	     /* owner, fence, ids: are to come here again */
 	SQL_ORPHANS,	     /* owner, after, up to: content without message */
 	SQL_LEAVE,	     /* owner, fence */
 	SQL_UNFREEZE,	     /* lease: whoever stands still in a transaction */

@@ -205,6 +205,7 @@ static inline void mirror_compare(struct mirrored *w)
 	struct spool *view = spool_view(w->f.sp);
 	struct comparison c = { .m = &w->m };
 	struct buf names = { 0 };
+	const bool is_ahead = w->m.seq > spool_mirror_seq(w->f.sp);
 
 	cr_assert_eq(spool_mirror_page(view, 0, UINT64_MAX, compare_one, &c),
 		     MX_OK);
@@ -216,6 +217,9 @@ static inline void mirror_compare(struct mirrored *w)
 			buf_adds(&names, r->domain);
 			buf_addc(&names, '\0');
 		}
+		if (r->kind == PARCEL_MESSAGE && is_ahead &&
+		    !has_id(&c.here, r->id))
+			w->m.rows[i].is_incoming = true;
 		if ((r->kind == PARCEL_MESSAGE && !r->is_incoming &&
 		     !has_id(&c.here, r->id)) ||
 		    (r->kind == PARCEL_CONTENT &&

@@ -380,3 +380,83 @@ Test(spool_adopt, ids_are_above_those_the_mirror_has)
 	spool_mirror_past(f->sp, 5);
 	cr_expect_gt(spool_mirror_ids(f->sp, NOW, 1), far);
 }
+
+/* ---- A spool that lost some ---- */
+
+static void copy_spool(const char *from, const char *to)
+{
+	char line[300];
+
+	snprintf(line, sizeof(line), "cp %s/%s %s/%s", f->dir, from, f->dir,
+		 to);
+	cr_assert_eq(system(line), 0);
+}
+
+/* The spool is put back to what it was. */
+static void keep_copy(void)
+{
+	spool_close(&f->sp);
+	copy_spool("data.mdb", "old.mdb");
+	fixture_reopen(f);
+	mirror_start(&w, SPOOL_AWAY_ACCEPT);
+	mirror_meet(&w);
+}
+
+static void put_back(void)
+{
+	char path[100];
+
+	spool_close(&f->sp);
+	copy_spool("old.mdb", "data.mdb");
+	snprintf(path, sizeof(path), "%s/old.mdb", f->dir);
+	unlink(path);
+	fixture_reopen(f);
+	mirror_start(&w, SPOOL_AWAY_ACCEPT);
+	spool_mirror_lease(f->sp, INT64_MAX, 0);
+	cr_assert_not(spool_mirror_knows(f->sp, w.m.seq));
+}
+
+/* The mirror's commit was the last thing, the disk forgot some, or a backup was
+ * put in its place: what the mirror has since is the only copy. */
+Test(spool_adopt, mail_that_a_spool_lost_comes_back)
+{
+	const struct spool_selection sel = { .domain = SPAN_LIT("b.example") };
+	uint64_t id = put_simple(f, "a.example"), late;
+
+	keep_copy();
+	late = put_simple(f, "b.example");
+	settle_one_rcpt(f, id, "a.example", OUTCOME_DELIVERED, 0);
+	spool_hold(f->sp, sel, SPAN_LIT("look at it"), on_counted, f);
+	cr_assert_eq(counted(&w), MX_OK);
+	expect_equal(&w);
+	put_back();
+	spool_mirror_past(f->sp, late);
+	mirror_meet(&w);
+	cr_expect(is_incoming(late));
+	cr_assert_eq(adopt(late), MX_OK);
+	expect_equal(&w);
+	check_content(f, late, 1, 300, 100);
+	cr_expect_eq(fake_mirror_count(&w.m, PARCEL_MESSAGE), 2,
+		     "better twice than not at all");
+	put_simple(f, "a.example");
+	expect_equal(&w);
+	cr_expect_eq(w.m.seq, spool_mirror_seq(f->sp), "numbers only grow");
+}
+
+/* It left here while the mirror was away: that it comes again is no loss. */
+Test(spool_adopt, what_a_spool_noted_as_gone_stays_gone)
+{
+	uint64_t id = put_simple(f, "a.example");
+	struct spool_adoption *a;
+
+	w.m.fault = FAKE_UNSENT;
+	settle_one_rcpt(f, id, "a.example", OUTCOME_DELIVERED, 0);
+	w.m.fault = FAKE_WELL;
+	w.m.seq = spool_mirror_seq(f->sp) + 5; /* of commits that are lost */
+	mirror_restart(&w, SPOOL_AWAY_ACCEPT);
+	mirror_compare(&w);
+	cr_expect(is_incoming(id));
+	cr_expect_eq(spool_adopt_new(f->sp, id, &a), MX_EBUSY);
+	mirror_in_step(&w);
+	cr_expect_null(fake_mirror_find(&w.m, PARCEL_MESSAGE, id, 0, ""));
+}

@@ -441,47 +441,6 @@ Test(spool_mirror, a_mirror_that_lost_some_is_repaired)
 	expect_equal(&w);
 }
 
-static void copy_spool(const char *from, const char *to)
-{
-	char line[300];
-
-	snprintf(line, sizeof(line), "cp %s/%s %s/%s", f->dir, from, f->dir,
-		 to);
-	cr_assert_eq(system(line), 0);
-}
-
-/* The mirror's commit was the last thing, or the spool was put back. */
-Test(spool_mirror, a_spool_that_lost_some_is_what_counts)
-{
-	uint64_t id;
-	char path[100];
-
-	start_in_step(SPOOL_AWAY_ACCEPT);
-	id = put_simple(f, "a.example");
-	spool_close(&f->sp);
-	copy_spool("data.mdb", "old.mdb");
-	fixture_reopen(f);
-	mirror_start(&w, SPOOL_AWAY_ACCEPT);
-	mirror_meet(&w);
-	put_simple(f, "b.example");
-	hold("b.example", "");
-	settle_one_rcpt(f, id, "a.example", OUTCOME_DELIVERED, 0);
-	expect_equal(&w);
-	spool_close(&f->sp);
-	copy_spool("old.mdb", "data.mdb");
-	snprintf(path, sizeof(path), "%s/old.mdb", f->dir);
-	unlink(path);
-	fixture_reopen(f);
-	mirror_start(&w, SPOOL_AWAY_ACCEPT);
-	cr_assert_not(spool_mirror_knows(f->sp, w.m.seq));
-	mirror_meet(&w);
-	expect_equal(&w);
-	cr_expect_eq(fake_mirror_count(&w.m, PARCEL_MESSAGE), 1);
-	put_simple(f, "a.example");
-	expect_equal(&w);
-	cr_expect_eq(w.m.seq, spool_mirror_seq(f->sp), "numbers only grow");
-}
-
 Test(spool_mirror, what_happened_without_it_is_compared)
 {
 	uint64_t id;
