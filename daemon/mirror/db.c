@@ -308,6 +308,11 @@ struct db *db_new(const struct db_options *opt)
 	return db;
 }
 
+void db_outlast(struct db *db)
+{
+	db->stop_fd = -1; /* poll looks at none */
+}
+
 void db_close(struct db *db)
 {
 	if (db->conn == NULL)

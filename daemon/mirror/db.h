@@ -29,6 +29,8 @@ void db_free(struct db **db);
 enum mx_err db_open(struct db *db, int64_t host_ms);
 /* All statements, when the tables are there. */
 enum mx_err db_prepare(struct db *db, int64_t timeout_ms);
+/* It is the end, and what is still to be said is waited for all the same. */
+void db_outlast(struct db *db);
 /* Also with statements under way: then nobody knows what became of them, and
  * they are cancelled. */
 void db_close(struct db *db);

@@ -80,6 +80,7 @@ struct mirror_node {
 	bool is_self;
 	bool has_left;	   /* by `mirror leave` */
 	bool is_given;	   /* by `mirror take` */
+	bool is_stopped;   /* in good order, with nothing in the database */
 	int64_t lease_ms;  /* left of its lease; below 0: over for so long */
 	int64_t seen_ms;   /* wall: when it renewed it last */
 	uint64_t messages; /* in the database */

@@ -54,6 +54,22 @@ static bool is_over(struct scribe *s)
 	       s->course != COURSE_LEAVING;
 }
 
+/* For whoever wonders why this node is silent.  Not as long as anything waits:
+ * that is taken over if we are away for long. */
+static void say_stopped(struct scribe *s)
+{
+	enum { GOODBYE_MS = 1000 };
+	struct param p[] = { PARAM_INT(s->id.owner), PARAM_INT(s->id.fence) };
+
+	if (s->course != COURSE_STEP || !hand_is_open(s->m->hand) ||
+	    !db_is_open(s->db) || atomic_load(&s->m->is_lacking))
+		return;
+	db_outlast(s->db);
+	db_begin(s->db);
+	db_send(s->db, SQL_STOP, p);
+	(void)db_commit(s->db, GOODBYE_MS);
+}
+
 static void *run(void *arg)
 {
 	struct scribe *s = arg;
@@ -72,6 +88,7 @@ static void *run(void *arg)
 		MX_ASSERT(next != COURSE_COUNT);
 		turn_to(s, next, turn);
 	}
+	say_stopped(s);
 	hand_close(s->m->hand);
 	db_close(s->db);
 	return NULL;

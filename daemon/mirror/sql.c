@@ -43,7 +43,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		" version = excluded.version,"
 		" lease_until = excluded.lease_until,"
 		" lease_ms = excluded.lease_ms,"
-		" \"left\" = false, given = false, seen = now(),"
+		" \"left\" = false, given = false, stopped = false,"
+		" seen = now(),"
 		" place = excluded.place"
 		" WHERE n.place = excluded.place OR n.\"left\""
 		" OR n.lease_until < now()"
@@ -135,6 +136,12 @@ const struct sql sql_table[SQL_COUNT] = {
 		" seen = now()"
 		" WHERE owner = $1 AND fence = $2 RETURNING 1"), "ii" },
 
+	[SQL_STOP] = { "stop",
+		"UPDATE node n SET stopped = true, messages = 0,"
+		" lease_until = now() WHERE owner = $1 AND fence = $2"
+		" AND NOT EXISTS (SELECT FROM message m"
+		" WHERE m.owner = n.owner)", "ii" },
+
 	[SQL_UNFREEZE] = { "unfreeze",
 		"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
 		" WHERE usename = current_user AND pid <> pg_backend_pid()"
@@ -145,10 +152,15 @@ const struct sql sql_table[SQL_COUNT] = {
 		"SELECT owner, name, version, \"left\", given,"
 		" (extract(epoch FROM lease_until - now()) * 1000)::bigint,"
 		" lease_ms, (extract(epoch FROM seen) * 1000)::bigint,"
-		" messages, taken, taken_by, is_over, has_mail FROM ("
+		" messages, taken, taken_by, is_over, has_mail, stopped FROM ("
 		"SELECT n.*, " IS_OVER " AS is_over,"
 		" EXISTS (SELECT FROM message m WHERE m.owner = n.owner)"
 		" AS has_mail FROM node n"
+		/* a disk that was replaced, and has nothing any more */
+		" WHERE seen > now() - interval '1 day' OR NOT EXISTS"
+		" (SELECT FROM node o WHERE o.name = n.name"
+		" AND o.owner <> n.owner AND o.lease_until > now()) OR EXISTS"
+		" (SELECT FROM message m WHERE m.owner = n.owner)"
 		" ORDER BY has_mail DESC, seen DESC LIMIT 64) AS n"
 		" ORDER BY name, owner", "" },
 	[SQL_VICTIM_IDS] = { "victim_ids",
@@ -218,16 +230,13 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_OLD_TOMBSTONES] = { "old_tombstones",
 		"DELETE FROM taken WHERE at < now() - interval '90 days'", "" },
 	[SQL_OLD_NODES] = { "old_nodes",
-		"WITH gone AS (DELETE FROM node n"
-		" WHERE seen < now() - interval '7 days'"
-		" AND NOT EXISTS (SELECT FROM message m"
-		" WHERE m.owner = n.owner)"
+		"DELETE FROM node n WHERE (seen < now() - interval '90 days'"
+		" OR ((stopped OR \"left\")"
+		" AND seen < now() - interval '1 day'"
 		" AND NOT EXISTS (SELECT FROM taken t"
-		" WHERE t.owner = n.owner) RETURNING owner),"
-		" c AS (DELETE FROM content c USING gone g"
-		" WHERE c.owner = g.owner)"
-		" DELETE FROM hold h USING gone g WHERE h.owner = g.owner",
-		"" },
+		" WHERE n.owner IN (t.owner, t.by_owner))))"
+		" AND NOT EXISTS (SELECT FROM message m"
+		" WHERE m.owner = n.owner)", "" },
 };
 
 /*
@@ -272,6 +281,7 @@ const char sql_schema[] =
 	" taken bigint NOT NULL DEFAULT 0, taken_by text NOT NULL DEFAULT '',"
 	" \"left\" bool NOT NULL DEFAULT false,"
 	" given bool NOT NULL DEFAULT false,"
+	" stopped bool NOT NULL DEFAULT false,"
 	" seen timestamptz NOT NULL DEFAULT now(),"
 	" UNIQUE (name, spool)) WITH (fillfactor = 20,"
 	" autovacuum_vacuum_scale_factor = 0,"

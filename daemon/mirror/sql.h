@@ -30,6 +30,7 @@ enum sql_id {
 	SQL_OURS_AGAIN,	     /* owner, fence, ids: are to come here again */
 	SQL_ORPHANS,	     /* owner, after, up to: content without message */
 	SQL_LEAVE,	     /* owner, fence */
+	SQL_STOP,	     /* owner, fence: stopped, if nothing is there */
 	SQL_UNFREEZE,	     /* lease: whoever stands still in a transaction */
 	/* the taker */
 	SQL_NODES,	  /* -> see nodes.c */

@@ -28,7 +28,8 @@ enum {
 	TAKEN,
 	TAKEN_BY,
 	IS_OVER,
-	HAS_MAIL
+	HAS_MAIL,
+	STOPPED
 };
 
 static void copy_text(char *out, size_t size, struct span s)
@@ -44,6 +45,7 @@ static void read_node(struct taker *t, size_t i, struct mirror_node *n)
 		.owner = db_number(db, 0, i, OWNER),
 		.has_left = db_number(db, 0, i, HAS_LEFT) != 0,
 		.is_given = db_number(db, 0, i, GIVEN) != 0,
+		.is_stopped = db_number(db, 0, i, STOPPED) != 0,
 		.lease_ms = db_number(db, 0, i, LEASE_LEFT),
 		.seen_ms = db_number(db, 0, i, SEEN),
 		.messages = (uint64_t)db_number(db, 0, i, MESSAGES),

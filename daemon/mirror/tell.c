@@ -34,7 +34,8 @@ static json_t *lost_nodes(const struct mirror_status *s)
 
 	for (size_t i = 0; i < s->node_count && s->state != MIRROR_AWAY; i++) {
 		const struct mirror_node *n = &s->nodes[i];
-		bool is_settled = n->has_left || n->is_given;
+		bool is_settled =
+			n->has_left || n->is_given || n->is_stopped;
 
 		if (n->is_self || n->lease_ms > 0 ||
 		    (n->messages == 0 && (is_settled || lives_elsewhere(s, i))))
@@ -88,6 +89,8 @@ static const char *node_state(const struct mirror_node *n)
 		return "left";
 	if (n->is_given)
 		return "given";
+	if (n->is_stopped)
+		return "stopped";
 	return n->lease_ms > 0 ? "alive" : "over";
 }
 

@@ -15,7 +15,7 @@ json_t *mirror_tell(const struct mirror_status *s, const struct config *c);
 
 /* An array of {"node","owner","self","state","lease_left_s","seen","messages",
  * "taken","taken_by","version"}; state is "alive", "over" (its lease is),
- * "given" or "left". */
+ * "given", "left" or "stopped". */
 json_t *mirror_tell_nodes(const struct mirror_status *s);
 
 /* Add "mirror" to an overview (common/status), if there is one. */

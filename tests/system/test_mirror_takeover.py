@@ -217,6 +217,57 @@ INSERT INTO mx20.content SELECT owner, 1, 0, '' FROM mx20.node
     waits(b, 1)
 
 
+def life(d, name):
+    return [n for n in mirror(d)["nodes"] if n["node"] == name]
+
+
+def test_stopped_with_nothing_is_no_accident(mx20, pg, primary):
+    """A node that is stopped in good order says so, and its row goes a day
+    later; not one that had mail when it was stopped."""
+    p = primary()
+    a, b = [node(mx20, pg.dsn(), name, p=p, lease="2s")
+            for name in ("mx2a", "mx2b")]
+
+    def becomes(*states):
+        until(lambda: [n["state"] for n in life(b, "mx2a")] == list(states))
+
+    fill(a, ["m"])
+    a.stop()
+    becomes("over")
+    a.start()
+    in_step(a)
+    becomes("alive")
+    for d in (a, b):
+        for q in d.queue():
+            d.ctl("remove", q["id"], "--yes")
+    both(pg, a, b)
+    a.stop()
+    becomes("stopped")
+    assert mirror(b)["lost"] == []
+    pg.sql("UPDATE mx20.node SET seen = now() - interval '25 hours'"
+           " WHERE name = 'mx2a';")
+    b.restart()
+    in_step(b)
+    becomes()
+    a.start()
+    in_step(a)
+
+
+def test_a_lost_disk_is_shown_for_a_day(pair, pg):
+    """Then what it had is remembered, should it come back; but not shown."""
+    a, b, _ = pair
+    fill(a, ["m"])
+    lose_disk(a)
+    waits(b, 1)
+    a.start()
+    in_step(a)
+    until(lambda: len(life(b, "mx2a")) == 2)
+    pg.sql("UPDATE mx20.node SET seen = now() - interval '25 hours'"
+           " WHERE name = 'mx2a' AND lease_until < now();")
+    until(lambda: len(life(b, "mx2a")) == 1)
+    assert pg.count("taken") == 1 and pg.count("node") == 3
+
+
 def test_two_want_it(mx20, pg, primary):
     p = primary()
     a, b, c = [node(mx20, pg.dsn(), name, p=p)

@@ -95,8 +95,9 @@ Test(mirror_tell, who_is_lost)
 	const struct config c = { 0 };
 	struct mirror_status s = {
 		.state = MIRROR_STEP,
-		.node_count = 6,
-		.nodes = { { .name = "a", .is_self = true, .lease_ms = -1 },
+		.node_count = 7,
+		.nodes = { { .name = "f", .lease_ms = -1, .is_stopped = true },
+			   { .name = "a", .is_self = true, .lease_ms = -1 },
 			   { .name = "b", .lease_ms = -44000, .messages = 3 },
 			   { .name = "c", .lease_ms = -1, .is_given = true },
 			   { .name = "d", .lease_ms = -1, .has_left = true },
