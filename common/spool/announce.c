@@ -10,6 +10,7 @@
  */
 enum { DOMAINS_PER_TURN = 256 };
 static const double look_s = 1., turn_s = 0.001;
+static const int64_t first_patience_ms = MINUTES(15);
 
 static bool announce_one(const struct spool_domain *d, void *arg)
 {
@@ -65,8 +66,8 @@ void announce_start(struct spool *sp)
 	struct mirror_state *m = &sp->mirror;
 
 	m->is_on = true;
-	m->until_ms = m->began_ms = lease_now_ms(sp);
-	m->patience_ms = MINUTES(15);
+	m->began_ms = lease_now_ms(sp);
+	lease_set(sp, m->began_ms, first_patience_ms);
 	ev_timer_init(&m->timer, on_timer, look_s, 0.);
 	m->timer.data = sp;
 	ev_timer_start(sp->queue.loop, &m->timer);
@@ -83,19 +84,16 @@ void announce_stop(struct spool *sp)
 void spool_mirror_lease(struct spool *sp, int64_t until_ms,
 			int64_t patience_ms)
 {
-	struct mirror_state *m = &sp->mirror;
+	const struct mirror_state *m = &sp->mirror;
 
 	MX_ASSERT(m->is_on);
-	m->until_ms = until_ms > m->began_ms ? until_ms : m->began_ms;
-	m->patience_ms = patience_ms;
-	if (m->has_withheld && !lease_is_over(sp)) {
-		ev_timer_stop(sp->queue.loop, &m->timer);
-		look(sp);
-	}
+	lease_set(sp, until_ms > m->began_ms ? until_ms : m->began_ms,
+		  patience_ms);
 }
 
 void spool_mirror_set_clock(struct spool *sp, int64_t (*boot_ms)(void))
 {
 	sp->mirror.clock = boot_ms;
-	sp->mirror.until_ms = sp->mirror.began_ms = boot_ms();
+	sp->mirror.began_ms = boot_ms();
+	lease_set(sp, sp->mirror.began_ms, first_patience_ms);
 }

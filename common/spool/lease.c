@@ -4,13 +4,15 @@
 #include "common/spool/note.h"
 
 /*
- *            until           until + patience
+ *          over_ms               patient_ms
  *   ----------|----------------------|------------> boot time
  *     all     |  what is absent from | all: a duplicate is better than a loss
  *             |  the mirror          |
  *
  * The clock is read at each call, so that a process that was stopped meanwhile
- * does not go on with what it believed before.  Who asked and did not hear of
+ * does not go on with what it believed before.  Both ends are set by another
+ * thread, one after the other: so that between the two nothing goes that does
+ * not go before and behind.  Who asked and did not hear of
  * his mail is told of all domains when that is over (announce.c).
  */
 int64_t lease_now_ms(const struct spool *sp)
@@ -20,15 +22,32 @@ int64_t lease_now_ms(const struct spool *sp)
 	return clock != NULL ? clock() : clock_boot_ms();
 }
 
+void lease_set(struct spool *sp, int64_t until_ms, int64_t patience_ms)
+{
+	struct mirror_state *m = &sp->mirror;
+	int64_t patient_ms = until_ms > INT64_MAX - patience_ms
+				     ? INT64_MAX
+				     : until_ms + patience_ms;
+
+	if (patient_ms >= atomic_load(&m->patient_ms)) {
+		atomic_store(&m->patient_ms, patient_ms);
+		atomic_store(&m->over_ms, until_ms);
+	} else {
+		atomic_store(&m->over_ms, until_ms);
+		atomic_store(&m->patient_ms, patient_ms);
+	}
+}
+
 bool lease_is_over(struct spool *sp)
 {
 	struct mirror_state *m = &sp->mirror;
-	int64_t over_ms;
+	int64_t now;
 
 	if (!m->is_on)
 		return false;
-	over_ms = lease_now_ms(sp) - m->until_ms;
-	if (over_ms < 0 || over_ms >= m->patience_ms)
+	now = lease_now_ms(sp);
+	if (now < atomic_load(&m->over_ms) ||
+	    now >= atomic_load(&m->patient_ms))
 		return false;
 	m->has_withheld = true;
 	return true;

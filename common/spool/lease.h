@@ -4,9 +4,11 @@
 
 #include "common/spool/spool_priv.h"
 
-/* All on the loop. */
+/* On the loop, but for lease_set, which one thread may call. */
 
 int64_t lease_now_ms(const struct spool *sp);
+/* Until when it is ours, and for how long nothing goes behind that. */
+void lease_set(struct spool *sp, int64_t until_ms, int64_t patience_ms);
 /* Is the lease over, and patience not?  Then only what is absent from the
  * mirror may go. */
 bool lease_is_over(struct spool *sp);

@@ -185,7 +185,8 @@ void spool_mirror_compared(struct spool *sp, uint64_t seq, spool_count_cb *cb,
  * for as long as patience says; then it is again, whoever else has it.  What
  * the mirror never had is shown always.  Before the first call the lease is
  * over since the start.  When it is back, or patience is over, subscribers hear
- * of all domains.
+ * of all domains, from the loop, within a second.  From any thread, one at a
+ * time.
  */
 void spool_mirror_lease(struct spool *sp, int64_t until_ms,
 			int64_t patience_ms);

@@ -91,13 +91,14 @@ struct mirror_state {
 	/* for all */
 	atomic_bool is_in_step, refuses;
 	atomic_uint_least64_t seq, low, walked;
+	atomic_int_least64_t over_ms, patient_ms; /* lease.c */
 	/* loop thread */
 	unsigned char uuid[16];
 	bool is_known; /* it is in meta */
 	bool is_on;
 	bool has_withheld; /* somebody asked, and did not hear of mail */
 	int64_t (*clock)(void); /* NULL: CLOCK_BOOTTIME */
-	int64_t began_ms, until_ms, patience_ms;
+	int64_t began_ms;
 	ev_timer timer;
 	struct buf announced; /* up to this domain; while is_announcing */
 	bool is_announcing;

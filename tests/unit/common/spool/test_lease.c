@@ -249,6 +249,29 @@ Test(spool_lease, who_did_not_hear_of_mail_hears_when_patience_is_over)
 	cr_expect_str_eq(f->domain, "a.example");
 }
 
+static void *renew(void *arg)
+{
+	spool_mirror_lease(f->sp, boot_ms + LEASE, PATIENCE);
+	return arg;
+}
+
+/* Who renews it has no business in the loop. */
+Test(spool_lease, it_is_renewed_from_any_thread)
+{
+	pthread_t thread;
+
+	mirror_in_step(&w);
+	put_simple(f, "a.example");
+	f->announced = 0;
+	boot_ms += LEASE;
+	cr_expect_eq(ready_count(), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, renew, NULL), 0);
+	pthread_join(thread, NULL);
+	cr_expect_eq(f->announced, 0, "that is for the loop");
+	turn_until(f, &f->announced, 1);
+	cr_expect_eq(ready_count(), 1);
+}
+
 static void put_one(const char *domain)
 {
 	struct spool_draft *d = draft_with(f, 1, 10);
