@@ -34,6 +34,7 @@ struct check_mirror {
 	uint64_t lag_messages;	/* with one copy only */
 	int64_t lag_ms;		/* the age of the oldest */
 	struct span others;	/* nodes of other versions, in words */
+	struct span ills;	/* lost nodes, and names that two have; so, too */
 };
 
 enum { CHECK_DOMAIN_MS = 27000 }; /* all that is asked about one domain */

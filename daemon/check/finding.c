@@ -33,6 +33,7 @@ static const struct {
 	[CHECK_MIRROR_LAG] =        { "mirror-lag", true },
 	[CHECK_MIRROR_SYNCHRONOUS] = { "mirror-synchronous", true },
 	[CHECK_MIRROR_VERSION] =    { "mirror-version", true },
+	[CHECK_MIRROR_NODES] =      { "mirror-nodes", true },
 };
 /* clang-format on */
 

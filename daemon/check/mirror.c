@@ -125,6 +125,16 @@ static void judge_version(struct findings *f, const struct check_mirror *m)
 		    SPAN_ARG(m->server), MX_VERSION);
 }
 
+static void judge_nodes(struct findings *f, const struct check_mirror *m)
+{
+	if (m->ills.n > 0)
+		findings_add(f, CHECK_MIRROR_NODES, SEVERITY_WARNING, "%.*s",
+			     SPAN_ARG(m->ills));
+	else
+		findings_ok(f, CHECK_MIRROR_NODES,
+			    "every node lives, or was stopped in good order");
+}
+
 void mirror_judge(struct findings *f, const struct check_mirror *m)
 {
 	if (!m->is_set)
@@ -139,4 +149,5 @@ void mirror_judge(struct findings *f, const struct check_mirror *m)
 		return; /* nothing was heard of the rest */
 	judge_synchronous(f, m);
 	judge_version(f, m);
+	judge_nodes(f, m);
 }

@@ -40,6 +40,13 @@ static void take(struct check_learned *l, const json_t *o, int64_t now_ms)
 	m->lag_ms = oldest_ms != 0 ? now_ms - oldest_ms : 0;
 	add_others(json_object_get(o, "nodes"), &l->others);
 	m->others = buf_span(&l->others);
+	mirror_show_nodes(o, "", &l->ills);
+	while (l->ills.n > 0 && l->ills.p[l->ills.n - 1] == '\n')
+		l->ills.n--;
+	for (size_t i = 0; i < l->ills.n; i++)
+		if (l->ills.p[i] == '\n')
+			l->ills.p[i] = ';';
+	m->ills = buf_span(&l->ills);
 }
 
 void mirror_learn(struct check_learned *l, struct source *s)
@@ -58,4 +65,5 @@ void mirror_learn_fini(struct check_learned *l)
 {
 	json_decref(l->answer);
 	buf_fini(&l->others);
+	buf_fini(&l->ills);
 }

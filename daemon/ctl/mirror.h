@@ -24,7 +24,7 @@ void mirror_warn_withheld(const struct ctl *ctl);
 struct check_learned {
 	struct check_mirror mirror; /* borrows from the rest */
 	json_t *answer;
-	struct buf others;
+	struct buf others, ills;
 };
 /* Ask, if there is one and the source is a daemon. */
 void mirror_learn(struct check_learned *l, struct source *s);

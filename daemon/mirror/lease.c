@@ -43,7 +43,9 @@ bool lease_watch(struct lease_watch *w, const struct lease_row *row,
 {
 	MX_ASSERT(w->owner == 0 || w->owner == row->owner);
 	if (w->owner == 0 || w->seen_ms != row->seen_ms)
-		*w = (struct lease_watch){ row->owner, row->seen_ms, now_ms };
+		*w = (struct lease_watch){ .owner = row->owner,
+					   .seen_ms = row->seen_ms,
+					   .since_ms = now_ms };
 	if (row->is_free)
 		return row->is_over;
 	return row->is_over && now_ms - w->since_ms >= 2 * row->length_ms;

@@ -61,6 +61,7 @@ struct lease_watch {
 	int64_t owner;
 	int64_t seen_ms;  /* as above, the last time we looked */
 	int64_t since_ms; /* our clock: since when it is so */
+	bool is_over;	  /* it could be taken; the caller's */
 };
 
 /* Look at a row.  w is of that owner, or all zero.  True: it may be taken. */

@@ -2,6 +2,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "daemon/mirror/taker_priv.h"
 
 /* Short for what is asked, and long enough for a transaction that moves
@@ -59,13 +60,48 @@ static void read_node(struct taker *t, size_t i, struct mirror_node *n)
 }
 
 /* What was known of this owner, the last time we looked; or nothing. */
-static struct lease_watch watch_of(const struct lease_watch *all,
-				   int64_t owner)
+static struct lease_watch watch_of(const struct lease_watch *all, int64_t owner)
 {
 	for (size_t i = 0; i < MIRROR_NODES; i++)
 		if (all[i].owner == owner)
 			return all[i];
 	return (struct lease_watch){ .owner = 0 };
+}
+
+/* Once for each change.  What has nothing and is over for long has had its
+ * line, from whoever saw it then. */
+static void log_change(const struct taker *t, const struct mirror_node *n,
+		       bool was_over, bool is_over)
+{
+	bool is_news = n->messages > 0 || n->lease_ms > -HOURS(1);
+
+	if (n->is_self || n->has_left || n->is_given || n->is_stopped ||
+	    !is_news || was_over == is_over)
+		return;
+	log_at(is_over ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, EV_MIRROR,
+	       LOG_STR("node", t->m->node), LOG_STR("other", n->name),
+	       LOG_STR("state", is_over ? "over" : "alive"),
+	       LOG_INT("messages", n->messages));
+}
+
+/* Two machines with one configuration: each is a node of its own, but nobody
+ * can tell which is meant. */
+static void log_doubled(struct taker *t, const struct mirror_node *nodes,
+			size_t count)
+{
+	const char *name = NULL;
+
+	for (size_t i = 1; i < count; i++) /* they are sorted */
+		for (size_t k = i; nodes[i].lease_ms > 0 && k-- > 0 &&
+				   strcmp(nodes[i].name, nodes[k].name) == 0;)
+			if (nodes[k].lease_ms > 0)
+				name = nodes[i].name;
+	if (name != NULL && !t->is_doubled)
+		log_warn(EV_MIRROR, LOG_STR("node", t->m->node),
+			 LOG_STR("other", name), LOG_STR("state", "doubled"),
+			 LOG_STR("error", "two nodes have this name: give each "
+					  "its own mirror.node"));
+	t->is_doubled = name != NULL;
 }
 
 /* The row has a watch of its own, so that those of nodes that are no more are
@@ -81,10 +117,13 @@ static void judge(struct taker *t, size_t i, const struct mirror_node *n,
 		.is_free = n->has_left || n->is_given,
 	};
 	struct victim *v = &t->victims[t->victim_count];
-	bool may;
+	bool was_over, may;
 
 	t->watches[i] = watch_of(before, n->owner);
+	was_over = t->watches[i].is_over;
 	may = lease_watch(&t->watches[i], &row, clock_mono_ms());
+	log_change(t, n, was_over, may);
+	t->watches[i].is_over = may;
 	if (!may || n->is_self || db_number(t->db, 0, i, HAS_MAIL) == 0)
 		return;
 	v->owner = n->owner;
@@ -113,6 +152,7 @@ enum mx_err taker_look(struct taker *t)
 		read_node(t, i, &nodes[i]);
 		judge(t, i, &nodes[i], before);
 	}
+	log_doubled(t, nodes, count);
 	pthread_mutex_lock(&t->m->lock);
 	memcpy(t->m->status.nodes, nodes, count * sizeof(*nodes));
 	t->m->status.node_count = count;

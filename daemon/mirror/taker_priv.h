@@ -20,6 +20,7 @@ struct taker {
 	struct lease_watch watches[MIRROR_NODES];
 	struct victim victims[MIRROR_NODES];
 	size_t victim_count;
+	bool is_doubled; /* two that live have one name, the last time */
 	int64_t imported;
 	size_t batch;	 /* messages of one transaction */
 	int64_t keep_ms; /* monotonic: when partitions are looked after */

@@ -291,6 +291,26 @@ def test_check_knows_the_mirror(mx20, pg, primary):
     assert findings(d)["mirror-lag"]["severity"] == "error"
 
 
+def test_the_others_say_who_is_ill(mx20, pg, primary):
+    """Two of one name, then one that is gone: in the log once, and what check
+    finds."""
+    p = primary()
+    b, a, twin = [node(mx20, pg.dsn(), name, p=p, lease="2s")
+                  for name in ("mx2b", "mx2a", "mx2a")]
+    b.wait_log("mirror .*node=mx2b other=mx2a state=doubled")
+    ill = findings(b)["mirror-nodes"]
+    assert ill["severity"] == "warning" and "two nodes" in ill["what"]
+    twin.stop()
+    until(lambda: findings(b)["mirror-nodes"]["severity"] == "ok")
+    a.kill()
+    b.wait_log("level=warn node=mx2b other=mx2a state=over messages=0")
+    assert "mirror take mx2a" in findings(b)["mirror-nodes"]["what"]
+    a.start()
+    b.wait_log("mirror node=mx2b other=mx2a state=alive")
+    for said in ("other=mx2a state=over", "other=mx2a state=doubled"):
+        assert b.text().count(said) == 1, b.text()
+
+
 def test_check_is_silent_without_one(mx20):
     d = mx20()
     assert not [name for name in findings(d) if name.startswith("mirror")]

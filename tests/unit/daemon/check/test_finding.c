@@ -20,6 +20,7 @@ Test(finding, names_are_those_of_the_manual)
 		"primary-recipient", "primary-trust", "spf",
 		"dnsbl",	   "recipients",      "spool-room",
 		"mirror-lag",	   "mirror-synchronous", "mirror-version",
+		"mirror-nodes",
 	};
 
 	cr_assert_eq(sizeof(names) / sizeof(names[0]), (size_t)CHECKS);

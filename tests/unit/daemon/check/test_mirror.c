@@ -96,6 +96,19 @@ Test(check_mirror, what_is_missing_for_long)
 	}
 }
 
+Test(check_mirror, nodes)
+{
+	struct check_mirror m = { .is_set = true,
+				  .is_known = true,
+				  .is_in_step = true };
+
+	judge(&m);
+	cr_expect_eq(findings_worst(&f, CHECK_MIRROR_NODES), SEVERITY_OK);
+	m.ills = SPAN_LIT("two nodes are called mx2a");
+	judge(&m);
+	cr_expect_eq(findings_worst(&f, CHECK_MIRROR_NODES), SEVERITY_WARNING);
+}
+
 Test(check_mirror, versions)
 {
 	struct check_mirror m = { .is_set = true,

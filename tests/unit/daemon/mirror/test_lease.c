@@ -42,7 +42,7 @@ Test(lease, backoff_grows_and_stays_below_the_lease)
 Test(lease, only_who_was_seen_silent_is_dead)
 {
 	struct lease_row row = { 7, 1000, SECONDS(30), true, false };
-	struct lease_watch w = { 0, 0, 0 };
+	struct lease_watch w = { 0 };
 
 	cr_expect_not(lease_watch(&w, &row, SECONDS(100)));
 	cr_expect_not(lease_watch(&w, &row, SECONDS(159)));
@@ -332,8 +332,11 @@ static void look(struct model *m, struct world w, int n)
 		.length_ms = LENGTH,
 		.is_over = left + LENGTH < 0,
 	};
-	struct lease_watch watch = { a->since_age == OFF ? 0 : 1, a->is_seen,
-				     SOME_TIME - a->since_age };
+	struct lease_watch watch = {
+		.owner = a->since_age == OFF ? 0 : 1,
+		.seen_ms = a->is_seen,
+		.since_ms = SOME_TIME - a->since_age,
+	};
 	bool may;
 
 	if (!a->registered || a->returns)
