@@ -57,13 +57,13 @@ struct dest {
 	unsigned builds; /* how often they were made anew */
 	struct domain_list domains;
 	unsigned listed;	/* of them, not strangers */
+	bool is_admitted;	/* to probe, need not wait */
+	bool is_called;		/* to be probed for more than its time */
 	struct slots *waits_in; /* for a connection, or NULL */
 	TAILQ_ENTRY(dest) slot;
 	struct dest_queue *probe_in; /* waits to probe: probes.h; or NULL */
 	TAILQ_ENTRY(dest) probe;
 	int64_t probe_due_ms; /* monotonic: waits so since */
-	bool is_admitted;     /* need not wait */
-	bool is_called;	      /* to be probed for more than its time */
 	struct domain_ring ring;
 	struct domain_ring askers;     /* with questions that wait */
 	unsigned callout_links;	       /* see callout.h */
@@ -85,12 +85,12 @@ struct dest {
 	const struct dest_hold *hold; /* as found with these: */
 	unsigned hold_builds, hold_changes;
 	bool is_dirty;
-	bool is_shaken;	     /* a connection was lost, and nothing was
-				answered since: */
-	int64_t shaken_ms;   /* monotonic */
 	bool is_owing;	     /* all in `deferred` is due at the next success */
+	bool is_shaken;	     /* a connection was lost, and nothing was
+				answered since shaken_ms */
 	unsigned generation; /* of the settings its facts are from: if
 				they are new, so are the next ones */
+	int64_t shaken_ms;   /* monotonic */
 	int64_t doubted_ms;  /* when its policies were asked for anew */
 	struct domain_ring deferred; /* domains with mail that heard 4yz */
 	int64_t excuse_ms;	     /* monotonic: when they may be; 0: no
