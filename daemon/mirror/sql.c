@@ -230,13 +230,18 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_OLD_TOMBSTONES] = { "old_tombstones",
 		"DELETE FROM taken WHERE at < now() - interval '90 days'", "" },
 	[SQL_OLD_NODES] = { "old_nodes",
-		"DELETE FROM node n WHERE (seen < now() - interval '90 days'"
+		"WITH gone AS (DELETE FROM node n"
+		" WHERE (seen < now() - interval '7 days'"
 		" OR ((stopped OR \"left\")"
-		" AND seen < now() - interval '1 day'"
-		" AND NOT EXISTS (SELECT FROM taken t"
-		" WHERE n.owner IN (t.owner, t.by_owner))))"
+		" AND seen < now() - interval '1 day'))"
 		" AND NOT EXISTS (SELECT FROM message m"
-		" WHERE m.owner = n.owner)", "" },
+		" WHERE m.owner = n.owner)"
+		" AND NOT EXISTS (SELECT FROM taken t"
+		" WHERE n.owner IN (t.owner, t.by_owner)) RETURNING owner),"
+		" c AS (DELETE FROM content c USING gone g"
+		" WHERE c.owner = g.owner)"
+		" DELETE FROM hold h USING gone g WHERE h.owner = g.owner",
+		"" },
 };
 
 /*
