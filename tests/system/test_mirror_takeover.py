@@ -217,6 +217,42 @@ INSERT INTO mx20.content SELECT owner, 1, 0, '' FROM mx20.node
     waits(b, 1)
 
 
+def test_days_that_are_over_are_dropped(mx20, pg, primary):
+    """A part for each day, made ahead; one that is over goes when it is empty,
+    which is what vacuum would have to do for it."""
+    tables = "message", "unit", "content"
+
+    def days():
+        return {name for name, in pg.sql(
+            "SELECT relname FROM pg_class WHERE relname ~ '_[0-9]{8}$'"
+            " AND relkind = 'r'")}
+
+    def make(day):
+        name = time.strftime("%Y%m%d", time.gmtime(day * 86400))
+        for t in tables:
+            pg.sql(f"CREATE TABLE mx20.{t}_{name} PARTITION OF mx20.{t} FOR"
+                   f" VALUES FROM ({day * 86400000 << 20})"
+                   f" TO ({(day + 1) * 86400000 << 20});"
+                   f"ALTER TABLE mx20.{t}_{name} OWNER TO mx20")
+        return {f"{t}_{name}" for t in tables}
+
+    p = primary()
+    a = node(mx20, pg.dsn(), "mx2a", p=p, lease="2s")
+    fill(a, ["m1"])
+    until(lambda: len(days()) >= 6)  # today's only if no mail came before
+    ours = days()
+    today = int(time.time()) // 86400
+    empty, used = make(today - 10), make(today - 11)
+    pg.sql("INSERT INTO mx20.content SELECT owner,"
+           f" {((today - 11) * 86400000 << 20) + 1}, 0, ''"
+           " FROM mx20.node WHERE name = 'mx2a'")
+    assert days() == ours | empty | used
+    node(mx20, pg.dsn(), "mx2b", p=p, lease="2s")
+    until(lambda: not days() & empty)
+    assert days() >= used | ours
+    waits(a, 1)
+
+
 def life(d, name):
     return [n for n in mirror(d)["nodes"] if n["node"] == name]
 
