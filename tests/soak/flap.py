@@ -14,7 +14,6 @@ there twice has a cause that the log tells.
 
 import collections
 import hashlib
-import json
 import pathlib
 import random
 import sys
@@ -27,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests" / "system"))
 from client import Raw  # noqa: E402
 from daemon import Mx20  # noqa: E402
 from primary import Delay, Drop  # noqa: E402
-from soak import Books, Keeper  # noqa: E402
+from soak import Books, Keeper, tell  # noqa: E402
 
 SESSIONS, DOMAINS = 200, 5
 USERS = [f"u{i}" for i in range(20)]
@@ -225,17 +224,8 @@ class Flap:
 
 
 def main():
-    flap = Flap(float(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "1",
-                late="60s")
-    try:
-        flap.run()
-        figures, faults = flap.audit()
-    finally:
-        flap.close()
-    print(json.dumps(figures))
-    for fault in faults:
-        print("flap: " + fault)
-    sys.exit(1 if faults else 0)
+    tell("flap", Flap(float(sys.argv[1]),
+                      sys.argv[2] if len(sys.argv) > 2 else "1", late="60s"))
 
 
 if __name__ == "__main__":

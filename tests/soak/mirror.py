@@ -16,7 +16,6 @@ delivered, byte for byte; what is there twice was in hand at a fault.
 import collections
 import contextlib
 import hashlib
-import json
 import os
 import pathlib
 import random
@@ -33,7 +32,7 @@ import postgres  # noqa: E402
 from daemon import Mx20  # noqa: E402
 from faults import until  # noqa: E402
 from mirrored import lose_disk, mirror  # noqa: E402
-from soak import Books, Keeper  # noqa: E402
+from soak import Books, Keeper, tell  # noqa: E402
 
 LEASE, SENDERS, DOMAINS = 3.0, 4, 5
 # of a node that fails while it delivers: daemon/drain/risk.h
@@ -295,16 +294,8 @@ class Soak:
 
 
 def main():
-    soak = Soak(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "1")
-    try:
-        soak.run()
-        figures, faults = soak.audit()
-    finally:
-        soak.close()
-    print(json.dumps(figures))
-    for fault in faults:
-        print("mirror: " + fault)
-    sys.exit(1 if faults else 0)
+    tell("mirror", Soak(int(sys.argv[1]),
+                        sys.argv[2] if len(sys.argv) > 2 else "1"))
 
 
 if __name__ == "__main__":

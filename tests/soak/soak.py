@@ -312,17 +312,22 @@ class Soak:
         return faults
 
 
-def main():
-    soak = Soak(float(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "1")
+def tell(name, story):
+    """Run it, and exit by what its audit finds."""
     try:
-        soak.run()
-        figures, faults = soak.audit()
+        story.run()
+        figures, faults = story.audit()
     finally:
-        soak.close()
+        story.close()
     print(json.dumps(figures))
     for fault in faults:
-        print("soak: " + fault)
+        print(f"{name}: {fault}")
     sys.exit(1 if faults else 0)
+
+
+def main():
+    tell("soak", Soak(float(sys.argv[1]),
+                      sys.argv[2] if len(sys.argv) > 2 else "1"))
 
 
 if __name__ == "__main__":

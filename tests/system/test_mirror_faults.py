@@ -81,21 +81,26 @@ def test_database_killed_under_load(mx20, pg, primary):
     assert len(p.messages) == len(acked)
 
 
-def test_standby_killed(mx20, pg, primary):
-    """Commits that would wait for it for ever do not hold up mail."""
-    p = primary()
-    standby = pg.add_standby()
-    d = node(mx20, pg.dsn(standby), p=p)
+def goes_on_without(stop, mend, pg, d, p):
+    """Mail is taken while it is away, and has its second copy afterwards."""
     fill(d, ["m1"])
-    standby.kill()
+    stop()
     fill(d, ["m2", "m3"])
     assert state(d) != "in-step"
-    standby.start()
+    mend()
     in_step(d)
     same_rows(pg, d)
     deliver(p, 3)
     both(pg, d)
     arrived_once(p, ["m1", "m2", "m3"])
+
+
+def test_standby_killed(mx20, pg, primary):
+    """Commits that would wait for it for ever do not hold up mail."""
+    p = primary()
+    standby = pg.add_standby()
+    d = node(mx20, pg.dsn(standby), p=p)
+    goes_on_without(standby.kill, standby.start, pg, d, p)
 
 
 def test_a_warning_is_no_failure(mx20, pg, primary):
@@ -291,16 +296,7 @@ def test_database_that_stands_still(mx20, pg, primary):
     """SIGSTOP of all of it: mail waits for a part of the lease, then flows."""
     p = primary()
     d = node(mx20, pg.dsn(), p=p, lease="3s")
-    fill(d, ["m1"])
-    pg.pause()
-    fill(d, ["m2", "m3"])
-    assert state(d) != "in-step"
-    pg.resume()
-    in_step(d)
-    same_rows(pg, d)
-    deliver(p, 3)
-    both(pg, d)
-    arrived_once(p, ["m1", "m2", "m3"])
+    goes_on_without(pg.pause, pg.resume, pg, d, p)
 
 
 # -- disks that are full -------------------------------------------------------------
