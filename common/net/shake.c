@@ -9,6 +9,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/busy.h"
 #include "common/base/hash.h"
 #include "common/net/addr.h"
 #include "common/net/tls.h"
@@ -16,6 +17,14 @@
 /* The loop and the spool's writer go before: with few processors a flood of
  * handshakes must not cost them theirs. */
 enum { NICE = 5, THREADS_MAX = 16 };
+
+/*
+ * While more jobs wait than there are threads, the loop looks for packets no
+ * more often than this: each time that it wakes it takes a processor from a
+ * handshake, and a session of nine replies woke it three times and more.  A
+ * client whose handshake waits loses nothing by it, others two milliseconds.
+ */
+static const double ROUND_S = 0.002;
 
 STAILQ_HEAD(shake_list, shake);
 
@@ -29,11 +38,13 @@ static struct {
 	pthread_t threads[THREADS_MAX];
 	unsigned thread_count; /* loop: 0: handshakes are done inline */
 	ev_async done_async;
+	bool is_paced; /* loop: in rounds */
 	/* under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct lane lanes[SHAKE_LANES];
 	TAILQ_HEAD(, lane) turns; /* whose turn it is stands first */
+	unsigned waiting; /* jobs that no thread has taken */
 	struct shake_list done;
 	bool stop;
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -62,6 +73,7 @@ static struct shake *take(void)
 	struct shake *job = STAILQ_FIRST(&lane->jobs);
 
 	STAILQ_REMOVE_HEAD(&lane->jobs, link);
+	pool.waiting--;
 	TAILQ_REMOVE(&pool.turns, lane, turn);
 	if (!STAILQ_EMPTY(&lane->jobs))
 		TAILQ_INSERT_TAIL(&pool.turns, lane, turn);
@@ -133,16 +145,30 @@ static void finish(struct shake_list *list)
 	}
 }
 
+/* From one job too many until none waits. */
+static void pace(bool is_busy)
+{
+	if (pool.is_paced == is_busy)
+		return;
+	pool.is_paced = is_busy;
+	busy_set(is_busy);
+	ev_set_io_collect_interval(pool.loop, is_busy ? ROUND_S : 0.0);
+}
+
 static void on_done(struct ev_loop *loop, ev_async *w, int revents)
 {
 	struct shake_list list = STAILQ_HEAD_INITIALIZER(list);
+	bool is_over;
 
 	(void)loop;
 	(void)w;
 	(void)revents;
 	pthread_mutex_lock(&pool.lock);
 	STAILQ_CONCAT(&list, &pool.done);
+	is_over = pool.waiting == 0;
 	pthread_mutex_unlock(&pool.lock);
+	if (is_over)
+		pace(false);
 	finish(&list);
 }
 
@@ -151,6 +177,7 @@ struct shake *shake_submit(struct tls_engine *engine, struct span in,
 {
 	struct shake *job = mx_alloc(sizeof(*job));
 	struct lane *l = &pool.lanes[lane];
+	bool is_busy;
 
 	MX_ASSERT(shake_is_offered() && lane < SHAKE_LANES);
 	job->done = done;
@@ -161,8 +188,11 @@ struct shake *shake_submit(struct tls_engine *engine, struct span in,
 	if (STAILQ_EMPTY(&l->jobs))
 		TAILQ_INSERT_TAIL(&pool.turns, l, turn);
 	STAILQ_INSERT_TAIL(&l->jobs, job, link);
+	is_busy = ++pool.waiting > pool.thread_count;
 	pthread_mutex_unlock(&pool.lock);
 	pthread_cond_signal(&pool.wake);
+	if (is_busy)
+		pace(true);
 	return job;
 }
 
@@ -215,6 +245,8 @@ void tls_threads_stop(void)
 	for (size_t i = 0; i < SHAKE_LANES; i++)
 		finish(&pool.lanes[i].jobs);
 	finish(&pool.done);
+	pool.waiting = 0;
+	pace(false);
 	ev_async_stop(pool.loop, &pool.done_async);
 	pool.loop = NULL;
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "common/base/busy.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
@@ -26,6 +27,9 @@
  * all there will be.  It waits two milliseconds or a quarter of the commit's
  * duration at most, so that the gain is larger than the loss, and not at all
  * for a single client, whose next request is all that is expected.
+ *
+ * While processors are short (busy.h) it waits for whoever comes in five
+ * milliseconds: a commit costs as much of them as a handshake.
  */
 enum {
 	BATCH_REQUESTS = 4096,
@@ -109,6 +113,10 @@ static void gather(struct spool *sp, size_t answered, size_t waiting)
 		most_us = GATHER_MIN_US;
 	if (most_us > GATHER_MAX_US)
 		most_us = GATHER_MAX_US;
+	if (busy_is() && wanted > 1) {
+		wanted = BATCH_REQUESTS;
+		most_us = GATHER_MAX_US;
+	}
 	if (wanted > BATCH_REQUESTS)
 		wanted = BATCH_REQUESTS;
 	if (q->eager == 0 || q->eager >= wanted || q->stop)

@@ -9,9 +9,9 @@
 #include "common/base/assert.h"
 
 enum {
-	HASH = 48,   /* SHA-384 */
+	HASH = 48,   /* at most: SHA-384 */
 	BLOCK = 128, /* of it */
-	KEY = 32,    /* X25519's and the cipher's */
+	KEY = 32,    /* X25519's, and the cipher's at most */
 	IV = 12,
 	TAG = 16,
 	HEAD = 5, /* of a record */
@@ -37,9 +37,35 @@ struct way {
 	uint64_t count; /* records */
 };
 
+/* What the server may choose from, in the order of OpenSSL's clients. */
+static struct suite {
+	unsigned char code; /* behind 0x13 */
+	const char *hash_name, *cipher_name;
+	size_t hash_n, block_n, key_n;
+	EVP_MD *hash;
+	EVP_CIPHER *cipher;
+	unsigned char derived[HASH]; /* from an early secret of nothing */
+} suites[] = {
+	{ .code = 2,
+	  .hash_name = "SHA384",
+	  .cipher_name = "AES-256-GCM",
+	  .hash_n = 48,
+	  .block_n = 128,
+	  .key_n = 32 },
+	{ .code = 1,
+	  .hash_name = "SHA256",
+	  .cipher_name = "AES-128-GCM",
+	  .hash_n = 32,
+	  .block_n = 64,
+	  .key_n = 16 },
+};
+enum { SUITES = sizeof(suites) / sizeof(suites[0]) };
+
 struct tls13 {
 	enum state state;
 	bool is_asked; /* for a certificate */
+	const struct suite *suite; /* from the ServerHello on */
+	struct buf hello;	   /* ours, until then */
 	EVP_MD_CTX *transcript;
 	struct way from, to;
 	unsigned char secret[HASH]; /* the handshake's, or the master's */
@@ -50,44 +76,43 @@ struct tls13 {
 
 /* What is the same for all. */
 static struct {
-	EVP_MD *hash;
-	EVP_CIPHER *cipher;
 	EVP_MD_CTX *md, *copy;
 	EVP_PKEY *key;
 	unsigned char share[KEY];
-	unsigned char derived[HASH]; /* from an early secret of nothing */
 } all;
 
 /* ---- HMAC and HKDF (RFC 2104, RFC 5869) with nothing looked up ---- */
 
-static void pad(const unsigned char key[HASH], unsigned char with)
+static void pad(const struct suite *u, const unsigned char *key,
+		unsigned char with)
 {
 	unsigned char block[BLOCK];
 
-	memset(block, with, sizeof(block));
-	for (int i = 0; i < HASH; i++)
+	memset(block, with, u->block_n);
+	for (size_t i = 0; i < u->hash_n; i++)
 		block[i] ^= key[i];
-	EVP_DigestInit_ex(all.md, all.hash, NULL);
-	EVP_DigestUpdate(all.md, block, sizeof(block));
+	EVP_DigestInit_ex(all.md, u->hash, NULL);
+	EVP_DigestUpdate(all.md, block, u->block_n);
 }
 
-static void hmac(const unsigned char key[HASH], const unsigned char *p,
-		 size_t n, unsigned char out[HASH])
+/* Keys and what comes out are as long as a hash of u. */
+static void hmac(const struct suite *u, const unsigned char *key,
+		 const unsigned char *p, size_t n, unsigned char *out)
 {
 	unsigned char inner[HASH];
 
-	pad(key, 0x36);
+	pad(u, key, 0x36);
 	EVP_DigestUpdate(all.md, p, n);
 	EVP_DigestFinal_ex(all.md, inner, NULL);
-	pad(key, 0x5c);
-	EVP_DigestUpdate(all.md, inner, sizeof(inner));
+	pad(u, key, 0x5c);
+	EVP_DigestUpdate(all.md, inner, u->hash_n);
 	EVP_DigestFinal_ex(all.md, out, NULL);
 }
 
 /* RFC 8446 section 7.1, HKDF-Expand-Label; one block is enough for all. */
-static void expand(const unsigned char secret[HASH], const char *label,
-		   const unsigned char *context, size_t context_n,
-		   unsigned char *out, size_t n)
+static void expand(const struct suite *u, const unsigned char *secret,
+		   const char *label, const unsigned char *context,
+		   size_t context_n, unsigned char *out, size_t n)
 {
 	unsigned char info[128], block[HASH];
 	const size_t label_n = strlen(label);
@@ -104,7 +129,7 @@ static void expand(const unsigned char secret[HASH], const char *label,
 		memcpy(info + at, context, context_n);
 	at += context_n;
 	info[at++] = 1;
-	hmac(secret, info, at, block);
+	hmac(u, secret, info, at, block);
 	memcpy(out, block, n);
 }
 
@@ -114,47 +139,56 @@ static void transcript_hash(const struct tls13 *t, unsigned char out[HASH])
 	EVP_DigestFinal_ex(all.copy, out, NULL);
 }
 
-static void derive(const unsigned char secret[HASH], const char *label,
-		   const struct tls13 *t, unsigned char out[HASH])
+/* t: with the transcript so far; NULL: with nothing. */
+static void derive(const struct suite *u, const unsigned char *secret,
+		   const char *label, const struct tls13 *t, unsigned char *out)
 {
 	unsigned char hash[HASH];
 
 	if (t != NULL)
 		transcript_hash(t, hash);
 	else
-		EVP_Digest("", 0, hash, NULL, all.hash, NULL);
-	expand(secret, label, hash, sizeof(hash), out, HASH);
+		EVP_Digest("", 0, hash, NULL, u->hash, NULL);
+	expand(u, secret, label, hash, u->hash_n, out, u->hash_n);
 }
 
-static void way_key(struct way *w, const unsigned char secret[HASH], int seals)
+static void way_key(const struct suite *u, struct way *w,
+		    const unsigned char *secret, int seals)
 {
 	unsigned char key[KEY];
 
-	expand(secret, "key", NULL, 0, key, sizeof(key));
-	expand(secret, "iv", NULL, 0, w->iv, sizeof(w->iv));
-	EVP_CipherInit_ex2(w->cipher, all.cipher, key, NULL, seals, NULL);
+	expand(u, secret, "key", NULL, 0, key, u->key_n);
+	expand(u, secret, "iv", NULL, 0, w->iv, sizeof(w->iv));
+	EVP_CipherInit_ex2(w->cipher, u->cipher, key, NULL, seals, NULL);
 	w->count = 0;
 }
 
 /* ---- Birth and death ---- */
 
-static void prepare(void)
+static void prepare_suite(struct suite *u)
 {
 	const unsigned char nothing[HASH] = { 0 };
 	unsigned char early[HASH];
+
+	u->hash = EVP_MD_fetch(NULL, u->hash_name, NULL);
+	u->cipher = EVP_CIPHER_fetch(NULL, u->cipher_name, NULL);
+	hmac(u, nothing, nothing, u->hash_n, early);
+	derive(u, early, "derived", NULL, u->derived);
+}
+
+static void prepare(void)
+{
 	size_t n = KEY;
 
-	if (all.hash != NULL)
+	if (all.md != NULL)
 		return;
-	all.hash = EVP_MD_fetch(NULL, "SHA384", NULL);
-	all.cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	all.md = EVP_MD_CTX_new();
 	all.copy = EVP_MD_CTX_new();
 	all.key = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
 	MX_ASSERT(all.key != NULL);
 	EVP_PKEY_get_raw_public_key(all.key, all.share, &n);
-	hmac(nothing, nothing, HASH, early);
-	derive(early, "derived", NULL, all.derived);
+	for (size_t i = 0; i < SUITES; i++)
+		prepare_suite(&suites[i]);
 }
 
 struct tls13 *tls13_new(void)
@@ -178,6 +212,7 @@ void tls13_free(struct tls13 **tp)
 	EVP_MD_CTX_free(t->transcript);
 	EVP_CIPHER_CTX_free(t->from.cipher);
 	EVP_CIPHER_CTX_free(t->to.cipher);
+	buf_fini(&t->hello);
 	buf_fini(&t->in);
 	buf_fini(&t->said);
 	free(t);
@@ -249,7 +284,7 @@ static int unseal(struct way *w, unsigned char *record, size_t *n)
 
 /* Everything but the random value, the session's id and our share. */
 static const unsigned char hello_tail[] = {
-	0, 2,  0x13, 0x02, 1, 0,  0, 81, /* extensions */
+	0, 4,  0x13, 2,	   0x13, 1, 1, 0,  0, 81, /* ciphers, extensions */
 	0, 43, 0,    3,	   2, 3,  4,	 /* TLS 1.3 */
 	0, 10, 0,    4,	   0, 2,  0, 29, /* X25519 */
 	0, 13, 0,    14,   0, 12, 8, 4,	 4, 3,	8, 5,
@@ -292,8 +327,8 @@ void tls13_begin(struct tls13 *t, struct buf *out)
 	buf_add(out, span_of((const char *)random + 32, 32));
 	buf_add(out, span_of((const char *)hello_tail, sizeof(hello_tail)));
 	buf_add(out, span_of((const char *)all.share, KEY));
-	EVP_DigestInit_ex(t->transcript, all.hash, NULL);
-	transcribe(t, out->p + at + HEAD, out->n - at - HEAD);
+	buf_reset(&t->hello);
+	buf_add(&t->hello, span_of(out->p + at + HEAD, out->n - at - HEAD));
 }
 
 static bool agree(const unsigned char share[KEY], unsigned char out[KEY])
@@ -311,14 +346,29 @@ static bool agree(const unsigned char share[KEY], unsigned char out[KEY])
 	return ok;
 }
 
-/* The share in a ServerHello; NULL: there is none. */
-static const unsigned char *find_share(const unsigned char *p, size_t n)
+/* Where a ServerHello names its cipher; n: nowhere. */
+static size_t find_cipher(const unsigned char *p, size_t n)
 {
-	size_t at = 4 + 2 + 32;
+	const size_t at = 4 + 2 + 32;
 
-	if (n < at + 1)
-		return NULL;
-	at += 1 + (size_t)p[at] + 2 + 1 + 2;
+	if (p[0] != SERVER_HELLO || n < at + 1 || n < at + 1 + p[at] + 2)
+		return n;
+	return at + 1 + p[at];
+}
+
+static const struct suite *find_suite(const unsigned char code[2])
+{
+	for (size_t i = 0; i < SUITES; i++)
+		if (code[0] == 0x13 && code[1] == suites[i].code)
+			return &suites[i];
+	return NULL;
+}
+
+/* The server's share in the extensions behind its cipher; NULL: none. */
+static const unsigned char *find_share(const unsigned char *p, size_t n,
+				       size_t at)
+{
+	at += 2 + 1 + 2;
 	while (at + 4 <= n) {
 		const size_t len = (size_t)p[at + 2] << 8 | p[at + 3];
 
@@ -332,16 +382,22 @@ static const unsigned char *find_share(const unsigned char *p, size_t n)
 
 static bool take_hello(struct tls13 *t, const unsigned char *p, size_t n)
 {
-	const unsigned char *share = find_share(p, n);
+	const size_t at = find_cipher(p, n);
+	const struct suite *u = at < n ? find_suite(p + at) : NULL;
+	const unsigned char *share = at < n ? find_share(p, n, at) : NULL;
 	unsigned char shared[KEY];
 
-	if (p[0] != SERVER_HELLO || share == NULL || !agree(share, shared))
+	if (u == NULL || share == NULL || !agree(share, shared))
 		return false;
-	hmac(all.derived, shared, sizeof(shared), t->secret);
-	derive(t->secret, "c hs traffic", t, t->ours);
-	derive(t->secret, "s hs traffic", t, t->theirs);
-	way_key(&t->to, t->ours, 1);
-	way_key(&t->from, t->theirs, 0);
+	t->suite = u;
+	EVP_DigestInit_ex(t->transcript, u->hash, NULL);
+	transcribe(t, t->hello.p, t->hello.n);
+	transcribe(t, p, n);
+	hmac(u, u->derived, shared, sizeof(shared), t->secret);
+	derive(u, t->secret, "c hs traffic", t, t->ours);
+	derive(u, t->secret, "s hs traffic", t, t->theirs);
+	way_key(u, &t->to, t->ours, 1);
+	way_key(u, &t->from, t->theirs, 0);
 	t->state = AWAITS_FINISHED;
 	return true;
 }
@@ -360,30 +416,33 @@ static void answer(struct tls13 *t, struct buf *out)
 	static const unsigned char none[] = {
 		CERTIFICATE, 0, 0, 4, 0, 0, 0, 0
 	};
-	unsigned char end[4 + HASH] = { FINISHED, 0, 0, HASH };
+	const struct suite *u = t->suite;
+	unsigned char end[4 + HASH] = { FINISHED, 0, 0,
+					(unsigned char)u->hash_n };
 	unsigned char key[HASH], hash[HASH];
 
 	buf_add(out, span_of((const char *)change, sizeof(change)));
 	if (t->is_asked)
 		say(t, none, sizeof(none), out);
-	expand(t->ours, "finished", NULL, 0, key, sizeof(key));
+	expand(u, t->ours, "finished", NULL, 0, key, u->hash_n);
 	transcript_hash(t, hash);
-	hmac(key, hash, sizeof(hash), end + 4);
-	say(t, end, sizeof(end), out);
+	hmac(u, key, hash, u->hash_n, end + 4);
+	say(t, end, 4 + u->hash_n, out);
 }
 
 static void finish(struct tls13 *t, struct buf *out)
 {
 	static const unsigned char nothing[HASH];
+	const struct suite *u = t->suite;
 	unsigned char ours[HASH], theirs[HASH], derived[HASH];
 
-	derive(t->secret, "derived", NULL, derived);
-	hmac(derived, nothing, sizeof(nothing), t->secret);
-	derive(t->secret, "c ap traffic", t, ours);
-	derive(t->secret, "s ap traffic", t, theirs);
+	derive(u, t->secret, "derived", NULL, derived);
+	hmac(u, derived, nothing, u->hash_n, t->secret);
+	derive(u, t->secret, "c ap traffic", t, ours);
+	derive(u, t->secret, "s ap traffic", t, theirs);
 	answer(t, out);
-	way_key(&t->to, ours, 1);
-	way_key(&t->from, theirs, 0);
+	way_key(u, &t->to, ours, 1);
+	way_key(u, &t->from, theirs, 0);
 	t->state = OPEN;
 }
 
@@ -392,9 +451,9 @@ static bool take_message(struct tls13 *t, const unsigned char *p, size_t n,
 {
 	if (t->state == OPEN)
 		return true; /* a ticket */
-	transcribe(t, p, n);
 	if (t->state == AWAITS_HELLO)
 		return take_hello(t, p, n);
+	transcribe(t, p, n);
 	t->is_asked = t->is_asked || p[0] == ASKED;
 	if (p[0] == FINISHED)
 		finish(t, out);

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "common/base/assert.h"
+#include "common/base/busy.h"
+#include "common/base/clock.h"
 #include "common/net/conn_priv.h"
 #include "common/net/tls.h"
 #include "tests/support/certs.h"
@@ -97,6 +99,31 @@ Test(shake, many_at_once)
 	for (unsigned i = 0; i < PAIRS; i++) {
 		run_until_got(loop, &b[i], 5);
 		cr_expect_not_null(conn_tls(b[i].c));
+		side_close(&a[i]);
+		side_close(&b[i]);
+	}
+}
+
+/* While handshakes wait the loop turns in rounds of 2 ms; twice as many turns
+ * are allowed here, and a few that others' events bring. */
+Test(shake, a_busy_loop_goes_in_rounds)
+{
+	enum { PAIRS = 80 };
+	static struct side a[PAIRS], b[PAIRS];
+	unsigned turns;
+	int64_t start_ms;
+
+	tls_threads_start(loop);
+	for (unsigned i = 0; i < PAIRS; i++)
+		open_pair(&a[i], &b[i], i);
+	while (!busy_is())
+		ev_run(loop, EVRUN_ONCE);
+	start_ms = clock_mono_ms();
+	for (turns = 0; busy_is(); turns++)
+		ev_run(loop, EVRUN_ONCE);
+	cr_expect_leq(turns, clock_mono_ms() - start_ms + 4);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		run_until(loop, &a[i].readies, 1);
 		side_close(&a[i]);
 		side_close(&b[i]);
 	}
@@ -222,6 +249,42 @@ Test(shake, no_finite_field_groups)
 	cr_expect_eq(b.why, CONN_TLS);
 	cr_expect_eq(run_client(&b, finite_field_12), 0);
 	cr_expect_eq(b.why, CONN_TLS);
+}
+
+static bool has_cipher(SSL_CTX *c, int fd, const char *name)
+{
+	SSL *s = ssl_on(c, fd);
+
+	return SSL_connect(s) == 1 && strcmp(SSL_get_cipher_name(s), name) == 0;
+}
+
+static bool any_cipher(SSL_CTX *c, int fd)
+{
+	return has_cipher(c, fd, "TLS_AES_128_GCM_SHA256");
+}
+
+static bool large_cipher(SSL_CTX *c, int fd)
+{
+	SSL_CTX_set_ciphersuites(c, "TLS_AES_256_GCM_SHA384");
+	return has_cipher(c, fd, "TLS_AES_256_GCM_SHA384");
+}
+
+static bool no_aes(SSL_CTX *c, int fd)
+{
+	SSL_CTX_set_ciphersuites(c, "TLS_CHACHA20_POLY1305_SHA256:"
+				    "TLS_AES_128_GCM_SHA256");
+	return has_cipher(c, fd, "TLS_CHACHA20_POLY1305_SHA256");
+}
+
+/* The cheaper one of equals, unless the client cannot, or has no AES in
+ * hardware, which it says by what stands first. */
+Test(shake, which_cipher)
+{
+	struct side b;
+
+	cr_expect_eq(run_client(&b, any_cipher), 0);
+	cr_expect_eq(run_client(&b, large_cipher), 0);
+	cr_expect_eq(run_client(&b, no_aes), 0);
 }
 
 /* Of four primes, which are found in a moment. */

@@ -1,3 +1,5 @@
+#include "common/base/busy.h"
+#include "common/base/clock.h"
 #include "common/base/metrics.h"
 #include "tests/unit/common/spool/fixture.h"
 
@@ -61,6 +63,47 @@ Test(spool, commits_are_timed)
 		     metrics_up_to(&before, METRIC_COMMIT, all));
 	cr_expect_gt(metrics_sum(&after, METRIC_COMMIT),
 		     metrics_sum(&before, METRIC_COMMIT));
+}
+
+static int64_t in_commits_us(void)
+{
+	struct metrics m;
+
+	metrics_read(&m);
+	return (int64_t)metrics_sum(&m, METRIC_COMMIT);
+}
+
+/* Several clients, then one: how long its commit is waited with. */
+static int64_t one_behind_many_us(unsigned many)
+{
+	const struct envelope env = an_envelope();
+	const struct spool_rcpt r = a_rcpt("b@example.com", "example.com");
+	const unsigned before = f.committed;
+	int64_t before_us, start_us;
+
+	for (unsigned i = 0; i < many; i++) {
+		struct spool_draft *d = draft_with(&f, i, 100);
+
+		spool_commit(&d, &env, &r, 1, on_commit, &f);
+	}
+	turn_until(&f, &f.committed, before + many);
+	before_us = in_commits_us();
+	start_us = clock_mono_us();
+	put_simple(&f, "example.com");
+	return clock_mono_us() - start_us - (in_commits_us() - before_us);
+}
+
+/* While processors are short, others are waited for.  A batch before it may
+ * have been of one message: then it is not one behind many. */
+Test(spool, a_commit_is_for_many_while_processors_are_short)
+{
+	bool has_waited = false;
+
+	busy_set(true);
+	for (int i = 0; i < 5 && !has_waited; i++)
+		has_waited = one_behind_many_us(20) >= 4900;
+	busy_set(false);
+	cr_expect(has_waited);
 }
 
 /* Contents of many pieces, read from any place. */
