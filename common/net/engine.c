@@ -23,9 +23,25 @@ enum {
 	 * Certificate and a Finished are 110 bytes, and no certificate has
 	 * less than this. */
 	LIGHT_MAX = 192,
-	/* Of a ClientHello we keep this much ourselves before OpenSSL has any
-	 * of it, which takes 40 KiB then; most are a quarter of it or less. */
+	/* Of a client's turn in the handshake we keep this much ourselves
+	 * before OpenSSL has any of it, which takes 30 KiB and more then; most
+	 * are a quarter of it or less. */
 	GATHER_MAX = 4096,
+};
+
+/*
+ * Whose turn it is in a server's handshake.
+ *
+ *  HELLO_TO_COME -> HELLO -> ANSWER_TO_COME -> ANSWER
+ *                     |                          ^
+ *                     +------ TLS 1.2: done -----+
+ */
+enum turn {
+	TURN_HELLO_TO_COME,  /* OpenSSL has nothing of the ClientHello */
+	TURN_HELLO,	     /* it has some of it, or all */
+	TURN_ANSWER_TO_COME, /* it has said all that it can: it holds no
+				buffers, and has nothing of the answer */
+	TURN_ANSWER,
 };
 
 struct tls_engine {
@@ -49,8 +65,8 @@ struct tls_engine {
 	bool is_invited;   /* a client of ours has its ticket */
 	size_t answer;	   /* bytes behind our ServerHello */
 	struct hello_watch hello;
-	bool is_begun;		  /* OpenSSL has something of the hello */
-	struct hello_watch first; /* before that */
+	enum turn turn;
+	struct hello_watch coming; /* what is gathered */
 	struct buf gathered;
 	struct buf names; /* demanded (client) or found (server) */
 	struct buf error;
@@ -468,21 +484,40 @@ bool tls_engine_shown(const struct tls_engine *e, struct span name,
 
 /* ---- Bytes ---- */
 
+/* The last bytes of a turn are new: has nothing come yet that counts?  What
+ * answers a HelloRetryRequest is another ClientHello. */
+static bool awaits_more(struct tls_engine *e, struct span all, size_t new)
+{
+	if (all.n > GATHER_MAX)
+		return false;
+	if (e->awaits_hello &&
+	    !hello_watch(&e->coming, span_skip(all, all.n - new)))
+		return false;
+	if (e->turn == TURN_HELLO_TO_COME)
+		return hello_is_partial(&e->coming);
+	return !hello_is_answered(all);
+}
+
 bool tls_engine_gathers(struct tls_engine *e, struct span *in)
 {
-	bool is_more;
+	const struct span new = *in;
 
-	if (e->server == NULL || e->is_begun) {
+	if (e->server == NULL || e->turn == TURN_HELLO ||
+	    e->turn == TURN_ANSWER) {
 		buf_fini(&e->gathered);
 		return false;
 	}
-	is_more = hello_watch(&e->first, *in) && hello_is_partial(&e->first);
-	if (is_more || e->gathered.n > 0) {
-		buf_add(&e->gathered, *in);
+	if (e->gathered.n > 0) {
+		buf_add(&e->gathered, new);
 		*in = buf_span(&e->gathered);
 	}
-	e->is_begun = !is_more || e->gathered.n > GATHER_MAX;
-	return !e->is_begun;
+	if (!awaits_more(e, *in, new.n)) {
+		e->turn++;
+		return false;
+	}
+	if (e->gathered.n == 0)
+		buf_add(&e->gathered, new);
+	return true;
 }
 
 bool tls_engine_is_light(struct tls_engine *e, size_t n)
@@ -494,19 +529,69 @@ bool tls_engine_is_light(struct tls_engine *e, size_t n)
 	return e->answer < LIGHT_MAX;
 }
 
+static enum engine_step step_of(struct tls_engine *e, int rc)
+{
+	if (rc == 1)
+		return ENGINE_OK;
+	if (SSL_get_error(e->ssl, rc) == SSL_ERROR_WANT_READ)
+		return ENGINE_MORE;
+	return explain_failure(e);
+}
+
+/* What came behind the ClientHello, and may be part of what was gathered: is
+ * more to be awaited? */
+static bool gathers_rest(struct tls_engine *e)
+{
+	struct buf was = e->gathered;
+
+	e->gathered = (struct buf){ 0 };
+	if (!tls_engine_gathers(e, e->in)) {
+		e->gathered = was;
+		return false;
+	}
+	buf_fini(&was);
+	*e->in = span_of(NULL, 0);
+	return true;
+}
+
+/*
+ * As a server, to where we have said all that we can before the client has
+ * answered.  OpenSSL gives its buffers back there, and not with the handshake's
+ * end alone, if it is asked for early data.  It takes none: that is what
+ * SSL_CTX_set_max_early_data(3) is without a call.
+ */
+static enum engine_step take_hello(struct tls_engine *e)
+{
+	size_t n;
+	char none;
+
+	if (SSL_read_early_data(e->ssl, &none, 1, &n) !=
+	    SSL_READ_EARLY_DATA_FINISH)
+		return step_of(e, 0);
+	e->turn = TURN_ANSWER_TO_COME;
+	e->coming = (struct hello_watch){ 0 };
+	if (SSL_is_init_finished(e->ssl) || !gathers_rest(e))
+		return ENGINE_OK;
+	return ENGINE_MORE;
+}
+
 enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 				      struct buf *out)
 {
 	enum engine_step step = ENGINE_OK;
 
 	begin(e, in, out);
-	int rc = SSL_do_handshake(e->ssl);
-	if (rc == 1)
+	if (e->server != NULL && e->turn < TURN_ANSWER_TO_COME)
+		step = take_hello(e);
+	if (step == ENGINE_OK) {
+		e->turn = TURN_ANSWER;
+		step = step_of(e, SSL_do_handshake(e->ssl));
+	}
+	if (step == ENGINE_OK) {
 		take_facts(e);
-	else if (SSL_get_error(e->ssl, rc) == SSL_ERROR_WANT_READ)
-		step = ENGINE_MORE;
-	else
-		step = explain_failure(e);
+		/* one was for what we might have had to say */
+		SSL_free_buffers(e->ssl);
+	}
 	end(e);
 	return step;
 }

@@ -30,9 +30,10 @@ enum engine_step tls_engine_handshake(struct tls_engine *e, struct span *in,
 				      struct buf *out);
 
 /*
- * As a server: do these bytes belong to a ClientHello that is not whole?  Then
- * they are kept, and there is no step to be done.  Else *in becomes all that
- * has come; valid until the next call.
+ * As a server: do these bytes belong to a ClientHello that is not whole, or to
+ * a client's answer of which there is no whole record yet?  Then they are kept,
+ * and there is no step to be done.  Else *in becomes all of it that has come;
+ * valid until the next call.
  */
 bool tls_engine_gathers(struct tls_engine *e, struct span *in);
 

@@ -55,3 +55,24 @@ bool hello_is_partial(const struct hello_watch *w)
 {
 	return w->type == SSL3_RT_HANDSHAKE && !w->is_whole;
 }
+
+static size_t record_length(struct span in)
+{
+	const unsigned char *p = (const unsigned char *)in.p;
+
+	return SSL3_RT_HEADER_LENGTH + ((size_t)p[3] << 8 | p[4]);
+}
+
+bool hello_is_answered(struct span in)
+{
+	while (in.n >= SSL3_RT_HEADER_LENGTH) {
+		const size_t n = record_length(in);
+
+		if (in.n < n)
+			return false;
+		if (in.p[0] != SSL3_RT_CHANGE_CIPHER_SPEC)
+			return true;
+		in = span_skip(in, n);
+	}
+	return false;
+}

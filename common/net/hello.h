@@ -1,5 +1,6 @@
-/* Private to common/net: how large the ClientHellos are that a client says it
- * will send, seen as the records pass. */
+/* Private to common/net: what of a client's turn in the handshake is here, and
+ * how large the ClientHellos are that it says it will send, seen as the records
+ * pass. */
 #ifndef MX_NET_HELLO_H
 #define MX_NET_HELLO_H
 
@@ -31,5 +32,9 @@ bool hello_watch(struct hello_watch *w, struct span in);
 
 /* Behind the first bytes: has a ClientHello begun that is not whole yet? */
 bool hello_is_partial(const struct hello_watch *w);
+
+/* All that came behind our ServerHello: is a whole record there that is more
+ * than a ChangeCipherSpec, which means nothing (RFC 8446 section 5)? */
+bool hello_is_answered(struct span in);
 
 #endif

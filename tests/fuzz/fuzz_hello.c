@@ -3,6 +3,7 @@
  *
  * - The same comes out however the bytes arrive, and once no stays no.
  * - A ClientHello that says it is too large is not passed on.
+ * - What answers a ServerHello does so whatever follows it.
  */
 #include "common/net/hello.h"
 
@@ -23,6 +24,19 @@ static bool in_pieces(struct span in, size_t size, bool *is_partial)
 	return true;
 }
 
+static void check_answer(struct span in)
+{
+	bool was = false;
+
+	for (size_t n = 0; n <= in.n && n < 64; n++) {
+		const bool is = hello_is_answered(span_of(in.p, n));
+
+		FUZZ_CHECK(is >= was);
+		was = is;
+	}
+	FUZZ_CHECK(hello_is_answered(in) >= was);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span in = span_of(data, size);
@@ -31,6 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	FUZZ_CHECK(in_pieces(in, 1, &partial[1]) == whole);
 	FUZZ_CHECK(in_pieces(in, 3, &partial[2]) == whole);
+	check_answer(in);
 	FUZZ_CHECK(partial[0] == partial[1] && partial[0] == partial[2]);
 	if (size >= 9 && data[0] == 22 && (data[3] << 8 | data[4]) >= 4 &&
 	    data[5] == 1)

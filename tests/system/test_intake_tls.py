@@ -8,7 +8,11 @@ import ssl
 import pytest
 
 from client import PATIENCE, Raw, message
+from daemon import BUILD
 from net import free_port
+
+# A sanitizer's memory says nothing about ours.
+PLAIN = not any(word in str(BUILD) for word in ("address", "thread"))
 
 
 def make_certificate(folder, name="mx2.test"):
@@ -103,6 +107,40 @@ def test_broken_handshakes_harm_nobody(mx20, tls, context):
         c.send(junk)
         c.close()
     send_by_tls(daemon, context)
+
+
+def half_open(daemon, context, behind):
+    """A client that says no more once it has our ServerHello."""
+    c = Raw(daemon.address)
+    c.cmd("EHLO client.test")
+    assert c.cmd("STARTTLS").startswith("220")
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(to_client, to_server)
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            c.sock.sendall(to_server.read())
+            to_client.write(c.sock.recv(16384))
+    c.sock.sendall(to_server.read()[:behind])
+    return c
+
+
+def test_many_half_open_handshakes(mx20, tls, context):
+    """They say nothing more, or too little of it."""
+    count = 400
+    daemon = mx20(conf={"tls": tls,
+                        "limits": {"connections_per_client": 1000}})
+    send_by_tls(daemon, context)
+    before = daemon.rss_kib()
+    held = [half_open(daemon, context, (0, 3, 6, 30)[n % 4])
+            for n in range(count)]
+    send_by_tls(daemon, context)
+    each = (daemon.rss_kib() - before) / count
+    assert each < 25 or not PLAIN, each
+    for c in held:
+        c.close()
 
 
 def send_by_tls(daemon, context):

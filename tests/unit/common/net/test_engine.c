@@ -1,5 +1,6 @@
 /* What of a handshake the loop may do itself, and what is behind it. */
 #include <criterion/criterion.h>
+#include <malloc.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
@@ -75,8 +76,8 @@ static enum engine_step server_hears(struct span s)
 	return step;
 }
 
-/* The client's ClientHello. */
-static struct span hello(void)
+/* A client and its server, neither of which has said a word. */
+static void meet(void)
 {
 	to_client = BIO_new(BIO_s_mem());
 	to_server = BIO_new(BIO_s_mem());
@@ -84,6 +85,21 @@ static struct span hello(void)
 	ssl = SSL_new(client);
 	SSL_set_bio(ssl, to_client, to_server);
 	SSL_set_connect_state(ssl);
+}
+
+/* In order, so that the session may be resumed. */
+static void part(void)
+{
+	SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(ssl);
+	ssl = NULL;
+	tls_engine_free(&engine);
+}
+
+/* The client's ClientHello. */
+static struct span hello(void)
+{
+	meet();
 	return client_says();
 }
 
@@ -168,6 +184,111 @@ Test(engine, what_is_not_gathered)
 	cr_expect_gt(in.n, 4096);
 }
 
+/* ---- In the middle of it ---- */
+
+static const char change[] = "\x14\x03\x03\x00\x01\x01";
+
+/* Ciphers and keys are kept, but no buffers, which are 30 KiB and more. */
+Test(engine, who_is_silent_behind_our_hello_holds_no_buffers)
+{
+	struct span s;
+	size_t before;
+
+	server_hears(answer()); /* the first makes what all others use */
+	part();
+	s = hello();
+	before = mallinfo2().uordblks;
+	cr_expect_eq(server_hears(s), ENGINE_MORE);
+	cr_expect_leq(mallinfo2().uordblks, before + 16384);
+}
+
+/* OpenSSL has it when there is a record that means something. */
+Test(engine, an_answer_is_gathered)
+{
+	const struct span s = answer();
+	const size_t n = 6 + 5 + (unsigned char)s.p[6 + 4];
+	struct span in;
+
+	cr_assert_eq(memcmp(s.p, change, 6), 0);
+	for (size_t i = 0; i + 1 < n; i++) {
+		in = span_of(s.p + i, 1);
+		cr_assert(tls_engine_gathers(engine, &in), "%zu", i);
+	}
+	in = span_of(s.p + n - 1, s.n - n + 1);
+	cr_assert_not(tls_engine_gathers(engine, &in));
+	cr_assert(span_eq(in, s));
+	cr_expect_eq(server_hears(in), ENGINE_OK);
+}
+
+/* So is what came in one piece with the hello, and in part. */
+static enum engine_step hears_with_hello(struct span s, bool in_pieces)
+{
+	struct buf said = { 0 };
+	enum engine_step step;
+	struct span in;
+
+	buf_add(&said, hello());
+	buf_add(&said, s);
+	in = buf_span(&said);
+	if (in_pieces) { /* it is in the engine's own memory then */
+		in.n = 1;
+		cr_expect(tls_engine_gathers(engine, &in));
+		in = span_skip(buf_span(&said), 1);
+	}
+	cr_assert_not(tls_engine_gathers(engine, &in));
+	step = server_hears(in);
+	buf_fini(&said);
+	return step;
+}
+
+Test(engine, what_came_behind_the_hello_is_not_lost)
+{
+	for (int i = 0; i < 4; i++) {
+		const struct span early = span_of(change, i / 2 == 0 ? 6 : 4);
+		struct span in;
+
+		cr_expect_eq(hears_with_hello(early, i % 2 == 1), ENGINE_MORE);
+		in = span_skip(client_says(), early.n == 6 ? 0 : 4);
+		cr_assert_not(tls_engine_gathers(engine, &in));
+		cr_expect_eq(server_hears(in), ENGINE_OK, "%d", i);
+		part();
+	}
+}
+
+Test(engine, what_cannot_be_an_answer_is_none)
+{
+	static const char alert[] = "\x15\x03\x03\x00\x02\x02\x28";
+	static const char junk[] = "\x17\x03\x03\x00\x12"
+				   "123456789012345678";
+
+	for (int i = 0; i < 2; i++) {
+		cr_expect_eq(hears_with_hello(span_of(junk, 23), i == 1),
+			     ENGINE_FAIL);
+		part();
+		cr_expect_eq(hears_with_hello(span_of(alert, 7), i == 1),
+			     ENGINE_FAIL);
+		part();
+	}
+}
+
+/* A flood of nothing is OpenSSL's to judge when it is too much. */
+Test(engine, changes_without_end)
+{
+	enum engine_step step = ENGINE_MORE;
+	struct span in;
+	size_t n = 0;
+
+	answer();
+	do {
+		in = span_of(change, 6);
+		if (!tls_engine_gathers(engine, &in))
+			step = server_hears(in);
+		n += 6;
+	} while (step == ENGINE_MORE && n < 65536);
+	cr_expect_eq(step, ENGINE_FAIL);
+	cr_expect_geq(n, 4096);
+}
+
 /* ---- Behind the handshake ---- */
 
 static unsigned tickets;
@@ -203,6 +324,32 @@ Test(engine, who_is_invited_gets_a_ticket)
 		server_says("250 RCPT\r\n");
 		cr_expect_eq(tickets, 1);
 	}
+}
+
+/* Whoever has a ticket may say it before the handshake is done, and anybody
+ * may say it once more (RFC 8446 section 8): we hear none of it. */
+Test(engine, early_data_is_not_taken)
+{
+	static const char line[] = "MAIL FROM:<a@example.net>\r\n";
+	SSL_SESSION *session;
+	size_t n;
+
+	server_hears(answer());
+	tls_engine_invite(engine);
+	server_says("250 RCPT\r\n");
+	session = SSL_get1_session(ssl);
+	cr_expect_eq(SSL_SESSION_get_max_early_data(session), 0);
+	SSL_SESSION_set_max_early_data(session, 1000);
+	part();
+	meet();
+	SSL_set_session(ssl, session);
+	SSL_SESSION_free(session);
+	cr_assert_eq(SSL_write_early_data(ssl, line, sizeof(line), &n), 1);
+	cr_assert_eq(server_hears(client_says()), ENGINE_MORE);
+	cr_assert_eq(server_hears(client_says()), ENGINE_OK);
+	cr_expect(tls_engine_facts(engine)->reused);
+	server_says("250 EHLO\r\n");
+	cr_expect_eq(SSL_get_early_data_status(ssl), SSL_EARLY_DATA_REJECTED);
 }
 
 static size_t server_reads(const char *p, size_t n, char *plain, size_t room)
@@ -270,13 +417,25 @@ Test(engine, nor_is_one_that_trickles)
 /* There the client's half of the key exchange is still to come. */
 Test(engine, tls_1_2_is_not)
 {
+	struct span s;
+
 	SSL_CTX_set_max_proto_version(client, TLS1_2_VERSION);
-	cr_expect(!tls_engine_is_light(engine, answer().n));
+	s = answer();
+	cr_expect(!tls_engine_is_light(engine, s.n));
+	cr_expect_eq(server_hears(s), ENGINE_OK);
 }
 
-/* Another ClientHello is awaited. */
+/* Another ClientHello is awaited; then it goes on as ever. */
 Test(engine, nor_is_a_second_hello)
 {
+	struct span s;
+
 	SSL_CTX_set1_groups_list(client, "P-521:P-256");
-	cr_expect(!tls_engine_is_light(engine, answer().n));
+	s = answer();
+	cr_assert_not(tls_engine_gathers(engine, &s));
+	cr_expect(!tls_engine_is_light(engine, s.n));
+	cr_expect_eq(server_hears(s), ENGINE_MORE);
+	s = client_says();
+	cr_expect(tls_engine_is_light(engine, s.n));
+	cr_expect_eq(server_hears(s), ENGINE_OK);
 }
