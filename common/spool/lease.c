@@ -9,6 +9,10 @@
  *     all     |  what is absent from | all: a duplicate is better than a loss
  *             |  the mirror          |
  *
+ * What leaves while the mirror does not answer is delivered again if this node
+ * is lost before it does: so it is over, too, from the first parcel that had no
+ * answer (cut) to the next answer.
+ *
  * The clock is read at each call, so that a process that was stopped meanwhile
  * does not go on with what it believed before.  Both ends are set by another
  * thread, one after the other: so that between the two nothing goes that does
@@ -36,6 +40,12 @@ void lease_set(struct spool *sp, int64_t until_ms, int64_t patience_ms)
 		atomic_store(&m->over_ms, until_ms);
 		atomic_store(&m->patient_ms, patient_ms);
 	}
+	atomic_store(&m->is_cut, false);
+}
+
+void lease_cut(struct spool *sp)
+{
+	atomic_store(&sp->mirror.is_cut, true);
 }
 
 bool lease_is_over(struct spool *sp)
@@ -46,7 +56,7 @@ bool lease_is_over(struct spool *sp)
 	if (!m->is_on)
 		return false;
 	now = lease_now_ms(sp);
-	if (now < atomic_load(&m->over_ms) ||
+	if ((now < atomic_load(&m->over_ms) && !atomic_load(&m->is_cut)) ||
 	    now >= atomic_load(&m->patient_ms))
 		return false;
 	m->has_withheld = true;

@@ -7,8 +7,11 @@
 /* On the loop, but for lease_set, which one thread may call. */
 
 int64_t lease_now_ms(const struct spool *sp);
-/* Until when it is ours, and for how long nothing goes behind that. */
+/* Until when it is ours, and for how long nothing goes behind that.  The mirror
+ * answers. */
 void lease_set(struct spool *sp, int64_t until_ms, int64_t patience_ms);
+/* It does not: nothing that is in it goes until lease_set.  Any thread. */
+void lease_cut(struct spool *sp);
 /* Is the lease over, and patience not?  Then only what is absent from the
  * mirror may go. */
 bool lease_is_over(struct spool *sp);

@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/spool/find.h"
 #include "common/spool/lease.h"
+#include "common/spool/mirror.h"
 #include "common/spool/spool_priv.h"
 #include "common/spool/look.h"
 
@@ -179,6 +180,21 @@ static enum mx_err load_one(struct spool *sp, uint64_t id, struct span domain,
 		err = load(sp, txn, id, domain, c, out);
 	read_end(sp);
 	return err;
+}
+
+bool spool_mirror_lets_go(struct spool *sp, uint64_t id)
+{
+	struct envelope env;
+	uint32_t units;
+	MDB_txn *txn;
+	bool yes;
+
+	if (!sp->mirror.is_on || read_begin(sp, &txn) != MX_OK)
+		return true;
+	yes = find_message(sp, txn, id, &env, &units) != MX_ENOENT &&
+	      (!lease_is_over(sp) || lease_is_ours(sp, txn, id));
+	read_end(sp);
+	return yes;
 }
 
 enum mx_err spool_unit_load(struct spool *sp, uint64_t id, struct span domain,

@@ -184,12 +184,16 @@ void spool_mirror_compared(struct spool *sp, uint64_t seq, spool_count_cb *cb,
  * Behind that it is not shown by spool_ready, spool_unit_load and their like
  * for as long as patience says; then it is again, whoever else has it.  What
  * the mirror never had is shown always.  Before the first call the lease is
- * over since the start.  When it is back, or patience is over, subscribers hear
+ * over since the start; and so it is from a parcel that was not answered to the
+ * next call.  When it is back, or patience is over, subscribers hear
  * of all domains, from the loop, within a second.  From any thread, one at a
  * time.
  */
 void spool_mirror_lease(struct spool *sp, int64_t until_ms,
 			int64_t patience_ms);
+/* May this message be delivered from here, now?  To be asked right before its
+ * end goes out: others may have taken it since it was loaded.  On the loop. */
+bool spool_mirror_lets_go(struct spool *sp, uint64_t id);
 /* For tests: a clock in the place of CLOCK_BOOTTIME. */
 void spool_mirror_set_clock(struct spool *sp, int64_t (*boot_ms)(void));
 

@@ -92,6 +92,7 @@ struct mirror_state {
 	atomic_bool is_in_step, refuses;
 	atomic_uint_least64_t seq, low, walked;
 	atomic_int_least64_t over_ms, patient_ms; /* lease.c */
+	atomic_bool is_cut; /* what leaves cannot be told to the mirror */
 	/* loop thread */
 	unsigned char uuid[16];
 	bool is_known; /* it is in meta */

@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/spool/changes.h"
 #include "common/spool/env.h"
+#include "common/spool/lease.h"
 #include "common/spool/mirror.h"
 #include "common/spool/note.h"
 #include "common/spool/pack.h"
@@ -198,6 +199,8 @@ static void fall_behind(struct batch *b, bool is_committed)
 
 	MX_ASSERT(m->doubt.n == 0);
 	set_in_step(m, false);
+	if (!b->is_taken)
+		lease_cut(b->sp);
 	if (!b->is_sent && !is_committed)
 		return; /* neither has */
 	m->doubt = b->touches;

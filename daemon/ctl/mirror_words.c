@@ -51,8 +51,8 @@ static void add_withheld(int64_t patience_s, struct buf *out)
 {
 	buf_adds(out, "mail that is in the database is WITHHELD for ");
 	print_age(out, SECONDS(patience_s));
-	buf_adds(out, " at most, as another node may have it by now"
-		      " (mirror.patience)");
+	buf_adds(out, " at most, as other nodes cannot be told that it leaves,"
+		      " and may have it by now (mirror.patience)");
 }
 
 /* What becomes of new mail meanwhile, and of what others may have by now. */

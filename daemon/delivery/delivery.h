@@ -73,7 +73,8 @@ struct delivery_job;
 struct delivery_source {
 	/* Append at least one and at most `most` bytes from offset on; so many
 	 * are there (job->bytes).  An error ends the connection, since the
-	 * server must not have the end. */
+	 * server must not have the end.  MX_EBUSY: others may have the mail
+	 * by now; nothing is wrong, and its recipients are UNTRIED. */
 	enum mx_err (*read)(void *arg, const struct delivery_job *job,
 			    uint64_t offset, size_t most, struct buf *out);
 	void *arg;

@@ -3,6 +3,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/spool/mirror.h"
 #include "daemon/delivery/delivery_priv.h"
 
 struct tx *job_tx(struct delivery_job *job)
@@ -10,10 +11,17 @@ struct tx *job_tx(struct delivery_job *job)
 	return CONTAINER_OF(job, struct tx, job);
 }
 
+/* What is read last is asked for right before the server gets the end. */
 static enum mx_err read_spool(void *arg, const struct delivery_job *job,
 			      uint64_t offset, size_t most, struct buf *out)
 {
-	return spool_content(arg, job->unit->envelope.id, offset, most, out);
+	const uint64_t id = job->unit->envelope.id;
+	enum mx_err err = spool_content(arg, id, offset, most, out);
+
+	if ((err == MX_ENOENT || job->bytes - offset <= most) &&
+	    !spool_mirror_lets_go(arg, id))
+		err = MX_EBUSY;
+	return err;
 }
 
 struct delivery_source delivery_from_spool(struct spool *sp)

@@ -142,6 +142,14 @@ static enum step unreadable(struct delivery *d, struct tx *tx, enum mx_err err)
 			span_str(why));
 }
 
+/* What others may deliver by now must not have its end from us. */
+static enum step give_up(struct delivery *d)
+{
+	d->blamed = NULL; /* neither the mail nor the server */
+	return end_made(d, DELIVERY_CLOSED, ST_CONTENT, 451, "4.3.0",
+			SPAN_LIT("Other nodes may have it by now"));
+}
+
 static enum step send_content(struct delivery *d, struct tx *tx)
 {
 	const struct delivery_source *src = &tx->job.source;
@@ -158,6 +166,8 @@ static enum step send_content(struct delivery *d, struct tx *tx)
 			left < PIECE ? (size_t)left : PIECE, to);
 	if (err == MX_OK && to->n == before)
 		err = MX_ECORRUPT; /* shorter than its envelope says */
+	if (err == MX_EBUSY)
+		return give_up(d);
 	if (err != MX_OK)
 		return unreadable(d, tx, err);
 	tx->offset += to->n - before;

@@ -140,6 +140,14 @@ bool board_is(struct mirror *m, const struct identity *i)
 	       now.number == i->number;
 }
 
+void board_cut(struct mirror *m)
+{
+	int64_t now = clock_boot_ms();
+
+	if (atomic_load(&m->until_ms) > now)
+		board_lease(m, now - 1, 1);
+}
+
 void board_lease(struct mirror *m, int64_t asked_ms, int64_t length_ms)
 {
 	enum { ENDLESS = 1000 };

@@ -82,6 +82,9 @@ bool board_is(struct mirror *m, const struct identity *i);
 /* Our lease, as asked for at that time (CLOCK_BOOTTIME) for so long; 0: none,
  * and nothing that is in the mirror goes from here. */
 void board_lease(struct mirror *m, int64_t asked_ms, int64_t length_ms);
+/* The database cannot be told what leaves: if the lease runs it ends here,
+ * though nobody else may take anything before it does there. */
+void board_cut(struct mirror *m);
 
 /* ---- Threads ---- */
 

@@ -34,6 +34,7 @@ static void turn_to(struct scribe *s, enum course next, enum turn why)
 	if (next == COURSE_AWAY) {
 		db_close(s->db);
 		board_identity(s->m, &nobody);
+		board_cut(s->m);
 		s->has_lease = false;
 	}
 	if (next == COURSE_STEP) {

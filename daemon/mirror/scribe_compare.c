@@ -279,7 +279,9 @@ enum turn scribe_compare(struct scribe *s)
 		err = end_compare(s);
 	if (err != MX_OK)
 		return scribe_failed(s, err);
-	if (is_last)
-		s->is_touched = false;
-	return is_last ? TURN_COMPARED : TURN_NONE;
+	if (!is_last)
+		return TURN_NONE;
+	s->is_touched = false;
+	scribe_has_lease(s);
+	return TURN_COMPARED;
 }

@@ -37,6 +37,12 @@ void scribe_renewed(struct scribe *s)
 		board_lease(s->m, s->asked_ms, s->length_ms);
 }
 
+void scribe_has_lease(struct scribe *s)
+{
+	s->has_lease = true;
+	scribe_renewed(s);
+}
+
 enum turn scribe_failed(struct scribe *s, enum mx_err err)
 {
 	if (err == MX_EBUSY && strcmp(db_state(s->db), SQL_NOT_SO) == 0)

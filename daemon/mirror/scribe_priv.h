@@ -40,6 +40,8 @@ enum turn scribe_left(struct scribe *s);
 void scribe_fence(struct scribe *s, enum sql_id fence, uint64_t seq);
 /* It went well: the lease is ours for longer. */
 void scribe_renewed(struct scribe *s);
+/* From now on what leaves is told at once: what is in the mirror may go. */
+void scribe_has_lease(struct scribe *s);
 /* The lease is asked for now; for how long. */
 int64_t scribe_ask(struct scribe *s);
 int64_t scribe_renew_at(const struct scribe *s); /* CLOCK_BOOTTIME */

@@ -258,8 +258,9 @@ enum turn scribe_return(struct scribe *s)
 		s->is_touched = true;
 		return TURN_NONE;
 	}
-	s->has_lease = true;
-	scribe_renewed(s);
 	/* who took what was whole has thrown away what was not yet */
-	return s->is_same && !s->is_touched ? TURN_KNOWN : TURN_UNKNOWN;
+	if (!s->is_same || s->is_touched)
+		return TURN_UNKNOWN;
+	scribe_has_lease(s);
+	return TURN_KNOWN;
 }

@@ -275,6 +275,22 @@ class Postgres:
         rows = self.sql(text, **options)
         return rows[0][0] if rows else None
 
+    @contextlib.contextmanager
+    def locked(self, table, where):
+        """Nobody else changes these rows."""
+        holder = subprocess.Popen(
+            [str(BIN / "psql"), "-X", "-q", "-A", "-t", "-h", str(self.dir),
+             "-p", str(self.port), "-U", self.owner, "-d", "mx20"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        holder.stdin.write(f"BEGIN; SELECT 'locked' FROM mx20.{table}"
+                           f" WHERE {where} LIMIT 1 FOR UPDATE;\n")
+        holder.stdin.flush()
+        try:
+            assert holder.stdout.readline() == "locked\n"
+            yield
+        finally:
+            holder.communicate()
+
     def count(self, table, where="true"):
         """Of one of mx20's tables."""
         return int(self.one(f"SELECT count(*) FROM mx20.{table}"

@@ -4,15 +4,18 @@ import collections
 import os
 import shutil
 import signal
+import threading
 import time
 
 import pytest
 
-from client import Raw, message
+from client import PATIENCE, Raw, message
 from faults import Load, SmallDisk, offer, until
 from mirrored import (FAST, LEASE, allow, arrived_once, both, deliver,
                       fill, in_step, mirror, node, rows, state, subjects)
+from net import free_port
 from postgres import Cable, Postgres, open_folder
+from primary import Accept, Bytes
 
 MANY = {"errors": 100000, "connections_per_client": 1000}
 
@@ -259,6 +262,48 @@ def test_what_was_never_sent_is_not_held_back(mx20, pg, primary):
     arrived_once(p, ["both", "alone", "late"])
 
 
+def test_nothing_leaves_that_cannot_be_told(mx20, pg, wire, primary):
+    """Cut off while its lease runs: what left now would be delivered again by
+    who takes the rest, so it does not."""
+    p = primary()
+    w = wire(to=pg.port)
+    a = node(mx20, pg.dsn(port=w.port), "mx2a", p=p, lease="4s")
+    b = node(mx20, pg.dsn(), "mx2b", p=p, lease="4s")
+    names = fill(a, [f"m{n}" for n in range(20)])
+    w.to_port = free_port()
+    w.cut()
+    until(lambda: state(a) == "away")
+    fill(a, ["alone"])
+    deliver(p, 1)
+    until(lambda: mirror(b)["taken_over"] == 20)
+    p.wait_messages(21)
+    b.wait_empty()
+    w.to_port = pg.port
+    a.wait_empty()
+    both(pg, a, b)
+    arrived_once(p, ["alone", *names])
+
+
+def test_nothing_leaves_before_both_are_compared(mx20, pg, primary):
+    """What leaves meanwhile is not told before the end of that."""
+    p = primary()
+    d = node(mx20, pg.dsn(), p=p, lease="1m")
+    fill(d, ["both"])
+    d.stop()
+    # who knows what it has; what never came to its end is swept up last
+    pg.sql("UPDATE mx20.node SET seq = seq + 1000;"
+           "INSERT INTO mx20.content SELECT owner, 1, 0, '' FROM mx20.node;")
+    with pg.locked("content", "id = 1"):
+        d.start()
+        until(lambda: state(d) == "behind")
+        fill(d, ["alone"])
+        deliver(p, 1)
+        assert subjects(p) == ["alone"]
+    p.wait_messages(2)
+    both(pg, d)
+    arrived_once(p, ["both", "alone"])
+
+
 def test_partition_is_not_waited_for_for_ever(mx20, pg, wire, primary):
     """A duplicate is better than a loss."""
     p = primary()
@@ -382,6 +427,40 @@ def test_stopped_beyond_its_lease(mx20, pg, primary):
     both(pg, a, b)
     arrived_once(p, names + ["after"])
     assert len(p.messages) == 31
+
+
+def test_stopped_in_the_middle_of_a_message(mx20, pg, primary):
+    """Its end never goes out from there: another has delivered it."""
+    go_on, said = threading.Event(), threading.Event()
+
+    def hold(session, _argument):
+        go_on.wait(PATIENCE)
+        session.say("354 go on")
+        said.set()
+        return Bytes(b"")
+
+    p = primary(on={"data": [hold, Accept()]})
+    a, b = (node(mx20, pg.dsn(), name, p=p, lease="2s",
+                 conf={"drain": dict(FAST, reply_timeout="1h")})
+            for name in ("mx2a", "mx2b"))
+    fill(a, ["one"])
+    p.start()
+    until(lambda: any("DATA" in s.transcript for s in p.sessions))
+    os.kill(a.process.pid, signal.SIGSTOP)
+    try:
+        p.wait_messages(1)
+        b.wait_empty()
+        go_on.set()
+        assert said.wait(PATIENCE)
+    finally:
+        os.kill(a.process.pid, signal.SIGCONT)
+    a.wait_empty()
+    in_step(a)
+    fill(a, ["after"])
+    p.wait_messages(2)
+    both(pg, a, b)
+    arrived_once(p, ["one", "after"])
+    assert "level=error" not in a.text()
 
 
 def test_stopped_while_it_delivers(mx20, pg, primary):

@@ -1,4 +1,5 @@
 /* What is in a mirror does not go while others may have it. */
+#include "common/base/assert.h"
 #include "tests/unit/common/spool/mirrored.h"
 
 static struct mirrored w;
@@ -91,6 +92,54 @@ Test(spool_lease, over_only_what_the_mirror_never_had_goes)
 	cr_expect_not(is_shown(in));
 	/* the lists of the operator have all */
 	check_domain(f, "a.example", 3, 0, 0);
+}
+
+Test(spool_lease, what_leaves_is_to_be_told)
+{
+	const enum fake_fault faults[] = { FAKE_LOST, FAKE_UNSENT };
+	uint64_t in, alone;
+
+	for (size_t i = 0; i < COUNT(faults); i++) {
+		mirror_in_step(&w);
+		in = put_simple(f, "a.example");
+		cr_expect(is_shown(in));
+		w.m.fault = faults[i];
+		put_simple(f, "b.example");
+		cr_expect_not(is_shown(in), "though the lease runs");
+		alone = put_simple(f, "a.example");
+		cr_expect_eq(ready_count(), 1);
+		cr_expect(is_shown(alone));
+		w.m.fault = FAKE_WELL;
+		f->announced = 0;
+		spool_mirror_lease(f->sp, boot_ms + LEASE, PATIENCE);
+		cr_expect(is_shown(in), "there was an answer");
+		turn_until(f, &f->announced, 2);
+		settle_one_rcpt(f, in, "a.example", OUTCOME_DELIVERED, 0);
+		settle_one_rcpt(f, alone, "a.example", OUTCOME_DELIVERED, 0);
+	}
+}
+
+Test(spool_lease, right_before_its_end_it_is_asked_for_again)
+{
+	uint64_t in, alone;
+
+	mirror_in_step(&w);
+	in = put_simple(f, "a.example");
+	cr_expect(spool_mirror_lets_go(f->sp, in));
+	boot_ms += LEASE;
+	cr_expect_not(spool_mirror_lets_go(f->sp, in));
+	w.m.fault = FAKE_UNSENT;
+	alone = put_simple(f, "a.example");
+	cr_expect(spool_mirror_lets_go(f->sp, alone));
+	w.m.fault = FAKE_WELL;
+	spool_mirror_lease(f->sp, boot_ms + LEASE, PATIENCE);
+	cr_expect(spool_mirror_lets_go(f->sp, in));
+	spool_mirror_drop(f->sp, &in, 1, on_counted, f);
+	cr_assert_eq(counted(&w), MX_OK);
+	cr_expect_not(spool_mirror_lets_go(f->sp, in), "another has it");
+	cr_expect(spool_mirror_lets_go(f->sp, alone));
+	boot_ms += LEASE + PATIENCE;
+	cr_expect(spool_mirror_lets_go(f->sp, alone));
 }
 
 Test(spool_lease, over_what_was_not_sent_goes)

@@ -17,6 +17,7 @@
 
 static struct buf content;
 static size_t content_most; /* memory watch: the most asked for at once */
+static bool is_content_taken; /* others have it, when its end is asked for */
 
 static enum mx_err read_content(void *arg, const struct delivery_job *job,
 				uint64_t offset, size_t most, struct buf *out)
@@ -30,6 +31,8 @@ static enum mx_err read_content(void *arg, const struct delivery_job *job,
 	if (out->n + s.n > content_most)
 		content_most = out->n + s.n;
 	buf_add(out, s);
+	if (is_content_taken && offset + s.n == content.n)
+		return MX_EBUSY;
 	return MX_OK;
 }
 
@@ -969,4 +972,31 @@ Test(delivery, accidents)
 		cr_expect(w.was_head[0], "%s %s", cases[i].at, cases[i].reply);
 		finish(&w);
 	}
+}
+
+/* Nor is anybody settled, or to blame, where others have the mail by now; and
+ * the server never gets its end. */
+Test(delivery, the_end_of_what_others_have_is_not_sent)
+{
+	static const char *const offers[] = { "8BITMIME", "PIPELINING",
+					      "PIPELINING\nCHUNKING" };
+
+	is_content_taken = true;
+	for (size_t i = 0; i < COUNT(offers); i++) {
+		struct world w;
+
+		begin(&w, offers[i], NULL);
+		run(&w, 2);
+		cr_expect_eq((int)w.end.why, DELIVERY_CLOSED, "%s", offers[i]);
+		cr_expect_str_eq(w.end_reply, "(content) 4.3.0 Other nodes "
+					      "may have it by now");
+		cr_expect_eq(w.peer->message_count, 0, "%s", offers[i]);
+		for (int job = 0; job < 2; job++) {
+			cr_expect_eq(w.outcomes[job][0], OUTCOME_UNTRIED);
+			cr_expect_not(w.in_doubt[job]);
+			cr_expect_not(w.was_head[job]);
+		}
+		finish(&w);
+	}
+	is_content_taken = false;
 }
