@@ -4,12 +4,13 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/ctl/mirror.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/table.h"
 
 enum {
-	HEAD_LINES = 3,	 /* above the title of the table */
-	FRAME_LINES = 5, /* all that is not a row */
+	HEAD_LINES = 3, /* above the title of the table, but for the mirror's */
+	FOOT_LINES = 2, /* that title, and the last line */
 	STALE_MS = 3000, /* rows that are older say so */
 	NARROW = 30,	 /* less has no room for a table */
 };
@@ -142,6 +143,22 @@ static void add_totals(const struct top_feed *f, int64_t wall_ms,
 	buf_fini(&b);
 }
 
+/* Where there is one: how many lines that are. */
+static size_t add_mirror(const struct top_feed *f, int64_t wall_ms,
+			 struct buf *out, size_t width)
+{
+	const json_t *m = json_object_get(f->overview, "mirror");
+	struct buf b = { 0 };
+
+	if (m == NULL)
+		return 0;
+	buf_adds(&b, "mirror: ");
+	mirror_show_state(m, wall_ms, &b);
+	add_line(out, buf_span(&b), width);
+	buf_fini(&b);
+	return 1;
+}
+
 static void add_summary(const struct top_view *v, const struct top_feed *f,
 			struct buf *out, size_t width)
 {
@@ -243,7 +260,7 @@ static void add_rows(struct top_view *v, const struct top_rows *rows,
 		add_cells(&t, top_rows_at(rows, i), now_ms);
 	table_print(&t, out);
 	table_fini(&t);
-	*marked = HEAD_LINES + 1 + at - v->first;
+	*marked = 1 + at - v->first;
 }
 
 /* ---- One destination ---- */
@@ -328,12 +345,14 @@ void top_view_lines(struct top_view *v, const struct top_feed *f,
 		    size_t height, size_t width, int64_t wall_ms,
 		    struct buf *out, size_t *marked)
 {
-	size_t room = height > FRAME_LINES ? height - FRAME_LINES : 1, count;
+	size_t head = HEAD_LINES, room, count;
 
 	*marked = SIZE_MAX;
 	add_title(f, out, width);
 	add_totals(f, wall_ms, out, width);
+	head += add_mirror(f, wall_ms, out, width);
 	add_summary(v, f, out, width);
+	room = height > head + FOOT_LINES ? height - head - FOOT_LINES : 1;
 	if (v->page == TOP_HELP)
 		add_help(width, out);
 	else if (v->page == TOP_SHOW)
@@ -342,6 +361,8 @@ void top_view_lines(struct top_view *v, const struct top_feed *f,
 		add_line(out, SPAN_LIT("too narrow: make it wider"), width);
 	else
 		add_rows(v, f->rows, room, width, wall_ms, out, marked);
+	if (*marked != SIZE_MAX)
+		*marked += head;
 	cut_lines(out, height, &count);
 	for (; count + 1 < height; count++)
 		buf_addc(out, '\n');

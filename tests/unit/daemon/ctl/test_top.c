@@ -96,6 +96,28 @@ Test(ctl_top, a_walk_changes_nothing_before_its_end)
 	cr_expect_eq(top_rows_count(f.rows), 0);
 }
 
+/* Above the table, where there is one; then there is a row less. */
+Test(ctl_top, the_mirror_has_a_line)
+{
+	size_t without, with;
+
+	add("a.example", "mx.example:25", 1, "down");
+	top_rows_end(f.rows);
+	top_view_lines(&v, &f, 24, 100, 0, &out, &without);
+	cr_expect_null(strstr(buf_cstr(&out), "mirror"));
+	json_decref(f.overview);
+	f.overview = json_pack("{s:{s:s, s:s, s:s, s:{s:i}}}", "mirror", "state",
+			       "away", "error", "\033[7mrefused", "when_away",
+			       "accept", "lag", "messages", 3);
+	buf_reset(&out);
+	top_view_lines(&v, &f, 24, 200, 0, &out, &with);
+	cr_expect_not_null(strstr(buf_cstr(&out), "\nmirror: "), "%s", out.p);
+	cr_expect_not_null(strstr(buf_cstr(&out), "3 messages"), "%s", out.p);
+	cr_expect_not_null(strstr(buf_cstr(&out), "away"), "%s", out.p);
+	cr_expect_null(strchr(buf_cstr(&out), '\033'));
+	cr_expect_eq(with, without + 1);
+}
+
 static size_t lines_of(size_t height, size_t width, size_t *marked)
 {
 	struct span rest;
@@ -121,9 +143,9 @@ Test(ctl_top, fills_every_screen)
 	char name[40];
 	size_t marked;
 
-	f.overview = json_pack("{s:s, s:{s:i}}", "hostname",
+	f.overview = json_pack("{s:s, s:{s:i}, s:{s:s}}", "hostname",
 			       "mx\u202e2.example\x1b[2J", "spool", "messages",
-			       5);
+			       5, "mirror", "state", "in-step");
 	for (int i = 0; i < 1000; i++) {
 		snprintf(name, sizeof(name), "mx%d.\xe6\x97\xa5\x1b.example:25",
 			 i);
