@@ -1,4 +1,6 @@
 #include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "daemon/mirror/days.h"
 #include "daemon/mirror/mirror_priv.h"
 
 /*
@@ -36,6 +38,9 @@ static enum mx_err make_tables(struct db *db, int64_t timeout_ms)
 		db_send_text(db, buf_cstr(&one));
 	}
 	buf_fini(&one);
+	for (int64_t day = 0; day <= AHEAD_DAYS; day++)
+		day_send(db, day_of(clock_wall_ms()) + day);
+	db_send_text(db, "COMMIT");
 	return db_run(db, timeout_ms);
 }
 

@@ -270,7 +270,7 @@ const char sql_session[] =
 	" coalesce(current_setting('synchronous_standby_names'), ''),"
 	" current_setting('synchronous_commit'), current_setting('fsync')";
 
-/* One transaction: nobody sees half of it. */
+/* A transaction that whoever sends it ends: nobody sees half of it. */
 const char sql_schema[] =
 	"BEGIN;"
 	"SELECT pg_advisory_xact_lock("
@@ -319,8 +319,7 @@ const char sql_schema[] =
 	" now_id bigint NOT NULL DEFAULT 0,"
 	" at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (owner, id));"
 	"INSERT INTO mx20_version SELECT 1"
-	" WHERE NOT EXISTS (SELECT FROM mx20_version);"
-	"COMMIT";
+	" WHERE NOT EXISTS (SELECT FROM mx20_version)";
 /* clang-format on */
 
 _Static_assert(SQL_SCHEMA == 1, "an upgrade is due in schema.c");

@@ -65,7 +65,7 @@ extern const struct sql sql_table[SQL_COUNT];
 
 /* Choose the schema, which the rest is in, and say how this session is. */
 extern const char sql_session[];
-/* The tables, if they are not there. */
+/* The tables, if they are not there: a transaction without its end. */
 extern const char sql_schema[];
 enum { SQL_SCHEMA = 1 }; /* the number of the tables' version */
 

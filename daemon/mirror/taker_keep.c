@@ -1,38 +1,18 @@
-#include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "daemon/mirror/days.h"
 #include "daemon/mirror/taker_priv.h"
 
 /*
- * Each of the three tables has a partition for each day, by the queue ids of
- * that day (a queue id is a time, 20 bits up: spool/draft.c).  Those of days to
- * come are made ahead; one whose day is over is dropped when it is empty, by
- * which all that vacuum would have to do for it is done.  What no partition is
- * for is in the default one.
+ * Partitions of days to come are made ahead (days.h); one whose day is over is
+ * dropped when it is empty, by which all that vacuum would have to do for it is
+ * done.  What no partition is for is in the default one.
  */
 
-enum { AHEAD_DAYS = 2, BACK_DAYS = 40, KEEP_DAYS = 2, ID_SHIFT = 20 };
-
-static const char *const tables[] = { "message", "unit", "content" };
-
-static int64_t day_of(int64_t wall_ms)
-{
-	return wall_ms / DAYS(1);
-}
-
-/* 20261128 */
-static void name_day(char out[static 16], int64_t day)
-{
-	time_t t = (time_t)(day * DAYS(1) / 1000);
-	struct tm tm;
-
-	gmtime_r(&t, &tm);
-	(void)strftime(out, 16, "%Y%m%d", &tm);
-}
+enum { BACK_DAYS = 40, KEEP_DAYS = 2 };
 
 /* Nothing of it is worth a failure: what cannot be done now is done in an hour,
  * and a partition that another node has made is there. */
@@ -49,21 +29,6 @@ static enum mx_err run(struct taker *t)
 
 /* ---- Days to come ---- */
 
-static void send_create(struct taker *t, const char *table, int64_t day)
-{
-	char text[512], name[16];
-
-	name_day(name, day);
-	snprintf(text, sizeof(text),
-		 "CREATE TABLE IF NOT EXISTS %s_%s PARTITION OF %s"
-		 " FOR VALUES FROM (%" PRId64 ") TO (%" PRId64 ") WITH ("
-		 "autovacuum_vacuum_scale_factor = 0.05,"
-		 " autovacuum_analyze_scale_factor = 0.2)",
-		 table, name, table, (day * DAYS(1)) << ID_SHIFT,
-		 ((day + 1) * DAYS(1)) << ID_SHIFT);
-	db_send_text(t->db, text);
-}
-
 /* Who waits for a lock keeps those behind him waiting. */
 static void begin(struct taker *t)
 {
@@ -73,9 +38,9 @@ static void begin(struct taker *t)
 
 static bool is_there(struct taker *t, size_t first, size_t n, int64_t day)
 {
-	char name[16];
+	char name[DAY_NAME];
 
-	name_day(name, day);
+	day_name(name, day);
 	for (size_t i = first; i < first + n; i++)
 		if (span_eq(db_column(t->db, 0, i, 0), span_str(name)))
 			return true;
@@ -86,7 +51,7 @@ static bool is_there(struct taker *t, size_t first, size_t n, int64_t day)
 struct days {
 	int64_t lacking[BACK_DAYS + AHEAD_DAYS + 1];
 	size_t lacking_count;
-	char over[BACK_DAYS][16]; /* names of those that may be dropped */
+	char over[BACK_DAYS][DAY_NAME]; /* names of those that may be dropped */
 	size_t over_count;
 };
 
@@ -94,7 +59,7 @@ static enum mx_err find_days(struct taker *t, struct days *d)
 {
 	int64_t today = day_of(clock_wall_ms()), from = today;
 	int64_t oldest_ms = atomic_load(&t->m->oldest_ms);
-	char last[16];
+	char last[DAY_NAME];
 	enum mx_err err;
 
 	if (oldest_ms > 0 && day_of(oldest_ms) < today)
@@ -112,7 +77,7 @@ static enum mx_err find_days(struct taker *t, struct days *d)
 	for (int64_t day = from; day <= today + AHEAD_DAYS; day++)
 		if (!is_there(t, 0, db_rows(t->db, 0), day))
 			d->lacking[d->lacking_count++] = day;
-	name_day(last, (from < today - KEEP_DAYS ? from : today - KEEP_DAYS));
+	day_name(last, (from < today - KEEP_DAYS ? from : today - KEEP_DAYS));
 	for (size_t i = 0; i < db_rows(t->db, 0); i++) {
 		struct span name = db_column(t->db, 0, i, 0);
 
@@ -127,8 +92,7 @@ static enum mx_err find_days(struct taker *t, struct days *d)
 static enum mx_err make_day(struct taker *t, int64_t day)
 {
 	begin(t);
-	for (size_t i = 0; i < COUNT(tables); i++)
-		send_create(t, tables[i], day);
+	day_send(t->db, day);
 	return run(t);
 }
 
@@ -160,10 +124,10 @@ static enum mx_err drop_day(struct taker *t, const char *name)
 	db_send_text(t->db, "LOCK TABLE ONLY message, ONLY unit, ONLY content"
 			    " IN ACCESS EXCLUSIVE MODE");
 	send_empty(t, name);
-	for (size_t i = 0; i < COUNT(tables); i++) {
+	for (size_t i = 0; i < DAY_TABLES; i++) {
 		char text[64];
 
-		snprintf(text, sizeof(text), "DROP TABLE %s_%s", tables[i],
+		snprintf(text, sizeof(text), "DROP TABLE %s_%s", day_tables[i],
 			 name);
 		db_send_text(t->db, text);
 	}

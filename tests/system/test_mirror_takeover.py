@@ -227,26 +227,30 @@ def test_days_that_are_over_are_dropped(mx20, pg, primary):
             "SELECT relname FROM pg_class WHERE relname ~ '_[0-9]{8}$'"
             " AND relkind = 'r'")}
 
-    def make(day):
+    def make(day, then=""):
         name = time.strftime("%Y%m%d", time.gmtime(day * 86400))
-        for t in tables:
-            pg.sql(f"CREATE TABLE mx20.{t}_{name} PARTITION OF mx20.{t} FOR"
-                   f" VALUES FROM ({day * 86400000 << 20})"
-                   f" TO ({(day + 1) * 86400000 << 20});"
-                   f"ALTER TABLE mx20.{t}_{name} OWNER TO mx20")
+        pg.sql("BEGIN;" + "".join(
+            f"CREATE TABLE mx20.{t}_{name} PARTITION OF mx20.{t} FOR"
+            f" VALUES FROM ({day * 86400000 << 20})"
+            f" TO ({(day + 1) * 86400000 << 20});"
+            f"ALTER TABLE mx20.{t}_{name} OWNER TO mx20;"
+            for t in tables) + then + ";COMMIT;")
         return {f"{t}_{name}" for t in tables}
 
     p = primary()
     a = node(mx20, pg.dsn(), "mx2a", p=p, lease="2s")
     fill(a, ["m1"])
-    until(lambda: len(days()) >= 6)  # today's only if no mail came before
     ours = days()
+    assert len(ours) == 9 and pg.count("message_rest") == 0
+    # from the beginning: what mail came for is made for it no more
+    assert pg.one("SELECT count(DISTINCT xmin::text) FROM pg_type WHERE typname"
+                  " ~ '^((message|unit|content)_[0-9]{8}|mx20_version)$'"
+                  ) == "1"
     today = int(time.time()) // 86400
-    empty, used = make(today - 10), make(today - 11)
-    pg.sql("INSERT INTO mx20.content SELECT owner,"
-           f" {((today - 11) * 86400000 << 20) + 1}, 0, ''"
-           " FROM mx20.node WHERE name = 'mx2a'")
-    assert days() == ours | empty | used
+    used = make(today - 11, "INSERT INTO mx20.content SELECT owner,"
+                f" {((today - 11) * 86400000 << 20) + 1}, 0, ''"
+                " FROM mx20.node WHERE name = 'mx2a'")
+    empty = make(today - 10)
     node(mx20, pg.dsn(), "mx2b", p=p, lease="2s")
     until(lambda: not days() & empty)
     assert days() >= used | ours
