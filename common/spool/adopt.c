@@ -363,12 +363,29 @@ void spool_adopt_commit(struct spool_adoption **adoption, struct span message,
 
 /* ---- Ids ---- */
 
-uint64_t spool_mirror_ids(struct spool *sp, int64_t now_wall_ms, size_t n)
+/* The last id is stored with every transaction. */
+static enum mx_err apply_ids(struct batch *b, struct request *r)
 {
-	uint64_t first = draft_next_id(sp, now_wall_ms);
+	(void)b;
+	r->count = r->id;
+	return MX_OK;
+}
 
-	spool_mirror_past(sp, first + n - 1);
-	return first;
+static const struct request_ops ids_ops = {
+	.name = "ids",
+	.order = ORDER_ANY,
+	.apply = apply_ids,
+	.finish = request_finish,
+};
+
+void spool_mirror_ids(struct spool *sp, int64_t now_wall_ms, size_t n,
+		      spool_count_cb *cb, void *arg)
+{
+	struct request *r = request_ask(&ids_ops, sizeof(*r), NULL, 0, cb, arg);
+
+	r->id = draft_next_id(sp, now_wall_ms);
+	spool_mirror_past(sp, r->id + n - 1);
+	queue_push(sp, r);
 }
 
 void spool_mirror_past(struct spool *sp, uint64_t id)

@@ -199,8 +199,10 @@ void spool_mirror_set_clock(struct spool *sp, int64_t (*boot_ms)(void));
 
 /* ---- Taking over --------------------------------------------------------- */
 
-/* The first of n fresh queue ids in a row. */
-uint64_t spool_mirror_ids(struct spool *sp, int64_t now_wall_ms, size_t n);
+/* n fresh queue ids in a row: cb hears of the first, when a crash and a clock
+ * that is set back can no longer have one of them given out again. */
+void spool_mirror_ids(struct spool *sp, int64_t now_wall_ms, size_t n,
+		      spool_count_cb *cb, void *arg);
 /* Ids given out from now on are above this one: the highest of ours that the
  * mirror has. */
 void spool_mirror_past(struct spool *sp, uint64_t id);

@@ -16,7 +16,7 @@ enum { MOVE_BYTES = 32 << 20, LEAST_BATCH = 1 };
 struct room {
 	struct call call;
 	size_t count;
-	uint64_t bytes, first_id;
+	uint64_t bytes;
 };
 
 /* Fresh ids, if there is room for what is to come. */
@@ -27,9 +27,10 @@ static void run_room(struct call *c)
 	enum mx_err err = spool_room(m->opt.spool, r->bytes);
 
 	if (err == MX_OK)
-		r->first_id = spool_mirror_ids(m->opt.spool, clock_wall_ms(),
-					       r->count);
-	call_done(c, err, 0);
+		spool_mirror_ids(m->opt.spool, clock_wall_ms(), r->count,
+				 call_counted, c);
+	else
+		call_done(c, err, 0);
 }
 
 static enum mx_err ask_room(struct taker *t, size_t n, uint64_t bytes,
@@ -41,7 +42,7 @@ static enum mx_err ask_room(struct taker *t, size_t n, uint64_t bytes,
 	r->count = n;
 	r->bytes = bytes;
 	err = calls_wait(t->m->calls, &r->call);
-	*first_id = r->first_id;
+	*first_id = r->call.count;
 	call_release(&r->call);
 	return err;
 }

@@ -21,6 +21,13 @@ static void teardown(void)
 
 TestSuite(spool_adopt, .init = setup, .fini = teardown, .timeout = 60);
 
+static uint64_t fresh_ids(int64_t now_ms, size_t n)
+{
+	spool_mirror_ids(f->sp, now_ms, n, on_counted, f);
+	cr_assert_eq(counted(&w), MX_OK);
+	return f->units;
+}
+
 /*
  * All that is in the mirror is taken from this node, which loses its disk, and
  * given to another: under new ids, still to come.
@@ -38,7 +45,7 @@ static void die_and_take(uint64_t *ids, size_t n)
 	w.m.seq = 0;
 	mirror_start(&w, SPOOL_AWAY_ACCEPT);
 	spool_mirror_lease(f->sp, INT64_MAX, 0);
-	first = spool_mirror_ids(f->sp, NOW + 1000, n);
+	first = fresh_ids(NOW + 1000, n);
 	for (size_t i = 0; i < w.m.n; i++) {
 		struct fake_row *r = &w.m.rows[i];
 
@@ -375,10 +382,10 @@ Test(spool_adopt, ids_are_above_those_the_mirror_has)
 	uint64_t far = (uint64_t)(NOW + DAYS(9)) << 20;
 
 	spool_mirror_past(f->sp, far);
-	cr_expect_gt(spool_mirror_ids(f->sp, NOW, 10), far);
+	cr_expect_gt(fresh_ids(NOW, 10), far);
 	cr_expect_gt(put_simple(f, "a.example"), far + 10);
 	spool_mirror_past(f->sp, 5);
-	cr_expect_gt(spool_mirror_ids(f->sp, NOW, 1), far);
+	cr_expect_gt(fresh_ids(NOW, 1), far);
 }
 
 /* ---- A spool that lost some ---- */
@@ -402,7 +409,7 @@ static void keep_copy(void)
 	mirror_meet(&w);
 }
 
-static void put_back(void)
+static void open_copy(void)
 {
 	char path[100];
 
@@ -413,7 +420,22 @@ static void put_back(void)
 	fixture_reopen(f);
 	mirror_start(&w, SPOOL_AWAY_ACCEPT);
 	spool_mirror_lease(f->sp, INT64_MAX, 0);
+}
+
+static void put_back(void)
+{
+	open_copy();
 	cr_assert_not(spool_mirror_knows(f->sp, w.m.seq));
+}
+
+/* It crashed when they had been given to mail that is still to come. */
+Test(spool_adopt, ids_are_not_given_out_again_after_a_crash)
+{
+	uint64_t last = fresh_ids(NOW, 500) + 499;
+
+	copy_spool("data.mdb", "old.mdb");
+	open_copy();
+	cr_expect_gt(fresh_ids(NOW - DAYS(1), 1), last);
 }
 
 /* The mirror's commit was the last thing, the disk forgot some, or a backup was
