@@ -12,6 +12,7 @@
  */
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/spool/mirror.h"
 #include "daemon/drain/aside.h"
 #include "daemon/drain/conclude.h"
 #include "daemon/drain/drain_priv.h"
@@ -30,6 +31,16 @@ static void fill_in(struct attempt *a)
 	}
 }
 
+/* Who has it may be told the same of it, and report it as well. */
+static bool is_others(const struct attempt *a)
+{
+	const struct delivery_job *job = a->job;
+
+	return delivery_job_count(job, OUTCOME_DELIVERED) == 0 &&
+	       delivery_job_count(job, OUTCOME_TAKEN) == 0 &&
+	       !spool_mirror_lets_go(a->drain->spool, a->key.id);
+}
+
 void conclude(struct attempt *a)
 {
 	struct delivery_job *job = a->job;
@@ -44,7 +55,7 @@ void conclude(struct attempt *a)
 	else
 		risk_over(a);
 	aside_judge(a);
-	if (!delivery_job_is_decided(job)) {
+	if (!delivery_job_is_decided(job) || is_others(a)) {
 		attempt_drop(a); /* nothing to record */
 		domain_rewind(dom);
 		return;

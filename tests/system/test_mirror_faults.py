@@ -463,6 +463,39 @@ def test_stopped_in_the_middle_of_a_message(mx20, pg, primary):
     assert "level=error" not in a.text()
 
 
+def test_refused_of_a_stopped_node_is_reported_once(mx20, pg, primary):
+    """It hears the refusal when it goes on; another has reported it."""
+    go_on = threading.Event()
+
+    def hold(_session, _argument):
+        go_on.wait(PATIENCE)
+        return "550 5.1.1 nobody here"
+
+    p, home = primary(on={"rcpt": [hold, "550 5.1.1 nobody here"]}), primary()
+    a, b = (node(mx20, pg.dsn(), name, p=p, lease="2s", conf={
+        "drain": dict(FAST, reply_timeout="1h"),
+        "bounce": {"mode": "dsn", "relay": f"127.0.0.1:{home.port}"}})
+            for name in ("mx2a", "mx2b"))
+    fill(a, ["one"])
+    home.start()
+    p.start()
+    until(lambda: any("RCPT" in line for s in p.sessions
+                      for line in s.transcript))
+    os.kill(a.process.pid, signal.SIGSTOP)
+    try:
+        home.wait_messages(1)
+        b.wait_empty()
+        go_on.set()
+    finally:
+        os.kill(a.process.pid, signal.SIGCONT)
+    a.wait_empty()
+    in_step(a)
+    fill(a, ["after"])
+    home.wait_messages(2)
+    both(pg, a, b)
+    assert len(home.messages) == 2
+
+
 def test_stopped_while_it_delivers(mx20, pg, primary):
     """Only what was in its hand at that moment may come twice."""
     p = primary()
