@@ -29,7 +29,7 @@ struct config {
 	struct { uint64_t message_bytes; unsigned recipients, connections,
 		 connections_per_client, connection_rate;
 		 int64_t command_timeout_ms, data_timeout_ms;
-		 unsigned errors, hops; } limits;
+		 unsigned errors, hops, processors; } limits;
 	struct { int64_t probe_max_ms, probe_busy_ms; unsigned connections;
 		 const int64_t *retry_ms; size_t retry_count;
 		 int64_t connect_timeout_ms; in_port_t port;

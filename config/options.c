@@ -84,6 +84,9 @@ const struct option config_options[] = {
 	  "refused commands before a session is ended" },
 	{ "limits.hops", K_COUNT, HAS_RANGE, AT(limits.hops), 1, 1000, "100",
 	  "Received fields before a message counts as looping" },
+	{ "limits.processors", K_COUNT, HAS_RANGE | NEEDS_RESTART,
+	  AT(limits.processors), 0, 1024, "0",
+	  "how many there are for us; 0: as many as we may run on" },
 
 	{ "drain.probe_max", K_TIME, HAS_RANGE,
 	  AT(drain.probe_max_ms), TENTH, DAYS(1),
@@ -258,18 +261,28 @@ const struct option dnsbl_options[] = {
 const size_t dnsbl_option_count = COUNT(dnsbl_options);
 /* clang-format on */
 
+/* Those that need a restart are numbers or text. */
+static bool is_same(const struct option *o, const struct config *was,
+		    const struct config *is)
+{
+	const char *p = (const char *)was + o->field;
+	const char *q = (const char *)is + o->field;
+	struct span a, b;
+
+	if (o->kind == K_COUNT)
+		return memcmp(p, q, sizeof(unsigned)) == 0;
+	memcpy(&a, p, sizeof(a));
+	memcpy(&b, q, sizeof(b));
+	return span_eq(a, b);
+}
+
 void options_need_restart(const struct config *was, const struct config *is,
 			  struct buf *notes)
 {
 	for (size_t i = 0; i < COUNT(config_options); i++) {
 		const struct option *o = &config_options[i];
-		struct span a, b;
 
-		if ((o->flags & NEEDS_RESTART) == 0)
-			continue;
-		memcpy(&a, (const char *)was + o->field, sizeof(a));
-		memcpy(&b, (const char *)is + o->field, sizeof(b));
-		if (!span_eq(a, b))
+		if ((o->flags & NEEDS_RESTART) != 0 && !is_same(o, was, is))
 			buf_addf(notes, "%s: a restart is needed\n", o->path);
 	}
 }

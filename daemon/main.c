@@ -16,7 +16,9 @@
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
 #include "common/base/msgid.h"
+#include "common/base/processors.h"
 #include "common/net/local.h"
+#include "common/net/wire.h"
 #include "config/options.h"
 #include "config/reload.h"
 #include "config/value/error.h"
@@ -704,6 +706,16 @@ static void run(struct daemon *d, int64_t begin_ms)
 	watch_stop();
 }
 
+static void start_threads(struct daemon *d)
+{
+	unsigned n = d->config->limits.processors;
+
+	if (n == 0)
+		n = processors();
+	tls_threads_start(d->loop, n);
+	wire_threads_start(d->loop, wire_threads_for(n));
+}
+
 /* What the loop cannot have ends as our own allocations do. */
 static void *loop_alloc(void *p, long size)
 {
@@ -732,7 +744,7 @@ int main(int argc, char **argv)
 	status = prepare(&d, &why);
 	if (status == EX_OK) {
 		log_start(); /* threads from here on, and no fork */
-		tls_threads_start(d.loop);
+		start_threads(&d);
 		status = open_rooms(&d, &why);
 	}
 	if (status == EX_OK)
@@ -740,6 +752,7 @@ int main(int argc, char **argv)
 	else
 		log_error(EV_START, LOG_SPAN("error", buf_span(&why)));
 	close_rooms(&d);
+	wire_threads_stop();
 	tls_threads_stop();
 	log_info(EV_STOP, LOG_INT("status", status));
 	log_stop();

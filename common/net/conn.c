@@ -9,14 +9,16 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/net/conn_priv.h"
+#include "common/net/wire_priv.h"
 
-static struct conn *make(struct ev_loop *loop, int fd,
-			 const struct conn_events *ev, void *arg)
+struct conn *conn_make(struct ev_loop *loop, int fd,
+		       const struct conn_events *ev, void *arg)
 {
 	struct conn *c = mx_alloc(sizeof(*c));
 
 	c->magic = CONN_MAGIC;
 	c->loop = loop;
+	c->desk = conn_desk();
 	c->ev = ev;
 	c->arg = arg;
 	conn_init_watchers(c, fd);
@@ -31,7 +33,7 @@ static void check(const struct conn *c)
 struct conn *conn_new(struct ev_loop *loop, int fd,
 		      const struct conn_events *ev, void *arg)
 {
-	struct conn *c = make(loop, fd, ev, arg);
+	struct conn *c = conn_make(loop, fd, ev, arg);
 
 	MX_ASSERT(fd >= 0);
 	c->state = CONN_ST_OPEN;
@@ -89,7 +91,7 @@ struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
 	int fd = socket(to->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 			0);
 	int errnum = begin_connect(fd, to);
-	struct conn *c = make(loop, fd, ev, arg);
+	struct conn *c = conn_make(loop, fd, ev, arg);
 
 	c->state = CONN_ST_CONNECTING;
 	if (errnum != 0) {
@@ -121,6 +123,11 @@ void conn_close_after_output(struct conn **cp, int64_t grace_ms)
 	if (c == NULL)
 		return;
 	check(c);
+	if (c->wire != NULL) {
+		wire_close(c, grace_ms);
+		conn_drop(c);
+		return;
+	}
 	if (c->is_broken || c->io.fd < 0 || c->shake != NULL ||
 	    c->state == CONN_ST_CONNECTING) {
 		conn_drop(c);
@@ -147,6 +154,8 @@ void conn_consume(struct conn *c, size_t n)
 	check(c);
 	MX_ASSERT(n <= c->unread.n);
 	c->unread = span_skip(c->unread, n);
+	if (c->wire != NULL)
+		wire_took(c, n);
 	if (c->busy > 0)
 		return;
 	/* outside a callback, too, the bytes stay until the caller is done */
@@ -166,7 +175,11 @@ size_t conn_discard_input(struct conn *c)
 void conn_read_most(struct conn *c, size_t n)
 {
 	check(c);
-	c->read_most = n < CONN_READ_MAX ? (unsigned)n : 0;
+	unsigned most = n < CONN_READ_MAX ? (unsigned)n : 0;
+
+	if (c->wire != NULL && most != c->read_most)
+		wire_tell(c->wire);
+	c->read_most = most;
 }
 
 void conn_pause(struct conn *c)
@@ -225,6 +238,10 @@ static void start_tls(struct conn *c, struct tls_engine *tls)
 void conn_starttls_server(struct conn *c, struct tls_server *tls)
 {
 	c->is_server = true;
+	if (c->wire != NULL) {
+		wire_secure(c, tls);
+		return;
+	}
 	start_tls(c, tls_engine_server(tls));
 }
 
@@ -237,7 +254,11 @@ void conn_ack(struct conn *c)
 {
 	const int on = 1;
 
-	MX_ASSERT(c->magic == CONN_MAGIC && !c->is_freed);
+	check(c);
+	if (c->wire != NULL) {
+		wire_tell(c->wire)->acks = true;
+		return;
+	}
 	setsockopt(c->io.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
@@ -248,6 +269,8 @@ void conn_charge(struct conn *c, const struct net_addr *peer)
 
 const struct tls_facts *conn_tls(const struct conn *c)
 {
+	if (c->wire != NULL)
+		return c->wire->facts;
 	if (c->tls == NULL || c->shake != NULL)
 		return NULL;
 	return tls_engine_facts(c->tls);
@@ -261,7 +284,9 @@ bool conn_tls_shown(const struct conn *c, struct span name,
 
 void conn_tls_invite(struct conn *c)
 {
-	if (c->tls != NULL && c->shake == NULL)
+	if (c->wire != NULL && c->wire->facts != NULL)
+		wire_tell(c->wire)->invites = true;
+	else if (c->tls != NULL && c->shake == NULL)
 		tls_engine_invite(c->tls);
 }
 

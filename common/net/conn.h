@@ -47,6 +47,16 @@ struct conn_events {
 struct conn *conn_new(struct ev_loop *loop, int fd,
 		      const struct conn_events *ev, void *arg);
 
+/*
+ * The same; socket and TLS are served by one of the threads for that, if there
+ * are any (wire.h).  Then what is flushed is on its way when the loop's round
+ * ends, output is pending until the thread says that it is not, up to 16 KiB
+ * are not said, and TLS begins behind what was taken: input that is left ends
+ * the connection.
+ */
+struct conn *conn_new_spread(struct ev_loop *loop, int fd,
+			     const struct conn_events *ev, void *arg);
+
 /* Start connecting; on_ready or on_end follows, never before return. */
 struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
 			  const struct conn_events *ev, void *arg);
@@ -62,8 +72,8 @@ void conn_free(struct conn **c);
  * that a reset does not overtake our last reply. */
 void conn_close_after_output(struct conn **c, int64_t grace_ms);
 
-/* How many connections without an owner are not closed yet.  At most 256: the
- * oldest goes for a newer one. */
+/* How many connections without an owner are not closed yet.  At most 256 have
+ * something to do still: the oldest goes for a newer one. */
 size_t conn_lingering(void);
 
 /* All input not consumed yet; valid, also what is consumed of it, until the

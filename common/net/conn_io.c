@@ -6,15 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
 #include "common/net/conn_priv.h"
-
-/*
- * One buffer for the input of all connections.  Bytes are read behind the
- * first CONN_UNREAD_MAX; what the owner left the last time is put before
- * them, so that it sees one piece.  With TLS the records are read to another
- * one and decrypted to the same place.  For the loop's thread only.
- */
-static char shared[CONN_UNREAD_MAX + CONN_READ_MAX + ENGINE_RECORD];
-static char records[CONN_READ_MAX];
+#include "common/net/wire_priv.h"
 
 /* After a write failed: how often to read what the peer said before it. */
 enum { LAST_READS = 16 };
@@ -76,6 +68,8 @@ static const char *end_text(enum conn_end why)
 /* A handshake ended; one that the owner gave up counts for nothing. */
 static void count_handshake(const struct conn *c, bool ok)
 {
+	if (c->is_inner)
+		return;
 	metrics_add(METRIC_HANDSHAKES,
 		    c->is_server ? (ok ? HANDSHAKE_IN_OK : HANDSHAKE_IN_FAILED)
 				 : (ok ? HANDSHAKE_OUT_OK
@@ -119,7 +113,7 @@ static void offer(struct conn *c)
 /* n bytes are new in the shared buffer. */
 static void take_plain(struct conn *c, size_t n)
 {
-	char *at = shared + CONN_UNREAD_MAX - c->unread.n;
+	char *at = c->desk->shared + CONN_UNREAD_MAX - c->unread.n;
 
 	if (c->unread.n > 0)
 		memmove(at, c->unread.p, c->unread.n);
@@ -174,8 +168,9 @@ static void take_secured(struct conn *c, struct span in)
 {
 	size_t n = 0;
 	enum engine_step step =
-		tls_engine_read(c->tls, &in, shared + CONN_UNREAD_MAX,
-				sizeof(shared) - CONN_UNREAD_MAX, &n, &c->out);
+		tls_engine_read(c->tls, &in, c->desk->shared + CONN_UNREAD_MAX,
+				sizeof(c->desk->shared) - CONN_UNREAD_MAX, &n,
+				&c->out);
 
 	if (n > 0)
 		take_plain(c, n);
@@ -221,7 +216,8 @@ static void take_records(struct conn *c, struct span in)
 /* One read, then the others' turn.  False: nothing came. */
 static bool read_once(struct conn *c)
 {
-	char *to = c->tls != NULL ? records : shared + CONN_UNREAD_MAX;
+	char *to = c->tls != NULL ? c->desk->records
+				  : c->desk->shared + CONN_UNREAD_MAX;
 	size_t most = c->read_most > 0 ? c->read_most : CONN_READ_MAX;
 	ssize_t n = recv(c->io.fd, to, most, 0);
 
@@ -232,10 +228,48 @@ static bool read_once(struct conn *c)
 	else if (n == 0)
 		take_eof(c);
 	else if (c->tls != NULL)
-		take_records(c, span_of(records, (size_t)n));
+		take_records(c, span_of(to, (size_t)n));
 	else
 		take_plain(c, (size_t)n);
 	return n > 0;
+}
+
+static void drained(struct conn *c)
+{
+	if (is_gone(c) || !c->is_drained)
+		return;
+	c->is_drained = false;
+	if (c->ev->on_drained != NULL)
+		c->ev->on_drained(c, c->arg);
+}
+
+/* ---- What its wire says ---- */
+
+static void take_end(struct conn *c, const struct wire_up *up)
+{
+	if (up->why == CONN_EOF) {
+		take_eof(c);
+		return;
+	}
+	c->error = up->error;
+	end(c, up->why);
+}
+
+/* Before the handshake is done nothing is said but that it failed: what came
+ * in clear meanwhile is nobody's. */
+void conn_arrive(struct conn *c, struct wire_up *up)
+{
+	enter(c);
+	if (up->facts != NULL && c->state == CONN_ST_HANDSHAKE)
+		(void)shaken(c, ENGINE_OK);
+	if (up->in.n > 0 && c->state == CONN_ST_OPEN) {
+		conn_keep_input(c, &up->in);
+		offer(c);
+	}
+	drained(c);
+	if (up->error != NULL && !is_gone(c))
+		take_end(c, up);
+	leave(c);
 }
 
 /* ---- What the loop calls ---- */
@@ -314,11 +348,7 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 	enter(c);
 	if (!is_gone(c) && c->is_broken)
 		end_broken(c);
-	if (!is_gone(c) && c->is_drained) {
-		c->is_drained = false;
-		if (c->ev->on_drained != NULL)
-			c->ev->on_drained(c, c->arg);
-	}
+	drained(c);
 	if (c->state == CONN_ST_HANDSHAKE && c->shake == NULL && !is_gone(c))
 		start_tls(c);
 	if (!is_gone(c) && c->is_offer_due && !c->is_paused) {

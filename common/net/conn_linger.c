@@ -10,15 +10,13 @@ enum {
 	LINGER_BYTES = 1 << 20,
 };
 
-/* What nobody reads.  For the loop's thread only. */
-static char waste[16 * 1024];
-
 /* What the peer still says is thrown away.  True: it has closed, too, or says
  * too much. */
 static bool linger_read(struct conn *c)
 {
 	for (int i = 0; i < LINGER_READS; i++) {
-		ssize_t n = recv(c->io.fd, waste, sizeof(waste), 0);
+		ssize_t n = recv(c->io.fd, c->desk->waste,
+				 sizeof(c->desk->waste), 0);
 
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return true;

@@ -5,27 +5,23 @@
 
 #include "common/base/assert.h"
 #include "common/net/conn_priv.h"
+#include "common/net/wire_priv.h"
 
-/*
- * Most output is collected and sent within one callback, so one buffer serves
- * all connections in turn.  For the loop's thread only.
- */
-static struct buf spare;
 enum { SPARE_MAX = 256 * 1024, KEEP_SLACK = 4096 };
 
 static void out_acquire(struct conn *c)
 {
 	if (c->out.cap == 0) {
-		c->out = spare;
-		spare = (struct buf){ 0 };
+		c->out = c->desk->spare;
+		c->desk->spare = (struct buf){ 0 };
 	}
 }
 
-static void give_back(struct buf *b)
+static void give_back(struct buf *spare, struct buf *b)
 {
 	b->n = 0;
-	if (spare.cap == 0 && b->cap <= SPARE_MAX) {
-		spare = *b;
+	if (spare->cap == 0 && b->cap <= SPARE_MAX) {
+		*spare = *b;
 		*b = (struct buf){ 0 };
 	} else {
 		buf_fini(b);
@@ -35,7 +31,7 @@ static void give_back(struct buf *b)
 /* Give the memory of sent output back. */
 static void out_release(struct conn *c)
 {
-	give_back(&c->out);
+	give_back(&c->desk->spare, &c->out);
 	c->sent = 0;
 }
 
@@ -149,7 +145,13 @@ static void collect(struct conn *c, struct span s)
 void conn_write(struct conn *c, struct span s)
 {
 	MX_ASSERT(c->magic == CONN_MAGIC && !c->is_freed);
-	if (s.n == 0 || c->is_broken || c->io.fd < 0)
+	if (s.n == 0 || c->is_broken)
+		return;
+	if (c->wire != NULL) {
+		wire_write(c, s);
+		return;
+	}
+	if (c->io.fd < 0)
 		return;
 	/* also when the handshake failed: never in clear after all */
 	if (c->tls != NULL &&
@@ -170,7 +172,7 @@ void conn_write(struct conn *c, struct span s)
 
 size_t conn_output_pending(const struct conn *c)
 {
-	return conn_unsent(c);
+	return c->wire != NULL ? wire_pending(c->wire) : conn_unsent(c);
 }
 
 void conn_flush(struct conn *c)

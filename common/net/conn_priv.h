@@ -33,6 +33,25 @@ enum conn_state {
 	CONN_ST_LINGER, /* without an owner */
 };
 
+/*
+ * What the connections of one thread share.  Bytes are read to `shared` behind
+ * the first CONN_UNREAD_MAX; what the owner left the last time is put before
+ * them, so that it sees one piece.  With TLS the records are read to another
+ * buffer and decrypted to the same place.
+ */
+struct conn_desk {
+	char shared[CONN_UNREAD_MAX + CONN_READ_MAX + ENGINE_RECORD];
+	char records[CONN_READ_MAX];
+	char waste[16 * 1024]; /* what nobody reads */
+	/* Most output is collected and sent within one callback, so one buffer
+	 * serves all connections in turn. */
+	struct buf spare;
+	TAILQ_HEAD(, conn) ownerless; /* those that linger, oldest first */
+};
+
+struct wire;
+struct wire_up;
+
 struct conn {
 	unsigned magic;
 	enum conn_state state;
@@ -49,9 +68,12 @@ struct conn {
 	bool is_talking;   /* lingering: the peer was still sending */
 	bool is_shut;	   /* lingering: our side is closed */
 	bool is_server;	   /* of TLS */
+	bool is_inner;	   /* a wire's: its owner counts handshakes */
 	int mask;	   /* what io waits for; 0: stopped */
 
 	struct ev_loop *loop;
+	struct conn_desk *desk;
+	struct wire *wire; /* who has the socket; NULL: we, see wire_priv.h */
 	ev_io io;
 	ev_timer timer;
 	ev_prepare kick;     /* never started, only fed: "call me soon" */
@@ -74,7 +96,18 @@ struct conn {
 	const char *error;
 };
 
+/* ---- conn.c ---- */
+
+struct conn *conn_make(struct ev_loop *loop, int fd,
+		       const struct conn_events *ev, void *arg);
+
 /* ---- conn_watch.c ---- */
+
+/* This thread's; made by the first call. */
+struct conn_desk *conn_desk(void);
+
+/* At the end of a thread: with it goes what lingers. */
+void conn_desk_clear(void);
 
 /* Bring the watched events in line with the state. */
 void conn_watch(struct conn *c);
@@ -91,6 +124,12 @@ void conn_drop(struct conn *c);
 
 /* Unread input that outlives the shared buffer gets memory of its own. */
 void conn_settle_input(struct conn *c);
+
+/* What came in memory of its own is unread, too; the memory is taken. */
+void conn_keep_input(struct conn *c, struct buf *in);
+
+/* The memory, behind conn_drop. */
+void conn_release(struct conn *c);
 
 /* From now on it has no owner. */
 void conn_linger_begin(struct conn *c);
@@ -113,5 +152,8 @@ void conn_linger(struct conn *c);
 /* ---- conn_io.c ---- */
 
 void conn_init_watchers(struct conn *c, int fd);
+
+/* Its wire has news. */
+void conn_arrive(struct conn *c, struct wire_up *up);
 
 #endif

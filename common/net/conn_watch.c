@@ -1,8 +1,35 @@
 /* A connection's watchers: what is waited for, until nothing is. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/alloc.h"
 #include "common/net/conn_priv.h"
+#include "common/net/wire_priv.h"
+
+static _Thread_local struct conn_desk *desk;
+
+struct conn_desk *conn_desk(void)
+{
+	if (desk == NULL) {
+		desk = mx_alloc(sizeof(*desk));
+		TAILQ_INIT(&desk->ownerless);
+	}
+	return desk;
+}
+
+void conn_desk_clear(void)
+{
+	struct conn *c;
+
+	if (desk == NULL)
+		return;
+	while ((c = TAILQ_FIRST(&desk->ownerless)) != NULL)
+		conn_drop(c);
+	buf_fini(&desk->spare);
+	free(desk);
+	desk = NULL;
+}
 
 static int wanted(const struct conn *c)
 {
@@ -74,18 +101,32 @@ void conn_settle_input(struct conn *c)
 	free(old);
 }
 
+void conn_keep_input(struct conn *c, struct buf *in)
+{
+	struct buf both = { 0 };
+
+	if (c->unread.n > 0) {
+		buf_add(&both, c->unread);
+		buf_add(&both, buf_span(in));
+	} else {
+		both = *in;
+		*in = (struct buf){ 0 };
+	}
+	free(c->in);
+	c->in = both.p;
+	c->unread = buf_span(&both);
+}
+
 /* ---- The end ---- */
 
-/* Those that linger, the oldest first.  Far fewer than there are descriptors:
- * who leaves with bytes on the way must not take what others need.  For the
- * loop's thread only. */
+/* Far fewer than there are descriptors: who leaves with bytes on the way must
+ * not take what others need. */
 enum { LINGER_MAX = 256 };
-static TAILQ_HEAD(, conn) all = TAILQ_HEAD_INITIALIZER(all);
-static size_t count;
+static atomic_size_t lingering; /* of all threads */
 
 size_t conn_lingering(void)
 {
-	return count;
+	return lingering + wire_leaving();
 }
 
 static void linger_end(struct conn *c)
@@ -93,11 +134,11 @@ static void linger_end(struct conn *c)
 	if (c->state != CONN_ST_LINGER)
 		return;
 	c->state = CONN_ST_ENDED;
-	TAILQ_REMOVE(&all, c, ownerless);
-	count--;
+	TAILQ_REMOVE(&c->desk->ownerless, c, ownerless);
+	lingering--;
 }
 
-static void release(struct conn *c)
+void conn_release(struct conn *c)
 {
 	c->magic = 0;
 	free(c->in);
@@ -108,6 +149,8 @@ static void release(struct conn *c)
 
 void conn_drop(struct conn *c)
 {
+	if (c->wire != NULL)
+		wire_leave(c);
 	linger_end(c);
 	ev_io_stop(c->loop, &c->io);
 	ev_timer_stop(c->loop, &c->timer);
@@ -120,14 +163,14 @@ void conn_drop(struct conn *c)
 		c->tls = NULL; /* gone with it */
 	}
 	c->is_freed = true;
-	if (c->busy == 0)
-		release(c);
+	if (c->busy == 0 && c->wire == NULL)
+		conn_release(c);
 }
 
 void conn_linger_begin(struct conn *c)
 {
 	c->state = CONN_ST_LINGER;
-	TAILQ_INSERT_TAIL(&all, c, ownerless);
-	if (++count > LINGER_MAX)
-		conn_drop(TAILQ_FIRST(&all));
+	TAILQ_INSERT_TAIL(&c->desk->ownerless, c, ownerless);
+	if (++lingering > LINGER_MAX)
+		conn_drop(TAILQ_FIRST(&c->desk->ownerless));
 }

@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -117,19 +118,24 @@ static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
 	return cmd == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
+static BIO_METHOD *made;
+
+static void make_method(void)
+{
+	made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "mx20");
+	MX_ASSERT(made != NULL);
+	BIO_meth_set_read(made, bio_read);
+	BIO_meth_set_write(made, bio_write);
+	BIO_meth_set_ctrl(made, bio_ctrl);
+}
+
+/* For all threads. */
 static const BIO_METHOD *bio_method(void)
 {
-	static BIO_METHOD *m; /* made once, on the loop thread */
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	if (m == NULL) {
-		m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
-				 "mx20");
-		MX_ASSERT(m != NULL);
-		BIO_meth_set_read(m, bio_read);
-		BIO_meth_set_write(m, bio_write);
-		BIO_meth_set_ctrl(m, bio_ctrl);
-	}
-	return m;
+	pthread_once(&once, make_method);
+	return made;
 }
 
 static void begin(struct tls_engine *e, struct span *in, struct buf *out)

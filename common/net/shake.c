@@ -2,7 +2,6 @@
 
 #include <ev.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -26,18 +25,15 @@ enum { NICE = 5, THREADS_MAX = 16 };
  */
 static const double ROUND_S = 0.002;
 
-STAILQ_HEAD(shake_list, shake);
-
 struct lane {
 	struct shake_list jobs;
 	TAILQ_ENTRY(lane) turn; /* while it has jobs */
 };
 
 static struct {
-	struct ev_loop *loop;
+	struct shake_port port; /* the loop's */
 	pthread_t threads[THREADS_MAX];
 	unsigned thread_count; /* loop: 0: handshakes are done inline */
-	ev_async done_async;
 	bool is_paced; /* loop: in rounds */
 	/* under the lock */
 	pthread_mutex_t lock;
@@ -45,14 +41,15 @@ static struct {
 	struct lane lanes[SHAKE_LANES];
 	TAILQ_HEAD(, lane) turns; /* whose turn it is stands first */
 	unsigned waiting; /* jobs that no thread has taken */
-	struct shake_list done;
 	bool stop;
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	   .wake = PTHREAD_COND_INITIALIZER };
 
+static _Thread_local struct shake_port *here;
+
 bool shake_is_offered(void)
 {
-	return pool.thread_count > 0;
+	return here != NULL && pool.thread_count > 0;
 }
 
 /* An IPv6 /64 is one client's. */
@@ -86,17 +83,19 @@ static void work(struct shake *job)
 	job->step = tls_engine_handshake(job->engine, &job->rest, &job->out);
 }
 
-/* The loop is called without the lock, which it takes at once. */
+/* With the lock, or the port might close.  What comes back to one that is
+ * closed is wanted by nobody. */
 static void give_back(struct shake *job)
 {
-	bool is_first;
+	struct shake_port *port = job->port;
 
 	pthread_mutex_lock(&pool.lock);
-	is_first = STAILQ_EMPTY(&pool.done);
-	STAILQ_INSERT_TAIL(&pool.done, job, link);
+	if (port->loop == NULL)
+		port = &pool.port;
+	if (STAILQ_EMPTY(&port->done))
+		ev_async_send(port->loop, &port->done_async);
+	STAILQ_INSERT_TAIL(&port->done, job, link);
 	pthread_mutex_unlock(&pool.lock);
-	if (is_first)
-		ev_async_send(pool.loop, &pool.done_async);
 }
 
 static void *run(void *arg)
@@ -145,30 +144,31 @@ static void finish(struct shake_list *list)
 	}
 }
 
-/* From one job too many until none waits. */
-static void pace(bool is_busy)
+/* From one job too many until none waits.  A thread with connections is there
+ * since there are processors enough. */
+static void pace(const struct shake_port *port, bool is_busy)
 {
-	if (pool.is_paced == is_busy)
+	if (port != &pool.port || pool.is_paced == is_busy)
 		return;
 	pool.is_paced = is_busy;
 	busy_set(is_busy);
-	ev_set_io_collect_interval(pool.loop, is_busy ? ROUND_S : 0.0);
+	ev_set_io_collect_interval(port->loop, is_busy ? ROUND_S : 0.0);
 }
 
 static void on_done(struct ev_loop *loop, ev_async *w, int revents)
 {
 	struct shake_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct shake_port *port = w->data;
 	bool is_over;
 
 	(void)loop;
-	(void)w;
 	(void)revents;
 	pthread_mutex_lock(&pool.lock);
-	STAILQ_CONCAT(&list, &pool.done);
+	STAILQ_CONCAT(&list, &port->done);
 	is_over = pool.waiting == 0;
 	pthread_mutex_unlock(&pool.lock);
 	if (is_over)
-		pace(false);
+		pace(port, false);
 	finish(&list);
 }
 
@@ -180,6 +180,7 @@ struct shake *shake_submit(struct tls_engine *engine, struct span in,
 	bool is_busy;
 
 	MX_ASSERT(shake_is_offered() && lane < SHAKE_LANES);
+	job->port = here;
 	job->done = done;
 	job->arg = arg;
 	job->engine = engine;
@@ -192,7 +193,7 @@ struct shake *shake_submit(struct tls_engine *engine, struct span in,
 	pthread_mutex_unlock(&pool.lock);
 	pthread_cond_signal(&pool.wake);
 	if (is_busy)
-		pace(true);
+		pace(here, true);
 	return job;
 }
 
@@ -202,29 +203,37 @@ void shake_abandon(struct shake **job)
 	*job = NULL;
 }
 
-static unsigned processors(void)
+void shake_port_open(struct shake_port *port, struct ev_loop *loop)
 {
-	cpu_set_t set;
-	unsigned n = 1;
-
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		n = (unsigned)CPU_COUNT(&set);
-	return n > THREADS_MAX ? THREADS_MAX : n;
+	port->loop = loop;
+	STAILQ_INIT(&port->done);
+	ev_async_init(&port->done_async, on_done);
+	port->done_async.data = port;
+	ev_async_start(loop, &port->done_async);
+	here = port;
 }
 
-void tls_threads_start(struct ev_loop *loop)
+void shake_port_close(struct shake_port *port)
 {
-	unsigned want = processors();
+	ev_async_stop(port->loop, &port->done_async);
+	pthread_mutex_lock(&pool.lock);
+	if (port != &pool.port)
+		STAILQ_CONCAT(&pool.port.done, &port->done);
+	port->loop = NULL;
+	pthread_mutex_unlock(&pool.lock);
+	here = NULL;
+}
+
+void tls_threads_start(struct ev_loop *loop, unsigned count)
+{
+	unsigned want = count > THREADS_MAX ? THREADS_MAX : count;
 
 	MX_ASSERT(pool.thread_count == 0);
-	pool.loop = loop;
+	shake_port_open(&pool.port, loop);
 	pool.stop = false;
 	TAILQ_INIT(&pool.turns);
-	STAILQ_INIT(&pool.done);
 	for (size_t i = 0; i < SHAKE_LANES; i++)
 		STAILQ_INIT(&pool.lanes[i].jobs);
-	ev_async_init(&pool.done_async, on_done);
-	ev_async_start(loop, &pool.done_async);
 	while (pool.thread_count < want &&
 	       pthread_create(&pool.threads[pool.thread_count], NULL, run,
 			      NULL) == 0)
@@ -233,7 +242,7 @@ void tls_threads_start(struct ev_loop *loop)
 
 void tls_threads_stop(void)
 {
-	if (pool.loop == NULL)
+	if (pool.port.loop == NULL)
 		return;
 	pthread_mutex_lock(&pool.lock);
 	pool.stop = true;
@@ -244,9 +253,8 @@ void tls_threads_stop(void)
 	/* connections are gone before their threads: nobody waits */
 	for (size_t i = 0; i < SHAKE_LANES; i++)
 		finish(&pool.lanes[i].jobs);
-	finish(&pool.done);
+	finish(&pool.port.done);
 	pool.waiting = 0;
-	pace(false);
-	ev_async_stop(pool.loop, &pool.done_async);
-	pool.loop = NULL;
+	pace(&pool.port, false);
+	shake_port_close(&pool.port);
 }

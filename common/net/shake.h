@@ -13,6 +13,7 @@
 #ifndef MX_NET_SHAKE_H
 #define MX_NET_SHAKE_H
 
+#include <ev.h>
 #include <sys/queue.h>
 
 #include "common/net/addr.h"
@@ -20,7 +21,7 @@
 
 enum { SHAKE_LANES = 256 };
 
-/* It is done: on the loop.  The job is freed behind it. */
+/* It is done: on the thread that submitted it.  The job is freed behind it. */
 struct shake;
 typedef void shake_cb(struct shake *job, void *arg);
 
@@ -31,9 +32,20 @@ struct shake {
 	struct span rest; /* of in, not used up */
 	struct buf out;   /* to send */
 	enum engine_step step;
-	shake_cb *done; /* loop: NULL when nobody waits any more */
+	struct shake_port *port;
+	shake_cb *done; /* submitter's: NULL when nobody waits any more */
 	void *arg;
 };
+
+/* Where a thread with a loop gets its jobs back.  Closed behind the last of its
+ * connections; what nobody waits for any more goes with it. */
+struct shake_port {
+	struct ev_loop *loop; /* NULL: closed */
+	ev_async done_async;
+	STAILQ_HEAD(shake_list, shake) done;
+};
+void shake_port_open(struct shake_port *port, struct ev_loop *loop);
+void shake_port_close(struct shake_port *port);
 
 /* Is there anybody to do it?  Else the caller does it itself. */
 bool shake_is_offered(void);

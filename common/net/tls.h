@@ -12,11 +12,11 @@
 
 /*
  * From now on the handshakes of this loop's connections are done by threads,
- * as many as there are processors; without, or if no thread can be had, by
+ * one for each processor, 16 at most; without, or if no thread can be had, by
  * the loop itself.  Once per process, after the last fork.  Stop when the
  * connections are gone.
  */
-void tls_threads_start(struct ev_loop *loop);
+void tls_threads_start(struct ev_loop *loop, unsigned count);
 void tls_threads_stop(void);
 
 /* Reference-counted: sessions keep the one they began with. */

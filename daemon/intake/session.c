@@ -603,7 +603,10 @@ void session_new(struct intake *in, int fd, const struct net_addr *peer,
 	TAILQ_INSERT_TAIL(&in->sessions, s, link);
 	s->active_ms = clock_mono_ms();
 	metrics_set(METRIC_SESSIONS, ++in->session_count);
-	s->conn = conn_new(in->loop, fd, &events, s);
+	/* behind the header of a proxy TLS may have begun already */
+	s->conn = is_proxy && is_implicit
+			  ? conn_new(in->loop, fd, &events, s)
+			  : conn_new_spread(in->loop, fd, &events, s);
 	set_reading(s);
 	if (is_early)
 		step = session_bye(s, SAY_EARLY);

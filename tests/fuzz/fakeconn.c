@@ -163,6 +163,12 @@ struct conn *conn_new(struct ev_loop *loop, int fd,
 	return begin(ev, arg);
 }
 
+struct conn *conn_new_spread(struct ev_loop *loop, int fd,
+			     const struct conn_events *ev, void *arg)
+{
+	return conn_new(loop, fd, ev, arg);
+}
+
 struct conn *conn_connect(struct ev_loop *loop, const struct net_addr *to,
 			  const struct conn_events *ev, void *arg)
 {

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/net/listen.h"
+#include "common/net/wire.h"
 
 /* For what is to come at once: a bound for what never does. */
 enum { PATIENCE_MS = 30000 };
@@ -55,6 +56,18 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 
 const struct conn_events side_events = {on_input, on_ready, on_drained, on_end};
 
+void sides_spread(struct ev_loop *loop)
+{
+	tls_threads_start(loop, 2);
+	wire_threads_start(loop, 2);
+}
+
+void sides_gather(void)
+{
+	wire_threads_stop();
+	tls_threads_stop();
+}
+
 static int listen_any(struct sockaddr_in *at)
 {
 	socklen_t len = sizeof(*at);
@@ -74,7 +87,7 @@ static void take(struct ev_loop *loop, int lfd, struct side *server)
 	int fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	cr_assert(fd >= 0);
-	server->c = conn_new(loop, fd, &side_events, server);
+	server->c = conn_new_spread(loop, fd, &side_events, server);
 	close(lfd);
 }
 

@@ -23,6 +23,24 @@ struct side {
 
 extern const struct conn_events side_events;
 
+/* From now on accepted ends are served by threads, handshakes as well. */
+void sides_spread(struct ev_loop *loop);
+/* And no more; the ends are closed. */
+void sides_gather(void);
+
+/* A case of two suites: with and without sides_spread. */
+#define SIDES_BOTH(plain, spread, name)                                        \
+	static void name(void);                                                \
+	Test(plain, name)                                                      \
+	{                                                                      \
+		name();                                                        \
+	}                                                                      \
+	Test(spread, name)                                                     \
+	{                                                                      \
+		name();                                                        \
+	}                                                                      \
+	static void name(void)
+
 /* A connected pair; server is the accepted end. */
 void sides_open(struct ev_loop *loop, struct side *client, struct side *server);
 /* The same, but the far end is a plain blocking descriptor. */

@@ -81,6 +81,9 @@ class Mx20:
             # so that mail goes through the spool, whether or not the primary
             # is there; what is relayed has tests of its own
             "policy": {"standby": "accept"},
+            # 0: as many as there are; from 6 on threads serve the sockets
+            "limits": {"processors": int(
+                os.environ.get("MX20_PROCESSORS", "0"))},
         }, conf or {})
         self.domains = domains
         self.recipients = recipients or {}

@@ -1,5 +1,6 @@
 """TLS in: STARTTLS, TLS from the first byte, behind a proxy."""
 
+import concurrent.futures
 import datetime
 import smtplib
 import socket
@@ -38,6 +39,12 @@ def make_certificate(folder, name="mx2.test"):
         serialization.NoEncryption()))
     return {"certificate": str(folder / "cert.pem"),
             "key": str(folder / "key.pem")}
+
+
+@pytest.fixture(autouse=True, params=["1", "8"], ids=["loop", "threads"])
+def processors(request, monkeypatch):
+    """All of it where the loop has the sockets and where threads have them."""
+    monkeypatch.setenv("MX20_PROCESSORS", request.param)
 
 
 @pytest.fixture
@@ -163,6 +170,42 @@ def test_implicit_tls(mx20, tls, context):
         assert "STARTTLS" not in c.cmd("EHLO client.test")
         c.envelope()
         assert c.data(message() + ".\r\n").startswith("250")
+
+
+def test_implicit_tls_behind_a_proxy(mx20, tls, context):
+    port = free_port()
+    daemon = mx20(start=False, conf={"tls": tls})
+    daemon.conf["listen"].append({"address": "127.0.0.1", "port": port,
+                                  "implicit_tls": True, "proxy": True})
+    daemon.write_files()
+    daemon.start()
+    sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    sock.sendall(b"PROXY TCP4 192.0.2.9 192.0.2.1 1234 25\r\n")
+    with Raw(None, sock=context.wrap_socket(sock)) as c:
+        assert c.greeting.startswith("220 mx2.test")
+        c.envelope()
+        assert c.data(message() + ".\r\n").startswith("250")
+    daemon.wait_log(r"^accepted .* client=192\.0\.2\.9 .*tls=")
+
+
+def test_content_larger_than_any_window(mx20, tls, context):
+    daemon = mx20(conf={"tls": tls})
+    body = "".join(f"{n:07d} {'x' * 60}\r\n" for n in range(40000))
+    with smtplib.SMTP(*daemon.address, timeout=PATIENCE) as smtp:
+        smtp.starttls(context=context)
+        for _ in range(3):
+            smtp.sendmail("a@sender.test", ["u@example.com"],
+                          "Subject: large\r\n\r\n" + body)
+    daemon.wait_log(r"^accepted .* size=2[78]\d{5}", count=3)
+
+
+def test_many_at_once(mx20, tls, context):
+    daemon = mx20(conf={"tls": tls})
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        for sent in [pool.submit(send_by_tls, daemon, context)
+                     for _ in range(60)]:
+            sent.result()
+    daemon.wait_log("^accepted ", count=60)
 
 
 def proxy_v2(source, command=1):

@@ -87,6 +87,7 @@ Test(settings, defaults)
 	cr_expect_eq(c->limits.data_timeout_ms, MINUTES(3));
 	cr_expect_eq(c->limits.errors, 10);
 	cr_expect_eq(c->limits.hops, 100);
+	cr_expect_eq(c->limits.processors, 0);
 	cr_expect_eq(c->drain.probe_max_ms, SECONDS(30));
 	cr_expect_eq(c->drain.probe_busy_ms, SECONDS(30));
 	cr_expect_eq(c->drain.connections, 10);
@@ -359,7 +360,8 @@ Test(settings, what_needs_a_restart)
 {
 	struct config *was = good_with("spool = { lifetime = \"3d\"; };");
 	struct config *is = good_with("user = \"nobody\"; control = \"sock\";"
-				      "spool = { path = \"elsewhere\"; };");
+				      "spool = { path = \"elsewhere\"; };"
+				      "limits = { processors = 8; hops = 9; };");
 	struct buf notes = { 0 };
 
 	options_need_restart(was, was, &notes);
@@ -368,7 +370,8 @@ Test(settings, what_needs_a_restart)
 	cr_expect_str_eq(buf_cstr(&notes),
 			 "user: a restart is needed\n"
 			 "control: a restart is needed\n"
-			 "spool.path: a restart is needed\n");
+			 "spool.path: a restart is needed\n"
+			 "limits.processors: a restart is needed\n");
 	buf_fini(&notes);
 	config_unref(&was);
 	config_unref(&is);

@@ -87,7 +87,7 @@ Test(shake, many_at_once)
 	enum { PAIRS = 40 };
 	static struct side a[PAIRS], b[PAIRS];
 
-	tls_threads_start(loop);
+	tls_threads_start(loop, 2);
 	for (unsigned i = 0; i < PAIRS; i++)
 		open_pair(&a[i], &b[i], i % 3);
 	for (unsigned i = 0; i < PAIRS; i++) {
@@ -113,7 +113,7 @@ Test(shake, a_busy_loop_goes_in_rounds)
 	unsigned turns;
 	int64_t start_ms;
 
-	tls_threads_start(loop);
+	tls_threads_start(loop, 2);
 	for (unsigned i = 0; i < PAIRS; i++)
 		open_pair(&a[i], &b[i], i);
 	while (!busy_is())
@@ -135,7 +135,7 @@ Test(shake, nothing_to_do_yet)
 	struct side b = { 0 };
 	int fd = sides_open_raw(loop, &b);
 
-	tls_threads_start(loop);
+	tls_threads_start(loop, 2);
 	conn_starttls_server(b.c, server);
 	for (int i = 0; i < 3; i++)
 		ev_run(loop, EVRUN_NOWAIT);
@@ -152,7 +152,7 @@ Test(shake, left_in_the_middle)
 	enum { PAIRS = 40 };
 	static struct side a[PAIRS], b[PAIRS];
 
-	tls_threads_start(loop);
+	tls_threads_start(loop, 2);
 	for (unsigned i = 0; i < PAIRS; i++)
 		open_pair(&a[i], &b[i], i);
 	for (unsigned i = 0; i < PAIRS; i++) {

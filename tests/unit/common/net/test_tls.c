@@ -84,6 +84,26 @@ static void teardown(void)
 
 TestSuite(tls, .init = setup, .fini = teardown, .timeout = 60);
 
+/* The same when the server's socket and TLS are a thread's. */
+static void setup_spread(void)
+{
+	setup();
+	sides_spread(loop);
+}
+
+static void teardown_spread(void)
+{
+	side_close(&a);
+	side_close(&b);
+	sides_gather();
+	teardown();
+}
+
+TestSuite(tls_spread, .init = setup_spread, .fini = teardown_spread,
+	  .timeout = 60);
+
+#define BOTH(name) SIDES_BOTH(tls, tls_spread, name)
+
 /* Connect and shake hands; true when both are ready. */
 static bool shake(const struct tls_demand *d)
 {
@@ -130,7 +150,7 @@ static uint64_t handshakes(enum metric_handshake which)
 	return m.numbers[METRIC_HANDSHAKES][which];
 }
 
-Test(tls, bytes_go_both_ways)
+BOTH(bytes_go_both_ways)
 {
 	cr_assert(shake(&any), "%s / %s", a.error, b.error);
 	const struct tls_facts *f = conn_tls(b.c);
@@ -149,7 +169,7 @@ Test(tls, bytes_go_both_ways)
 	cr_expect_eq(handshakes(HANDSHAKE_IN_FAILED), 0);
 }
 
-Test(tls, clear_output_goes_first)
+BOTH(clear_output_goes_first)
 {
 	struct tls_client tc = { ctx, &any };
 
@@ -166,7 +186,7 @@ Test(tls, clear_output_goes_first)
 	echo(100);
 }
 
-Test(tls, close_is_an_orderly_end)
+BOTH(close_is_an_orderly_end)
 {
 	cr_assert(shake(&any));
 	conn_write(b.c, SPAN_LIT("221 bye\r\n"));
@@ -181,7 +201,7 @@ Test(tls, close_is_an_orderly_end)
 	cr_expect_eq(a.why, CONN_EOF);
 }
 
-Test(tls, slow_reader_gets_all)
+BOTH(slow_reader_gets_all)
 {
 	enum { SENT = 4 * 1024 * 1024 };
 	char *p = calloc(1, SENT);
@@ -197,7 +217,7 @@ Test(tls, slow_reader_gets_all)
 	free(p);
 }
 
-Test(tls, resumption_is_for_the_same_demand)
+BOTH(resumption_is_for_the_same_demand)
 {
 	const struct span names[] = { SPAN_LIT("mx.example.org") };
 	struct tls_demand d = { .session_key = SPAN_LIT("example.org") };
@@ -351,7 +371,7 @@ Test(tls, dane_without_a_usable_record)
 	cr_expect_not(conn_tls(a.c)->verified);
 }
 
-Test(tls, no_tls_there)
+BOTH(no_tls_there)
 {
 	struct tls_client tc = { ctx, &any };
 
@@ -364,7 +384,7 @@ Test(tls, no_tls_there)
 	cr_expect_eq(a.readies, 0);
 }
 
-Test(tls, peer_leaves_in_the_handshake)
+BOTH(peer_leaves_in_the_handshake)
 {
 	struct tls_client tc = { ctx, &any };
 
@@ -407,7 +427,7 @@ Test(tls, unread_input_is_the_first_record)
 
 /* RFC 3207 section 4.2: what a man in the middle put in front is not obeyed,
  * and not even when the owner forgets to discard it. */
-Test(tls, injected_plaintext_never_becomes_input)
+BOTH(injected_plaintext_never_becomes_input)
 {
 	struct tls_client tc = { ctx, &any };
 
@@ -430,7 +450,7 @@ static bool free_it(struct side *s, enum side_event e)
 	return false;
 }
 
-Test(tls, free_when_ready)
+BOTH(free_when_ready)
 {
 	struct tls_client tc = { ctx, &any };
 
@@ -454,7 +474,7 @@ Test(tls, free_when_ready)
 	cr_expect_eq(b.why, CONN_TLS);
 }
 
-Test(tls, handshake_has_a_deadline)
+BOTH(handshake_has_a_deadline)
 {
 	sides_open(loop, &a, &b);
 	conn_starttls_server(b.c, server);
