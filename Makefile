@@ -246,11 +246,16 @@ check-system: all $(BENCH) $(PRELOAD) ## the real daemon against real and script
 
 # The gate's share of `make check SAN=thread`, which takes longer.
 RACES := $(addprefix tests/system/test_,intake_tls.py daemon.py tables.py \
-           crash.py route_tls.py path.py proof.py)
+           crash.py route_tls.py path.py proof.py mirror.py mirror_course.py \
+           mirror_faults.py mirror_takeover.py)
 # It reads the spool through a mapping of 1 TiB, for which ThreadSanitizer does
 # not always leave a place.
 RACES += --deselect \
 	tests/system/test_daemon.py::test_check_tells_what_changes_and_what_waits
+# Too long here, a minute the first; or of mx20ctl, which has no threads.
+RACES += $(addprefix --deselect tests/system/test_mirror,\
+           _course.py::test_joins_under_load .py::test_the_others_say_who_is_ill \
+           .py::test_check_knows_the_mirror .py::test_check_is_silent_without_one)
 check-races: ## modules where threads meet, under ThreadSanitizer
 	@tests/support/deps.sh test
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=thread all bench-tools
