@@ -40,7 +40,9 @@ static enum mx_err open_env(struct spool *sp, const char *dir, struct buf *why)
 	for (size_t i = 0;
 	     (rc == ENOMEM || rc == EINVAL) && i < COUNT(map_sizes); i++) {
 		sp->map_bytes = map_sizes[i];
-		rc = env_open(&sp->env, dir, MDB_NOTLS, sp->map_bytes);
+		/* the writer flushes what LMDB does not: batch.c */
+		rc = env_open(&sp->env, dir, MDB_NOTLS | MDB_NOMETASYNC,
+			      sp->map_bytes);
 	}
 	return rc == MDB_SUCCESS ? MX_OK
 				 : say_mdb(why, buf_cstr(&sp->path), rc);

@@ -107,6 +107,7 @@ static const struct request_ops piece_ops = {
 	.order = ORDER_ARRIVAL,
 	.fills = true,
 	.lazy = true,
+	.undoable = true,
 	.apply = apply_piece,
 	.failed = failed_piece,
 	.finish = finish_piece,
@@ -130,6 +131,7 @@ static const struct request_ops discard_ops = {
 	.name = "discard",
 	.order = ORDER_ARRIVAL,
 	.lazy = true,
+	.undoable = true,
 	.apply = apply_discard,
 	.finish = request_finish,
 };

@@ -5,12 +5,16 @@
 #include "common/spool/now.h"
 
 enum {
-	LAZY_BYTES = QUEUE_BATCH_BYTES, /* worth a commit of their own */
-	BUSY_BYTES = 8 << 20, /* spool_is_busy: a batch and the next one */
+	BUSY_MORE = 2 << 20, /* than a batch and the next one */
 	BUSY_REQUESTS = 20000,
 };
 
-/* Lock held, in both. */
+/* Lock held, in these. */
+static size_t busy_bytes(const struct queue *q)
+{
+	return 2 * q->batch_bytes + BUSY_MORE;
+}
+
 void queue_count_in(struct queue *q, const struct request *r)
 {
 	if (r->ops->lazy) {
@@ -35,10 +39,15 @@ void queue_count_out(struct queue *q, const struct request *r)
 	}
 }
 
+bool queue_has_content(const struct queue *q)
+{
+	return q->lazy_bytes >= q->batch_bytes;
+}
+
 bool queue_has_work(const struct queue *q)
 {
 	MX_ASSERT(q->eager + q->lazy > 0 || STAILQ_EMPTY(&q->waiting));
-	return q->eager > 0 || q->lazy_bytes >= LAZY_BYTES || q->stop;
+	return q->eager > 0 || queue_has_content(q) || q->stop;
 }
 
 void queue_wake(struct spool *sp)
@@ -64,7 +73,7 @@ void queue_push(struct spool *sp, struct request *r)
 	STAILQ_INSERT_TAIL(&q->waiting, r, link);
 	queue_count_in(q, r);
 	wake = q->is_asleep &&
-	       (q->eager >= q->wanted || q->lazy_bytes >= LAZY_BYTES ||
+	       (q->eager >= q->wanted || queue_has_content(q) ||
 		(q->wanted == 1 && q->lazy == 1));
 	if (wake)
 		q->is_asleep = false;
@@ -103,7 +112,9 @@ static void wake_waiters(struct spool *sp)
 	struct queue *q = &sp->queue;
 	struct spool_waiter *w;
 
-	if (q->pending_bytes > BUSY_BYTES / 2 || q->pending > BUSY_REQUESTS / 2)
+	/* early enough that there is a batch when the writer wants the next */
+	if (q->pending_bytes > q->busy_bytes / 4 * 3 ||
+	    q->pending > BUSY_REQUESTS / 2)
 		return;
 	/* Until it is busy again: a waiter that is called may fill it. */
 	while (!spool_is_busy(sp) && (w = TAILQ_FIRST(&q->waiters)) != NULL) {
@@ -132,6 +143,7 @@ void queue_finish_done(struct spool *sp)
 	pthread_mutex_lock(&q->lock);
 	STAILQ_CONCAT(&done, &q->done);
 	ready = q->ready;
+	q->busy_bytes = busy_bytes(q);
 	q->ready = (struct buf){ 0 };
 	pthread_mutex_unlock(&q->lock);
 	STAILQ_FOREACH (r, &done, link) {
@@ -158,7 +170,7 @@ static void on_done(struct ev_loop *loop, ev_async *w, int revents)
 
 bool spool_is_busy(const struct spool *sp)
 {
-	return sp->queue.pending_bytes > BUSY_BYTES ||
+	return sp->queue.pending_bytes > sp->queue.busy_bytes ||
 	       sp->queue.pending > BUSY_REQUESTS;
 }
 
@@ -187,6 +199,8 @@ void queue_init(struct spool *sp, struct ev_loop *loop)
 	STAILQ_INIT(&q->answered);
 	TAILQ_INIT(&q->waiters);
 	q->wanted = 1;
+	q->batch_bytes = QUEUE_BATCH_MIN;
+	q->busy_bytes = busy_bytes(q);
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -5,8 +5,9 @@
 #include "common/spool/spool_priv.h"
 
 enum {
-	QUEUE_BATCH_BYTES = 3
-			    << 20, /* far below LMDB's dirty list of 512 MiB */
+	/* of one transaction; far below LMDB's dirty list of 512 MiB */
+	QUEUE_BATCH_MIN = 3 << 20,
+	QUEUE_BATCH_MAX = 24 << 20,
 };
 
 void queue_init(struct spool *sp, struct ev_loop *loop);
@@ -24,6 +25,8 @@ void queue_finish_done(struct spool *sp);
 /* For the writer, lock held: it takes one out, or puts one in again. */
 void queue_count_in(struct queue *q, const struct request *r);
 void queue_count_out(struct queue *q, const struct request *r);
+/* Is there as much content as is worth a commit of its own?  Lock held. */
+bool queue_has_content(const struct queue *q);
 /* Is there work that should not wait? */
 bool queue_has_work(const struct queue *q);
 

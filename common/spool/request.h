@@ -21,6 +21,8 @@ struct request_ops {
 	bool fills;   /* needs room: refused first when there is none */
 	bool lazy;    /* nobody waits for it: goes with the next commit, within
 			 a second, or when a few MiB have gathered */
+	bool undoable; /* if a power cut takes it back nobody misses it: it is
+			  about a draft */
 	bool bounded; /* only so many wait at a time: those that do keep others
 			 from coming */
 	/*

@@ -39,6 +39,7 @@ struct queue {
 	size_t bounded;	   /* of those, the bounded ones */
 	size_t lazy_bytes; /* memory of the others */
 	size_t lazy;
+	size_t batch_bytes; /* as many are worth a transaction */
 	size_t wanted; /* wake the writer when so many eager ones wait */
 	bool is_asleep, stop;
 	struct request_list done;
@@ -48,6 +49,7 @@ struct queue {
 	struct ev_loop *loop;
 	ev_async done_async;
 	size_t pending, pending_bytes; /* handed over, not finished */
+	size_t busy_bytes; /* with so much pending it is busy */
 	struct request_list answered;  /* finished without the writer */
 	TAILQ_HEAD(waiter_list, spool_waiter) waiters;
 	spool_ready_cb *ready_cb;
@@ -144,6 +146,7 @@ struct spool {
 	pthread_t writer;
 	bool writer_runs;
 	int64_t commit_us;  /* how long the last commit took */
+	int64_t flush_us;   /* how long a flush of nearly nothing takes */
 	int64_t checked_ms; /* monotonic: readers checked, room looked at */
 	int64_t stored_ms;  /* monotonic: the state row was written */
 	struct state_row state;

@@ -125,9 +125,8 @@ def accept_slow_disk(c):
     accept(c, "a5 accept 50 x 10, flush + 2 ms", 50, 10, delay_ms=2)
 
 
-def accept_large(c):
-    title = "b 100 x 10 MiB over 10"
-    s = c(free_port())
+def accept_large(c, title="b 100 x 10 MiB over 10", delay_ms=0):
+    s = c(free_port(), delay_ms=delay_ms)
     s.start()
     try:
         cpu, peak = s.cpu(), 0
@@ -145,6 +144,10 @@ def accept_large(c):
         note(title, s.name, "peak memory", peak / 1024, "MiB", "less")
     finally:
         s.stop()
+
+
+def accept_large_slow(c):
+    accept_large(c, "b2 100 x 10 MiB over 10, flush + 2 ms", delay_ms=2)
 
 
 def fill(s, count, size=4096):
@@ -632,8 +635,8 @@ def tls_drain(c):
 WORKLOADS = {
     "accept": accept_small, "sustained": accept_sustained,
     "burst": accept_burst, "one": accept_one, "slow_disk": accept_slow_disk,
-    "large": accept_large, "drain": drain, "recovery": recovery,
-    "idle": idle, "queue": queue_length, "rtt": long_way, "relay": relay,
+    "large": accept_large, "large_slow": accept_large_slow, "drain": drain,
+    "recovery": recovery, "idle": idle, "queue": queue_length, "rtt": long_way, "relay": relay,
     "reload": reload_config, "table": table_of_url, "eyes": looked_at,
     "mirror": second_copy,
     "tls_refuse": tls_refuse, "tls_accept": tls_accept,

@@ -11,9 +11,10 @@
  *
  * Then it looks at the image as mx20ctl would: the spool must open, its rows
  * and counters must agree, and it must be exactly, row for row, what the last
- * commit before the instant left, or, if the cut fell into a commit, what that
- * commit was about to leave.  So nothing durable is lost, and nothing that was
- * durably removed comes back.
+ * commit left whose meta page was flushed before the instant, or what the one
+ * behind it left, if its meta page was written but not flushed yet (a commit of
+ * content alone leaves that to the next one).  So nothing durable is lost, and
+ * nothing that was durably removed comes back.
  *
  * One JSON line per image; then it waits for a line on standard input, so that
  * whoever started it can let mx20d loose on the image.
@@ -355,20 +356,27 @@ static uint64_t truth(const char *dir, const struct image *m)
 
 /* ---- one instant after the other ---- */
 
+/* The write of a meta page, which decides a commit: LMDB writes less than the
+ * page, and all others whole. */
 static bool ends_commit(size_t i)
 {
-	return events[i].kind == POWER_WRITE_SYNCED;
+	return events[i].kind == POWER_WRITE && events[i].at < 2 * PAGE &&
+	       events[i].bytes < PAGE;
 }
 
-/* What was kept of everything before event i, as if there were no cuts. */
-static struct image kept;
-static size_t kept_upto;
+/* What was kept of everything before event upto, as if there were no cuts. */
+struct kept {
+	struct image image;
+	size_t upto;
+};
+static struct kept durable, written;
 
-static const struct image *kept_before(size_t i)
+/* i never falls from one call to the next. */
+static const struct image *kept_before(struct kept *k, size_t i)
 {
-	for (; kept_upto < i; kept_upto++)
-		apply(&kept, &events[kept_upto]);
-	return &kept;
+	for (; k->upto < i; k->upto++)
+		apply(&k->image, &events[k->upto]);
+	return &k->image;
 }
 
 /* What was durable of everything before event i. */
@@ -385,19 +393,19 @@ static void cut_at(const char *dir, size_t number, size_t cut, enum mode mode)
 	static struct image m;
 	struct buf why = { 0 };
 	uint64_t before, after = 0, h = 0, messages = 0;
-	size_t last = 0; /* behind the last whole commit */
-	bool is_in_commit = false, ok;
+	size_t last = 0, next = 0; /* behind these commits */
+	bool is_in_commit, ok;
 
 	for (size_t i = 0; i < cut; i++)
-		if (ends_commit(i))
-			last = i + 1;
-	before = truth(dir, kept_before(last > 0 ? last : 1));
-	/* the meta page is being written: both outcomes are right */
-	if (events[cut - 1].kind == POWER_WRITE && cut < count &&
-	    ends_commit(cut)) {
-		is_in_commit = true;
-		after = truth(dir, kept_before(cut));
-	}
+		if (ends_commit(i) && events[i].durable_from < cut)
+			last = next = i + 1;
+		else if (ends_commit(i))
+			next = i + 1;
+	before = truth(dir, kept_before(&durable, last > 0 ? last : 1));
+	/* the meta page is not flushed: both outcomes are right */
+	is_in_commit = next > last;
+	if (is_in_commit)
+		after = truth(dir, kept_before(&written, next));
 	make_durable(&m, cut);
 	apply_unsynced(&m, cut, mode);
 	write_image(dir, &m);
@@ -432,7 +440,7 @@ static size_t *choose(size_t n)
 	for (size_t i = 0; i < n; i++) {
 		cuts[i] = 2 + rnd(count - 2);
 		if (i % 4 == 0)
-			while (cuts[i] + 1 < count && !ends_commit(cuts[i]))
+			while (cuts[i] + 1 < count && !ends_commit(cuts[i] - 1))
 				cuts[i]++;
 	}
 	qsort(cuts, n, sizeof(*cuts), by_size);
@@ -468,6 +476,7 @@ int main(int argc, char **argv)
 	free(cuts);
 	free(events);
 	free(log);
-	free(kept.p);
+	free(durable.image.p);
+	free(written.image.p);
 	return 0;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make powercut: no image a power cut can leave loses or invents a message.
 
-One run of mx20d is recorded: mail of 600 bytes to 1 MB arrives over many
+One run of mx20d is recorded: mail of 600 bytes to 7 MB arrives over many
 connections while one primary takes it, one says 4yz and 5yz, and one is down;
 powershim writes down every write and flush of the data file.  powercut builds
 the images that a cut at random instants could leave and compares each with
@@ -83,7 +83,9 @@ def sizes(rng):
         return rng.randrange(100, 9000)
     if pick < 0.95:
         return rng.randrange(9000, 120000)
-    return rng.randrange(120000, 1000000)
+    if pick < 0.99:
+        return rng.randrange(120000, 1000000)
+    return 7_000_000  # more than is committed at once
 
 
 def stuffed(content):
