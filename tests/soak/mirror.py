@@ -151,8 +151,8 @@ class Soak:
         """The moment is the input."""
         time.sleep(self.rng.uniform(least, most))
 
-    def struck(self, what, node, *notices_s):
-        self.blows.append(Blow(what, node.name, *notices_s))
+    def struck(self, what, node, **times):
+        self.blows.append(Blow(what, node.name, **times))
 
     def kill(self, node):
         node.daemon.kill()
@@ -189,7 +189,7 @@ class Soak:
     def node_stopped(self):
         node = self.amid()
         os.kill(node.daemon.process.pid, signal.SIGSTOP)
-        self.struck("stop", node)
+        self.struck("stop", node, late_s=LEASE)
         self.some(0, 4 * LEASE)
         os.kill(node.daemon.process.pid, signal.SIGCONT)
 
@@ -231,7 +231,7 @@ class Soak:
     def wire_silent(self):
         node = self.amid()
         node.wire.silence()
-        self.struck("silence", node, NOTICES_S)
+        self.struck("silence", node, notices_s=NOTICES_S)
         self.some(0, 4 * LEASE)
         node.wire.heal()
 

@@ -12,11 +12,13 @@ its node had recorded it, and when:
 An arrival may be followed by another one only if it was in hand when its node
 was struck: then what A had heard, or was about to hear, was lost with it.
 So is what it recorded without the database: while it brought that up to date,
-or, of a node whose wire went silent, for as long as it takes to notice.
+or, of a node whose wire went silent, for as long as it takes to notice; and what
+a node that was stopped heard when its lease was over, and others had its mail.
 """
 
 import collections
 import itertools
+import math
 import random
 import re
 import time
@@ -78,7 +80,7 @@ class Witness(Keeper):
         mail_id = MAIL_ID.search(message.content).group(1).decode()
         node = next(line.split()[1].split(".")[0]
                     for line in message.session.transcript
-                    if line.startswith("EHLO"))
+                    if line.startswith(("EHLO", "HELO")))
         for rcpt in message.rcpts:
             self.arrivals[mail_id, rcpt].append(Arrival(
                 node, message.at, message.number, message.session))
@@ -92,12 +94,14 @@ class Arrival:
 
 
 class Blow:
-    """What befell a node, and how long it may take to notice."""
+    """What befell a node; how long it may take to notice, and how much later
+    what it hears is too late."""
 
-    def __init__(self, what, node, notices_s=-UNRECORDED_S, at=None):
+    def __init__(self, what, node, notices_s=-UNRECORDED_S, late_s=math.inf,
+                 at=None):
         self.what, self.node = what, node
         self.at = time.monotonic() if at is None else at
-        self.notices_s = notices_s
+        self.notices_s, self.late_s = notices_s, late_s
         self.explained = 0
 
 
@@ -129,7 +133,8 @@ class Inquest:
         for blow in self.blows:
             if blow.node == first.node and \
                     abs(first.at - blow.at) < UNRECORDED_S and \
-                    (in_hand or first.at < blow.at + blow.notices_s):
+                    (in_hand or first.at < blow.at + blow.notices_s or
+                     known > blow.at + blow.late_s):
                 return blow
         return None
 

@@ -37,6 +37,8 @@ KNOWN = 'delivered mid=1 reply="250 2.0.0 taken {}"'
     (None, 0, Blow("kill", "b", at=100.1), 1),
     (KNOWN, 100.05, Blow("kill", "a", at=100.1), 1),
     (KNOWN, 120, Blow("stop", "a", at=100.1), 0),    # when it went on
+    (KNOWN, 109, Blow("stop", "a", late_s=3, at=100.1), 0),
+    (KNOWN, 102, Blow("stop", "a", late_s=3, at=100.1), 1),
     (KNOWN, 100.05, Blow("silence", "a", 2, at=99), 0),
     (KNOWN, 100.05, Blow("silence", "a", 2, at=97), 1),
 ])
