@@ -120,7 +120,8 @@ void conn_keep_input(struct conn *c, struct buf *in)
 /* ---- The end ---- */
 
 /* Far fewer than there are descriptors: who leaves with bytes on the way must
- * not take what others need. */
+ * not take what others need.  A thread ends its own, and never its last one: all
+ * of them together are one more for each thread at most. */
 enum { LINGER_MAX = 256 };
 static atomic_size_t lingering; /* of all threads */
 
@@ -169,8 +170,11 @@ void conn_drop(struct conn *c)
 
 void conn_linger_begin(struct conn *c)
 {
+	struct conn *oldest;
+
 	c->state = CONN_ST_LINGER;
 	TAILQ_INSERT_TAIL(&c->desk->ownerless, c, ownerless);
-	if (++lingering > LINGER_MAX)
-		conn_drop(TAILQ_FIRST(&c->desk->ownerless));
+	oldest = TAILQ_FIRST(&c->desk->ownerless);
+	if (++lingering > LINGER_MAX && oldest != c)
+		conn_drop(oldest);
 }

@@ -241,3 +241,48 @@ Test(wire, what_is_left_is_counted)
 	cr_expect_eq(descriptors(), before - 1);
 	close(fd);
 }
+
+/* ---- Those that linger ---- */
+
+/* A peer that was still talking; its descriptor. */
+static int leave_lingering(struct side *b)
+{
+	int fd = sides_open_raw(loop, b);
+
+	conn_pause(b->c);
+	conn_close_after_output(&b->c, 60000);
+	return fd;
+}
+
+static void wait_for_threads(void)
+{
+	while (wire_leaving() > 0)
+		run_for(loop, 1);
+}
+
+/* The bound is for all threads together, and whoever goes beyond it ends the
+ * oldest of his own; if there is none, nobody. */
+Test(wire, those_that_linger_are_bounded)
+{
+	enum { MOST = 256 };
+	struct wire_thread *first = wire_next();
+	int fds[MOST + 2];
+	struct side b = { 0 };
+
+	for (size_t i = 0; i < MOST; i++) {
+		while (wire_next() == first)
+			;
+		fds[i] = leave_lingering(&b);
+	}
+	wait_for_threads();
+	cr_expect_eq(conn_lingering(), MOST);
+	for (size_t i = MOST; i < MOST + 2; i++) {
+		while (wire_next() != first)
+			;
+		fds[i] = leave_lingering(&b);
+		wait_for_threads();
+		cr_expect_eq(conn_lingering(), MOST + 1);
+	}
+	for (size_t i = 0; i < MOST + 2; i++)
+		close(fds[i]);
+}
