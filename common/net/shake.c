@@ -18,8 +18,8 @@
 enum { NICE = 5, THREADS_MAX = 16 };
 
 /*
- * While more jobs wait than there are threads, the loop looks for packets no
- * more often than this: each time that it wakes it takes a processor from a
+ * While more of its jobs wait than there are threads, the loop looks for packets
+ * no more often than this: each time that it wakes it takes a processor from a
  * handshake, and a session of nine replies woke it three times and more.  A
  * client whose handshake waits loses nothing by it, others two milliseconds.
  */
@@ -40,7 +40,6 @@ static struct {
 	pthread_cond_t wake;
 	struct lane lanes[SHAKE_LANES];
 	TAILQ_HEAD(, lane) turns; /* whose turn it is stands first */
-	unsigned waiting; /* jobs that no thread has taken */
 	bool stop;
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	   .wake = PTHREAD_COND_INITIALIZER };
@@ -70,7 +69,7 @@ static struct shake *take(void)
 	struct shake *job = STAILQ_FIRST(&lane->jobs);
 
 	STAILQ_REMOVE_HEAD(&lane->jobs, link);
-	pool.waiting--;
+	job->port->waiting--;
 	TAILQ_REMOVE(&pool.turns, lane, turn);
 	if (!STAILQ_EMPTY(&lane->jobs))
 		TAILQ_INSERT_TAIL(&pool.turns, lane, turn);
@@ -144,8 +143,9 @@ static void finish(struct shake_list *list)
 	}
 }
 
-/* From one job too many until none waits.  A thread with connections is there
- * since there are processors enough. */
+/* From one job of its own too many until none waits: whoever has none hears
+ * nothing of others'.  A thread with connections is there since there are
+ * processors enough. */
 static void pace(const struct shake_port *port, bool is_busy)
 {
 	if (port != &pool.port || pool.is_paced == is_busy)
@@ -165,7 +165,7 @@ static void on_done(struct ev_loop *loop, ev_async *w, int revents)
 	(void)revents;
 	pthread_mutex_lock(&pool.lock);
 	STAILQ_CONCAT(&list, &port->done);
-	is_over = pool.waiting == 0;
+	is_over = port->waiting == 0;
 	pthread_mutex_unlock(&pool.lock);
 	if (is_over)
 		pace(port, false);
@@ -189,7 +189,7 @@ struct shake *shake_submit(struct tls_engine *engine, struct span in,
 	if (STAILQ_EMPTY(&l->jobs))
 		TAILQ_INSERT_TAIL(&pool.turns, l, turn);
 	STAILQ_INSERT_TAIL(&l->jobs, job, link);
-	is_busy = ++pool.waiting > pool.thread_count;
+	is_busy = ++here->waiting > pool.thread_count;
 	pthread_mutex_unlock(&pool.lock);
 	pthread_cond_signal(&pool.wake);
 	if (is_busy)
@@ -254,7 +254,7 @@ void tls_threads_stop(void)
 	for (size_t i = 0; i < SHAKE_LANES; i++)
 		finish(&pool.lanes[i].jobs);
 	finish(&pool.port.done);
-	pool.waiting = 0;
+	pool.port.waiting = 0;
 	pace(&pool.port, false);
 	shake_port_close(&pool.port);
 }

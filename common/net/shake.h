@@ -42,6 +42,8 @@ struct shake {
 struct shake_port {
 	struct ev_loop *loop; /* NULL: closed */
 	ev_async done_async;
+	/* under the pool's lock */
+	unsigned waiting; /* jobs from here that nobody has taken */
 	STAILQ_HEAD(shake_list, shake) done;
 };
 void shake_port_open(struct shake_port *port, struct ev_loop *loop);

@@ -351,9 +351,9 @@ Test(shake, a_large_hello_is_not_waited_for)
 	}
 }
 
-/* The first ClientHello of a client with a group that we do not have and one
- * that we have: it is asked for another by HelloRetryRequest. */
-static void send_first_hello(int fd)
+/* The first ClientHello of a client.  With a group that we do not have and one
+ * that we have it is asked for another by HelloRetryRequest. */
+static void send_first_hello(int fd, const char *groups)
 {
 	SSL_CTX *c = SSL_CTX_new(TLS_client_method());
 	SSL *s = SSL_new(c);
@@ -361,7 +361,8 @@ static void send_first_hello(int fd)
 	char *p;
 	long n;
 
-	SSL_set1_groups_list(s, "P-521:P-256");
+	if (groups != NULL)
+		SSL_set1_groups_list(s, groups);
 	SSL_set_bio(s, BIO_new(BIO_s_mem()), out);
 	cr_assert_eq(SSL_connect(s), -1);
 	n = BIO_get_mem_data(out, &p);
@@ -380,6 +381,37 @@ static void wait_for_answer(int fd)
 		run_for(loop, 1);
 	}
 	cr_assert_eq(answer[0], 22); /* no alert */
+}
+
+/* Threads with connections have all the handshakes there are: the loop has one
+ * that is done before them, and hears of none behind it. */
+Test(shake, a_loop_is_not_busy_with_others_handshakes)
+{
+	enum { FLOOD = 80 };
+	static struct side b[FLOOD];
+	struct side one, its;
+	int fds[FLOOD];
+
+	sides_spread(loop);
+	for (unsigned i = 0; i < FLOOD; i++) {
+		fds[i] = sides_open_raw(loop, &b[i]);
+		charge(&b[i], 1);
+		conn_starttls_server(b[i].c, server);
+	}
+	for (unsigned i = 0; i < FLOOD; i++)
+		send_first_hello(fds[i], NULL);
+	open_pair(&one, &its, 2);
+	run_until(loop, &one.readies, 1);
+	for (unsigned i = 0; i < FLOOD; i++) {
+		wait_for_answer(fds[i]);
+		side_close(&b[i]);
+		close(fds[i]);
+	}
+	side_close(&one);
+	side_close(&its);
+	run_for(loop, 5);
+	cr_expect_not(busy_is());
+	sides_gather();
 }
 
 /* Nor is the second one, behind a HelloRetryRequest; however it comes. */
@@ -404,7 +436,7 @@ Test(shake, a_large_second_hello_is_not_waited_for)
 		int fd = sides_open_raw(loop, &b);
 
 		conn_starttls_server(b.c, server);
-		send_first_hello(fd);
+		send_first_hello(fd, "P-521:P-256");
 		if (i % 2 == 0) /* else both are there at once */
 			wait_for_answer(fd);
 		cr_assert_eq(write(fd, second->p, second->n),
