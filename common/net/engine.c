@@ -146,8 +146,12 @@ static void begin(struct tls_engine *e, struct span *in, struct buf *out)
 		ERR_clear_error();
 }
 
+/* What was gathered is needed as long as it is all there is, or in is part of
+ * it. */
 static void end(struct tls_engine *e)
 {
+	if (e->in != NULL && e->in->n == 0 && e->turn != TURN_ANSWER_TO_COME)
+		buf_fini(&e->gathered);
 	e->in = NULL;
 	e->out = NULL;
 }

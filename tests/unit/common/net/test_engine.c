@@ -385,6 +385,33 @@ Test(engine, records_in_pieces)
 	cr_expect_eq(memcmp(plain, line, got), 0);
 }
 
+/* What came in one piece with the last of it is nowhere any more once it is
+ * read, however long the session lasts. */
+Test(engine, what_was_gathered_is_not_kept)
+{
+	static char line[12 * 1024], plain[sizeof(line) + ENGINE_RECORD];
+	struct buf all = { 0 }, out = { 0 };
+	struct span in;
+	size_t before, n = 0;
+
+	answer();
+	cr_assert_eq(SSL_write(ssl, line, sizeof(line)), sizeof(line));
+	buf_add(&all, client_says());
+	BIO_reset(to_server);
+	before = mallinfo2().uordblks;
+	in = span_of(all.p, 1);
+	cr_assert(tls_engine_gathers(engine, &in));
+	in = span_of(all.p + 1, all.n - 1);
+	cr_assert_not(tls_engine_gathers(engine, &in));
+	cr_assert_eq(tls_engine_handshake(engine, &in, &out), ENGINE_OK);
+	cr_expect(tls_engine_write(engine, SPAN_LIT("220 mx\r\n"), &out));
+	tls_engine_read(engine, &in, plain, sizeof(plain), &n, &out);
+	cr_expect_eq(n, sizeof(line));
+	buf_fini(&out);
+	cr_expect_lt(mallinfo2().uordblks, before + sizeof(line) / 2);
+	buf_fini(&all);
+}
+
 static void bring_certificate(void)
 {
 	SSL_CTX_use_certificate(client, leaf.x509);
