@@ -234,9 +234,16 @@ static bool read_once(struct conn *c)
 	return n > 0;
 }
 
+/* A wire is told behind the end, too: its owner may not have heard of that. */
+static bool hears_of_output(const struct conn *c)
+{
+	return !is_gone(c) || (c->is_inner && !c->is_freed &&
+			       c->state == CONN_ST_ENDED);
+}
+
 static void drained(struct conn *c)
 {
-	if (is_gone(c) || !c->is_drained)
+	if (!hears_of_output(c) || !c->is_drained)
 		return;
 	c->is_drained = false;
 	if (c->ev->on_drained != NULL)

@@ -52,6 +52,8 @@ static void out_keep(struct conn *c)
 static void out_failed(struct conn *c, int errnum)
 {
 	c->is_broken = true;
+	/* behind the end nobody is told why, but that nothing waits */
+	c->is_drained = c->is_kept && c->state == CONN_ST_ENDED;
 	c->is_kept = false;
 	if (c->error == NULL)
 		c->error = strerrordesc_np(errnum);

@@ -64,7 +64,7 @@ struct conn {
 	bool is_kept;	   /* the kernel did not take all output */
 	bool is_drained;   /* on_drained is due */
 	bool is_offer_due; /* resumed: offer what is unread */
-	bool is_borrowed;  /* unread points into the shared buffer */
+	bool is_borrowed;  /* unread is to be copied if it stays */
 	bool is_talking;   /* lingering: the peer was still sending */
 	bool is_shut;	   /* lingering: our side is closed */
 	bool is_server;	   /* of TLS */

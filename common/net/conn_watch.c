@@ -115,6 +115,7 @@ void conn_keep_input(struct conn *c, struct buf *in)
 	free(c->in);
 	c->in = both.p;
 	c->unread = buf_span(&both);
+	c->is_borrowed = true; /* little may be left of much */
 }
 
 /* ---- The end ---- */

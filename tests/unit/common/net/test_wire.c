@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/assert.h"
@@ -285,4 +286,76 @@ Test(wire, those_that_linger_are_bounded)
 	}
 	for (size_t i = 0; i < MOST + 2; i++)
 		close(fds[i]);
+}
+
+static void read_slowly(int fd, size_t n)
+{
+	static char waste[1 << 16];
+	size_t got = 0;
+
+	for (int i = 0; i < 30000 && got < n; i++) {
+		ssize_t now = read(fd, waste, sizeof(waste));
+
+		if (now > 0)
+			got += (size_t)now;
+		else
+			run_for(loop, 1);
+	}
+	cr_expect_eq(got, n);
+}
+
+/* Who takes no more input until its output is gone hears that it is, also when
+ * the peer has said all that it has to say. */
+Test(wire, drained_behind_the_end_of_input)
+{
+	static char piece[16 << 20];
+	static const bool reads[] = { true, false };
+
+	for (size_t i = 0; i < COUNT(reads); i++) {
+		struct side b = { 0 };
+		int fd = sides_open_raw(loop, &b);
+
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+		conn_pause(b.c);
+		conn_write(b.c, span_of(piece, sizeof(piece)));
+		shutdown(fd, SHUT_WR);
+		for (int k = 0; k < 30000 && !b.c->is_eof; k++)
+			run_for(loop, 1);
+		cr_assert_gt(conn_output_pending(b.c), 0);
+		cr_expect_eq(b.draineds, 0);
+		if (reads[i])
+			read_slowly(fd, sizeof(piece));
+		else
+			close(fd);
+		run_until(loop, &b.draineds, 1);
+		cr_expect_eq(conn_output_pending(b.c), 0);
+		conn_resume(b.c);
+		run_until(loop, &b.ends, 1);
+		cr_expect_eq(b.why, CONN_EOF);
+		side_close(&b);
+		if (reads[i])
+			close(fd);
+	}
+}
+
+static bool take_half_a_line(struct side *s, enum side_event e)
+{
+	if (e == SIDE_INPUT && conn_input(s->c).n > 4)
+		conn_consume(s->c, conn_input(s->c).n - 4);
+	return e == SIDE_INPUT;
+}
+
+/* Idle connections hold as much as is unread. */
+Test(wire, little_that_is_left_is_kept_as_little)
+{
+	static char piece[32 << 10];
+	struct side b = { .hook = take_half_a_line };
+	int fd = sides_open_raw(loop, &b);
+
+	cr_assert_eq(write(fd, piece, sizeof(piece)), (ssize_t)sizeof(piece));
+	run_for(loop, 50);
+	cr_assert_eq(conn_input(b.c).n, 4);
+	cr_expect_eq(conn_input(b.c).p, b.c->in, "what is taken is gone");
+	side_close(&b);
+	close(fd);
 }
