@@ -143,8 +143,8 @@ static enum mx_err attempt(struct spool *sp, struct request **all, size_t n,
 	if (err == MX_OK) {
 		room_count(sp, b.txn);
 		err = commit(&b);
-	if (err == MX_OK && must_last(sp, all, n))
-		err = make_last(sp);
+		if (err == MX_OK && must_last(sp, all, n))
+			err = make_last(sp);
 	}
 	if (b.txn != NULL)
 		mdb_txn_abort(b.txn);

@@ -44,6 +44,9 @@ static enum mx_err open_env(struct spool *sp, const char *dir, struct buf *why)
 		rc = env_open(&sp->env, dir, MDB_NOTLS | MDB_NOMETASYNC,
 			      sp->map_bytes);
 	}
+	/* what a process before us had no time to flush is relied on from here */
+	if (rc == MDB_SUCCESS)
+		rc = mdb_env_sync(sp->env, 1);
 	return rc == MDB_SUCCESS ? MX_OK
 				 : say_mdb(why, buf_cstr(&sp->path), rc);
 }

@@ -148,21 +148,53 @@ static size_t taken_while_it_stands(struct spool_draft *d)
 	return n;
 }
 
+/* Enough commits to know the disk by. */
+static void get_to_know_the_disk(void)
+{
+	for (int i = 0; i < 16; i++)
+		put_simple(f, "example.com");
+}
+
+/* The same, of a disk that is fast: a machine with much to do may make it look
+ * slow for a while. */
+static size_t taken_of_a_fast_disk(size_t much)
+{
+	size_t n = much;
+
+	for (int tries = 0; tries < 10 && n >= much; tries++) {
+		struct spool_draft *d = a_draft();
+
+		n = taken_while_it_stands(d);
+		seal(d);
+		get_to_know_the_disk();
+	}
+	return n;
+}
+
 /* Two flushes for each 3 MiB would be all that a slow disk does. */
 Test(spool_flush, slow_disk_gets_more_at_a_time)
 {
-	enum { MUCH = 40 << 20, ENOUGH = 16, MOST_COMMITS = 5 };
-	struct spool_draft *d = a_draft();
+	enum { MUCH = 40 << 20, MOST_COMMITS = 5 };
+	struct spool_draft *d;
 	unsigned before;
 
-	cr_expect_lt(taken_while_it_stands(d), MUCH);
-	seal(d);
+	cr_expect_lt(taken_of_a_fast_disk(MUCH), MUCH);
 	flush_ms = 5;
-	for (int i = 0; i < ENOUGH; i++)
-		put_simple(f, "example.com");
+	get_to_know_the_disk();
 	d = a_draft();
 	before = commits();
 	cr_expect_gt(taken_while_it_stands(d), MUCH);
 	seal(d);
 	cr_expect_leq(commits() - before, MOST_COMMITS);
+}
+
+/* Who was killed between a commit and its second flush. */
+Test(spool_flush, what_was_left_is_flushed_at_the_start)
+{
+	unsigned flushed;
+
+	spool_close(&f->sp);
+	flushed = flushes;
+	fixture_reopen(f);
+	cr_expect_gt(flushes, flushed);
 }
