@@ -1,6 +1,7 @@
 """mx20ctl queue with filters: the spool itself and the daemon say the same."""
 
 import json
+import re
 
 import pytest
 
@@ -18,11 +19,16 @@ def asked(d):
     return path
 
 
+def ageless(done):
+    """A second may have gone by since another one looked."""
+    return done.returncode, re.sub(r"\b\d+s\b", "Ns", done.stdout)
+
+
 def both(d, *args, **options):
     """What queue says, which is the same whoever looks."""
     own = d.ctl("queue", *args, **options)
     other = d.ctl("-c", str(asked(d)), "queue", *args, **options)
-    assert (own.returncode, own.stdout) == (other.returncode, other.stdout)
+    assert ageless(own) == ageless(other)
     return own
 
 
