@@ -287,7 +287,7 @@ void conn_tls_invite(struct conn *c)
 	if (c->wire != NULL && c->wire->facts != NULL)
 		wire_tell(c->wire)->invites = true;
 	else if (c->tls != NULL && c->shake == NULL)
-		tls_engine_invite(c->tls);
+		tls_engine_invite(c->tls, c->lane);
 }
 
 bool conn_tls_resumes(const struct conn *c)

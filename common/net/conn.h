@@ -136,8 +136,9 @@ bool conn_tls_shown(const struct conn *c, struct span name,
 
 /*
  * As a server: the client is one who may come again.  What it needs to resume
- * this session goes with the next output, once.  In TLS 1.2 every client has
- * that in the handshake; without TLS nothing happens.
+ * this session goes with the next output, once, if those of its network use
+ * it.  In TLS 1.2 every client has that in the handshake; without TLS nothing
+ * happens.
  */
 void conn_tls_invite(struct conn *c);
 

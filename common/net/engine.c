@@ -645,11 +645,13 @@ enum engine_step tls_engine_read(struct tls_engine *e, struct span *in,
 	return step;
 }
 
-void tls_engine_invite(struct tls_engine *e)
+void tls_engine_invite(struct tls_engine *e, unsigned lane)
 {
 	if (e->is_invited || !e->is_done)
 		return;
 	e->is_invited = true;
+	if (!tickets_are_worth(e->server->tickets, lane, e->facts.reused))
+		return;
 	(void)SSL_new_session_ticket(e->ssl); /* not before TLS 1.3 */
 }
 

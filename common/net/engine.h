@@ -56,8 +56,8 @@ enum engine_step tls_engine_read(struct tls_engine *e, struct span *in,
 /* Encrypt s and append it to out.  False: the connection is broken. */
 bool tls_engine_write(struct tls_engine *e, struct span s, struct buf *out);
 
-/* As a server: as conn_tls_invite. */
-void tls_engine_invite(struct tls_engine *e);
+/* As a server: as conn_tls_invite; lane is that of the client's network. */
+void tls_engine_invite(struct tls_engine *e, unsigned lane);
 
 /* Append close_notify. */
 void tls_engine_close(struct tls_engine *e, struct buf *out);

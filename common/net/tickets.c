@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ struct tickets {
 	/* monotonic; 0: there is none */
 	int64_t now_since_ms, before_since_ms;
 	EVP_CIPHER *cipher; /* looked up once */
+	/* since one came back; begins anew by itself */
+	atomic_uchar in_vain[TICKET_LANES];
 };
 
 struct tickets *tickets_new(void)
@@ -107,6 +110,19 @@ enum ticket_age tickets_find(struct tickets *t, int64_t now_ms,
 	}
 	pthread_mutex_unlock(&t->lock);
 	return age;
+}
+
+bool tickets_are_worth(struct tickets *t, unsigned lane, bool resumed)
+{
+	atomic_uchar *in_vain = &t->in_vain[lane % TICKET_LANES];
+	unsigned char n;
+
+	if (resumed) {
+		atomic_store(in_vain, 0);
+		return true;
+	}
+	n = atomic_fetch_add(in_vain, 1);
+	return n < TICKETS_TRIED || n % TICKETS_TRIED == 0;
 }
 
 /* ---- OpenSSL's side: SSL_CTX_set_tlsext_ticket_key_cb(3) ---- */

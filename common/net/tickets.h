@@ -18,7 +18,7 @@
 
 /* As long as OpenSSL lets a session be resumed. */
 #define TICKETS_MS HOURS(2)
-enum { TICKET_NAME = 16, TICKET_KEY = 32 };
+enum { TICKET_NAME = 16, TICKET_KEY = 32, TICKET_LANES = 256 };
 
 struct ticket_key {
 	unsigned char name[TICKET_NAME], cipher[TICKET_KEY], mac[TICKET_KEY];
@@ -38,6 +38,14 @@ enum ticket_age { TICKET_UNKNOWN, TICKET_CURRENT, TICKET_OLD };
 enum ticket_age tickets_find(struct tickets *t, int64_t now_ms,
 			     const unsigned char name[TICKET_NAME],
 			     struct ticket_key *out);
+
+/*
+ * Is a client that brings mail to have a ticket?  lane stands for its network
+ * (shake_lane): after so many there that nobody came back with, one of so many
+ * is.  resumed: this one did.
+ */
+enum { TICKETS_TRIED = 16 };
+bool tickets_are_worth(struct tickets *t, unsigned lane, bool resumed);
 
 /* Have the tickets of a context made with these keys.  Borrowed. */
 void tickets_use(SSL_CTX *ctx, struct tickets *t);

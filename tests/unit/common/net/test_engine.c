@@ -320,7 +320,7 @@ Test(engine, who_is_invited_gets_a_ticket)
 	server_says("250 EHLO\r\n");
 	cr_expect_eq(tickets, 0);
 	for (int i = 0; i < 3; i++) {
-		tls_engine_invite(engine);
+		tls_engine_invite(engine, 0);
 		server_says("250 RCPT\r\n");
 		cr_expect_eq(tickets, 1);
 	}
@@ -335,7 +335,7 @@ Test(engine, early_data_is_not_taken)
 	size_t n;
 
 	server_hears(answer());
-	tls_engine_invite(engine);
+	tls_engine_invite(engine, 0);
 	server_says("250 RCPT\r\n");
 	session = SSL_get1_session(ssl);
 	cr_expect_eq(SSL_SESSION_get_max_early_data(session), 0);

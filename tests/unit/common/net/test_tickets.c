@@ -72,3 +72,19 @@ Test(tickets, anothers_ticket_is_unknown)
 	k.name[0] ^= 1;
 	cr_expect_eq(age_at(1, &k), TICKET_UNKNOWN);
 }
+
+/* Who never comes back with one gets few; who does, all. */
+Test(tickets, for_who_comes_back)
+{
+	unsigned few = 0;
+
+	for (int i = 0; i < TICKETS_TRIED; i++)
+		cr_assert(tickets_are_worth(t, 7, false));
+	for (int i = 0; i < 64; i++)
+		few += tickets_are_worth(t, 7, false);
+	cr_expect_eq(few, 64 / TICKETS_TRIED);
+	cr_expect(tickets_are_worth(t, 8, false), "another's lane");
+	cr_expect(tickets_are_worth(t, 7, true));
+	for (int i = 0; i < TICKETS_TRIED; i++)
+		cr_expect(tickets_are_worth(t, 7, false));
+}
