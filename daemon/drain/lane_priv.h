@@ -35,6 +35,18 @@ struct lane {
 	uint64_t bytes;	    /* of content that have paid for it */
 };
 
+/* ---- lane_carry.c ---- */
+/* Its server was heard of: is up, if it was, and its facts are of now. */
+void lane_heard_of(const struct link *l);
+/* What waits goes over this connection, which is free. */
+void lane_give(struct link *l, struct lane *lane);
+/* It has its connection no longer, and is over. */
+void lane_part(struct lane *lane);
+
+/* ---- lane_supply.c ---- */
+/* What waits, and may, gets the connections that are free. */
+void lanes_hand_out(struct dest *dst);
+
 /* ---- lane_pace.c ---- */
 /* Those connections that there are, and those that could be made. */
 unsigned lane_places(const struct dest *dst);
