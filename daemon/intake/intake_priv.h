@@ -201,33 +201,20 @@ struct intake {
 	struct asked *asked; /* NULL: who had it keeps it */
 };
 
-/* ---- session.c: life ---- */
+/* ---- session.c: phases and turns ---- */
 
-/* Begin to serve fd (owned); unless is_proxy, policy has let peer in.
- * is_early: it spoke before the greeting and is sent away. */
-void session_new(struct intake *in, int fd, const struct net_addr *peer,
-		 bool is_proxy, bool is_implicit, bool is_early);
-
+/* Something has happened: do what can be done in one turn, or wait for one.
+ * Frees the session when that ends it. */
+void session_drive(struct session *s);
 /* Something that it waited for, other than its client, has come. */
 void session_go_on(struct session *s);
 /* As session_go_on, with what the answer to its question led to; but the next
  * command is run in a turn of its own: an answer may come from anywhere. */
 void session_answered(struct session *s, enum step step);
-/* The greeting, or none. */
-enum step session_judged(struct session *s, struct asked *a,
-			 const struct verdict *v);
 /* Stop reading until session_go_on. */
 void session_pause(struct session *s);
-
-/* Send one away that does nothing, else one of a client that has many.  False:
- * none was found among those looked at. */
-bool session_make_room(struct intake *in);
-
-/* The daemon stops: a session that is in no transaction, or waits for the gate,
- * is told at once, others at their next command. */
-void session_stop(struct session *s);
-/* Whatever it is doing. */
-void session_kill(struct session *s);
+/* How much is read at once: content comes in large pieces, commands do not. */
+void session_set_reading(struct session *s);
 
 /* Those that wait for a turn get it. */
 void session_turns_init(struct intake *in);
@@ -235,6 +222,40 @@ void session_turns_fini(struct intake *in);
 
 /* The deadline of the phase begins anew. */
 void session_arm(struct session *s);
+/* Its name, for the log. */
+const char *session_phase(const struct session *s);
+/* It speaks SMTP, and it is the client's turn to say something. */
+bool session_awaits_client(const struct session *s);
+/* It waits for us, and not for its client. */
+bool session_is_in_our_hands(const struct session *s);
+
+/* ---- session_life.c: beginning and end ---- */
+
+/* Begin to serve fd (owned); unless is_proxy, policy has let peer in.
+ * is_early: it spoke before the greeting and is sent away. */
+void session_new(struct intake *in, int fd, const struct net_addr *peer,
+		 bool is_proxy, bool is_implicit, bool is_early);
+/* The connection comes from a proxy: on whose behalf? */
+enum step step_proxy(struct session *s);
+/* The greeting, or none. */
+enum step session_judged(struct session *s, struct asked *a,
+			 const struct verdict *v);
+
+/* The daemon stops: a session that is in no transaction, or waits for the gate,
+ * is told at once, others at their next command. */
+void session_stop(struct session *s);
+/* Whatever it is doing. */
+void session_kill(struct session *s);
+/* Close behind what was said; why is for the log.  Both free the session; the
+ * second says a last word first. */
+void session_end(struct session *s, const char *why);
+void session_send_away(struct session *s, enum reply_id id, const char *why);
+
+/* ---- session_crowd.c ---- */
+
+/* Send one away that does nothing, else one of a client that has many.  False:
+ * none was found among those looked at. */
+bool session_make_room(struct intake *in);
 
 static inline bool session_input_pending(struct session *s)
 {

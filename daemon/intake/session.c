@@ -1,15 +1,11 @@
+/* The phases of a session and their deadlines; and the turns in which it does
+ * what it can. */
 #include "daemon/intake/intake_priv.h"
 
-#include <stdlib.h>
-
-#include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
-#include "common/base/metrics.h"
-#include "common/net/proxy.h"
 
 enum {
-	SESSION_MAGIC = 0x5e551011,
 	/* Replies that wait for a client to read them: past this its commands
 	 * are not read either. */
 	OUTPUT_MAX = 64 * 1024,
@@ -17,8 +13,6 @@ enum {
 	 * waits in the kernel.  Commands are read in pieces of that size, so
 	 * that twice as much is all that a session holds. */
 	INPUT_MAX = 4 * 1024,
-	/* How long the last words may take. */
-	GRACE_MS = 10 * 1000,
 	/*
 	 * A turn of a session ends after so many steps (a command each, or a
 	 * piece of content) or so many milliseconds.  All sessions that wait
@@ -54,7 +48,6 @@ enum {
 	FLOOR_GRACE = 5,
 };
 
-static enum step step_proxy(struct session *s);
 static enum step step_hold(struct session *s);
 
 /* clang-format off */
@@ -130,127 +123,22 @@ void session_arm(struct session *s)
 	conn_deadline(s->conn, ms);
 }
 
-/* ---- The end ---- */
-
-static void log_connection(struct session *s, enum log_event event,
-			   const char *why)
+const char *session_phase(const struct session *s)
 {
-	if (!log_enabled(LOG_LEVEL_DEBUG))
-		return;
-	log_debug(event, LOG_HEX("sid", s->sid),
-		  LOG_SPAN("client", session_client(s)), LOG_STR("reason", why),
-		  LOG_INT("messages", s->accepted));
+	return phases[s->phase].name;
 }
 
-static void session_free(struct session *s, const char *why)
+bool session_awaits_client(const struct session *s)
 {
-	struct intake *in = s->in;
-
-	log_connection(s, EV_DISCONNECT, why);
-	session_unask(s);
-	gate_leave(policy_gate(in->policy), &s->visit);
-	conn_free(&s->conn); /* why may be its text */
-	mail_drop(s);
-	if (s->is_entered)
-		policy_leave(in->policy, &s->client);
-	TAILQ_REMOVE(&in->sessions, s, link);
-	if (s->is_queued)
-		TAILQ_REMOVE(&in->turns, s, turn);
-	metrics_set(METRIC_SESSIONS, --in->session_count);
-	free(s->helo);
-	s->magic = 0;
-	free(s);
+	return phases[s->phase].pace == PACE_COMMAND ||
+	       phases[s->phase].pace == PACE_DATA;
 }
 
-static void session_end(struct session *s, const char *why)
-{
-	session_unask(s); /* a question is about the connection, too */
-	conn_close_after_output(&s->conn, GRACE_MS);
-	session_free(s, why);
-}
-
-/* What does not speak SMTP yet could not read the reply. */
-static void send_away(struct session *s, enum reply_id id, const char *why)
-{
-	s->stage = phases[s->phase].name;
-	if (s->phase != PH_PROXY && s->phase != PH_TLS)
-		session_bye(s, id);
-	session_end(s, why);
-}
-
-void session_kill(struct session *s)
-{
-	send_away(s, SAY_STOPPING, "shutdown");
-}
-
-void session_stop(struct session *s)
-{
-	switch (s->phase) {
-	case PH_PROXY:
-	case PH_TLS:
-	case PH_HELLO:
-	case PH_READY:
-	case PH_ASK:
-	case PH_CARRY:
-		session_kill(s);
-		break;
-	default: /* told at its next command */
-		break;
-	}
-}
-
-/* ---- When places are short ---- */
-
-enum {
-	LOOK_AT = 64,	    /* sessions a newcomer looks at: a bounded piece */
-	IDLE_MS = 2 * 1000, /* a command is on its way for less than that */
-};
-
-/* Does it wait for us, and not for its client? */
-static bool is_in_our_hands(const struct session *s)
+bool session_is_in_our_hands(const struct session *s)
 {
 	return s->phase >= PH_ASK ||
 	       (s->mail != NULL &&
 		(s->mail->waiter.is_waiting || s->mail->is_full));
-}
-
-/* How little it would be missed; 0: it stays. */
-static int64_t expendable(const struct session *s, int64_t now_ms)
-{
-	const bool is_busy = s->mail != NULL || is_in_our_hands(s);
-	const int64_t idle_ms = now_ms - s->active_ms;
-
-	if (!is_busy && idle_ms >= IDLE_MS)
-		return idle_ms;
-	return s->phase != PH_COMMIT && s->phase != PH_HAND_OVER &&
-	       s->is_entered &&
-	       policy_has_many(s->in->policy, &s->client);
-}
-
-/* A session that was looked at goes to the end of the list: the next newcomer
- * looks at others. */
-bool session_make_room(struct intake *in)
-{
-	const int64_t now_ms = clock_mono_ms();
-	struct session *s, *found = NULL;
-	int64_t most = 0, value;
-
-	for (int i = 0; i < LOOK_AT; i++) {
-		s = TAILQ_FIRST(&in->sessions);
-		if (s == NULL)
-			break;
-		TAILQ_REMOVE(&in->sessions, s, link);
-		TAILQ_INSERT_TAIL(&in->sessions, s, link);
-		value = expendable(s, now_ms);
-		if (value > most) {
-			most = value;
-			found = s;
-		}
-	}
-	if (found == NULL)
-		return false;
-	send_away(found, SAY_CROWDED, "crowded");
-	return true;
 }
 
 /* ---- The driver ---- */
@@ -309,8 +197,7 @@ static void queue_up(struct session *s)
 	conn_flush(s->conn);
 }
 
-/* Content comes in large pieces, commands do not. */
-static void set_reading(struct session *s)
+void session_set_reading(struct session *s)
 {
 	conn_read_most(s->conn, phases[s->phase].pace == PACE_DATA ? SIZE_MAX
 								   : INPUT_MAX);
@@ -326,7 +213,7 @@ static void take_turn(struct session *s)
 	s->active_ms = clock_mono_ms();
 	step = take_steps(s);
 	s->is_driven = false;
-	set_reading(s);
+	session_set_reading(s);
 	s->is_greedy = step == STEP_ON || (step == STEP_WAIT && s->is_paused);
 	if (step == STEP_ON) {
 		queue_up(s);
@@ -336,7 +223,7 @@ static void take_turn(struct session *s)
 	    (s->phase == PH_HELLO || s->phase == PH_READY))
 		step = session_bye(s, SAY_STOPPING);
 	/* After a half-close only what is in our own hands goes on. */
-	if (step == STEP_WAIT && s->is_eof && !is_in_our_hands(s))
+	if (step == STEP_WAIT && s->is_eof && !session_is_in_our_hands(s))
 		step = STEP_END;
 	if (step == STEP_END)
 		session_end(s, "end"); /* frees s: nothing may follow */
@@ -344,9 +231,9 @@ static void take_turn(struct session *s)
 		conn_flush(s->conn); /* this may be no event of conn's */
 }
 
-/* Something has happened.  Who left more undone in his last turn than it had
- * room for waits with the others of his kind. */
-static void session_drive(struct session *s)
+/* Who left more undone in his last turn than it had room for waits with the
+ * others of his kind. */
+void session_drive(struct session *s)
 {
 	if (s->is_queued)
 		return; /* its turn comes */
@@ -431,190 +318,7 @@ static enum step step_hold(struct session *s)
 		if (step != STEP_WAIT)
 			return step;
 	}
-	if (is_in_our_hands(s) && conn_input(s->conn).n > INPUT_MAX)
+	if (session_is_in_our_hands(s) && conn_input(s->conn).n > INPUT_MAX)
 		session_pause(s);
 	return STEP_WAIT;
-}
-
-/* ---- The beginning ---- */
-
-enum step session_judged(struct session *s, struct asked *a,
-			 const struct verdict *v)
-{
-	(void)a;
-	if (v->code != 0)
-		return session_refuse_client(s, v);
-	s->phase = PH_HELLO;
-	conn_write(s->conn, buf_span(&s->in->greeting));
-	session_arm(s);
-	return STEP_ON;
-}
-
-static enum step begin(struct session *s)
-{
-	struct intake *in = s->in;
-
-	s->stage = "connect";
-	log_connection(s, EV_CONNECT, "");
-	if (in->hooks.heard_from != NULL)
-		in->hooks.heard_from(&s->client, in->hooks.arg);
-	if (!s->is_implicit)
-		return session_ask(s, GATE_CONNECTION);
-	if (in->config->tls_server == NULL)
-		return STEP_END; /* a reload took the certificate away */
-	s->phase = PH_TLS;
-	conn_charge(s->conn, &s->client);
-	conn_starttls_server(s->conn, in->config->tls_server);
-	session_arm(s);
-	return STEP_WAIT;
-}
-
-/* The connection comes from a proxy: on whose behalf? */
-static enum step step_proxy(struct session *s)
-{
-	struct span in = conn_input(s->conn);
-	size_t before = in.n;
-	struct net_addr client;
-	enum proxy_state state = proxy_parse(&in, &client);
-	enum verdict_id id;
-	struct verdict v;
-
-	if (state == PROXY_MORE)
-		return STEP_WAIT;
-	s->stage = "proxy";
-	if (state == PROXY_BAD) {
-		log_warn(EV_CONNECT, LOG_HEX("sid", s->sid),
-			 LOG_SPAN("client", session_client(s)),
-			 LOG_STR("error", "no valid PROXY header"));
-		return STEP_END;
-	}
-	if (state == PROXY_DONE) /* else it is the proxy's own health check */
-		s->client = client;
-	conn_consume(s->conn, before - in.n);
-	id = policy_connect(s->in->policy, s->in->config, &s->client,
-			    clock_mono_ms());
-	if (id != V_GO) {
-		verdict_set(&v, id);
-		return s->is_implicit ? STEP_END : session_refuse_client(s, &v);
-	}
-	s->is_entered = true;
-	return begin(s);
-}
-
-static struct session *of(void *arg)
-{
-	struct session *s = arg;
-
-	MX_ASSERT(s->magic == SESSION_MAGIC);
-	return s;
-}
-
-static void on_input(struct conn *c, void *arg)
-{
-	(void)c;
-	session_drive(of(arg));
-}
-
-static void on_ready(struct conn *c, void *arg)
-{
-	struct session *s = of(arg);
-	const struct tls_facts *tls = conn_tls(c);
-
-	log_debug(EV_TLS, LOG_HEX("sid", s->sid), LOG_STR("tls", tls->version),
-		  LOG_STR("cipher", tls->cipher),
-		  LOG_STR("certificate", tls->peer_name));
-	if (!s->is_implicit)
-		hello_forget(s);
-	else if (session_ask(s, GATE_CONNECTION) == STEP_END) {
-		session_end(s, "refused");
-		return;
-	}
-	session_arm(s);
-	session_drive(s);
-}
-
-static void on_drained(struct conn *c, void *arg)
-{
-	struct session *s = of(arg);
-
-	(void)c;
-	if (s->is_paused && !is_in_our_hands(s))
-		session_go_on(s);
-}
-
-static void on_deadline(struct session *s)
-{
-	s->stage = phases[s->phase].name;
-	if (phases[s->phase].pace == PACE_COMMAND ||
-	    phases[s->phase].pace == PACE_DATA)
-		session_bye(s, SAY_TIMEOUT);
-	if (s->phase == PH_ASK)
-		(void)session_refuse(
-			s, SAY_UNDECIDED,
-			span_str(gate_waits_for(&s->asked->question)));
-	session_end(s, "timeout");
-}
-
-static void on_end(struct conn *c, enum conn_end why, void *arg)
-{
-	struct session *s = of(arg);
-
-	switch (why) {
-	case CONN_EOF:
-		/* it may still be listening for the reply */
-		s->is_eof = true;
-		session_drive(s);
-		return;
-	case CONN_DEADLINE:
-		on_deadline(s);
-		return;
-	case CONN_TLS:
-		if (policy_may_log(s->in->policy, &s->client, clock_mono_ms()))
-			log_info(EV_TLS, LOG_HEX("sid", s->sid),
-				 LOG_SPAN("client", session_client(s)),
-				 LOG_STR("error", conn_error(c)));
-		break;
-	case CONN_ERROR:
-		break;
-	}
-	session_free(s, conn_error(c));
-}
-
-static const struct conn_events events = {
-	.on_input = on_input,
-	.on_ready = on_ready,
-	.on_drained = on_drained,
-	.on_end = on_end,
-};
-
-void session_new(struct intake *in, int fd, const struct net_addr *peer,
-		 bool is_proxy, bool is_implicit, bool is_early)
-{
-	struct session *s = mx_alloc(sizeof(*s));
-	enum step step = STEP_WAIT;
-
-	s->magic = SESSION_MAGIC;
-	s->in = in;
-	s->sid = in->next_sid++;
-	s->client = *peer;
-	s->is_implicit = is_implicit;
-	s->is_entered = !is_proxy;
-	s->stage = "connect";
-	TAILQ_INSERT_TAIL(&in->sessions, s, link);
-	s->active_ms = clock_mono_ms();
-	metrics_set(METRIC_SESSIONS, ++in->session_count);
-	/* behind the header of a proxy TLS may have begun already */
-	s->conn = is_proxy && is_implicit
-			  ? conn_new(in->loop, fd, &events, s)
-			  : conn_new_spread(in->loop, fd, &events, s);
-	set_reading(s);
-	if (is_early)
-		step = session_bye(s, SAY_EARLY);
-	else if (!is_proxy)
-		step = begin(s);
-	session_arm(s);
-	if (step == STEP_END)
-		session_end(s, "refused");
-	else
-		conn_flush(s->conn);
 }
