@@ -354,17 +354,36 @@ void mail_free(struct mail **m);
  * late as possible: at the commit. */
 void mail_claim(struct intake *in, struct mail *m);
 
-/* ---- data.c: the content ---- */
+/* ---- data.c: the commands that bring content ---- */
 
 enum step run_data(struct session *s, struct span arg);
 enum step run_bdat(struct session *s, struct span arg);
 enum step content_judged(struct session *s, struct asked *a,
 			 const struct verdict *v);
-enum step end_judged(struct session *s, struct asked *a,
-		     const struct verdict *v);
 enum step step_data(struct session *s);
 enum step step_chunk(struct session *s);
 
+/* ---- content.c: what becomes of it ---- */
+
+/* There is a draft for it, or the primary takes it alone. */
+enum mx_err content_begin(struct session *s);
+/* Count the floor of the data deadline from here. */
+void content_pace(struct session *s);
+/* Where the next octets are decoded to; so many have been. */
+char *content_buffer(struct mail *m, size_t *room);
+void content_decoded(struct session *s, const char *at, size_t n);
+/* The last ones, a few that the decoder kept back, or none. */
+void content_rest(struct session *s, struct span octets);
+/* The disk, or the primary, is slower than the client: the rest is left in the
+ * kernel, and content goes on with session_go_on. */
+bool content_must_wait(struct session *s);
+/* So much of the input was content. */
+void content_consumed(struct session *s, size_t n);
+
+/* All of it is here: refused, or what does the gate say? */
+enum step content_end(struct session *s);
+enum step end_judged(struct session *s, struct asked *a,
+		     const struct verdict *v);
 /* The content was refused, in these words; was taken, and is answered so. */
 enum step content_refused(struct session *s, const struct verdict *v);
 enum step content_failed(struct session *s, enum reply_id id);
