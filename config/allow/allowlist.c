@@ -1,297 +1,16 @@
 #include "config/allow/allowlist.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/smtp/address.h"
-#include "config/allow/recipients.h"
-#include "config/allow/url.h"
-#include "config/value/error.h"
-#include "config/value/kind.h"
-#include "config/value/text.h"
-#include "config/value/value.h"
-
-/* What reading the allowlist needs and the result does not keep. */
-struct reader {
-	struct span path; /* NUL behind it */
-	const struct allowlist_defaults *defaults;
-	struct config_errors *errors;
-	struct domains *d;
-	struct lines lines;
-	struct pool scratch;
-	size_t room;		/* lines, and so rows */
-	size_t source_room;	/* sets, uses and sources: with more of them
-				 * a line has a comma between two */
-	struct recipient_file *sources; /* one per set of d */
-	uint32_t *by_path;	/* open addressing: 1 + number of a source */
-	size_t by_path_mask;
-	struct span line;	/* this one, whole */
-	bool has_begun;		/* with a line that is one of a list */
-	struct span as_written; /* the domain of this line */
-	struct buf text;
-};
+#include "config/allow/allowlist_priv.h"
 
 /* So many domains without a recipient are named. */
 enum { EMPTY_LISTED = 9 };
-
-#define FAIL(r, ...)                                                           \
-	config_fail((r)->errors, (r)->path, (r)->lines.number, __VA_ARGS__)
-
-/* ---- Which file, and is it one that is known already? ---- */
-
-/* path: also a URL.  named: the file as the line names it; empty: recipients/
- * and its domain. */
-static uint32_t find_source(struct reader *r, struct span path, struct span named)
-{
-	size_t i = hash_keyed(path) & r->by_path_mask;
-
-	for (; r->by_path[i] != 0; i = (i + 1) & r->by_path_mask)
-		if (span_eq(r->sources[r->by_path[i] - 1].path, path))
-			return r->by_path[i] - 1;
-	MX_ASSERT(r->d->source_count < r->source_room);
-	uint32_t number = (uint32_t)r->d->source_count++;
-	r->by_path[i] = number + 1;
-	r->sources[number].path = pool_span(&r->scratch, path);
-	r->sources[number].line = r->lines.number;
-	r->d->sources[number].row = (uint32_t)r->d->row_count;
-	if (named.n > 0)
-		r->d->sources[number].file = pool_span(&r->d->pool, named).p;
-	return number;
-}
-
-static void use_source(struct reader *r, struct row *row,
-		       uint32_t source)
-{
-	struct domains *d = r->d;
-
-	if (row_use_of(d, row, source) != NULL) /* named twice: harmless */
-		return;
-	MX_ASSERT(d->use_count < r->source_room);
-	d->uses[d->use_count++] = (struct use){ .source = source };
-	row->use_count++;
-}
-
-/* Relative to the allowlist. */
-static const char *beside(struct reader *r, const char *dir, struct span name)
-{
-	buf_reset(&r->text);
-	if (name.p[0] != '/' || *dir != '\0')
-		buf_add(&r->text, value_dir(r->path));
-	buf_adds(&r->text, dir);
-	buf_add(&r->text, name);
-	return buf_cstr(&r->text);
-}
-
-/* recipients/DOMAIN; a name that is written otherwise than it is looked up
- * (upper case, U-labels) may have its file under either. */
-static void use_default(struct reader *r, struct row *row)
-{
-	const char *path = beside(r, "recipients/", row->pub.name);
-	struct buf other = { 0 };
-
-	if (!span_eq(row->pub.name, r->as_written) && access(path, F_OK) != 0) {
-		buf_adds(&other, "recipients/");
-		buf_add(&other, r->as_written);
-		if (access(beside(r, "", buf_span(&other)), F_OK) != 0) {
-			beside(r, "recipients/", row->pub.name);
-			buf_reset(&other);
-		}
-	}
-	use_source(r, row, find_source(r, buf_span(&r->text), buf_span(&other)));
-	buf_fini(&other);
-}
-
-/* ---- Options of a line ---- */
-
-static void take_file(struct reader *r, struct row *row, struct span file)
-{
-	beside(r, "", file);
-	use_source(r, row, find_source(r, buf_span(&r->text), file));
-}
-
-/* Its last good copy serves until it is fetched. */
-static void get_feed(struct reader *r, struct source *source, struct span url)
-{
-	struct buf why = { 0 };
-	struct feed_state state;
-
-	source->feed = feed_get(url, r->defaults->tables, &why);
-	feed_state(source->feed, SPAN_LIT(""), &state);
-	r->d->recipient_count += state.count;
-	if (why.n > 0)
-		config_doubt(r->errors, r->path, r->lines.number,
-			     "recipients: the copy of %s %s",
-			     feed_shown(source->feed), buf_cstr(&why));
-	if (!state.has_table)
-		config_doubt(r->errors, r->path, r->lines.number,
-			     "recipients: %s was not fetched yet: whom it "
-			     "lists is not known until it is",
-			     feed_shown(source->feed));
-	buf_fini(&why);
-}
-
-static void take_url(struct reader *r, struct row *row, struct span url)
-{
-	const char *wrong = url_wrong(url);
-	uint32_t source;
-
-	if (wrong != NULL) {
-		FAIL(r, "recipients: %s", wrong);
-		return;
-	}
-	source = find_source(r, url, url);
-	use_source(r, row, source);
-	if (r->d->sources[source].feed == NULL)
-		get_feed(r, &r->d->sources[source], url);
-}
-
-static void take_source(struct reader *r, struct row *row, struct span word)
-{
-	if (span_eq(word, SPAN_LIT("*")))
-		row->pub.any_recipient = true;
-	else if (span_eq(word, SPAN_LIT("verify")))
-		row->pub.verify = true;
-	else if (url_is_one(word))
-		take_url(r, row, word);
-	else if (word.n > 0)
-		take_file(r, row, word);
-	else
-		FAIL(r, "recipients: nothing between two commas or at the end");
-}
-
-/* With * the others are not read: it is true of everyone. */
-static void take_recipients(struct reader *r, struct row *row, struct span list)
-{
-	struct span rest = list;
-
-	while (rest.n > 0 && !row->pub.any_recipient)
-		row->pub.any_recipient =
-			span_eq(span_cut(&rest, ','), SPAN_LIT("*"));
-	if (row->pub.any_recipient) {
-		row->has_idle = span_find(list, ',') < list.n;
-		return;
-	}
-	for (rest = list;;) {
-		bool is_last = span_find(rest, ',') == rest.n;
-
-		take_source(r, row, span_cut(&rest, ','));
-		if (is_last)
-			return;
-	}
-}
-
-/* The port of those that name none, and the text that equal routes share. */
-static void complete_hops(struct reader *r, struct row *row, struct span text)
-{
-	struct config_hop *hops = row->pub.primary;
-
-	(void)text;
-	buf_reset(&r->text);
-	for (size_t i = 0; i < row->pub.primary_count; i++) {
-		if (hops[i].port == 0)
-			hops[i].port = r->defaults->port;
-		hops[i].addr.port = hops[i].port;
-		buf_adds(&r->text, i > 0 ? "," : "");
-		value_hop_add(&r->text, &hops[i]);
-	}
-	row->pub.primary_text = pool_span(&r->d->pool, buf_span(&r->text));
-}
-
-#define AT(f) offsetof(struct row, pub.f), 0
-#define LIST(f, n) offsetof(struct row, pub.f), offsetof(struct row, pub.n)
-
-/* clang-format off */
-enum { OPT_RECIPIENTS, OPT_PRIMARY, OPT_LIFETIME };
-static const struct row_option {
-	struct option o;
-	uint8_t own; /* OWN_ bit */
-	/* what it means beyond its field */
-	void (*then)(struct reader *r, struct row *row, struct span word);
-} row_options[] = {
-	/* name, kind, flags, field, least, most */
-	[OPT_RECIPIENTS] =
-	{ { "recipients", K_RECIPIENTS, 0 }, OWN_RECIPIENTS, take_recipients },
-	[OPT_PRIMARY] =
-	{ { "primary", K_HOPS, 0, LIST(primary, primary_count) }, 0,
-	  complete_hops },
-	[OPT_LIFETIME] =
-	{ { "lifetime", K_TIME, HAS_RANGE,
-	    AT(lifetime_ms), SECONDS(1), DAYS(365) }, 0, NULL },
-	{ { "unknown", K_UNKNOWN, 0, AT(unknown) }, OWN_UNKNOWN, NULL },
-	{ { "standby", K_STANDBY, 0, AT(standby) }, OWN_STANDBY, NULL },
-	{ { "tls", K_TLS, 0, AT(tls) }, 0, NULL },
-	{ { "quota", K_SIZE, HAS_RANGE, AT(quota_bytes), 0,
-	    INT64_C(16) << 40 }, OWN_QUOTA, NULL },
-	{ { "etrn", K_NETWORKS, 0, LIST(etrn, etrn_count) }, 0, NULL },
-	{ { "delimiter", K_SIGN, 0, AT(delimiter) }, 0, NULL },
-};
-/* clang-format on */
-
-static void *pool_array(void *arg, size_t count, size_t size)
-{
-	return pool_alloc_array(arg, count, size);
-}
-
-static void take_word(struct reader *r, struct row *row,
-		      const struct row_option *opt, struct span word)
-{
-	const struct keeper k = { pool_array, &r->d->pool };
-	const struct option *o = &opt->o;
-	struct buf why = { 0 };
-
-	if (kind_lacks_unit(o, word, &why)) {
-		FAIL(r, "%s: %s", o->path, buf_cstr(&why));
-	} else if (!kind_take_word(o, word, &k, row)) {
-		kind_accepts(&why, o, kinds[o->kind].word);
-		FAIL(r, "%s: expected %s, not \"%.*s\"", o->path,
-		     buf_cstr(&why), SPAN_ARG(word));
-	} else if (opt->then != NULL) {
-		opt->then(r, row, word);
-	}
-	buf_fini(&why);
-}
-
-static void refuse_option(struct reader *r, struct span key)
-{
-	struct buf names = { 0 };
-
-	if (span_find(key, '.') < key.n) {
-		FAIL(r, "%.*s: one domain a line, and then its options",
-		     SPAN_ARG(key));
-		return;
-	}
-	for (size_t i = 0; i < COUNT(row_options); i++)
-		buf_addf(&names, " %s=", row_options[i].o.path);
-	FAIL(r, "%.*s: unknown option; there are:%s", SPAN_ARG(key),
-	     buf_cstr(&names));
-	buf_fini(&names);
-}
-
-static void take_option(struct reader *r, struct row *row, struct span word,
-			bool *seen)
-{
-	struct span value = word, key = span_cut(&value, '=');
-	size_t i = 0;
-
-	while (i < COUNT(row_options) &&
-	       !span_eq(key, span_str(row_options[i].o.path)))
-		i++;
-	if (i == COUNT(row_options)) {
-		refuse_option(r, key);
-		return;
-	}
-	if (seen[i])
-		FAIL(r, "%s: given twice", row_options[i].o.path);
-	else
-		take_word(r, row, &row_options[i], value);
-	seen[i] = true;
-	row->pub.own |= row_options[i].own;
-}
 
 /* ---- Lines ---- */
 
@@ -360,8 +79,8 @@ static bool is_apart(struct reader *r, struct span word, struct span line)
 static void take_row(struct reader *r, struct span word, struct span line)
 {
 	struct row *row = &r->d->rows[r->d->row_count];
-	bool seen[COUNT(row_options)] = { false };
 	const struct row *earlier;
+	unsigned seen = 0;
 
 	*row = (struct row){ .use = (uint32_t)r->d->use_count,
 			     .line = r->lines.number };
@@ -376,16 +95,16 @@ static void take_row(struct reader *r, struct span word, struct span line)
 	while ((word = next_word(&line)).n > 0) {
 		if (!is_text(r, word) || is_apart(r, word, line))
 			return;
-		take_option(r, row, word, seen);
+		row_option_take(r, row, word, &seen);
 	}
-	if (!seen[OPT_RECIPIENTS])
-		use_default(r, row);
+	if (!(seen & 1u << OPT_RECIPIENTS))
+		sources_take_default(r, row);
 	r->d->has_quota |= row->pub.quota_bytes > 0;
 	r->d->has_standby[row->pub.standby] = true;
 	earlier = domains_add(r->d);
 	if (row->has_idle)
 		row_kind_count(&r->d->idle, row);
-	if (seen[OPT_LIFETIME] && row->pub.lifetime_ms < DAYS(1))
+	if ((seen & 1u << OPT_LIFETIME) && row->pub.lifetime_ms < DAYS(1))
 		row_kind_count(&r->d->brief, row);
 	if (earlier != NULL)
 		FAIL(r, "%.*s: listed already in line %u",
