@@ -2,10 +2,10 @@
  * How many connections go out, of all destinations together.
  *
  * Each takes a descriptor, and some memory; clients have a share of their own
- * (daemon/main.c), so those that deliver cannot run short of them whatever
- * clients do.  Destinations that serve no domain of ours, where only reports
- * go, are chosen by strangers: hosts that accept and stay silent would take
- * every connection there is.  They have a few between them, two each, with
+ * (daemon/main_prepare.c), so those that deliver cannot run short of them
+ * whatever clients do.  Destinations that serve no domain of ours, where only
+ * reports go, are chosen by strangers: hosts that accept and stay silent would
+ * take every connection there is.  They have a few between them, two each, with
  * little patience, and wait for each other in turn.
  *
  *   wants one --room--> connects

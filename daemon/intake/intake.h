@@ -12,7 +12,7 @@
 
 struct intake;
 
-/* What intake asks of the drain, which is not known here; wired by main.c. */
+/* What intake asks of the drain, which is not known here: daemon/hooks.c. */
 struct intake_hooks {
 	/* A client connected from this address. May be NULL. */
 	void (*heard_from)(const struct net_addr *peer, void *arg);

@@ -3,9 +3,9 @@
 #include "daemon/mirror/scribe_priv.h"
 
 /*
- * Leaving: main.c has stopped taking mail and beginning deliveries; those under
- * way come to their end, and what they leave is sent in step, as ever.  Then
- * all that is here is in the mirror, and others may take it at once.
+ * Leaving: the daemon takes no mail and begins no delivery any more; those
+ * under way come to their end, and what they leave is sent in step, as ever.
+ * Then all that is here is in the mirror, and others may take it at once.
  */
 
 /* What ended a moment ago may still be on its way through the writer. */
