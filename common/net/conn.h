@@ -85,10 +85,15 @@ void conn_consume(struct conn *c, size_t n);
  * returns how many bytes that were. */
 size_t conn_discard_input(struct conn *c);
 
-/* Stop and start reading the socket: backpressure. */
 /* So many bytes are read at a time, at most; at first as many as there is room
  * for.  What its owner does not take stays in memory. */
 void conn_read_most(struct conn *c, size_t n);
+/* So long can be what its owner takes as a whole only, as a line: a thread need
+ * not hear of less than half of n that was taken (wire_took), and when the rest
+ * of n is left it reads no further. */
+#define CONN_WHOLE_MAX(n) ((n) / 2 + 1)
+
+/* Stop and start reading the socket: backpressure. */
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
 

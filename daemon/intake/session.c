@@ -4,6 +4,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "common/net/proxy.h"
 
 enum {
 	/* Replies that wait for a client to read them: past this its commands
@@ -24,6 +25,10 @@ enum {
 	TURN_MS = 1,
 	TURNS_US = 250,
 };
+_Static_assert(LINE_MAX_BYTES <= CONN_WHOLE_MAX(INPUT_MAX),
+	       "a long line would never come to its end");
+_Static_assert((int)PROXY_HEADER_MAX <= INPUT_MAX, /* none was taken before */
+	       "a long header would never come to its end");
 
 /* ---- The phases ---- */
 

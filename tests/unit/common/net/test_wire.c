@@ -173,6 +173,41 @@ Test(wire, who_takes_large_pieces_gets_them)
 	close(fd);
 }
 
+/* So much was taken that the thread has not heard of it; then a line comes. */
+static bool whole_line(struct side *s, enum side_event e)
+{
+	size_t wanted = s->got.n == 0 ? 4096 / 2 - 1 : CONN_WHOLE_MAX(4096);
+	struct span in;
+
+	if (e != SIDE_INPUT)
+		return false;
+	in = conn_input(s->c);
+	if (in.n >= wanted) {
+		buf_add(&s->got, span_of(in.p, wanted));
+		conn_consume(s->c, wanted);
+	}
+	return true;
+}
+
+Test(wire, the_longest_line_comes_to_its_end)
+{
+	struct side b = { .hook = whole_line };
+	int fd = sides_open_raw(loop, &b);
+	char line[CONN_WHOLE_MAX(4096)] = { 0 };
+	size_t first = 4096 / 2 - 1;
+
+	conn_read_most(b.c, 4096);
+	cr_assert_eq(write(fd, line, first), (ssize_t)first);
+	run_until_got(loop, &b, first);
+	cr_assert_eq(write(fd, line, sizeof(line) - 1),
+		     (ssize_t)sizeof(line) - 1);
+	run_for(loop, 20);
+	cr_assert_eq(write(fd, line, 1), 1);
+	run_until_got(loop, &b, first + sizeof(line));
+	side_close(&b);
+	close(fd);
+}
+
 static void open_tls(struct side *a, struct side *b)
 {
 	static const struct tls_demand any = { .auth = TLS_AUTH_NONE };
