@@ -32,22 +32,18 @@ void returns_free(struct returns **r)
 
 /* ---- Keys ---- */
 
-static struct span network_of(const struct net_addr *client)
-{
-	return span_of((const char *)client->ip,
-		       client->family == AF_INET6 ? 8 : 4);
-}
-
 /* A path holds neither NUL nor line end: what stands between keeps them
  * apart. */
 static struct place key_of(const struct net_addr *client, struct span from,
 			   struct span to)
 {
+	const struct net_addr whose = net_addr_client(client);
+	const struct span network = span_of(whose.ip, sizeof(whose.ip));
 	struct buf text = { 0 };
 	struct place key = { 0 };
 
-	key.network = (uint32_t)hash_keyed(network_of(client));
-	buf_add(&text, network_of(client));
+	key.network = (uint32_t)hash_keyed(network);
+	buf_add(&text, network);
 	buf_addc(&text, '\n');
 	buf_add(&text, from);
 	buf_addc(&text, '\n');
