@@ -347,6 +347,29 @@ void peer_pause(struct peer *p, bool is_paused)
 	}
 }
 
+const char *peer_by_name(struct peer *p, const char *line, void *arg)
+{
+	static const struct {
+		const char *rcpt, *reply;
+	} replies[] = {
+		{ "RCPT TO:<no@", "550 5.1.1 no" },
+		{ "RCPT TO:<plain@", "550 no" },
+		{ "RCPT TO:<policy@", "550 5.7.1 not you" },
+		{ "RCPT TO:<later@", "450 4.2.1 later" },
+		{ "RCPT TO:<lost@", PEER_CLOSE },
+		{ "RCPT TO:<leaves@", "421 4.3.2 bye" },
+		{ "RCPT TO:<hang@", PEER_HANG },
+	};
+
+	(void)p;
+	(void)arg;
+	for (size_t i = 0; i < COUNT(replies); i++)
+		if (strncmp(line, replies[i].rcpt, strlen(replies[i].rcpt)) ==
+		    0)
+			return replies[i].reply;
+	return NULL;
+}
+
 size_t peer_saw(const struct peer *p, const char *prefix)
 {
 	size_t n = 0;

@@ -25,6 +25,10 @@ struct peer;
  */
 typedef const char *peer_reply(struct peer *p, const char *line, void *arg);
 
+/* One that does with a recipient as its local part says: no, plain, policy,
+ * later, lost, leaves, hang. */
+peer_reply peer_by_name;
+
 struct peer_options {
 	const char *ehlo; /* keywords, "PIPELINING\nSIZE 1000"; NULL: none */
 	peer_reply *reply;

@@ -25,7 +25,7 @@ extern const struct conn_events side_events;
 
 /* From now on accepted ends are served by threads, handshakes as well. */
 void sides_spread(struct ev_loop *loop);
-/* And no more; the ends are closed. */
+/* And no more, if they were; the ends are closed. */
 void sides_gather(void);
 
 /* A case of two suites: with and without sides_spread. */

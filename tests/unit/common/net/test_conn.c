@@ -24,6 +24,7 @@ static void teardown(void)
 {
 	side_close(&a);
 	side_close(&b);
+	sides_gather();
 	run_for(loop, 1);
 	ev_loop_destroy(loop);
 }
@@ -38,16 +39,7 @@ static void setup_spread(void)
 	sides_spread(loop);
 }
 
-static void teardown_spread(void)
-{
-	side_close(&a);
-	side_close(&b);
-	sides_gather();
-	teardown();
-}
-
-TestSuite(spread, .init = setup_spread, .fini = teardown_spread,
-	  .timeout = 30);
+TestSuite(spread, .init = setup_spread, .fini = teardown, .timeout = 30);
 
 /* What was written is on its way. */
 static void flush(struct side *s)

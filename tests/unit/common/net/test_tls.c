@@ -69,6 +69,7 @@ static void teardown(void)
 {
 	side_close(&a);
 	side_close(&b);
+	sides_gather();
 	tls_server_unref(&server);
 	tls_client_ctx_unref(&ctx);
 	cert_free(&root);
@@ -91,16 +92,7 @@ static void setup_spread(void)
 	sides_spread(loop);
 }
 
-static void teardown_spread(void)
-{
-	side_close(&a);
-	side_close(&b);
-	sides_gather();
-	teardown();
-}
-
-TestSuite(tls_spread, .init = setup_spread, .fini = teardown_spread,
-	  .timeout = 60);
+TestSuite(tls_spread, .init = setup_spread, .fini = teardown, .timeout = 60);
 
 #define BOTH(name) SIDES_BOTH(tls, tls_spread, name)
 

@@ -43,30 +43,6 @@ static enum known_said answer(struct world *w, const char *mailbox)
 	return t.said;
 }
 
-/* The local part says what is to happen. */
-static const char *by_name(struct peer *p, const char *line, void *arg)
-{
-	static const struct {
-		const char *rcpt, *reply;
-	} replies[] = {
-		{ "RCPT TO:<no@", "550 5.1.1 no" },
-		{ "RCPT TO:<plain@", "550 no" },
-		{ "RCPT TO:<policy@", "550 5.7.1 not you" },
-		{ "RCPT TO:<later@", "450 4.2.1 later" },
-		{ "RCPT TO:<lost@", PEER_CLOSE },
-		{ "RCPT TO:<leaves@", "421 4.3.2 bye" },
-		{ "RCPT TO:<hang@", PEER_HANG },
-	};
-
-	(void)p;
-	(void)arg;
-	for (size_t i = 0; i < COUNT(replies); i++)
-		if (strncmp(line, replies[i].rcpt, strlen(replies[i].rcpt)) ==
-		    0)
-			return replies[i].reply;
-	return NULL;
-}
-
 Test(drain_callout, what_it_says)
 {
 	static const struct {
@@ -81,7 +57,7 @@ Test(drain_callout, what_it_says)
 	};
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	for (size_t i = 0; i < COUNT(cases); i++)
 		cr_expect_eq(answer(&w, cases[i].mailbox), cases[i].said, "%s",
 			     cases[i].mailbox);
@@ -98,7 +74,7 @@ Test(drain_callout, who_is_back_from_an_outage_is_not_believed)
 	struct world w;
 	struct dest *dst;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	cr_expect_eq(answer(&w, "no@d0.example"), SAID_NO);
 	dst = domain_find(w.drain, SPAN_LIT("d0.example"))->dest;
 	dst->flow.is_canary = true;
@@ -117,7 +93,7 @@ Test(drain_callout, never_makes_an_outage)
 						 "leaves@d0.example" };
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	for (size_t i = 0; i < COUNT(mailboxes); i++) {
 		cr_expect_eq(answer(&w, mailboxes[i]), SAID_NOTHING);
 		cr_expect_eq(world_state(&w, "d0.example"), DRAIN_UP);
@@ -135,7 +111,7 @@ Test(drain_callout, one_that_hangs)
 	struct callout *c;
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	c = ask(&w, "hang@d0.example", &hangs);
 	WAIT_FOR(&w, peer_saw(w.peer, "RCPT TO:<hang@") == 1);
 	for (int i = 0; i < 3; i++) {
@@ -160,7 +136,7 @@ Test(drain_callout, a_few_at_once)
 	struct told told[20];
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, world_queued(&w) == 0);
 	for (size_t i = 0; i < COUNT(told); i++)
@@ -177,7 +153,7 @@ Test(drain_callout, wakes_a_destination)
 	struct told t;
 	struct world w;
 
-	world_begin(&w, "drain = { probe_max = \"1s\"; };", by_name);
+	world_begin(&w, "drain = { probe_max = \"1s\"; };", peer_by_name);
 	peer_stop(w.peer);
 	cr_expect_eq(answer(&w, "yes@d0.example"), SAID_DOWN);
 	cr_expect_eq(world_state(&w, "d0.example"), DRAIN_DOWN);
@@ -293,7 +269,7 @@ Test(drain_hail, does_it_answer)
 {
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	cr_expect_eq(answers(&w, "d0.example"), ANSWERS_UNKNOWN);
 	cr_expect_eq(w.peer->connections, 0);
 	cr_expect_eq(hail(&w, "d0.example"), SAID_YES);
@@ -316,7 +292,7 @@ Test(drain_hail, it_does_not)
 {
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	cr_expect_eq(hail(&w, "away.example"), SAID_DOWN);
 	cr_expect_eq(answers(&w, "away.example"), ANSWERS_NO);
 	cr_expect_eq(hail(&w, "d0.example"), SAID_YES);
@@ -361,7 +337,7 @@ Test(drain_hail, beside_questions_that_hang)
 	struct told told[CALLOUT_LINKS];
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	for (size_t i = 0; i < COUNT(told); i++)
 		ask(&w, "hang@d0.example", &told[i]);
 	WAIT_FOR(&w, peer_saw(w.peer, "RCPT TO:<hang@") == 2);
@@ -376,7 +352,7 @@ Test(drain_callout, taken_back)
 	struct callout *c[4];
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	c[0] = ask(&w, "yes@d0.example", &t[0]); /* its route is asked for */
 	drain_ask_cancel(c[0]);
 	cr_expect_eq(answer(&w, "yes@d0.example"), SAID_YES);

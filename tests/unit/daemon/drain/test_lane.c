@@ -146,35 +146,14 @@ static struct dest *dest_of(struct world *w, const char *domain)
 	return domain_find(w->drain, span_str(domain))->dest;
 }
 
-/* ---- The primary ---- */
-
-static const char *by_name(struct peer *p, const char *line, void *arg)
-{
-	static const struct {
-		const char *rcpt, *reply;
-	} replies[] = {
-		{ "RCPT TO:<no@", "550 5.1.1 no" },
-		{ "RCPT TO:<later@", "450 4.2.1 later" },
-		{ "RCPT TO:<lost@", PEER_CLOSE },
-		{ "RCPT TO:<leaves@", "421 4.3.2 bye" },
-		{ "RCPT TO:<hang@", PEER_HANG },
-	};
-
-	(void)p;
-	(void)arg;
-	for (size_t i = 0; i < COUNT(replies); i++)
-		if (strncmp(line, replies[i].rcpt, strlen(replies[i].rcpt)) ==
-		    0)
-			return replies[i].reply;
-	return NULL;
-}
+/* ---- Over its connections ---- */
 
 Test(drain_lane, one_connection_for_one_after_the_other)
 {
 	struct world w;
 	struct client c;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	for (int i = 0; i < 5; i++)
 		cr_expect_eq(whole(&w, "u@d0.example"), 250);
 	cr_expect_eq(whole(&w, "u@d1.example"), 250, "of one destination");
@@ -200,7 +179,7 @@ Test(drain_lane, the_client_leaves)
 {
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	for (int at = 0; at < 4; at++) {
 		struct client c;
 
@@ -232,7 +211,7 @@ Test(drain_lane, losses)
 					     "leaves@d0.example" };
 	struct world w;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	for (int i = 0; i < 8; i++) {
 		cr_expect_eq(whole(&w, paths[i % 2]), 0);
 		cr_expect_eq(world_state(&w, "d0.example"), DRAIN_UP);
@@ -254,7 +233,7 @@ Test(drain_lane, an_outage_is_found)
 {
 	struct world w;
 
-	world_begin(&w, "drain = { probe_max = \"1s\"; };", by_name);
+	world_begin(&w, "drain = { probe_max = \"1s\"; };", peer_by_name);
 	cr_expect_eq(whole(&w, "u@d0.example"), 250);
 	peer_stop(w.peer);
 	peer_say(w.peer, PEER_CLOSE);
@@ -276,7 +255,7 @@ Test(drain_lane, nobody_was_ever_there)
 	struct world w;
 	struct client c;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	cr_expect(drain_may_answer(w.drain, SPAN_LIT("away.example")));
 	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@away.example"), 0);
@@ -293,7 +272,7 @@ Test(drain_lane, how_many)
 	struct world w;
 	struct client c[3], late;
 
-	world_begin(&w, "drain = { connections = 3; };", by_name);
+	world_begin(&w, "drain = { connections = 3; };", peer_by_name);
 	for (int i = 0; i < 4; i++)
 		cr_expect_eq(whole(&w, "u@d0.example"), 250);
 	cr_expect_eq(dest_of(&w, "d0.example")->lanes.limit, 3);
@@ -339,7 +318,7 @@ Test(drain_lane, an_idle_client_loses_it)
 	struct world w;
 	struct client idle, c;
 
-	world_begin(&w, "drain = { connections = 1; };", by_name);
+	world_begin(&w, "drain = { connections = 1; };", peer_by_name);
 	come(&idle, &w);
 	cr_expect_eq(say_rcpt(&idle, "u@d0.example"), 250);
 	come(&c, &w);
@@ -367,7 +346,7 @@ Test(drain_lane, a_slow_client_loses_it)
 	struct world w;
 	struct client slow, c;
 
-	world_begin(&w, "drain = { connections = 1; };", by_name);
+	world_begin(&w, "drain = { connections = 1; };", peer_by_name);
 	for (int is_content = 0; is_content < 2; is_content++) {
 		come(&slow, &w);
 		cr_expect_eq(say_rcpt(&slow, "u@d0.example"), 250);
@@ -401,7 +380,7 @@ Test(drain_lane, latency)
 	struct client c;
 	int64_t good_ms;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	cr_expect_eq(whole(&w, "no@d0.example"), 550);
 	cr_expect_eq(dest_of(&w, "d0.example")->mtargets[0].good_ms, 0);
 	come(&c, &w);
@@ -422,7 +401,7 @@ Test(drain_lane, one_that_hangs)
 	struct world w;
 	struct client c;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	come(&c, &w);
 	rcpt(&c, "hang@d0.example");
 	WAIT_FOR(&w, peer_saw(w.peer, "RCPT TO:<hang@") == 1);
@@ -474,7 +453,7 @@ Test(drain_lane, what_the_server_lacks)
 	struct world w;
 	struct client c;
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	come(&c, &w);
 	rcpt_notify(&c, "u@d0.example", SMTP_NOTIFY_SUCCESS);
 	WAIT_FOR(&w, c.rcpts == 1);
@@ -497,7 +476,7 @@ Test(drain_lane, size)
 	struct client c;
 
 	memset(text, 'x', sizeof(text));
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	come(&c, &w);
 	cr_expect_eq(say_rcpt(&c, "u@d0.example"), 250);
 	relay_data(c.relay);
@@ -527,7 +506,7 @@ Test(drain_lane, shares_of_networks)
 	struct world w;
 	struct client a[3], b, own, c;
 
-	world_begin(&w, "drain = { connections = 4; };", by_name);
+	world_begin(&w, "drain = { connections = 4; };", peer_by_name);
 	for (int i = 0; i < 8; i++)
 		cr_expect_eq(whole(&w, "u@d0.example"), 250);
 	cr_expect_eq(dest_of(&w, "d0.example")->lanes.limit, 4);
@@ -568,7 +547,7 @@ Test(drain_lane, half_of_all)
 	struct world w;
 	struct client c, late;
 
-	world_begin(&w, "drain = { connections = 3; };", by_name);
+	world_begin(&w, "drain = { connections = 3; };", peer_by_name);
 	drain_free(&w.drain);
 	w.most_links = 2;
 	world_start_drain(&w);
@@ -592,7 +571,7 @@ Test(drain_lane, the_end)
 	struct world w;
 	struct client c[4];
 
-	world_begin(&w, "", by_name);
+	world_begin(&w, "", peer_by_name);
 	for (size_t i = 0; i < COUNT(c); i++)
 		come(&c[i], &w);
 	cr_expect_eq(say_rcpt(&c[0], "u@d0.example"), 250);
