@@ -285,24 +285,39 @@ enum listed_as domains_recipient(const struct domains *d,
 	return found;
 }
 
-bool domains_is_fetched(const struct domains *d,
-			const struct config_domain *pub, struct span domain,
-			struct span local)
+/* The first of the row's that has him, word for word; NULL: none. */
+static const struct source *source_with(const struct domains *d,
+					const struct row *row,
+					struct span domain, struct span local)
 {
-	const struct row *row = domains_row(pub);
 	const struct source *found = NULL;
 	struct buf canon = { 0 };
 
 	smtp_local_canon(&canon, local);
 	for (uint32_t i = 0; found == NULL && i < row->use_count; i++) {
-		const struct source *s =
-			&d->sources[d->uses[row->use + i].source];
-
-		if (ask_source(s, buf_span(&canon), domain) == RECIPIENT_YES)
-			found = s;
+		found = &d->sources[d->uses[row->use + i].source];
+		if (ask_source(found, buf_span(&canon), domain) !=
+		    RECIPIENT_YES)
+			found = NULL;
 	}
 	buf_fini(&canon);
-	return found != NULL && found->feed != NULL;
+	return found;
+}
+
+bool domains_is_fetched(const struct domains *d,
+			const struct config_domain *pub, struct span domain,
+			struct span local)
+{
+	const struct source *s =
+		source_with(d, domains_row(pub), domain, local);
+
+	return s != NULL && s->feed != NULL;
+}
+
+bool domains_is_named(const struct domains *d, const struct config_domain *pub,
+		      struct span domain, struct span local)
+{
+	return source_with(d, domains_row(pub), domain, local) != NULL;
 }
 
 bool domains_has_recipient(const struct domains *d,

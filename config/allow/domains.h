@@ -73,6 +73,10 @@ enum listed_as domains_recipient(const struct domains *d,
 bool domains_is_fetched(const struct domains *d,
 			const struct config_domain *row, struct span domain,
 			struct span local);
+/* Does a file or a table have him word for word?  What any_recipient or a
+ * delimiter lets in is not named. */
+bool domains_is_named(const struct domains *d, const struct config_domain *row,
+		      struct span domain, struct span local);
 /* It is RECIPIENT_YES. */
 bool domains_has_recipient(const struct domains *d,
 			   const struct config_domain *row,

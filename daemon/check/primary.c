@@ -91,7 +91,9 @@ static const struct {
 	  "at the primary, see why: journalctl -u postfix | grep -F '%1$s'" },
 	[REFUSAL_OTHER] = { SEVERITY_ERROR,
 	  "refuses mail for postmaster",
-	  "at the primary, Postfix: mynetworks = 127.0.0.0/8 [::1]/128 %1$s" },
+	  "at the primary, Postfix: smtpd_client_restrictions = "
+	  "check_client_access inline:{ { %1$s = OK } }\n"
+	  "(not mynetworks: whoever sends to this host could relay)" },
 };
 /* clang-format on */
 

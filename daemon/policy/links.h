@@ -34,6 +34,8 @@ extern const struct gate_link link_listed;
 /* RCPT: does the domain have such a recipient?  Its arg is that of the rate; the
  * primary is asked for nobody who has guessed enough. */
 extern const struct gate_link link_recipients;
+/* RCPT: is it meant for another mailbox, elsewhere? */
+extern const struct gate_link link_routed;
 /* RCPT: is it known that the domain takes no mail?  Its arg: the router. */
 extern const struct gate_link link_null_mx;
 /* RCPT: with standby=defer, does the primary answer, and has the client not been

@@ -40,6 +40,7 @@ static void add_links(struct policy *p)
 	if (p->dnsbl.dnsbl != NULL)
 		gate_add(g, &link_dnsbl, &p->dnsbl);
 	gate_add(g, &link_recipients, &p->rate);
+	gate_add(g, &link_routed, NULL);
 	if (opt->router != NULL)
 		gate_add(g, &link_null_mx, opt->router);
 	if (opt->lacks != NULL)

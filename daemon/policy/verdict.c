@@ -45,6 +45,8 @@ static const struct words {
 		"address_literal", "" },
 	[V_RCPT_FOREIGN] = { 550, "5.7.1", "Relaying denied",
 		"foreign_domain", "domains" },
+	[V_RCPT_ROUTED] = { 550, "5.7.1", "Relaying denied",
+		"routed_recipient", "recipients", OWN_RECIPIENTS },
 	[V_RCPT_LEFT] = { 451, "4.3.5",
 		"This domain is not listed here just now, try again later",
 		"unlisted_domain", "domains" },

@@ -44,6 +44,7 @@ enum verdict_id {
 	V_RCPT_BAD_DOMAIN,
 	V_RCPT_LITERAL,
 	V_RCPT_FOREIGN,
+	V_RCPT_ROUTED, /* for another domain behind ours */
 	V_RCPT_LEFT, /* foreign since a moment ago */
 	V_RCPT_UNKNOWN,
 	V_RCPT_UNTOLD,	   /* his list was never read */

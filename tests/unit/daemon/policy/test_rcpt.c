@@ -35,6 +35,7 @@ static struct config *load(const char *conf, const char *domains)
 	put_file("mx20.conf", text);
 	put_file("domains", domains);
 	put_file("users", "user\n");
+	put_file("routed", "user\nfax%gate.test\n");
 	snprintf(path, sizeof(path), "%s/mx20.conf", dir);
 	c = config_load(path, &errors);
 	cr_assert_not_null(c, "%.*s", SPAN_ARG(buf_span(&errors.text)));
@@ -128,6 +129,42 @@ Test(policy_rcpt, verdicts)
 				    "any.test recipients=*\n"
 				    "b\xc3\xbc"
 				    "cher.test recipients=users\n");
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_str_eq(ask(c, cases[i].path), cases[i].answer,
+				 "%s -> %s", cases[i].path,
+				 ask(c, cases[i].path));
+	config_unref(&c);
+}
+
+/* A primary that trusts us may follow a local part to another server. */
+Test(policy_rcpt, nobody_is_routed_through_a_primary)
+{
+	static const struct {
+		const char *path, *answer;
+	} cases[] = {
+		{ "<u%other.test@any.test>", "550 5.7.1 routed_recipient" },
+		{ "<other.test!u@any.test>", "550 5.7.1 routed_recipient" },
+		{ "<\"u@other.test\"@any.test>", "550 5.7.1 routed_recipient" },
+		{ "<\"u@oth\\er.test\"@any.test>",
+		  "550 5.7.1 routed_recipient" },
+		{ "<\"u@[192.0.2.1]\"@any.test>",
+		  "550 5.7.1 routed_recipient" },
+		{ "<u%host@any.test>", "u%host@any.test any.test" },
+		/* a tag makes no one of whom it lists */
+		{ "<user+a%b@example.com>",
+		  "user+a%b@example.com example.com" },
+		{ "<user+a%other.test@example.com>",
+		  "550 5.7.1 routed_recipient" },
+		/* somebody wrote these down */
+		{ "<Fax%gate.test@example.com>",
+		  "Fax%gate.test@example.com example.com" },
+		{ "<fax%other.test@example.com>",
+		  "550 5.1.1 unknown_recipient" },
+	};
+	struct config *c = load(
+		"", "any.test recipients=*\n"
+		    "example.com recipients=routed delimiter=+\n");
 
 	for (size_t i = 0; i < COUNT(cases); i++)
 		cr_expect_str_eq(ask(c, cases[i].path), cases[i].answer,
