@@ -7,7 +7,15 @@
 #include "daemon/check/gather.h"
 #include "daemon/dns/self.h"
 
-enum { MX_HOSTS_MAX = 32, MX_ADDRS_MAX = 16 };
+enum {
+	MX_HOSTS_MAX = 32,
+	MX_ADDRS_MAX = 16,
+	/* Shorter, and who lost the zone's servers with the primary has lost
+	 * the backup, too. */
+	MX_TTL_LEAST_S = 300,
+	MX_TTL_MOST_S = 172800, /* a change takes so long to be seen */
+	MX_TTL_GOOD_S = 3600,
+};
 
 /* One mail exchanger. */
 struct mx_host {
@@ -51,6 +59,7 @@ struct mx_views {
 	bool has_primary; /* the allowlist names it: primary= */
 	const struct self *self;
 };
+/* mx_judge.c: what is wrong with it. */
 void mx_judge(struct findings *f, const struct mx_set *m,
 	      const struct mx_views *v);
 

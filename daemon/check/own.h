@@ -62,6 +62,8 @@ void own_await(struct own *o, struct gather *g, gather_fn *then);
 void own_leave(struct own *o, struct gather *g);
 void own_free_all(struct world *w);
 
+/* ---- own_facts.c ---- */
+
 /* Append its addresses, a space between them: "192.0.2.2 2001:db8::2"; or a
  * word for them.  o may be NULL. */
 void own_add_addrs(struct buf *out, const struct own *o);
@@ -69,8 +71,17 @@ void own_add_addrs(struct buf *out, const struct own *o);
 /* One where we answered over TLS, and not somebody else; NULL: none. */
 const struct own_addr *own_shown(const struct own *o);
 
-/* own_judge.c: what is wrong with it. */
+/* Were we there, and not somebody else? */
+bool own_answered(const struct own *o, const struct own_addr *a);
+
+/* ---- own_judge.c: what is wrong with it ---- */
+
+enum { OWN_TTL_S = 3600 }; /* of records to be published */
 void own_judge(struct own *o);
+/* ---- own_judge_tls.c: its part of that ---- */
+
+void own_judge_tls(struct findings *f, const struct own *o);
+void own_judge_tlsa(struct findings *f, const struct own *o);
 /* Append "_25._tcp.mx2.example.net. 3600 IN TLSA 3 1 1 ..." of the certificate
  * served. */
 void own_tlsa_record(struct buf *out, const struct own *o,

@@ -1,12 +1,8 @@
 /* What is wrong with this host, from what own.c has gathered. */
 #include "common/base/clock.h"
-#include "daemon/check/days.h"
 #include "daemon/check/own.h"
 #include "daemon/dns/shun.h"
 #include "daemon/policy/dnsbl.h"
-#include "daemon/route/tlsa.h"
-
-enum { TTL_S = 3600 };
 
 static void add_addr(struct buf *out, const struct own_addr *a)
 {
@@ -15,35 +11,9 @@ static void add_addr(struct buf *out, const struct own_addr *a)
 	(void)buf_cstr(out);
 }
 
-/* ---- What there is ---- */
-
-static bool is_us(const struct own *o, const struct own_addr *a)
-{
-	return self_is_name(&o->world->self, span_str(a->facts.host));
-}
-
 static bool is_ours(const struct own_addr *a)
 {
 	return a->is_here || a->is_alias;
-}
-
-const struct own_addr *own_shown(const struct own *o)
-{
-	for (size_t i = 0; i < o->addr_count; i++)
-		if (o->addrs[i].facts.is_shown && is_us(o, &o->addrs[i]))
-			return &o->addrs[i];
-	return NULL;
-}
-
-void own_add_addrs(struct buf *out, const struct own *o)
-{
-	for (size_t i = 0; o != NULL && i < o->addr_count; i++) {
-		if (i > 0)
-			buf_addc(out, ' ');
-		net_addr_add(out, &o->addrs[i].addr);
-	}
-	if (o == NULL || o->addr_count == 0)
-		buf_adds(out, "<our address>");
 }
 
 /* ---- own-address ---- */
@@ -84,7 +54,7 @@ static void judge_no_address(struct findings *f, const struct own *o)
 		     "this host's name, %.*s, has no address: nobody finds it",
 		     SPAN_ARG(o->name));
 	add_candidate(&addr, o);
-	findings_remedy(f, "%.*s. %d IN A %s", SPAN_ARG(o->name), TTL_S,
+	findings_remedy(f, "%.*s. %d IN A %s", SPAN_ARG(o->name), OWN_TTL_S,
 			buf_cstr(&addr));
 	buf_fini(&addr);
 }
@@ -132,7 +102,7 @@ static void judge_impostor(struct findings *f, const struct own *o,
 		     "itself %s",
 		     addr, SPAN_ARG(o->name), a->facts.host);
 	findings_remedy(f, "%.*s. %d IN A <address of %.*s>",
-			SPAN_ARG(o->name), TTL_S, SPAN_ARG(c->hostname));
+			SPAN_ARG(o->name), OWN_TTL_S, SPAN_ARG(c->hostname));
 }
 
 /* As any other server sees it: a private network's address is no use to the
@@ -166,7 +136,7 @@ static void judge_addr(struct findings *f, const struct own *o,
 				      : SEVERITY_ERROR);
 	else if (!t->is_ready)
 		judge_silence(f, o, a, addr.p);
-	else if (!is_us(o, a))
+	else if (!own_answered(o, a))
 		judge_impostor(f, o, a, addr.p);
 	buf_fini(&addr);
 }
@@ -207,7 +177,7 @@ static void publish_ptr(struct findings *f, const struct own *o,
 	dnsbl_name(&name, &a->addr,
 		   a->addr.family == AF_INET6 ? SPAN_LIT("ip6.arpa")
 					      : SPAN_LIT("in-addr.arpa"));
-	findings_remedy(f, "%s. %d IN PTR %.*s.", buf_cstr(&name), TTL_S,
+	findings_remedy(f, "%s. %d IN PTR %.*s.", buf_cstr(&name), OWN_TTL_S,
 			SPAN_ARG(o->name));
 	buf_fini(&name);
 }
@@ -248,192 +218,6 @@ static void judge_ptrs(struct findings *f, const struct own *o)
 		    o->addr_count > 0 ? "every address has a name that leads "
 					"back to it"
 				      : "not asked: see own-address");
-}
-
-/* ---- own-tls ---- */
-
-static void install_certificate(struct findings *f, const struct own *o)
-{
-	findings_remedy(f,
-			"tls = { certificate = \"/etc/mx20/%.*s.pem\"; key = "
-			"\"/etc/mx20/%.*s.key\"; };",
-			SPAN_ARG(o->name), SPAN_ARG(o->name));
-}
-
-static void judge_end(struct findings *f, const struct own *o, int64_t end_ms)
-{
-	const int64_t days = days_left(end_ms);
-	const enum severity s = days_severity(days);
-
-	if (s == SEVERITY_OK)
-		return;
-	findings_add(f, CHECK_OWN_TLS, s,
-		     days < 0 ? "the certificate of %.*s ended %lld days ago"
-			      : "the certificate of %.*s ends in %lld days",
-		     SPAN_ARG(o->name), (long long)(days < 0 ? -days : days));
-	findings_remedy(f, "certbot renew --cert-name %.*s && systemctl "
-			   "reload mx20",
-			SPAN_ARG(o->name));
-}
-
-/* One that TLSA vouches for needs neither roots nor names (RFC 7672 section
- * 3.1.1): but who goes by an MTA-STS policy wants both. */
-static void judge_shown(struct findings *f, const struct own *o,
-			const struct tls_shown *s)
-{
-	const enum severity bad = o->dane_facts.is_ready ? SEVERITY_INFO
-							 : SEVERITY_WARNING;
-
-	judge_end(f, o, s->end_ms);
-	if (!s->has_name) {
-		findings_add(f, CHECK_OWN_TLS, bad,
-			     "the certificate does not stand for %.*s",
-			     SPAN_ARG(o->name));
-		findings_remedy(f, "certbot certonly -d %.*s",
-				SPAN_ARG(o->name));
-	}
-	if (!s->chains && days_left(s->end_ms) >= 0) {
-		findings_add(f, CHECK_OWN_TLS, bad,
-			     "the certificate of %.*s is not trusted: %s",
-			     SPAN_ARG(o->name), s->why);
-		install_certificate(f, o);
-	}
-}
-
-/* mx20d is down: the files say what it will show. */
-static void judge_files(struct findings *f, const struct own *o)
-{
-	const struct config *c = o->world->config;
-	const char *certs[1], *keys[1];
-	struct tls_server *server = NULL;
-	struct buf why = { 0 };
-
-	if (c->tls.pair_count == 0 || c->tls.key_count == 0)
-		return;
-	certs[0] = c->tls.certificates[0].p;
-	keys[0] = c->tls.keys[0].p;
-	if (tls_server_new(&server, certs, keys, 1, c->tls.ca_file.p, &why) !=
-	    MX_OK) {
-		findings_add(f, CHECK_OWN_TLS, SEVERITY_INFO,
-			     "not seen: nobody answers, and %s",
-			     buf_cstr(&why));
-	} else {
-		judge_end(f, o, tls_server_end_ms(server, 0));
-		if (!tls_server_covers(server, 0, o->name)) {
-			findings_add(f, CHECK_OWN_TLS, SEVERITY_WARNING,
-				     "%s does not stand for %.*s", certs[0],
-				     SPAN_ARG(o->name));
-			findings_remedy(f, "certbot certonly -d %.*s",
-					SPAN_ARG(o->name));
-		}
-	}
-	tls_server_unref(&server);
-	buf_fini(&why);
-}
-
-static bool was_reached(const struct own *o)
-{
-	for (size_t i = 0; i < o->addr_count; i++)
-		if (is_us(o, &o->addrs[i]))
-			return true;
-	return false;
-}
-
-static void judge_no_tls(struct findings *f, const struct own *o)
-{
-	const struct config *c = o->world->config;
-
-	if (c->tls.pair_count == 0) {
-		findings_add(f, CHECK_OWN_TLS, SEVERITY_WARNING,
-			     "no TLS: this host has no certificate");
-		install_certificate(f, o);
-	} else if (!was_reached(o)) {
-		judge_files(f, o);
-		findings_ok(f, CHECK_OWN_TLS, "by its file: nobody answers");
-	} else {
-		findings_add(f, CHECK_OWN_TLS, SEVERITY_WARNING,
-			     "no TLS at any address of %.*s, though there is a "
-			     "certificate",
-			     SPAN_ARG(o->name));
-		findings_remedy(f, "systemctl reload mx20");
-	}
-}
-
-static void judge_tls(struct findings *f, const struct own *o)
-{
-	const struct own_addr *a = own_shown(o);
-
-	if (a == NULL) {
-		judge_no_tls(f, o);
-		return;
-	}
-	judge_shown(f, o, &a->facts.shown);
-	findings_ok(f, CHECK_OWN_TLS, "%s, %lld days left",
-		    a->facts.tls_version,
-		    (long long)days_left(a->facts.shown.end_ms));
-}
-
-/* ---- own-tlsa ---- */
-
-void own_tlsa_record(struct buf *out, const struct own *o,
-		     const struct tls_shown *shown)
-{
-	tlsa_name(out, o->world->config->drain.port, o->name);
-	buf_addf(out, ". %d IN TLSA 3 1 1 ", TTL_S);
-	for (size_t i = 0; i < sizeof(shown->spki); i++)
-		buf_addf(out, "%02x", shown->spki[i]);
-}
-
-static void publish_tlsa(struct findings *f, const struct own *o)
-{
-	const struct own_addr *a = own_shown(o);
-	struct buf line = { 0 };
-
-	if (a != NULL) {
-		own_tlsa_record(&line, o, &a->facts.shown);
-		findings_remedy(f, "%s", buf_cstr(&line));
-	}
-	buf_fini(&line);
-}
-
-static void judge_records(struct findings *f, const struct own *o)
-{
-	if (!o->tlsa.secure) {
-		findings_add(f, CHECK_OWN_TLSA, SEVERITY_INFO,
-			     "the TLSA records of %.*s do not count: its zone "
-			     "is not signed",
-			     SPAN_ARG(o->name));
-	} else if (o->record_count == 0) {
-		findings_add(f, CHECK_OWN_TLSA, SEVERITY_WARNING,
-			     "no TLSA record of %.*s can be used (RFC 7672 "
-			     "section 3.1)",
-			     SPAN_ARG(o->name));
-		publish_tlsa(f, o);
-	} else if (own_shown(o) == NULL) {
-		findings_add(f, CHECK_OWN_TLSA,
-			     was_reached(o) ? SEVERITY_ERROR : SEVERITY_INFO,
-			     "%.*s has TLSA records, and shows no certificate",
-			     SPAN_ARG(o->name));
-	} else if (!o->dane_facts.is_ready) {
-		findings_add(f, CHECK_OWN_TLSA, SEVERITY_ERROR,
-			     "the TLSA records of %.*s do not match its "
-			     "certificate (%.*s): careful senders do not come",
-			     SPAN_ARG(o->name),
-			     SPAN_ARG(buf_span(&o->dane_facts.error)));
-		publish_tlsa(f, o);
-	}
-}
-
-static void judge_tlsa(struct findings *f, const struct own *o)
-{
-	if (o->tlsa.status == DNS_OK)
-		judge_records(f, o);
-	else if (dns_failed(o->tlsa.status))
-		findings_add(f, CHECK_OWN_TLSA, SEVERITY_WARNING,
-			     "the TLSA records of %.*s cannot be looked up "
-			     "(%s): careful senders do not come",
-			     SPAN_ARG(o->name),
-			     dns_status_name(o->tlsa.status));
 }
 
 /* ---- dnsbl ---- */
@@ -484,7 +268,7 @@ void own_judge(struct own *o)
 
 	judge_addresses(f, o);
 	judge_ptrs(f, o);
-	judge_tls(f, o);
-	judge_tlsa(f, o);
+	own_judge_tls(f, o);
+	own_judge_tlsa(f, o);
 	judge_blocked(f, o);
 }
