@@ -20,6 +20,8 @@ struct alarms {
 
 void alarms_init(struct alarms *a, int64_t now_ms, const struct config *c);
 void alarms_fini(struct alarms *a);
+/* The daemon does not answer; why in words. */
+void alarms_unreachable(struct alarms *a, struct span why);
 /* The spool's room, the certificate, the mirror; of source_overview. */
 void alarms_overview(struct alarms *a, const json_t *overview);
 /* Append what is the matter with one of its "tables_failing". */

@@ -16,7 +16,7 @@ void status_show_targets(const struct ctl *ctl, const json_t *state,
 /* How long ago; "-": never. */
 void status_age_cell(struct table *t, int64_t since_ms, int64_t now_ms);
 
-/* mx20ctl status --alarm: alarm.c */
+/* mx20ctl status --alarm */
 enum ctl_exit ctl_alarm(const struct ctl *ctl);
 
 /* Is the whole domain held, by itself or with its destination? */
