@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "config/allow/allowlist.h"
 #include "config/value/error.h"

@@ -1,5 +1,4 @@
 /* The rooms: opened in the order a mail travels backwards, and closed. */
-#include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 

@@ -3,10 +3,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
-#include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/base/assert.h"
 
 static size_t ip_bytes(const struct net_addr *a)
 {

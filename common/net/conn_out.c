@@ -1,6 +1,5 @@
 /* A connection's output: collected, sent in one call, kept if need be. */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/uio.h>
 
 #include "common/base/assert.h"

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "common/base/assert.h"
 
 /*
  * The PROXY protocol specification of HAProxy, section 2.1 (version 1, a line

@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "common/base/alloc.h"

@@ -4,7 +4,6 @@
  */
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"

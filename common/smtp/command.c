@@ -1,7 +1,6 @@
 /* MAIL, RCPT and BDAT; the parameters are those of extension.c. */
 #include "common/smtp/command.h"
 
-#include "common/base/assert.h"
 #include "common/base/utf8.h"
 #include "common/smtp/extension.h"
 

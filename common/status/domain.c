@@ -1,7 +1,6 @@
 /* The spool as a whole, and domains. */
 #include <stdio.h>
 
-#include "common/base/assert.h"
 #include "common/control/control.h"
 #include "common/spool/scope.h"
 #include "common/status/status.h"

@@ -1,7 +1,6 @@
 #include "common/status/outage.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"

@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/smtp/address.h"
 #include "config/allow/allowlist_priv.h"

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
-#include "common/base/assert.h"
 #include "common/smtp/address.h"
 #include "config/allow/domains_priv.h"
 

@@ -1,6 +1,5 @@
 #include "config/value/kind.h"
 
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/smtp/address.h"

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "common/base/assert.h"
 #include "daemon/dns/shun.h"
 
 static int by_preference(const void *a, const void *b)

@@ -1,7 +1,5 @@
 /* What is wrong with an MX set. */
-#include "common/base/assert.h"
 #include "daemon/check/mx.h"
-#include "daemon/dns/shun.h"
 
 enum { PREFERENCE_STEP = 10, PREFERENCE_MAX = 65535 };
 

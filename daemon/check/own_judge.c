@@ -1,5 +1,4 @@
 /* What is wrong with this host, from what own.c has gathered. */
-#include "common/base/clock.h"
 #include "daemon/check/own.h"
 #include "daemon/dns/shun.h"
 #include "daemon/policy/dnsbl.h"

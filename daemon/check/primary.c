@@ -1,5 +1,4 @@
 /* primary-*: do the hosts that our mail goes to answer, and take it from us? */
-#include "common/base/assert.h"
 #include "daemon/check/days.h"
 #include "daemon/check/exam.h"
 #include "daemon/check/refusal.h"

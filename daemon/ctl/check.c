@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
-#include "common/base/clock.h"
 #include "common/control/control.h"
 #include "daemon/ctl/check_priv.h"
 #include "daemon/ctl/print.h"

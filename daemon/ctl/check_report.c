@@ -1,5 +1,4 @@
 /* What mx20ctl check prints: findings, the progress, a summary. */
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/hash.h"

@@ -1,7 +1,6 @@
 #include "daemon/ctl/print.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistr.h>
 #include <uniwidth.h>

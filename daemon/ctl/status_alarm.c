@@ -1,7 +1,6 @@
 /* mx20ctl status --alarm: what needs a person, and nothing else. */
 #include <stdlib.h>
 
-#include "common/base/assert.h"
 #include "common/control/control.h"
 #include "daemon/ctl/alarm.h"
 #include "daemon/ctl/print.h"

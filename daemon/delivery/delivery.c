@@ -1,5 +1,4 @@
 /* One connection, as its caller sees it. */
-#include <stdlib.h>
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"

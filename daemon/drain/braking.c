@@ -1,9 +1,6 @@
 #include "daemon/drain/braking.h"
 
-#include <stdlib.h>
-
 #include "common/base/alloc.h"
-#include "common/base/assert.h"
 #include "common/base/log.h"
 #include "common/smtp/address.h"
 #include "config/allow/domains.h"

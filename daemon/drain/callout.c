@@ -1,5 +1,4 @@
 /* Questions to primaries: the connections, and what is said over them. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/alloc.h"

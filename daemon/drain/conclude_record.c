@@ -1,5 +1,4 @@
 /* The one commit that makes an outcome durable, and the log of it. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/assert.h"

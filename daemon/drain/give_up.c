@@ -1,7 +1,4 @@
-#include <stdlib.h>
 
-#include "common/base/alloc.h"
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/drain/conclude.h"

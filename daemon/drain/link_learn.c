@@ -1,5 +1,4 @@
 /* What a connection teaches of its target. */
-#include <stdio.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"

@@ -1,7 +1,6 @@
 /* What we say of a message: its Received field, its line in the log. */
 #include "daemon/intake/intake_priv.h"
 
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/metrics.h"
 

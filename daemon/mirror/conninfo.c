@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "common/base/assert.h"
 #include "daemon/mirror/pq.h"
 
 static void add_line(struct buf *why, const char *text)

@@ -1,5 +1,4 @@
 #include <poll.h>
-#include <stdlib.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"

@@ -1,4 +1,3 @@
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/mirror/days.h"
 #include "daemon/mirror/mirror_priv.h"

@@ -1,7 +1,5 @@
 #include <poll.h>
-#include <stdlib.h>
 
-#include "common/base/assert.h"
 #include "daemon/mirror/scribe_priv.h"
 
 /*

@@ -1,5 +1,3 @@
-#include "common/base/assert.h"
-#include "common/base/clock.h"
 #include "daemon/mirror/scribe_priv.h"
 
 /*

@@ -1,4 +1,3 @@
-#include <stdlib.h>
 
 #include "common/base/assert.h"
 #include "daemon/mirror/scribe_priv.h"

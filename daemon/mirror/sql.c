@@ -1,6 +1,5 @@
 #include "daemon/mirror/sql.h"
 
-#include "common/base/assert.h"
 
 /*
  * A node's row is its lease, its place (seq) and its fence.  Whatever belongs

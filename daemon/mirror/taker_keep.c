@@ -1,6 +1,5 @@
 #include <stdio.h>
 
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "daemon/mirror/days.h"

@@ -1,4 +1,3 @@
-#include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/metrics.h"

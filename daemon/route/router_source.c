@@ -1,6 +1,5 @@
 /* What is to be looked up for a domain: as the configuration says; or, when that
  * has lost it, as it said last. */
-#include "common/base/assert.h"
 #include "config/allow/domains.h"
 #include "daemon/route/last.h"
 #include "daemon/route/router_priv.h"

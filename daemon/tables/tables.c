@@ -1,7 +1,6 @@
 #include "daemon/tables/tables.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>

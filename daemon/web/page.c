@@ -1,6 +1,5 @@
 #include "daemon/web/page_priv.h"
 
-#include "common/base/assert.h"
 #include "common/base/clock.h"
 
 /* ---- In a sentence ---- */

@@ -1,8 +1,6 @@
 #include "daemon/web/past.h"
 
-#include <stdlib.h>
 
-#include "common/base/alloc.h"
 
 /* A year of hours, and a day of minutes. */
 enum { SAMPLES_MAX = CURVE_KEPT_HOURS + 60 * (CURVE_FINE_HOURS + 2) };

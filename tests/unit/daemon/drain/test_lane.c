@@ -1,6 +1,5 @@
 /* Relayed mail over the drain's connections. */
 #include <criterion/criterion.h>
-#include <stdio.h>
 
 #include "common/base/assert.h"
 #include "daemon/delivery/delivery_priv.h"
