@@ -289,12 +289,35 @@ static void look_at_parked(const struct attempt *a)
 			due_end_at(a->drain, a->job->set[i].until_ms);
 }
 
+/* It is on disk, or its mail was removed: it is over. */
+static void settle(struct attempt *a)
+{
+	struct drain *d = a->drain;
+	struct domain *dom = a->domain;
+	bool again = delivery_job_count(a->job, OUTCOME_UNTRIED) > 0;
+
+	if (a->is_capped)
+		again |= cap_is_recorded(dom);
+	if (is_deferred(a->job))
+		due_at(d, a->due_ms);
+	look_at_parked(a);
+	/* others of it may be ready by now, and were passed over */
+	again |= a->is_parked;
+	if (delivery_job_count(a->job, OUTCOME_REFUSED) > 0)
+		flow_recorded(dom);
+	MX_ASSERT(d->unsettled > 0);
+	d->unsettled--;
+	attempt_drop(a);
+	if (again)
+		domain_rewind(dom);
+	if (d->is_full && d->unsettled < UNSETTLED_MAX / 2)
+		drain_go_on(d);
+}
+
 static void on_recorded(enum mx_err err, void *arg)
 {
 	struct attempt *a = arg;
 	struct drain *d = a->drain;
-	struct domain *dom = a->domain;
-	bool again = delivery_job_count(a->job, OUTCOME_UNTRIED) > 0;
 
 	MX_ASSERT(a->magic == ATTEMPT_MAGIC && a->is_submitted);
 	a->is_submitted = false;
@@ -317,26 +340,10 @@ static void on_recorded(enum mx_err err, void *arg)
 		return;
 	}
 	go_on_behind(a, err == MX_OK);
-	if (err != MX_OK && err != MX_ENOENT) {
+	if (err == MX_OK || err == MX_ENOENT)
+		settle(a);
+	else
 		stuck(a, err);
-		return;
-	}
-	if (a->is_capped)
-		again |= cap_is_recorded(dom);
-	if (is_deferred(a->job))
-		due_at(d, a->due_ms);
-	look_at_parked(a);
-	/* others of it may be ready by now, and were passed over */
-	again |= a->is_parked;
-	if (delivery_job_count(a->job, OUTCOME_REFUSED) > 0)
-		flow_recorded(dom);
-	MX_ASSERT(d->unsettled > 0);
-	d->unsettled--;
-	attempt_drop(a);
-	if (again)
-		domain_rewind(dom);
-	if (d->is_full && d->unsettled < UNSETTLED_MAX / 2)
-		drain_go_on(d);
 }
 
 void conclude_submit(struct attempt *a)
