@@ -19,15 +19,15 @@ XFLAGS  := -std=c17 -MMD -MP -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
 # libev's watchers are cast by its own macros: hence no strict aliasing.
 # libpq is loaded when a mirror is configured: only its header is needed here.
 CPPFLAGS += $(shell pkg-config --cflags libpq)
-CPPFLAGS += -I. -D_GNU_SOURCE -DMX_VERSION='"$(VERSION)"' -DMX_PREFIX='"$(PREFIX)"'
+CPPFLAGS += -I. -D_GNU_SOURCE -DMX_VERSION='"$(VERSION)"'
 XLDFLAGS := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now \
             $(if $(SAN),-fsanitize=$(SAN))
-# Debian's libev and libunistring have no .pc file.  libev is linked statically: the shared one exports
-# libevent's old functions (event_set ...) as well, libunbound would find those
-# before the libevent it was built for, and write beyond its own structures;
-# so keep the archive to ourselves.
-CTLLIBS  = $(LIBS) $(shell pkg-config --libs ncursesw)
+# Debian's libev and libunistring have no .pc file.  libev is linked statically:
+# the shared one exports libevent's old functions (event_set ...) as well,
+# libunbound would find those before the libevent it was built for, and write
+# beyond its own structures; so keep the archive to ourselves.
 LIBS     = $(shell pkg-config --libs $(PKGS)) -lunistring -l:libev.a -Wl,--exclude-libs,libev.a -lm
+CTLLIBS  = $(LIBS) $(shell pkg-config --libs ncursesw)
 
 # Folders in the order a mail travels; files by wildcard.
 SHARED  := common/base common/smtp common/mail common/control common/net \

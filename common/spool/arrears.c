@@ -26,11 +26,6 @@ uint64_t arrears_seq(const struct arrears *a)
 	return a->seq;
 }
 
-size_t arrears_count(const struct arrears *a)
-{
-	return a->n + a->hold_n;
-}
-
 void arrears_free(struct arrears **a)
 {
 	free(*a);
@@ -174,7 +169,7 @@ static enum mx_err apply_pick(struct batch *b, struct request *r)
 		err = pick_absent(b, p, &bytes);
 	if (err != MX_OK)
 		return err;
-	if (arrears_count(a) == 0) {
+	if (a->n + a->hold_n == 0) {
 		r->err = MX_ENOENT;
 		return MX_OK;
 	}

@@ -136,7 +136,6 @@ enum mx_err spool_mirror_export(struct spool *view, struct arrears *a,
 void spool_mirror_sent(struct spool *sp, struct arrears **a,
 		       spool_count_cb *cb, void *arg);
 uint64_t arrears_seq(const struct arrears *a);
-size_t arrears_count(const struct arrears *a);
 void arrears_free(struct arrears **a); /* NULL is fine */
 
 /* ---- Comparing ----------------------------------------------------------- */

@@ -2,7 +2,8 @@
 
 #include "common/control/control.h"
 
-const char *const status_state_names[] = { "ready",	"deferred", "held",
+/* The states that recipients can be in, as JSON has them; ends with NULL. */
+static const char *const state_names[] = { "ready",	"deferred", "held",
 					   "unsettled", "refused",  "delivered",
 					   NULL };
 
@@ -15,8 +16,8 @@ static bool take_pattern(struct pattern *p, const json_t *object,
 
 static bool take_state(struct status_filter *f, struct span name)
 {
-	for (size_t i = 0; status_state_names[i] != NULL; i++) {
-		if (!span_eq(name, span_str(status_state_names[i])))
+	for (size_t i = 0; state_names[i] != NULL; i++) {
+		if (!span_eq(name, span_str(state_names[i])))
 			continue;
 		f->states |= 1U << i;
 		return true;
@@ -67,8 +68,8 @@ bool status_filter_message(struct status_filter *f, const struct envelope *e)
 
 static bool is_state(const struct status_filter *f, const char *state)
 {
-	for (size_t i = 0; status_state_names[i] != NULL; i++)
-		if (strcmp(status_state_names[i], state) == 0)
+	for (size_t i = 0; state_names[i] != NULL; i++)
+		if (strcmp(state_names[i], state) == 0)
 			return (f->states >> i & 1) != 0;
 	return false;
 }

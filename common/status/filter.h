@@ -14,11 +14,8 @@ struct status_filter {
 	struct pattern either;	/* the sender, or a recipient */
 	struct buf word;	/* of a recipient's last reply; empty: any */
 	int64_t before_ms;	/* arrived before (wall); 0: whenever */
-	unsigned states;	/* a bit for each name below; 0: any */
+	unsigned states;	/* a bit for each name; 0: any */
 };
-
-/* The states that recipients can be in, as JSON has them; ends with NULL. */
-extern const char *const status_state_names[];
 
 /*
  * {"from","to","either","word","before_ms","states"}, each may be missing;

@@ -70,11 +70,6 @@ static size_t find(struct span text, struct span needle, size_t from)
 	return SIZE_MAX;
 }
 
-bool pattern_contains(struct span text, struct span needle)
-{
-	return find(text, needle, 0) != SIZE_MAX;
-}
-
 static bool is_letter_or_digit(char c)
 {
 	c = ascii_lower(c);
@@ -121,7 +116,7 @@ bool pattern_matches(struct pattern *p, struct span mailbox)
 	case PATTERN_DOMAIN:
 		return is_of_domain(p, mailbox);
 	case PATTERN_PART:
-		return pattern_contains(mailbox, buf_span(&p->text));
+		return find(mailbox, buf_span(&p->text), 0) != SIZE_MAX;
 	}
 	return false;
 }

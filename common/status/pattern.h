@@ -33,11 +33,8 @@ void pattern_fini(struct pattern *p);
 /* An address as it came, without brackets. */
 bool pattern_matches(struct pattern *p, struct span mailbox);
 
-/* Is the needle in there, whatever the case of ASCII letters? */
-bool pattern_contains(struct span text, struct span needle);
-
-/* The same as a word: what stands on either side of it, if anything, is
- * neither a letter nor a digit. */
+/* Is the needle in there as a word, whatever the case of ASCII letters?  What
+ * stands on either side of it, if anything, is neither a letter nor a digit. */
 bool pattern_contains_word(struct span text, struct span needle);
 
 #endif

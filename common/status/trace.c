@@ -88,7 +88,8 @@ static bool get_line(struct span line, struct trace *t)
 	return true;
 }
 
-bool trace_next(struct span *row, struct trace *out)
+/* Take the next line off the row; false: there is no further one. */
+static bool next_line(struct span *row, struct trace *out)
 {
 	while (row->n > 0)
 		if (get_line(span_cut(row, '\n'), out))
@@ -102,7 +103,7 @@ bool trace_is_over(struct span key, struct span value, int64_t now_ms)
 
 	if (!span_starts(key, TRACE_PREFIX))
 		return false;
-	return !trace_next(&value, &t) || t.left_ms < now_ms - TRACE_KEPT_MS;
+	return !next_line(&value, &t) || t.left_ms < now_ms - TRACE_KEPT_MS;
 }
 
 /* ---- Looking ---- */
@@ -126,7 +127,7 @@ void trace_filter_fini(struct trace_filter *f)
 	buf_fini(&f->word);
 }
 
-bool trace_matches(struct trace_filter *f, const struct trace *t)
+static bool is_looked_for(struct trace_filter *f, const struct trace *t)
 {
 	if (f->either.kind != PATTERN_ANY)
 		return pattern_matches(&f->either, t->from) ||
@@ -162,8 +163,8 @@ static void add_row(struct listing *l, struct span row)
 {
 	struct trace t;
 
-	while (trace_next(&row, &t))
-		if (trace_matches(l->filter, &t))
+	while (next_line(&row, &t))
+		if (is_looked_for(l->filter, &t))
 			json_array_append_new(l->page->items, trace_object(&t));
 }
 

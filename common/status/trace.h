@@ -42,8 +42,6 @@ bool trace_key_parse(struct span key, uint64_t *serial);
 /* Append its line, TRACE_LINE_MAX octets at most.  What would not be read back
  * as it is becomes a space; long words are cut. */
 void trace_add(struct buf *row, const struct trace *t);
-/* Take the next line off the row; false: there is no further one. */
-bool trace_next(struct span *row, struct trace *out);
 /* Is it such a fact, and too old to be kept?  Pure. */
 bool trace_is_over(struct span key, struct span value, int64_t now_ms);
 
@@ -57,7 +55,6 @@ struct trace_filter {
 /* False: it can be none of these; to be released in either case. */
 bool trace_filter_take(struct trace_filter *f, struct span word);
 void trace_filter_fini(struct trace_filter *f);
-bool trace_matches(struct trace_filter *f, const struct trace *t);
 
 /* What the daemon has in memory: rows that may not be in the spool yet. */
 struct trace_recent {

@@ -122,14 +122,6 @@ const struct config_domain *domains_find(const struct domains *d,
 	return s->row != 0 ? &d->rows[s->row - 1].pub : NULL;
 }
 
-enum standby_mode domains_standby(const struct domains *d,
-				  struct span canonical)
-{
-	const struct config_domain *row = domains_find(d, canonical);
-
-	return row != NULL ? row->standby : STANDBY_ACCEPT;
-}
-
 const struct config_domain *domains_at(const struct domains *d, size_t i)
 {
 	return i < d->row_count ? &d->rows[i].pub : NULL;

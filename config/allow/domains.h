@@ -25,7 +25,7 @@ struct config_domain {
 	bool any_recipient;      /* recipients=* */
 	bool verify;             /* the primary may be asked who is one */
 	enum unknown_mode unknown;
-	enum standby_mode standby; /* see domains_standby */
+	enum standby_mode standby; /* of mail while its primary answers */
 	char delimiter;          /* 0: none */
 	struct config_hop *primary; /* count 0: by MX */
 	size_t primary_count;
@@ -100,10 +100,6 @@ void domains_source_fini(struct domains_source *s);
 struct feed;
 struct feed *domains_feed(const struct domains *d, size_t *at);
 
-/* What happens to mail for this canonical domain while its primary answers; of
- * one that is not ours STANDBY_ACCEPT, which is as if there were nothing else. */
-enum standby_mode domains_standby(const struct domains *d,
-				  struct span canonical);
 /* Does any row say so? */
 bool domains_have_standby(const struct domains *d, enum standby_mode mode);
 

@@ -8,7 +8,6 @@
 #include "daemon/dns/self.h"
 #include "daemon/sts/sts.h"
 
-struct own;
 struct server;
 TAILQ_HEAD(owns, own);
 

@@ -100,10 +100,7 @@ void select_check(struct request *r, void (*then)(struct request *r));
 /* The server leaves while it is looked for: true. */
 bool select_stop(struct request *r);
 
-/* A line for one unit: what was done to it, and who asked. */
-void surgery_log(const struct request *r, enum log_event event, uint64_t id,
-		 struct span domain, struct span to, const char *note);
-/* And one for the order as a whole, when that was about more than ids. */
+/* A line for the order as a whole, when that was about more than ids. */
 void surgery_log_order(const struct request *r, uint64_t units);
 /* verbs hold, release, remove: surgery.c; bounce; flush */
 void hold_run(struct request *r);

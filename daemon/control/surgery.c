@@ -20,8 +20,9 @@ enum { UNITS_PER_STEP = 256 };
 
 /* ---- The log ---- */
 
-void surgery_log(const struct request *r, enum log_event event, uint64_t id,
-		 struct span domain, struct span to, const char *note)
+/* A line for one unit: what was done to it, and who asked. */
+static void log_unit(const struct request *r, enum log_event event, uint64_t id,
+		     struct span domain, struct span to, const char *note)
 {
 	log_info(event, LOG_STR("by", "operator"), LOG_INT("uid", r->uid),
 		 LOG_STR("claimed_uid", r->claimed_uid), LOG_ID("mid", id),
@@ -62,7 +63,7 @@ static void on_done(enum mx_err err, uint64_t units, void *arg)
 	if (err == MX_OK) {
 		w->done++;
 		w->under_way += d->is_under_way;
-		surgery_log(w->request, d->event, d->id, span_str(d->domain),
+		log_unit(w->request, d->event, d->id, span_str(d->domain),
 			    buf_span(&d->to),
 			    d->is_under_way ? "it is being delivered at this "
 					      "moment"
@@ -103,7 +104,7 @@ static void tell(struct walk *w, enum log_event event, const struct unit *u)
 	struct buf to = { 0 };
 
 	unit_list_rcpts(u, &to);
-	surgery_log(w->request, event, u->envelope.id, u->domain, buf_span(&to),
+	log_unit(w->request, event, u->envelope.id, u->domain, buf_span(&to),
 		    "");
 	buf_fini(&to);
 	w->done++;

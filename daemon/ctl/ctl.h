@@ -19,8 +19,6 @@ enum ctl_exit {
 /* Rows on a terminal: more has scrolled away before it is read. */
 enum { CTL_SCREEN_ROWS = 1000 };
 
-struct link; /* a connection to the daemon: link.h */
-
 /* One run of the program. */
 struct ctl {
 	struct config *config; /* settings only */

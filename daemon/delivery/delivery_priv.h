@@ -225,7 +225,6 @@ static inline bool tx_is_live(const struct tx *tx)
 
 /* ---- expect.c ---- */
 const char *stage_name(enum stage s);
-int64_t stage_timeout_ms(const struct delivery *d, enum stage s);
 void expect_push(struct delivery *d, enum stage s, struct tx *tx,
 		 size_t index);
 /* One must be due. */
@@ -282,9 +281,7 @@ bool session_again(struct delivery *d, enum stage at, struct span why,
 void session_hello(struct delivery *d, enum stage s);
 
 /* ---- room.c ---- */
-/* Transactions that may be open. */
-size_t room_window(const struct delivery *d);
-/* For the next queued one, beside those that are? */
+/* For the next queued transaction, beside those that are open? */
 bool room_is_open(const struct delivery *d);
 /* What has not begun is for another connection. */
 bool room_is_spent(const struct delivery *d);

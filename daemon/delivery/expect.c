@@ -46,7 +46,7 @@ static int64_t reply_timeout_ms(const struct delivery *d, enum stage s)
 	return stages[s].timeout_ms;
 }
 
-int64_t stage_timeout_ms(const struct delivery *d, enum stage s)
+static int64_t stage_timeout_ms(const struct delivery *d, enum stage s)
 {
 	int64_t ms = reply_timeout_ms(d, s);
 

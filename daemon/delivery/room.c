@@ -16,7 +16,7 @@ enum {
  * refused as well.  Until many went well on end these are as many as may all be
  * refused without a penalty.
  */
-size_t room_window(const struct delivery *d)
+static size_t room_window(const struct delivery *d)
 {
 	int64_t service = d->service_us > 0 ? d->service_us : 1;
 	size_t window = 2 + d->trust;

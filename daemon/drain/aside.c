@@ -24,7 +24,8 @@
 
 enum { OUTCASTS_MAX = 1024 };
 
-struct outcast *aside_find(struct drain *d, const struct attempt_key *key)
+static struct outcast *aside_find(struct drain *d,
+				  const struct attempt_key *key)
 {
 	struct outcast *s;
 

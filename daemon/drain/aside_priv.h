@@ -4,7 +4,6 @@
 
 #include "daemon/drain/aside.h"
 
-struct outcast *aside_find(struct drain *d, const struct attempt_key *key);
 void aside_drop(struct drain *d, struct outcast *s);
 /* Does it wait for this destination?  In flight it has had its turn already. */
 bool aside_is_of(const struct dest *dst, const struct outcast *s);

@@ -21,7 +21,8 @@ enum { LIST_MAX = 2000 /* longer ones are not remembered */ };
 
 /* ---- Which targets ---- */
 
-void offers_list(struct buf *out, const struct route *r)
+/* Append the targets of a route: a host a line, its addresses apart by blanks. */
+static void offers_list(struct buf *out, const struct route *r)
 {
 	for (size_t h = 0; h < r->host_count; h++) {
 		const struct route_host *host = &r->hosts[h];

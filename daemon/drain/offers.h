@@ -11,9 +11,6 @@
 /* Older ones say nothing. */
 #define OFFERS_MS DAYS(7)
 
-/* Append the targets of a route: a host a line, its addresses apart by blanks. */
-void offers_list(struct buf *out, const struct route *r);
-
 /* It has this route now. */
 void offers_remember(struct domain *dom);
 

@@ -99,6 +99,14 @@ static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* ---- Those held back ---- */
 
+static void hold_back(struct link *l)
+{
+	if (l->is_held_back)
+		return;
+	l->is_held_back = true;
+	TAILQ_INSERT_TAIL(&l->dest->drain->held_back, l, held_back);
+}
+
 static void on_resume(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct drain *d = w->data;
@@ -113,18 +121,10 @@ static void on_resume(struct ev_loop *loop, ev_timer *w, int revents)
 		if (has_room(l->dest))
 			delivery_resume(l->delivery); /* may queue it again */
 		else
-			risk_hold_back(l);
+			hold_back(l);
 		if (is_last)
 			break;
 	}
-}
-
-void risk_hold_back(struct link *l)
-{
-	if (l->is_held_back)
-		return;
-	l->is_held_back = true;
-	TAILQ_INSERT_TAIL(&l->dest->drain->held_back, l, held_back);
 }
 
 void risk_forget(struct link *l)
@@ -145,7 +145,7 @@ bool risk_take(struct attempt *a, struct link *l)
 	if (a->risk != RISK_NONE) /* the same content once more */
 		return true;
 	if (!has_room(dst)) {
-		risk_hold_back(l);
+		hold_back(l);
 		return false;
 	}
 	a->risk = RISK_UNANSWERED;

@@ -13,7 +13,6 @@ bool risk_take(struct attempt *a, struct link *l);
 void risk_answered(struct attempt *a);
 /* It does not, or the disk knows. */
 void risk_over(struct attempt *a);
-void risk_hold_back(struct link *l);
 void risk_forget(struct link *l);
 
 #endif

@@ -6,9 +6,7 @@
 #include "common/base/hash.h"
 #include "common/status/braked.h"
 
-struct domain;
 struct drain;
-struct route;
 
 /* So often one message is tried: a report an hour, if the primary is broken, and
  * an hour is lost, if it was not. */

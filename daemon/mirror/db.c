@@ -12,7 +12,7 @@
 
 /* ---- Results ---- */
 
-void db_forget(struct db *db)
+static void db_forget(struct db *db)
 {
 	for (size_t i = 0; i < db->count; i++)
 		pq()->clear(db->results[i]); /* NULL is fine */

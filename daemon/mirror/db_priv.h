@@ -22,7 +22,6 @@ struct db {
 	bool is_durable;       /* fsync, and synchronous_commit */
 };
 
-void db_forget(struct db *db);
 void db_say(struct db *db, const char *text);
 /* MX_OK: look again; MX_ETIME, MX_ESTOP */
 enum mx_err db_wait(struct db *db, short events, int64_t until_ms);

@@ -9,11 +9,6 @@ int64_t lease_until(int64_t asked_ms, int64_t length_ms)
 	return asked_ms + length_ms;
 }
 
-bool lease_is_valid(int64_t until_ms, int64_t now_ms)
-{
-	return now_ms < until_ms;
-}
-
 int64_t lease_renew_at(int64_t asked_ms, int64_t length_ms)
 {
 	return asked_ms + length_ms / RENEWALS;
@@ -79,20 +74,4 @@ enum course course_next(enum course now, enum turn what)
 {
 	MX_ASSERT(now < COURSE_COUNT && what < TURN_COUNT);
 	return nexts[now][what];
-}
-
-const char *course_name(enum course c)
-{
-	static const char *const names[COURSE_COUNT] = {
-		[COURSE_AWAY] = "away",
-		[COURSE_RETURNING] = "returning",
-		[COURSE_COMPARING] = "comparing",
-		[COURSE_CATCHING] = "catching-up",
-		[COURSE_STEP] = "in-step",
-		[COURSE_LEAVING] = "leaving",
-		[COURSE_LEFT] = "left",
-	};
-
-	MX_ASSERT(c < COURSE_COUNT);
-	return names[c];
 }

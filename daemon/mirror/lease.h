@@ -34,7 +34,6 @@
 
 /* Until when we may deliver, if what was asked at asked_ms is granted. */
 int64_t lease_until(int64_t asked_ms, int64_t length_ms);
-bool lease_is_valid(int64_t until_ms, int64_t now_ms);
 /* When to renew what was asked for at asked_ms. */
 int64_t lease_renew_at(int64_t asked_ms, int64_t length_ms);
 /* How long a commit may take before the database counts as away: what then is
@@ -95,6 +94,5 @@ enum turn {
 };
 /* Where that leads.  COURSE_COUNT: it cannot be. */
 enum course course_next(enum course now, enum turn what);
-const char *course_name(enum course c);
 
 #endif
