@@ -228,19 +228,6 @@ def idle(c):
         s.stop()
 
 
-def ctl_seconds(s, *args):
-    began = time.monotonic()
-    with subprocess.Popen(
-            [BUILD / "mx20ctl", "-c", s.daemon.conf_path, *args],
-            stdout=subprocess.PIPE) as p:
-        for i, _ in enumerate(p.stdout):
-            if i == 50:
-                break
-        p.stdout.close()
-        seconds = time.monotonic() - began
-    return seconds
-
-
 def queue_length(c):
     """mx20 alone: the same at a thousand and at a million.  Both are there at
     once, freshly started, and take the same mail in turns."""
@@ -259,10 +246,10 @@ def queue_length(c):
             servers.wait_port(s.port)
             note(title, s.name, "start to greeting",
                  (time.monotonic() - began) * 1e3, "ms")
-            note(title, s.name, "status", ctl_seconds(s, "status") * 1e3,
-                 "ms")
+            note(title, s.name, "status",
+                 servers.first_screen_ms(s.daemon, "status"), "ms")
             note(title, s.name, "first page of queue",
-                 ctl_seconds(s, "queue") * 1e3, "ms")
+                 servers.first_screen_ms(s.daemon, "queue"), "ms")
         for _ in range(5):
             for title, s in queues.items():
                 note(title, s.name, "accept rate",

@@ -464,6 +464,19 @@ def wait_port(port, seconds=20):
             time.sleep(0.02)
 
 
+def first_screen_ms(daemon, *args):
+    """How long until mx20ctl has printed 50 lines, or all that it has."""
+    began = time.monotonic()
+    with subprocess.Popen([BUILD / "mx20ctl", "-c", daemon.conf_path, *args],
+                          stdout=subprocess.PIPE) as p:
+        for n, _ in enumerate(p.stdout):
+            if n == 50:
+                break
+        p.stdout.close()
+        ms = (time.monotonic() - began) * 1e3
+    return ms
+
+
 def found():
     """Server classes that can run here, mx20 first.  OTHER: another build
     of mx20 instead of the peers."""

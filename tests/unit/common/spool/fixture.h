@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/spool/spool.h"
+#include "tests/support/spool_audit.h"
 
 #define NOW ((int64_t)1790000000000)
 
@@ -62,6 +63,15 @@ static inline void fixture_remove(struct fixture *f)
 {
 	fixture_remove_files(f);
 	rmdir(f->dir);
+}
+
+/* Does everything in it agree with everything else? */
+static inline void fixture_audit(struct fixture *f)
+{
+	struct buf why = {0};
+
+	cr_expect(spool_audit(f->sp, &why), "%s", buf_cstr(&why));
+	buf_fini(&why);
 }
 
 static inline void fixture_close(struct fixture *f)
@@ -140,6 +150,15 @@ static inline void turn_until(struct fixture *f, const unsigned *counter,
 {
 	while (*counter < value)
 		ev_run(f->loop, EVRUN_ONCE);
+}
+
+/* For a request that ends with on_counted: what it counted. */
+static inline uint64_t wait_count(struct fixture *f)
+{
+	turn_until(f, &f->counted, 1);
+	f->counted = 0;
+	cr_assert_eq(f->err, MX_OK);
+	return f->units;
 }
 
 /* A byte of message number n at this place: no two alike in a row. */

@@ -2,7 +2,6 @@
 #include "common/spool/fair.h"
 #include "common/spool/spool_priv.h"
 #include "common/spool/room.h"
-#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 enum { SIZE = 8 << 20, BODY = 100000 };
@@ -17,10 +16,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	struct buf why = { 0 };
-
-	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 

@@ -1,7 +1,6 @@
 /* What is known of recipients: bounded rows, the oldest of which go first. */
 #include "common/spool/env.h"
 #include "common/spool/table.h"
-#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 static struct fixture f;
@@ -14,10 +13,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	struct buf why = { 0 };
-
-	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 

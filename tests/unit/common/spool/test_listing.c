@@ -1,5 +1,4 @@
 /* Domains whose line went while their mail waited. */
-#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 static struct fixture f;
@@ -12,24 +11,13 @@ static void setup(void)
 
 static void teardown(void)
 {
-	struct buf why = { 0 };
-
-	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 
 TestSuite(spool_listing, .init = setup, .fini = teardown, .timeout = 60);
 
 static const struct span name = { "a.example", 9 };
-
-static uint64_t wait_count(void)
-{
-	turn_until(&f, &f.counted, 1);
-	f.counted = 0;
-	cr_assert_eq(f.err, MX_OK);
-	return f.units;
-}
 
 static size_t ready_now(void)
 {
@@ -66,13 +54,13 @@ static void let_all_end(void)
 static void unlist(void)
 {
 	spool_unlisted(f.sp, name, on_counted, &f);
-	(void)wait_count();
+	(void)wait_count(&f);
 }
 
 static void list_again(void)
 {
 	spool_listed(f.sp, name, NOW + DAYS(2), on_counted, &f);
-	(void)wait_count();
+	(void)wait_count(&f);
 }
 
 Test(spool_listing, mail_is_held_and_does_not_age)
@@ -82,7 +70,7 @@ Test(spool_listing, mail_is_held_and_does_not_age)
 	put_simple(&f, "a.example");
 	put_simple(&f, "a.example");
 	spool_unlisted(f.sp, name, on_counted, &f);
-	cr_assert_eq(wait_count(), 2);
+	cr_assert_eq(wait_count(&f), 2);
 	cr_assert_eq(ready_now(), 0);
 	let_all_end();
 	spool_close(&f.sp);
@@ -111,7 +99,7 @@ Test(spool_listing, what_is_released_does_not_age_either)
 	f.announced = 0;
 	spool_release(f.sp, (struct spool_selection){ .domain = name },
 		      on_counted, &f);
-	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(wait_count(&f), 1);
 	turn_until(&f, &f.announced, 1);
 	cr_assert_eq(ready_now(), 1);
 	cr_assert(row_of().is_unlisted);
@@ -125,14 +113,14 @@ Test(spool_listing, what_the_operator_held_stays_held)
 	put_simple(&f, "a.example");
 	spool_hold(f.sp, (struct spool_selection){ .id = id }, SPAN_LIT(""),
 		   on_counted, &f);
-	(void)wait_count();
+	(void)wait_count(&f);
 	unlist();
 	list_again();
 	check_domain(&f, "a.example", 1, 0, 1);
 	/* and so does the whole domain */
 	spool_hold(f.sp, (struct spool_selection){ .domain = name },
 		   SPAN_LIT("his"), on_counted, &f);
-	(void)wait_count();
+	(void)wait_count(&f);
 	unlist();
 	cr_assert_str_eq(row_of().hold_reason, "his");
 	list_again();
@@ -149,7 +137,7 @@ Test(spool_listing, the_mark_goes_with_the_last_unit)
 	unlist();
 	spool_remove(f.sp, (struct spool_selection){ .domain = name },
 		     on_counted, &f);
-	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(wait_count(&f), 1);
 	cr_assert_eq(spool_domain_get(f.sp, name, &d), MX_ENOENT);
 	unlist(); /* too late: it was removed meanwhile */
 	cr_assert_eq(spool_domain_get(f.sp, name, &d), MX_ENOENT);

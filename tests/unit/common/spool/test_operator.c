@@ -1,5 +1,4 @@
 #include "common/spool/spool_priv.h"
-#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 static struct fixture f;
@@ -12,10 +11,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	struct buf why = { 0 };
-
-	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 
@@ -29,14 +25,6 @@ static struct spool_selection by_id(uint64_t id)
 static struct spool_selection by_domain(const char *name)
 {
 	return (struct spool_selection){ .domain = span_str(name) };
-}
-
-static uint64_t wait_count(void)
-{
-	turn_until(&f, &f.counted, 1);
-	f.counted = 0;
-	cr_assert_eq(f.err, MX_OK);
-	return f.units;
 }
 
 static size_t ready_of(const char *domain)
@@ -54,7 +42,7 @@ Test(spool_operator, one_message_is_held_and_released)
 	struct spool_expiry e[4];
 
 	spool_hold(f.sp, by_id(id), SPAN_LIT(""), on_counted, &f);
-	cr_assert_eq(wait_count(), 2);
+	cr_assert_eq(wait_count(&f), 2);
 	check_domain(&f, "a.example", 0, 0, 1);
 	check_domain(&f, "b.example", 0, 0, 1);
 	cr_assert_eq(ready_of("a.example"), 0);
@@ -64,7 +52,7 @@ Test(spool_operator, one_message_is_held_and_released)
 	spool_release(f.sp,
 		      (struct spool_selection){ id, SPAN_LIT("a.example") },
 		      on_counted, &f);
-	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(wait_count(&f), 1);
 	cr_assert_eq(f.announced, 1);
 	check_domain(&f, "a.example", 1, 0, 0);
 	check_domain(&f, "b.example", 0, 0, 1);
@@ -83,7 +71,7 @@ Test(spool_operator, a_domain_is_held_with_what_comes_later)
 	put_simple(&f, "a.example");
 	spool_hold(f.sp, by_domain("a.example"), SPAN_LIT("maintenance"),
 		   on_counted, &f);
-	cr_assert_eq(wait_count(), 2);
+	cr_assert_eq(wait_count(&f), 2);
 	f.announced = 0;
 	put_simple(&f, "a.example");
 	cr_assert_eq(f.announced, 0);
@@ -101,7 +89,7 @@ Test(spool_operator, a_domain_is_held_with_what_comes_later)
 	while (spool_next_expiry(f.sp, &at) == MX_OK)
 		ev_run(f.loop, EVRUN_ONCE);
 	spool_release(f.sp, by_domain("a.example"), on_counted, &f);
-	cr_assert_eq(wait_count(), 3);
+	cr_assert_eq(wait_count(&f), 3);
 	turn_until(&f, &f.announced, 1);
 	check_domain(&f, "a.example", 3, 0, 0);
 	cr_assert_eq(expired_by(f.sp, NOW + 20000, NULL, e, 4), 3);
@@ -129,25 +117,25 @@ Test(spool_operator, release_of_a_domain_leaves_what_was_held_alone)
 	settle_one_rcpt(&f, deferred, "a.example", OUTCOME_TRANSIENT,
 			NOW + 60000);
 	spool_hold(f.sp, by_id(kept), SPAN_LIT("evidence"), on_counted, &f);
-	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(wait_count(&f), 1);
 	spool_hold(f.sp, by_domain("a.example"), SPAN_LIT("all of it"),
 		   on_counted, &f);
-	cr_assert_eq(wait_count(), 3);
+	cr_assert_eq(wait_count(&f), 3);
 	check_unit(kept, UNIT_HELD, "evidence");
 	check_unit(ready, UNIT_HELD, "all of it");
 	spool_release(f.sp, by_domain("a.example"), on_counted, &f);
-	cr_assert_eq(wait_count(), 2);
+	cr_assert_eq(wait_count(&f), 2);
 	check_domain(&f, "a.example", 2, 0, 1);
 	check_unit(kept, UNIT_HELD, "evidence");
 	check_unit(ready, UNIT_READY, "");
 	/* another reason, and no hold of the domain needed */
 	spool_hold(f.sp, by_id(kept), SPAN_LIT("more of it"), on_counted, &f);
-	cr_assert_eq(wait_count(), 0);
+	cr_assert_eq(wait_count(&f), 0);
 	spool_close(&f.sp);
 	fixture_reopen(&f);
 	check_unit(kept, UNIT_HELD, "more of it");
 	spool_release(f.sp, by_id(kept), on_counted, &f);
-	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(wait_count(&f), 1);
 	check_unit(kept, UNIT_READY, "");
 }
 
@@ -160,7 +148,7 @@ Test(spool_operator, a_pattern_is_held)
 	put_simple(&f, "b.example");
 	spool_hold(f.sp, by_domain("*.b.example"), SPAN_LIT("why"), on_counted,
 		   &f);
-	cr_assert_eq(wait_count(), 0);
+	cr_assert_eq(wait_count(&f), 0);
 	put_simple(&f, "y.z.b.example");
 	cr_expect_eq(ready_of("x.b.example"), 0);
 	cr_expect_eq(ready_of("y.z.b.example"), 0);
@@ -176,32 +164,32 @@ Test(spool_operator, a_pattern_is_held)
 	/* its own hold ends without it */
 	spool_hold(f.sp, by_domain("x.b.example"), SPAN_LIT("own"), on_counted,
 		   &f);
-	wait_count();
+	wait_count(&f);
 	spool_release(f.sp, by_domain("x.b.example"), on_counted, &f);
-	wait_count();
+	wait_count(&f);
 	cr_expect_eq(ready_of("x.b.example"), 0);
 	spool_release(f.sp, by_domain("*.b.example"), on_counted, &f);
-	wait_count();
+	wait_count(&f);
 	cr_expect_eq(ready_of("x.b.example"), 1);
 	cr_expect_eq(ready_of("y.z.b.example"), 1);
 	cr_expect_eq(spool_domain_get(f.sp, SPAN_LIT("*.b.example"), &d),
 		     MX_ENOENT);
 	spool_remove(f.sp, by_id(id), on_counted, &f);
-	wait_count();
+	wait_count(&f);
 }
 
 /* A hold of a domain without mail is kept, too. */
 Test(spool_operator, an_empty_domain_is_held)
 {
 	spool_hold(f.sp, by_domain("a.example"), SPAN_LIT("x"), on_counted, &f);
-	cr_assert_eq(wait_count(), 0);
+	cr_assert_eq(wait_count(&f), 0);
 	spool_close(&f.sp);
 	fixture_reopen(&f);
 	put_simple(&f, "a.example");
 	check_domain(&f, "a.example", 0, 0, 1);
 	cr_assert_eq(ready_of("a.example"), 0);
 	spool_release(f.sp, by_domain("a.example"), on_counted, &f);
-	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(wait_count(&f), 1);
 	cr_assert_eq(ready_of("a.example"), 1);
 }
 
@@ -214,7 +202,7 @@ Test(spool_operator, flush_makes_deferred_ready_but_not_held)
 	settle_one_rcpt(&f, b, "a.example", OUTCOME_HELD, 0);
 	check_domain(&f, "a.example", 0, 1, 1);
 	spool_flush(f.sp, by_domain("a.example"), on_counted, &f);
-	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(wait_count(&f), 1);
 	check_domain(&f, "a.example", 1, 0, 1);
 }
 
@@ -249,7 +237,7 @@ Test(spool_operator, held_recipients_are_not_tried)
 	turn_until(&f, &f.done, 2);
 	check_domain(&f, "a.example", 0, 0, 1);
 	spool_release(f.sp, by_id(id), on_counted, &f);
-	cr_assert_eq(wait_count(), 1);
+	cr_assert_eq(wait_count(&f), 1);
 	cr_assert_eq(spool_unit_load(f.sp, id, SPAN_LIT("a.example"), &u),
 		     MX_OK);
 	cr_assert_eq(u->rcpt_count, 1);
@@ -274,7 +262,7 @@ Test(spool_operator, recipient_released_meanwhile_is_announced)
 		     on_settled, &f);
 	turn_until(&f, &f.done, 1);
 	spool_release(f.sp, by_id(id), on_counted, &f);
-	wait_count();
+	wait_count(&f);
 	f.announced = 0;
 	s[1].outcome = OUTCOME_DELIVERED;
 	spool_settle(f.sp, id, SPAN_LIT("a.example"), s + 1, 1, NOW, 0, NULL,
@@ -301,7 +289,7 @@ Test(spool_operator, a_domain_is_removed_in_steps)
 	turn_until(&f, &f.committed, n);
 	check_domain(&f, "a.example", n, 0, 0);
 	spool_remove(f.sp, by_domain("a.example"), on_counted, &f);
-	cr_assert_eq(wait_count(), n);
+	cr_assert_eq(wait_count(&f), n);
 	check_domain(&f, "a.example", 0, 0, 0);
 	check_domain(&f, "b.example", n / 10, 0, 0);
 	cr_assert_eq(spool_totals(f.sp, &t), MX_OK);
@@ -315,7 +303,7 @@ Test(spool_operator, what_is_not_there_is_said)
 	cr_assert_eq(f.err, MX_ENOENT);
 	f.counted = 0;
 	spool_remove(f.sp, by_domain("nobody.example"), on_counted, &f);
-	cr_assert_eq(wait_count(), 0);
+	cr_assert_eq(wait_count(&f), 0);
 }
 
 /* Removed twice before the first commit, as when an id is given twice or the
@@ -463,7 +451,7 @@ Test(spool_operator, ends_are_listed_piece_by_piece)
 	cr_assert(e[0].id == first && e[1].id == first);
 	/* its row may be gone meanwhile */
 	spool_remove(f.sp, by_id(first), on_counted, &f);
-	cr_assert_eq(wait_count(), 2);
+	cr_assert_eq(wait_count(&f), 2);
 	cr_assert_eq(expired_by(f.sp, NOW + 20000, &e[1], e, 4), 1);
 	cr_assert_eq(e[0].id, last.id);
 	cr_assert_eq(expired_by(f.sp, NOW + 20000, &e[0], e, 4), 0);

@@ -1,6 +1,5 @@
 /* Recipients that failed, and what may become of them before they go. */
 #include "common/spool/spool_priv.h"
-#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 static struct fixture f;
@@ -16,17 +15,9 @@ static void setup(void)
 	spool_subscribe(f.sp, on_ready, &f);
 }
 
-static void check_spool(void)
-{
-	struct buf why = { 0 };
-
-	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
-}
-
 static void teardown(void)
 {
-	check_spool();
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 
@@ -172,7 +163,7 @@ Test(spool_parked, a_refusal_waits_and_goes)
 	check_ends(now_ms + WINDOW - 1, "");
 	check_ends(now_ms + WINDOW, "p");
 	check_ends(now_ms + DAYS(1), "p");
-	check_spool();
+	fixture_audit(&f);
 	cr_assert_eq(settle_parked(id, 0, OUTCOME_PERMANENT, 0), MX_OK);
 	check_row(0, 0, 0, 0);
 	check_ends(now_ms + DAYS(1), "");
@@ -226,7 +217,7 @@ Test(spool_parked, the_others_of_its_unit_stand_as_they_do)
 	cr_assert_eq(spool_unit_load(f.sp, id, A, &u), MX_OK);
 	cr_expect_eq(u->rcpt_count, 2, "the refused one is not tried");
 	unit_free(&u);
-	check_spool();
+	fixture_audit(&f);
 	cr_assert_eq(settle_parked(id, 1, OUTCOME_SHELVED, now_ms + 1), MX_OK);
 	check_row(0, 1, 0, 0);
 	cr_assert_eq(settle_parked(id, 1, OUTCOME_PERMANENT, 0), MX_OK);
@@ -259,7 +250,7 @@ Test(spool_parked, refusals_are_undone)
 	cr_expect_eq(u->rcpts[0].attempt_ms, 0, "it waits for no retry");
 	cr_expect_eq(u->rcpts[1].attempts, 1);
 	unit_free(&u);
-	check_spool();
+	fixture_audit(&f);
 	cr_assert_eq(settle_parked(within, 0, OUTCOME_PERMANENT, 0), MX_ENOENT,
 		     "it is about to be tried");
 	check_row(1, 0, 1, 1);

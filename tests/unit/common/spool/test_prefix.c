@@ -2,7 +2,6 @@
 #include "common/spool/content.h"
 #include "common/spool/look.h"
 #include "common/spool/pieces.h"
-#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 static struct fixture f;
@@ -19,14 +18,6 @@ static void teardown(void)
 }
 
 TestSuite(spool_prefix, .init = setup, .fini = teardown, .timeout = 60);
-
-static void expect_sound(void)
-{
-	struct buf why = { 0 };
-
-	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
-}
 
 static enum mx_err commit(struct spool_draft *d, const struct spool_rcpt *r,
 			  size_t count)
@@ -65,7 +56,7 @@ Test(spool_prefix, is_in_front)
 			cr_expect_eq(u->envelope.bytes, n);
 			unit_free(&u);
 		}
-	expect_sound();
+	fixture_audit(&f);
 	cr_expect_eq(f.sp->room.reserved_bytes, 0);
 	cr_expect_eq(f.sp->draft_bytes, 0);
 }
@@ -123,7 +114,7 @@ Test(spool_prefix, that_finds_no_room_is_an_error_of_the_draft)
 	cr_expect_eq(t.messages, 0);
 	spool_set_limits(f.sp, 4 << 20, 0);
 	cr_assert_eq(commit(draft_behind(&f, 2, 400, 100000), &r, 1), MX_OK);
-	expect_sound();
+	fixture_audit(&f);
 }
 
 static void expect_held(uint64_t id, const char *domain)
@@ -148,7 +139,7 @@ static void expect_both_held(uint64_t id)
 	expect_held(id, "b.example");
 	cr_expect_eq(expired_by(f.sp, NOW + DAYS(30), NULL, x, 4), 0,
 		     "what is held has no end");
-	expect_sound();
+	fixture_audit(&f);
 }
 
 /* Every unit is held from the first moment on, over a restart, until a release
@@ -186,7 +177,7 @@ Test(spool_prefix, held_mail_waits_for_its_release)
 	cr_expect_eq(u->rcpt_count, 2);
 	cr_expect_eq(u->hold_reason.n, 0);
 	unit_free(&u);
-	expect_sound();
+	fixture_audit(&f);
 	settle_one_rcpt(&f, id, "a.example", OUTCOME_DELIVERED, 0);
 	cr_expect_eq(f.err, MX_OK);
 }
@@ -203,7 +194,7 @@ Test(spool_prefix, held_mail_that_is_discarded_leaves_nothing)
 	fixture_reopen(&f);
 	cr_assert_eq(spool_totals(f.sp, &t), MX_OK);
 	cr_expect_eq(t.messages, 0);
-	expect_sound();
+	fixture_audit(&f);
 }
 
 /* An earlier version stored the first piece of every content at 0. */
@@ -243,10 +234,10 @@ Test(spool_prefix, content_of_an_earlier_version_is_read)
 	store_as_before(id, CONTENT_BASE);
 	check_content(&f, id, 4, 300000, 1000);
 	check_content(&f, id, 4, 300000, 65536);
-	expect_sound();
+	fixture_audit(&f);
 	settle_one_rcpt(&f, id, "example.com", OUTCOME_DELIVERED, 0);
 	cr_expect_eq(f.err, MX_OK);
-	expect_sound();
+	fixture_audit(&f);
 }
 
 static char schema(void)

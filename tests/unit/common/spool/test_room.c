@@ -9,7 +9,6 @@
 #include "common/spool/spool_priv.h"
 #include "common/spool/pieces.h"
 #include "common/spool/room.h"
-#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 TestSuite(spool_room, .timeout = 120);
@@ -17,14 +16,6 @@ TestSuite(spool_room, .timeout = 120);
 static struct fixture f;
 
 enum { MESSAGE_BYTES = 20000 };
-
-static void expect_sound(void)
-{
-	struct buf why = { 0 };
-
-	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
-}
 
 /* Commit messages until one is refused; their ids. */
 static size_t fill(uint64_t *ids, size_t max, enum mx_err *refusal)
@@ -71,14 +62,14 @@ static void fill_drain_fill(uint64_t least)
 
 	cr_assert_eq(err, MX_ESPACE, "%s after %zu", mx_strerror(err), n);
 	cr_assert_gt(n, least);
-	expect_sound();
+	fixture_audit(&f);
 	drain_all(ids, n);
-	expect_sound();
+	fixture_audit(&f);
 	/* the writer looks again after a second at most */
 	for (int i = 0; i < 30 && spool_room(f.sp, MESSAGE_BYTES) != MX_OK; i++)
 		usleep(100000);
 	cr_assert_gt(fill(ids, 10, &err), 0);
-	expect_sound();
+	fixture_audit(&f);
 }
 
 Test(spool_room, quota_is_kept_and_drains)
@@ -220,7 +211,7 @@ Test(spool_room, growing_draft_is_stopped)
 		ev_run(f.loop, EVRUN_NOWAIT);
 	}
 	cr_expect_lt(t.space.used_bytes, 1 << 20, "its pieces are still there");
-	expect_sound();
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 
@@ -260,7 +251,7 @@ Test(spool_room, full_file_system)
 	fill_drain_fill(100);
 	spool_close(&f.sp);
 	fixture_reopen(&f);
-	expect_sound();
+	fixture_audit(&f);
 	spool_close(&f.sp);
 	ev_loop_destroy(f.loop);
 	umount(f.dir);
@@ -328,7 +319,7 @@ static void disk_fails(int how)
 	fixture_reopen(&f);
 	cr_assert_eq(ready_in(f.sp, SPAN_LIT("a.example"), 0, ids, 4), 1);
 	put_simple(&f, "a.example");
-	expect_sound();
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 
@@ -375,7 +366,7 @@ Test(spool_room, a_lost_piece_is_not_sealed)
 	spool_commit(&d, &env, &r, 1, on_commit, &f);
 	turn_until(&f, &f.committed, 1);
 	cr_assert_eq(f.err, MX_ESPACE, "%s", mx_strerror(f.err));
-	expect_sound();
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 

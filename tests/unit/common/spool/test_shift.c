@@ -1,7 +1,6 @@
 /* Mail that came by a clock that was a year behind, when that is set. */
 #include "common/base/clock.h"
 #include "common/spool/spool_priv.h"
-#include "tests/support/spool_audit.h"
 #include "tests/unit/common/spool/fixture.h"
 
 #define YEAR DAYS(365)
@@ -18,10 +17,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	struct buf why = { 0 };
-
-	cr_expect(spool_audit(f.sp, &why), "%s", buf_cstr(&why));
-	buf_fini(&why);
+	fixture_audit(&f);
 	fixture_close(&f);
 }
 
