@@ -78,6 +78,7 @@ bool own_answered(const struct own *o, const struct own_addr *a);
 
 enum { OWN_TTL_S = 3600 }; /* of records to be published */
 void own_judge(struct own *o);
+
 /* ---- own_judge_tls.c: its part of that ---- */
 
 void own_judge_tls(struct findings *f, const struct own *o);
