@@ -25,6 +25,10 @@ struct callout {
 	char mailbox[];
 };
 
+/* ---- callout_carry.c ---- */
+/* It is asked over this connection, which is free. */
+void callout_give(struct link *l, struct callout *c);
+
 /* ---- callout_wait.c ---- */
 void callout_wait_start(struct drain *d);
 /* It is in no queue any more.  Who asked is told in the next turn. */

@@ -7,12 +7,6 @@
 #include "daemon/drain/lane_priv.h"
 #include "daemon/drain/link_priv.h"
 
-void lane_heard_of(const struct link *l)
-{
-	if (l->target != MACHINE_NONE)
-		machine_greeted(&l->dest->machine, l->target, clock_mono_ms());
-}
-
 static struct lane *lane_of(const struct delivery_job *job)
 {
 	struct lane *lane = job->arg;
@@ -48,7 +42,7 @@ static void on_rcpt(struct delivery *dl, struct delivery_job *job, size_t i,
 
 	(void)dl;
 	l->is_heard = true;
-	lane_heard_of(l);
+	link_heard_of(l);
 	learn(l, lane, job, i, m);
 	lane->listener->on_rcpt(i, m, job->set[i].reply, lane->arg);
 }
@@ -73,7 +67,7 @@ static void on_done(struct delivery *dl, struct delivery_job *job, void *arg)
 	l->jobs_done++;
 	link_learn_without(l, dl);
 	if (delivery_job_is_decided(job)) {
-		lane_heard_of(l);
+		link_heard_of(l);
 		link_test_without(l, true);
 		lane_went_well(l->dest);
 		lane_learn_latency(l, job);
@@ -105,7 +99,6 @@ void lane_give(struct link *l, struct lane *lane)
 	l->lane = lane;
 	l->is_heard = l->jobs_done == 0;
 	ev_timer_stop(l->dest->drain->loop, &lane->deadline);
-	ev_timer_stop(l->dest->drain->loop, &l->idle);
 	lane->job = delivery_job_new(&lane->unit, lane->source,
 				     l->dest->drain->lane_listener, lane);
 	lane->job->more = MORE_RCPTS;

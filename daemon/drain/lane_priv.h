@@ -36,8 +36,6 @@ struct lane {
 };
 
 /* ---- lane_carry.c ---- */
-/* Its server was heard of: is up, if it was, and its facts are of now. */
-void lane_heard_of(const struct link *l);
 /* What waits goes over this connection, which is free. */
 void lane_give(struct link *l, struct lane *lane);
 /* It has its connection no longer, and is over. */

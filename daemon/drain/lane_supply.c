@@ -7,14 +7,6 @@
 #include "daemon/drain/lane_priv.h"
 #include "daemon/drain/link_priv.h"
 
-enum { IDLE_MS = 5000 };
-
-static bool is_free(const struct link *l)
-{
-	return !l->is_leaving && delivery_jobs(l->delivery) == 0 &&
-	       delivery_room(l->delivery) > 0;
-}
-
 /* The first behind that one (NULL: of all) whose network may have one more. */
 static struct lane *next_fair(const struct dest *dst, struct lane *behind)
 {
@@ -47,19 +39,15 @@ static struct lane *next_lane(const struct link *l)
 
 void lane_fill(struct link *l)
 {
-	struct ev_loop *loop = l->dest->drain->loop;
 	struct lane *lane;
 
 	MX_ASSERT(l->kind == LINK_RELAY);
-	if (!l->is_asking || !is_free(l))
+	if (!l->is_asking || !link_is_free(l))
 		return;
 	lane = next_lane(l);
-	if (lane != NULL) {
+	if (lane != NULL)
 		lane_give(l, lane);
-	} else if (!ev_is_active(&l->idle)) {
-		ev_timer_set(&l->idle, IDLE_MS / 1000., 0.);
-		ev_timer_start(loop, &l->idle);
-	}
+	link_set_idle(l);
 }
 
 /* ---- Connections ---- */
@@ -71,7 +59,7 @@ void lane_ready(struct link *l)
 	MX_ASSERT(!l->is_asking && of->trying > 0);
 	l->is_asking = true;
 	of->trying--;
-	lane_heard_of(l);
+	link_heard_of(l);
 	lane_fill(l);
 	turns_touch(l->dest);
 }
@@ -92,7 +80,7 @@ static void adopt(struct link *l)
 
 static bool is_idle(const struct link *l)
 {
-	return l->kind == LINK_USUAL && l->is_ready && is_free(l);
+	return l->kind == LINK_USUAL && l->is_ready && link_is_free(l);
 }
 
 static bool may_have_more(const struct dest *dst)
@@ -105,7 +93,7 @@ static struct link *idle_link(struct dest *dst)
 	struct link *l;
 
 	LIST_FOREACH (l, &dst->links, entry)
-		if (l->kind == LINK_RELAY && l->is_asking && is_free(l))
+		if (l->kind == LINK_RELAY && l->is_asking && link_is_free(l))
 			return l;
 	if (!TAILQ_EMPTY(&dst->ring) || !may_have_more(dst))
 		return NULL;

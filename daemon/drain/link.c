@@ -8,6 +8,8 @@
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/risk.h"
 
+enum { IDLE_MS = 5000 }; /* kept that long without work */
+
 static void lane_count_in(struct dest *dst)
 {
 	dst->drain->lane_links++;
@@ -152,6 +154,30 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 		machine_started(&dst->machine, target, l->started_ms);
 	l->delivery = delivery_new(&opt, d->link_events, l);
 	return l;
+}
+
+void link_heard_of(const struct link *l)
+{
+	if (l->target != MACHINE_NONE)
+		machine_greeted(&l->dest->machine, l->target, clock_mono_ms());
+}
+
+bool link_is_free(const struct link *l)
+{
+	return !l->is_leaving && delivery_jobs(l->delivery) == 0 &&
+	       delivery_room(l->delivery) > 0;
+}
+
+void link_set_idle(struct link *l)
+{
+	struct ev_loop *loop = l->dest->drain->loop;
+
+	if (delivery_jobs(l->delivery) > 0) {
+		ev_timer_stop(loop, &l->idle);
+	} else if (!ev_is_active(&l->idle)) {
+		ev_timer_set(&l->idle, IDLE_MS / 1000., 0.);
+		ev_timer_start(loop, &l->idle);
+	}
 }
 
 void link_free(struct link *l)

@@ -64,6 +64,12 @@ void link_free(struct link *l);
 void link_leave(struct link *l);
 /* It is none of those that work, or are being made, any more. */
 void link_uncount(struct link *l);
+/* Its server was heard of: is up, if it was, and its facts are of now. */
+void link_heard_of(const struct link *l);
+/* It has nothing to do, and can be given something. */
+bool link_is_free(const struct link *l);
+/* It was given something, or nothing: then it ends in some seconds. */
+void link_set_idle(struct link *l);
 
 /* ---- link_fill.c ---- */
 void link_fill(struct link *l);

@@ -3,10 +3,7 @@
 #include "common/base/clock.h"
 #include "daemon/drain/drain_priv.h"
 
-enum {
-	IDLE_MS = 5000, /* kept that long without mail */
-	FILL_MAX = 64,	/* units given in one go */
-};
+enum { FILL_MAX = 64 }; /* units given in one go */
 
 /* After a loss one is sent ahead.  And for as long as that loss took the next
  * oldest may be of the same kind: the newest go first, and nothing queues
@@ -77,7 +74,6 @@ void link_relieve(struct dest *dst, const struct link *by)
 void link_fill(struct link *l)
 {
 	struct attempt *a;
-	struct ev_loop *loop = l->dest->drain->loop;
 
 	MX_ASSERT(l->is_ready && !l->is_leaving);
 	if (l->jobs_done >= l->turn_at && l->target != MACHINE_NONE &&
@@ -89,10 +85,5 @@ void link_fill(struct link *l)
 			break;
 		delivery_give(l->delivery, a->job);
 	}
-	if (delivery_jobs(l->delivery) > 0) {
-		ev_timer_stop(loop, &l->idle);
-	} else if (!ev_is_active(&l->idle)) {
-		ev_timer_set(&l->idle, IDLE_MS / 1000., 0.);
-		ev_timer_start(loop, &l->idle);
-	}
+	link_set_idle(l);
 }
