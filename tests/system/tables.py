@@ -1,11 +1,11 @@
 """A host that serves tables of recipients: HTTPS on loopback."""
 
-import http.server
-import ssl
 import threading
 
+from https import HttpsHost
 
-class TableHost:
+
+class TableHost(HttpsHost):
     """tables: {"/path": text}.  For misbehaviour, by path: status {path:
     code}, type {path: text}, location {path: url}, cut {path: octets that
     come}, drip {path: Event, until which nothing comes behind the first
@@ -18,35 +18,7 @@ class TableHost:
         self.authorization = None
         self.asked = []
         self.heard = threading.Condition()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.answer(self)
-
-            def log_message(self, *args):
-                pass
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert.cert_path, cert.key_path)
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def finish_request(self, request, client):
-                try:
-                    with context.wrap_socket(request, server_side=True) as tls:
-                        Handler(tls, client, self)
-                except OSError:
-                    pass
-
-            def handle_error(self, request, client):
-                pass
-
-        self.server = Server((address, port), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever,
-                         kwargs={"poll_interval": 0.05}, daemon=True).start()
+        super().__init__(cert, address, port)
 
     def url(self, path="/users", user=""):
         return f"https://{user}localhost:{self.port}{path}"
@@ -100,5 +72,4 @@ class TableHost:
     def close(self):
         for event in self.drip.values():
             event.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().close()
