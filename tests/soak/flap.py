@@ -18,7 +18,6 @@ import pathlib
 import random
 import sys
 import threading
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "system"))
@@ -26,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests" / "system"))
 from client import Raw  # noqa: E402
 from daemon import Mx20  # noqa: E402
 from primary import Delay, Drop  # noqa: E402
-from soak import Books, Keeper, tell  # noqa: E402
+from soak import Books, Keeper, play, tell  # noqa: E402
 
 SESSIONS, DOMAINS = 200, 5
 USERS = [f"u{i}" for i in range(20)]
@@ -180,15 +179,7 @@ class Flap:
         actors = [threading.Thread(target=self.client, args=(i,))
                   for i in range(self.sessions)]
         actors.append(threading.Thread(target=self.flapping))
-        for a in actors:
-            a.start()
-        time.sleep(self.seconds)
-        self.over.set()
-        for a in actors:
-            a.join(90)
-        self.calm = True
-        self.daemon.ctl("flush")
-        self.daemon.wait_empty(timeout=300)
+        play(self, actors)
 
     def close(self):
         self.daemon.close()

@@ -243,15 +243,7 @@ class Soak:
                    for p in self.primaries]
         actors += [threading.Thread(target=self.killer),
                    threading.Thread(target=self.sampler)]
-        for a in actors:
-            a.start()
-        time.sleep(self.seconds)
-        self.over.set()
-        for a in actors:
-            a.join(90)
-        self.calm = True
-        self.daemon.ctl("flush")
-        self.daemon.wait_empty(timeout=300)
+        play(self, actors)
 
     def close(self):
         self.daemon.close()
@@ -310,6 +302,19 @@ class Soak:
             if not middle * least <= last <= middle * most:
                 faults.append(f"{name} has a trend: {middle} then {last}")
         return faults
+
+
+def play(story, actors):
+    """The actors act for its time; then it is calm, and all goes out."""
+    for a in actors:
+        a.start()
+    time.sleep(story.seconds)
+    story.over.set()
+    for a in actors:
+        a.join(90)
+    story.calm = True
+    story.daemon.ctl("flush")
+    story.daemon.wait_empty(timeout=300)
 
 
 def tell(name, story):
