@@ -28,8 +28,9 @@ enum { IDS_MAX = 1000 }; /* of one order */
 
 /*
  * One question, from its line to its last answer.  It outlives its client
- * (who may hang up) and the server (which may stop): both are looked at only
- * through request_server and the answering functions.
+ * (who may hang up) and the server (which may stop): whoever comes back to it
+ * looks whether control is there still; the answering functions do that for
+ * the client.
  */
 struct request {
 	LIST_ENTRY(request) link; /* of the server, while it lives */

@@ -33,7 +33,7 @@ enum sql_id {
 	SQL_STOP,	     /* owner, fence: stopped, if nothing is there */
 	SQL_UNFREEZE,	     /* lease: whoever stands still in a transaction */
 	/* the taker */
-	SQL_NODES,	  /* -> see nodes.c */
+	SQL_NODES,	  /* -> see taker_look.c */
 	SQL_VICTIM_IDS,	  /* owner, after, most -> id, content bytes */
 	SQL_STAND,	  /* owner, fence: is it I, and is my lease valid? */
 	SQL_VICTIM,	  /* owner, how many, by whom */
