@@ -13,6 +13,7 @@ struct buf {
 	size_t cap;
 };
 
+/* Give the memory back; it is empty then, and may be used again. */
 void buf_fini(struct buf *b);
 
 /* Empty it, keep the memory. */
@@ -21,6 +22,7 @@ void buf_reset(struct buf *b);
 /* Room for n more bytes; returns where they go.  Add to b->n what was used. */
 char *buf_reserve(struct buf *b, size_t n);
 
+/* Append; s may not lie in b. */
 void buf_add(struct buf *b, struct span s);
 void buf_adds(struct buf *b, const char *s);
 void buf_addf(struct buf *b, const char *fmt, ...)

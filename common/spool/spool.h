@@ -141,6 +141,8 @@ void spool_draft_hold(struct spool_draft *d, struct span reason);
 void spool_draft_fact(struct spool_draft *d, struct span key,
 		      struct span value);
 
+/* It is given up at any time before the commit: nothing of it is left.  *d is
+ * NULL then, and may have been. */
 void spool_draft_discard(struct spool_draft **d);
 
 typedef void spool_commit_cb(enum mx_err err, uint64_t msg_id, void *arg);
@@ -476,14 +478,19 @@ enum mx_err spool_totals(struct spool *sp, struct spool_totals *out);
 typedef bool spool_domain_cb(const struct spool_domain *row, void *arg);
 enum mx_err spool_domains(struct spool *sp, struct span after,
 			  spool_domain_cb *cb, void *arg);
+/* MX_ENOENT: it has neither, and no pattern holds it. */
 enum mx_err spool_domain_get(struct spool *sp, struct span domain,
 			     struct spool_domain *out);
 
+/* All servers that were heard of, in the order of their names; stops when cb
+ * returns false.  t is valid during cb, which may look at the spool. */
 typedef bool spool_target_cb(const struct spool_target *t, void *arg);
 enum mx_err spool_targets(struct spool *sp, spool_target_cb *cb, void *arg);
+/* MX_ENOENT: nothing is known of it. */
 enum mx_err spool_target_get(struct spool *sp, struct span name,
 			     struct spool_target *out);
 
+/* Append the value.  MX_ENOENT: there is none. */
 enum mx_err spool_fact_get(struct spool *sp, struct span key, struct buf *out);
 /* Facts whose key begins so, in the order of their keys, behind the key `after`
  * (empty: from the first on); stops when cb returns false.  Both spans are
