@@ -7,25 +7,12 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/hash.h"
+#include "daemon/policy/dnsbl_zones.h"
 
 enum {
 	TTL_LEAST_S = 60,
 	TTL_MOST_S = 3600,
 	TTL_FAILED_S = 30, /* a zone that failed is asked again soon */
-};
-
-/* The zones of a configuration; entries keep theirs. */
-struct zone {
-	char *name;
-	unsigned weight;
-	unsigned silent;  /* on end */
-	int64_t rests_ms; /* until then it is not asked */
-};
-
-struct zones {
-	unsigned refs;
-	size_t count;
-	struct zone zone[];
 };
 
 struct asked_zone {
@@ -95,65 +82,6 @@ bool dnsbl_lists(const struct dns_answer *answer)
 		    a.ip[0] == 127 && (a.ip[1] != 255 || a.ip[2] != 255))
 			return true;
 	return false;
-}
-
-/* ---- Zones ---- */
-
-static void zones_unref(struct zones **z)
-{
-	struct zones *old = *z;
-
-	*z = NULL;
-	if (old == NULL || --old->refs > 0)
-		return;
-	for (size_t i = 0; i < old->count; i++)
-		free(old->zone[i].name);
-	free(old);
-}
-
-static struct zones *zones_new(const struct config *c)
-{
-	const size_t n = c->policy.dnsbl_count;
-	struct zones *z = mx_alloc(sizeof(*z) + n * sizeof(z->zone[0]));
-
-	z->refs = 1;
-	z->count = n;
-	for (size_t i = 0; i < n; i++) {
-		const struct config_dnsbl *d = &c->policy.dnsbl[i];
-
-		z->zone[i].name = mx_alloc(d->zone.n + 1);
-		memcpy(z->zone[i].name, d->zone.p, d->zone.n);
-		z->zone[i].weight = d->weight;
-	}
-	return z;
-}
-
-static bool zones_are_same(const struct zones *z, const struct config *c)
-{
-	if (z == NULL || z->count != c->policy.dnsbl_count)
-		return false;
-	for (size_t i = 0; i < z->count; i++)
-		if (!span_eq(span_str(z->zone[i].name),
-			     c->policy.dnsbl[i].zone) ||
-		    z->zone[i].weight != c->policy.dnsbl[i].weight)
-			return false;
-	return true;
-}
-
-/* An answer, or 5 seconds without one. */
-static void note(struct zone *z, bool is_silent)
-{
-	if (!is_silent) {
-		z->silent = 0;
-		return;
-	}
-	if (++z->silent < DNSBL_TIRED)
-		return;
-	z->silent = 0;
-	z->rests_ms = clock_mono_ms() + DNSBL_REST_MS;
-	log_warn(EV_CONFIG, LOG_STR("key", "policy.dnsbl"),
-		 LOG_STR("zone", z->name),
-		 LOG_STR("warning", "does not answer: not asked for a minute"));
 }
 
 /* ---- Entries ---- */
@@ -251,7 +179,7 @@ static void on_answer(const struct dns_answer *answer, void *arg)
 
 	a->query = NULL;
 	a->has_it = dnsbl_lists(answer);
-	note(a->zone, answer->status == DNS_TIMEOUT);
+	zone_note(a->zone, answer->status == DNS_TIMEOUT);
 	if (dns_failed(answer->status))
 		keep_for(e, TTL_FAILED_S);
 	else
@@ -269,7 +197,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	for (size_t i = 0; i < e->zones->count; i++)
 		if (e->asked[i].query != NULL)
-			note(e->asked[i].zone, true);
+			zone_note(e->asked[i].zone, true);
 	stop_asking(e);
 	keep_for(e, TTL_FAILED_S);
 	tell(e);
