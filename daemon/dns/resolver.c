@@ -16,7 +16,6 @@
 enum {
 	RESOLVER_MAGIC = 0x7e501fe2,
 	QUERY_MAGIC = 0x0d15c0ff,
-	RDATA_MAX = 256, /* records looked at in one answer */
 	STRANGERS_ACTIVE_MAX = 64, /* instead of CONTEXT_ACTIVE_MAX */
 	/* While the system's anchor has not proved itself: how long an answer
 	 * may take, how long one without it counts, when to try again. */
@@ -243,26 +242,37 @@ static struct span without_dot(const char *name)
 	return s;
 }
 
-static void answer_from(struct dns_answer *a, const struct ub_result *res,
-			struct span *rdata)
+/* As many as there are: a message of DNS has room for some thousands, and the
+ * one that matters may be the last.  The caller frees rdata. */
+static struct span *records_of(struct dns_answer *a,
+			       const struct ub_result *res)
+{
+	struct span *rdata;
+	size_t n = 0;
+
+	while (res->data[n] != NULL)
+		n++;
+	rdata = mx_alloc_array(n + 1, sizeof(*rdata));
+	for (size_t i = 0; i < n; i++)
+		rdata[i] = span_of(res->data[i], (size_t)res->len[i]);
+	a->rdata = rdata;
+	a->count = n;
+	return rdata;
+}
+
+static struct span *answer_from(struct dns_answer *a,
+				const struct ub_result *res)
 {
 	*a = (struct dns_answer){ .status = status_of(res),
 				  .secure = res->secure && !res->bogus,
-				  .ttl_s = res->ttl,
-				  .rdata = rdata };
+				  .ttl_s = res->ttl };
 	if (res->canonname != NULL)
 		a->canon = without_dot(res->canonname);
 	if (span_ieq(a->canon, without_dot(res->qname)))
 		a->canon.n = 0;
 	if (res->why_bogus != NULL)
 		a->why = span_str(res->why_bogus);
-	if (a->status != DNS_OK)
-		return;
-	while (a->count < RDATA_MAX && res->data[a->count] != NULL) {
-		rdata[a->count] = span_of(res->data[a->count],
-					  (size_t)res->len[a->count]);
-		a->count++;
-	}
+	return a->status == DNS_OK ? records_of(a, res) : NULL;
 }
 
 static bool submit(struct dns_query *q, struct context *ctx);
@@ -328,17 +338,18 @@ static void on_answer(void *arg, int err, struct ub_result *res)
 {
 	struct dns_query *q = arg;
 	struct dns_answer a = { .status = DNS_SERVFAIL };
-	struct span rdata[RDATA_MAX];
+	struct span *rdata = NULL;
 
 	MX_ASSERT(q->magic == QUERY_MAGIC);
 	if (err == 0 && res != NULL)
-		answer_from(&a, res, rdata);
+		rdata = answer_from(&a, res);
 	if (proves_anchor(q, &a))
 		q->resolver->is_proven = true;
 	if (q->ctx == q->resolver->plain)
 		took_plain(q->resolver, &a);
 	if (a.status != DNS_BOGUS || !retry_plainly(q))
 		query_finish(q, &a);
+	free(rdata);
 	ub_resolve_free(res);
 }
 

@@ -64,18 +64,23 @@ void choice_cut_self(struct choice *c, choice_is_self *is_self, const char *why)
 		cut_from(c, best);
 }
 
-/* A host that the operator wrote down may well be a second server on this
- * machine: only what we listen on is ourselves then. */
+static bool is_named(const struct choice *c)
+{
+	return c->source == ROUTE_FROM_PRIMARY || c->source == ROUTE_FROM_RELAY;
+}
+
+bool choice_is_here(const struct choice *c, const struct net_addr *addr)
+{
+	return is_named(c) ? self_is_listening(c->self, addr)
+			   : self_is_addr(c->self, addr);
+}
+
 static bool is_self_by_addr(const struct choice *c, const struct candidate *h)
 {
-	bool is_named = c->source == ROUTE_FROM_PRIMARY ||
-			c->source == ROUTE_FROM_RELAY;
-
-	if (!is_named && self_is_name(c->self, h->canon))
+	if (h->is_here || (!is_named(c) && self_is_name(c->self, h->canon)))
 		return true;
 	for (size_t i = 0; i < h->addr_count; i++) {
-		if (is_named ? self_is_listening(c->self, &h->addrs[i])
-			     : self_is_addr(c->self, &h->addrs[i]))
+		if (choice_is_here(c, &h->addrs[i]))
 			return true;
 	}
 	return false;
@@ -177,7 +182,7 @@ static void settle_host(struct choice *c, struct candidate *h)
 /* What the operator wrote down, he knows. */
 static bool is_strangers(const struct choice *c)
 {
-	return c->source == ROUTE_FROM_MX || c->source == ROUTE_FROM_ADDRESS;
+	return !is_named(c);
 }
 
 /* After this host was looked for among them: it may be at such an address. */

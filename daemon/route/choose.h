@@ -37,6 +37,8 @@ struct candidate {
 	enum route_fate fate;
 	const char *why;          /* of a fate that is not USED; may be NULL */
 	struct choice_addrs v4, v6;
+	bool is_here;             /* one of its addresses is this host's, be it
+				     among those kept or not */
 	struct net_addr *addrs;   /* merged; with port; in order of trial */
 	size_t addr_count;
 	struct span canon;
@@ -85,8 +87,8 @@ void choice_read_hops(struct choice *c, const struct config_hop *hops,
 void choice_read_domain(struct choice *c, struct span domain, in_port_t port);
 
 /* Take one answer about a host's addresses. */
-void choice_read_addrs(struct choice_addrs *to, enum dns_type type,
-		       const struct dns_answer *answer, struct arena *arena);
+void choice_read_addrs(const struct choice *c, struct candidate *h,
+		       enum dns_type type, const struct dns_answer *answer);
 
 /* All addresses are there: settle each host's fate, cut this host by
  * address, shuffle equals.  seed is any number. */

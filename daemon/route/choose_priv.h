@@ -11,4 +11,9 @@ typedef bool choice_is_self(const struct choice *c, const struct candidate *h);
 void choice_cut_self(struct choice *c, choice_is_self *is_self,
 		     const char *why);
 
+/* Does this address, with its port, lead to this host?  A host that the
+ * operator wrote down may well be a second server on this machine: only what we
+ * listen on is ourselves then. */
+bool choice_is_here(const struct choice *c, const struct net_addr *addr);
+
 #endif

@@ -1,48 +1,11 @@
 /* Candidates read from record sets and from the configuration. */
-#include <stdlib.h>
-
 #include "common/base/assert.h"
 #include "daemon/route/choose_priv.h"
+#include "daemon/route/mx_set.h"
 
 static bool is_self_by_name(const struct choice *c, const struct candidate *h)
 {
 	return self_is_name(c->self, h->name);
-}
-
-static int by_preference(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-
-	if (x->preference != y->preference)
-		return x->preference < y->preference ? -1 : 1;
-	/* A fixed order, so that the route's key does not depend on it. */
-	size_t n = x->name.n < y->name.n ? x->name.n : y->name.n;
-	int d = n > 0 ? memcmp(x->name.p, y->name.p, n) : 0;
-
-	if (d != 0)
-		return d;
-	return (x->name.n > y->name.n) - (x->name.n < y->name.n);
-}
-
-static bool is_listed(const struct choice *c, struct span name)
-{
-	for (size_t i = 0; i < c->count; i++) {
-		if (span_eq(c->hosts[i].name, name))
-			return true;
-	}
-	return false;
-}
-
-/* Sorted by preference, so the first mention of a name is its best. */
-static void drop_repeated(struct choice *c)
-{
-	size_t all = c->count;
-
-	c->count = 0;
-	for (size_t i = 0; i < all; i++) {
-		if (!is_listed(c, c->hosts[i].name))
-			c->hosts[c->count++] = c->hosts[i];
-	}
 }
 
 /* "192.0.2.1" as a name is a mistake that people make (RFC 5321 section 5.1
@@ -86,22 +49,21 @@ static void drop_many(struct choice *c)
 bool choice_read_mx(struct choice *c, const struct dns_answer *mx,
 		    in_port_t port)
 {
-	c->source = ROUTE_FROM_MX;
-	c->hosts = arena_alloc_array(c->arena, mx->count, sizeof(*c->hosts));
-	for (size_t i = 0; i < mx->count; i++) {
-		struct candidate *h = &c->hosts[c->count];
+	struct mx_record *rows;
 
-		*h = (struct candidate){ .port = port };
-		if (dns_read_mx(c->arena, mx->rdata[i], &h->preference,
-				&h->name))
-			c->count++;
-	}
+	c->source = ROUTE_FROM_MX;
+	c->count = mx_set_read(c->arena, mx, c->self, &rows);
+	c->hosts = arena_alloc_array(c->arena, c->count, sizeof(*c->hosts));
+	for (size_t i = 0; i < c->count; i++)
+		c->hosts[i] = (struct candidate){
+			.name = rows[i].name,
+			.preference = rows[i].preference,
+			.port = port,
+		};
 	if (c->count == 1 && c->hosts[0].name.n == 0) {
 		c->hosts[0].fate = ROUTE_IS_NULL;
 		return false;
 	}
-	qsort(c->hosts, c->count, sizeof(*c->hosts), by_preference);
-	drop_repeated(c);
 	drop_unnamed(c);
 	choice_cut_self(c, is_self_by_name, "dropped: this host, by name");
 	drop_many(c);
@@ -136,17 +98,23 @@ void choice_read_domain(struct choice *c, struct span domain, in_port_t port)
 	c->hosts->name = arena_span(c->arena, domain);
 }
 
-void choice_read_addrs(struct choice_addrs *to, enum dns_type type,
-		       const struct dns_answer *answer, struct arena *arena)
+void choice_read_addrs(const struct choice *c, struct candidate *h,
+		       enum dns_type type, const struct dns_answer *answer)
 {
+	struct choice_addrs *to = type == DNS_A ? &h->v4 : &h->v6;
+
 	to->status = answer->status;
 	to->secure = answer->secure;
-	to->canon = arena_span(arena, answer->canon);
-	for (size_t i = 0; i < answer->count && to->count < COUNT(to->addrs);
-	     i++) {
-		if (dns_read_addr(type, answer->rdata[i],
-				  &to->addrs[to->count]))
-			to->count++;
+	to->canon = arena_span(c->arena, answer->canon);
+	for (size_t i = 0; i < answer->count; i++) {
+		struct net_addr one;
+
+		if (!dns_read_addr(type, answer->rdata[i], &one))
+			continue;
+		one.port = h->port;
+		h->is_here = h->is_here || choice_is_here(c, &one);
+		if (to->count < COUNT(to->addrs))
+			to->addrs[to->count++] = one;
 	}
 	if (to->status == DNS_OK && to->count == 0)
 		to->status = DNS_NODATA;

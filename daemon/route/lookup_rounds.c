@@ -42,10 +42,8 @@ static void take(struct question *q, const struct dns_answer *a)
 		take_mx(l, a);
 		break;
 	case DNS_A:
-		choice_read_addrs(&q->host->v4, DNS_A, a, &l->arena);
-		break;
 	case DNS_AAAA:
-		choice_read_addrs(&q->host->v6, DNS_AAAA, a, &l->arena);
+		choice_read_addrs(&l->choice, q->host, q->type, a);
 		break;
 	case DNS_CNAME:
 		take_alias(l, q->host, a);

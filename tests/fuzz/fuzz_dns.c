@@ -55,7 +55,7 @@ static void check_choice(const struct dns_answer *mx, struct arena *a)
 	if (!choice_read_mx(&c, mx, 25))
 		return;
 	for (size_t i = 0; i < c.count; i++)
-		choice_read_addrs(&c.hosts[i].v4, DNS_A, mx, a);
+		choice_read_addrs(&c, &c.hosts[i], DNS_A, mx);
 	choice_settle(&c, mx->count);
 	for (size_t i = 0; i < c.count; i++) {
 		if (c.hosts[i].fate == ROUTE_IS_SELF &&

@@ -520,6 +520,34 @@ Test(choose, what_others_can_make_large_is_bounded)
 	teardown(&f);
 }
 
+/* We may be the last address of a large pool, and only some are kept. */
+Test(choose, this_host_by_an_address_that_is_not_kept)
+{
+	unsigned char ip[40][4] = { { 0 } };
+	struct span rdata[COUNT(ip)];
+	struct dns_answer pool = { .status = DNS_OK,
+				   .rdata = rdata,
+				   .count = COUNT(ip) };
+	struct fixture f;
+
+	for (size_t i = 0; i < COUNT(ip); i++) {
+		ip[i][0] = 198, ip[i][1] = 51, ip[i][2] = 100;
+		ip[i][3] = (unsigned char)i;
+		rdata[i] = span_of(ip[i], sizeof(ip[i]));
+	}
+	memcpy(ip[COUNT(ip) - 1], (unsigned char[]){ 192, 0, 2, 77 }, 4);
+	setup(&f, ROUTE_FROM_MX);
+	cr_assert(read_mx(&f, "10 best.test,20 pool.test,30 worse.test"));
+	give(&f, "best.test", "192.0.2.1");
+	give(&f, "worse.test", "192.0.2.3");
+	choice_read_addrs(&f.choice, &f.choice.hosts[1], DNS_A, &pool);
+	choice_settle(&f.choice, 1);
+	cr_expect_eq(f.choice.hosts[0].fate, ROUTE_USED);
+	cr_expect_eq(f.choice.hosts[1].fate, ROUTE_IS_SELF);
+	cr_expect_eq(f.choice.hosts[2].fate, ROUTE_IS_WORSE);
+	teardown(&f);
+}
+
 /* A second server on this machine is a legitimate primary; the port we listen
  * on ourselves is not. */
 Test(choose, hosts_the_operator_named)
