@@ -270,6 +270,12 @@ enum step got_ehlo(struct delivery *d, struct expect *e);
 enum step got_helo(struct delivery *d, struct expect *e);
 enum step got_starttls(struct delivery *d, struct expect *e);
 enum step session_secured(struct delivery *d);
+/* Was that the end of the handshake, and would clear text do?  In TLS 1.3 the
+ * client is through with it before the server has judged the client's part:
+ * what it thinks of that, or of TLS at all, comes instead of the reply to the
+ * first command. */
+bool session_was_refused(const struct delivery *d, enum stage at,
+			 bool is_timeout);
 /* The handshake failed: fall back or give up. */
 enum step session_insecure(struct delivery *d, struct span why,
 			   bool is_timeout);

@@ -162,7 +162,8 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 		step = STEP_END;
 	else if (d->life == LIFE_OPENING && session_again(d, at, text, is_late))
 		step = STEP_CONNECT;
-	else if (d->life == LIFE_OPENING && d->waiting == ST_TLS)
+	else if (d->life == LIFE_OPENING &&
+		 (d->waiting == ST_TLS || session_was_refused(d, at, is_late)))
 		step = session_insecure(d, text, is_late);
 	else if (fallback_lost(d, at, text, is_late))
 		step = end_made(d, DELIVERY_CLOSED, at, 451, "4.4.2", text);

@@ -249,6 +249,13 @@ static bool is_for_ehlo(const struct delivery *d, enum stage at,
 	       ((d->without | fallback_forbidden(d)) & DELIVERY_EHLO) == 0;
 }
 
+bool session_was_refused(const struct delivery *d, enum stage at,
+			 bool is_timeout)
+{
+	return at == ST_EHLO && !is_timeout && conn_tls(d->conn) != NULL &&
+	       may_be_clear(d);
+}
+
 bool session_again(struct delivery *d, enum stage at, struct span why,
 		   bool is_timeout)
 {

@@ -23,12 +23,13 @@ enum kind {
 	REFUSING, /* offers, then 454 */
 	LEAVING,  /* offers, then 421 */
 	INJECTED, /* bytes in clear behind the 220 */
+	CUT,	  /* hangs up when first spoken to inside TLS */
 	KINDS
 };
 
 static const char *const kind_names[KINDS] = {
 	"plain",  "good",     "wrong name", "expired",	"self-signed",
-	"broken", "refusing", "leaving",    "injected",
+	"broken", "refusing", "leaving",    "injected", "cut",
 };
 
 static struct ev_loop *loop;
@@ -39,10 +40,15 @@ static enum kind kind;
 static const char *answer(struct peer *p, const char *line, void *arg)
 {
 	static bool was_broken;
+	static int hellos;
 
 	(void)arg;
 	if (strncmp(line, "CONNECT", 7) == 0 && p->connections == 1)
 		was_broken = false;
+	if (strncmp(line, "CONNECT", 7) == 0)
+		hellos = 0;
+	if (kind == CUT && strncmp(line, "EHLO", 4) == 0 && ++hellos > 1)
+		return PEER_CLOSE;
 	if (strncmp(line, "STARTTLS", 8) != 0) {
 		if (was_broken && strncmp(line, "EHLO", 4) != 0 &&
 		    strncmp(line, "QUIT", 4) != 0 &&
@@ -173,7 +179,7 @@ static enum result probe(enum kind k, const struct route_tls *tls,
 		[GOOD] = &good,	      [WRONG_NAME] = &wrong,
 		[EXPIRED] = &expired, [SELF_SIGNED] = &self,
 		[REFUSING] = &good,   [LEAVING] = &good,
-		[INJECTED] = &good,
+		[INJECTED] = &good,   [CUT] = &good,
 	};
 	struct tls_server *server = certs[k] != NULL ? serve(certs[k]) : NULL;
 	struct peer_options popt = {
@@ -221,7 +227,7 @@ static void tls_of(struct route_tls *t, enum tls_level level)
 				 .name_count = 1 };
 }
 
-/* Five policies, nine kinds of primary. */
+/* Five policies, ten kinds of primary. */
 Test(secure, matrix)
 {
 	static const struct {
@@ -229,19 +235,19 @@ Test(secure, matrix)
 		enum result expected[KINDS];
 	} rows[] = {
 		/*                  plain   good       wrong      expired
-		 * self       broken  refusing leaving injected */
+		 * self       broken  refusing leaving injected cut */
 		{ TLS_LEVEL_NONE,
 		  { CLEAR, CLEAR, CLEAR, CLEAR, CLEAR, CLEAR, CLEAR, CLEAR,
-		    CLEAR } },
+		    CLEAR, CLEAR } },
 		{ TLS_LEVEL_MAY,
 		  { CLEAR, ENCRYPTED, ENCRYPTED, ENCRYPTED, ENCRYPTED, CLEAR,
-		    CLEAR, BUSY, CLEAR } },
+		    CLEAR, BUSY, CLEAR, CLEAR } },
 		{ TLS_LEVEL_MUST,
 		  { NO_TLS, ENCRYPTED, ENCRYPTED, ENCRYPTED, ENCRYPTED, NO_TLS,
-		    NO_TLS, BUSY, NO_TLS } },
+		    NO_TLS, BUSY, NO_TLS, OTHER } },
 		{ TLS_LEVEL_VERIFY,
 		  { NO_TLS, VERIFIED, NO_TLS, NO_TLS, NO_TLS, NO_TLS, NO_TLS,
-		    BUSY, NO_TLS } },
+		    BUSY, NO_TLS, OTHER } },
 	};
 
 	for (size_t r = 0; r < COUNT(rows); r++)
