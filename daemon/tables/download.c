@@ -8,6 +8,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "daemon/tables/origin.h"
 
 enum {
 	DOWNLOAD_MAGIC = 0x00d0a10d,
@@ -253,39 +254,6 @@ static void split_url(struct download *d, const char *url)
 	buf_fini(&plain);
 }
 
-/* "https://host:443" */
-static bool origin_of(const char *url, struct buf *out)
-{
-	char *scheme = NULL, *host = NULL, *port = NULL;
-	CURLU *u = curl_url();
-	bool ok = curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-		  curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-		  curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-		  curl_url_get(u, CURLUPART_PORT, &port,
-			       CURLU_DEFAULT_PORT) == CURLUE_OK;
-
-	if (ok)
-		buf_addf(out, "%s://%s:%s", scheme, host, port);
-	for (char *p = out->p; ok && p < out->p + out->n; p++)
-		*p = ascii_lower(*p);
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(port);
-	curl_url_cleanup(u);
-	return ok;
-}
-
-static bool is_same_origin(const char *a, const char *b)
-{
-	struct buf x = { 0 }, y = { 0 };
-	bool same = origin_of(a, &x) && origin_of(b, &y) &&
-		    span_eq(buf_span(&x), buf_span(&y));
-
-	buf_fini(&x);
-	buf_fini(&y);
-	return same;
-}
-
 /* True: it goes on there.  Whoever serves the table was named by the operator;
  * another host was not, nor would it be given the password. */
 static bool redirect(struct download *d)
@@ -295,9 +263,9 @@ static bool redirect(struct download *d)
 	curl_easy_getinfo(d->easy, CURLINFO_REDIRECT_URL, &to);
 	if (to == NULL)
 		return false;
-	if (!is_same_origin(d->url, to)) {
+	if (!origin_is_same(d->url, to)) {
 		buf_adds(&d->why, "redirects to another host: ");
-		(void)origin_of(to, &d->why);
+		(void)origin_add(&d->why, to);
 		return false;
 	}
 	if (++d->redirects > REDIRECTS_MAX) {
