@@ -180,18 +180,24 @@ static void answer_hold(struct request *r, uint64_t units)
 	request_answer(r, answer);
 }
 
+/* The spool has done it, and the server is there still; else it is over. */
+static bool goes_on(struct request *r, enum mx_err err)
+{
+	if (err == MX_OK && r->control != NULL)
+		return true;
+	if (err != MX_OK)
+		request_fail_err(r, err); /* r may be gone */
+	else
+		request_drop(r);
+	return false;
+}
+
 static void on_held(enum mx_err err, uint64_t units, void *arg)
 {
 	struct request *r = arg;
 
-	if (err != MX_OK) {
-		request_fail_err(r, err);
+	if (!goes_on(r, err))
 		return;
-	}
-	if (r->control == NULL) {
-		request_drop(r);
-		return;
-	}
 	if (r->scope == SCOPE_DESTINATION)
 		drain_destination_changed(r->control->opt.drain,
 					  r->destination);
@@ -334,14 +340,8 @@ static void on_released(enum mx_err err, uint64_t units, void *arg)
 	char name[sizeof(r->name)] = "";
 
 	(void)units;
-	if (err != MX_OK) {
-		request_fail_err(r, err);
+	if (!goes_on(r, err))
 		return;
-	}
-	if (r->control == NULL) {
-		request_drop(r);
-		return;
-	}
 	drain = r->control->opt.drain;
 	snprintf(name, sizeof(name), "%.*s", SPAN_ARG(r->destination));
 	walk_start(r, &release_ops, true);
