@@ -1,9 +1,6 @@
 /* A gate that answers when the test wants it to. */
 #include "tests/unit/daemon/intake/world.h"
 
-#define HELLO "EHLO client.test\r\n"
-#define FROM "MAIL FROM:<a@b.test>\r\n"
-#define TO "RCPT TO:<user@example.com>\r\n"
 #define BDAT "BDAT 8 LAST\r\nhello..\n"
 #define TEXT "Subject: x\r\n\r\nhello\r\n.\r\n"
 

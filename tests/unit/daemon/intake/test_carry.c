@@ -1,9 +1,7 @@
 /* Sessions whose mail is relayed, behind a door of the test's own. */
 #include "tests/unit/daemon/intake/world.h"
 
-#define HELLO "EHLO client.test\r\n"
-#define FROM "MAIL FROM:<a@b.test>\r\n"
-#define TO(who) "RCPT TO:<" who ">\r\n"
+#define RCPT(who) "RCPT TO:<" who ">\r\n"
 #define TEXT "Subject: x\r\n\r\n..hello\r\n.\r\n"
 
 /* ---- A primary that answers at once, or not at all ---- */
@@ -197,7 +195,7 @@ Test(intake_carry, the_primary_speaks)
 	const char *said;
 
 	say(fd, HELLO);
-	client_send(fd, SPAN_LIT(FROM TO("user@example.com")));
+	client_send(fd, SPAN_LIT(FROM RCPT("user@example.com")));
 	cr_expect_not_null(strstr(client_read(fd), "250 2.1.5 well known\r\n"));
 	said = content(fd, TEXT);
 	cr_expect_str_eq(said, "250 2.0.0 taken as 4711\r\n");
@@ -208,7 +206,7 @@ Test(intake_carry, the_primary_speaks)
 	cr_expect_not_null(strstr(door.got.p, "for <user@example.com>;"));
 	cr_expect_not_null(strstr(door.got.p, "Subject: x\r\n\r\n.hello\r\n"));
 	/* and the next one */
-	cr_expect_str_eq(say(fd, FROM TO("user@example.com")), "250 250");
+	cr_expect_str_eq(say(fd, FROM RCPT("user@example.com")), "250 250");
 	cr_expect_str_eq(content(fd, TEXT), "250 2.0.0 taken as 4711\r\n");
 	close(fd);
 }
@@ -220,8 +218,8 @@ Test(intake_carry, pipelined)
 
 	say(fd, HELLO);
 	cr_expect_str_eq(
-		say(fd, FROM TO("user@example.com") TO("no@example.org")
-				TO("other@example.com") "DATA\r\n"),
+		say(fd, FROM RCPT("user@example.com") RCPT("no@example.org")
+				RCPT("other@example.com") "DATA\r\n"),
 		"250 250 550 250 354");
 	cr_expect_str_eq(door.paths,
 			 "user@example.com no@example.org other@example.com ");
@@ -237,7 +235,7 @@ Test(intake_carry, a_list_refuses_by_itself)
 {
 	int fd = envelope("");
 
-	cr_expect_str_eq(say(fd, TO("nobody@example.com")), "550");
+	cr_expect_str_eq(say(fd, RCPT("nobody@example.com")), "550");
 	cr_expect_null(door.lane);
 	close(fd);
 }
@@ -253,12 +251,12 @@ Test(intake_carry, not_listed)
 	intake_reload(world.intake, c);
 	config_unref(&c);
 	fd = envelope("");
-	client_send(fd, SPAN_LIT(TO("other@example.com")));
+	client_send(fd, SPAN_LIT(RCPT("other@example.com")));
 	cr_expect_str_eq(client_read(fd), "450 4.2.1 other is busy\r\n");
-	cr_expect_str_eq(say(fd, TO("no@example.com")), "550");
-	cr_expect_str_eq(say(fd, TO("user@example.com")), "250");
+	cr_expect_str_eq(say(fd, RCPT("no@example.com")), "550");
+	cr_expect_str_eq(say(fd, RCPT("user@example.com")), "250");
 	door.is_silent = true;
-	client_send(fd, SPAN_LIT(TO("hm@example.com")));
+	client_send(fd, SPAN_LIT(RCPT("hm@example.com")));
 	refuse(OUTCOME_UNTRIED, REFUSED_NOT, "(rcpt) Time-out");
 	say_now();
 	cr_expect_str_eq(codes(client_read(fd)), "451");
@@ -284,7 +282,7 @@ Test(intake_carry, many_who_are_refused_for_now)
 	config_unref(&c);
 	fd = envelope("");
 	for (int i = 0; i < 2 * RELAY_RCPTS_MAX; i++) {
-		client_send(fd, SPAN_LIT(TO("other@example.com")));
+		client_send(fd, SPAN_LIT(RCPT("other@example.com")));
 		said = client_read(fd);
 		cr_assert_eq(strstr(said, "other is busy") != NULL,
 			     i < RELAY_RCPTS_MAX, "%d %s", i, said);
@@ -322,7 +320,7 @@ Test(intake_carry, the_end)
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		int fd = envelope(TO("user@example.com") TO("x@example.org"));
+		int fd = envelope(RCPT("user@example.com") RCPT("x@example.org"));
 		size_t had = fake.kept_count;
 		const char *said;
 
@@ -344,7 +342,7 @@ Test(intake_carry, the_end)
  * what it refuses; and its yes is taken back if they cannot be kept. */
 Test(intake_carry, others_beside_it)
 {
-	int fd = envelope(TO("user@example.com") TO("other@example.com"));
+	int fd = envelope(RCPT("user@example.com") RCPT("other@example.com"));
 
 	fake.slow = true;
 	cr_expect_str_eq(content(fd, TEXT), "", "not before it is durable");
@@ -356,15 +354,15 @@ Test(intake_carry, others_beside_it)
 	cr_expect_str_eq(client_read(fd), "250 2.0.0 taken as 4711\r\n");
 	cr_expect_eq(fake.kept[0].rcpt_count, 1);
 
-	client_send(fd, SPAN_LIT(FROM TO("user@example.com")
-					 TO("other@example.com")));
+	client_send(fd, SPAN_LIT(FROM RCPT("user@example.com")
+					 RCPT("other@example.com")));
 	client_read(fd);
 	refuse(OUTCOME_PERMANENT, REFUSED_AT_CONTENT, "554 5.7.1 spam");
 	cr_expect_str_eq(content(fd, TEXT), "554 5.7.1 spam\r\n");
 	cr_expect_eq(fake.kept_count, 1);
 
-	client_send(fd, SPAN_LIT(FROM TO("user@example.com")
-					 TO("other@example.com")));
+	client_send(fd, SPAN_LIT(FROM RCPT("user@example.com")
+					 RCPT("other@example.com")));
 	client_read(fd);
 	refuse(OUTCOME_DELIVERED, REFUSED_NOT, "250 ok");
 	fake.commit = MX_EIO;
@@ -377,7 +375,7 @@ Test(intake_carry, others_beside_it)
  * connection is not held until then. */
 Test(intake_carry, nothing_of_the_drain_in_a_commit)
 {
-	int fd = envelope(TO("user@example.com"));
+	int fd = envelope(RCPT("user@example.com"));
 
 	fake.slow = true;
 	refuse(OUTCOME_TRANSIENT, REFUSED_AT_CONTENT, "451 4.3.0 later");
@@ -397,15 +395,15 @@ Test(intake_carry, without_the_spool)
 	int fd;
 
 	fake.room = fake.begin = MX_ESPACE;
-	fd = envelope(TO("user@example.com"));
-	cr_expect_str_eq(say(fd, TO("other@example.com")), "452");
+	fd = envelope(RCPT("user@example.com"));
+	cr_expect_str_eq(say(fd, RCPT("other@example.com")), "452");
 	cr_expect_str_eq(content(fd, TEXT), "250 2.0.0 taken as 4711\r\n");
-	client_send(fd, SPAN_LIT(FROM TO("user@example.com")));
+	client_send(fd, SPAN_LIT(FROM RCPT("user@example.com")));
 	client_read(fd);
 	refuse(OUTCOME_TRANSIENT, REFUSED_AT_CONTENT, "451 4.3.0 later");
 	cr_expect_str_eq(codes(content(fd, TEXT)), "452");
 	door.is_down = true;
-	cr_expect_str_eq(say(fd, FROM TO("user@example.com")), "250 452");
+	cr_expect_str_eq(say(fd, FROM RCPT("user@example.com")), "250 452");
 	cr_expect_eq(fake.kept_count, 0);
 	fake.room = fake.begin = MX_OK;
 	close(fd);
@@ -414,18 +412,18 @@ Test(intake_carry, without_the_spool)
 /* It fails in the middle. */
 Test(intake_carry, the_disk_fails)
 {
-	int fd = envelope(TO("user@example.com"));
+	int fd = envelope(RCPT("user@example.com"));
 
 	fake.write = MX_EIO;
 	cr_expect_str_eq(content(fd, TEXT), "250 2.0.0 taken as 4711\r\n");
-	client_send(fd, SPAN_LIT(FROM TO("user@example.com")));
+	client_send(fd, SPAN_LIT(FROM RCPT("user@example.com")));
 	client_read(fd);
 	refuse(OUTCOME_UNTRIED, REFUSED_NOT, "");
 	cr_expect_str_eq(codes(content(fd, TEXT)), "451");
 	/* with somebody else to be kept nothing goes on */
 	refuse(OUTCOME_DELIVERED, REFUSED_NOT, "250 ok");
-	client_send(fd, SPAN_LIT(FROM TO("user@example.com")
-					 TO("other@example.com")));
+	client_send(fd, SPAN_LIT(FROM RCPT("user@example.com")
+					 RCPT("other@example.com")));
 	client_read(fd);
 	cr_expect_str_eq(codes(content(fd, TEXT)), "451");
 	cr_expect_eq(door.closed, 1);
@@ -439,7 +437,7 @@ Test(intake_carry, refused_by_us)
 {
 	static char large[1100 * 1024];
 	struct buf loop = { 0 };
-	int fd = envelope(TO("user@example.com"));
+	int fd = envelope(RCPT("user@example.com"));
 
 	for (int i = 0; i < 120; i++)
 		buf_adds(&loop, "Received: x\r\n");
@@ -448,7 +446,7 @@ Test(intake_carry, refused_by_us)
 	cr_expect_eq(door.closed, 1);
 	buf_fini(&loop);
 
-	client_send(fd, SPAN_LIT(FROM TO("user@example.com")));
+	client_send(fd, SPAN_LIT(FROM RCPT("user@example.com")));
 	client_read(fd);
 	memset(large, 'x', sizeof(large) - 1);
 	memcpy(large + sizeof(large) - 6, "\r\n.\r\n", 5);
@@ -468,7 +466,7 @@ Test(intake_carry, the_client_leaves)
 	};
 
 	for (size_t i = 0; i < COUNT(lasts); i++) {
-		int fd = envelope(TO("user@example.com"));
+		int fd = envelope(RCPT("user@example.com"));
 		struct span last = span_str(lasts[i]);
 
 		if (span_starts(last, SPAN_LIT("DATA"))) {
@@ -491,7 +489,7 @@ Test(intake_carry, it_leaves_while_it_waits)
 	int fd = envelope("");
 
 	door.is_silent = true;
-	client_send(fd, SPAN_LIT(TO("user@example.com")));
+	client_send(fd, SPAN_LIT(RCPT("user@example.com")));
 	shutdown(fd, SHUT_WR);
 	settle();
 	cr_expect_not_null(door.lane, "it may still listen");
@@ -505,7 +503,7 @@ Test(intake_carry, it_leaves_while_it_waits)
 
 Test(intake_carry, chunks)
 {
-	int fd = envelope(TO("user@example.com"));
+	int fd = envelope(RCPT("user@example.com"));
 
 	cr_expect_str_eq(say(fd, "BDAT 6\r\nhello\r"), "250");
 	client_send(fd, SPAN_LIT("BDAT 7 LAST\r\n\n.\r\nend"));
@@ -521,9 +519,9 @@ Test(intake_carry, a_stop)
 	int rcpt_fd = envelope(""), end_fd;
 
 	door.is_silent = true;
-	client_send(rcpt_fd, SPAN_LIT(TO("user@example.com")));
+	client_send(rcpt_fd, SPAN_LIT(RCPT("user@example.com")));
 	door.is_silent = false;
-	end_fd = envelope(TO("user@example.com"));
+	end_fd = envelope(RCPT("user@example.com"));
 	door.is_silent = true;
 	cr_expect_str_eq(content(end_fd, TEXT), "");
 	intake_stop(world.intake);

@@ -2,9 +2,6 @@
 #include "common/base/metrics.h"
 #include "tests/unit/daemon/intake/world.h"
 
-#define HELLO "EHLO client.test\r\n"
-#define FROM "MAIL FROM:<a@b.test>\r\n"
-#define TO "RCPT TO:<user@example.com>\r\n"
 #define BDAT "BDAT 8 LAST\r\nhello..\n"
 
 TestSuite(session, .fini = world_close);

@@ -4,8 +4,7 @@
 #include "tests/support/certs.h"
 #include "tests/support/sides.h"
 
-#define HELLO "EHLO client.test\r\n"
-#define MAIL "MAIL FROM:<a@b.test>\r\nRCPT TO:<user@example.com>\r\n"
+#define MAIL FROM TO
 
 static struct cert cert;
 static struct tls_client_ctx *ctx;

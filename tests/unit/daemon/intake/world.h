@@ -18,6 +18,11 @@
 #include "common/net/listen.h"
 #include "daemon/intake/intake_priv.h"
 
+/* What most clients say. */
+#define HELLO "EHLO client.test\r\n"
+#define FROM "MAIL FROM:<a@b.test>\r\n"
+#define TO "RCPT TO:<user@example.com>\r\n"
+
 /* ---- The spool ---- */
 
 enum { FAKE_CHUNK = 64 * 1024, FAKE_KEPT = 16, FAKE_ROOM = 1 << 30 };
@@ -254,6 +259,19 @@ static void fake_committed(void)
 	for (size_t i = 0; i < n; i++)
 		fake.pending[i].cb(fake.commit, fake.pending[i].id,
 				   fake.pending[i].arg);
+}
+
+/* The content of the last message without our Received field. */
+__attribute__((unused)) static const char *fake_content(void)
+{
+	struct kept *k = &fake.kept[(fake.kept_count - 1) % FAKE_KEPT];
+	const char *p = buf_cstr(&k->content);
+
+	cr_assert_eq(strncmp(p, "Received: from ", 15), 0, "%s", p);
+	do
+		p = strstr(p, "\r\n") + 2;
+	while (*p == ' ' || *p == '\t');
+	return p;
 }
 
 /* There is room again: each waiter is called once, in order. */
