@@ -66,11 +66,23 @@ static void bound_chain(SSL_CTX *ctx, const struct cost *most)
 	SSL_CTX_set_max_cert_list(ctx, most->chain_bytes);
 }
 
+/*
+ * OpenSSL must not clean up at exit: a thread that nobody waits for may still
+ * be giving back a large configuration, or a resolver.  Only the first call
+ * into OpenSSL decides that; contexts are made before anything else uses it.
+ */
+static void outlive_main(void)
+{
+	MX_ASSERT(OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) == 1);
+}
+
 /* What both sides refuse and allow. */
 static SSL_CTX *context_new(const SSL_METHOD *method)
 {
-	SSL_CTX *ctx = SSL_CTX_new(method);
+	SSL_CTX *ctx;
 
+	outlive_main();
+	ctx = SSL_CTX_new(method);
 	MX_ASSERT(ctx != NULL);
 	bound_groups(ctx);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |

@@ -299,6 +299,16 @@ def test_a_reload_is_cut_off_by_the_stop(mx20):
         d.start()
 
 
+def test_a_thread_gives_back_a_configuration_at_the_end(mx20):
+    """Nobody waits for it; what it needs is not taken from under it."""
+    d = mx20(domains="".join(f"d{n}.example recipients=*\n"
+                             for n in range(20000)),
+             env=preload("exitshim"))
+    assert d.ctl("reload").returncode == 0
+    d.wait_log("^exitshim: in SSL_CTX_free")
+    assert d.stop() == 0
+
+
 def test_sigterm_while_it_starts(mx20, rng):
     """No crash, and a clean spool."""
     d = mx20()
