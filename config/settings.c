@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "common/base/assert.h"
-#include "config/allow/lines.h"
 #include "config/fill.h"
 #include "config/options.h"
+#include "config/source.h"
 #include "config/value/error.h"
 #include "config/value/text.h"
 #include "config/value/value.h"
@@ -26,109 +26,15 @@ struct settings {
 #define FAIL_AT(s, key, ...)                                                   \
 	fill_fail(&(s)->fill, config_lookup(&(s)->cf, (key)), __VA_ARGS__)
 
-/* ---- The text, before and after libconfig has seen it ---- */
-
-/* Is there anything about that line that its writer cannot see?  Then append
- * it to what libconfig says, which is "syntax error". */
-static void look_at_line(const char *path, unsigned number, struct buf *said)
-{
-	struct lines l;
-	struct span line;
-	size_t count;
-
-	lines_init(&l);
-	if (lines_open(&l, path)) {
-		if (lines_count(&l, &count) && l.is_utf16)
-			buf_adds(said, ": the file " TEXT_UTF16);
-		else
-			while (lines_next(&l, &line) && l.number < number)
-				;
-		if (!l.is_utf16 && l.number == number) {
-			buf_adds(said, ": the line holds ");
-			if (!text_hides(line, line, said))
-				said->n -= strlen(": the line holds ");
-		}
-		lines_close(&l);
-	}
-	lines_fini(&l);
-}
-
-static bool is_name(char c)
-{
-	return (c >= 'a' && c <= 'z') || c == '_' || c == '.';
-}
-
-/* As the manual and our own messages name a key, and as many programs have it
- * in their files. */
-static void look_for_path(const char *path, unsigned number, struct buf *said)
-{
-	struct lines l;
-	struct span line = { 0 };
-	size_t dot, end;
-
-	lines_init(&l);
-	if (lines_open(&l, path)) {
-		while (l.number < number && lines_next(&l, &line))
-			;
-		line = span_trim(line);
-		for (end = 0; end < line.n && is_name(line.p[end]); end++)
-			;
-		dot = span_find(line, '.');
-		if (l.number == number && dot > 0 && dot + 1 < end)
-			buf_addf(said,
-				 ": %.*s is written %.*s = { %.*s = ...; };",
-				 (int)end, line.p, (int)dot, line.p,
-				 (int)(end - dot - 1), line.p + dot + 1);
-		lines_close(&l);
-	}
-	lines_fini(&l);
-}
+/* ---- Reading ---- */
 
 static void parse_failed(struct settings *s)
 {
 	struct fill *f = &s->fill;
-	struct span file = fill_file(f, config_error_file(&s->cf));
-	unsigned line = (unsigned)config_error_line(&s->cf);
-	struct buf said = { 0 };
 
-	buf_adds(&said, config_error_text(&s->cf));
-	look_at_line(file.p, line, &said);
-	look_for_path(file.p, line, &said);
-	config_fail(f->errors, file, line, "%s", buf_cstr(&said));
-	buf_fini(&said);
-}
-
-/* A line that may have a password in it is not shown. */
-static struct span shown(struct span line)
-{
-	static const char *const words[] = { "password", "postgresql" };
-
-	for (size_t i = 0; i < COUNT(words); i++)
-		if (memmem(line.p, line.n, words[i], strlen(words[i])) != NULL)
-			return SPAN_LIT("...");
-	return line;
-}
-
-/* Most editors write one; cut in mid-file it still parses now and then. */
-static void doubt_the_end(struct settings *s)
-{
-	struct fill *f = &s->fill;
-	struct lines l;
-	struct span line;
-	struct stat st;
-
-	/* a pipe was read, and is empty now */
-	if (stat(f->path.p, &st) != 0 || !S_ISREG(st.st_mode))
-		return;
-	lines_init(&l);
-	if (lines_open(&l, f->path.p)) {
-		while (lines_next(&l, &line))
-			if (l.is_cut && span_trim(line).n > 0)
-				config_doubt(f->errors, f->path, l.number,
-					     TEXT_CUT, SPAN_ARG(shown(line)));
-		lines_close(&l);
-	}
-	lines_fini(&l);
+	source_explain(f->path, fill_file(f, config_error_file(&s->cf)),
+		       (unsigned)config_error_line(&s->cf),
+		       config_error_text(&s->cf), f->errors);
 }
 
 /* libconfig takes no byte order mark: step over it. */
@@ -277,12 +183,14 @@ struct settings *settings_read(struct config *c, struct arena *arena,
 	s->fill = (struct fill){ arena, c->path, errors, false };
 	config_init(&s->cf);
 	config_set_include_dir(&s->cf, dir.n > 0 ? arena_str(arena, dir) : ".");
+	if (!source_is_fit(c->path, errors))
+		return s;
 	if (config_read_file(&s->cf, c->path.p) != CONFIG_TRUE &&
 	    !read_behind_mark(s)) {
 		read_failed(s);
 		return s;
 	}
-	doubt_the_end(s);
+	source_doubt_end(c->path, errors);
 	fill_group(&s->fill, &t, config_root_setting(&s->cf), "");
 	pair_keys(s, c);
 	name_node(c);

@@ -190,9 +190,9 @@ static void make_room(struct reader *r, size_t lines, size_t sources)
 	r->by_path_mask = slots - 1;
 }
 
-static void read_failed(struct reader *r, int errnum)
+static void read_failed(struct reader *r, const char *why)
 {
-	FAIL(r, "cannot be read: %s", strerror(errnum));
+	FAIL(r, "cannot be read: %s", why);
 }
 
 static void read_rows(struct reader *r)
@@ -201,7 +201,7 @@ static void read_rows(struct reader *r)
 	struct span line;
 
 	if (!lines_count(&r->lines, &count)) {
-		read_failed(r, errno);
+		read_failed(r, strerror(errno));
 		return;
 	}
 	if (count > ROWS_MAX || r->lines.commas > ROWS_MAX) {
@@ -222,7 +222,7 @@ static void read_rows(struct reader *r)
 			break;
 	}
 	if (r->lines.error != 0)
-		read_failed(r, r->lines.error);
+		read_failed(r, lines_strerror(&r->lines));
 }
 
 struct domains *allowlist_read(struct span path,
@@ -237,7 +237,7 @@ struct domains *allowlist_read(struct span path,
 
 	lines_init(&r.lines);
 	if (!lines_open(&r.lines, path.p)) {
-		read_failed(&r, errno);
+		read_failed(&r, strerror(errno));
 	} else {
 		read_rows(&r);
 		lines_close(&r.lines);

@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "config/value/text.h"
 
-enum { BUFFER_BYTES = 128 << 10 };
+enum { BUFFER_BYTES = 128 << 10 }; /* see lines_strerror */
 
 void lines_init(struct lines *l)
 {
@@ -131,6 +132,12 @@ bool lines_count(struct lines *l, size_t *count)
 	return lseek(l->fd, 0, SEEK_SET) == 0;
 }
 
+const char *lines_strerror(const struct lines *l)
+{
+	return l->error == EMSGSIZE ? "a line of more than 128K"
+				    : strerror(l->error);
+}
+
 bool lines_next(struct lines *l, struct span *line)
 {
 	for (;;) {
@@ -145,7 +152,8 @@ bool lines_next(struct lines *l, struct span *line)
 			if (n > 0 && p[n - 1] == '\r')
 				n--;
 			*line = (struct span){ p, n };
-			if (span_starts(*line, BYTE_ORDER_MARK))
+			l->is_marked = span_starts(*line, BYTE_ORDER_MARK);
+			if (l->is_marked)
 				*line = span_skip(*line, BYTE_ORDER_MARK.n);
 			l->is_cut = lf == NULL;
 			l->number++;
@@ -155,6 +163,7 @@ bool lines_next(struct lines *l, struct span *line)
 			return false;
 		if (!refill(l)) {
 			l->error = errno;
+			l->number++;
 			return false;
 		}
 	}

@@ -11,6 +11,7 @@ struct lines {
 	bool eof;
 	bool is_utf16;	   /* known after lines_count */
 	bool is_cut;	   /* the line last returned had no LF behind it */
+	bool is_marked;	   /* ... and this one a byte order mark in front */
 	unsigned number;   /* of the line last returned, from 1 */
 	int error;         /* errno once reading failed */
 	size_t commas;	   /* in the whole file; known after lines_count */
@@ -35,8 +36,12 @@ bool lines_count(struct lines *l, size_t *count);
 
 /* The next line without its LF or CR LF, and without a byte order mark in
  * front (files are joined, so it may be any line); valid until the next call.
- * False at the end and on failure: see error (EMSGSIZE: no line is that long).
+ * False at the end and on failure: see error (EMSGSIZE: no line is that long),
+ * and number is that of the line that could not be read.
  */
 bool lines_next(struct lines *l, struct span *line);
+
+/* Why reading failed, in words. */
+const char *lines_strerror(const struct lines *l);
 
 #endif

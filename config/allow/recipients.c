@@ -103,7 +103,7 @@ static void read_lines(struct file *f)
 	while (count > 0 && lines_next(l, &line) && take_line(f, line))
 		;
 	if (l->error != 0)
-		FAIL(f, "cannot be read: %s", strerror(l->error));
+		FAIL(f, "cannot be read: %s", lines_strerror(l));
 }
 
 void recipients_read(struct recipients_reader *r, struct source *source,

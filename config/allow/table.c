@@ -84,9 +84,9 @@ static bool take_line(struct reader *r, struct span line)
 	return false;
 }
 
-static bool cannot_read(struct reader *r, int errnum)
+static bool cannot_read(struct reader *r, const char *why)
 {
-	buf_addf(r->why, "cannot be read: %s", strerror(errnum));
+	buf_addf(r->why, "cannot be read: %s", why);
 	return false;
 }
 
@@ -97,7 +97,7 @@ static bool read_lines(struct reader *r, struct span url,
 	size_t count;
 
 	if (!lines_count(&r->lines, &count))
-		return cannot_read(r, errno);
+		return cannot_read(r, strerror(errno));
 	if (count >= SET_MAX) {
 		buf_addf(r->why, "more than %d lines", SET_MAX);
 		return false;
@@ -113,7 +113,7 @@ static bool read_lines(struct reader *r, struct span url,
 		if (must_end(r) || !take_line(r, line))
 			return false;
 	places_sum(&r->t->places);
-	return r->lines.error == 0 || cannot_read(r, r->lines.error);
+	return r->lines.error == 0 || cannot_read(r, lines_strerror(&r->lines));
 }
 
 struct table *table_read(const char *path, struct span url,
@@ -126,7 +126,7 @@ struct table *table_read(const char *path, struct span url,
 	/* the daemon's user owns the folder, and this may be root */
 	if (!lines_open_own(&r.lines, path)) {
 		if (errno != ENOENT)
-			cannot_read(&r, errno);
+			cannot_read(&r, strerror(errno));
 	} else {
 		r.t = mx_alloc(sizeof(*r.t));
 		r.t->time_ms = lines_changed_ms(&r.lines);

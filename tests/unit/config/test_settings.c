@@ -289,8 +289,15 @@ Test(settings, faults_name_line_and_accepted_values)
 		{ "mirror = { lease = \"500ms\"; };",
 		  "mx20.conf:2: mirror.lease: expected a time such as \"30s\" \"10m\" \"4h\" \"14d\", from 1s to 10m\n" },
 		{ "hostname = \"again\";",
-		  "mx20.conf:2: duplicate setting name\n" },
-		{ "spool = { size = ; };", "mx20.conf:2: syntax error\n" },
+		  "mx20.conf:2: duplicate setting name: each key, and each group, stands once: hostname = \"again\";\n" },
+		{ "spool = { size = ; };",
+		  "mx20.conf:2: syntax error: text stands in double quotes, a group between { and }; here, or in the line before: spool = { size = ; };\n" },
+		{ "drain = { retry = [ \"1m\", 5 ]; };",
+		  "mx20.conf:2: mismatched element type in array: between [ and ] all are text, or all numbers: drain = { retry = [ \"1m\", 5 ]; };\n" },
+		{ "mirror = { postgresql = password=s3cret; };",
+		  "mx20.conf:2: syntax error: text stands in double quotes, a group between { and }; here, or in the line before: ...\n" },
+		{ "user = \"mx20;\n",
+		  "mx20.conf:3: syntax error: the file ends, and something is open: \" { ( [ or /*\n" },
 		{ "policy.defer = \"60s\";",
 		  "mx20.conf:2: syntax error: policy.defer is written policy = { defer = ...; };\n" },
 		{ "user\xc2\xa0= \"x\";",
@@ -435,6 +442,66 @@ Test(settings, included_files)
 			 "sub/more.conf:2: user: expected text such as "
 			 "\"mx20\"\n");
 	config_errors_fini(&errors);
+}
+
+static void expect_fault(const char *text, const char *expected)
+{
+	struct config_errors errors = { 0 };
+	struct buf said = { 0 };
+
+	cr_expect_null(settings(text, &errors), "%s", text);
+	folder_strip(&folder, &errors.text);
+	buf_addf(&said, "%s\n", expected);
+	cr_expect_str_eq(buf_cstr(&errors.text), buf_cstr(&said));
+	buf_fini(&said);
+	config_errors_fini(&errors);
+}
+
+/* libconfig ends the process when it is to read a folder: not at a reload. */
+Test(settings, what_cannot_be_included)
+{
+	folder_write(&folder, "sub/more.conf", "user = \"x\";\n");
+	expect_fault(NEEDED "@include \"sub\"\n",
+		     "mx20.conf:2: sub: Is a directory");
+	cr_assert_eq(mkfifo(folder_path(&folder, "pipe"), 0600), 0);
+	expect_fault(NEEDED "\n @include\t\"pipe\"\n",
+		     "mx20.conf:3: pipe: not a file");
+	folder_write(&folder, "one.conf", "@include \"sub\"\n");
+	expect_fault(NEEDED "@include \"one.conf\"\n",
+		     "one.conf:1: sub: Is a directory");
+	folder_write(&folder, "one.conf", "@include \"one.conf\"\n");
+	expect_fault(NEEDED "@include \"one.conf\"\n",
+		     "one.conf:1: include file nesting too deep: "
+		     "@include \"one.conf\"");
+	expect_fault(NEEDED "@include \"no.conf\"\n",
+		     "mx20.conf:2: cannot open include file: no.conf: No such "
+		     "file or directory");
+	expect_fault(NEEDED "@include \"/etc/no.conf\"\n",
+		     "mx20.conf:2: cannot open include file: /etc/no.conf: a "
+		     "name starts at the folder of this host's mx20.conf");
+	folder_write(&folder, "one.conf", "\xef\xbb\xbfuser = \"x\";\n");
+	expect_fault(NEEDED "@include \"one.conf\"\n",
+		     "one.conf:1: syntax error: no byte order mark (UTF-8 with "
+		     "BOM) may stand here");
+	config_unref(&(struct config *){ good(
+		NEEDED "/*\n@include \"no.conf\"\n*/\n") });
+}
+
+/* libconfig would take minutes for one line of that. */
+Test(settings, a_file_that_is_far_too_large)
+{
+	struct buf text = { 0 };
+
+	buf_adds(&text, NEEDED "# ");
+	memset(buf_reserve(&text, 2 << 20), 'x', 2 << 20);
+	text.n += 2 << 20;
+	buf_adds(&text, "\n");
+	expect_fault(buf_cstr(&text),
+		     "mx20.conf: is larger than 1M: these are no settings");
+	text.n = 200000;
+	expect_fault(buf_cstr(&text),
+		     "mx20.conf:2: cannot be read: a line of more than 128K");
+	buf_fini(&text);
 }
 
 /* An address is no name: it would stand in the banner, and in no MX record. */

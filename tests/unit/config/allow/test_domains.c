@@ -500,6 +500,28 @@ Test(domains, files_that_end_in_mid_line)
 	config_unref(&c);
 }
 
+/* The line is named, and which file; no table has such lines. */
+Test(domains, lines_that_are_far_too_long)
+{
+	struct config_errors errors = { 0 };
+	struct buf text = { 0 };
+
+	buf_adds(&text, "a.example recipients=f\n");
+	memset(buf_reserve(&text, 200000), ' ', 200000);
+	text.n += 200000;
+	folder_write(&folder, "f", buf_cstr(&text));
+	buf_adds(&text, "tls=must\n");
+	cr_expect_null(load(buf_cstr(&text), &errors));
+	folder_strip(&folder, &errors.text);
+	cr_expect_str_eq(buf_cstr(&errors.text),
+			 "domains:2: cannot be read: a line of more than 128K\n"
+			 "f:1: expected one address or local part, not "
+			 "\"a.example recipients=f\"\n"
+			 "f:2: cannot be read: a line of more than 128K\n");
+	config_errors_fini(&errors);
+	buf_fini(&text);
+}
+
 /* There is room for one file a line: more are refused, not stored. */
 Test(domains, one_line_names_many_files)
 {
