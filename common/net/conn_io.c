@@ -368,6 +368,19 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 	leave(c);
 }
 
+/* Who was stopped, or stood for long, finds the time over and the answer there:
+ * what came is read before it counts as silence. */
+static void read_last(struct conn *c)
+{
+	if (c->wire == NULL && c->state == CONN_ST_OPEN && (c->mask & EV_READ))
+		(void)read_once(c);
+}
+
+static bool is_late(const struct conn *c, int64_t now_ms)
+{
+	return c->deadline_ms != 0 && now_ms >= c->deadline_ms;
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct conn *c = owner_of(w->data);
@@ -383,9 +396,10 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	}
 	enter(c);
+	read_last(c);
 	if (c->state == CONN_ST_LINGER)
 		conn_drop(c);
-	else
+	else if (!is_gone(c) && is_late(c, now_ms))
 		end(c, CONN_DEADLINE);
 	leave(c);
 }

@@ -421,6 +421,45 @@ BOTH(deadline_that_moves_does_not_end)
 	close(fd);
 }
 
+static bool is_answered(struct side *s, enum side_event e)
+{
+	if (e == SIDE_INPUT)
+		conn_deadline(s->c, 0);
+	return false;
+}
+
+/* The process was stopped meanwhile, or had no processor. */
+static void sleep_past_deadline(int fd)
+{
+	conn_deadline(b.c, 20);
+	run_for(loop, 1);
+	cr_assert_eq(send(fd, "250 \r\n", 6, 0), 6);
+	usleep(40000);
+}
+
+Test(conn, an_answer_that_is_there_counts_behind_the_deadline)
+{
+	int fd = sides_open_raw(loop, &b);
+
+	b.hook = is_answered;
+	sleep_past_deadline(fd);
+	run_until_got(loop, &b, 6);
+	run_for(loop, 20);
+	cr_expect_eq(b.ends, 0);
+	close(fd);
+}
+
+Test(conn, what_is_no_answer_extends_no_deadline)
+{
+	int fd = sides_open_raw(loop, &b);
+
+	sleep_past_deadline(fd);
+	run_until(loop, &b.ends, 1);
+	cr_expect_eq(b.why, CONN_DEADLINE);
+	cr_expect_eq(b.got.n, 6);
+	close(fd);
+}
+
 static bool free_it(struct side *s, enum side_event e)
 {
 	(void)e;
