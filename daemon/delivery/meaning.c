@@ -22,13 +22,17 @@ enum meaning meaning_of(const struct smtp_reply *r)
 /*
  * RFC 5321 section 4.5.3.1.10: 452 is "too many recipients", and 552 must be
  * taken for it, too.  Both also mean a full mailbox: only the enhanced code
- * (X.5.3) or its absence beside accepted recipients makes the difference.
+ * (X.5.3) or its absence beside accepted recipients makes the difference.  With
+ * that code any other says so as well, also one that is permanent: what it asks
+ * for is another transaction (RFC 3463 section 3.6).
  */
 static bool is_too_many(const struct smtp_reply *r)
 {
-	if (r->code != 452 && r->code != 552)
+	if (r->code < 400)
 		return false;
-	return r->enhanced[0] == '\0' || strcmp(r->enhanced + 1, ".5.3") == 0;
+	if (r->enhanced[0] == '\0')
+		return r->code == 452 || r->code == 552;
+	return strcmp(r->enhanced + 1, ".5.3") == 0;
 }
 
 /* X.5.3 is about how many came before, not about this mail. */

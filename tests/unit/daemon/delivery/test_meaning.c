@@ -48,7 +48,10 @@ Test(meaning, a_session_that_is_spent)
 		{ "552 5.5.3 too many", true },
 		{ "452 too many", false },
 		{ "452 4.2.2 mailbox full", false },
-		{ "451 4.5.3 too many", false },
+		{ "451 4.5.3 too many", true },
+		{ "550 5.5.3 too many", true },
+		{ "550 too many", false },
+		{ "550 5.5.2 what?", false },
 		{ "250 2.5.3 ok", false },
 	};
 
@@ -95,7 +98,8 @@ Test(meaning, about_options)
 }
 
 /* RFC 5321 section 4.5.3.1.10: 452, and 552 from old servers, is "too many"
- * only behind accepted ones, and only if no enhanced code says otherwise. */
+ * only behind accepted ones, and only if no enhanced code says otherwise.  So
+ * is X.5.3 with any code: RFC 3463 section 3.6. */
 Test(meaning, too_many_recipients)
 {
 	static const struct {
@@ -111,7 +115,12 @@ Test(meaning, too_many_recipients)
 		{ "552 5.5.3 too many", 0, MEANS_NEVER },
 		{ "452 4.2.2 mailbox full", 5, MEANS_LATER },
 		{ "552 5.2.2 mailbox full", 5, MEANS_NEVER },
-		{ "450 4.5.3 too many", 5, MEANS_LATER },
+		{ "450 4.5.3 too many", 5, MEANS_FULL },
+		{ "450 4.5.3 too many", 0, MEANS_LATER },
+		{ "550 5.5.3 too many", 5, MEANS_FULL },
+		{ "550 5.5.3 too many", 0, MEANS_NEVER },
+		{ "550 too many", 5, MEANS_NEVER },
+		{ "250 2.5.3 ok", 5, MEANS_YES },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
