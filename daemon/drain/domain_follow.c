@@ -6,6 +6,14 @@
 #include "daemon/drain/lane.h"
 #include "daemon/drain/offers.h"
 
+/* Nobody's mail goes there any more: what a connection has not begun with comes
+ * back, and need not wait behind what the old host leaves unanswered. */
+static void leave_alone(struct dest *dst)
+{
+	if (dst != NULL && LIST_EMPTY(&dst->domains))
+		dest_stop(dst);
+}
+
 /* Mail already waiting takes the new way at once. */
 static void follow(struct domain *dom)
 {
@@ -21,6 +29,7 @@ static void follow(struct domain *dom)
 		dest_weigh(dom);
 	} else {
 		dest_quit(dom);
+		leave_alone(was);
 		dest_join(now, dom);
 		spool_domain_destination(d->spool, domain_name(dom),
 					 dom->route->key);

@@ -199,6 +199,20 @@ def test_a_changed_route_wakes_its_mail(mx20, primary):
     d.wait_empty()
 
 
+def test_what_waits_behind_a_host_that_hangs_goes_where_its_domain_went(
+        mx20, primary):
+    """What the old connection has not begun with does not wait for its end."""
+    old = primary(on={"dot": Hang()}).start()
+    new = primary().start()
+    d = daemon(mx20, old, drain={"connections": 1, "reply_timeout": "1h"})
+    send(d.address)
+    until(lambda: old.sessions and "DATA" in old.sessions[0].transcript)
+    send_many(d, 5)
+    d.domains = allow(new)
+    assert d.reload().returncode == 0
+    new.wait_messages(5)
+
+
 def test_parameters_are_passed_on_where_offered(mx20, primary):
     p = primary().start()
     d = daemon(mx20, p)
