@@ -28,7 +28,7 @@ static void obstruct(struct tx *tx)
 /* As many as one transaction may have (RFC 9422 section 4). */
 static size_t rcpts_max(const struct delivery *d)
 {
-	if (d->without & DELIVERY_TRUST)
+	if (d->without & (DELIVERY_TRUST | DELIVERY_CROWD))
 		return 1; /* one reply to the content, whatever it means by it
 			   */
 	return d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < RCPTS_MAX

@@ -52,6 +52,8 @@ enum {
 	/* its replies did not match what they answered: one recipient and one
 	 * transaction at a time, and none of it in advance */
 	DELIVERY_TRUST = 1 << 25,
+	/* it left in the middle of several recipients: one a transaction */
+	DELIVERY_CROWD = 1 << 26,
 };
 
 /* What a refusal was the answer to. */

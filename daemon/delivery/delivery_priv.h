@@ -261,6 +261,8 @@ bool fallback_order(struct delivery *d, const struct tx *tx, const char *at);
 /* The connection ended, and the way of speaking may be why. */
 bool fallback_lost(struct delivery *d, enum stage at, struct span why,
 		   bool is_timeout);
+/* The same behind some of the recipients of this transaction. */
+void fallback_crowd(struct delivery *d, const struct tx *tx);
 /* The transaction was taken. */
 void fallback_learn(struct delivery *d, const struct tx *tx);
 

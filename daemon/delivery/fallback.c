@@ -11,6 +11,9 @@
  *              takes the content for commands, and answers each line
  *  500 to 504  to what was sent ahead: another connection in lock-step; and so
  *              when time runs out over a group before any has worked
+ *  RCPT        another connection with one recipient a transaction, for a
+ *              server that left (421, or without a word) behind some that it
+ *              took and before it answered all
  *
  * What the next try refuses is final, as far as it carries no options itself.
  */
@@ -34,6 +37,8 @@ static void add_names(struct buf *out, unsigned bits)
 		add_name(out, "EHLO");
 	if (bits & DELIVERY_TRUST)
 		add_name(out, "trust");
+	if (bits & DELIVERY_CROWD)
+		add_name(out, "recipients");
 }
 
 static void log_change(const struct delivery *d, const struct tx *tx,
@@ -171,6 +176,18 @@ bool fallback_lost(struct delivery *d, enum stage at, struct span why,
 	fallback_to(d, d->blamed, stage_name(at), bits, why);
 	d->blamed = NULL; /* it is not for the mail */
 	return true;
+}
+
+/* It might do the same each time, and the mail would never get anywhere. */
+void fallback_crowd(struct delivery *d, const struct tx *tx)
+{
+	bool has_left = d->end.why == DELIVERY_BUSY ||
+			d->end.why == DELIVERY_LOST;
+
+	if (has_left && tx->taken > 0 && tx->answered < tx->ask_count &&
+	    !tx_is_live(tx) && !tx_is_callout(tx))
+		fallback_to(d, tx, "rcpt", DELIVERY_CROWD,
+			    SPAN_LIT("it left among several recipients"));
 }
 
 /* Refused with, taken without: so will be the next one. */

@@ -42,6 +42,7 @@ static void note_head(struct delivery *d, struct tx *tx)
 	struct buf line = { 0 };
 
 	tx->job.was_head = true;
+	fallback_crowd(d, tx);
 	smtp_reply_print(&line, &d->end.reply);
 	say_why(tx, arena_span(&tx->job.unit->arena, buf_span(&line)));
 	buf_fini(&line);

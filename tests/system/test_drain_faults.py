@@ -372,6 +372,21 @@ def test_too_many_recipients_go_in_the_next_transaction(mx20, primary):
     d.wait_empty()
 
 
+@pytest.mark.parametrize("end", ["421 4.5.3 too many", Drop()],
+                         ids=["421", "close"])
+def test_a_server_that_leaves_at_the_fifth_recipient(mx20, primary, end):
+    """Each connection would end alike, and the mail would never arrive."""
+    p = primary(on={"rcpt": lambda session, _: end if len(
+        session.message.rcpts) >= 4 else None}).start()
+    d = daemon(mx20, p, drain={"retry": ["1h"], "probe_busy": "1s"})
+    rcpts = [f"u{i}@example.com" for i in range(9)]
+    send(d.address, rcpts=rcpts)
+    got = p.wait_messages(9)
+    assert sorted(sum((m.rcpts for m in got), [])) == sorted(rcpts)
+    d.wait_empty()
+    d.wait_log('^fallback .*without=recipients')
+
+
 def test_a_hundred_recipients_at_a_time(mx20, primary):
     p = primary().start()
     d = daemon(mx20, p)
