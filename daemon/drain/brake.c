@@ -252,22 +252,34 @@ static bool is_over(struct tally *t, const struct brake_ring *r)
 	       is_above_share(t);
 }
 
+/* Each takes so long that the first is final before there are those few. */
+static bool is_tarpit(const struct tally *t, unsigned few, int64_t took_ms)
+{
+	int64_t window_ms = t->params->window_ms;
+
+	return t->refused >= 2 && took_ms * few >= window_ms &&
+	       t->now_ms + took_ms >= t->oldest_ms + window_ms;
+}
+
 /*
  * Nobody was taken since.  After an outage the first of them becomes final if
  * the others take so long that the window is half over: then fewer are enough.
  */
 static bool is_row_over(struct tally *t, const struct brake_ring *r,
-			bool is_canary)
+			struct brake_case c)
 {
 	const struct brake_params *p = t->params;
 	unsigned few = quarter(p->least) > 3 ? quarter(p->least) : 3;
 
 	t->is_row = true;
-	t->any_age = is_canary;
+	t->any_age = c.is_canary;
 	add_up(t, r);
-	return t->refused >= p->least ||
-	       (is_canary && t->refused >= few &&
-		t->now_ms - t->oldest_ms > p->window_ms / 2);
+	if (t->refused >= p->least)
+		return true;
+	return c.is_canary &&
+	       (is_tarpit(t, few, c.took_ms) ||
+		(t->refused >= few &&
+		 t->now_ms - t->oldest_ms > p->window_ms / 2));
 }
 
 bool brake_is_due(const struct brake *b, const struct brake_params *p,
@@ -284,7 +296,7 @@ bool brake_is_due(const struct brake *b, const struct brake_params *p,
 	if (is_over(&t, &b->mailboxes) &&
 	    (!c.is_shared || is_of_many(&t, &b->mailboxes)))
 		return true;
-	return is_row_over(&t, &b->messages, c.is_canary) &&
+	return is_row_over(&t, &b->messages, c) &&
 	       (!c.is_shared || is_of_many(&t, &b->messages));
 }
 

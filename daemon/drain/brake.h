@@ -99,6 +99,7 @@ void brake_forget(struct brake *b, uint32_t group);
 struct brake_case {
 	bool is_shared; /* by several domains */
 	bool is_canary; /* one at a time, after an outage */
+	int64_t took_ms; /* for the last answer */
 };
 /* Is it to be pulled now? */
 bool brake_is_due(const struct brake *b, const struct brake_params *p,

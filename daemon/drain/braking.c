@@ -239,8 +239,13 @@ static void look(struct dest *dst, struct attempt *a)
 {
 	struct domain *dom = a->domain;
 	bool is_canary = dst->flow.is_canary;
-	struct brake_case alone = { false, is_canary || dom->flow.is_canary };
-	struct brake_case all = { true, is_canary };
+	int64_t took_ms = a->job->ended_ms - a->job->started_ms;
+	struct brake_case alone = { .is_canary = is_canary ||
+						 dom->flow.is_canary,
+				    .took_ms = took_ms };
+	struct brake_case all = { .is_shared = true,
+				  .is_canary = is_canary,
+				  .took_ms = took_ms };
 	bool has_others = is_shared(dst), is_due;
 
 	is_due = has_others && watch(dst->drain, &dst->flow, a, all);

@@ -231,6 +231,41 @@ Test(brake, after_an_outage_a_slow_primary_needs_fewer)
 	cr_expect_not(is_due(&w));
 }
 
+/* A tarpit: there will not be five in time. */
+Test(brake, after_an_outage_a_very_slow_primary_needs_two)
+{
+	static const struct {
+		int64_t each_ms;
+		int least;
+	} cases[] = { { SECONDS(15), 4 }, { SECONDS(20), 3 }, { SECONDS(30), 2 } };
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct world w = begin();
+
+		w.c.is_canary = true;
+		w.c.took_ms = w.step_ms = cases[i].each_ms;
+		for (int n = 1; n <= cases[i].least; n++) {
+			refuse(&w, "550 5.1.1 unknown");
+			cr_expect_eq(is_due(&w), n == cases[i].least,
+				     "%zu: %d", i, n);
+		}
+	}
+}
+
+/* Little mail comes, and each is refused at once. */
+Test(brake, after_an_outage_rare_refusals_are_no_tarpit)
+{
+	struct world w = begin();
+
+	w.c.is_canary = true;
+	w.c.took_ms = 100;
+	w.step_ms = SECONDS(40);
+	for (int i = 0; i < 4; i++) {
+		refuse(&w, "550 5.1.1 unknown");
+		cr_expect_not(is_due(&w), "%d", i);
+	}
+}
+
 Test(brake, one_domain_of_many)
 {
 	struct world w = begin();
