@@ -63,6 +63,7 @@ static enum mx_err open_spool(struct daemon *d, struct buf *why)
 		.path = d->config->spool.path.p,
 		.size_bytes = d->config->spool.size_bytes,
 		.reserve_bytes = d->config->spool.reserve_bytes,
+		.is_mirrored = d->config->mirror.postgresql.n > 0,
 	};
 
 	return spool_open(&d->spool, d->loop, &o, why);

@@ -213,6 +213,7 @@ enum mx_err spool_open(struct spool **out, struct ev_loop *loop,
 	room_init(sp, opt);
 	now_start(sp);
 	queue_init(sp, loop);
+	sp->awaits_first = opt->is_mirrored;
 	err = writer_start(sp);
 	if (err != MX_OK) {
 		disk_say(why, opt->path, "cannot start the writer", err);

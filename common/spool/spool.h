@@ -22,6 +22,9 @@ struct spool_options {
 	const char *path;        /* directory; created 0700 if missing */
 	uint64_t size_bytes;     /* quota, counted from used pages */
 	uint64_t reserve_bytes;  /* kept free on the disk */
+	bool is_mirrored; /* spool_mirror_start is the first that follows: until
+			     then nothing is written, which would count as a
+			     time without a mirror */
 };
 
 /*

@@ -151,6 +151,7 @@ struct spool {
 	int64_t stored_ms;  /* monotonic: the state row was written */
 	struct state_row state;
 	bool has_dead;	    /* garbage of kind dead may be there */
+	bool awaits_first;  /* nothing is written before the first request */
 	atomic_bool opened_clean; /* what a former process left open is gone */
 	uint64_t former_id; /* drafts up to here are of former processes */
 };

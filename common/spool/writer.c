@@ -84,7 +84,8 @@ static bool await_work(struct spool *sp)
 		return true;
 	if (q->lazy > 0)
 		wait_ms = LAZY_MS;
-	else if (sp->has_dead && !atomic_load(&sp->has_failed))
+	else if (sp->has_dead && !sp->awaits_first &&
+		 !atomic_load(&sp->has_failed))
 		return true;
 	else if (atomic_load(&sp->room.is_short))
 		wait_ms = LOOK_MS;
@@ -205,6 +206,7 @@ static void *writer_main(void *arg)
 			continue;
 		gather(sp, answered, waiting);
 		take_batch(q, &batch, &answered);
+		sp->awaits_first = false;
 		pthread_mutex_unlock(&q->lock);
 		int64_t start = clock_mono_us();
 

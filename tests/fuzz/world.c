@@ -19,7 +19,8 @@ static struct buf data_path;
 
 static struct spool *open_daemon(void)
 {
-	struct spool_options opt = { fuzz_directory(), 1 << 28, 0 };
+	struct spool_options opt = { .path = fuzz_directory(),
+				     .size_bytes = 1 << 28 };
 	struct spool *sp = NULL;
 	struct buf why = { 0 };
 

@@ -79,8 +79,9 @@ void world_begin(struct world *w, const char *conf, peer_reply *reply)
 	w->popt.arg = w;
 	w->peer = peer_new(w->loop, &w->popt);
 	load_config(w, conf);
-	so = (struct spool_options){ folder_path(&w->folder, "spool"), 1 << 28,
-				     1 << 20 };
+	so = (struct spool_options){ .path = folder_path(&w->folder, "spool"),
+				     .size_bytes = 1 << 28,
+				     .reserve_bytes = 1 << 20 };
 	cr_assert_eq(spool_open(&w->spool, w->loop, &so, &why), MX_OK, "%s",
 		     buf_cstr(&why));
 	ro.loop = w->loop;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/net/conn_priv.h"
 #include "tests/support/sides.h"
 
 static struct ev_loop *loop;
@@ -307,6 +308,7 @@ BOTH(end_waits_for_a_paused_owner)
 	b.hook = pause_with_input;
 	cr_assert_eq(write(fd, "x", 1), 1);
 	close(fd);
+	run_until(loop, &b.inputs, 1);
 	run_for(loop, 20);
 	cr_expect_eq(b.ends, 0);
 	conn_resume(b.c);
@@ -368,6 +370,14 @@ BOTH(reset_is_an_error)
 	cr_expect_str_eq(b.error, "Connection reset by peer");
 }
 
+/* A thread reads though the owner is paused. */
+static void await_eof(struct side *s)
+{
+	for (int k = 0; k < 30000 && !s->c->is_eof; k++)
+		run_for(loop, 1);
+	cr_assert(s->c->is_eof);
+}
+
 /* The write fails, yet the peer's last words are read. */
 BOTH(last_words_of_a_peer_that_left)
 {
@@ -378,6 +388,8 @@ BOTH(last_words_of_a_peer_that_left)
 	close(fd);
 	conn_write(b.c, SPAN_LIT("MAIL\r\n")); /* answered by a reset */
 	conn_flush(b.c);
+	if (is_spread)
+		await_eof(&b);
 	run_for(loop, 20);
 	conn_write(b.c, SPAN_LIT("MAIL\r\n"));
 	conn_flush(b.c);
@@ -525,6 +537,7 @@ BOTH(free_another_with_an_event_pending)
 	victim = &y;
 	x.arg = &y;
 	y.hook = NULL;
+	run_until(loop, &x.inputs, 1);
 	run_for(loop, 20);
 	cr_expect_null(y.c);
 	side_close(&x);

@@ -20,6 +20,7 @@ struct fixture {
 	struct spool *sp;
 	char dir[64];
 	uint64_t size, reserve;
+	bool is_mirrored; /* mirror_start is the first that follows */
 	/* what came back */
 	unsigned committed, done, counted;
 	enum mx_err err;
@@ -30,7 +31,8 @@ struct fixture {
 
 static inline void fixture_reopen(struct fixture *f)
 {
-	struct spool_options opt = {f->dir, f->size, f->reserve};
+	struct spool_options opt = {f->dir, f->size, f->reserve,
+				    f->is_mirrored};
 	struct buf why = {0};
 	enum mx_err err = spool_open(&f->sp, f->loop, &opt, &why);
 

@@ -247,7 +247,9 @@ static inline void mirror_restart(struct mirrored *w,
 				  enum spool_mirror_away away)
 {
 	spool_close(&w->f.sp);
+	w->f.is_mirrored = true;
 	fixture_reopen(&w->f);
+	w->f.is_mirrored = false;
 	spool_subscribe(w->f.sp, on_ready, &w->f);
 	mirror_start(w, away);
 }

@@ -109,7 +109,7 @@ enum { OPENED = 40, REFUSED = 41, WRONG = 42 };
 
 static int try_open(void)
 {
-	struct spool_options opt = { f.dir, 1 << 28, 0 };
+	struct spool_options opt = { .path = f.dir, .size_bytes = 1 << 28 };
 	struct buf why = { 0 };
 	pid_t pid = fork();
 	int status;

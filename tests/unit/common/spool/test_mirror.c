@@ -461,6 +461,22 @@ Test(spool_mirror, what_happened_without_it_is_compared)
 	expect_equal(&w);
 }
 
+/* What the writer does by itself, as dropping what a crash left, waits. */
+Test(spool_mirror, a_slow_start_is_no_time_without_it)
+{
+	start_in_step(SPOOL_AWAY_ACCEPT);
+	put_simple(f, "a.example");
+	spool_close(&f->sp);
+	f->is_mirrored = true;
+	fixture_reopen(f);
+	usleep(50000);
+	cr_expect_eq(spool_mirror_seq(f->sp), w.m.seq);
+	mirror_start(&w, SPOOL_AWAY_ACCEPT);
+	mirror_in_step(&w);
+	cr_expect(spool_mirror_knows(f->sp, w.m.seq));
+	expect_equal(&w);
+}
+
 Test(spool_mirror, a_draft_that_a_crash_left_goes_there_too)
 {
 	struct spool_draft *d;

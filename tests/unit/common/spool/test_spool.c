@@ -260,7 +260,7 @@ Test(spool, ids_rise_when_the_clock_falls)
 
 Test(spool, second_daemon_is_refused)
 {
-	struct spool_options opt = { f.dir, 1 << 28, 0 };
+	struct spool_options opt = { .path = f.dir, .size_bytes = 1 << 28 };
 	struct spool *other;
 	struct buf why = { 0 };
 

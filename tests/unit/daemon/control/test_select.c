@@ -27,8 +27,9 @@ static void begin(void)
 	control.opt.loop = ev_loop_new(EVFLAG_AUTO);
 	cr_assert_eq(spool_open(&control.opt.spool, control.opt.loop,
 				&(struct spool_options){
-					folder_path(&folder, "spool"), 1 << 26,
-					1 << 20 },
+					.path = folder_path(&folder, "spool"),
+					.size_bytes = 1 << 26,
+					.reserve_bytes = 1 << 20 },
 				&why),
 		     MX_OK, "%s", buf_cstr(&why));
 	LIST_INIT(&control.requests);
