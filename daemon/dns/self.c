@@ -110,5 +110,9 @@ bool self_is_addr(const struct self *s, const struct net_addr *addr)
 		if (net_addr_eq(&s->aliases[i], addr))
 			return true;
 	}
+	for (size_t i = 0; i < s->found_count; i++) {
+		if (net_endpoint_eq(&s->found[i], addr))
+			return true;
+	}
 	return self_is_listening(s, addr);
 }

@@ -16,6 +16,11 @@ struct self {
 	const struct net_cidr *allowed; /* dns.private: see shun.h */
 	size_t allowed_count;
 	bool has_ipv6;            /* an address that can leave the host */
+	/* Borrowed: what greeted with our name a while ago, with its port; and
+	 * how often something new was found so. */
+	const struct net_addr *found;
+	size_t found_count;
+	unsigned findings;
 };
 
 /* listen as given to router_new; its wildcards are replaced by `host`, the

@@ -348,6 +348,31 @@ void dest_heard_from(struct dest *dst, int target)
 }
 
 /*
+ * A host of an MX set that leads back here: what is not better than it would
+ * bring the mail round to us (RFC 5321 section 5.1).  No route of before is
+ * used any more; the first of the domains learn it now.  Whom the operator
+ * named is tried again and again, and the next on his list may have the mail;
+ * of strangers nobody would learn.
+ */
+void dest_found_here(struct dest *dst, int target)
+{
+	enum route_source via = dst->route->source;
+	struct domain *dom, *next;
+	unsigned n = 0;
+
+	if (slots_is_strangers(dst) ||
+	    (via != ROUTE_FROM_MX && via != ROUTE_FROM_ADDRESS))
+		return;
+	router_found_here(dst->drain->router, &dst->targets[target].addr);
+	for (dom = LIST_FIRST(&dst->domains); dom != NULL && n++ < DOUBT_MAX;
+	     dom = next) {
+		next = LIST_NEXT(dom, member);
+		if (dom->has_mail)
+			domain_ask(dom);
+	}
+}
+
+/*
  * An MTA-STS policy that cannot be met may have been replaced: it is fetched
  * again long before its mail fails for good (RFC 8461 section 5.1).
  */

@@ -144,5 +144,7 @@ void dest_trigger(struct dest *dst, const char *why);
 void dest_heard_from(struct dest *dst, int target);
 /* Its MTA-STS policy cannot be met. */
 void dest_doubt_policy(struct dest *dst);
+/* A target greets with our own name. */
+void dest_found_here(struct dest *dst, int target);
 
 #endif

@@ -20,7 +20,8 @@ struct domain *domain_find(struct drain *d, struct span name)
 
 bool domain_is_old(const struct domain *dom)
 {
-	return dom->route == NULL || clock_mono_ms() >= dom->ask_ms;
+	return dom->route == NULL || clock_mono_ms() >= dom->ask_ms ||
+	       dom->route->findings != router_findings(dom->drain->router);
 }
 
 /* ---- The ring of its destination ---- */

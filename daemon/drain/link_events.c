@@ -224,6 +224,8 @@ static void on_end(struct delivery *dl, const struct delivery_end *end,
 	if (end->why == DELIVERY_TLS && target != MACHINE_NONE &&
 	    dst->targets[target].host->tls.is_sts)
 		dest_doubt_policy(dst);
+	if (end->why == DELIVERY_SELF && target != MACHINE_NONE)
+		dest_found_here(dst, target);
 	if (!was_leaving) {
 		link_uncount(l);
 		l->is_leaving = true;

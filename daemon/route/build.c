@@ -151,6 +151,7 @@ struct route *build_route(const struct choice *c, const struct build_facts *f)
 	r->is_brief = c->is_brief;
 	r->mx_dnssec = f->mx_dnssec;
 	r->expires_ms = f->expires_ms;
+	r->findings = f->findings;
 	r->domain = arena_span(&r->arena, f->domain);
 	r->reason = arena_span(&r->arena, f->reason);
 	make_key(c, f, &key);

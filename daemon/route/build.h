@@ -15,6 +15,7 @@ struct build_facts {
 	enum tls_level tls;      /* what the configuration asks */
 	struct route_sts sts;
 	int64_t expires_ms;
+	unsigned findings;       /* of this host: router_findings */
 };
 
 /* A route with one reference that owns copies of all it needs. */

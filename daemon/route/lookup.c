@@ -4,6 +4,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "daemon/route/build.h"
+#include "daemon/route/found.h"
 #include "daemon/route/lookup_priv.h"
 #include "daemon/route/plan.h"
 
@@ -28,6 +29,8 @@ static int64_t expiry(const struct lookup *l, bool is_final)
 		       SECONDS(is_final ? TTL_FINAL_S : TTL_FAILED_S);
 	if (!l->has_asked && l->policy_count == 0)
 		return clock_mono_ms() + SECONDS(TTL_FIXED_S);
+	if (l->opt.self->found_count > 0 && ttl_s > FOUND_FOR_MS / 1000)
+		ttl_s = FOUND_FOR_MS / 1000;
 	for (size_t i = 0; i < l->choice.count; i++) {
 		if (l->choice.hosts[i].fate == ROUTE_UNKNOWN_NOW &&
 		    ttl_s > TTL_PARTLY_S)
@@ -79,6 +82,7 @@ static void finish(struct lookup *l)
 		.sts = lookup_policy_facts(l),
 		.tls = l->opt.tls,
 		.expires_ms = expiry(l, is_final),
+		.findings = l->findings,
 	};
 	route = build_route(&l->choice, &facts);
 	lookup_free(&l);
@@ -144,6 +148,7 @@ struct lookup *lookup_new(const struct lookup_options *opt, lookup_cb *cb,
 	l->domain = arena_span(&l->arena, opt->domain);
 	copy_hops(l);
 	l->ttl_s = TTL_CEILING_S;
+	l->findings = opt->self->findings;
 	l->advance = advance;
 	l->cb = cb;
 	l->arg = arg;

@@ -59,6 +59,7 @@ struct lookup {
 	bool is_settled; /* by the MX answer alone */
 	enum route_result result;
 	struct buf reason;
+	unsigned findings; /* when it began */
 	enum route_dnssec mx_dnssec;
 	struct span canon; /* where a CNAME of the domain led */
 	int64_t ttl_s;

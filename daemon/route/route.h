@@ -137,6 +137,7 @@ struct route {
 	bool is_brief;		  /* a stranger's: some of its hosts,
 				     addresses and TLSA records only */
 	bool is_stale;                /* DNS fails: an older answer goes on */
+	unsigned findings;            /* router_findings when it was made */
 
 	/* the module's own */
 	unsigned refs;
@@ -211,6 +212,17 @@ void router_remember(struct router *r, struct span domain);
 /* Doubt what is cached for this domain: the next question looks again, at the
  * MTA-STS policy, too (RFC 8461 section 5.1: before a permanent failure). */
 void router_forget(struct router *r, struct span domain);
+
+/*
+ * The MX host at this address, with its port, greets with our own name: it is
+ * this host for some minutes, or until a reload, and what is not better than it
+ * is left out.  Every route that was made before may be used no longer.
+ */
+void router_found_here(struct router *r, const struct net_addr *at);
+/* Who says so may have mended it. */
+void router_forget_found(struct router *r);
+/* Differs from that of a route that was made before such a find. */
+unsigned router_findings(const struct router *r);
 
 /* Will an answer come soon, whatever DNS does?  For primary= and bounce.relay,
  * which share their look-ups, and for what was found before. */

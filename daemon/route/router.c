@@ -3,9 +3,17 @@
 
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "daemon/route/router_priv.h"
 
 enum { FILES_S = 5 }; /* how often the system's files are looked at */
+
+static void show_found(struct router *r)
+{
+	r->self.found = r->found.at;
+	r->self.found_count = r->found.count;
+	r->self.findings = r->findings;
+}
 
 static void learn_self(struct router *r)
 {
@@ -23,6 +31,7 @@ static void learn_self(struct router *r)
 	self_fini(&r->self);
 	self_init(&r->self, r->config, r->local, r->opt.local_count, host,
 		  count);
+	show_found(r);
 	free(host);
 }
 
@@ -60,7 +69,9 @@ static void on_files(EV_P_ ev_timer *w, int revents)
 	hosts_refresh(&r->hosts, HOSTS_FILE);
 	for (int i = 0; i < SIDES; i++)
 		resolver_refresh(r->sides[i].resolver);
+	found_expire(&r->found, clock_mono_ms());
 	learn_self(r);
+	show_found(r);
 }
 
 static void files_start(struct router *r)
@@ -144,6 +155,24 @@ void router_listens(struct router *r, const struct net_addr *local,
 	r->opt.local_count = count;
 }
 
+void router_found_here(struct router *r, const struct net_addr *at)
+{
+	if (found_add(&r->found, at, clock_mono_ms()))
+		r->findings++;
+	show_found(r);
+}
+
+void router_forget_found(struct router *r)
+{
+	r->found.count = 0;
+	show_found(r);
+}
+
+unsigned router_findings(const struct router *r)
+{
+	return r->findings;
+}
+
 /* A new context: libunbound's cache is dropped as well, and a changed
  * /etc/resolv.conf is read. */
 static void renew_resolver(struct router *r, int side)
@@ -170,6 +199,7 @@ void router_reload(struct router *r, struct config *config)
 
 	router_cache_drop(r);
 	r->config = config_ref(config);
+	r->found.count = 0; /* whoever reloads may have mended it */
 	learn_self(r);
 	hosts_refresh(&r->hosts, HOSTS_FILE);
 	for (int i = 0; i < SIDES; i++) {

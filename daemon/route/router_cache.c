@@ -123,6 +123,7 @@ static void evict(struct side *side)
 static bool is_fresh(const struct entry *e)
 {
 	return e->route != NULL && !e->is_doubted &&
+	       e->route->findings == e->router->findings &&
 	       clock_mono_ms() < e->route->expires_ms;
 }
 
@@ -144,6 +145,7 @@ static void go_stale(struct entry *e)
 					 "goes on"),
 			 LOG_SPAN("route", old->key));
 	e->route = build_stale(old, clock_mono_ms() + STALE_FOR_MS);
+	e->route->findings = e->router->findings;
 	e->is_doubted = false;
 	route_unref(&old);
 }

@@ -5,6 +5,7 @@
 
 #include <sys/queue.h>
 
+#include "daemon/route/found.h"
 #include "daemon/route/lookup.h"
 #include "daemon/route/report.h"
 
@@ -35,6 +36,8 @@ struct router {
 	struct router_options opt;
 	struct net_addr *local;
 	struct self self;
+	struct found found; /* self borrows it */
+	unsigned findings;
 	struct hosts hosts;
 	ev_timer files;
 	struct entry *entries;

@@ -420,6 +420,23 @@ def test_another_port_of_our_address_is_not_us(world):
     neighbour.wait_messages(1)
 
 
+def test_self_by_its_greeting(world):
+    """Behind a NAT nobody told us of: what is not better than it would send
+    the mail round."""
+    world.dns.zone("a.test", f"@ MX 10 best\n@ MX 20 nat\n@ MX 30 worse\n"
+                   f"best A {DEAD}\nnat A 127.0.0.3\nworse A 127.0.0.4")
+    world.primary("127.0.0.3", name="mx2.test")
+    worse = world.primary("127.0.0.4")
+    daemon = world.start()
+    send(daemon.address, "u@a.test")
+    until(lambda: fates(daemon, "a.test") == {
+        "best.a.test": "used", "nat.a.test": "self",
+        "worse.a.test": "not-better-than-self"})
+    best = world.primary(DEAD)  # comes back
+    best.wait_messages(1)
+    assert not worse.messages
+
+
 def test_nothing_left_is_held_and_alarmed(world):
     world.dns.zone("a.test", "@ MX 10 mx2.test.\n@ MX 20 other\n"
                    "other A 127.0.0.3")
