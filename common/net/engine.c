@@ -45,7 +45,11 @@ static void demand_names(struct tls_engine *e, const struct tls_demand *d)
 {
 	char name[256];
 
-	SSL_set_hostflags(e->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	SSL_set_hostflags(e->ssl,
+			  X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+				  (d->has_sans_only
+					   ? X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
+					   : 0U));
 	for (size_t i = 0; i < d->name_count; i++) {
 		if (i > 0)
 			buf_adds(&e->names, " or ");

@@ -37,6 +37,8 @@ enum mx_err tls_server_new(struct tls_server **out, const char *const *certs,
 void tls_server_ask_nobody(struct tls_server *t);
 /* When the certificate of a pair ends (wall ms). */
 int64_t tls_server_end_ms(const struct tls_server *t, size_t pair);
+/* Is it never served, since a later pair has the same kind of key? */
+bool tls_server_hides(const struct tls_server *t, size_t pair);
 /* Does it stand for this host (NUL behind the name; RFC 6125)? */
 bool tls_server_covers(const struct tls_server *t, size_t pair,
 		       struct span host);
@@ -66,6 +68,8 @@ struct tls_demand {
 	size_t name_count;
 	const struct tls_tlsa *tlsa;
 	size_t tlsa_count;
+	bool has_sans_only;          /* PKIX: the name in the subject does not
+					count (RFC 8461 section 4.1) */
 	struct span session_key;     /* reuse within it; destination.  What is
 					demanded above counts as well */
 	bool is_fresh;               /* do not resume one: a new handshake */

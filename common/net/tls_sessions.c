@@ -41,6 +41,7 @@ void tls_key_of(const struct tls_demand *d, unsigned char key[TLS_KEY_BYTES])
 	digest_span(md, d->session_key);
 	digest_span(md, d->sni);
 	EVP_DigestUpdate(md, &d->auth, sizeof(d->auth));
+	EVP_DigestUpdate(md, &d->has_sans_only, sizeof(d->has_sans_only));
 	for (size_t i = 0; i < d->name_count; i++)
 		digest_span(md, d->names[i]);
 	for (size_t i = 0; i < d->tlsa_count; i++) {

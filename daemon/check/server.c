@@ -222,6 +222,7 @@ static void copy_demand(struct server *s, const struct route_tls *tls)
 		tlsa[i].data = arena_span(&s->arena, tls->tlsa[i].data);
 	}
 	s->demand = (struct tls_demand){ .auth = auth_of(tls->level),
+					 .has_sans_only = tls->is_sts,
 					 .sni = arena_span(&s->arena, tls->sni),
 					 .names = names,
 					 .name_count = tls->name_count,

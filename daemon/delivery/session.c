@@ -167,6 +167,7 @@ static void handshake(struct delivery *d)
 		.name_count = h->tls.name_count,
 		.tlsa = h->tls.tlsa,
 		.tlsa_count = h->tls.tlsa_count,
+		.has_sans_only = h->tls.is_sts,
 		.is_fresh = d->is_fresh,
 	};
 	struct tls_client client = { d->opt.tls, &demand };

@@ -281,6 +281,30 @@ Test(tls, chain_and_name_are_verified)
 	}
 }
 
+/* The name in the subject is from before there were others: it does where an
+ * operator wants his primary verified, not for MTA-STS (RFC 8461 section 4.1).
+ * And a session of the one is none for the other. */
+Test(tls, a_name_in_the_subject)
+{
+	struct span name = SPAN_LIT("subject.example");
+	struct tls_demand d = { .auth = TLS_AUTH_PKIX,
+				.sni = name,
+				.names = &name,
+				.name_count = 1 };
+	struct cert subject;
+
+	cert_make(&subject, &(struct cert_spec){ .name = "subject.example",
+						 .issuer = &root,
+						 .days = 30 });
+	tls_server_unref(&server);
+	server = serve(&subject, NULL);
+	cr_expect(shake(&d), "%s", a.error);
+	d.has_sans_only = true;
+	cr_expect_not(shake(&d));
+	cr_expect_str_eq(a.error, "name mismatch: wanted subject.example");
+	cert_free(&subject);
+}
+
 /* SHA-256 of the whole certificate or of its public key. */
 static struct tls_tlsa tlsa(unsigned char usage, unsigned char selector,
 			    const struct cert *c, unsigned char hash[32])
