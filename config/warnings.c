@@ -43,6 +43,13 @@ static void warn_of_certificates(const struct config *c, struct settings *s,
 		return;
 	}
 	for (size_t i = 0; i < c->tls.pair_count; i++) {
+		if (tls_server_hides(c->tls_server, i)) {
+			settings_doubt(s, e, "tls.certificate",
+				       "%.*s: never served: a later one has "
+				       "the same kind of key",
+				       SPAN_ARG(c->tls.certificates[i]));
+			continue;
+		}
 		warn_of_end(c, s, e, i);
 		if (!tls_server_covers(c->tls_server, i, c->hostname))
 			settings_doubt(s, e, "tls.certificate",

@@ -250,6 +250,22 @@ int64_t tls_server_end_ms(const struct tls_server *t, size_t pair)
 	return SECONDS(timegm(&tm));
 }
 
+static int kind_of_key(const X509 *cert)
+{
+	EVP_PKEY *key = X509_get0_pubkey(cert);
+
+	return key != NULL ? EVP_PKEY_get_base_id(key) : EVP_PKEY_NONE;
+}
+
+bool tls_server_hides(const struct tls_server *t, size_t pair)
+{
+	for (size_t i = pair + 1; i < t->pairs; i++) {
+		if (kind_of_key(t->certs[i]) == kind_of_key(t->certs[pair]))
+			return true;
+	}
+	return false;
+}
+
 bool tls_server_covers(const struct tls_server *t, size_t pair,
 		       struct span host)
 {

@@ -121,7 +121,7 @@ static void on_mx(struct gather *g, struct answer *a, void *arg)
 
 	(void)a;
 	(void)arg;
-	mx_read(&e->mx, &g->arena);
+	mx_read(&e->mx, &e->world->self, &g->arena);
 	e->addrs_pending = 1;
 	for (size_t i = 0; i < e->mx.count; i++) {
 		struct mx_host *h = &e->mx.hosts[i];

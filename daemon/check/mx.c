@@ -1,36 +1,47 @@
 #include "daemon/check/mx.h"
 
-#include <stdlib.h>
-
 #include "daemon/dns/shun.h"
+#include "daemon/route/mx_set.h"
 
-static int by_preference(const void *a, const void *b)
+static void add(struct mx_set *m, const struct mx_record *row)
 {
-	const struct mx_host *x = a, *y = b;
-
-	if (x->preference != y->preference)
-		return x->preference < y->preference ? -1 : 1;
-	return 0;
-}
-
-void mx_read(struct mx_set *m, struct arena *a)
-{
-	const struct answer *mx = &m->answer;
+	struct mx_host *h = &m->hosts[m->count];
 	struct net_addr unused;
 
-	if (mx->status != DNS_OK)
-		return;
-	m->hosts = arena_alloc_array(a, mx->count, sizeof(*m->hosts));
-	for (size_t i = 0; i < mx->count && m->count < MX_HOSTS_MAX; i++) {
-		struct mx_host *h = &m->hosts[m->count];
+	if (m->count == MX_HOSTS_MAX) /* no room but for this host */
+		h--;
+	else
+		m->count++;
+	*h = (struct mx_host){
+		.name = row->name,
+		.preference = row->preference,
+		.is_text = net_addr_parse(row->name, &unused) == MX_OK,
+	};
+}
 
-		if (!dns_read_mx(a, mx->rdata[i], &h->preference, &h->name))
+void mx_read(struct mx_set *m, const struct self *self, struct arena *a)
+{
+	const struct dns_answer mx = { .status = m->answer.status,
+				       .rdata = m->answer.rdata,
+				       .count = m->answer.count };
+	struct mx_record *rows;
+	bool has_self = false;
+	size_t n;
+
+	if (mx.status != DNS_OK)
+		return;
+	n = mx_set_read(a, &mx, self, &rows);
+	m->hosts = arena_alloc_array(a, MX_HOSTS_MAX, sizeof(*m->hosts));
+	for (size_t i = 0; i < n; i++) {
+		bool is_us = self_is_name(self, rows[i].name);
+
+		m->has_null |= rows[i].name.n == 0;
+		if (rows[i].name.n == 0 || (m->count == MX_HOSTS_MAX &&
+					    (!is_us || has_self)))
 			continue;
-		h->is_text = net_addr_parse(h->name, &unused) == MX_OK;
-		m->has_null |= h->name.n == 0;
-		m->count += h->name.n > 0;
+		has_self |= is_us;
+		add(m, &rows[i]);
 	}
-	qsort(m->hosts, m->count, sizeof(*m->hosts), by_preference);
 }
 
 static bool is_self(const struct self *self, const struct mx_host *h)

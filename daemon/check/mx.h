@@ -46,8 +46,9 @@ struct mx_set {
 	const struct mx_host *self; /* the best that is us; NULL: none */
 };
 
-/* Read the hosts out of the answer. */
-void mx_read(struct mx_set *m, struct arena *a);
+/* Read the hosts out of the answer: the best MX_HOSTS_MAX of them, and this
+ * host by name wherever it stands. */
+void mx_read(struct mx_set *m, const struct self *self, struct arena *a);
 /* Their addresses are there. */
 void mx_settle(struct mx_set *m, const struct self *self, in_port_t port);
 /* Is the TTL so low that it must be known whether it is the zone's? */

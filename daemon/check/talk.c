@@ -316,7 +316,10 @@ static void on_end(struct conn *c, enum conn_end why, void *arg)
 		return;
 	t->facts->is_silent = why == CONN_DEADLINE;
 	t->facts->is_starved = why == CONN_ERROR && conn_is_starved(c);
-	t->facts->is_tls_fault = t->stage == TALK_HANDSHAKE;
+	/* behind it TLS 1.3 says what it thinks of it: as deliveries do */
+	t->facts->is_tls_fault =
+		t->stage == TALK_HANDSHAKE ||
+		(t->stage == TALK_EHLO_AGAIN && why != CONN_DEADLINE);
 	if (t->stage >= TALK_READY)
 		over(t);
 	else if (why == CONN_EOF)

@@ -222,6 +222,19 @@ def test_expired_certificate(mx20, pki):
     assert not [line for line in d.log[mark:] if "expired" in line]
 
 
+def test_certificates_with_the_same_kind_of_key(mx20, pki):
+    """One is served: whoever means several names by it is told."""
+    first, last = pki.cert("mx2.test"), pki.cert("mx2.test")
+    d = mx20(start=False, conf={"tls": {
+        "certificate": [str(first.cert_path), str(last.cert_path)],
+        "key": [str(first.key_path), str(last.key_path)]}})
+    done = run("-c", str(d.conf_path), "--check")
+    assert done.returncode == 0
+    said = [line for line in (done.stdout + done.stderr).splitlines()
+            if "never served" in line]
+    assert len(said) == 1 and str(first.cert_path) in said[0]
+
+
 def test_trust_anchor_that_is_none(mx20):
     """Only libunbound can tell, and is asked in time."""
     d = mx20(start=False)

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/assert.h"
@@ -49,7 +50,7 @@ static void make(struct mx_set *m, const struct record *records, int64_t ttl_s)
 				     .ttl_s = ttl_s,
 				     .rdata = rdata,
 				     .count = n };
-	mx_read(m, &arena);
+	mx_read(m, &self, &arena);
 	for (size_t i = 0; i < m->count; i++) {
 		struct mx_host *h = &m->hosts[i];
 
@@ -72,6 +73,31 @@ static struct findings judge(const struct mx_set *m, bool has_primary)
 	mx_judge(&f, m, &v);
 	findings_sort(&f);
 	return f;
+}
+
+/* Only some hosts are looked at, but the best, and us. */
+Test(check_mx, this_host_is_found_in_a_large_set)
+{
+	static struct span rdata[100];
+	struct mx_set m = { .domain = SPAN_LIT("example.org") };
+	char name[32];
+
+	for (size_t i = 0; i < COUNT(rdata); i++) {
+		(void)snprintf(name, sizeof(name), "m%zu.example.org", i);
+		rdata[i] = wire(10, name);
+	}
+	rdata[50] = wire(90, "mx2.example.net");
+	rdata[99] = wire(5, "best.example.org");
+	m.answer = (struct answer){ .status = DNS_OK,
+				    .rdata = rdata,
+				    .count = COUNT(rdata) };
+	mx_read(&m, &self, &arena);
+	cr_assert_eq(m.count, MX_HOSTS_MAX);
+	cr_expect(span_eq(m.hosts[0].name, SPAN_LIT("best.example.org")));
+	cr_expect(span_eq(m.hosts[MX_HOSTS_MAX - 1].name, us[0]));
+	cr_expect_eq(m.hosts[MX_HOSTS_MAX - 1].preference, 90);
+	mx_settle(&m, &self, 25);
+	cr_expect_not_null(m.self);
 }
 
 Test(check_mx, one_thing_is_wrong)
