@@ -225,7 +225,8 @@ $(FUZZ): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZMAIN) $(FUZZLIBS)
 	$(Q)$(CC) $(CFLAGS) $(XLDFLAGS) $(if $(FUZZMAIN),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # a connection without a socket, in the place of the library's
 $(B)/fuzz/fuzz_delivery $(B)/fuzz/fuzz_relay $(B)/fuzz/fuzz_session: $(B)/tests/fuzz/fakeconn.o
-$(B)/fuzz/fuzz_relay: $(addprefix $(B)/tests/fuzz/,door.o far.o)
+$(B)/fuzz/fuzz_delivery $(B)/fuzz/fuzz_relay: $(B)/tests/fuzz/far.o
+$(B)/fuzz/fuzz_relay: $(B)/tests/fuzz/door.o
 -include $(patsubst %.c,$(B)/%.d,$(wildcard tests/fuzz/*.c))
 
 fuzz-programs: $(FUZZ)

@@ -22,60 +22,33 @@
 #include "common/base/assert.h"
 #include "common/base/log.h"
 #include "tests/fuzz/fakeconn.h"
+#include "tests/fuzz/far.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { JOBS = 24, RCPTS = 8, SERIALS = 8192, CONNECTIONS = 12 };
+enum { JOBS = FAR_MAILS, RCPTS = FAR_RCPTS, CONNECTIONS = 12 };
 
-enum mode { EXACT, LOOSE, RAW };
 enum kind { WHOLE, CALLOUT, RELAY };
 
 struct job {
 	enum kind kind;
 	struct delivery_job *at; /* NULL behind its end */
-	bool is_given, is_done, is_cancelled, is_all;
-	size_t rcpts;
-	struct buf content;
+	bool is_given, is_done, is_cancelled;
 	bool told[RCPTS];
-	/* as the server knows */
-	bool reached[RCPTS];   /* it had all of the content for him */
-	bool delivered[RCPTS]; /* and said so */
-	bool is_taken[RCPTS];  /* 2yz to RCPT, in any transaction */
-};
-
-/* What a reply was for; job < 0: for none. */
-struct serial {
-	int job, rcpt; /* rcpt < 0: all of the transaction */
+	struct far_mail *far; /* what the server knows of it */
 };
 
 static struct {
-	enum mode mode;
+	enum far_mode mode;
 	struct ev_loop *loop;
 	struct delivery *delivery;
 	struct delivery_options opt;
 	struct route route;
 	struct route_host host;
 	struct net_addr target;
-	const char *ehlo;
 	bool is_ready, is_ended, is_holding;
 	struct job jobs[JOBS];
 	size_t given, done;
-	struct buf wire;  /* said, and not there yet */
-	struct buf heard; /* less than a command */
-	struct buf answers;
-	size_t answered, serial_count;
-	struct serial serials[SERIALS];
-	/* the transaction that the server is in */
-	struct {
-		int job;
-		bool has_mail, is_data;
-		uint64_t chunk; /* of BDAT, to come */
-		bool is_last;
-		bool accepted[RCPTS];
-		struct buf content;
-	} tx;
 } w;
-
-/* ---- What the server says ---- */
 
 static const char *const replies[] = {
 	NULL, /* as it should be */
@@ -99,241 +72,6 @@ static const char *const replies[] = {
 	"550 5.7.1 Blocked",
 	"502 5.5.1 Unknown command",
 };
-enum { ODD = 29, EXTRA = 30, MISSING = 31 }; /* loose */
-
-static void add_reply(const char *text, int job, int rcpt)
-{
-	if (w.serial_count == SERIALS)
-		return; /* it takes content for commands */
-	w.serials[w.serial_count] = (struct serial){ job, rcpt };
-	buf_addf(&w.wire, "%s #%zu\r\n", text, w.serial_count++);
-}
-
-/* Answer a command; returns the code. */
-static int answer(const char *usual, int job, int rcpt)
-{
-	unsigned how = 0;
-	const char *text;
-
-	if (w.answered < w.answers.n)
-		how = (unsigned char)w.answers.p[w.answered++];
-	if (w.mode == LOOSE && how == EXTRA)
-		add_reply("250 2.1.5 Ok", -1, -1);
-	if (w.mode == LOOSE && how == ODD)
-		add_reply("Hello there", -1, -1);
-	if (w.mode == RAW || (w.mode == LOOSE && how == MISSING))
-		return 0;
-	text = how < COUNT(replies) && replies[how] != NULL ? replies[how]
-							    : usual;
-	add_reply(text, job, rcpt);
-	return (int)strtol(text, NULL, 10);
-}
-
-static bool starts(struct span line, const char *verb)
-{
-	return span_starts(line, span_str(verb));
-}
-
-/* The number behind this letter in the address. */
-static int number_in(struct span line, char letter)
-{
-	size_t at = span_find(line, '<') + 1;
-	int n = 0;
-
-	while (at < line.n && line.p[at] != letter && line.p[at] != '>')
-		at++;
-	FUZZ_CHECK(at < line.n && line.p[at] == letter);
-	for (at++; at < line.n && line.p[at] >= '0' && line.p[at] <= '9'; at++)
-		n = n * 10 + line.p[at] - '0';
-	return n;
-}
-
-static void forget_transaction(void)
-{
-	w.tx.job = -1;
-	w.tx.has_mail = w.tx.is_data = false;
-	memset(w.tx.accepted, 0, sizeof(w.tx.accepted));
-	buf_reset(&w.tx.content);
-}
-
-static void on_mail(struct span line, bool is_tls)
-{
-	FUZZ_CHECK(is_tls || w.host.tls.level != TLS_LEVEL_MUST);
-	FUZZ_CHECK(!w.tx.has_mail || w.mode != EXACT);
-	forget_transaction();
-	w.tx.job = number_in(line, 'j');
-	FUZZ_CHECK(w.tx.job < (int)w.given);
-	w.tx.has_mail = answer("250 2.1.0 Sender", w.tx.job, -1) / 100 == 2;
-}
-
-static void on_rcpt(struct span line)
-{
-	int job = number_in(line, 'j'), rcpt = number_in(line, 'r');
-	struct job *j = &w.jobs[job];
-	bool ok;
-
-	FUZZ_CHECK(job == w.tx.job && rcpt < (int)j->rcpts);
-	ok = answer(w.tx.has_mail ? "250 2.1.5 Recipient" : "503 5.5.1 Order",
-		    job, rcpt) /
-		     100 ==
-	     2;
-	w.tx.accepted[rcpt] = true;
-	j->is_taken[rcpt] |= ok && w.tx.has_mail;
-	if (w.mode == EXACT)
-		w.tx.accepted[rcpt] = ok && w.tx.has_mail;
-}
-
-static bool anybody(void)
-{
-	for (size_t i = 0; i < RCPTS; i++)
-		if (w.tx.accepted[i])
-			return true;
-	return false;
-}
-
-/* All of the content is there. */
-static void on_content(void)
-{
-	struct job *j = &w.jobs[w.tx.job];
-	struct span got = buf_span(&w.tx.content);
-	bool is_whole = span_eq(got, buf_span(&j->content)) && j->is_all;
-	bool yes;
-
-	/* nobody is to have it: an end without content takes it back */
-	FUZZ_CHECK(is_whole || !anybody() || w.mode != EXACT ||
-		   (got.n == 0 && !w.tx.has_mail));
-	yes = answer(anybody() ? "250 2.6.0 Taken" : "554 5.5.1 Nobody",
-		     w.tx.job, -1) /
-		      100 ==
-	      2;
-	for (size_t i = 0; i < j->rcpts; i++) {
-		if (!w.tx.accepted[i] || !is_whole)
-			continue;
-		j->reached[i] = true;
-		FUZZ_CHECK(!yes || !j->delivered[i] || w.mode != EXACT);
-		j->delivered[i] |= yes;
-	}
-	forget_transaction();
-}
-
-static void on_data(void)
-{
-	w.tx.is_data = answer(anybody() ? "354 Go on" : "503 5.5.1 Order",
-			      w.tx.job, -1) == 354;
-}
-
-static void on_bdat(struct span line)
-{
-	w.tx.chunk = strtoul(line.p + 4, NULL, 10);
-	w.tx.is_last = line.n > 5 && line.p[line.n - 1] == 'T';
-	FUZZ_CHECK(w.tx.chunk > 0 || w.tx.is_last);
-}
-
-static void on_command(struct span line, bool is_tls)
-{
-	char text[200];
-
-	if (starts(line, "EHLO")) {
-		snprintf(text, sizeof(text), "250-far.test\r\n%s", w.ehlo);
-		answer(text, -1, -1);
-		forget_transaction();
-	} else if (starts(line, "MAIL FROM:")) {
-		on_mail(line, is_tls);
-	} else if (starts(line, "RCPT TO:")) {
-		on_rcpt(line);
-	} else if (starts(line, "DATA")) {
-		on_data();
-	} else if (starts(line, "BDAT")) {
-		on_bdat(line);
-	} else if (starts(line, "STARTTLS")) {
-		FUZZ_CHECK(!is_tls);
-		answer("220 2.0.0 Go on", -1, -1);
-	} else if (starts(line, "RSET") || starts(line, "HELO")) {
-		answer("250 2.0.0 Reset", -1, -1);
-		forget_transaction();
-	} else if (starts(line, "QUIT")) {
-		answer("221 2.0.0 Bye", -1, -1);
-	} else {
-		FUZZ_CHECK(w.mode != EXACT); /* content for a command */
-	}
-}
-
-/* ---- What it hears ---- */
-
-/* A line of DATA without its dot; false: the end. */
-static bool take_line(struct span line)
-{
-	if (span_eq(line, SPAN_LIT(".\r\n")))
-		return false;
-	buf_add(&w.tx.content, line.p[0] == '.' ? span_skip(line, 1) : line);
-	return true;
-}
-
-static void on_line(struct span line, bool is_tls)
-{
-	if (w.tx.is_data) {
-		w.tx.is_data = take_line(line);
-		if (!w.tx.is_data)
-			on_content();
-		return;
-	}
-	FUZZ_CHECK(line.n <= 1000 || w.mode != EXACT);
-	on_command((struct span){ line.p, line.n - 2 }, is_tls);
-}
-
-static size_t take_chunk(struct span in)
-{
-	size_t n = in.n < w.tx.chunk ? in.n : w.tx.chunk;
-
-	if (w.tx.job >= 0)
-		buf_add(&w.tx.content, (struct span){ in.p, n });
-	w.tx.chunk -= n;
-	return n;
-}
-
-static void end_chunk(void)
-{
-	bool is_last = w.tx.is_last;
-
-	w.tx.is_last = false;
-	if (is_last && w.tx.job >= 0)
-		on_content();
-	else
-		answer("250 2.0.0 Chunk", w.tx.job, -1);
-}
-
-/* A line, or some of a chunk; 0: more has to come. */
-static size_t hear(struct span in, bool is_tls)
-{
-	size_t end = span_find(in, '\n');
-	size_t n;
-
-	if (w.tx.chunk > 0) {
-		n = take_chunk(in);
-		if (w.tx.chunk == 0)
-			end_chunk();
-		return n;
-	}
-	if (end >= in.n)
-		return 0;
-	FUZZ_CHECK(end > 0 && in.p[end - 1] == '\r');
-	on_line((struct span){ in.p, end + 1 }, is_tls);
-	if (w.tx.is_last && w.tx.chunk == 0)
-		end_chunk(); /* BDAT 0 LAST */
-	return end + 1;
-}
-
-static void on_output(struct span bytes, bool is_tls)
-{
-	struct span in;
-	size_t n;
-
-	buf_add(&w.heard, bytes);
-	in = buf_span(&w.heard);
-	while (in.n > 0 && (n = hear(in, is_tls)) > 0)
-		in = span_skip(in, n);
-	buf_consume(&w.heard, w.heard.n - in.n);
-}
 
 /* ---- Jobs ---- */
 
@@ -350,7 +88,7 @@ static enum mx_err read_content(void *arg, const struct delivery_job *job,
 				uint64_t offset, size_t most, struct buf *out)
 {
 	struct job *j = &w.jobs[index_of(job)];
-	struct span s = span_skip(buf_span(&j->content), (size_t)offset);
+	struct span s = span_skip(buf_span(&j->far->content), (size_t)offset);
 
 	(void)arg;
 	FUZZ_CHECK(most > 0 && s.n > 0);
@@ -358,37 +96,24 @@ static enum mx_err read_content(void *arg, const struct delivery_job *job,
 	return MX_OK;
 }
 
-/* The number that a reply ends with; -1: none. */
-static long serial_of(struct span reply)
-{
-	size_t at = reply.n;
-
-	while (at > 0 && reply.p[at - 1] >= '0' && reply.p[at - 1] <= '9')
-		at--;
-	if (at == 0 || at == reply.n || reply.p[at - 1] != '#')
-		return -1;
-	return strtol(reply.p + at, NULL, 10);
-}
-
 /* Is this reply about him? */
 static void check_reply(int job, size_t i, struct span reply)
 {
-	long n = serial_of(reply);
+	struct far_serial was;
 
-	if (w.mode != EXACT || n < 0)
+	if (!far_knows(reply, &was))
 		return;
-	FUZZ_CHECK((size_t)n < w.serial_count);
-	FUZZ_CHECK(w.serials[n].job == job);
-	FUZZ_CHECK(w.serials[n].rcpt < 0 || w.serials[n].rcpt == (int)i);
+	FUZZ_CHECK(was.mail == job);
+	FUZZ_CHECK(was.rcpt < 0 || was.rcpt == (int)i);
 }
 
 static void check_delivered(const struct job *j, size_t i)
 {
-	if (w.mode == EXACT)
-		FUZZ_CHECK(j->kind == CALLOUT ? j->is_taken[i]
-					      : j->delivered[i]);
-	else if (w.mode == LOOSE && j->kind != CALLOUT)
-		FUZZ_CHECK(j->reached[i]);
+	if (w.mode == FAR_EXACT)
+		FUZZ_CHECK(j->kind == CALLOUT ? j->far->is_taken[i]
+					      : j->far->has_it[i]);
+	else if (w.mode == FAR_LOOSE && j->kind != CALLOUT)
+		FUZZ_CHECK(j->far->reached[i]);
 }
 
 static void on_done(struct delivery *d, struct delivery_job *job, void *arg)
@@ -397,11 +122,11 @@ static void on_done(struct delivery *d, struct delivery_job *job, void *arg)
 	struct job *j = &w.jobs[n];
 
 	FUZZ_CHECK(d == w.delivery && arg == &w && job == j->at);
-	FUZZ_CHECK(!w.is_ended && job->unit->rcpt_count == j->rcpts);
+	FUZZ_CHECK(!w.is_ended && job->unit->rcpt_count == j->far->rcpts);
 	j->is_done = true;
 	j->at = NULL;
 	w.done++;
-	for (size_t i = 0; i < j->rcpts; i++) {
+	for (size_t i = 0; i < j->far->rcpts; i++) {
 		if (job->set[i].outcome == OUTCOME_DELIVERED)
 			check_delivered(j, i);
 		if (job->set[i].outcome != OUTCOME_UNTRIED)
@@ -416,12 +141,12 @@ static void on_told(struct delivery *d, struct delivery_job *job, size_t i,
 	int n = index_of(job);
 	struct job *j = &w.jobs[n];
 
-	FUZZ_CHECK(d == w.delivery && arg == &w && i < j->rcpts);
+	FUZZ_CHECK(d == w.delivery && arg == &w && i < j->far->rcpts);
 	FUZZ_CHECK(!j->told[i]);
 	j->told[i] = true;
 	check_reply(n, i, job->set[i].reply);
-	if (w.mode == EXACT && m == MEANS_YES)
-		FUZZ_CHECK(j->is_taken[i]);
+	if (w.mode == FAR_EXACT && m == MEANS_YES)
+		FUZZ_CHECK(j->far->is_taken[i]);
 }
 
 static bool may_finish(struct delivery *d, struct delivery_job *job, void *arg)
@@ -438,20 +163,22 @@ static const struct delivery_listener listeners[] = {
 	[RELAY] = { on_done, on_told, NULL },
 };
 
-static struct span address(struct arena *a, char kind, size_t job, size_t rcpt)
+static struct span sender(struct arena *a, size_t job)
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "%c-j%zu-r%zu@example.org", kind, job,
-		 rcpt);
+	snprintf(text, sizeof(text), "f%zu@example.org", job);
 	return arena_span(a, span_str(text));
 }
 
 static struct recipient recipient(struct arena *a, size_t job, size_t rcpt)
 {
+	char text[64];
+
+	snprintf(text, sizeof(text), "t%zu-%zu@example.org", rcpt, job);
 	return (struct recipient){
 		.number = (uint32_t)rcpt,
-		.path = address(a, 't', job, rcpt),
+		.path = arena_span(a, span_str(text)),
 		.domain = SPAN_LIT("example.org"),
 	};
 }
@@ -461,12 +188,13 @@ static struct unit *make_unit(size_t n, const struct job *j)
 	struct unit *u = mx_alloc(sizeof(*u));
 
 	u->envelope.id = n + 1;
-	u->envelope.bytes = j->kind == WHOLE ? j->content.n : 0;
-	u->envelope.from = address(&u->arena, 'f', n, 0);
+	u->envelope.bytes = j->kind == WHOLE ? j->far->content.n : 0;
+	u->envelope.from = sender(&u->arena, n);
 	u->domain = SPAN_LIT("example.org");
-	u->rcpt_count = j->rcpts;
-	u->rcpts = arena_alloc_array(&u->arena, j->rcpts, sizeof(*u->rcpts));
-	for (size_t i = 0; i < j->rcpts; i++)
+	u->rcpt_count = j->far->rcpts;
+	u->rcpts = arena_alloc_array(&u->arena, u->rcpt_count,
+				     sizeof(*u->rcpts));
+	for (size_t i = 0; i < u->rcpt_count; i++)
 		u->rcpts[i] = recipient(&u->arena, n, i);
 	return u;
 }
@@ -474,7 +202,7 @@ static struct unit *make_unit(size_t n, const struct job *j)
 static void add_content(struct job *j, size_t lines)
 {
 	for (size_t i = 0; i < lines; i++)
-		buf_adds(&j->content, i % 3 == 1 ? ".\r\n" : "QUIT\r\n");
+		buf_adds(&j->far->content, i % 3 == 1 ? ".\r\n" : "QUIT\r\n");
 }
 
 static void give(unsigned how)
@@ -488,19 +216,20 @@ static void give(unsigned how)
 	    delivery_room(w.delivery) == 0)
 		return;
 	j->kind = (enum kind)(how % 4 % 3);
-	j->rcpts = 1 + (how >> 2) % RCPTS;
+	j->far = &far_mails[n];
+	j->far->rcpts = 1 + (how >> 2) % RCPTS;
 	if (j->kind == RELAY)
-		j->rcpts = 1;
+		j->far->rcpts = 1;
 	if (j->kind == CALLOUT)
 		source.read = NULL;
 	if (j->kind == WHOLE)
 		add_content(j, how % 4 == 3 ? 30000 : 1 + how);
-	j->is_all = j->kind != RELAY;
+	j->far->is_all = j->kind != RELAY;
 	u = make_unit(n, j);
 	j->at = delivery_job_new(&u, source, &listeners[j->kind],
 				 (void *)(intptr_t)n);
 	j->at->more = j->kind == RELAY ? MORE_RCPTS : MORE_NOTHING;
-	j->at->bytes = j->kind == WHOLE ? j->content.n : 0;
+	j->at->bytes = j->kind == WHOLE ? j->far->content.n : 0;
 	j->is_given = true;
 	w.given++;
 	delivery_give(w.delivery, j->at);
@@ -518,18 +247,19 @@ static void grow(unsigned how)
 		j->is_cancelled = true;
 		w.done++;
 		delivery_job_cancel(w.delivery, &j->at);
-	} else if (j->kind != RELAY || j->is_all) {
+	} else if (j->kind != RELAY || j->far->is_all) {
 		return;
-	} else if (how % 4 == 0 && j->content.n == 0 && j->rcpts < RCPTS) {
+	} else if (how % 4 == 0 && j->far->content.n == 0 &&
+		   j->far->rcpts < RCPTS) {
 		struct recipient r =
-			recipient(&j->at->unit->arena, n, j->rcpts++);
+			recipient(&j->at->unit->arena, n, j->far->rcpts++);
 
 		delivery_more_rcpt(w.delivery, j->at, &r);
 	} else {
 		add_content(j, 3);
-		j->is_all = how % 4 == 2;
-		delivery_more_content(w.delivery, j->at, j->content.n,
-				      j->is_all);
+		j->far->is_all = how % 4 == 2;
+		delivery_more_content(w.delivery, j->at, j->far->content.n,
+				      j->far->is_all);
 	}
 }
 
@@ -565,42 +295,6 @@ static void turn(void)
 		ev_run(w.loop, EVRUN_NOWAIT);
 }
 
-static void arrive(size_t n)
-{
-	struct buf piece = { 0 };
-
-	n = n < w.wire.n ? n : w.wire.n;
-	buf_add(&piece, (struct span){ w.wire.p, n });
-	buf_consume(&w.wire, n);
-	fake_arrive(buf_span(&piece));
-	buf_fini(&piece);
-}
-
-/* It is over, or there is another one. */
-static void renew(void)
-{
-	buf_reset(&w.wire);
-	buf_reset(&w.heard);
-	w.tx.chunk = 0;
-	w.tx.is_last = false;
-	forget_transaction();
-}
-
-/* A new connection is made, is secured, or fails. */
-static void connected(void)
-{
-	size_t was = fake_count();
-
-	if (!fake_is_waiting())
-		return;
-	if (w.wire.n > 0)
-		buf_reset(&w.wire); /* in clear text behind STARTTLS */
-	fake_ready();
-	if (fake_live() != NULL && conn_tls(fake_live()) == NULL &&
-	    fake_count() == was)
-		answer("220 far.test ESMTP", -1, -1);
-}
-
 static void hurt(unsigned how)
 {
 	static const enum conn_end ends[] = { CONN_EOF, CONN_ERROR,
@@ -615,7 +309,7 @@ static void hurt(unsigned how)
 		fake_end(fake_is_waiting() && how == 2 ? CONN_TLS
 						       : ends[how - 2]);
 	else if (how == 5)
-		connected();
+		far_connect();
 	else if (how == 6 && w.delivery != NULL)
 		delivery_quit(w.delivery);
 	else if (w.delivery != NULL) {
@@ -623,7 +317,7 @@ static void hurt(unsigned how)
 		delivery_resume(w.delivery);
 	}
 	if (fake_live() == NULL || fake_count() != was)
-		renew();
+		far_lost();
 }
 
 static void step(struct span *in)
@@ -637,14 +331,14 @@ static void step(struct span *in)
 		give(how);
 		break;
 	case 1:
-		arrive(how == 31 ? SIZE_MAX : how + 1);
+		far_arrive(how == 31 ? SIZE_MAX : how + 1);
 		break;
 	case 2:
-		buf_addc(&w.answers, (char)how);
+		far_choose(how);
 		break;
 	case 3:
-		connected();
-		arrive(SIZE_MAX);
+		far_connect();
+		far_arrive(SIZE_MAX);
 		break;
 	case 4:
 		grow(how);
@@ -653,15 +347,15 @@ static void step(struct span *in)
 		hurt(how & 7);
 		break;
 	default:
-		if (w.mode != RAW)
+		if (w.mode != FAR_RAW)
 			break;
 		*in = span_skip(*in, raw.n);
-		buf_add(&w.wire, raw);
-		arrive(SIZE_MAX);
+		far_say(raw);
+		far_arrive(SIZE_MAX);
 	}
 	turn();
 	if (fake_count() != was)
-		renew();
+		far_lost();
 }
 
 /* ---- All of it ---- */
@@ -684,9 +378,8 @@ static void begin(struct span *in)
 						 TLS_LEVEL_MAY };
 	unsigned how = fuzz_byte(in), more = fuzz_byte(in);
 
-	w.mode = (enum mode)(how % 4 % 3);
+	w.mode = (enum far_mode)(how % 4 % 3);
 	w.host.tls.level = levels[how >> 2 & 3];
-	w.ehlo = offers[how >> 4 & 7];
 	w.route.refs = 100; /* never freed here */
 	w.opt = (struct delivery_options){
 		.loop = w.loop,
@@ -701,15 +394,19 @@ static void begin(struct span *in)
 			   (more & 4 ? SMTP_EXT_CHUNKING : 0),
 		.is_proven = (more & 8) != 0,
 	};
-	forget_transaction();
-	fake_on_output = on_output;
-	fake_reset();
+	far_begin(&(struct far_options){
+		.mode = w.mode,
+		.ehlo = offers[how >> 4 & 7],
+		.is_tls_must = w.host.tls.level == TLS_LEVEL_MUST,
+		.replies = replies,
+		.reply_count = COUNT(replies),
+	});
 	w.delivery = delivery_new(&w.opt, &events, &w);
 	if (more & 16) { /* as far as mail */
 		turn();
 		for (int i = 0; i < 6; i++) {
-			connected();
-			arrive(SIZE_MAX);
+			far_connect();
+			far_arrive(SIZE_MAX);
 			turn();
 		}
 	}
@@ -723,10 +420,10 @@ static void finish(void)
 		grow(i << 2 | 2);
 	for (int i = 0; i < 400 && w.delivery != NULL; i++) {
 		if (fake_live() != NULL && fake_is_waiting())
-			connected();
+			far_connect();
 		else if (fake_live() != NULL)
 			fake_block(false);
-		arrive(SIZE_MAX);
+		far_arrive(SIZE_MAX);
 		turn();
 		if (w.delivery != NULL && i == 100)
 			delivery_resume(w.delivery);
@@ -746,12 +443,7 @@ static void clean(void)
 {
 	struct ev_loop *loop = w.loop;
 
-	for (size_t i = 0; i < JOBS; i++)
-		buf_fini(&w.jobs[i].content);
-	buf_fini(&w.wire);
-	buf_fini(&w.heard);
-	buf_fini(&w.answers);
-	buf_fini(&w.tx.content);
+	far_clean();
 	memset(&w, 0, sizeof(w));
 	w.loop = loop;
 }
