@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
+#include "common/spool/calm.h"
 #include "common/spool/find.h"
 #include "common/spool/note.h"
 #include "common/spool/queue.h"
@@ -173,6 +174,8 @@ static enum mx_err apply_pick(struct batch *b, struct request *r)
 		r->err = MX_ENOENT;
 		return MX_OK;
 	}
+	if (!is_full(p, bytes) && a->hold_n < ARREARS_MAX)
+		calm_begin(b->sp);
 	b->sp->mirror.picked = r->pos;
 	a->seq = ++b->mirror.seq;
 	b->mirror_changed = true;
@@ -193,6 +196,7 @@ static void finish_pick(struct spool *sp, struct request *r)
 static const struct request_ops pick_ops = {
 	.name = "pick",
 	.order = ORDER_BARRIER,
+	.mirrors = true,
 	.apply = apply_pick,
 	.finish = finish_pick,
 };
@@ -272,6 +276,7 @@ static void finish_sent(struct spool *sp, struct request *r)
 static const struct request_ops sent_ops = {
 	.name = "sent",
 	.order = ORDER_BARRIER,
+	.mirrors = true,
 	.apply = apply_sent,
 	.finish = finish_sent,
 };

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "common/base/log.h"
+#include "common/spool/calm.h"
 #include "common/spool/find.h"
 #include "common/spool/announce.h"
 #include "common/spool/look.h"
@@ -131,12 +132,14 @@ bool spool_mirror_knows(const struct spool *sp, uint64_t seq)
 static enum mx_err apply_join(struct batch *b, struct request *r)
 {
 	b->join = r; /* when all is applied: step.c */
+	calm_end(b->sp);
 	return MX_OK;
 }
 
 static const struct request_ops join_ops = {
 	.name = "join",
 	.order = ORDER_BARRIER,
+	.mirrors = true,
 	.apply = apply_join,
 	.finish = finish,
 };

@@ -23,6 +23,7 @@ void queue_count_in(struct queue *q, const struct request *r)
 	} else {
 		q->eager++;
 		q->bounded += r->ops->bounded;
+		q->mirrors += r->ops->mirrors;
 	}
 }
 
@@ -36,6 +37,7 @@ void queue_count_out(struct queue *q, const struct request *r)
 		MX_ASSERT(q->eager > 0 && q->bounded >= r->ops->bounded);
 		q->eager--;
 		q->bounded -= r->ops->bounded;
+		q->mirrors -= r->ops->mirrors;
 	}
 }
 
@@ -74,6 +76,7 @@ void queue_push(struct spool *sp, struct request *r)
 	queue_count_in(q, r);
 	wake = q->is_asleep &&
 	       (q->eager >= q->wanted || queue_has_content(q) ||
+		r->ops->mirrors ||
 		(q->wanted == 1 && q->lazy == 1));
 	if (wake)
 		q->is_asleep = false;

@@ -23,6 +23,7 @@ struct request_ops {
 			 a second, or when a few MiB have gathered */
 	bool undoable; /* if a power cut takes it back nobody misses it: it is
 			  about a draft */
+	bool mirrors; /* goes on while all others wait for the mirror; calm.h */
 	bool bounded; /* only so many wait at a time: those that do keep others
 			 from coming */
 	/*

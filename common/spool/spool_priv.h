@@ -37,6 +37,7 @@ struct queue {
 	struct request_list waiting;
 	size_t eager;	   /* of these, those that somebody waits for */
 	size_t bounded;	   /* of those, the bounded ones */
+	size_t mirrors;	   /* of those, the mirror's */
 	size_t lazy_bytes; /* memory of the others */
 	size_t lazy;
 	size_t batch_bytes; /* as many are worth a transaction */
@@ -90,6 +91,8 @@ struct mirror_state {
 	struct touches doubt; /* of it, and it is not known what became */
 	bool is_doubt_sent;   /* the mirror may have it */
 	uint64_t picked; /* the last stale id that was picked */
+	int64_t calm_until_ms, calm_again_ms; /* calm.c; monotonic */
+	int64_t calm_ms; /* 0: as long as usual */
 	/* for all */
 	atomic_bool is_in_step, refuses;
 	atomic_uint_least64_t seq, low, walked;

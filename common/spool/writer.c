@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/spool/batch.h"
+#include "common/spool/calm.h"
 #include "common/spool/spool_priv.h"
 #include "common/spool/mapping.h"
 #include "common/spool/queue.h"
@@ -74,12 +75,31 @@ static void housekeep(struct spool *sp)
 	}
 }
 
+static bool is_calm(const struct spool *sp)
+{
+	return !sp->queue.stop && calm_left_ms(sp) > 0;
+}
+
+/* For what is the mirror's, or the end of the pause.  Lock held. */
+static bool await_mirror(struct spool *sp)
+{
+	struct queue *q = &sp->queue;
+
+	if (q->mirrors > 0)
+		return true;
+	q->wanted = SIZE_MAX;
+	sleep_until(q, clock_mono_us() + calm_left_ms(sp) * 1000);
+	return false; /* look again */
+}
+
 /* Wait for something to do; true: a transaction is due.  Lock held. */
 static bool await_work(struct spool *sp)
 {
 	struct queue *q = &sp->queue;
 	int64_t wait_ms = CHECK_MS;
 
+	if (is_calm(sp))
+		return await_mirror(sp);
 	if (queue_has_work(q))
 		return true;
 	if (q->lazy > 0)
@@ -122,20 +142,45 @@ static void gather(struct spool *sp, size_t answered, size_t waiting)
 	if (wanted > BATCH_REQUESTS)
 		wanted = BATCH_REQUESTS;
 	if (q->eager == 0 || q->eager >= wanted || q->stop ||
-	    queue_has_content(q))
+	    queue_has_content(q) || is_calm(sp))
 		return;
 	q->wanted = wanted;
 	sleep_until(q, clock_mono_us() + most_us);
 }
 
+/* What is the mirror's; the rest stays, in order.  Lock held. */
+static void take_mirrors(struct queue *q, struct request_list *batch,
+			 size_t *eager)
+{
+	struct request_list rest = STAILQ_HEAD_INITIALIZER(rest);
+	struct request *r;
+
+	while ((r = STAILQ_FIRST(&q->waiting)) != NULL) {
+		STAILQ_REMOVE_HEAD(&q->waiting, link);
+		if (!r->ops->mirrors) {
+			STAILQ_INSERT_TAIL(&rest, r, link);
+			continue;
+		}
+		STAILQ_INSERT_TAIL(batch, r, link);
+		queue_count_out(q, r);
+		++*eager;
+	}
+	STAILQ_CONCAT(&q->waiting, &rest);
+}
+
 /* As much of the queue as one transaction takes.  Lock held. */
-static void take_batch(struct queue *q, struct request_list *batch,
+static void take_batch(struct spool *sp, struct request_list *batch,
 		       size_t *eager)
 {
+	struct queue *q = &sp->queue;
 	struct request *r;
 	size_t n = 0, bytes = 0;
 
 	*eager = 0;
+	if (is_calm(sp)) {
+		take_mirrors(q, batch, eager);
+		return;
+	}
 	while (n < BATCH_REQUESTS && bytes < q->batch_bytes &&
 	       (r = STAILQ_FIRST(&q->waiting)) != NULL) {
 		STAILQ_REMOVE_HEAD(&q->waiting, link);
@@ -205,7 +250,7 @@ static void *writer_main(void *arg)
 		if (!is_due)
 			continue;
 		gather(sp, answered, waiting);
-		take_batch(q, &batch, &answered);
+		take_batch(sp, &batch, &answered);
 		sp->awaits_first = false;
 		pthread_mutex_unlock(&q->lock);
 		int64_t start = clock_mono_us();

@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 
+#include "common/spool/spool_priv.h"
 #include "tests/support/fake_mirror.h"
 #include "tests/unit/common/spool/fixture.h"
 
@@ -18,6 +19,7 @@ struct mirrored {
 
 static inline void mirror_start(struct mirrored *w, enum spool_mirror_away away)
 {
+	w->f.sp->mirror.calm_ms = 5; /* no test waits for its end */
 	spool_mirror_start(w->f.sp, &fake_mirror_ops, &w->m, away);
 }
 

@@ -477,6 +477,44 @@ Test(spool_mirror, a_slow_start_is_no_time_without_it)
 	expect_equal(&w);
 }
 
+/* Else it would always lack what came while the last of it was sent. */
+Test(spool_mirror, mail_waits_while_it_joins)
+{
+	struct envelope env = an_envelope();
+	struct spool_rcpt r = a_rcpt("user@x", "a.example");
+	struct spool_draft *d;
+	unsigned before;
+
+	mirror_start(&w, SPOOL_AWAY_ACCEPT);
+	put_simple(f, "a.example");
+	f->sp->mirror.calm_ms = 60000;
+	cr_assert(mirror_pick(&w));
+	before = f->committed;
+	d = draft_with(f, 1, 300);
+	spool_commit(&d, &env, &r, 1, on_commit, f);
+	mirror_send(&w);
+	mirror_strike(&w);
+	cr_assert_not(mirror_pick(&w));
+	cr_expect_eq(f->committed, before);
+	cr_assert_eq(mirror_join(&w), MX_OK);
+	turn_until(f, &f->committed, before + 1);
+	cr_expect(lag_of(&w).is_in_step);
+	expect_equal(&w);
+}
+
+/* Nor for ever for one that left in the middle of it. */
+Test(spool_mirror, mail_does_not_wait_long)
+{
+	mirror_start(&w, SPOOL_AWAY_ACCEPT);
+	put_simple(f, "a.example");
+	cr_assert(mirror_pick(&w));
+	put_simple(f, "a.example");
+	mirror_send(&w);
+	mirror_strike(&w);
+	mirror_in_step(&w);
+	expect_equal(&w);
+}
+
 Test(spool_mirror, a_draft_that_a_crash_left_goes_there_too)
 {
 	struct spool_draft *d;
