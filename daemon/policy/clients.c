@@ -186,8 +186,13 @@ static int64_t millitokens(const struct client *e, unsigned rate,
 bool clients_may_connect(struct clients *c, const struct net_addr *client,
 			 unsigned rate, int64_t now_ms)
 {
-	return rate == 0 || millitokens(find(c, client, width_of(client, 0)),
-					rate, now_ms) >= 1000;
+	const struct width *w;
+
+	for (int i = 0; rate > 0 && (w = width_of(client, i)) != NULL; i++)
+		if (millitokens(find(c, client, w), rate * w->factor, now_ms) <
+		    1000)
+			return false;
+	return true;
 }
 
 static struct client *find_or_add(struct clients *c,
@@ -207,20 +212,26 @@ static struct client *find_or_add(struct clients *c,
 	return e;
 }
 
-void clients_enter(struct clients *c, const struct net_addr *client,
-		   unsigned rate, int64_t now_ms)
+static void spend_token(struct client *e, unsigned rate, int64_t now_ms)
 {
-	struct client *e = find_or_add(c, client, width_of(client, 0));
-	const struct width *w;
-
-	e->held++;
-	c->connected++;
-	for (int i = 1; (w = width_of(client, i)) != NULL; i++)
-		find_or_add(c, client, w)->held++;
 	if (rate > 0)
 		e->millitokens = millitokens(e, rate, now_ms) - 1000;
 	e->filled_ms = now_ms;
 	e->is_rated = rate > 0;
+}
+
+void clients_enter(struct clients *c, const struct net_addr *client,
+		   unsigned rate, int64_t now_ms)
+{
+	const struct width *w;
+
+	c->connected++;
+	for (int i = 0; (w = width_of(client, i)) != NULL; i++) {
+		struct client *e = find_or_add(c, client, w);
+
+		e->held++;
+		spend_token(e, rate * w->factor, now_ms);
+	}
 	sweep(c, now_ms);
 }
 

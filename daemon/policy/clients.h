@@ -31,7 +31,8 @@ unsigned clients_held(const struct clients *c, const struct net_addr *client);
 bool clients_are_many(const struct clients *c, const struct net_addr *client,
 		      unsigned per_client);
 
-/* May it connect once more, at rate connections a minute (0: no limit)? */
+/* May it connect once more, at rate connections a minute (0: no limit)?  The
+ * networks it is in have as many times more as they may hold. */
 bool clients_may_connect(struct clients *c, const struct net_addr *client,
 			 unsigned rate, int64_t now_ms);
 
