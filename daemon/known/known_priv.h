@@ -10,7 +10,7 @@
 struct pending;
 struct recent;
 struct question;
-struct asker;
+struct holder;
 struct trial;
 
 struct known {
@@ -26,7 +26,7 @@ struct known {
 	struct trial *trials;	    /* hash by domain */
 	struct recent *recent;	    /* who was refused; see recent.h */
 	struct question *questions; /* hash by key; see verify.c */
-	struct asker *askers;	    /* hash by client network */
+	struct holder *holders;	    /* hash by whose they are; see there */
 	bool is_stopped;
 };
 

@@ -9,10 +9,16 @@
 #include "common/smtp/address.h"
 #include "daemon/known/known_priv.h"
 
-/* How many questions a client network has begun. */
-struct asker {
+/* Whose questions they are: a client network's, and those about the mailboxes
+ * of one destination. */
+struct holder_key {
+	struct net_addr client; /* AF_UNSPEC: of a destination */
+	uint64_t destination;
+};
+
+struct holder {
 	UT_hash_handle hh;
-	struct net_addr client;
+	struct holder_key key;
 	unsigned count;
 };
 
@@ -20,7 +26,7 @@ struct question {
 	UT_hash_handle hh;
 	struct known *known;
 	struct known_key key;
-	struct asker *asker;
+	struct holder *client, *destination;
 	void *asked; /* by the hook */
 	TAILQ_HEAD(, waiter) waiters;
 	char *mailbox; /* behind the domain */
@@ -36,28 +42,57 @@ struct waiter {
 	ev_timer patience;
 };
 
-/* ---- Who asks ---- */
+/* ---- Who asks, and whom ---- */
 
-static struct asker *asker_of(struct known *k, const struct net_addr *client)
+static struct holder *holder_enter(struct known *k,
+				   const struct net_addr *client,
+				   uint64_t destination)
 {
-	struct net_addr c = net_addr_client(client);
-	struct asker *a;
+	struct holder_key key;
+	struct holder *h;
 
-	HASH_FIND(hh, k->askers, &c, sizeof(c), a);
-	if (a != NULL)
-		return a;
-	a = mx_alloc(sizeof(*a));
-	a->client = c;
-	HASH_ADD(hh, k->askers, client, sizeof(a->client), a);
-	return a;
+	memset(&key, 0, sizeof(key));
+	if (client != NULL)
+		key.client = net_addr_client(client);
+	key.destination = destination;
+	HASH_FIND(hh, k->holders, &key, sizeof(key), h);
+	if (h == NULL) {
+		h = mx_alloc(sizeof(*h));
+		h->key = key;
+		HASH_ADD(hh, k->holders, key, sizeof(h->key), h);
+	}
+	h->count++;
+	return h;
 }
 
-static void asker_leave(struct known *k, struct asker *a)
+static void holder_leave(struct known *k, struct holder *h)
 {
-	if (--a->count > 0)
+	if (--h->count > 0)
 		return;
-	HASH_DEL(k->askers, a);
-	free(a);
+	HASH_DEL(k->holders, h);
+	free(h);
+}
+
+/* One of which no route is known yet is its own. */
+static uint64_t destination_of(struct known *k, struct span domain)
+{
+	uint64_t destination = row_destination(k, domain);
+	struct known_key key;
+
+	if (destination != 0)
+		return destination;
+	key = key_of(k, domain, SPAN_LIT(""));
+	memcpy(&destination, key.b, sizeof(destination));
+	return destination;
+}
+
+/* No destination has more than is left for all others: one that lets questions
+ * hang takes nobody else's place. */
+static bool has_place(const struct known *k, const struct holder *client,
+		      const struct holder *destination)
+{
+	return client->count <= VERIFY_PER_CLIENT &&
+	       destination->count + HASH_COUNT(k->questions) <= VERIFY_MAX;
 }
 
 /* ---- Waiters ---- */
@@ -127,7 +162,8 @@ static void question_free(struct question *q)
 	if (q->asked != NULL)
 		k->hooks.cancel(q->asked, k->hooks.arg);
 	HASH_DEL(k->questions, q);
-	asker_leave(k, q->asker);
+	holder_leave(k, q->client);
+	holder_leave(k, q->destination);
 	free(q);
 }
 
@@ -153,7 +189,8 @@ static void answer(struct question *q, enum known_said said, struct span reply)
 	HASH_DEL(k->questions, q);
 	while ((w = TAILQ_FIRST(&q->waiters)) != NULL)
 		waiter_tell(w, said, reply);
-	asker_leave(k, q->asker);
+	holder_leave(k, q->client);
+	holder_leave(k, q->destination);
 	free(q);
 }
 
@@ -205,14 +242,14 @@ static struct question *begin(struct known *k, struct span domain,
 			      struct span mailbox, const struct known_key *key,
 			      const struct net_addr *client)
 {
-	struct asker *a = asker_of(k, client);
+	struct holder *c = holder_enter(k, client, 0);
+	struct holder *d = holder_enter(k, NULL, destination_of(k, domain));
 	struct question *q = NULL;
 
-	a->count++;
-	if (a->count <= VERIFY_PER_CLIENT &&
-	    HASH_COUNT(k->questions) < VERIFY_MAX) {
+	if (has_place(k, c, d)) {
 		q = question_new(k, domain, mailbox, key);
-		q->asker = a;
+		q->client = c;
+		q->destination = d;
 		q->asked = k->hooks.ask(domain, mailbox, on_said, q,
 					k->hooks.arg);
 	}
@@ -221,7 +258,8 @@ static struct question *begin(struct known *k, struct span domain,
 		return q;
 	}
 	free(q);
-	asker_leave(k, a);
+	holder_leave(k, c);
+	holder_leave(k, d);
 	return NULL;
 }
 

@@ -13,7 +13,9 @@
 
 enum {
 	VERIFY_MAX = 4096,	/* questions at once */
-	VERIFY_PER_CLIENT = 32, /* of them, begun by one client */
+	VERIFY_PER_CLIENT = 32, /* of them, begun by one client; about the
+				 * mailboxes of one destination there are no
+				 * more than are left for all others */
 };
 
 struct waiter;
