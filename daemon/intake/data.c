@@ -134,7 +134,8 @@ enum step run_bdat(struct session *s, struct span arg)
 	s->chunk_left = size;
 	s->is_last = last;
 	s->phase = PH_CHUNK;
-	content_pace(s);
+	if (is_first)
+		content_pace(s); /* of the chunks behind it, too */
 	return is_first && s->chunk_reply == SAY_NONE
 		       ? session_ask(s, GATE_CONTENT)
 		       : STEP_ON;

@@ -226,6 +226,8 @@ void session_arm(struct session *s);
 const char *session_phase(const struct session *s);
 /* It speaks SMTP, and it is the client's turn to say something. */
 bool session_awaits_client(const struct session *s);
+/* As long as the content that has come may take at the slowest. */
+int64_t session_floor_ms(const struct session *s);
 /* It waits for us, and not for its client. */
 bool session_is_in_our_hands(const struct session *s);
 

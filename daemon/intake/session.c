@@ -37,7 +37,8 @@ enum pace {
 	PACE_PROXY,   /* a proxy sends its header at once */
 	PACE_TLS,     /* a handshake is a few round trips */
 	PACE_COMMAND, /* one whole line; a trickle does not extend it */
-	PACE_DATA,    /* each piece of content, with a floor: see data_ms */
+	PACE_DATA,    /* each piece of content, with a floor: see within_floor */
+	PACE_CHUNK,   /* the next command of it, above the same floor */
 	PACE_ASK,     /* links have deadlines; this is the last resort */
 };
 
@@ -67,7 +68,7 @@ static const struct {
 	[PH_READY]  = { "ready",   PACE_COMMAND, step_command },
 	[PH_MAIL]   = { "mail",    PACE_COMMAND, step_command },
 	[PH_RCPT]   = { "rcpt",    PACE_COMMAND, step_command },
-	[PH_BDAT]   = { "bdat",    PACE_COMMAND, step_command },
+	[PH_BDAT]   = { "bdat",    PACE_CHUNK,   step_command },
 	[PH_CHUNK]  = { "bdat",    PACE_DATA,    step_chunk },
 	[PH_DATA]   = { "data",    PACE_DATA,    step_data },
 	[PH_ASK]    = { "ask",     PACE_ASK,     step_hold },
@@ -77,14 +78,21 @@ static const struct {
 };
 /* clang-format on */
 
-/*
- * RFC 5321 section 4.5.3.2.5 counts three minutes for each piece.  Whatever
- * comes extends the deadline, but only as far as the floor permits.
- */
-static int64_t data_ms(const struct session *s, int64_t timeout_ms)
+int64_t session_floor_ms(const struct session *s)
 {
-	int64_t floor_ms = FLOOR_GRACE * timeout_ms +
-			   (int64_t)(s->paced_bytes / FLOOR_BYTES_PER_S) * 1000;
+	return (int64_t)(s->paced_bytes / FLOOR_BYTES_PER_S) * 1000;
+}
+
+/*
+ * Whatever comes of the content extends its deadline (RFC 5321 section
+ * 4.5.3.2.5 counts three minutes for each piece), but only as far as the floor
+ * permits, be it in one chunk or in many.
+ */
+static int64_t within_floor(const struct session *s, int64_t timeout_ms)
+{
+	int64_t floor_ms =
+		FLOOR_GRACE * session_config(s)->limits.data_timeout_ms +
+		session_floor_ms(s);
 	int64_t left_ms = floor_ms - (clock_mono_ms() - s->paced_ms);
 
 	if (left_ms < 1)
@@ -119,7 +127,10 @@ void session_arm(struct session *s)
 		ms = c->limits.command_timeout_ms;
 		break;
 	case PACE_DATA:
-		ms = data_ms(s, c->limits.data_timeout_ms);
+		ms = within_floor(s, c->limits.data_timeout_ms);
+		break;
+	case PACE_CHUNK:
+		ms = within_floor(s, c->limits.command_timeout_ms);
 		break;
 	case PACE_ASK:
 		ms = ASK_MS;
@@ -136,7 +147,8 @@ const char *session_phase(const struct session *s)
 bool session_awaits_client(const struct session *s)
 {
 	return phases[s->phase].pace == PACE_COMMAND ||
-	       phases[s->phase].pace == PACE_DATA;
+	       phases[s->phase].pace == PACE_DATA ||
+	       phases[s->phase].pace == PACE_CHUNK;
 }
 
 bool session_is_in_our_hands(const struct session *s)

@@ -206,6 +206,24 @@ Test(data, a_chunk_of_unknown_size_is_no_command)
 	cr_expect_eq(fake.kept_count, 0);
 }
 
+/* In many small chunks content comes no slower than in one. */
+Test(data, chunks_that_trickle)
+{
+	int fd;
+
+	world_open("limits = { command_timeout = \"1h\"; "
+		   "data_timeout = \"100ms\"; };");
+	fd = client_open();
+	say(fd, HELLO FROM TO);
+	for (int i = 0; i < 200 && intake_sessions(world.intake) > 0; i++) {
+		ev_sleep(.01);
+		client_send(fd, SPAN_LIT("BDAT 1\r\nx"));
+	}
+	cr_expect_eq(intake_sessions(world.intake), 0);
+	cr_expect_eq(fake.drafts, 0);
+	close(fd);
+}
+
 /* RFC 5321 section 4.5.3.2.5. */
 Test(data, timeout)
 {

@@ -339,6 +339,53 @@ Test(session, connections_are_limited)
 	close(c);
 }
 
+/* As if nobody had said anything for so long. */
+static void let_pass_all(int64_t ms)
+{
+	struct session *s;
+
+	TAILQ_FOREACH (s, &world.intake->sessions, link) {
+		s->active_ms -= ms;
+		s->paced_ms -= ms;
+	}
+}
+
+/* Places are not held by transactions that do not go on, or hardly. */
+Test(session, who_stalls_makes_room)
+{
+	static const struct {
+		const char *says; /* and nothing for a while, and then */
+		const char *goes_on;
+		int64_t ms;
+		const char *newcomer;
+	} cases[] = {
+		{ HELLO FROM, "", 10000, "421 ." },
+		{ HELLO FROM, "", 31000, "220" },
+		{ HELLO FROM TO, TO, 31000, "421 ." },
+		{ HELLO FROM TO "DATA\r\n", "", 31000, "220" },
+		{ HELLO FROM TO "DATA\r\n", "x\r\n", 31000, "220" },
+		{ HELLO FROM TO "BDAT 1\r\nx", "BDAT 1\r\nx", 31000, "220" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int fd, late;
+
+		if (i > 0)
+			world_close();
+		world_open("limits = { connections = 1; };");
+		fd = client_open();
+		say(fd, cases[i].says);
+		let_pass_all(cases[i].ms);
+		say(fd, cases[i].goes_on);
+		late = client_knock();
+		client_await(late);
+		cr_expect_str_eq(codes(client_read(late)), cases[i].newcomer,
+				 "%s, %s", cases[i].says, cases[i].goes_on);
+		close(fd);
+		close(late);
+	}
+}
+
 Test(session, idle_timeout)
 {
 	int fd;
