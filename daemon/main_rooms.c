@@ -39,6 +39,13 @@ static bool is_target(const struct net_addr *client, void *arg)
 	return drain_goes_to_address(d->drain, client);
 }
 
+static bool is_there(struct span domain, size_t *all, void *arg)
+{
+	struct daemon *d = arg;
+
+	return drain_has_domain(d->drain, domain, all);
+}
+
 static uint64_t waiting(struct span domain, void *arg)
 {
 	struct daemon *d = arg;
@@ -156,6 +163,7 @@ static void open_intake(struct daemon *d)
 			.loop = d->loop,
 			.is_left = is_left,
 			.is_target = is_target,
+			.is_there = is_there,
 			.waiting = waiting,
 			.lacks = lacks,
 			.arg = d,

@@ -15,7 +15,7 @@ static const char *const rcpt_reasons[] = {
 	REASON(unverified_recipient), REASON(unknown_in_outage),
 	REASON(standby),           REASON(foreign_domain),
 	REASON(unlisted_domain),   REASON(null_mx),
-	REASON(routed_recipient),
+	REASON(routed_recipient),  REASON(subdomains),
 	REASON(empty_recipient),   REASON(no_domain),
 	REASON(bad_domain),        REASON(address_literal),
 	REASON(recipient_syntax),  REASON(syntax),

@@ -72,6 +72,9 @@ bool drain_goes_to_address(struct drain *d, const struct net_addr *addr);
  * it goes: its first message finds out.  O(1). */
 bool drain_flows(struct drain *d, struct span domain);
 
+/* Is the domain here, for its mail or for questions, and how many are?  O(1). */
+bool drain_has_domain(struct drain *d, struct span domain, size_t *all);
+
 /* ---- Standby ---- */
 
 enum drain_answers {

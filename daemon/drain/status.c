@@ -176,6 +176,12 @@ static bool dest_flows(struct dest *dst)
 	return false;
 }
 
+bool drain_has_domain(struct drain *d, struct span name, size_t *all)
+{
+	*all = HASH_COUNT(d->domains);
+	return domain_find(d, name) != NULL;
+}
+
 bool drain_flows(struct drain *d, struct span name)
 {
 	const struct domain *dom = domain_find(d, name);

@@ -48,6 +48,9 @@ extern const struct gate_link link_defer;
 /* RCPT, and the end: is it more than the primary said that it takes?  Its arg:
  * the policy's options, which say what it lacks. */
 extern const struct gate_link link_promise;
+/* RCPT: may something wait for one more subdomain of a line with a star?  Its
+ * arg: the policy's options. */
+extern const struct gate_link link_subdomains;
 /* RCPT: does the domain have room in its quota?  The writer of the spool judges
  * again, exactly, at the end.  Its arg: the policy's options. */
 extern const struct gate_link link_quota;

@@ -46,6 +46,7 @@ static void add_links(struct policy *p)
 	if (opt->lacks != NULL)
 		gate_add(g, &link_promise, opt);
 	gate_add(g, &link_defer, &p->defer);
+	gate_add(g, &link_subdomains, opt);
 	gate_add(g, &link_quota, opt);
 	gate_add(g, &link_hops, NULL);
 	gate_add(g, &link_rejections, p->rejections);

@@ -35,6 +35,9 @@ struct policy_options {
 	bool (*is_left)(struct span domain, void *arg);
 	/* Does mail go to this address?  May be NULL: to none. */
 	bool (*is_target)(const struct net_addr *client, void *arg);
+	/* Does anything wait for it, or is it looked after already?  all: of
+	 * how many domains that is so.  May be NULL. */
+	bool (*is_there)(struct span domain, size_t *all, void *arg);
 	/* How many bytes wait for it?  May be NULL. */
 	uint64_t (*waiting)(struct span domain, void *arg);
 	/* What do all hosts lack that its mail would go to?  May be NULL. */

@@ -53,6 +53,7 @@ enum verdict_id {
 	V_RCPT_NOT_NOW,	   /* either, with unknown=reject */
 	V_STANDBY,	   /* his primary answers: it is to be asked */
 	V_QUOTA,
+	V_SUBDOMAINS, /* mail for too many made-up ones waits */
 	V_NULL_MX, /* RFC 7505 section 4.1 */
 	V_TOO_LARGE_THERE, /* for the primary, not for us */
 	V_NO_UTF8_THERE,   /* RFC 6531 section 3.5 */

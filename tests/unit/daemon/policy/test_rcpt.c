@@ -53,11 +53,24 @@ static void tidy(void)
 
 TestSuite(policy_rcpt, .fini = tidy);
 
+static struct {
+	size_t all;
+	const char *name; /* NULL: none */
+} there;
+
+static bool is_there(struct span domain, size_t *all, void *arg)
+{
+	(void)arg;
+	*all = there.all;
+	return there.name != NULL && span_eq(domain, span_str(there.name));
+}
+
 /* "550 5.1.1 unknown_recipient", or "path domain" when it may come in. */
 static const char *ask(struct config *c, const char *path)
 {
 	static char out[700];
-	struct policy *p = policy_new(&(struct policy_options){ 0 }, c);
+	struct policy *p = policy_new(
+		&(struct policy_options){ .is_there = is_there }, c);
 	struct gate_rcpt r = { 0 };
 	struct span in = span_str(path);
 	struct smtp_path to;
@@ -170,6 +183,36 @@ Test(policy_rcpt, nobody_is_routed_through_a_primary)
 		cr_expect_str_eq(ask(c, cases[i].path), cases[i].answer,
 				 "%s -> %s", cases[i].path,
 				 ask(c, cases[i].path));
+	config_unref(&c);
+}
+
+/* What anybody makes up below a star is bounded, and takes nobody's place. */
+Test(policy_rcpt, so_many_subdomains_at_a_time)
+{
+	static const struct {
+		const char *path;
+		size_t all;
+		const char *answer;
+	} cases[] = {
+		{ "<user@a.wild.test>", 250001, "user@a.wild.test a.wild.test" },
+		{ "<user@a.wild.test>", 250002, "452 4.3.1 subdomains" },
+		{ "<postmaster@a.wild.test>", 250002, "452 4.3.1 subdomains" },
+		{ "<user@b.wild.test>", 250002, "user@b.wild.test b.wild.test" },
+		{ "<user@example.com>", 250002,
+		  "user@example.com example.com" },
+		{ "<nobody@a.wild.test>", 250002,
+		  "550 5.1.1 unknown_recipient" },
+	};
+	struct config *c = load("", "example.com recipients=users\n"
+				    "*.wild.test recipients=users\n");
+
+	there.name = "b.wild.test";
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		there.all = cases[i].all;
+		cr_expect_str_eq(ask(c, cases[i].path), cases[i].answer,
+				 "%s -> %s", cases[i].path,
+				 ask(c, cases[i].path));
+	}
 	config_unref(&c);
 }
 
