@@ -167,7 +167,8 @@ struct session {
 	int64_t paced_ms;     /* monotonic: since when the floor is counted */
 	uint64_t paced_bytes; /* what came since then */
 	uint64_t accepted;    /* messages, for the log */
-	int64_t active_ms;    /* monotonic: when it, or the gate, last spoke */
+	int64_t active_ms;    /* monotonic: when its deadline began: bytes that
+			       * are no command yet are nothing */
 };
 
 TAILQ_HEAD(session_list, session); /* who came first stands first */

@@ -137,6 +137,7 @@ void session_arm(struct session *s)
 		break;
 	}
 	conn_deadline(s->conn, ms);
+	s->active_ms = clock_mono_ms();
 }
 
 const char *session_phase(const struct session *s)
@@ -184,7 +185,7 @@ static bool is_clogged(struct session *s)
 /* STEP_ON: its turn is over, and there is more to do. */
 static enum step take_steps(struct session *s)
 {
-	const int64_t begun_ms = s->active_ms;
+	const int64_t begun_ms = clock_mono_ms();
 	enum step step = STEP_ON;
 
 	for (int i = 0; step == STEP_ON && i < TURN_STEPS; i++) {
@@ -227,7 +228,6 @@ static void take_turn(struct session *s)
 
 	MX_ASSERT(!s->is_driven);
 	s->is_driven = true;
-	s->active_ms = clock_mono_ms();
 	step = take_steps(s);
 	s->is_driven = false;
 	session_set_reading(s);
@@ -316,8 +316,7 @@ void session_answered(struct session *s, enum step step)
 		session_end(s, "end");
 		return;
 	}
-	session_arm(s);
-	s->active_ms = clock_mono_ms(); /* the wait was not the client's fault */
+	session_arm(s); /* the wait was not the client's fault */
 	if (s->is_paused) {
 		s->is_paused = false;
 		conn_resume(s->conn);

@@ -245,7 +245,6 @@ void session_new(struct intake *in, int fd, const struct net_addr *peer,
 	s->is_entered = !is_proxy;
 	s->stage = "connect";
 	TAILQ_INSERT_TAIL(&in->sessions, s, link);
-	s->active_ms = clock_mono_ms();
 	metrics_set(METRIC_SESSIONS, ++in->session_count);
 	/* behind the header of a proxy TLS may have begun already */
 	s->conn = is_proxy && is_implicit

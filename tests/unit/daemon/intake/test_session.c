@@ -359,6 +359,8 @@ Test(session, who_stalls_makes_room)
 		int64_t ms;
 		const char *newcomer;
 	} cases[] = {
+		{ HELLO, "NOOP\r\n", 3000, "421 ." },
+		{ HELLO, "NO", 3000, "220" },
 		{ HELLO FROM, "", 10000, "421 ." },
 		{ HELLO FROM, "", 31000, "220" },
 		{ HELLO FROM TO, TO, 31000, "421 ." },
