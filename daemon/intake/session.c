@@ -52,6 +52,7 @@ enum {
 	 * it would hold its place for days by one byte now and then. */
 	FLOOR_BYTES_PER_S = 64,
 	FLOOR_GRACE = 5,
+	OVERDUE = -1, /* the deadline that was set stands */
 };
 
 static enum step step_hold(struct session *s);
@@ -86,7 +87,7 @@ int64_t session_floor_ms(const struct session *s)
 /*
  * Whatever comes of the content extends its deadline (RFC 5321 section
  * 4.5.3.2.5 counts three minutes for each piece), but only as far as the floor
- * permits, be it in one chunk or in many.
+ * permits, be it in one chunk or in many.  OVERDUE: nothing extends it.
  */
 static int64_t within_floor(const struct session *s, int64_t timeout_ms)
 {
@@ -96,7 +97,7 @@ static int64_t within_floor(const struct session *s, int64_t timeout_ms)
 	int64_t left_ms = floor_ms - (clock_mono_ms() - s->paced_ms);
 
 	if (left_ms < 1)
-		return 1;
+		return OVERDUE;
 	return left_ms < timeout_ms ? left_ms : timeout_ms;
 }
 
@@ -136,7 +137,8 @@ void session_arm(struct session *s)
 		ms = ASK_MS;
 		break;
 	}
-	conn_deadline(s->conn, ms);
+	if (ms != OVERDUE)
+		conn_deadline(s->conn, ms);
 	s->active_ms = clock_mono_ms();
 }
 
