@@ -155,6 +155,12 @@ void warnings_find(const struct config *c, struct settings *s,
 		   struct config_errors *e)
 {
 	allowlist_doubts(c->domains, e);
+	if (span_find(c->hostname, '.') == c->hostname.n)
+		settings_doubt(s, e, "hostname",
+			       "%.*s: without its domain no MX record names "
+			       "this host, and servers refuse its EHLO: such as "
+			       "%.*s.example.net",
+			       SPAN_ARG(c->hostname), SPAN_ARG(c->hostname));
 	if (c->listen_count == 0)
 		settings_doubt(s, e, "listen", "nowhere: only drains");
 	warn_of_certificates(c, s, e);

@@ -181,6 +181,23 @@ static bool take_port(struct span text, in_port_t *port)
 	return true;
 }
 
+/* Can a server be there?  Connected to, the first are this host; the others are
+ * those of many, or of none. */
+static bool is_of_a_host(const struct net_addr *addr)
+{
+	static const struct net_cidr others[] = {
+		{ { .family = AF_INET }, 8 },
+		{ { .family = AF_INET6 }, 128 },
+		{ { .family = AF_INET, .ip = { 224 } }, 3 },
+		{ { .family = AF_INET6, .ip = { 0xff } }, 8 },
+	};
+
+	for (size_t i = 0; i < COUNT(others); i++)
+		if (net_cidr_has(&others[i], addr))
+			return false;
+	return true;
+}
+
 bool value_hop(struct span text, struct buf *name, struct config_hop *out)
 {
 	bool bracket = span_starts(text, SPAN_LIT("["));
@@ -194,9 +211,11 @@ bool value_hop(struct span text, struct buf *name, struct config_hop *out)
 		return false;
 	if (bracket)
 		return host.n < text.n &&
-		       net_addr_parse(span_skip(host, 1), &out->addr) == MX_OK;
+		       net_addr_parse(span_skip(host, 1), &out->addr) ==
+			       MX_OK &&
+		       is_of_a_host(&out->addr);
 	if (net_addr_parse(host, &out->addr) == MX_OK)
-		return true;
+		return is_of_a_host(&out->addr);
 	if (smtp_domain_canon(name, host) != MX_OK)
 		return false;
 	out->host = buf_span(name);

@@ -74,7 +74,8 @@ bool value_tls(struct span text, enum tls_level *level);
 /*
  * HOST[:PORT], IPv4-ADDRESS[:PORT] or [ADDRESS][:PORT].  Without a port it is
  * 0.  The canonical name goes to *name, which out->host borrows;
- * empty for an address.
+ * empty for an address.  No address where no server can be: 0.0.0.0/8, ::,
+ * multicast, and 240.0.0.0/4 with broadcast.
  */
 bool value_hop(struct span text, struct buf *name, struct config_hop *out);
 /* Append "mx.example.org:25" or "[192.0.2.1]:25". */

@@ -137,6 +137,13 @@ Test(config_warn, settings)
 	expect("mx20.conf:2: spool.lifetime: less than a day: an outage of "
 	       "one night returns all mail; RFC 5321 section 4.5.4.1 asks "
 	       "for 4 to 5 days at least");
+	expect_not("hostname");
+	config_unref(&c);
+	c = load("hostname = \"mx2\"; domains = \"domains\";\n"
+		 "spool = { " SMALL "};\n");
+	expect("mx20.conf:1: hostname: mx2: without its domain no MX record "
+	       "names this host, and servers refuse its EHLO: such as "
+	       "mx2.example.net");
 	config_unref(&c);
 }
 
