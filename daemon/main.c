@@ -154,6 +154,8 @@ int main(int argc, char **argv)
 
 	have_standard_files();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN); /* what rotates logs sends these */
+	signal(SIGUSR2, SIG_IGN);
 	hold_sighup(SIG_BLOCK); /* before there are threads */
 	ev_set_allocator(loop_alloc);
 	d.loop = ev_default_loop(0);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
 #include "common/spool/check.h"
 #include "common/spool/env.h"
 
@@ -104,6 +105,25 @@ static enum mx_err take_lock(struct spool *sp, const char *dir, struct buf *why)
 	return say_errno(why, dir, "cannot lock");
 }
 
+/* A disk that is not mounted, or a path that is mistyped, looks like a first
+ * start; slots that were left behind do not. */
+static void tell_of_new(const char *dir, const char *path)
+{
+	struct buf slots = { 0 };
+	struct stat st;
+
+	buf_addf(&slots, "%s/lock.mdb", dir);
+	if (lstat(buf_cstr(&slots), &st) == 0)
+		log_error(EV_SPOOL, LOG_STR("path", path),
+			  LOG_STR("error", "it is gone or empty, and there had "
+					   "been one"),
+			  LOG_STR("made", "an empty one"));
+	else
+		log_info(EV_SPOOL, LOG_STR("path", path),
+			 LOG_STR("made", "an empty one"));
+	buf_fini(&slots);
+}
+
 /*
  * A new spool is made beside its place and moved there when it is durable: a
  * power cut leaves a whole one or none.
@@ -132,6 +152,8 @@ static enum mx_err make_data(struct spool *sp, const char *dir,
 		disk_say(why, from, mx_strerror(err), err);
 	else if (rename(from, path) != 0 || fsync(sp->lock_fd) != 0)
 		err = say_errno(why, path, "cannot create");
+	else
+		tell_of_new(dir, path);
 	rmdir(in);
 	buf_fini(&room);
 	buf_fini(&file);

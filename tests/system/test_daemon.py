@@ -727,7 +727,17 @@ def test_check_tells_of_a_spool_that_is_not_there(mx20):
     said = f"spool.path: {d.dir}/spol: not there: a start makes an empty spool"
     assert said in done.stderr
     d.start()
+    made = rf"^spool (level=error )?path={d.dir}/spol/data.mdb .*made="
+    d.wait_log(made)
     assert said not in run("-c", str(d.conf_path), "--check").stderr
+    mark = d.mark()
+    d.restart()
+    assert not any(re.search(made, line) for line in d.log[mark:])
+    d.stop()
+    os.truncate(d.dir / "spol" / "data.mdb", 0)
+    d.start()
+    d.wait_log(rf"^spool level=error path={d.dir}/spol/data.mdb error=.*there "
+               "had been one.*made=", since=mark)
 
 
 @pytest.mark.parametrize("listen, primary, is_loop", [
@@ -790,6 +800,15 @@ def test_reload_shows_the_warnings(mx20, pki):
     said = f"tls.certificate: {pair.cert_path}: is not for mx2.test (hostname)"
     assert done.returncode == 0 and said in done.stdout + done.stderr
     d.wait_log(re.escape(said))
+
+
+def test_signals_that_are_meant_for_others(mx20):
+    """What rotates the logs of other programs sends these."""
+    d = mx20()
+    for sig in signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE:
+        d.process.send_signal(sig)
+    assert d.reload().returncode == 0
+    assert d.stop() == 0
 
 
 @as_root
