@@ -138,7 +138,7 @@ static void load_domains(struct config *c, struct settings *st,
 }
 
 /* What is read besides the settings. */
-enum load { LOAD_SETTINGS, LOAD_LISTS, LOAD_ALL };
+enum load { LOAD_PART, LOAD_SETTINGS, LOAD_LISTS, LOAD_ALL };
 
 /* Whatever the settings name. */
 static void load_files(struct snapshot *s, enum load what, struct settings *st,
@@ -169,6 +169,13 @@ static void keep_doubts(struct snapshot *s, struct settings *st,
 	config_errors_fini(&all);
 }
 
+/* With this it can be asked and looked at, whatever else is wrong. */
+static bool knows_the_daemon(const struct config *c)
+{
+	return c->hostname.n > 0 && c->control_path.n > 0 &&
+	       c->spool.path.n > 0;
+}
+
 static struct config *load(const char *path, enum load what,
 			   struct config_errors *errors)
 {
@@ -176,18 +183,22 @@ static struct config *load(const char *path, enum load what,
 	struct config *c = &s->config;
 	size_t before = errors->count;
 	struct settings *st;
+	bool is_usable;
 
 	atomic_init(&s->refs, 1);
 	c->path = arena_span(&s->arena, span_str(path));
 	st = settings_read(c, &s->arena, errors);
-	if (what != LOAD_SETTINGS)
+	if (what >= LOAD_LISTS)
 		load_files(s, what, st, errors);
 	if (errors->count == before)
 		keep_doubts(s, what == LOAD_ALL ? st : NULL, errors);
+	is_usable = errors->count == before ||
+		    (what == LOAD_PART && settings_were_read(st) &&
+		     knows_the_daemon(c));
 	settings_close(st);
-	if (errors->count == before)
-		return c;
 	config_errors_end(errors);
+	if (is_usable)
+		return c;
 	snapshot_free(s);
 	return NULL;
 }
@@ -201,6 +212,11 @@ struct config *config_load_settings(const char *path,
 				    struct config_errors *errors)
 {
 	return load(path, LOAD_SETTINGS, errors);
+}
+
+struct config *config_load_part(const char *path, struct config_errors *errors)
+{
+	return load(path, LOAD_PART, errors);
 }
 
 struct config *config_load_lists(const char *path,

@@ -93,6 +93,14 @@ struct config *config_load(const char *path, struct config_errors *errors);
 struct config *config_load_settings(const char *path,
 				    struct config_errors *errors);
 
+/*
+ * The same for whoever is to be of help while the file is being mended: in
+ * spite of faults, which errors lists, there is a result if its syntax is right
+ * and it has hostname, control and spool.path.  What is wrong in it is 0 or
+ * empty.
+ */
+struct config *config_load_part(const char *path, struct config_errors *errors);
+
 /* The same without our own certificates and keys, which not everybody may read:
  * with allowlist, recipients and the client side of TLS.  Blocks, as
  * config_load. */

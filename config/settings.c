@@ -20,6 +20,7 @@ enum { DNSBL_MAX = 16 };
 struct settings {
 	struct fill fill;
 	config_t cf;
+	bool is_read; /* the text is libconfig's, whatever it says */
 };
 
 /* At the line of a key, which may be one that the file does not have. */
@@ -190,6 +191,7 @@ struct settings *settings_read(struct config *c, struct arena *arena,
 		read_failed(s);
 		return s;
 	}
+	s->is_read = true;
 	source_doubt_end(c->path, errors);
 	fill_group(&s->fill, &t, config_root_setting(&s->cf), "");
 	pair_keys(s, c);
@@ -201,6 +203,11 @@ struct settings *settings_read(struct config *c, struct arena *arena,
 	if (c->bounce.relay.port == 0)
 		c->bounce.relay.port = c->drain.port;
 	return s;
+}
+
+bool settings_were_read(const struct settings *s)
+{
+	return s->is_read;
 }
 
 void settings_fail(struct settings *s, const char *key, struct span why)

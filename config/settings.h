@@ -17,6 +17,9 @@ struct settings *settings_read(struct config *c, struct arena *arena,
 			       struct config_errors *errors);
 void settings_close(struct settings *s);
 
+/* Was there anything to fill in: does the file have the right syntax? */
+bool settings_were_read(const struct settings *s);
+
 /* A fault found later, at the line of the key that caused it. */
 void settings_fail(struct settings *s, const char *key, struct span why);
 

@@ -83,8 +83,8 @@ static bool walk_lines(struct walk *w, struct lines *l, struct span path)
 		    !walk_include(w, path, l->number, name))
 			return false;
 	if (l->error != 0)
-		config_fail(w->errors, path, l->number,
-			    "cannot be read: %s", lines_strerror(l));
+		config_fail(w->errors, path, l->number, "cannot be read: %s",
+			    lines_strerror(l));
 	return l->error == 0;
 }
 
@@ -269,8 +269,9 @@ void source_explain(struct span main, struct span file, unsigned number,
 		    const char *said, struct config_errors *errors)
 {
 	struct buf text = { 0 };
-	struct fault f = { .main = main, .file = file, .said = said,
-			   .out = &text };
+	struct fault f = {
+		.main = main, .file = file, .said = said, .out = &text
+	};
 	struct lines l;
 
 	buf_adds(&text, said);

@@ -42,8 +42,8 @@ enum matter {
 /* clang-format off */
 static const char *const advice[] = {
 	[MATTER_STOPPED] =
-		"mx20d is not running: nothing is accepted or delivered.\n"
-		"Start it: systemctl start mx20",
+		"mx20d does not answer: nothing is accepted or delivered.\n"
+		"Start it: systemctl restart mx20",
 	[MATTER_FOREIGN] =
 		"This domain is not in the allowlist: new mail for it is "
 		"refused.",

@@ -55,6 +55,7 @@ static enum ctl_exit shake_hands(struct link *l, struct buf *why,
 
 	(void)link_send(l, json_pack("{s:s}", "verb", "hello"));
 	hello = link_read(l, HELLO_MS);
+	l->hangs = hello == NULL;
 	if (hello == NULL)
 		return unreachable(l, why, path, "mx20d does not answer");
 	if (control_get_bool(hello, "ok"))
@@ -86,6 +87,7 @@ enum ctl_exit link_open(struct link *l, const struct ctl *ctl, struct buf *why)
 		return shake_hands(l, why, path);
 	if (errno == EACCES || errno == EPERM)
 		return refuse(l, why, path, SPAN_LIT(CONTROL_NOT_PERMITTED));
+	l->hangs = errno == EAGAIN;
 	return unreachable(l, why, path, connect_problem(errno));
 }
 

@@ -10,6 +10,7 @@ struct link {
 	struct buf in;
 	size_t taken;	  /* of in: given out already */
 	char version[32]; /* of the daemon */
+	bool hangs;	  /* it is there, and did not answer in time */
 };
 
 /*

@@ -27,6 +27,7 @@ enum { /* what a verb takes */
        TAKES_FORGET = 2048, /* or --recheck */
        TAKES_TIMES = 16384, /* --since, --until */
        TAKES_FILTER = 8192, /* --from, --to, --older ... */
+       NEEDS_ALL = 65536, /* a configuration without faults */
        NEEDS_ONE = 256,	  /* an argument or one of these options */
        TAKES_UNITS = TAKES_ARGUMENT | TAKES_MANY | TAKES_DOMAIN |
 		     TAKES_DESTINATION | NEEDS_ONE,
@@ -70,7 +71,8 @@ static const struct verb verbs[] = {
 	{ "explain", TAKES_CLIENT, ctl_explain,
 	  "--client IP [--helo NAME] [--from ADDRESS] [--size N] --to ADDRESS",
 	  "what this client would hear, and why" },
-	{ "check", TAKES_ARGUMENT | TAKES_MANY | TAKES_ALL, ctl_check,
+	{ "check", TAKES_ARGUMENT | TAKES_MANY | TAKES_ALL | NEEDS_ALL,
+	  ctl_check,
 	  "[DOMAIN...] [--all]",
 	  "whether this backup works, asked as the world would" },
 	{ "flush", TAKES_ARGUMENT | TAKES_MANY | TAKES_DESTINATION, ctl_flush,
@@ -233,6 +235,12 @@ static void print_help(FILE *to)
 	buf_fini(&lines);
 }
 
+static _Noreturn void help_and_exit(void)
+{
+	print_help(stdout);
+	exit(fflush(stdout) == 0 ? CTL_DONE : CTL_FAILED);
+}
+
 static const struct verb *verb_find(const char *name)
 {
 	for (size_t i = 0; i < COUNT(verbs); i++)
@@ -326,9 +334,9 @@ static bool take_option(int c, struct ctl *ctl, const char **path)
 	case 'c':
 		*path = optarg;
 		return true;
+	case 'h':
 	case OPT_HELP:
-		print_help(stdout);
-		exit(fflush(stdout) == 0 ? CTL_DONE : CTL_FAILED);
+		help_and_exit();
 	case OPT_VERSION:
 		puts("mx20ctl " MX_VERSION);
 		exit(fflush(stdout) == 0 ? CTL_DONE : CTL_FAILED);
@@ -363,7 +371,7 @@ static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 	int c;
 
 	fill_options(options);
-	while ((c = getopt_long(argc, argv, "c:y", options, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "c:hy", options, NULL)) != -1)
 		if (!take_option(c, ctl, path)) {
 			/* getopt has said what */
 			ctl_complain("see mx20ctl --help");
@@ -375,6 +383,8 @@ static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 	}
 	ctl->verb = argv[optind++];
 	v = verb_find(ctl->verb);
+	if (v == NULL && strcmp(ctl->verb, "help") == 0)
+		help_and_exit();
 	if (v == NULL) {
 		complain_of_verb(ctl->verb);
 		return NULL;
@@ -391,20 +401,23 @@ static const struct verb *parse(int argc, char **argv, struct ctl *ctl,
 	return NULL;
 }
 
-static bool load_config(struct ctl *ctl, const char *path)
+/*
+ * The daemon goes on with what was right: it can be asked, and what it holds be
+ * looked at, while the file is being mended.  Of a reload it says itself what
+ * is wrong.
+ */
+static bool load_config(struct ctl *ctl, const char *path, const struct verb *v)
 {
 	struct config_errors errors = { 0 };
+	bool ok;
 
-	ctl->config = config_load_settings(path, &errors);
-	if (ctl->config == NULL) {
-		fflush(stdout);
+	ctl->config = config_load_part(path, &errors);
+	ok = ctl->config != NULL &&
+	     (errors.count == 0 || !(v->takes & NEEDS_ALL));
+	if (!ok || v->run != ctl_reload)
 		fwrite(errors.text.p, 1, errors.text.n, stderr);
-		if (errors.text.n > 0 &&
-		    errors.text.p[errors.text.n - 1] != '\n')
-			fputc('\n', stderr);
-	}
 	config_errors_fini(&errors);
-	return ctl->config != NULL;
+	return ok;
 }
 
 /* A reader that left (queue | head) is no failure. */
@@ -429,7 +442,7 @@ int main(int argc, char **argv)
 	v = parse(argc, argv, &ctl, &path);
 	if (v == NULL)
 		return CTL_USAGE;
-	if (!load_config(&ctl, path))
+	if (!load_config(&ctl, path, v))
 		return CTL_FAILED;
 	ctl.now_ms = clock_wall_ms();
 	ctl_output(&ctl);

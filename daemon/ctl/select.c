@@ -9,6 +9,14 @@
 
 enum { IDS_PER_REQUEST = 1000 };
 
+/* For programs, as the daemon's own answers: nothing was asked of it. */
+static void fail_in_json(const struct ctl *ctl, const char *error)
+{
+	if (ctl->json)
+		ctl_print_json(json_pack("{s:b, s:s}", "ok", 0, "error",
+					 error));
+}
+
 /* ---- Ids ---- */
 
 static bool is_id(struct span text)
@@ -65,6 +73,9 @@ static bool take_ids(struct selection *s, const struct ctl *ctl)
 	}
 	if (s->id_count == 0 && s->bad == 0)
 		ctl_complain("%s: no ids on standard input", ctl->verb);
+	if (s->id_count == 0)
+		fail_in_json(ctl, s->bad == 0 ? "no ids on standard input"
+						: "no such message");
 	if (s->id_count == 1)
 		buf_addf(&s->about, "message %s", buf_cstr(&s->ids));
 	else
@@ -75,11 +86,13 @@ static bool take_ids(struct selection *s, const struct ctl *ctl)
 
 /* ---- Domains and destinations ---- */
 
-static bool take_domain(struct selection *s, const char *text)
+static bool take_domain(struct selection *s, const struct ctl *ctl,
+			const char *text)
 {
 	s->key = "domain";
 	if (!scope_domain_canon(&s->value, ctl_domain_text(text))) {
 		ctl_complain("\"%s\" is not a domain", text);
+		fail_in_json(ctl, "not a domain");
 		return false;
 	}
 	buf_add(&s->about, buf_span(&s->value));
@@ -111,12 +124,12 @@ bool selection_take(struct selection *s, const struct ctl *ctl)
 {
 	*s = (struct selection){ 0 };
 	if (ctl->domain != NULL)
-		return take_domain(s, ctl->domain);
+		return take_domain(s, ctl, ctl->domain);
 	if (ctl->destination != NULL)
 		return take_destination(s, ctl->destination);
 	if (ctl->argument == NULL)
 		return true;
-	return names_domain(ctl) ? take_domain(s, ctl->argument)
+	return names_domain(ctl) ? take_domain(s, ctl, ctl->argument)
 				 : take_ids(s, ctl);
 }
 

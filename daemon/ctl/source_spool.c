@@ -18,6 +18,8 @@ static enum mx_err overview(struct source *s, json_t **out)
 				 control_text(s->ctl->config->hostname),
 				 "version", MX_VERSION, "running", 0, "spool",
 				 status_spool(&totals));
+	if (err == MX_OK && s->link.hangs)
+		json_object_set_new(*out, "hangs", json_true());
 	return err;
 }
 

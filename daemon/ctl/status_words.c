@@ -83,6 +83,9 @@ void status_head(const struct ctl *ctl, const json_t *overview,
 	if (control_get_bool(overview, "running"))
 		buf_addf(out, ": mx20d %.*s is running\n",
 			 SPAN_ARG(control_get_text(overview, "version")));
+	else if (control_get_bool(overview, "hangs"))
+		buf_adds(out, ": mx20d runs and DOES NOT ANSWER; start it anew:"
+			      " systemctl restart mx20\n");
 	else
 		buf_adds(out, ": mx20d is NOT RUNNING\n");
 	if (messages == 0) {
@@ -152,7 +155,7 @@ void seen_advise(const struct seen *seen, bool is_live, struct buf *out)
 		buf_adds(out, "\n");
 	if (!is_live)
 		buf_adds(out, "Nothing is accepted or delivered until mx20d"
-			      " runs; states are as last known.\n");
+			      " answers; states are as last known.\n");
 	if (seen->down)
 		buf_adds(
 			out,

@@ -1,5 +1,6 @@
 """mx20ctl: every verb, for people and programs, daemon up and down."""
 
+import concurrent.futures
 import fcntl
 import json
 import os
@@ -51,6 +52,9 @@ def test_help_and_version():
     for verb in ("status", "queue", "show", "flush", "hold", "release",
                  "remove", "bounce", "reload", "route"):
         assert f"  {verb} " in done.stdout
+    for args in ("-h",), ("help",), ("help", "queue"), ("queue", "--help"):
+        again = bare(*args)
+        assert (again.returncode, again.stdout) == (0, done.stdout)
     done = bare("--version")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"mx20ctl \d+\.\d+\.\d+\n", done.stdout)
@@ -440,11 +444,19 @@ def test_a_daemon_that_hangs_is_not_reachable(down):
     d, _ = down
     os.kill(d.process.pid, 19)
     try:
-        done = d.ctl("flush", check=False)
+        with concurrent.futures.ThreadPoolExecutor() as both:
+            shown = both.submit(d.ctl, "status")
+            told = both.submit(d.ctl, "status", "--json")
+            done = d.ctl("flush", check=False)
     finally:
         os.kill(d.process.pid, 18)
     assert done.returncode == 3
     assert "does not answer" in done.stderr
+    # starting what runs would do nothing
+    assert "DOES NOT ANSWER; start it anew: systemctl restart mx20" \
+        in shown.result().stdout
+    got = json.loads(told.result().stdout)
+    assert got["running"] is False and got["hangs"] is True
 
 
 def test_flush_cuts_the_wait_of_a_destination(mx20, primary):
@@ -539,6 +551,13 @@ def test_failures_in_json(down):
     assert done.returncode == 1
     assert json.loads(done.stdout) == {"ok": False,
                                        "error": "no such message"}
+    # what the daemon need not be asked for
+    for args, error in ((["hold", "example"], "no such message"),
+                        (["hold", "-"], "no ids on standard input"),
+                        (["remove", "--domain", "a b"], "not a domain")):
+        done = d.ctl(*args, "--json", check=False)
+        assert done.returncode == 1 and done.stderr
+        assert json.loads(done.stdout) == {"ok": False, "error": error}
 
 
 class Terminal:
@@ -630,6 +649,26 @@ def test_reload_with_a_broken_conf_prints_it(down):
     assert done.returncode == 1
     assert "nonsense" in done.stderr
     assert "mx20.conf:" in done.stderr
+    done = d.ctl("reload", "--json", check=False)
+    got = json.loads(done.stdout)
+    assert done.returncode == 1 and got["ok"] is False
+    assert len(got["errors"]) == 1 and "nonsense" in got["errors"][0]
+
+
+def test_a_broken_conf_keeps_nobody_from_looking(down):
+    """The daemon goes on with the one before it."""
+    d, _ = down
+    good = d.conf_path.read_text()
+    d.put(d.conf_path, good + 'nonsense = 1;\nlog = { level = "loud"; };\n')
+    done = d.ctl("status", "--json")
+    assert json.loads(done.stdout)["running"] is True
+    assert "nonsense: unknown key" in done.stderr
+    d.ctl("hold", "--domain", "example.com", "--yes")
+    done = d.ctl("check", "example.com", check=False)
+    assert done.returncode == 1 and not done.stdout
+    for text in good + "x = ;\n", good.replace("hostname", "hostnam"), "":
+        d.put(d.conf_path, text)
+        assert d.ctl("status", check=False).returncode == 1
 
 
 def names_of(n):
