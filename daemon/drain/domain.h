@@ -69,6 +69,7 @@ struct domain {
 	bool in_ring, in_askers;
 	bool is_for_questions; /* or to relay; counted */
 	bool has_mail;		/* may have ready units */
+	bool is_flushed;	/* its hosts are to be tried at once */
 	bool is_recorded;	/* the spool knows its destination */
 	bool is_rewound;	/* something was announced: look again
 				   from the oldest at the page's end */

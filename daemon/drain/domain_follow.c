@@ -95,6 +95,10 @@ static void on_route(struct route *route, void *arg)
 		follow(dom);
 	else
 		stand_still(dom, route->is_final ? HAS_DENIAL : HAS_NO_ROUTE);
+	if (dom->is_flushed && dom->dest != NULL) {
+		dom->is_flushed = false;
+		dest_trigger(dom->dest, "flush");
+	}
 	domain_arm_expiry(dom);
 	domain_ask_next(dom->drain);
 }

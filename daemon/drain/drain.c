@@ -230,6 +230,7 @@ static void flush_domain(struct domain *dom)
 {
 	if (dom->standing == HAS_ROUTE || !dom->has_mail)
 		return;
+	dom->is_flushed = true;
 	router_forget(dom->drain->router, domain_name(dom));
 	domain_ask(dom);
 }

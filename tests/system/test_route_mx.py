@@ -437,6 +437,18 @@ def test_self_by_its_greeting(world):
     assert not worse.messages
 
 
+def test_its_greeting_is_mended(world):
+    """A slip, and a flush: the mail does not wait for the next probe."""
+    world.dns.zone("a.test", "@ MX 10 mx\nmx A 127.0.0.3")
+    host = world.primary("127.0.0.3", name="mx2.test")
+    daemon = world.start(drain={"probe_busy": "1h", "probe_max": "1h"})
+    send(daemon.address, "u@a.test")
+    until(lambda: route(daemon, "a.test")["result"] == "self")
+    host.name = "mx.a.test"
+    daemon.ctl("flush", "a.test")
+    host.wait_messages(1)
+
+
 def test_nothing_left_is_held_and_alarmed(world):
     world.dns.zone("a.test", "@ MX 10 mx2.test.\n@ MX 20 other\n"
                    "other A 127.0.0.3")
