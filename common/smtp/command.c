@@ -231,7 +231,10 @@ void smtp_mail_print(struct buf *out, const struct smtp_mail *m,
 void smtp_rcpt_print(struct buf *out, const struct smtp_rcpt *r,
 		     unsigned offered)
 {
-	print(out, SMTP_RCPT, r, offered);
+	struct smtp_rcpt said = *r;
+
+	said.is_ascii = (offered & SMTP_EXT_SMTPUTF8) == 0;
+	print(out, SMTP_RCPT, &said, offered);
 }
 
 unsigned smtp_mail_used(const struct smtp_mail *m)

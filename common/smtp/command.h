@@ -56,6 +56,7 @@ struct smtp_rcpt {
 	struct smtp_path to;
 	unsigned notify;
 	struct span orcpt; /* "type;xtext" as it came; empty: none */
+	bool is_ascii;	   /* to print: nothing beyond ASCII may be said */
 };
 
 /*
@@ -72,7 +73,8 @@ enum smtp_syntax smtp_rcpt_parse(struct span line, unsigned offered, bool utf8,
 				 struct smtp_rcpt *out);
 
 /* Append the parameters that say so, " SIZE=1000 BODY=8BITMIME": those of
- * extensions that are offered. */
+ * extensions that are offered.  An ORCPT beyond ASCII has its 7-bit form where
+ * SMTPUTF8 is not, and is left out if that is too long. */
 void smtp_mail_print(struct buf *out, const struct smtp_mail *m,
 		     unsigned offered);
 void smtp_rcpt_print(struct buf *out, const struct smtp_rcpt *r,
@@ -86,5 +88,9 @@ enum smtp_syntax smtp_bdat_parse(struct span line, uint64_t *size, bool *last);
 
 /* RFC 3461 section 4: decode xtext; false when it is not. */
 bool smtp_xtext_decode(struct buf *out, struct span xtext);
+
+/* RFC 6533 section 3: append an address of the type utf-8 as it must be where
+ * there is no SMTPUTF8, each character beyond ASCII as "\x{E9}". */
+void smtp_utf8_xtext_add(struct buf *out, struct span address);
 
 #endif

@@ -305,10 +305,15 @@ static enum smtp_syntax read_orcpt(struct span value, bool utf8, void *out)
 static bool write_orcpt(struct buf *out, const void *in)
 {
 	const struct smtp_rcpt *r = in;
+	size_t start;
 
 	buf_addc(out, '=');
-	buf_add(out, r->orcpt);
-	return r->orcpt.n > 0;
+	start = out->n;
+	if (r->is_ascii)
+		smtp_utf8_xtext_add(out, r->orcpt);
+	else
+		buf_add(out, r->orcpt);
+	return r->orcpt.n > 0 && out->n - start <= ORCPT_MAX;
 }
 
 /* ---- The table ---- */

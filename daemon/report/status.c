@@ -115,6 +115,20 @@ static void add_message_fields(const struct report *r, struct buf *out)
 	buf_adds(out, "\r\n");
 }
 
+/* RFC 6533 section 3: an address of the type utf-8 is no xtext, and has two
+ * forms. */
+static bool add_original_address(struct buf *value, struct span type,
+				 struct span address, bool global)
+{
+	if (!span_ieq(type, SPAN_LIT("utf-8")))
+		return smtp_xtext_decode(value, address);
+	if (global)
+		buf_add(value, address);
+	else
+		smtp_utf8_xtext_add(value, address);
+	return true;
+}
+
 /* ORCPT is "type;xtext": the type stays, the address is decoded. */
 static void add_original(const struct recipient *rcpt, bool global,
 			 struct buf *out)
@@ -125,7 +139,8 @@ static void add_original(const struct recipient *rcpt, bool global,
 
 	buf_add(&value, type);
 	buf_adds(&value, ";");
-	if (type.n > 0 && address.n > 0 && smtp_xtext_decode(&value, address))
+	if (type.n > 0 && address.n > 0 &&
+	    add_original_address(&value, type, address, global))
 		report_field(out, "Original-Recipient", buf_span(&value),
 			     global);
 	buf_fini(&value);

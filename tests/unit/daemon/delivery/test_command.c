@@ -91,11 +91,25 @@ Test(command, rcpt)
 			  17 },
 		.domain = { "xn--bcher-kva.example", 21 },
 	};
+	/* RFC 6533 section 3: ORCPT in UTF-8 needs SMTPUTF8, or its other form
+	 */
+	static const struct recipient utf8 = {
+		.path = { "u@c.example", 11 },
+		.domain = { "c.example", 9 },
+		.orcpt = { "utf-8;j\xc3\xa9\xe2\x82\xac\xf0\x9f\x93\xa7@d", 18 },
+	};
 	static const struct {
 		const struct recipient *rcpt;
 		unsigned offered;
 		const char *expected;
 	} cases[] = {
+		{ &utf8, ALL,
+		  "RCPT TO:<u@c.example> "
+		  "ORCPT=utf-8;j\xc3\xa9\xe2\x82\xac\xf0\x9f\x93\xa7@d\r\n" },
+		{ &utf8, ALL & ~SMTP_EXT_SMTPUTF8,
+		  "RCPT TO:<u@c.example> "
+		  "ORCPT=utf-8;j\\x{E9}\\x{20AC}\\x{1F4E7}@d\r\n" },
+		{ &utf8, 0, "RCPT TO:<u@c.example>\r\n" },
 		{ &bare, ALL, "RCPT TO:<u@c.example>\r\n" },
 		{ &full, 0, "RCPT TO:<u@c.example>\r\n" },
 		{ &full, ALL,
@@ -115,6 +129,26 @@ Test(command, rcpt)
 		cr_expect_str_eq(buf_cstr(&out), cases[i].expected);
 		buf_fini(&out);
 	}
+}
+
+/* RFC 3461 section 4.2 has 500 octets for it: more is not said. */
+Test(command, a_long_orcpt_has_no_ascii_form)
+{
+	char orcpt[6 + 2 * 90] = "utf-8;";
+	const struct recipient rcpt = {
+		.path = { "u@c.example", 11 },
+		.domain = { "c.example", 9 },
+		.orcpt = { orcpt, sizeof(orcpt) },
+		.notify = SMTP_NOTIFY_NEVER,
+	};
+	struct buf out = { 0 };
+
+	for (size_t i = 6; i < sizeof(orcpt); i += 2)
+		memcpy(orcpt + i, "\xc3\xa9", 2);
+	command_rcpt(&out, &rcpt, SMTP_EXT_DSN);
+	cr_expect_str_eq(buf_cstr(&out),
+			 "RCPT TO:<u@c.example> NOTIFY=NEVER\r\n");
+	buf_fini(&out);
 }
 
 /* What a server may refuse without refusing the mail. */

@@ -163,6 +163,29 @@ Test(report, decodes_what_the_client_encoded)
 	HAS("\r\nOriginal-Recipient: rfc822;Bob+x@example.com\r\n");
 }
 
+/* RFC 6533 section 3: as it came where the report is one in UTF-8, else in
+ * ASCII. */
+Test(report, names_the_original_recipient_in_either_form)
+{
+	struct report r = report();
+	struct envelope e = env;
+	struct recipient to = rcpt;
+	struct report_rcpt d = failed;
+
+	to.orcpt = SPAN_LIT("utf-8;j\xc3\xb6rg@example.com");
+	d.rcpt = &to;
+	e.smtputf8 = true;
+	r.env = &e;
+	r.rcpts = &d;
+	built(&r);
+	HAS("\r\nOriginal-Recipient: utf-8;j\\x{F6}rg@example.com\r\n");
+	cr_expect_not(needs.is_8bit);
+	e.from = SPAN_LIT("\xc3\xa9@sender.example");
+	built(&r);
+	HAS("\r\nOriginal-Recipient: utf-8;j\xc3\xb6rg@example.com\r\n");
+	cr_expect(needs.is_8bit);
+}
+
 /* xtext can encode CR LF: it must not become a field of its own. */
 Test(report, encoded_line_ends_break_nothing)
 {
