@@ -10,6 +10,7 @@ static enum step run_rset(struct session *s, struct span arg)
 {
 	(void)arg;
 	mail_drop(s);
+	s->is_failed = false;
 	return session_say(s, SAY_OK);
 }
 
@@ -65,6 +66,8 @@ enum {
 	ALONE = 2,
 	/* It leads to a message. */
 	MAIL = 4,
+	/* It may be on its way when MAIL is refused (RFC 2920 section 3.1). */
+	BEHIND_MAIL = 8,
 };
 
 /* So many others without a message between them are no honest client's: those
@@ -84,8 +87,9 @@ struct command {
 /* clang-format off */
 static const struct command commands[] = {
 	ROW("MAIL",     "mail",     AT_READY,  MAIL,           run_mail)
-	ROW("RCPT",     "rcpt",     AT_SENDER, MAIL,           run_rcpt)
-	ROW("DATA",     "data",     AT_SENDER, MAIL | NO_ARG | ALONE, run_data)
+	ROW("RCPT",     "rcpt",     AT_SENDER, MAIL | BEHIND_MAIL, run_rcpt)
+	ROW("DATA",     "data",     AT_SENDER,
+	    MAIL | BEHIND_MAIL | NO_ARG | ALONE, run_data)
 	ROW("BDAT",     "bdat",     AT_ANY,    MAIL,           run_bdat)
 	ROW("EHLO",     "ehlo",     AT_ANY,    0,              run_ehlo)
 	ROW("HELO",     "helo",     AT_ANY,    0,              run_helo)
@@ -126,6 +130,19 @@ static bool is_outdated(const struct session *s)
 	       clock_mono_ms() - s->mail->began_ms > MINUTES(10);
 }
 
+/* A group that was sent before its MAIL was refused is one error, or a hundred
+ * recipients would end the session. */
+static enum step out_of_place(struct session *s, const struct command *c,
+			      struct span line)
+{
+	if (s->phase == PH_HELLO)
+		return session_refuse(s, SAY_HELO_FIRST, line);
+	if (s->phase != PH_READY || !s->is_failed || !(c->flags & BEHIND_MAIL))
+		return session_refuse(s, SAY_SEQUENCE, line);
+	s->is_failed = c->run != run_data; /* the last of the group */
+	return session_refuse_again(s, SAY_SEQUENCE);
+}
+
 /* One line without its CRLF.  Known?  In its place?  Then run it. */
 static enum step session_command(struct session *s, struct span line)
 {
@@ -145,9 +162,7 @@ static enum step session_command(struct session *s, struct span line)
 	if ((c->flags & ALONE) && session_input_pending(s))
 		return session_bye(s, SAY_PIPELINING);
 	if (!(c->at & 1u << s->phase))
-		return session_refuse(
-			s, s->phase == PH_HELLO ? SAY_HELO_FIRST : SAY_SEQUENCE,
-			line);
+		return out_of_place(s, c, line);
 	arg = span_trim(arg);
 	if ((c->flags & NO_ARG) && arg.n > 0)
 		return session_refuse(s, SAY_NO_ARGUMENT, line);

@@ -76,6 +76,7 @@ static bool hello(struct session *s, struct span name)
 	if (!is_helo_name(name))
 		return false;
 	mail_drop(s); /* section 4.1.4: as if RSET had been said */
+	s->is_failed = false;
 	if (s->helo == NULL || !span_eq(span_str(s->helo), name)) {
 		free(s->helo);
 		s->helo = mx_alloc(name.n + 1);

@@ -142,7 +142,8 @@ struct session {
 	bool is_paused : 1;	 /* the socket is not read, by us */
 	bool is_eof : 1;	 /* the client has closed its side */
 	bool is_last : 1;	 /* the chunk said LAST */
-	bool is_failed : 1; /* a chunk was refused; more may be on the way */
+	/* MAIL or a chunk was refused; what goes with it may be on the way */
+	bool is_failed : 1;
 	bool is_driven : 1; /* session_drive is on the stack */
 	bool is_queued : 1; /* waits for another turn: see session_drive */
 	bool is_greedy : 1; /* its last turn ended before it was done */

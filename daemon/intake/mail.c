@@ -207,6 +207,7 @@ enum step run_mail(struct session *s, struct span arg)
 	struct smtp_mail m;
 	enum smtp_syntax syntax = smtp_mail_parse(arg, s->offered, &m);
 
+	s->is_failed = true; /* until it is taken */
 	if (syntax != SMTP_SYNTAX_OK)
 		return session_refuse(
 			s, syntax_reply(syntax, SAY_SENDER_SYNTAX), arg);

@@ -237,6 +237,37 @@ Test(session, too_many_errors_end_it)
 	close(fd);
 }
 
+/* RFC 2920 section 3.1: a group goes out before the reply to its MAIL comes, and
+ * that is the one error in it. */
+Test(session, behind_a_refused_mail_nothing_counts)
+{
+	static const char bad[] = "MAIL FROM:<a b@c.test>\r\n";
+	struct buf lines = { 0 };
+	int fd;
+
+	world_open("limits = { errors = 3; };");
+	fd = client_open();
+	buf_addf(&lines, HELLO "%s" TO TO TO "DATA\r\n", bad);
+	cr_expect_str_eq(say(fd, buf_cstr(&lines)),
+			 "250 501 503 503 503 503");
+	cr_expect_str_eq(say(fd, "MAIL FROM:<a@b.test> SIZE=99999999999\r\n" TO
+				 BDAT FROM TO BDAT),
+			 "552 503 503 250 250 250");
+	/* what follows the group, or is sent later, is an error as ever */
+	buf_reset(&lines);
+	buf_addf(&lines, "%sDATA\r\n", bad);
+	cr_expect_str_eq(say(fd, buf_cstr(&lines)), "501 503");
+	cr_expect_str_eq(say(fd, TO TO), "503 503 421 .");
+	close(fd);
+	fd = client_open();
+	buf_reset(&lines);
+	buf_addf(&lines, HELLO "%sRSET\r\n" TO TO, bad);
+	cr_expect_str_eq(say(fd, buf_cstr(&lines)),
+			 "250 501 250 503 503 421 .");
+	close(fd);
+	buf_fini(&lines);
+}
+
 Test(session, http_is_not_spoken)
 {
 	int fd;
