@@ -7,7 +7,9 @@
  * Some replies only one command can have.  Up to there everything is certain:
  *
  *  354                      nothing but DATA is answered so
- *  our EHLO, said again     its reply begins with the server's name
+ *  our EHLO, said again     its reply begins with the server's name, or lists
+ *                           extensions: behind a proxy that greeted in its own
+ *                           name another server may answer now
  *  RCPT, content            where the server's words for them are its words
  *                           for nothing else: "250 2.1.5 Ok"
  *  MAIL                     the same, if they were the same a few times
@@ -282,10 +284,14 @@ static bool is_its_greeting(const struct delivery *d)
 	struct span text = buf_span(&d->reply.text);
 	struct span line = span_of(text.p, span_find(text, '\n'));
 	struct span name = span_str(d->ehlo.host);
+	struct smtp_ehlo again;
 
 	if (d->reply.code / 100 != 2)
 		return false;
-	return name.n == 0 || span_ieq(span_cut(&line, ' '), name);
+	if (name.n == 0 || span_ieq(span_cut(&line, ' '), name))
+		return true;
+	smtp_ehlo_parse(&d->reply, &again);
+	return again.offered != 0;
 }
 
 static void learn_proof(struct delivery *d)

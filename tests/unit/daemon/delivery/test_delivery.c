@@ -322,6 +322,47 @@ Test(delivery, with_care)
 	}
 }
 
+static const char *second_name;
+
+static const char *at_second_ehlo(struct peer *p, const char *line, void *arg)
+{
+	(void)arg;
+	return strncmp(line, "EHLO", 4) == 0 && peer_saw(p, "EHLO") > 1
+		       ? second_name
+		       : NULL;
+}
+
+/* Some proxies say EHLO themselves and pass on what comes behind RCPT.  What is
+ * a list of extensions is the answer to EHLO, whoever gives it. */
+Test(delivery, a_server_of_another_name)
+{
+	static const struct {
+		const char *reply;
+		enum outcome outcome;
+	} cases[] = {
+		{ "250-inner.example\r\n250-PIPELINING\r\n250 SIZE 1000",
+		  OUTCOME_DELIVERED },
+		{ "250-inner.example Hello\r\n250 8bitmime",
+		  OUTCOME_DELIVERED },
+		{ "250 inner.example", OUTCOME_UNTRIED },
+		{ "250-ok\r\n250 SIZEABLE", OUTCOME_UNTRIED },
+		{ "550-inner.example\r\n550 SIZE", OUTCOME_UNTRIED },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct world w;
+
+		second_name = cases[i].reply;
+		begin(&w, "PIPELINING", at_second_ehlo);
+		run(&w, 1);
+		cr_expect_eq(w.outcomes[0][0], cases[i].outcome, "%s",
+			     cases[i].reply);
+		cr_expect_eq((w.without & DELIVERY_TRUST) == 0,
+			     cases[i].outcome == OUTCOME_DELIVERED);
+		finish(&w);
+	}
+}
+
 /* ---- Content ---- */
 
 Test(delivery, dots_are_doubled_for_data)
