@@ -5,11 +5,15 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
-/* What one reply may be at most: a peer cannot make us keep more. */
+/*
+ * What one reply may be at most: a peer cannot make us keep more.  Its code is
+ * what counts, so that too much text is dropped: a 250 that is not believed
+ * for its length would have the mail sent again, and again.
+ */
 enum {
-	SMTP_REPLY_LINE_MAX = 4096,  /* bytes of one line, CRLF included */
-	SMTP_REPLY_LINES_MAX = 256,
-	SMTP_REPLY_TEXT_MAX = 8192, /* bytes kept; the rest is dropped */
+	SMTP_REPLY_BYTES_MAX = 1 << 18, /* of all lines; more is no SMTP */
+	SMTP_REPLY_LINE_MAX = 4096,	/* bytes kept of one line */
+	SMTP_REPLY_TEXT_MAX = 8192,	/* bytes kept of all */
 };
 
 struct smtp_reply {
@@ -45,6 +49,7 @@ void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced,
  */
 struct smtp_reply_parser {
 	size_t lines;
+	size_t bytes; /* of this reply so far, kept or not */
 	int code;
 	bool is_odd;
 	struct buf line; /* a line not complete yet */

@@ -1,6 +1,6 @@
 /*
- * Replies off the wire, bounded in every direction: bytes of a line, lines,
- * text kept.
+ * Replies off the wire, bounded in every direction: bytes in all, and what is
+ * kept of a line and of the text.
  *
  *   Reply-line = *( Reply-code "-" [ textstring ] CRLF )
  *                Reply-code [ SP textstring ] CRLF     RFC 5321 section 4.2
@@ -185,9 +185,7 @@ static enum smtp_reply_state take_line(struct smtp_reply_parser *p,
 {
 	struct reply_line l;
 
-	if (line.n >= SMTP_REPLY_LINE_MAX ||
-	    ++p->lines > SMTP_REPLY_LINES_MAX)
-		return SMTP_REPLY_BAD;
+	p->lines++;
 	if (line.n > 0 && line.p[line.n - 1] == '\r')
 		line.n--;
 	if (p->lines == 1)
@@ -203,7 +201,8 @@ void smtp_reply_parser_fini(struct smtp_reply_parser *p)
 	*p = (struct smtp_reply_parser){ 0 };
 }
 
-/* The next line of *in, joined with what is held of it; false: not yet. */
+/* The next line of *in, joined with what is held of it; false: not yet.  Of a
+ * long one the front is kept. */
 static bool next_line(struct smtp_reply_parser *p, struct span *in,
 		      struct span *line)
 {
@@ -212,13 +211,13 @@ static bool next_line(struct smtp_reply_parser *p, struct span *in,
 	bool whole = lf < in->n;
 
 	*in = span_skip(*in, whole ? lf + 1 : lf);
+	p->bytes += whole ? lf + 1 : lf;
+	if (part.n > SMTP_REPLY_LINE_MAX - p->line.n)
+		part.n = SMTP_REPLY_LINE_MAX - p->line.n;
 	if (whole && p->line.n == 0) {
 		*line = part;
 		return true;
 	}
-	/* never keep more than is needed to know that it is too much */
-	if (part.n > SMTP_REPLY_LINE_MAX - p->line.n)
-		part.n = SMTP_REPLY_LINE_MAX - p->line.n;
 	buf_add(&p->line, part);
 	*line = buf_span(&p->line);
 	return whole;
@@ -231,13 +230,17 @@ enum smtp_reply_state smtp_reply_feed(struct smtp_reply_parser *p,
 	struct span line;
 
 	while (state == SMTP_REPLY_MORE && in->n > 0) {
-		if (next_line(p, in, &line)) {
-			state = take_line(p, line, r);
-			buf_reset(&p->line);
-		} else if (line.n >= SMTP_REPLY_LINE_MAX) {
+		bool is_whole = next_line(p, in, &line);
+
+		if (p->bytes > SMTP_REPLY_BYTES_MAX)
 			return SMTP_REPLY_BAD;
-		}
+		if (!is_whole)
+			break;
+		state = take_line(p, line, r);
+		buf_reset(&p->line);
 	}
+	if (state != SMTP_REPLY_MORE)
+		p->bytes = 0;
 	return state;
 }
 

@@ -213,48 +213,74 @@ Test(smtp_reply, is_bounded)
 
 	/* lines without end */
 	cr_expect_eq(feed_until_bad("250-more\r\n", 1 << 20, &r, &kept),
-		     SMTP_REPLY_LINES_MAX);
+		     SMTP_REPLY_BYTES_MAX / 10);
 	cr_expect_leq(kept, 4 * SMTP_REPLY_TEXT_MAX);
 	/* a line without end */
-	cr_expect_leq(feed_until_bad("250 more and more", 1 << 20, &r, &kept),
-		      SMTP_REPLY_LINE_MAX / 17 + 1);
+	cr_expect_eq(feed_until_bad("250 more and more", 1 << 20, &r, &kept),
+		     SMTP_REPLY_BYTES_MAX / 17);
 	cr_expect_leq(kept, 4 * SMTP_REPLY_TEXT_MAX);
-	/* the longest lines, as many as there may be */
+	/* long lines, as many as there may be */
 	memset(line, 'x', sizeof(line));
 	memcpy(line, "250-", 4);
 	memcpy(line + SMTP_REPLY_LINE_MAX - 2, "\r\n", 3);
 	cr_expect_eq(feed_until_bad(line, 1 << 20, &r, &kept),
-		     SMTP_REPLY_LINES_MAX);
+		     SMTP_REPLY_BYTES_MAX / SMTP_REPLY_LINE_MAX);
 	cr_expect_leq(r.text.n, SMTP_REPLY_TEXT_MAX);
 	cr_expect_leq(kept, 4 * SMTP_REPLY_TEXT_MAX);
 	smtp_reply_fini(&r);
 }
 
-Test(smtp_reply, line_limit_is_exact_however_it_arrives)
+/* "250-xxx", then "250 ok", in pieces cut there; the text of both. */
+static void long_line(size_t n, size_t cut)
 {
-	for (size_t n = SMTP_REPLY_LINE_MAX - 2; n < SMTP_REPLY_LINE_MAX + 3;
-	     n++) {
-		for (size_t cut = 0; cut <= n; cut += cut + 8 < n ? n / 2 : 1) {
-			char line[SMTP_REPLY_LINE_MAX + 3];
-			struct span head = { line, cut };
-			struct span tail = { line + cut, n - cut };
-			struct smtp_reply_parser p = { 0 };
-			struct smtp_reply r = { 0 };
-			enum smtp_reply_state state;
+	static char bytes[SMTP_REPLY_BYTES_MAX + 16];
+	struct smtp_reply_parser p = { 0 };
+	struct smtp_reply r = { 0 };
+	struct span pieces[2];
+	enum smtp_reply_state state = SMTP_REPLY_MORE;
+	size_t kept = n - 2 < SMTP_REPLY_LINE_MAX ? n - 6
+						  : SMTP_REPLY_LINE_MAX - 4;
 
-			memset(line, 'x', n);
-			memcpy(line, "250 ", 4);
-			memcpy(line + n - 2, "\r\n", 2);
-			state = smtp_reply_feed(&p, &head, &r);
-			if (state == SMTP_REPLY_MORE)
-				state = smtp_reply_feed(&p, &tail, &r);
-			cr_expect_eq(state,
-				     n <= SMTP_REPLY_LINE_MAX ? SMTP_REPLY_DONE
-							      : SMTP_REPLY_BAD,
-				     "%zu cut at %zu", n, cut);
-			smtp_reply_parser_fini(&p);
-			smtp_reply_fini(&r);
-		}
+	memset(bytes, 'x', n);
+	memcpy(bytes, "250-", 4);
+	memcpy(bytes + n - 2, "\r\n250 ok\r\n", 10);
+	pieces[0] = span_of(bytes, cut);
+	pieces[1] = span_of(bytes + cut, n + 8 - cut);
+	for (int i = 0; i < 2 && state == SMTP_REPLY_MORE; i++)
+		state = smtp_reply_feed(&p, &pieces[i], &r);
+	if (n + 8 > SMTP_REPLY_BYTES_MAX) {
+		cr_expect_eq(state, SMTP_REPLY_BAD, "%zu cut at %zu", n, cut);
+	} else {
+		cr_expect_eq(state, SMTP_REPLY_DONE, "%zu cut at %zu", n, cut);
+		cr_expect_eq(r.code, 250);
+		cr_expect_not(r.is_odd);
+		cr_expect_eq(r.text.n, kept + strlen("\nok"),
+			     "%zu cut at %zu", n, cut);
+	}
+	smtp_reply_parser_fini(&p);
+	smtp_reply_fini(&r);
+}
+
+/* Of a line that is too long the front is kept, and its code stands. */
+Test(smtp_reply, long_lines_count_however_they_arrive)
+{
+	static const size_t sizes[] = {
+		100,	SMTP_REPLY_LINE_MAX - 2,	SMTP_REPLY_LINE_MAX - 1,
+		SMTP_REPLY_LINE_MAX,	SMTP_REPLY_LINE_MAX + 1,
+		SMTP_REPLY_LINE_MAX + 2, SMTP_REPLY_LINE_MAX + 3,
+		SMTP_REPLY_LINE_MAX + 4, 100000, SMTP_REPLY_BYTES_MAX - 8,
+		SMTP_REPLY_BYTES_MAX - 7, SMTP_REPLY_BYTES_MAX,
+	};
+
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		const size_t n = sizes[i];
+		const size_t cuts[] = { 0,     2,     SMTP_REPLY_LINE_MAX,
+					n / 2, n - 2, n - 1,
+					n,     n + 4, n + 8 };
+
+		for (size_t j = 0; j < COUNT(cuts); j++)
+			if (cuts[j] <= n + 8)
+				long_line(n, cuts[j]);
 	}
 }
 

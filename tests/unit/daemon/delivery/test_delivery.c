@@ -322,6 +322,26 @@ Test(delivery, with_care)
 	}
 }
 
+/* However much it has to say: whoever did not believe it would send the mail
+ * again, and again. */
+Test(delivery, a_long_yes_is_a_yes)
+{
+	static char reply[20000];
+	struct world w;
+
+	memset(reply, 'x', sizeof(reply) - 1);
+	memcpy(reply, "250 2.0.0 ", 10);
+	content_reply = reply;
+	is_each = true;
+	begin(&w, "PIPELINING", at_content);
+	run(&w, 3);
+	cr_expect_eq(w.outcomes[0][0], OUTCOME_DELIVERED);
+	cr_expect_eq(w.outcomes[2][0], OUTCOME_DELIVERED);
+	cr_expect_eq(w.peer->message_count, 3);
+	cr_expect_eq(w.without, 0);
+	finish(&w);
+}
+
 static const char *second_name;
 
 static const char *at_second_ehlo(struct peer *p, const char *line, void *arg)
