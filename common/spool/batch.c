@@ -8,9 +8,11 @@
 #include "common/base/log.h"
 #include "common/spool/content.h"
 #include "common/spool/counters.h"
-#include "common/spool/spool_priv.h"
+#include "common/spool/queue.h"
 #include "common/spool/room.h"
+#include "common/spool/spool_priv.h"
 #include "common/spool/step.h"
+#include "common/spool/writeback.h"
 
 /*
  * One transaction for everything that waits.
@@ -85,18 +87,29 @@ static enum mx_err apply_all(struct batch *b, struct request **all, size_t n)
 	return err == MX_OK ? store_state(b) : err;
 }
 
+/* So much comes together where flushes are slow (writer.c). */
+static bool is_much(const struct batch *b)
+{
+	return b->coming >= QUEUE_BATCH_MIN + QUEUE_BATCH_MIN / 4;
+}
+
 /*
  * LMDB makes EIO of a write that was cut short, too, which is what a full
  * disk or a file-size limit does first; then errno does not say so.
  */
 static enum mx_err commit(struct batch *b)
 {
-	int rc;
+	struct spool *sp = b->sp;
+	int rc, why;
 
+	if (is_much(b))
+		writeback_begin(&sp->writeback, sp->fd);
 	errno = 0;
 	rc = mdb_txn_commit(b->txn);
+	why = errno;
 	b->txn = NULL;
-	if (rc == EIO && errno != EIO)
+	writeback_end(sp->writeback);
+	if (rc == EIO && why != EIO)
 		return MX_ESPACE;
 	if (rc == MDB_SUCCESS || from_mdb(rc) == MX_ESPACE)
 		return from_mdb(rc);

@@ -14,6 +14,7 @@
 #include "common/spool/room.h"
 #include "common/spool/shift.h"
 #include "common/spool/step.h"
+#include "common/spool/writeback.h"
 #include "common/spool/writer.h"
 
 /* Address space only.  Smaller where the system does not give so much. */
@@ -171,6 +172,7 @@ static void free_spool(struct spool *sp)
 		mdb_env_close(sp->read_env);
 	if (sp->env != NULL)
 		mdb_env_close(sp->env);
+	writeback_free(&sp->writeback);
 	if (sp->fd >= 0)
 		close(sp->fd);
 	if (sp->lock_fd >= 0)

@@ -58,6 +58,7 @@ struct queue {
 };
 
 struct spool_mirror_ops;
+struct writeback;
 
 /* What a transaction changed; touch.h. */
 struct touches {
@@ -148,6 +149,7 @@ struct spool {
 	/* writer thread */
 	pthread_t writer;
 	bool writer_runs;
+	struct writeback *writeback; /* NULL: none was needed so far */
 	int64_t commit_us;  /* how long the last commit took */
 	int64_t flush_us;   /* how long a flush of nearly nothing takes */
 	int64_t checked_ms; /* monotonic: readers checked, room looked at */

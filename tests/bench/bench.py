@@ -150,6 +150,10 @@ def accept_large_slow(c):
     accept_large(c, "b2 100 x 10 MiB over 10, flush + 2 ms", delay_ms=2)
 
 
+def accept_large_slower(c):
+    accept_large(c, "b3 100 x 10 MiB over 10, flush + 10 ms", delay_ms=10)
+
+
 def fill(s, count, size=4096):
     conns = 50
     load(s.port, conns, count // conns, size)
@@ -622,7 +626,8 @@ def tls_drain(c):
 WORKLOADS = {
     "accept": accept_small, "sustained": accept_sustained,
     "burst": accept_burst, "one": accept_one, "slow_disk": accept_slow_disk,
-    "large": accept_large, "large_slow": accept_large_slow, "drain": drain,
+    "large": accept_large, "large_slow": accept_large_slow,
+    "large_slower": accept_large_slower, "drain": drain,
     "recovery": recovery, "idle": idle, "queue": queue_length, "rtt": long_way, "relay": relay,
     "reload": reload_config, "table": table_of_url, "eyes": looked_at,
     "mirror": second_copy,
