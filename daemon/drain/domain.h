@@ -17,6 +17,7 @@ enum {
 	PAGE_IDS = 32,	       /* ids fetched from the spool at a time */
 	ASKING_MAX = 256,      /* route look-ups under way */
 	ASKING_STRANGERS = 64, /* the same, of domains that are not listed */
+	ASKING_STARS = 128,    /* the same, of subdomains of a line with a star */
 };
 
 /* Ready ids of a domain in one direction, a page at a time; no page while
@@ -97,7 +98,8 @@ struct domain {
 LIST_HEAD(domain_list, domain);
 TAILQ_HEAD(domain_ring, domain);
 
-/* Routes asked for, of listed domains or of strangers. */
+/* Routes asked for.  Nobody waits for the names that others make up. */
+enum asking_of { OF_LISTED, OF_STRANGERS, OF_STARS, OF_COUNT };
 struct asking {
 	TAILQ_HEAD(, domain) waiting;
 	unsigned count, most;

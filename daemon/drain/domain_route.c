@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "config/allow/domains.h"
 #include "daemon/drain/callout.h"
 #include "daemon/drain/drain_priv.h"
 #include "daemon/drain/lane.h"
@@ -52,10 +53,16 @@ static void on_pace(struct ev_loop *loop, ev_timer *w, int revents)
 
 void domain_pace_start(struct drain *d)
 {
-	TAILQ_INIT(&d->asking[0].waiting);
-	TAILQ_INIT(&d->asking[1].waiting);
-	d->asking[0].most = ASKING_MAX;
-	d->asking[1].most = ASKING_STRANGERS;
+	static const unsigned most[OF_COUNT] = {
+		[OF_LISTED] = ASKING_MAX,
+		[OF_STRANGERS] = ASKING_STRANGERS,
+		[OF_STARS] = ASKING_STARS,
+	};
+
+	for (size_t i = 0; i < OF_COUNT; i++) {
+		TAILQ_INIT(&d->asking[i].waiting);
+		d->asking[i].most = most[i];
+	}
 	TAILQ_INIT(&d->to_refresh);
 	ev_timer_init(&d->pace, on_pace, 0., 0.);
 	d->pace.data = d;
@@ -149,7 +156,20 @@ static void ask_next(struct drain *d, struct asking *a)
 	}
 }
 
-/* Strangers have places of their own: nobody waits for their name servers. */
+static enum asking_of asks_as(const struct domain *dom)
+{
+	const struct config_domain *row = domains_find(
+		dom->drain->config->domains, domain_name(dom));
+
+	if (dom->is_stranger)
+		return OF_STRANGERS;
+	return row != NULL && span_starts(row->name, SPAN_LIT("*."))
+		       ? OF_STARS
+		       : OF_LISTED;
+}
+
+/* Each kind has places of its own: strangers have name servers that are silent,
+ * and of subdomains as many as anybody makes up. */
 void domain_ask_next(struct drain *d)
 {
 	for (size_t i = 0; i < COUNT(d->asking); i++)
@@ -170,7 +190,7 @@ void domain_ask(struct domain *dom)
 	if (dom->is_asking || dom->wants_ask)
 		return;
 	dom->wants_ask = true;
-	dom->asks_in = &d->asking[dom->is_stranger];
+	dom->asks_in = &d->asking[asks_as(dom)];
 	dom->is_known = router_answers_soon(d->router, domain_name(dom));
 	if (dom->is_known)
 		TAILQ_INSERT_HEAD(&dom->asks_in->waiting, dom, asking);

@@ -50,8 +50,8 @@ struct drain {
 	size_t watches;		  /* see braking.c */
 	struct outcast *outcasts; /* hash by the same */
 	struct strangers strangers;
-	struct asking asking[2]; /* [1]: of strangers */
-	struct slots slots[2];	 /* the same */
+	struct asking asking[OF_COUNT];
+	struct slots slots[2];	 /* [1]: of strangers */
 	ev_timer slots_timer;
 	struct probes probes;
 	TAILQ_HEAD(, domain) to_refresh;

@@ -10,6 +10,7 @@ import pytest
 
 from client import Raw, send
 from dns import Relay
+from faults import until
 from net import free_port
 from primary import Hang
 
@@ -72,6 +73,23 @@ def test_a_silent_resolver_delays_no_session(mx20, dns, relay, primary):
     good.wait_messages(1)
     # before any of the look-ups came to an end
     assert not re.search("^route .*domain=d[0-9]", daemon.text(), re.M)
+
+
+def test_made_up_subdomains_delay_no_other_line(mx20, dns, relay):
+    """More of them are to be looked up than are at a time."""
+    dns.start()
+    relay = relay()
+    relay.silent = True
+    daemon = mx20(domains="*.many.test recipients=*\na.test recipients=*\n",
+                  conf=conf_of(dns, relay, free_port()))
+    for i in range(0, 600, 50):
+        send(daemon.address, [f"u@d{i + k}.many.test" for k in range(50)])
+    send(daemon.address, "u@a.test")
+    until(lambda: "a.test" in [name for name, _ in relay.asked])
+    asked = [name for name, _ in relay.asked]
+    before = {name for name in asked[:asked.index("a.test")]
+              if name.endswith(".many.test")}
+    assert len(before) < 600  # else it stood behind all of them
 
 
 def forged(daemon, count, below, to="u@refused.test"):
