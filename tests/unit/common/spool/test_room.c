@@ -338,6 +338,19 @@ Test(spool_room, failed_meta_write)
 	disk_fails(3);
 }
 
+/* The writer is through with all it was given, and the loop has not heard. */
+static bool is_all_answered(struct spool *sp)
+{
+	const struct request *r;
+	size_t n = 0;
+
+	pthread_mutex_lock(&sp->queue.lock);
+	STAILQ_FOREACH (r, &sp->queue.done, link)
+		n++;
+	pthread_mutex_unlock(&sp->queue.lock);
+	return n == sp->queue.pending;
+}
+
 /*
  * A piece in the middle finds no room, and then there is room again.  The seal
  * follows before the loop has heard of it: it must not go through, or a
@@ -359,9 +372,8 @@ Test(spool_room, a_lost_piece_is_not_sealed)
 
 		spool_draft_write(d, span_of(piece, sizeof(piece)));
 	}
-	while (failures == 0)
+	while (failures == 0 || !is_all_answered(f.sp))
 		usleep(1000);
-	usleep(200000); /* the batch is given up */
 	failing = 0;
 	spool_commit(&d, &env, &r, 1, on_commit, &f);
 	turn_until(&f, &f.committed, 1);
