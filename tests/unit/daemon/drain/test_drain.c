@@ -91,13 +91,13 @@ static uint64_t counted(enum metric_id id)
 Test(drain, a_transient_failure_waits_its_retry)
 {
 	struct world w;
-	int64_t began = clock_mono_ms();
+	int64_t began = clock_wall_ms(); /* by this it is due */
 
 	refusals = 1;
 	world_begin(&w, "drain = { retry = [ \"1s\" ]; };", busy_once);
 	world_send_one(&w, "u@d0.example");
 	WAIT_FOR(&w, counted(METRIC_DELIVERED) == 1);
-	cr_assert_geq(clock_mono_ms() - began, 1000);
+	cr_assert_geq(clock_wall_ms() - began, 1000);
 	cr_assert_eq(world_queued(&w), 0);
 	cr_assert_eq(peer_saw(w.peer, "MAIL"), 2);
 	cr_assert_eq(counted(METRIC_DEFERRED), 1);
