@@ -35,6 +35,12 @@ def preload(name, **env):
                 ASAN_OPTIONS="detect_leaks=1:verify_asan_link_order=0")
 
 
+def quick_disk():
+    """The environment for a test of memory: content waits there for a disk
+    that is slow, up to two batches of what a slow one takes."""
+    return preload("syncshim", SYNCSHIM_DELAY_MS="-1") if PLAIN else {}
+
+
 class Disk:
     """What diskshim does to a daemon: disk.fail("write EIO"), disk.heal()."""
 

@@ -16,9 +16,10 @@ def line(p, name="example.com", recipients="*", options=""):
             f"standby=relay {options}\n")
 
 
-def before(mx20, *primaries, domains=None, drain=None, policy=None, **conf):
+def before(mx20, *primaries, domains=None, drain=None, policy=None, env=None,
+           **conf):
     """mx20d before the first of them, or with these domains."""
-    return mx20(domains=domains or line(primaries[0]), conf={
+    return mx20(domains=domains or line(primaries[0]), env=env, conf={
         "drain": {**FAST, "reply_timeout": "1s", **(drain or {})},
         "policy": {"verify_timeout": "2s", **(policy or {})}, **conf})
 

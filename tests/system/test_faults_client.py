@@ -8,7 +8,7 @@ import time
 import pytest
 
 from client import PATIENCE, Raw, message, send
-from faults import PLAIN, offer, pour, preload, reset, until
+from faults import PLAIN, offer, pour, quick_disk, reset, until
 
 LINE = b"x" * 998 + b"\r\n"
 
@@ -17,9 +17,7 @@ LINE = b"x" * 998 + b"\r\n"
 def watched(mx20):
     """A daemon whose memory is watched, and that must still be as it was at
     the end: no session left, mail taken at once."""
-    # content waits in memory for a disk that is slow
-    env = preload("syncshim", SYNCSHIM_DELAY_MS="-1") if PLAIN else None
-    d = mx20(env=env,
+    d = mx20(env=quick_disk(),
              conf={"limits": {"connections_per_client": 5000,
                               "connections": 5000, "message_size": "64M",
                               "command_timeout": "5s",

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from client import Raw, message, send
-from faults import FAST, PLAIN, allow, subjects, until
+from faults import FAST, PLAIN, allow, quick_disk, subjects, until
 from primary import Accept, Bytes, Delay, Drop, Hang
 
 
@@ -198,7 +198,7 @@ def test_it_reads_nothing(mx20, primary, other):
         return Drop()
 
     p = primary(on={"data": deaf}, offers=["8BITMIME"]).start()
-    d = daemon(mx20, p, other)
+    d = daemon(mx20, p, other, env=quick_disk())
     other_is_served(d, other)
     before = d.rss_kib()
     send(d.address, content=message(body=("x" * 998 + "\r\n") * 20000))

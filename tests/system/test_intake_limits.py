@@ -8,7 +8,7 @@ import pytest
 
 from client import PATIENCE, Raw, message, send
 from daemon import BUILD
-from faults import pour, until
+from faults import pour, quick_disk, until
 
 # A sanitizer's memory says nothing about ours.
 PLAIN = "address" not in str(BUILD)
@@ -247,7 +247,7 @@ def test_sigterm_answers_everybody(mx20):
 
 
 def test_memory_does_not_grow_with_the_message(mx20):
-    daemon = mx20(conf={"limits": {"message_size": "200M"}})
+    daemon = mx20(env=quick_disk(), conf={"limits": {"message_size": "200M"}})
     send(daemon.address)
     before = daemon.rss_kib()
     most = [0]

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from client import PATIENCE, Raw, message
-from faults import PLAIN, until
+from faults import PLAIN, quick_disk, until
 from primary import Accept, Delay, Hang
 from relaying import PRIMARY, before, deliver, line, messages, transact, warm
 
@@ -118,7 +118,7 @@ def test_large_ones(mx20, primary):
     """All of it is there, nothing of it waits here, and memory does not grow
     with the size."""
     p = primary(address=PRIMARY).start()
-    d = before(mx20, p, drain={"reply_timeout": "30s"})
+    d = before(mx20, p, drain={"reply_timeout": "30s"}, env=quick_disk())
     warm(d, p)
     body = "".join(f"{i:077d}\r\n" for i in range(10 * 1024 * 1024 // 79))
     assert deliver(d, content=message(body=body)).end == OK
@@ -136,7 +136,7 @@ def test_a_slow_primary_slows_the_client_alone(mx20, primary):
     slow.start()
     quick = primary(address=PRIMARY).start()
     d = before(mx20, domains=line(slow) + line(quick, "example.org"),
-               drain={"reply_timeout": "20s"})
+               drain={"reply_timeout": "20s"}, env=quick_disk())
     body = "y" * 78 + "\r\n"
     with Raw(d.address) as c:
         c.envelope()
