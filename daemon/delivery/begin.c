@@ -28,12 +28,16 @@ static void obstruct(struct tx *tx)
 /* As many as one transaction may have (RFC 9422 section 4). */
 static size_t rcpts_max(const struct delivery *d)
 {
-	if (d->without & (DELIVERY_TRUST | DELIVERY_CROWD))
+	size_t most = RCPTS_MAX;
+
+	if (d->without & DELIVERY_TRUST)
 		return 1; /* one reply to the content, whatever it means by it
 			   */
-	return d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < RCPTS_MAX
-		       ? d->ehlo.rcpt_max
-		       : RCPTS_MAX;
+	if (d->ehlo.rcpt_max > 0 && d->ehlo.rcpt_max < most)
+		most = d->ehlo.rcpt_max;
+	if ((d->without & DELIVERY_CROWD) && d->rcpts_most < most)
+		most = d->rcpts_most;
+	return most;
 }
 
 static void leave_out(struct delivery *d, struct tx *tx, size_t i,

@@ -21,6 +21,7 @@ struct delivery *delivery_new(const struct delivery_options *opt,
 	d->again.data = d;
 	d->started_ms = clock_mono_ms();
 	d->without = opt->without & ~fallback_forbidden(d);
+	d->rcpts_most = opt->rcpts_most;
 	drive_connect(d);
 	return d;
 }
@@ -33,6 +34,11 @@ const struct tls_facts *delivery_tls(const struct delivery *d)
 unsigned delivery_without(const struct delivery *d)
 {
 	return d->without;
+}
+
+size_t delivery_rcpts_most(const struct delivery *d)
+{
+	return d->rcpts_most;
 }
 
 bool delivery_is_proven(const struct delivery *d)

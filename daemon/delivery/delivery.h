@@ -41,6 +41,7 @@ struct delivery_options {
 	int64_t greeting_timeout_ms;      /* if that is less; 0: it is not */
 	unsigned without;                 /* SMTP_EXT_ and DELIVERY_ bits to
 					     leave alone */
+	size_t rcpts_most;                /* with DELIVERY_CROWD */
 	bool is_proven;                   /* delivery_is_proven was true of
 					     this server not long ago */
 };
@@ -52,7 +53,7 @@ enum {
 	/* its replies did not match what they answered: one recipient and one
 	 * transaction at a time, and none of it in advance */
 	DELIVERY_TRUST = 1 << 25,
-	/* it left in the middle of several recipients: one a transaction */
+	/* it left in the middle of many recipients: as many as it took */
 	DELIVERY_CROWD = 1 << 26,
 };
 
@@ -185,6 +186,8 @@ const struct tls_facts *delivery_tls(const struct delivery *d);
  * are used: those of the options, and what was seen since.  Known before
  * on_done. */
 unsigned delivery_without(const struct delivery *d);
+/* With DELIVERY_CROWD among them: of one transaction. */
+size_t delivery_rcpts_most(const struct delivery *d);
 
 /* Has a whole transaction gone as SMTP has it over this connection, each reply
  * to what it answers, as far ahead as the server's offers allow? */

@@ -144,6 +144,7 @@ struct delivery {
 	struct delivery_end end;
 
 	struct smtp_ehlo ehlo;   /* less what is in without */
+	size_t rcpts_most;       /* of a transaction, with DELIVERY_CROWD */
 	unsigned without;        /* SMTP_EXT_ and DELIVERY_ bits offered, but
 				    refused */
 	bool has_chunked;        /* it took a BDAT */

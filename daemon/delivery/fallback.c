@@ -11,9 +11,9 @@
  *              takes the content for commands, and answers each line
  *  500 to 504  to what was sent ahead: another connection in lock-step; and so
  *              when time runs out over a group before any has worked
- *  RCPT        another connection with one recipient a transaction, for a
- *              server that left (421, or without a word) behind some that it
- *              took and before it answered all
+ *  RCPT        for a server that left (421, or without a word) behind some that
+ *              it took and before it answered all: another connection, with
+ *              as many as that in a transaction
  *
  * What the next try refuses is final, as far as it carries no options itself.
  */
@@ -184,10 +184,12 @@ void fallback_crowd(struct delivery *d, const struct tx *tx)
 	bool has_left = d->end.why == DELIVERY_BUSY ||
 			d->end.why == DELIVERY_LOST;
 
-	if (has_left && tx->taken > 0 && tx->answered < tx->ask_count &&
-	    !tx_is_live(tx) && !tx_is_callout(tx))
-		fallback_to(d, tx, "rcpt", DELIVERY_CROWD,
-			    SPAN_LIT("it left among several recipients"));
+	if (!has_left || tx->taken == 0 || tx->answered == tx->ask_count ||
+	    tx_is_live(tx) || tx_is_callout(tx))
+		return;
+	d->rcpts_most = tx->taken;
+	fallback_to(d, tx, "rcpt", DELIVERY_CROWD,
+		    SPAN_LIT("it left in the middle of the recipients"));
 }
 
 /* Refused with, taken without: so will be the next one. */

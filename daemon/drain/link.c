@@ -130,6 +130,7 @@ struct link *link_new(struct dest *dst, int target, enum link_kind kind)
 				? 0
 				: machine_greeting_ms(&dst->machine, target),
 		.without = still_without(t),
+		.rcpts_most = t->rcpts_most,
 		.is_proven = clock_mono_ms() < t->proven_until_ms,
 	};
 

@@ -35,6 +35,17 @@ static void say_mismatch(const struct link *l)
 			 "is relayed to it"));
 }
 
+/* Other connections may not have heard yet how few they are. */
+static void learn_crowd(struct target *t, const struct delivery *dl)
+{
+	size_t most = delivery_rcpts_most(dl);
+
+	if ((delivery_without(dl) & DELIVERY_CROWD) == 0)
+		return;
+	if ((t->without & DELIVERY_CROWD) == 0 || most < t->rcpts_most)
+		t->rcpts_most = most;
+}
+
 /*
  * The next connection need not find out again; but servers get mended.  One
  * that was well a moment ago has stumbled over something of ours, rather.
@@ -48,6 +59,7 @@ void link_learn_without(const struct link *l, const struct delivery *dl)
 	if (l->target == MACHINE_NONE)
 		return;
 	t = &l->dest->targets[l->target];
+	learn_crowd(t, dl);
 	without &= ~t->without;
 	if (without != 0) {
 		bool was_well = now < t->proven_until_ms &&

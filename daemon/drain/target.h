@@ -21,6 +21,7 @@ struct target {
 	int64_t ehlo_ms;	  /* wall: when it last said that; 0: never */
 	unsigned without;	  /* SMTP_EXT_ and DELIVERY_ bits offered, but
 				     refused */
+	size_t rcpts_most;	  /* with DELIVERY_CROWD */
 	int64_t without_until_ms; /* monotonic: it may have been mended */
 	char said[512];		  /* the failed probe last logged: stage and
 				     reply; "": none since it was up */
