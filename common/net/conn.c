@@ -213,6 +213,7 @@ void conn_deadline(struct conn *c, int64_t ms)
 	check(c);
 	if (c->state == CONN_ST_ENDED)
 		return;
+	c->idle_ms = 0;
 	if (ms <= 0) {
 		c->deadline_ms = 0;
 		return;
@@ -221,6 +222,15 @@ void conn_deadline(struct conn *c, int64_t ms)
 
 	c->deadline_ms = now_ms + ms;
 	conn_arm(c, now_ms);
+}
+
+void conn_deadline_idle(struct conn *c, int64_t ms)
+{
+	conn_deadline(c, ms);
+	if (c->deadline_ms == 0)
+		return;
+	c->idle_ms = ms;
+	c->untaken = conn_untaken(c);
 }
 
 static void start_tls(struct conn *c, struct tls_engine *tls)

@@ -118,6 +118,10 @@ void conn_ack(struct conn *c);
  * to be called for every line. */
 void conn_deadline(struct conn *c, int64_t ms);
 
+/* The same for who has sent a lot: the time begins anew when it is over and the
+ * peer has taken some of that since it began. */
+void conn_deadline_idle(struct conn *c, int64_t ms);
+
 /*
  * Begin TLS as server or client; on_ready or on_end(CONN_TLS) follows.
  * Output queued before goes out in clear first.  Input not consumed is taken

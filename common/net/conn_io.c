@@ -399,7 +399,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	read_last(c);
 	if (c->state == CONN_ST_LINGER)
 		conn_drop(c);
-	else if (!is_gone(c) && is_late(c, now_ms))
+	else if (!is_gone(c) && is_late(c, now_ms) &&
+		 !conn_is_taking(c, now_ms))
 		end(c, CONN_DEADLINE);
 	leave(c);
 }

@@ -1,5 +1,7 @@
 /* A connection's output: collected, sent in one call, kept if need be. */
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #include "common/base/assert.h"
@@ -174,6 +176,33 @@ void conn_write(struct conn *c, struct span s)
 size_t conn_output_pending(const struct conn *c)
 {
 	return c->wire != NULL ? wire_pending(c->wire) : conn_unsent(c);
+}
+
+size_t conn_untaken(const struct conn *c)
+{
+	enum { LITTLE = 64 * 1024 };
+	int queued = 0;
+	size_t n = conn_output_pending(c);
+
+	if (c->io.fd >= 0 && ioctl(c->io.fd, SIOCOUTQ, &queued) == 0 &&
+	    queued > 0)
+		n += (size_t)queued;
+	return n > LITTLE ? n : 0;
+}
+
+bool conn_is_taking(struct conn *c, int64_t now_ms)
+{
+	size_t left;
+
+	if (c->idle_ms == 0 || c->untaken == 0)
+		return false;
+	left = conn_untaken(c);
+	if (left >= c->untaken)
+		return false;
+	c->untaken = left;
+	c->deadline_ms = now_ms + c->idle_ms;
+	conn_arm(c, now_ms);
+	return true;
 }
 
 void conn_flush(struct conn *c)

@@ -78,6 +78,8 @@ struct conn {
 	ev_timer timer;
 	ev_prepare kick;     /* never started, only fed: "call me soon" */
 	int64_t deadline_ms; /* 0: none */
+	int64_t idle_ms;     /* conn_deadline_idle; 0: it is not of that kind */
+	size_t untaken;	     /* then: at the last look */
 	int64_t armed_ms;    /* when the timer fires; 0: stopped */
 
 	const struct conn_events *ev;
@@ -143,6 +145,14 @@ static inline size_t conn_unsent(const struct conn *c)
 
 /* Offer all output to the kernel.  A failure is told later. */
 void conn_push(struct conn *c);
+
+/* What the peer has not taken yet, here and in the kernel; 0 if it is little,
+ * which is taken at once or not at all. */
+size_t conn_untaken(const struct conn *c);
+
+/* The deadline is over.  Has the peer taken anything since?  Then there is
+ * another. */
+bool conn_is_taking(struct conn *c, int64_t now_ms);
 
 /* ---- conn_linger.c ---- */
 

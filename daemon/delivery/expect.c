@@ -106,9 +106,15 @@ struct tx *expect_tx(const struct delivery *d)
 	return r->count > 0 ? r->slots[r->head].tx : d->sending;
 }
 
+static bool is_of_content(enum stage s)
+{
+	return s == ST_DOT || s == ST_BDAT;
+}
+
 /*
  * Content on its way outweighs the reply at the head: the server may be
- * busy reading, and each piece it takes is progress (section 4.5.3.2.5).
+ * busy reading, and each piece it takes is progress (section 4.5.3.2.5), also
+ * of what the kernel has, which may be megabytes.
  */
 void expect_arm(struct delivery *d)
 {
@@ -118,7 +124,10 @@ void expect_arm(struct delivery *d)
 		return;
 	d->has_moved = false;
 	if (conn_output_pending(d->conn) > 0)
-		conn_deadline(d->conn, stage_timeout_ms(d, ST_CONTENT));
+		conn_deadline_idle(d->conn, stage_timeout_ms(d, ST_CONTENT));
+	else if (r->count > 0 && is_of_content(r->slots[r->head].stage))
+		conn_deadline_idle(d->conn,
+				   stage_timeout_ms(d, r->slots[r->head].stage));
 	else if (r->count > 0)
 		conn_deadline(d->conn,
 			      stage_timeout_ms(d, r->slots[r->head].stage));

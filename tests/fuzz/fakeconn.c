@@ -264,6 +264,11 @@ void conn_deadline(struct conn *c, int64_t ms)
 	c->deadline_ms = ms;
 }
 
+void conn_deadline_idle(struct conn *c, int64_t ms)
+{
+	c->deadline_ms = ms;
+}
+
 void conn_tls_invite(struct conn *c)
 {
 	(void)c;

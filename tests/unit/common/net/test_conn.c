@@ -472,6 +472,27 @@ Test(conn, what_is_no_answer_extends_no_deadline)
 	close(fd);
 }
 
+/* The kernel has it all, and the peer reads slowly, then no more. */
+Test(conn, who_takes_slowly_is_not_idle)
+{
+	enum { ROUNDS = 8, MS = 400 };
+	static char got[32 * 1024];
+	int fd = sides_open_raw(loop, &b), small = 8 * 1024;
+
+	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small,
+				sizeof(small)), 0);
+	write_n(b.c, 1 << 20);
+	conn_deadline_idle(b.c, MS);
+	for (int i = 0; i < ROUNDS; i++) {
+		run_for(loop, MS / 4);
+		cr_assert_gt(recv(fd, got, sizeof(got), 0), 0);
+	}
+	cr_expect_eq(b.ends, 0);
+	run_until(loop, &b.ends, 1);
+	cr_expect_eq(b.why, CONN_DEADLINE);
+	close(fd);
+}
+
 static bool free_it(struct side *s, enum side_event e)
 {
 	(void)e;
