@@ -396,11 +396,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	}
 	enter(c);
-	read_last(c);
 	if (c->state == CONN_ST_LINGER)
 		conn_drop(c);
-	else if (!is_gone(c) && is_late(c, now_ms) &&
-		 !conn_is_taking(c, now_ms))
+	else
+		read_last(c); /* it may linger from now on */
+	if (!is_gone(c) && is_late(c, now_ms) && !conn_is_taking(c, now_ms))
 		end(c, CONN_DEADLINE);
 	leave(c);
 }

@@ -576,6 +576,18 @@ static bool bye(struct side *s, enum side_event e)
 	return true;
 }
 
+Test(conn, last_words_behind_the_deadline_go_out)
+{
+	char got[16];
+	int fd = sides_open_raw(loop, &b);
+
+	b.hook = bye;
+	sleep_past_deadline(fd);
+	run_for(loop, 20);
+	cr_expect_eq(recv(fd, got, sizeof(got), MSG_DONTWAIT), 9);
+	close(fd);
+}
+
 BOTH(close_after_output_inside_a_callback)
 {
 	sides_open(loop, &a, &b);
