@@ -24,7 +24,7 @@ bool found_add(struct found *f, const struct net_addr *at, int64_t now_ms)
 	}
 	is_known = f->count < before;
 	if (f->count == FOUND_MOST)
-		drop(f, 0);
+		return false;
 	f->at[f->count] = *at;
 	f->until_ms[f->count++] = now_ms + FOUND_FOR_MS;
 	return !is_known;

@@ -10,7 +10,9 @@
 #include "common/net/addr.h"
 
 enum {
-	FOUND_MOST = 64,      /* the one known for the longest makes room */
+	/* Each makes all routes old, so a domain whose hosts all greet so, as
+	 * many as it likes, must not go on for ever. */
+	FOUND_MOST = 64,
 	FOUND_FOR_MS = 300000, /* it may have been a slip, and be mended */
 };
 
@@ -20,7 +22,8 @@ struct found {
 	size_t count;
 };
 
-/* False: it was known, and is for longer now. */
+/* False: it was known, and is for longer now; or there are too many, and nothing
+ * is added before one is forgotten. */
 bool found_add(struct found *f, const struct net_addr *at, int64_t now_ms);
 /* What has not been found again is forgotten. */
 void found_expire(struct found *f, int64_t now_ms);
