@@ -414,7 +414,7 @@ static bool load_config(struct ctl *ctl, const char *path, const struct verb *v)
 	ctl->config = config_load_part(path, &errors);
 	ok = ctl->config != NULL &&
 	     (errors.count == 0 || !(v->takes & NEEDS_ALL));
-	if (!ok || v->run != ctl_reload)
+	if (errors.count > 0 && (!ok || v->run != ctl_reload))
 		fwrite(errors.text.p, 1, errors.text.n, stderr);
 	config_errors_fini(&errors);
 	return ok;
