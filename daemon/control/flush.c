@@ -25,6 +25,7 @@ static void flush_all(struct request *r)
 	struct spool_totals totals = { 0 };
 
 	spool_requeue_due(opt->spool, any_time_ms);
+	router_forget_found(opt->router);
 	drain_flush(opt->drain, SPAN_LIT(""));
 	(void)spool_totals(opt->spool, &totals);
 	answer(r, totals.messages);
@@ -45,8 +46,10 @@ static void on_flushed(enum mx_err err, uint64_t units, void *arg)
 
 	(void)units;
 	if (err == MX_OK && r->scope != SCOPE_DESTINATION &&
-	    !walk_is_stopped(w))
+	    !walk_is_stopped(w)) {
+		router_forget_found(r->control->opt.router);
 		drain_flush(r->control->opt.drain, span_str(f->domain));
+	}
 	free(f);
 	walk_end(w, err);
 }

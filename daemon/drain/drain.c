@@ -246,7 +246,6 @@ void drain_flush(struct drain *d, struct span name)
 	static const struct visit_ops all = { flush_domain, flush_dest };
 	struct domain *dom;
 
-	router_forget_found(d->router);
 	if (name.n == 0) {
 		turns_visit(d, &all, name);
 		return;

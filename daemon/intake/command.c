@@ -131,13 +131,15 @@ static bool is_outdated(const struct session *s)
 }
 
 /* A group that was sent before its MAIL was refused is one error, or a hundred
- * recipients would end the session. */
+ * recipients would end the session; more than there may be are none of it. */
 static enum step out_of_place(struct session *s, const struct command *c,
 			      struct span line)
 {
 	if (s->phase == PH_HELLO)
 		return session_refuse(s, SAY_HELO_FIRST, line);
-	if (s->phase != PH_READY || !s->is_failed || !(c->flags & BEHIND_MAIL))
+	if (s->phase != PH_READY || !s->is_failed ||
+	    !(c->flags & BEHIND_MAIL) ||
+	    s->pardoned++ > s->in->config->limits.recipients)
 		return session_refuse(s, SAY_SEQUENCE, line);
 	s->is_failed = c->run != run_data; /* the last of the group */
 	return session_refuse_again(s, SAY_SEQUENCE);

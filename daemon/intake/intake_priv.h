@@ -148,6 +148,7 @@ struct session {
 	bool is_queued : 1; /* waits for another turn: see session_drive */
 	bool is_greedy : 1; /* its last turn ended before it was done */
 	uint16_t errors;    /* since the last message */
+	uint32_t pardoned;  /* commands behind the refused MAIL */
 	uint16_t chatter;   /* commands since then that lead to none */
 	uint32_t refused;   /* recipients since then, in all transactions */
 	uint16_t offered;   /* SMTP_EXT_ bits for MAIL and RCPT */

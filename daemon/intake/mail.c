@@ -208,6 +208,7 @@ enum step run_mail(struct session *s, struct span arg)
 	enum smtp_syntax syntax = smtp_mail_parse(arg, s->offered, &m);
 
 	s->is_failed = true; /* until it is taken */
+	s->pardoned = 0;
 	if (syntax != SMTP_SYNTAX_OK)
 		return session_refuse(
 			s, syntax_reply(syntax, SAY_SENDER_SYNTAX), arg);

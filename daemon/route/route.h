@@ -219,7 +219,7 @@ void router_forget(struct router *r, struct span domain);
  * is left out.  Every route that was made before may be used no longer.
  */
 void router_found_here(struct router *r, const struct net_addr *at);
-/* Who says so may have mended it. */
+/* The operator may have mended it. */
 void router_forget_found(struct router *r);
 /* Differs from that of a route that was made before such a find. */
 unsigned router_findings(const struct router *r);

@@ -268,6 +268,19 @@ Test(session, behind_a_refused_mail_nothing_counts)
 	buf_fini(&lines);
 }
 
+/* As many as a message may have, and DATA. */
+Test(session, a_group_behind_a_refused_mail_has_an_end)
+{
+	int fd;
+
+	world_open("limits = { errors = 3; recipients = 2; };");
+	fd = client_open();
+	cr_expect_str_eq(say(fd, HELLO "MAIL FROM:<a b@c.test>\r\n" TO TO TO),
+			 "250 501 503 503 503");
+	cr_expect_str_eq(say(fd, TO TO), "503 503 421 .");
+	close(fd);
+}
+
 Test(session, http_is_not_spoken)
 {
 	int fd;
