@@ -15,7 +15,7 @@ static void by_newest(const json_t *m, struct best_key *key, struct buf *text)
 
 	(void)text;
 	(void)msg_id_parse(control_get_text(m, "id"), &id);
-	key->number = -(int64_t)(id >> 1);
+	key->number = (int64_t)(~id - (uint64_t)INT64_MIN); /* all its bits */
 }
 
 static void by_size(const json_t *m, struct best_key *key, struct buf *text)
