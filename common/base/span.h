@@ -30,6 +30,9 @@ static inline struct span span_of(const void *p, size_t n)
 struct span span_skip(struct span s, size_t offset);
 
 bool span_eq(struct span a, struct span b);
+/* Below, at or above 0 as a goes before b: by bytes, as memcmp(3) has it, and
+ * what is at an end before what goes on. */
+int span_cmp(struct span a, struct span b);
 /* ASCII case folding only: bytes above 127 compare as they are. */
 bool span_ieq(struct span a, struct span b);
 bool span_starts(struct span s, struct span prefix);

@@ -29,13 +29,10 @@ static int by_domain(const void *pa, const void *pb)
 {
 	const struct spool_rcpt *a = *(const struct spool_rcpt *const *)pa;
 	const struct spool_rcpt *b = *(const struct spool_rcpt *const *)pb;
-	size_t n = a->domain.n < b->domain.n ? a->domain.n : b->domain.n;
-	int c = n > 0 ? memcmp(a->domain.p, b->domain.p, n) : 0;
+	int c = span_cmp(a->domain, b->domain);
 
 	if (c != 0)
 		return c;
-	if (a->domain.n != b->domain.n)
-		return a->domain.n < b->domain.n ? -1 : 1;
 	return a < b ? -1 : 1; /* one array: by number */
 }
 

@@ -104,10 +104,7 @@ enum mx_err tables_open(struct table *tables, MDB_txn *txn, bool create)
 
 static bool is_above_last(const struct table *t, struct span key)
 {
-	size_t n = key.n < t->last_n ? key.n : t->last_n;
-	int c = n > 0 ? memcmp(key.p, t->last, n) : 0;
-
-	return c > 0 || (c == 0 && key.n > t->last_n);
+	return span_cmp(key, span_of(t->last, t->last_n)) > 0;
 }
 
 enum mx_err table_put_name(struct table *t, MDB_txn *txn, struct span name,

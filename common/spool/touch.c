@@ -48,14 +48,6 @@ struct span touch_domain(const struct touches *t, const struct touch *one)
 			 one->name_at);
 }
 
-static int compare_names(struct span a, struct span b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
-
-	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 static int by_key(const void *pa, const void *pb, void *arg)
 {
 	const struct touch *a = pa, *b = pb;
@@ -66,7 +58,7 @@ static int by_key(const void *pa, const void *pb, void *arg)
 		return a->kind < b->kind ? -1 : 1;
 	if (a->offset != b->offset)
 		return a->offset < b->offset ? -1 : 1;
-	return compare_names(touch_domain(arg, a), touch_domain(arg, b));
+	return span_cmp(touch_domain(arg, a), touch_domain(arg, b));
 }
 
 void touches_sort(struct touches *t)

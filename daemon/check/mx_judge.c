@@ -246,7 +246,7 @@ static void judge_nowhere(struct findings *f, const struct mx_set *m,
 	const bool is_gone =
 		h->v4.status == DNS_NXDOMAIN && h->v6.status == DNS_NXDOMAIN;
 	const enum dns_status status =
-		dns_failed(h->v4.status) ? h->v4.status : h->v6.status;
+		dns_failure_of(h->v4.status, h->v6.status);
 
 	if (dns_failed(status)) {
 		findings_add(f, CHECK_MX_TARGET, s,

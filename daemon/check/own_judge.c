@@ -39,8 +39,7 @@ static void add_candidate(struct buf *out, const struct own *o)
 static void judge_no_address(struct findings *f, const struct own *o)
 {
 	struct buf addr = { 0 };
-	const enum dns_status s =
-		dns_failed(o->v4.status) ? o->v4.status : o->v6.status;
+	const enum dns_status s = dns_failure_of(o->v4.status, o->v6.status);
 
 	if (dns_failed(s)) {
 		findings_add(f, CHECK_OWN_ADDRESS, SEVERITY_ERROR,

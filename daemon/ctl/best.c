@@ -12,14 +12,6 @@ struct best_row {
 	json_t *item;
 };
 
-static int compare_text(struct span a, struct span b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int c = n > 0 ? memcmp(a.p, b.p, n) : 0;
-
-	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 /* Of the key of one that comes now, and a row. */
 static int compare(const struct best_key *key, uint64_t at,
 		   const struct best_row *r)
@@ -27,7 +19,7 @@ static int compare(const struct best_key *key, uint64_t at,
 	int c = (key->number > r->number) - (key->number < r->number);
 
 	if (c == 0)
-		c = compare_text(key->text, buf_span(&r->text));
+		c = span_cmp(key->text, buf_span(&r->text));
 	return c != 0 ? c : (at > r->at) - (at < r->at);
 }
 

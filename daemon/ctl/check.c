@@ -3,7 +3,6 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
@@ -151,10 +150,8 @@ static bool source_at(const struct config_domain *row, struct span domain,
 static int by_name(const void *a, const void *b)
 {
 	const struct span *x = a, *y = b;
-	const size_t n = x->n < y->n ? x->n : y->n;
-	const int d = n > 0 ? memcmp(x->p, y->p, n) : 0;
 
-	return d != 0 ? d : (x->n > y->n) - (x->n < y->n);
+	return span_cmp(*x, *y);
 }
 
 static void take_all(struct report *r)

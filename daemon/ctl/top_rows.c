@@ -138,10 +138,7 @@ void top_rows_abort(struct top_rows *t)
 
 static int by_name(const struct top_row *a, const struct top_row *b)
 {
-	size_t n = a->name.n < b->name.n ? a->name.n : b->name.n;
-	int c = n > 0 ? memcmp(a->name.p, b->name.p, n) : 0;
-
-	return c != 0 ? c : (a->name.n > b->name.n) - (a->name.n < b->name.n);
+	return span_cmp(buf_span(&a->name), buf_span(&b->name));
 }
 
 static int by_messages(const void *pa, const void *pb)

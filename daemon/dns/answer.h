@@ -27,6 +27,14 @@ static inline bool dns_failed(enum dns_status s)
 	return s >= DNS_SERVFAIL;
 }
 
+/* Of two look-ups for one thing: that of the first that failed, else of the
+ * second. */
+static inline enum dns_status dns_failure_of(enum dns_status first,
+					     enum dns_status second)
+{
+	return dns_failed(first) ? first : second;
+}
+
 /* What one question came to. */
 struct dns_answer {
 	enum dns_status status;

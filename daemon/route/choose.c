@@ -135,7 +135,7 @@ static void note_half(struct choice *c, struct candidate *h)
 	if (dns_failed(v4) || dns_failed(v6))
 		choice_note(c, h->name, "%s look-up failed: %s",
 			    dns_failed(v4) ? "A" : "AAAA",
-			    dns_status_name(dns_failed(v4) ? v4 : v6));
+			    dns_status_name(dns_failure_of(v4, v6)));
 	else if (v4 == DNS_NXDOMAIN || v6 == DNS_NXDOMAIN)
 		choice_note(c, h->name,
 			    "%s look-up says NXDOMAIN, but it has %s: used",

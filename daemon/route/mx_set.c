@@ -1,21 +1,15 @@
 #include "daemon/route/mx_set.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* A fixed order, so that the route's key does not depend on chance. */
 static int by_preference(const void *a, const void *b)
 {
 	const struct mx_record *x = a, *y = b;
-	size_t n = x->name.n < y->name.n ? x->name.n : y->name.n;
-	int d;
 
 	if (x->preference != y->preference)
 		return x->preference < y->preference ? -1 : 1;
-	d = n > 0 ? memcmp(x->name.p, y->name.p, n) : 0;
-	if (d != 0)
-		return d;
-	return (x->name.n > y->name.n) - (x->name.n < y->name.n);
+	return span_cmp(x->name, y->name);
 }
 
 static bool is_listed(const struct mx_record *rows, size_t count,

@@ -86,15 +86,10 @@ static int by_mail(const void *va, const void *vb)
 {
 	const struct web_destination *a = *(struct web_destination *const *)va;
 	const struct web_destination *b = *(struct web_destination *const *)vb;
-	size_t n = a->name.n < b->name.n ? a->name.n : b->name.n;
-	int order;
 
 	if (a->messages != b->messages)
 		return a->messages > b->messages ? -1 : 1;
-	order = memcmp(a->name.p, b->name.p, n);
-	if (order != 0)
-		return order;
-	return a->name.n < b->name.n ? -1 : 1;
+	return span_cmp(a->name, b->name);
 }
 
 struct web_destination *tally_top(struct tally *t, size_t most, size_t *count)

@@ -109,3 +109,20 @@ Test(span, reads_numbers)
 			     cases[i].in);
 	}
 }
+
+Test(span, order)
+{
+	static const char *const rising[] = { "", "a", "aa", "ab", "a\x7f",
+					      "b", "\xff" };
+
+	for (size_t i = 0; i < COUNT(rising); i++) {
+		for (size_t j = 0; j < COUNT(rising); j++) {
+			int c = span_cmp(span_str(rising[i]),
+					 span_str(rising[j]));
+
+			cr_expect_eq((c > 0) - (c < 0), (i > j) - (i < j),
+				     "%zu %zu", i, j);
+		}
+	}
+	cr_expect_eq(span_cmp(span_of(NULL, 0), span_of(NULL, 0)), 0);
+}

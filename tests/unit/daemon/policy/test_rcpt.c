@@ -98,6 +98,14 @@ static const char *ask(struct config *c, const char *path)
 	return out;
 }
 
+static void expect_answer(struct config *c, const char *path,
+			  const char *answer)
+{
+	const char *got = ask(c, path);
+
+	cr_expect_str_eq(got, answer, "%s -> %s", path, got);
+}
+
 Test(policy_rcpt, verdicts)
 {
 	static const struct {
@@ -144,9 +152,7 @@ Test(policy_rcpt, verdicts)
 				    "cher.test recipients=users\n");
 
 	for (size_t i = 0; i < COUNT(cases); i++)
-		cr_expect_str_eq(ask(c, cases[i].path), cases[i].answer,
-				 "%s -> %s", cases[i].path,
-				 ask(c, cases[i].path));
+		expect_answer(c, cases[i].path, cases[i].answer);
 	config_unref(&c);
 }
 
@@ -180,9 +186,7 @@ Test(policy_rcpt, nobody_is_routed_through_a_primary)
 		    "example.com recipients=routed delimiter=+\n");
 
 	for (size_t i = 0; i < COUNT(cases); i++)
-		cr_expect_str_eq(ask(c, cases[i].path), cases[i].answer,
-				 "%s -> %s", cases[i].path,
-				 ask(c, cases[i].path));
+		expect_answer(c, cases[i].path, cases[i].answer);
 	config_unref(&c);
 }
 
@@ -209,9 +213,7 @@ Test(policy_rcpt, so_many_subdomains_at_a_time)
 	there.name = "b.wild.test";
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		there.all = cases[i].all;
-		cr_expect_str_eq(ask(c, cases[i].path), cases[i].answer,
-				 "%s -> %s", cases[i].path,
-				 ask(c, cases[i].path));
+		expect_answer(c, cases[i].path, cases[i].answer);
 	}
 	config_unref(&c);
 }
